@@ -6,6 +6,8 @@ import { z } from 'zod';
 import type { DataSet } from './data-set.ts';
 import type { SimulatorSettings } from './settings.ts';
 
+/** `n` events, at `at` (epoch ms) or newer than all there are. */
+const arrivalQuery = z.object({ n: z.coerce.number().int().min(1).default(1), at: z.coerce.number().optional() });
 const IDS_CHUNK_CHARACTERS = 256 * 1024;
 
 export interface ControlledSimulator {
@@ -31,28 +33,32 @@ export async function handleControl(
     case 'GET /__sim/ids':
       await sendIds(simulator.data, res);
       return;
-    case 'POST /__sim/settings': {
-      const patch = z.record(z.string(), z.unknown()).safeParse(JSON.parse(await text(req)));
-      if (!patch.success) {
-        sendJson(res, 400, { error: 'Send an object of settings' });
+    case 'POST /__sim/settings':
+      await applyPatch(simulator, req, res);
+      return;
+    case 'POST /__sim/events': {
+      const arrival = arrivalQuery.safeParse(Object.fromEntries(url.searchParams));
+      if (!arrival.success) {
+        sendJson(res, 400, { error: z.prettifyError(arrival.error) });
         return;
       }
-      try {
-        simulator.apply(patch.data);
-        sendJson(res, 200, { applied: Object.keys(patch.data) });
-      } catch (error) {
-        sendJson(res, 400, { error: error instanceof Error ? error.message : String(error) });
-      }
-      return;
-    }
-    case 'POST /__sim/events': {
-      const atMs = url.searchParams.get('at');
-      simulator.data.addEvents(Number(url.searchParams.get('n') ?? 1), atMs === null ? {} : { atMs: Number(atMs) });
+      const { n, at } = arrival.data;
+      simulator.data.addEvents(n, at === undefined ? {} : { atMs: at });
       sendJson(res, 200, simulator.data.counts());
       return;
     }
     default:
       sendJson(res, 404, { error: 'No such control' });
+  }
+}
+
+async function applyPatch(simulator: ControlledSimulator, req: IncomingMessage, res: ServerResponse): Promise<void> {
+  try {
+    const patch = z.record(z.string(), z.unknown()).parse(JSON.parse(await text(req)));
+    simulator.apply(patch);
+    sendJson(res, 200, { applied: Object.keys(patch) });
+  } catch (error) {
+    sendJson(res, 400, { error: error instanceof z.ZodError ? z.prettifyError(error) : String(error) });
   }
 }
 

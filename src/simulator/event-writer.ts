@@ -19,6 +19,10 @@ import { timestampJson, writeTimestamp } from './timestamp-text.ts';
 /** More than any generated event takes; the writer's target must have so much room. */
 export const MAX_GENERATED_EVENT_BYTES = 32 * 1024;
 
+/** Up to here a loop beats the call into native code that `copy` is. */
+const LOOP_BYTES = 16;
+/** Sessions that are active at the same time. */
+const SESSIONS_AT_ONCE = 250;
 const QUOTE = 0x22;
 const COMMA = 0x2c;
 const DASH = 0x2d;
@@ -51,6 +55,11 @@ function nextRandom(state: number): number {
   return x;
 }
 
+interface Centre {
+  readonly bytes: Buffer;
+  readonly nameAt: number;
+}
+
 export class EventWriter {
   /** Where the id's first character stands, counted from the event's first byte. */
   readonly idStart: number;
@@ -61,11 +70,11 @@ export class EventWriter {
   private readonly oddShare: number;
   private readonly quotedId: boolean;
   private readonly idPrefix: string;
-  private readonly open: Uint8Array;
-  private readonly middles: readonly Uint8Array[];
-  private readonly tails: readonly Uint8Array[];
-  private readonly typeHeads: readonly Uint8Array[];
-  private readonly typeBodies: readonly (readonly Uint8Array[])[];
+  private readonly open: Buffer;
+  private readonly middles: readonly Buffer[];
+  private readonly tails: readonly Buffer[];
+  /** By type, then by properties: the text from the type to the time, the name's random letters to be filled in. */
+  private readonly centres: readonly (readonly Centre[])[];
   private readonly typeByPercent = new Uint8Array(128);
 
   constructor(settings: SimulatorSettings) {
@@ -86,15 +95,24 @@ export class EventWriter {
     this.tails = this.sessions.map((session) =>
       Buffer.from(withSession ? `,"session":${sessionJson(session)}},` : '},'),
     );
-    this.typeHeads = eventTypes.map(({ type }) => Buffer.from(`${type}","name":"event_`));
-    this.typeBodies = eventTypes.map(({ properties }) =>
-      properties.map((json) => Buffer.from(`","properties":${json},"${settings.timeField}":`)),
+    this.centres = eventTypes.map(({ type, properties }) =>
+      properties.map((json) => ({
+        bytes: Buffer.from(`${type}","name":"event_------","properties":${json},"${settings.timeField}":`),
+        nameAt: type.length + '","name":"event_'.length,
+      })),
     );
     let percent = 0;
     eventTypes.forEach((entry, index) => {
       this.typeByPercent.fill(index, percent, percent + entry.percent);
       percent += entry.percent;
     });
+  }
+
+  /** A session's events lie near each other, as in life; it also keeps its ready-made texts in the processor's cache. */
+  private sessionOf(serial: number, random: number): number {
+    const { length } = this.sessions;
+    const first = Math.floor((serial * length) / Math.max(1, this.settings.events));
+    return (first + ((random >>> 8) % SESSIONS_AT_ONCE)) % length;
   }
 
   /** The id as it stands between quotes (or bare, for number ids). */
@@ -122,17 +140,18 @@ export class EventWriter {
       if (draw < this.oddShare) return this.writeOdd(target, at, plan, draw, noteOdd);
     }
     let random = hash32(this.bodySeed, plan.serial) | 1;
-    const session = (random >>> 0) % this.middles.length;
+    const session = this.sessionOf(plan.serial, random);
     let end = put(target, at, this.open);
     end = this.writeId(target, end - this.idPrefix.length, plan);
     if (this.quotedId) target[end++] = QUOTE;
     end = put(target, end, this.middles[session]);
     random = nextRandom(random);
     const type = this.typeByPercent[(random >>> 0) % 100] ?? 0;
-    end = put(target, end, this.typeHeads[type]);
     random = nextRandom(random);
-    end = writeName(target, end, random);
-    end = put(target, end, this.typeBodies[type]?.[(random >>> 28) & 3]);
+    const centre = this.centres[type]?.[(random >>> 28) & 3];
+    const centreAt = end;
+    end = put(target, end, centre?.bytes);
+    writeName(target, centreAt + (centre?.nameAt ?? 0), random);
     end = writeTimestamp(target, end, plan.micros, plan.format);
     return put(target, end, this.tails[session]);
   }
@@ -141,7 +160,7 @@ export class EventWriter {
   private fields(plan: EventPlan): EventFields {
     const { settings } = this;
     let random = hash32(this.bodySeed, plan.serial) | 1;
-    const session = this.sessions[(random >>> 0) % this.sessions.length];
+    const session = this.sessions[this.sessionOf(plan.serial, random)];
     random = nextRandom(random);
     const type = eventTypes[this.typeByPercent[(random >>> 0) % 100] ?? 0];
     random = nextRandom(random);
@@ -198,11 +217,14 @@ function setOrDelete(fields: EventFields, key: string, json: string | undefined)
   else fields.set(key, json);
 }
 
-function put(target: Uint8Array, at: number, part: Uint8Array | undefined): number {
+function put(target: Buffer, at: number, part: Buffer | undefined): number {
   if (part === undefined) return at;
   const { length } = part;
-  // A loop beats `set` and `copy` for parts of this size: no call into native code.
-  for (let i = 0; i < length; i += 1) target[at + i] = part[i] ?? 0;
+  if (length > LOOP_BYTES) {
+    part.copy(target, at);
+  } else {
+    for (let i = 0; i < length; i += 1) target[at + i] = part[i] ?? 0;
+  }
   return at + length;
 }
 

@@ -35,6 +35,8 @@ export const faultKinds = [
   'empty-page',
   /** The right events, `hasMore: true`, no cursor. */
   'no-cursor',
+  /** The page lacks its last events, and its cursor goes on as if they had been there. */
+  'lost-events',
   /** Never answers. */
   'hang',
   /** Half of the body, then silence. */

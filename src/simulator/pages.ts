@@ -23,6 +23,8 @@ export interface MadePage {
   readonly cursorState: 'none' | 'good' | 'stale' | 'bad';
 }
 
+/** Share of a page that a `lost-events` fault leaves out. */
+const LOST_SHARE = 0.1;
 const COMMA = Buffer.from(',');
 
 export function readPageQuery(
@@ -107,10 +109,14 @@ export class PageMaker {
       hasMore,
       nextCursor: hasMore ? this.nextCursor(settings, fault, query.cursor, lastRank, nowMs) : null,
       cursorExpiresIn: Math.round(settings.cursorTtl),
-      total: store.count,
+      total: store.count + settings.totalOffset,
       requestId,
     });
-    const events = fault === 'missing-fields' ? this.damage(from, count) : { parts, headers: {} };
+    const lost = fault === 'lost-events' && ranks === null ? Math.ceil(count * LOST_SHARE) : 0;
+    const events =
+      fault === 'missing-fields'
+        ? this.damage(from, count)
+        : { parts: lost > 0 ? store.slices(from, from + count - lost) : parts, headers: {} };
     return {
       answer: {
         status: 200,
@@ -119,7 +125,7 @@ export class PageMaker {
         framing: settings.chunked ? 'chunked' : 'length',
       },
       firstRank: count > 0 ? (ranks === null ? from : (ranks[0] ?? null)) : null,
-      events: count,
+      events: count - lost,
       cursorState: cursor === null ? 'none' : 'good',
     };
   }

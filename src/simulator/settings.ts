@@ -144,6 +144,7 @@ export const settingsSchema = z.strictObject({
   lastCursor: choice(['null', 'absent', 'empty'], 'null', about('nextCursor of the last page')),
   spaces: toggle(false, 'white space between the tokens of the envelope'),
   total: toggle(true, 'the live shape says meta.total'),
+  totalOffset: integer(0, -MAX_EVENTS, MAX_EVENTS, about('how far meta.total is off the truth')),
   pageCap: integer(5_000, 1, 100_000, about('most events a page, silently')),
   defaultLimit: integer(100, 1, 100_000, about('events a page when limit is not given')),
 

@@ -1,0 +1,292 @@
+/**
+ * When the next request of one budget may start. Pure: no timers; times are milliseconds of a clock that never goes
+ * back, given by the caller.
+ *
+ * Four rules, of which the latest start counts:
+ *  - told:    the API names its limit: its window is divided evenly, a little slower than allowed; and never more than
+ *             the limit in any span as long as the window, which also keeps a sliding limit
+ *  - shared:  less is left than our own requests explain, so somebody else uses the key: what is left is divided up to the reset
+ *  - learned: the API names no limit but refused: what it served between two refusals is its rate; raised while nobody
+ *             complains, lowered at the next refusal, never forgotten
+ *  - paused:  a refusal stops everybody, once; then one request goes ahead, and the rest follow when it was answered
+ */
+import type { RateLimitNotice } from './rate-limit-headers.ts';
+
+/** One request on its way: what {@link PacingPolicy.started} gives and `answered` takes back. */
+export interface PacingTicket {
+  readonly startMs: number;
+  settled: boolean;
+}
+
+/** `served` used budget; `cached` did not; `refused` is a 429; `failed` said nothing about the limit. */
+export type PacingResult = 'served' | 'cached' | 'refused' | 'failed';
+
+export interface PacingPolicyOptions {
+  /** Cap for a key that others use too; `null` is none. */
+  readonly maxRps: number | null;
+  /** In [0, 1). */
+  readonly random?: () => number;
+}
+
+/** Slower than allowed by this share: room for requests that overtake each other on the way. */
+const FIRST_MARGIN = 0.01;
+const MARGIN_STEP = 0.005;
+const MAX_MARGIN = 0.02;
+/** While nothing is known of the budget one request goes ahead, but nobody waits longer than this for it. */
+const PROBE_PATIENCE_MS = 5_000;
+/** First pause after a refusal that does not say how long; then longer by a factor until one is served. */
+const FIRST_PAUSE_MS = 500;
+const PAUSE_GROWTH = 1.6;
+const MAX_UNTOLD_PAUSE_MS = 30_000;
+/** The pause is lengthened by up to this share, so that processes that share a key do not come back together. */
+const PAUSE_JITTER = 0.05;
+const MAX_PAUSE_JITTER_MS = 1_000;
+/** A refusal's measure counts when so many were served before it. */
+const MIN_MEASURED = 5;
+/** First raise after a span without complaint; doubled with each further one. */
+const FIRST_RAISE = 0.03;
+const MAX_RAISE = 1;
+/** A learned distance below this is no limit any more. */
+const NO_LIMIT_BELOW_MS = 2;
+/** Starts that are remembered: more than any limit that could be told and still matter to us. */
+const MAX_REMEMBERED_STARTS = 20_000;
+/** Lengths that people choose for windows, seconds. */
+const USUAL_WINDOWS_S = [1, 2, 5, 10, 15, 20, 30, 60, 120, 180, 300, 600, 900, 1_800, 3_600, 7_200, 86_400];
+
+interface Told {
+  limit: number;
+  windowMs: number;
+}
+
+interface Learned {
+  intervalMs: number;
+  /** How long the API takes to complain, ms. */
+  spanMs: number;
+  raise: number;
+  raisedAtMs: number;
+  servedSinceRaise: number;
+}
+
+/** From the first request after a pause to the next refusal. */
+interface Cycle {
+  readonly startMs: number;
+  served: number;
+  /** Least and most time after which the budget is whole again, from what refusals said. */
+  shortestMs: number;
+  longestMs: number;
+  refused: boolean;
+}
+
+export class PacingPolicy {
+  readonly #minIntervalMs: number;
+  readonly #random: () => number;
+  #told: Told | null = null;
+  #margin = FIRST_MARGIN;
+  #shared: { intervalMs: number; untilMs: number } | null = null;
+  #learned: Learned | null = null;
+  #cycle: Cycle | null = null;
+  #pause: { sinceMs: number; untilMs: number } | null = null;
+  /** Episodes of refusals since something was served. */
+  #refusals = 0;
+  /** The request that goes ahead, while the others wait for its answer. */
+  #probe: PacingTicket | null = null;
+  #probing = true;
+  /** Where the last request stood in the even division: requests may be late, the division is not. */
+  #slotMs = Number.NEGATIVE_INFINITY;
+  #startsMs: number[] = [];
+
+  constructor(options: PacingPolicyOptions) {
+    this.#minIntervalMs = options.maxRps === null ? 0 : 1000 / options.maxRps;
+    this.#random = options.random ?? Math.random;
+  }
+
+  /** Distance between requests at the moment, ms; 0 is as fast as they come. */
+  get intervalMs(): number {
+    return Math.max(this.#minIntervalMs, this.#toldIntervalMs(), this.#learned?.intervalMs ?? 0);
+  }
+
+  /** End of the pause that everybody is in; `null` when there is none at `nowMs`. */
+  pausedUntilMs(nowMs: number): number | null {
+    return this.#pause !== null && this.#pause.untilMs > nowMs ? this.#pause.untilMs : null;
+  }
+
+  /** When the next request may start: at once if not after `nowMs`. */
+  nextStartMs(nowMs: number): number {
+    this.#raise(nowMs);
+    let startMs = Math.max(this.#pause?.untilMs ?? 0, this.#slotMs + this.intervalMs);
+    if (this.#probe !== null) startMs = Math.max(startMs, this.#probe.startMs + PROBE_PATIENCE_MS);
+    if (this.#shared !== null && this.#shared.untilMs > nowMs) {
+      const last = this.#startsMs.at(-1) ?? nowMs;
+      startMs = Math.max(startMs, Math.min(last + this.#shared.intervalMs, this.#shared.untilMs));
+    }
+    if (this.#told !== null) {
+      const oldest = this.#startsMs.at(-this.#told.limit);
+      if (oldest !== undefined) startMs = Math.max(startMs, oldest + this.#told.windowMs * (1 + this.#margin / 2));
+    }
+    return startMs;
+  }
+
+  /** A request starts now. */
+  started(nowMs: number): PacingTicket {
+    this.#slotMs = Math.max(this.#slotMs + this.intervalMs, nowMs - this.#catchUpMs());
+    this.#startsMs.push(nowMs);
+    if (this.#startsMs.length > MAX_REMEMBERED_STARTS * 2)
+      this.#startsMs = this.#startsMs.slice(-MAX_REMEMBERED_STARTS);
+    this.#cycle ??= { startMs: nowMs, served: 0, shortestMs: 0, longestMs: Number.POSITIVE_INFINITY, refused: false };
+    const ticket: PacingTicket = { startMs: nowMs, settled: false };
+    if (this.#probing && this.#probe === null) this.#probe = ticket;
+    return ticket;
+  }
+
+  /** A request was answered, or failed. */
+  answered(ticket: PacingTicket, result: PacingResult, notice: RateLimitNotice, nowMs: number): void {
+    if (ticket.settled) return;
+    ticket.settled = true;
+    if (this.#probe === ticket) {
+      this.#probe = null;
+      // A refusal or a failure tells nothing about what the others may do: the next one goes ahead again.
+      this.#probing = result === 'refused' || result === 'failed';
+    }
+    if (result === 'failed') return;
+    // A cached answer's headers are as old as the cache, and it cost nothing.
+    if (result === 'cached') {
+      this.#takeBack(ticket);
+      return;
+    }
+    this.#readNotice(notice, nowMs);
+    if (result === 'refused') this.#refused(ticket, notice, nowMs);
+    else this.#served(ticket, nowMs);
+  }
+
+  /** The API asks for a pause without a refusal (a 503 with `Retry-After`). */
+  pauseUntil(untilMs: number, nowMs: number): void {
+    this.#pause = { sinceMs: this.#pause?.sinceMs ?? nowMs, untilMs: Math.max(untilMs, this.#pause?.untilMs ?? 0) };
+    this.#probing = true;
+  }
+
+  #toldIntervalMs(): number {
+    return this.#told === null ? 0 : (this.#told.windowMs * (1 + this.#margin)) / this.#told.limit;
+  }
+
+  /** How late a request may be without losing its place; more would let a window hold one too many. */
+  #catchUpMs(): number {
+    const told = this.#toldIntervalMs();
+    if (this.#told !== null && told >= this.intervalMs) return (this.#told.windowMs * this.#margin) / 2;
+    return Math.max(20, this.intervalMs / 2);
+  }
+
+  #takeBack(ticket: PacingTicket): void {
+    const at = this.#startsMs.lastIndexOf(ticket.startMs);
+    if (at !== -1) this.#startsMs.splice(at, 1);
+    this.#slotMs -= this.intervalMs;
+  }
+
+  #readNotice(notice: RateLimitNotice, nowMs: number): void {
+    const { limit, remaining, resetMs } = notice;
+    if (limit === null || limit > MAX_REMEMBERED_STARTS) return;
+    if (resetMs !== null && resetMs > 0) {
+      const fresh = remaining === limit - 1;
+      const readMs = usualWindowMs(resetMs);
+      // Right after the first request of a window the time to its end is the window. At other times it is less.
+      if (this.#told === null || fresh) this.#told = { limit, windowMs: readMs };
+      else this.#told = { limit, windowMs: Math.max(this.#told.windowMs, readMs) };
+    } else if (this.#told !== null) {
+      this.#told.limit = limit;
+    }
+    if (this.#told === null || remaining === null || resetMs === null) return;
+    const since = nowMs - this.#told.windowMs;
+    let own = 0;
+    for (let at = this.#startsMs.length - 1; at >= 0 && (this.#startsMs[at] ?? 0) > since; at -= 1) own += 1;
+    this.#shared = remaining < limit - own ? { intervalMs: resetMs / (remaining + 1), untilMs: nowMs + resetMs } : null;
+  }
+
+  #served(ticket: PacingTicket, nowMs: number): void {
+    const cycle = this.#cycle;
+    if (cycle === null) return;
+    if (cycle.refused && this.#pause !== null && ticket.startMs >= this.#pause.untilMs) {
+      this.#learn(cycle, ticket.startMs, nowMs);
+      this.#cycle = {
+        startMs: ticket.startMs,
+        served: 1,
+        shortestMs: 0,
+        longestMs: Number.POSITIVE_INFINITY,
+        refused: false,
+      };
+      this.#pause = null;
+      this.#refusals = 0;
+      return;
+    }
+    cycle.served += 1;
+    if (this.#learned !== null) this.#learned.servedSinceRaise += 1;
+  }
+
+  #refused(ticket: PacingTicket, notice: RateLimitNotice, nowMs: number): void {
+    const told = notice.retryAfterMs ?? (notice.remaining === 0 || notice.limit === null ? notice.resetMs : null);
+    // Requests that were already on their way when the pause began belong to the same refusal.
+    const sameEpisode = this.#pause !== null && ticket.startMs < this.#pause.untilMs;
+    if (sameEpisode && told === null) return;
+    if (!sameEpisode) {
+      this.#refusals += 1;
+      if (this.#told !== null) this.#margin = Math.min(MAX_MARGIN, this.#margin + MARGIN_STEP);
+    }
+    const untoldMs = Math.min(MAX_UNTOLD_PAUSE_MS, FIRST_PAUSE_MS * PAUSE_GROWTH ** (Math.max(1, this.#refusals) - 1));
+    const waitMs = told ?? untoldMs;
+    const jitterMs = sameEpisode ? 0 : this.#random() * Math.min(MAX_PAUSE_JITTER_MS, waitMs * PAUSE_JITTER);
+    const untilMs = Math.max(nowMs + waitMs + jitterMs, this.#pause?.untilMs ?? 0);
+    this.#pause = { sinceMs: sameEpisode ? (this.#pause?.sinceMs ?? nowMs) : nowMs, untilMs };
+    this.#probing = true;
+    const cycle = this.#cycle;
+    if (cycle === null) return;
+    cycle.refused = true;
+    // Not before now; and if a wait was told, in whole seconds perhaps, within a second of its end.
+    const elapsedMs = nowMs - cycle.startMs;
+    cycle.shortestMs = Math.max(
+      cycle.shortestMs,
+      told === null ? ticket.startMs - cycle.startMs : elapsedMs + told - 1000,
+    );
+    if (told !== null) cycle.longestMs = Math.min(cycle.longestMs, elapsedMs + told);
+  }
+
+  /** A cycle ended with the first request served after its refusal: what it served in that time is the API's rate. */
+  #learn(cycle: Cycle, servedAgainMs: number, nowMs: number): void {
+    // A limit that the API names is not to be guessed, unless it keeps refusing what it allows.
+    if (this.#told !== null && this.#margin < MAX_MARGIN) return;
+    const longestMs = Math.max(1, Math.min(cycle.longestMs, servedAgainMs - cycle.startMs));
+    const shortestMs = Math.min(cycle.shortestMs, longestMs);
+    const usual = USUAL_WINDOWS_S.find((s) => s * 1000 >= shortestMs && s * 1000 <= longestMs);
+    const spanMs = usual === undefined ? shortestMs + (longestMs - shortestMs) * 0.3 : usual * 1000;
+    const measuredMs = spanMs / Math.max(1, cycle.served);
+    const before = this.#learned?.intervalMs ?? 0;
+    let intervalMs = measuredMs;
+    if (before > 0) intervalMs = Math.min(Math.max(measuredMs, before * 1.02), before * 1.5);
+    if (before > 0 && cycle.served < MIN_MEASURED) intervalMs = before * 1.4;
+    this.#learned = {
+      intervalMs,
+      spanMs: Math.max(1000, this.#learned === null ? spanMs : Math.min(spanMs, this.#learned.spanMs * 2)),
+      raise: FIRST_RAISE,
+      raisedAtMs: nowMs,
+      servedSinceRaise: 0,
+    };
+  }
+
+  /** Additive at first, then faster: nobody complained over a whole span, and the rate was really used. */
+  #raise(nowMs: number): void {
+    const learned = this.#learned;
+    if (learned === null) return;
+    const elapsedMs = nowMs - learned.raisedAtMs;
+    if (elapsedMs < learned.spanMs) return;
+    const used = learned.servedSinceRaise >= (0.7 * elapsedMs) / learned.intervalMs;
+    learned.raisedAtMs = nowMs;
+    learned.servedSinceRaise = 0;
+    if (!used) return;
+    learned.intervalMs /= 1 + learned.raise;
+    learned.raise = Math.min(MAX_RAISE, learned.raise * 2);
+    if (learned.intervalMs < NO_LIMIT_BELOW_MS) this.#learned = null;
+  }
+}
+
+/** A length that people choose, when `readMs` is within a second of one: resets are told in whole seconds. */
+function usualWindowMs(readMs: number): number {
+  const usual = USUAL_WINDOWS_S.find((s) => Math.abs(s * 1000 - readMs) <= 1000 && s >= 5);
+  return usual === undefined ? readMs : usual * 1000;
+}

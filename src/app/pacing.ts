@@ -1,0 +1,216 @@
+/**
+ * Who may ask the API, and when: one pacer a budget, shared by all requests that use it. The one user of Bottleneck.
+ *
+ * Bottleneck is the queue: first come, first served, one at its head. The head waits for {@link PacingPolicy}, so that a
+ * change of the rate counts at once, for everybody. Bottleneck's own rates are not used, because changing them can stop
+ * them for good (SGrondin/bottleneck#185), and while nobody has to wait it is not asked at all: each of its jobs costs
+ * some milliseconds.
+ */
+import Bottleneck from 'bottleneck';
+import { GaveUpError } from '../core/errors.ts';
+import { PacingPolicy, type PacingResult, type PacingTicket } from './pacing-policy.ts';
+import type { RateLimitNotice } from './rate-limit-headers.ts';
+
+export interface PacerOptions {
+  /** For messages: which budget. */
+  readonly name: string;
+  readonly maxRps: number | null;
+  /** A longer wait for one request is not waited for. */
+  readonly maxWaitMs: number;
+  readonly onStalled: (queued: number) => void;
+  /** How long each request waited for its turn, ms. */
+  readonly observeWait?: (waitMs: number) => void;
+  /** Tests only: the queue to begin with, and after it was found stuck. */
+  readonly createQueue?: () => Bottleneck;
+  readonly stalledAfterMs?: number;
+}
+
+/** A longer wait is worth telling. */
+const WORTH_TELLING_MS = 1_000;
+const STALLED_AFTER_MS = 15_000;
+
+interface Waiter {
+  readonly signal: AbortSignal;
+  readonly grant: (ticket: PacingTicket) => void;
+  readonly refuse: (reason: unknown) => void;
+  done: boolean;
+}
+
+export class Pacer {
+  readonly #options: PacerOptions;
+  readonly #policy: PacingPolicy;
+  readonly #waiters = new Set<Waiter>();
+  #queue: Bottleneck;
+  #watch: NodeJS.Timeout | null = null;
+  /** When the head of the queue last did anything, ms of `performance.now()`. */
+  #movedMs = performance.now();
+  #headWaitsUntilMs: number | null = null;
+  #wake: (() => void) | null = null;
+
+  constructor(options: PacerOptions) {
+    this.#options = options;
+    this.#policy = new PacingPolicy({ maxRps: options.maxRps });
+    this.#queue = this.#createQueue();
+  }
+
+  /** Until when the next request has to wait, epoch ms; `null` when it need not, or not for long. */
+  get waitingUntilMs(): number | null {
+    const until = this.#headWaitsUntilMs;
+    const now = performance.now();
+    if (until === null || until - now < WORTH_TELLING_MS) return null;
+    return Date.now() + (until - now);
+  }
+
+  /** Whether a refusal has paused everybody. */
+  get paused(): boolean {
+    return this.#policy.pausedUntilMs(performance.now()) !== null;
+  }
+
+  /**
+   * Waits for a turn. Every ticket must come back by {@link answered}.
+   * @throws GaveUpError when the turn would come after `maxWaitMs`; the signal's reason when it was aborted
+   */
+  async turn(signal: AbortSignal): Promise<PacingTicket> {
+    signal.throwIfAborted();
+    const askedMs = performance.now();
+    if (this.#waiters.size === 0 && this.#policy.nextStartMs(askedMs) <= askedMs) return this.#policy.started(askedMs);
+    const ticket = await this.#enqueue(signal);
+    this.#options.observeWait?.(ticket.startMs - askedMs);
+    return ticket;
+  }
+
+  answered(ticket: PacingTicket, result: PacingResult, notice: RateLimitNotice): void {
+    this.#policy.answered(ticket, result, notice, performance.now());
+    this.#wake?.();
+  }
+
+  /** Stops everybody for a while. */
+  pause(forMs: number): void {
+    const now = performance.now();
+    this.#policy.pauseUntil(now + forMs, now);
+    this.#wake?.();
+  }
+
+  /** Nobody gets a turn any more; those who wait are refused. */
+  async close(): Promise<void> {
+    if (this.#watch !== null) clearInterval(this.#watch);
+    this.#watch = null;
+    for (const waiter of this.#waiters) waiter.refuse(new Error('the API client was closed'));
+    this.#wake?.();
+    await this.#queue.stop({ dropWaitingJobs: true }).catch(() => undefined);
+  }
+
+  #createQueue(): Bottleneck {
+    const queue = this.#options.createQueue?.() ?? new Bottleneck({ maxConcurrent: 1 });
+    // Without a listener Bottleneck prints its own errors to the console.
+    queue.on('error', () => undefined);
+    return queue;
+  }
+
+  async #enqueue(signal: AbortSignal): Promise<PacingTicket> {
+    return new Promise<PacingTicket>((resolve, reject) => {
+      const leave = (): void => {
+        waiter.done = true;
+        this.#waiters.delete(waiter);
+        signal.removeEventListener('abort', onAbort);
+        if (this.#waiters.size === 0 && this.#watch !== null) {
+          clearInterval(this.#watch);
+          this.#watch = null;
+        }
+      };
+      const waiter: Waiter = {
+        signal,
+        done: false,
+        grant: (ticket) => {
+          leave();
+          resolve(ticket);
+        },
+        refuse: (reason) => {
+          leave();
+          reject(reason instanceof Error ? reason : new Error(String(reason)));
+        },
+      };
+      const onAbort = (): void => {
+        waiter.refuse(signal.reason);
+        this.#wake?.();
+      };
+      signal.addEventListener('abort', onAbort, { once: true });
+      if (this.#waiters.size === 0) this.#movedMs = performance.now();
+      this.#waiters.add(waiter);
+      this.#watch ??= setInterval(
+        () => {
+          this.#checkStalled();
+        },
+        (this.#options.stalledAfterMs ?? STALLED_AFTER_MS) / 3,
+      ).unref();
+      this.#schedule(waiter);
+    });
+  }
+
+  #schedule(waiter: Waiter): void {
+    const queue = this.#queue;
+    // A dropped job is one of a queue that was closed or replaced: its waiter was refused, or stands in the new one.
+    queue.schedule(() => this.#atHead(waiter, queue)).catch(() => undefined);
+  }
+
+  /** The head of the queue: waits for the policy. Never throws; a waiter is told by its own functions. */
+  async #atHead(waiter: Waiter, queue: Bottleneck): Promise<void> {
+    while (!waiter.done && queue === this.#queue) {
+      const now = performance.now();
+      this.#movedMs = now;
+      const startMs = this.#policy.nextStartMs(now);
+      if (startMs <= now) {
+        this.#headWaitsUntilMs = null;
+        waiter.grant(this.#policy.started(now));
+        return;
+      }
+      if (startMs - now > this.#options.maxWaitMs) {
+        this.#headWaitsUntilMs = null;
+        waiter.refuse(this.#waitTooLong(startMs - now));
+        return;
+      }
+      this.#headWaitsUntilMs = startMs;
+      await this.#sleep(startMs - now);
+    }
+    this.#headWaitsUntilMs = null;
+  }
+
+  #waitTooLong(waitMs: number): GaveUpError {
+    const comeBack = new Date(Date.now() + waitMs).toISOString();
+    return new GaveUpError(
+      `The API's rate limit on ${this.#options.name} asks for a wait of ${Math.ceil(waitMs / 1000)} s, longer than --max-wait ` +
+        `(${Math.round(this.#options.maxWaitMs / 1000)} s) allows. What was loaded is safe: start again after ${comeBack}, ` +
+        `or with a longer --max-wait.`,
+    );
+  }
+
+  /** Until the time is over, or something has changed. */
+  async #sleep(waitMs: number): Promise<void> {
+    await new Promise<void>((resolve) => {
+      const done = (): void => {
+        clearTimeout(timer);
+        this.#wake = null;
+        resolve();
+      };
+      // Timers of node may fire up to 1 ms early; half a millisecond more saves the second round.
+      const timer = setTimeout(done, Math.min(waitMs + 0.5, 2 ** 31 - 1));
+      this.#wake = done;
+    });
+    this.#movedMs = performance.now();
+  }
+
+  /** Jobs can stay queued for ever (SGrondin/bottleneck#152): then the queue is replaced, and the waiters stand in the new one. */
+  #checkStalled(): void {
+    const now = performance.now();
+    const dueMs = Math.max(this.#movedMs, this.#headWaitsUntilMs ?? 0);
+    if (now - dueMs < (this.#options.stalledAfterMs ?? STALLED_AFTER_MS)) return;
+    this.#options.onStalled(this.#waiters.size);
+    const old = this.#queue;
+    this.#queue = this.#createQueue();
+    this.#movedMs = now;
+    this.#headWaitsUntilMs = null;
+    this.#wake?.();
+    old.stop({ dropWaitingJobs: true }).catch(() => undefined);
+    for (const waiter of this.#waiters) this.#schedule(waiter);
+  }
+}

@@ -1,0 +1,94 @@
+/** What is asked of the API client, and what it answers. Types only. */
+import type { ContentEncoding, PageEnvelope } from '../../workers/protocol.ts';
+import type { Logger } from 'pino';
+import type { BackoffRule } from '../core/backoff.ts';
+import type { ProxySettings } from './http-exchange.ts';
+
+export type EndpointName = 'stream' | 'events';
+
+export interface PageRequest {
+  readonly windowId: number;
+  /** From 1 within the window. */
+  readonly page: number;
+  /** Most events wanted; a page that is asked for again after a bad answer gets one less with each time. */
+  readonly limit: number;
+  /** Sent back byte for byte. */
+  readonly cursor: string | null;
+  /** When the cursor's response arrived, epoch ms of our clock. */
+  readonly cursorReceivedAtMs: number | null;
+  /**
+   * Bounds, epoch ms, inclusive in meaning, fractions allowed. Sent on the stream endpoint only, and widened (floor − 1,
+   * ceil + 1), so that it does not matter whether the API takes them as inclusive.
+   */
+  readonly sinceMs: number | null;
+  readonly untilMs: number | null;
+  readonly signal: AbortSignal;
+  /** The caller has already changed the limit, because an earlier answer was bad or stale. */
+  readonly reask: boolean;
+}
+
+export interface RawPage {
+  /** The caller's own, not from a pool, transferable. May be longer than `bodyBytes` when the length was not told. */
+  readonly body: ArrayBuffer;
+  readonly bodyBytes: number;
+  readonly contentEncoding: ContentEncoding;
+  /** What the page says about itself, when that could be told without parsing it; `null` asks the worker. */
+  readonly envelope: PageEnvelope | null;
+  /** The limit that was sent. */
+  readonly limit: number;
+  /** When the last byte arrived, epoch ms of our clock: from here the age of the next cursor counts. */
+  readonly receivedAtMs: number;
+  /** `Date` of the response: the API's clock, epoch ms, whole seconds. */
+  readonly serverDateMs: number | null;
+  readonly requestId: string | null;
+  /** Served from the API's cache: its cursor can be as old as the cache. */
+  readonly fromCache: boolean;
+  readonly requestMs: number;
+  readonly endpoint: EndpointName;
+}
+
+export type PageAnswer =
+  | { readonly kind: 'page'; readonly page: RawPage }
+  /** The cursor does not work any more: anchor the walk again. */
+  | { readonly kind: 'stale-cursor'; readonly detail: string }
+  /** The API has nothing in these bounds (418). */
+  | { readonly kind: 'outside-range'; readonly detail: string }
+  /** The stream endpoint is gone for this run: ask again in the other endpoint's terms. */
+  | { readonly kind: 'endpoint-changed'; readonly detail: string }
+  /** The body would be longer than `maxPageBytes`: ask with half the limit. */
+  | { readonly kind: 'too-large' };
+
+/** For metrics. */
+export interface ApiObserver {
+  /** One request was answered, or failed (`status` null). */
+  readonly request?: (kind: EndpointName | 'access' | 'check', status: number | null, durationMs: number) => void;
+  /** A page is asked for again: `rate-limit`, `server-error`, `transport`, `faulty-page`, `token`, `closed-connection`. */
+  readonly retry?: (kind: string) => void;
+  /** A request waited for its turn. */
+  readonly rateLimitWait?: (waitMs: number) => void;
+}
+
+export interface ApiClientOptions {
+  /** Ends in `/api/v1`. */
+  readonly baseUrl: string;
+  readonly apiKey: string;
+  readonly userAgent: string;
+  readonly endpoint: 'auto' | EndpointName;
+  /** Cap on requests a second to each endpoint; `null` is none. */
+  readonly maxRps: number | null;
+  /** Longest single wait, and longest time without a page. */
+  readonly maxWaitMs: number;
+  readonly connectTimeoutMs: number;
+  /** Deadline of one page: connecting, waiting, the whole body. */
+  readonly pageTimeoutMs: number;
+  readonly acceptCompression: boolean;
+  readonly maxPageBytes: number;
+  readonly logger: Logger;
+  readonly proxy?: ProxySettings | null;
+  /** Values that must appear in no message, besides the key and the tokens. */
+  readonly secrets?: readonly string[];
+  readonly observe?: ApiObserver;
+  readonly backoff?: BackoffRule;
+  /** How long the first contact is tried, ms. */
+  readonly firstContactMs?: number;
+}

@@ -1,0 +1,129 @@
+/**
+ * What came back → what to do. A pure table: no clock, no sockets, no counting. Decided by status, the API's own code and
+ * the kind of transport failure, never by a message. What nobody foresaw is not tried again.
+ */
+import type { TransportFailure } from './http-exchange.ts';
+
+/** What came of one request for a page. */
+export type PageOutcome =
+  | {
+      readonly kind: 'answer';
+      readonly status: number;
+      /** The API's own `code`, upper case as sent; `null` when the body has none (a load balancer's page, say). */
+      readonly apiCode: string | null;
+    }
+  | { readonly kind: 'failure'; readonly failure: TransportFailure }
+  /** A 200 that is no page. */
+  | { readonly kind: 'faulty' };
+
+/** What the request was, and what is known about the rest of the API. */
+export interface PageSituation {
+  readonly endpoint: 'stream' | 'events';
+  /** `null` when no cursor was sent. Counted from the moment the cursor arrived. */
+  readonly cursorAgeMs: number | null;
+  /** As the API says it; `null` when it does not. */
+  readonly cursorLifeMs: number | null;
+  /** `since` or `until` was sent. */
+  readonly bounded: boolean;
+  /** Failures of this page in a row, this one included, that could be a stale cursor in disguise. */
+  readonly suspiciousFailures: number;
+  /** Failures of this page in a row, this one included. */
+  readonly failures: number;
+  /** Whether the same endpoint has served another request since this page first failed; `null` when none was sent. */
+  readonly othersServed: boolean | null;
+  /** Closed connections that this page may still ask again after without waiting. */
+  readonly freeRetriesLeft: number;
+}
+
+export type PageAction =
+  /** Without a wait and uncounted: nothing reached the API. */
+  | 'again-at-once'
+  | 'backoff'
+  | 'wait-for-rate-limit'
+  /** The walk must be anchored again by time. */
+  | 'stale-cursor'
+  | 'outside-range'
+  | 'renew-token'
+  | 'refuse-key'
+  /** Ask the same endpoint for something small without a cursor: is it the API, or this cursor? */
+  | 'check-cursor'
+  /** Ask the other endpoint: is it the API, or the stream endpoint? */
+  | 'check-stream'
+  | 'give-up';
+
+/** Life of a cursor that the API does not tell: 116 s were observed. */
+export const USUAL_CURSOR_LIFE_MS = 100_000;
+/** After so many failures in a row that only this cursor might cause, it is checked. */
+const CHECK_CURSOR_AFTER = 2;
+/** And after so many it is given up, when others are served meanwhile. */
+const STALE_AFTER = 3;
+/** After so many failures in a row on the stream endpoint, the other one is asked. */
+const CHECK_STREAM_AFTER = 5;
+
+export function decide(outcome: PageOutcome, situation: PageSituation): PageAction {
+  switch (outcome.kind) {
+    case 'faulty':
+      return 'backoff';
+    case 'failure':
+      return decideFailure(outcome.failure, situation);
+    case 'answer':
+      return decideAnswer(outcome.status, outcome.apiCode, situation);
+  }
+}
+
+function decideFailure(failure: TransportFailure, situation: PageSituation): PageAction {
+  if (failure === 'untrusted') return 'give-up';
+  if (failure === 'closed' && situation.freeRetriesLeft > 0) return 'again-at-once';
+  return 'backoff';
+}
+
+function decideAnswer(status: number, apiCode: string | null, situation: PageSituation): PageAction {
+  const hasCursor = situation.cursorAgeMs !== null;
+  const namesCursor = apiCode?.includes('CURSOR') === true;
+  switch (status) {
+    case 429:
+      return 'wait-for-rate-limit';
+    case 400:
+      // A 400 without a cursor complains about something that will not change. With one, the cursor is what changes.
+      return hasCursor ? 'stale-cursor' : 'give-up';
+    case 410:
+      return hasCursor ? 'stale-cursor' : 'give-up';
+    case 401:
+    case 403:
+      if (hasCursor && namesCursor) return 'stale-cursor';
+      return situation.endpoint === 'stream' ? 'renew-token' : 'refuse-key';
+    case 404:
+      if (hasCursor && namesCursor) return 'stale-cursor';
+      // The path of the stream endpoint comes with the access, and can change with it.
+      return situation.endpoint === 'stream' ? 'renew-token' : 'give-up';
+    case 418:
+      return situation.bounded ? 'outside-range' : 'give-up';
+    case 408:
+    case 425:
+      return 'backoff';
+    default:
+      if (status >= 500) return decideServerError(apiCode, situation);
+      // Other 2xx hold no page; a redirect is never followed, it would carry the key away.
+      return status < 400 ? 'backoff' : 'give-up';
+  }
+}
+
+/** Whether an answer can be a stale cursor in disguise: an error of the server without a code of the API's own. */
+export function isSuspicious(outcome: PageOutcome): boolean {
+  return outcome.kind === 'answer' && outcome.status >= 500 && outcome.apiCode === null;
+}
+
+function decideServerError(apiCode: string | null, situation: PageSituation): PageAction {
+  const { cursorAgeMs, suspiciousFailures, othersServed } = situation;
+  if (apiCode === null && cursorAgeMs !== null) {
+    const life = situation.cursorLifeMs ?? USUAL_CURSOR_LIFE_MS;
+    // Too old anyway: asking again cannot help. Without windows anchoring again costs a whole walk: make sure there.
+    if (cursorAgeMs >= life && situation.endpoint === 'stream') return 'stale-cursor';
+    if (suspiciousFailures >= STALE_AFTER && othersServed === true) return 'stale-cursor';
+    if (suspiciousFailures >= CHECK_CURSOR_AFTER && othersServed === null) return 'check-cursor';
+  }
+  if (situation.endpoint === 'stream' && situation.failures >= CHECK_STREAM_AFTER && othersServed !== true) {
+    return 'check-stream';
+  }
+  return 'backoff';
+}

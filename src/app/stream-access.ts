@@ -1,0 +1,148 @@
+/**
+ * Access to the stream endpoint: its path, its token, and whether they still work. A token is renewed at 80 % of its
+ * life, in the background while it is still good, once for all requests; a rejected one is dropped and renewed once.
+ */
+import { z } from 'zod';
+
+/** What a request to the stream endpoint needs. */
+export interface StreamToken {
+  readonly url: URL;
+  readonly header: string;
+  readonly token: string;
+  readonly receivedMs: number;
+  readonly lifeMs: number;
+}
+
+/** How an attempt to get access ended. */
+export type AccessOutcome =
+  | { readonly kind: 'granted'; readonly access: StreamToken }
+  /** Absent, refused, or not usable: asking again will not change it. */
+  | { readonly kind: 'denied'; readonly reason: string; readonly status: number | null };
+
+/** Why there is no stream access: for good, as far as this run is concerned. */
+export class StreamUnavailableError extends Error {
+  readonly status: number | null;
+
+  constructor(reason: string, status: number | null) {
+    super(reason);
+    this.name = 'StreamUnavailableError';
+    this.status = status;
+  }
+}
+
+const RENEW_AT = 0.8;
+const USUAL_LIFE_S = 300;
+/** Rejections in a row, each within half of the token's life, after which access counts as broken. */
+const MAX_EARLY_REJECTIONS = 2;
+
+const accessResponse = z.object({
+  streamAccess: z.object({
+    endpoint: z.string().min(1),
+    // What is sent as a header must be one: visible ASCII.
+    token: z.string().regex(/^[\x21-\x7e]+$/),
+    expiresIn: z.coerce.number().positive().catch(USUAL_LIFE_S),
+    tokenHeader: z
+      .string()
+      .regex(/^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/)
+      .default('X-Stream-Token'),
+  }),
+});
+
+/**
+ * @param body the answer's body, parsed
+ * @param origin the API's: the key is sent nowhere else
+ * @param receivedMs when the answer came, ms of `performance.now()`
+ */
+export function readAccess(body: unknown, origin: string, receivedMs: number): AccessOutcome {
+  const parsed = accessResponse.safeParse(body);
+  if (!parsed.success) {
+    const problems = parsed.error.issues.map((issue) => `${issue.path.join('.') || 'body'}: ${issue.message}`);
+    return { kind: 'denied', reason: `its answer could not be understood (${problems.join('; ')})`, status: 200 };
+  }
+  const { endpoint, token, expiresIn, tokenHeader } = parsed.data.streamAccess;
+  const url = URL.canParse(endpoint, origin) ? new URL(endpoint, origin) : null;
+  if (url?.origin !== origin) {
+    return { kind: 'denied', reason: 'it names an endpoint outside the API, which must not get the key', status: 200 };
+  }
+  url.hash = '';
+  return {
+    kind: 'granted',
+    access: { url, header: tokenHeader.toLowerCase(), token, receivedMs, lifeMs: expiresIn * 1000 },
+  };
+}
+
+export interface StreamAccessOptions {
+  /** One renewal, retries included. Throws only what ends the job, or the abort. */
+  readonly request: () => Promise<AccessOutcome>;
+  /** A token was granted: its value is a secret from now on. */
+  readonly onToken: (token: string) => void;
+  /** A renewal failed while the old token is still good: it is tried again. */
+  readonly onRenewalFailed: (error: unknown) => void;
+}
+
+export class StreamAccess {
+  readonly #options: StreamAccessOptions;
+  #current: StreamToken | null = null;
+  #renewal: Promise<StreamToken> | null = null;
+  #earlyRejections = 0;
+  #rejectedToken = '';
+
+  constructor(options: StreamAccessOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * A token that is good as far as we know; waits for one only when there is none.
+   * @throws StreamUnavailableError when access is absent, refused or broken
+   */
+  async token(): Promise<StreamToken> {
+    const current = this.#current;
+    if (current === null) return this.#renew();
+    const age = (performance.now() - current.receivedMs) / current.lifeMs;
+    if (age >= 1) {
+      this.#current = null;
+      return this.#renew();
+    }
+    if (age >= RENEW_AT && this.#renewal === null) this.#renew().catch(this.#options.onRenewalFailed);
+    return current;
+  }
+
+  /** A request with this token was served. */
+  accepted(): void {
+    this.#earlyRejections = 0;
+  }
+
+  /**
+   * A request with this token was refused. Many requests can bring the same news.
+   * @returns a word for the log
+   * @throws StreamUnavailableError when fresh tokens are rejected again and again
+   */
+  rejected(access: StreamToken, status: number): 'dropped' | 'already replaced' {
+    if (this.#current !== access) {
+      if (this.#rejectedToken === access.token || this.#current !== null) return 'already replaced';
+      return 'dropped';
+    }
+    this.#current = null;
+    this.#rejectedToken = access.token;
+    const early = performance.now() - access.receivedMs < access.lifeMs / 2;
+    this.#earlyRejections = early ? this.#earlyRejections + 1 : 0;
+    if (this.#earlyRejections < MAX_EARLY_REJECTIONS) return 'dropped';
+    throw new StreamUnavailableError(`it rejects tokens that it has just given out (${status})`, status);
+  }
+
+  async #renew(): Promise<StreamToken> {
+    // One renewal for all: a second caller waits for the first one's.
+    this.#renewal ??= this.#options
+      .request()
+      .then((outcome) => {
+        if (outcome.kind === 'denied') throw new StreamUnavailableError(outcome.reason, outcome.status);
+        this.#options.onToken(outcome.access.token);
+        this.#current = outcome.access;
+        return outcome.access;
+      })
+      .finally(() => {
+        this.#renewal = null;
+      });
+    return this.#renewal;
+  }
+}

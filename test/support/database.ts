@@ -1,0 +1,71 @@
+/**
+ * A fresh database a test, in a PostgreSQL cluster that the test process has for itself: started at the first call,
+ * gone with the process.
+ */
+import { after, type TestContext } from 'node:test';
+import pg from 'pg';
+import { TestCluster } from './cluster.ts';
+
+export { TestCluster, testCluster, type TestClusterOptions } from './cluster.ts';
+
+export interface TestDatabase {
+  /** UTF-8, C locale, empty. */
+  readonly url: string;
+  readonly name: string;
+  /** The cluster of this test process, shared with the process's other tests. */
+  readonly cluster: TestCluster;
+  /** On a small pool of its own, which survives a crash of the server. */
+  query<R extends pg.QueryResultRow>(text: string, values?: unknown[]): Promise<pg.QueryResult<R>>;
+}
+
+let shared: Promise<TestCluster> | null = null;
+let databases = 0;
+/**
+ * Databases of tests that have ended. Dropped at the next call and not when their test ends: hooks of a test run in the order in
+ * which they were made, so the test's own pools are still open then.
+ */
+const finished: string[] = [];
+
+// Registered when this file is imported, and so for the whole test file: inside a test it would belong to that test.
+after(async () => {
+  await (await shared)?.remove();
+});
+
+/** The cluster of this test process. */
+export function sharedCluster(): Promise<TestCluster> {
+  return (shared ??= TestCluster.create());
+}
+
+export async function testDatabase(t: TestContext): Promise<TestDatabase> {
+  const cluster = await sharedCluster();
+  await dropFinished(cluster);
+  databases += 1;
+  const name = `test_${databases}`;
+  const url = await cluster.createDatabase(name);
+  return openDatabase(t, { cluster, name, url, dropAfter: true });
+}
+
+/** A database in a cluster of the test's own. */
+export async function databaseIn(t: TestContext, cluster: TestCluster, name = 'test'): Promise<TestDatabase> {
+  const url = await cluster.createDatabase(name);
+  return openDatabase(t, { cluster, name, url, dropAfter: false });
+}
+
+function openDatabase(
+  t: TestContext,
+  { cluster, name, url, dropAfter }: { cluster: TestCluster; name: string; url: string; dropAfter: boolean },
+): TestDatabase {
+  const pool = new pg.Pool({ connectionString: url, max: 4, application_name: 'test', allowExitOnIdle: true });
+  pool.on('error', () => undefined);
+  t.after(async () => {
+    await pool.end();
+    if (dropAfter) finished.push(name);
+  });
+  return { url, name, cluster, query: (text, values = []) => pool.query(text, values) };
+}
+
+async function dropFinished(cluster: TestCluster): Promise<void> {
+  for (let name = finished.pop(); name !== undefined; name = finished.pop()) {
+    await cluster.query(`DROP DATABASE IF EXISTS "${name}" WITH (FORCE)`);
+  }
+}

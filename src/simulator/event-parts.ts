@@ -72,20 +72,16 @@ export interface Session {
   readonly browser: string;
 }
 
-/** The sessions of a data set. A session belongs to one user and one device. */
-export function sessionsOf(settings: SimulatorSettings): Session[] {
+/** Session number n of a data set. A session belongs to one user and one device. */
+export function sessionOf(settings: SimulatorSettings, n: number): Session {
   const sessionSeed = purposeSeed(settings.seed, 'session');
-  const userSeed = purposeSeed(settings.seed, 'user');
-  const userIds = Array.from({ length: settings.users }, (_, user) => uuidText(userSeed, user));
-  return Array.from({ length: settings.sessions }, (_, session) => {
-    const draw = hash32(sessionSeed, session);
-    return {
-      id: uuidText(sessionSeed, session),
-      userId: userIds[session % settings.users] ?? '',
-      device: devices[draw % devices.length] ?? 'mobile',
-      browser: browsers[(draw >>> 8) % browsers.length] ?? 'Chrome',
-    };
-  });
+  const draw = hash32(sessionSeed, n);
+  return {
+    id: uuidText(sessionSeed, n),
+    userId: uuidText(purposeSeed(settings.seed, 'user'), n % settings.users),
+    device: devices[draw % devices.length] ?? 'mobile',
+    browser: browsers[(draw >>> 8) % browsers.length] ?? 'Chrome',
+  };
 }
 
 /** An event's top-level fields in serving order; values are JSON text. */

@@ -8,7 +8,7 @@ import {
   eventTypes,
   extraFieldVariants,
   nastyVariants,
-  sessionsOf,
+  sessionOf,
   type EventFields,
   type Session,
 } from './event-parts.ts';
@@ -60,26 +60,30 @@ interface Centre {
   readonly nameAt: number;
 }
 
+/** The parts of an event that say which session it belongs to, ready to be copied. */
+interface SessionTexts {
+  readonly middle: Buffer;
+  readonly tail: Buffer;
+}
+
 export class EventWriter {
   /** Where the id's first character stands, counted from the event's first byte. */
   readonly idStart: number;
   private readonly settings: SimulatorSettings;
-  private readonly sessions: readonly Session[];
   private readonly bodySeed: number;
   private readonly oddSeed: number;
   private readonly oddShare: number;
   private readonly quotedId: boolean;
   private readonly idPrefix: string;
   private readonly open: Buffer;
-  private readonly middles: readonly Buffer[];
-  private readonly tails: readonly Buffer[];
+  /** Made when first needed: a small data set has few of the sessions. */
+  private readonly sessionTexts: SessionTexts[] = [];
   /** By type, then by properties: the text from the type to the time, the name's random letters to be filled in. */
   private readonly centres: readonly (readonly Centre[])[];
   private readonly typeByPercent = new Uint8Array(128);
 
   constructor(settings: SimulatorSettings) {
     this.settings = settings;
-    this.sessions = sessionsOf(settings);
     this.bodySeed = purposeSeed(settings.seed, 'body');
     this.oddSeed = purposeSeed(settings.seed, 'odd');
     const { missingFields, extraFields, nasty, badIds, badTimes } = settings;
@@ -88,13 +92,6 @@ export class EventWriter {
     this.idPrefix = { uuid: '', text: 'evt-', 'event-text': 'event_', number: '', 'number-text': '' }[settings.ids];
     this.open = Buffer.from(`{"${settings.idField}":${this.quotedId ? '"' : ''}${this.idPrefix}`);
     this.idStart = this.open.length - this.idPrefix.length;
-    const withSession = settings.session;
-    this.middles = this.sessions.map((session) =>
-      Buffer.from(`,${withSession ? `"sessionId":"${session.id}",` : ''}"userId":"${session.userId}","type":"`),
-    );
-    this.tails = this.sessions.map((session) =>
-      Buffer.from(withSession ? `,"session":${sessionJson(session)}},` : '},'),
-    );
     this.centres = eventTypes.map(({ type, properties }) =>
       properties.map((json) => ({
         bytes: Buffer.from(`${type}","name":"event_------","properties":${json},"${settings.timeField}":`),
@@ -109,10 +106,24 @@ export class EventWriter {
   }
 
   /** A session's events lie near each other, as in life; it also keeps its ready-made texts in the processor's cache. */
-  private sessionOf(serial: number, random: number): number {
-    const { length } = this.sessions;
-    const first = Math.floor((serial * length) / Math.max(1, this.settings.events));
-    return (first + ((random >>> 8) % SESSIONS_AT_ONCE)) % length;
+  private sessionNumber(serial: number, random: number): number {
+    const { sessions, events } = this.settings;
+    const first = Math.floor((serial * sessions) / Math.max(1, events));
+    return (first + ((random >>> 8) % SESSIONS_AT_ONCE)) % sessions;
+  }
+
+  private textsOf(n: number): SessionTexts {
+    const known = this.sessionTexts[n];
+    if (known !== undefined) return known;
+    const session = sessionOf(this.settings, n);
+    const withSession = this.settings.session;
+    const sessionId = withSession ? `"sessionId":"${session.id}",` : '';
+    const texts = {
+      middle: Buffer.from(`,${sessionId}"userId":"${session.userId}","type":"`),
+      tail: Buffer.from(withSession ? `,"session":${sessionJson(session)}},` : '},'),
+    };
+    this.sessionTexts[n] = texts;
+    return texts;
   }
 
   /** The id as it stands between quotes (or bare, for number ids). */
@@ -140,11 +151,11 @@ export class EventWriter {
       if (draw < this.oddShare) return this.writeOdd(target, at, plan, draw, noteOdd);
     }
     let random = hash32(this.bodySeed, plan.serial) | 1;
-    const session = this.sessionOf(plan.serial, random);
+    const session = this.textsOf(this.sessionNumber(plan.serial, random));
     let end = put(target, at, this.open);
     end = this.writeId(target, end - this.idPrefix.length, plan);
     if (this.quotedId) target[end++] = QUOTE;
-    end = put(target, end, this.middles[session]);
+    end = put(target, end, session.middle);
     random = nextRandom(random);
     const type = this.typeByPercent[(random >>> 0) % 100] ?? 0;
     random = nextRandom(random);
@@ -153,14 +164,14 @@ export class EventWriter {
     end = put(target, end, centre?.bytes);
     writeName(target, centreAt + (centre?.nameAt ?? 0), random);
     end = writeTimestamp(target, end, plan.micros, plan.format);
-    return put(target, end, this.tails[session]);
+    return put(target, end, session.tail);
   }
 
   /** The usual event as fields, for what must be changed before it is served. Agrees with `write` in every byte. */
   private fields(plan: EventPlan): EventFields {
     const { settings } = this;
     let random = hash32(this.bodySeed, plan.serial) | 1;
-    const session = this.sessions[this.sessionOf(plan.serial, random)];
+    const session = sessionOf(settings, this.sessionNumber(plan.serial, random));
     random = nextRandom(random);
     const type = eventTypes[this.typeByPercent[(random >>> 0) % 100] ?? 0];
     random = nextRandom(random);
@@ -168,13 +179,13 @@ export class EventWriter {
     writeName(name, 0, random);
     const id = this.idText(plan);
     const fields: EventFields = new Map([[settings.idField, this.quotedId ? `"${id}"` : id]]);
-    if (settings.session) fields.set('sessionId', `"${session?.id ?? ''}"`);
-    fields.set('userId', `"${session?.userId ?? ''}"`);
+    if (settings.session) fields.set('sessionId', `"${session.id}"`);
+    fields.set('userId', `"${session.userId}"`);
     fields.set('type', `"${type?.type ?? ''}"`);
     fields.set('name', `"event_${name.toString('latin1')}"`);
     fields.set('properties', type?.properties[(random >>> 28) & 3] ?? '{}');
     fields.set(settings.timeField, timestampJson(plan.micros, plan.format));
-    if (settings.session && session !== undefined) fields.set('session', sessionJson(session));
+    if (settings.session) fields.set('session', sessionJson(session));
     return fields;
   }
 

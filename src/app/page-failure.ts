@@ -74,13 +74,14 @@ export function locate(
   attempts: number,
 ): ErrorLocation {
   const age = cursorAgeMs(request);
+  const { status, requestId } = failure ?? { status: null, requestId: null };
   return {
     windowId: request.windowId,
     page: request.page,
     attempts,
     ...(path === null ? {} : { path }),
     ...(age === null ? {} : { cursorAgeMs: age }),
-    ...(failure?.status == null ? {} : { status: failure.status }),
-    ...(failure?.requestId == null ? {} : { requestId: failure.requestId }),
+    ...(status === null ? {} : { status }),
+    ...(requestId === null ? {} : { requestId }),
   };
 }

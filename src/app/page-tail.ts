@@ -7,13 +7,11 @@
  *   {"pagination":{…},"data":[ …1.7 MB… ],"meta":{…}}
  *   └────── head ──────────┘             └── rest ──┘      JSON.parse(head + '[]' + rest)
  *
- * so all that must be found is the `]` that closes the array. Every `]` byte is a candidate, in order, and the first from
- * which the text goes on, member by member, to the object's own `}` and the end of the body is the one:
- *  - inside a string of a well-formed body a candidate fails, because an odd number of quotes follows it, and the
- *    text that is read as a string then never ends;
- *  - inside an event it fails, because the first `}` that it reaches is the event's, and the body does not end there;
- *  - in a body that was cut right behind an event it could succeed; there the brackets up to it do not balance.
- * Whatever cannot be decided is `null`, and the worker, which reads every byte, tells.
+ * so all that must be found is the `]` that closes the array. A small page is walked, byte by byte. In a large one the
+ * first `]` byte of all is it, provided that no `[` comes before it and that the text behind it goes on to the body's own
+ * end: had it stood inside a string, an odd number of quotes would follow it, and what is read as a string would not end;
+ * had it stood inside an event, a `[` would come before it. Whatever is not certain is `null`, and the worker, which reads
+ * every byte, tells.
  */
 import type { PageEnvelope } from '../../workers/protocol.ts';
 
@@ -25,8 +23,8 @@ export interface PageTail {
 
 /** Most bytes of head, and of rest: an envelope has a few hundred. */
 const MAX_ENVELOPE_BYTES = 65_536;
-/** Most `]` that are looked at: events with arrays in them are left to the worker, or this would be a parser. */
-const MAX_CANDIDATES = 64;
+/** Events arrays up to this long are walked; longer ones must have no brackets inside, or this would be a parser. */
+const MAX_WALKED_BYTES = 65_536;
 
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
@@ -123,44 +121,30 @@ function isEventsKey(bytes: Buffer, from: number, end: number): boolean {
 
 /** Position of the `]` that closes the array opened at `open`; -1 when that is not certain. */
 function findArrayEnd(bytes: Buffer, open: number): number {
-  let openings = 1;
-  let nextOpening = bytes.indexOf(OPEN_BRACKET, open + 1);
-  let at = open;
-  for (let candidate = 1; candidate <= MAX_CANDIDATES; candidate += 1) {
-    at = bytes.indexOf(CLOSE_BRACKET, at + 1);
-    if (at === -1) return -1;
-    for (; nextOpening !== -1 && nextOpening < at; nextOpening = bytes.indexOf(OPEN_BRACKET, nextOpening + 1)) {
-      openings += 1;
-      if (openings > MAX_CANDIDATES) return -1;
-    }
-    const verdict = endsBody(bytes, at + 1);
-    if (verdict === 'unknown') return -1;
-    if (verdict === 'yes') return openings === candidate ? at : -1;
-  }
-  return -1;
+  if (bytes.length - open <= MAX_WALKED_BYTES) return walkArray(bytes, open);
+  const close = bytes.indexOf(CLOSE_BRACKET, open);
+  if (close === -1 || bytes.length - close > MAX_ENVELOPE_BYTES) return -1;
+  if (bytes.subarray(open + 1, close).includes(OPEN_BRACKET)) return -1;
+  return close;
 }
 
-/** Whether the text from `from` goes on to the `}` of the object that it stands in, and nothing but spaces follows. */
-function endsBody(bytes: Buffer, from: number): 'yes' | 'no' | 'unknown' {
-  const limit = Math.min(bytes.length, from + MAX_ENVELOPE_BYTES);
-  let at = skipSpaces(bytes, from);
-  if (bytes[at] !== COMMA && bytes[at] !== CLOSE_BRACE) return 'no';
-  let depth = 1;
-  while (at < limit) {
-    const byte = bytes[at] ?? 0;
+/** The same by following strings and brackets through the array: exact, and too slow for a large page. */
+function walkArray(bytes: Buffer, open: number): number {
+  let depth = 0;
+  for (let at = open; at < bytes.length; at += 1) {
+    const byte = bytes[at];
     if (byte === QUOTE) {
-      at = skipString(bytes, at, limit);
-      if (at === -1) return limit === bytes.length ? 'no' : 'unknown';
-      continue;
+      const end = skipString(bytes, at, bytes.length);
+      if (end === -1) return -1;
+      at = end - 1;
+    } else if (byte === OPEN_BRACKET || byte === OPEN_BRACE) {
+      depth += 1;
+    } else if (byte === CLOSE_BRACKET || byte === CLOSE_BRACE) {
+      depth -= 1;
+      if (depth === 0) return byte === CLOSE_BRACKET ? at : -1;
     }
-    if (byte === OPEN_BRACE || byte === OPEN_BRACKET) depth += 1;
-    else if (byte === CLOSE_BRACE || byte === CLOSE_BRACKET) depth -= 1;
-    // No backslash stands outside a string: this candidate is inside one.
-    else if (byte === BACKSLASH) return 'no';
-    at += 1;
-    if (depth === 0) return skipSpaces(bytes, at) === bytes.length ? 'yes' : 'no';
   }
-  return limit === bytes.length ? 'no' : 'unknown';
+  return -1;
 }
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
@@ -168,6 +152,7 @@ const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 function readEnvelope(bytes: Buffer, open: number, close: number): PageTail | null {
   let parsed: unknown;
   try {
+    // Fails, too, when the text behind `close` does not end with the body.
     parsed = JSON.parse(`${utf8.decode(bytes.subarray(0, open))}[]${utf8.decode(bytes.subarray(close + 1))}`);
   } catch {
     return null;
@@ -183,9 +168,12 @@ function readEnvelope(bytes: Buffer, open: number, close: number): PageTail | nu
 export function interpretEnvelope(page: Readonly<Record<string, unknown>>): PageTail | null {
   const pagination = isObject(page['pagination']) ? page['pagination'] : {};
   const meta = isObject(page['meta']) ? page['meta'] : {};
-  const flags = new Set(valuesOf([pagination, page], ['hasMore', 'has_more']).map(readFlag));
-  const cursors = new Set(valuesOf([pagination, page], ['nextCursor', 'next_cursor']).map(readCursor));
-  const totals = new Set(valuesOf([meta, pagination, page], ['total']).map(readTotal));
+  // A page that says that something failed is the worker's to judge.
+  if (valuesOf([page], ['error', 'errors']).some(isTelling)) return null;
+  const holders = [pagination, page, meta];
+  const flags = new Set(valuesOf(holders, ['hasMore', 'has_more']).map(readFlag));
+  const cursors = new Set(valuesOf(holders, ['nextCursor', 'next_cursor']).map(readCursor));
+  const totals = new Set(valuesOf(holders, ['total']).map(readTotal));
   if (flags.size > 1 || cursors.size > 1 || totals.size > 1) return null;
   const [hasMore = null] = flags;
   const [nextCursor = null] = cursors;
@@ -225,6 +213,12 @@ function readCursor(value: unknown): string | null | typeof ODD_CURSOR {
   return typeof value === 'string' ? value : ODD_CURSOR;
 }
 
-function readTotal(value: unknown): number | null {
+function isTelling(value: unknown): boolean {
+  if (Array.isArray(value)) return value.length > 0;
+  return value !== null && value !== false && value !== '' && value !== 0;
+}
+
+function readTotal(told: unknown): number | null {
+  const value = typeof told === 'string' && /^\d+$/.test(told) ? Number(told) : told;
   return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 ? value : null;
 }

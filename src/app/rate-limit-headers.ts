@@ -31,7 +31,8 @@ export function readRateLimit(headers: HttpHeaders, nowMs: number, body: unknown
   const value = (name: string): number | null => {
     const text =
       headers.get(`x-ratelimit-${name}`) ?? headers.get(`x-rate-limit-${name}`) ?? headers.get(`ratelimit-${name}`);
-    return readNumber(text) ?? readNumber(told[name]);
+    // A body's own limit is not believed: without headers nobody says what its window is.
+    return readNumber(text) ?? (name === 'limit' ? null : readNumber(told[name]));
   };
   const limit = value('limit');
   const reset = value('reset');

@@ -31,6 +31,7 @@ export class StreamUnavailableError extends Error {
 }
 
 const RENEW_AT = 0.8;
+const RENEWAL_PAUSE_MS = 10_000;
 const USUAL_LIFE_S = 300;
 /** Rejections in a row, each within half of the token's life, after which access counts as broken. */
 const MAX_EARLY_REJECTIONS = 2;
@@ -85,7 +86,8 @@ export class StreamAccess {
   #current: StreamToken | null = null;
   #renewal: Promise<StreamToken> | null = null;
   #earlyRejections = 0;
-  #rejectedToken = '';
+  /** A renewal in the background that failed is not tried again before, ms of `performance.now()`. */
+  #notBeforeMs = 0;
 
   constructor(options: StreamAccessOptions) {
     this.#options = options;
@@ -103,7 +105,12 @@ export class StreamAccess {
       this.#current = null;
       return this.#renew();
     }
-    if (age >= RENEW_AT && this.#renewal === null) this.#renew().catch(this.#options.onRenewalFailed);
+    if (age >= RENEW_AT && this.#renewal === null && performance.now() >= this.#notBeforeMs) {
+      this.#renew().catch((error: unknown) => {
+        this.#notBeforeMs = performance.now() + Math.min(RENEWAL_PAUSE_MS, current.lifeMs * (1 - RENEW_AT));
+        this.#options.onRenewalFailed(error);
+      });
+    }
     return current;
   }
 
@@ -114,20 +121,17 @@ export class StreamAccess {
 
   /**
    * A request with this token was refused. Many requests can bring the same news.
-   * @returns a word for the log
    * @throws StreamUnavailableError when fresh tokens are rejected again and again
    */
-  rejected(access: StreamToken, status: number): 'dropped' | 'already replaced' {
-    if (this.#current !== access) {
-      if (this.#rejectedToken === access.token || this.#current !== null) return 'already replaced';
-      return 'dropped';
-    }
+  rejected(access: StreamToken, status: number): void {
+    // Old news: it has been dropped or replaced since.
+    if (this.#current !== access) return;
     this.#current = null;
-    this.#rejectedToken = access.token;
     const early = performance.now() - access.receivedMs < access.lifeMs / 2;
     this.#earlyRejections = early ? this.#earlyRejections + 1 : 0;
-    if (this.#earlyRejections < MAX_EARLY_REJECTIONS) return 'dropped';
-    throw new StreamUnavailableError(`it rejects tokens that it has just given out (${status})`, status);
+    if (this.#earlyRejections >= MAX_EARLY_REJECTIONS) {
+      throw new StreamUnavailableError(`it rejects tokens that it has just given out (${status})`, status);
+    }
   }
 
   async #renew(): Promise<StreamToken> {

@@ -1,0 +1,34 @@
+/**
+ * The closed list of what can be odd about an event. These words are in `ingestion.anomaly.reason`, in logs and metrics, and people write
+ * queries against them: add, never rename. The only other text in that column is PostgreSQL's own, for what it refused itself.
+ */
+
+/** The event has no row. */
+export const REJECTED_REASONS = {
+  notAnObject: 'not-an-object',
+  tooLarge: 'event-too-large',
+  tooDeep: 'nested-too-deep',
+  idMissing: 'id-missing',
+  idNull: 'id-null',
+  idEmpty: 'id-empty',
+  idWrongType: 'id-wrong-type',
+  idNotUuid: 'id-not-a-uuid',
+  idTooLong: 'id-too-long',
+  idUnstorable: 'id-has-unstorable-characters',
+} as const;
+
+/** The event has a row, and the row is not quite the event. */
+export const REPAIRED_REASONS = {
+  /** U+0000 or a lone surrogate became U+FFFD. */
+  unstorableCharacters: 'unstorable-characters-replaced',
+  /** A number outside what `numeric` (and so `jsonb`) can hold became a string of the same characters. */
+  numberAsText: 'number-out-of-range-kept-as-text',
+  /** Not a time, or not one that `timestamptz` can hold: `occurred_at` is null, the original is in `extra`. */
+  notATime: 'not-a-time',
+} as const;
+
+export type RejectedReason = (typeof REJECTED_REASONS)[keyof typeof REJECTED_REASONS];
+export type RepairedReason = (typeof REPAIRED_REASONS)[keyof typeof REPAIRED_REASONS];
+
+/** Why something served has no row, or why its row is not quite it. */
+export type AnomalyReason = RejectedReason | RepairedReason;

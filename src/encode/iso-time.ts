@@ -1,0 +1,164 @@
+/**
+ * ISO 8601 → seconds and microseconds. The dates, the fractions and what is out of range follow PostgreSQL (each border checked on
+ * PostgreSQL 18 against `'…'::timestamptz`); the spellings are ISO 8601's, so a comma before the fraction and an hour alone are taken as well.
+ * No zone means UTC, whatever the process's own is. No word (`now`, `infinity`, `BC`, a zone's name other than UTC and GMT) is a time.
+ */
+
+const DAY_S = 86_400;
+const DAYS_PER_ERA = 146_097;
+const DAYS_TO_1970 = 719_468;
+/** PostgreSQL takes offsets of less than 16 hours. */
+const MAX_OFFSET_S = 16 * 3600;
+/** Years have four digits, more only for PostgreSQL's last ones (294276). */
+const MAX_YEAR = 294_277;
+/** Nobody means more digits than that. */
+const MAX_CHARACTERS = 400;
+const DAYS_IN_MONTH = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+
+const DATE = String.raw`(\+?\d{4,6})-(\d\d)-(\d\d)|(\d{4})(\d\d)(\d\d)(?=[Tt]|\s+\d)|(\d{4})-(\d{3})(?!\d)|(\d{4})-?W(\d\d)-?(\d)`;
+const TIME = String.raw`(\d\d)(?::?(\d\d)(?::?(\d\d)(?:[.,](\d*))?)?)?`;
+const ZONE = String.raw`\s*(?:([Zz]|UTC|GMT)|([+-])(\d{1,2})(?::?([0-5]\d)(?::([0-5]\d))?)?)`;
+const SPELLINGS = new RegExp(String.raw`^\s*(?:${DATE})(?:(?:[Tt]|\s+)${TIME}(?:${ZONE})?)?\s*$`);
+/** `+530`: hours of one digit and minutes without a colon; PostgreSQL reads it, the expression above would not. */
+const SHORT_ZONE = /([+-])(\d)(\d\d)\s*$/;
+
+/** Reads one time after the other; what was read last is in its fields. */
+export class IsoTime {
+  /** Since 1970, may be negative. */
+  epochSeconds = 0;
+  /** 0 to 1,000,000: rounding can make a whole second. */
+  microseconds = 0;
+
+  /** False: not a time, or not one that exists. */
+  read(bytes: Uint8Array, start: number, end: number): boolean {
+    return (
+      this.#readUsual(bytes, start, end) ||
+      (end - start >= 8 && end - start <= MAX_CHARACTERS && this.#readAny(bytes, start, end))
+    );
+  }
+
+  /** `2026-01-27T19:20:12.369Z` and its kind: date and time in full, at most six digits of a fraction, `Z`. */
+  #readUsual(bytes: Uint8Array, start: number, end: number): boolean {
+    const length = end - start;
+    if (length < 20 || length > 27 || bytes[end - 1] !== 0x5a) return false;
+    if (bytes[start + 4] !== 0x2d || bytes[start + 7] !== 0x2d || bytes[start + 10] !== 0x54) return false;
+    if (bytes[start + 13] !== 0x3a || bytes[start + 16] !== 0x3a) return false;
+    const year = twoDigits(bytes, start) * 100 + twoDigits(bytes, start + 2);
+    const month = twoDigits(bytes, start + 5);
+    const day = twoDigits(bytes, start + 8);
+    const secondOfDay =
+      twoDigits(bytes, start + 11) * 3600 + twoDigits(bytes, start + 14) * 60 + twoDigits(bytes, start + 17);
+    // Not a digit somewhere: NaN. Every limit that bends (24:00, :60, year 0) is left to the slow way.
+    if (!(year > 0 && month > 0 && month <= 12 && day > 0 && day <= daysInMonth(year, month))) return false;
+    if (!(twoDigits(bytes, start + 11) < 24 && twoDigits(bytes, start + 14) < 60 && twoDigits(bytes, start + 17) < 60))
+      return false;
+    let microseconds = 0;
+    if (length > 20) {
+      if (bytes[start + 19] !== 0x2e) return false;
+      let scale = 100_000;
+      for (let at = start + 20; at < end - 1; at += 1) {
+        const digit = (bytes[at] ?? 0) - 0x30;
+        if (digit < 0 || digit > 9) return false;
+        microseconds += digit * scale;
+        scale /= 10;
+      }
+    }
+    this.epochSeconds = daysSince1970(year, month, day) * DAY_S + secondOfDay;
+    this.microseconds = microseconds;
+    return true;
+  }
+
+  #readAny(bytes: Uint8Array, start: number, end: number): boolean {
+    const text = String.fromCharCode(...bytes.subarray(start, end)).replace(SHORT_ZONE, spellOutZone);
+    const match = SPELLINGS.exec(text);
+    if (match === null) return false;
+    const part = (index: number): number => Number(match[index] ?? 0);
+    const days = daysOf(match);
+    if (days === null) return false;
+    const hours = part(12);
+    const minutes = part(13);
+    const seconds = part(14);
+    const microseconds = microsecondsOf(match[15] ?? '');
+    if (minutes > 59 || seconds > 60) return false;
+    const secondOfDay = hours * 3600 + minutes * 60 + seconds;
+    // 24:00:00 and 23:59:60 are the next midnight; a moment later is no time of this day.
+    if (secondOfDay > DAY_S || (secondOfDay === DAY_S && microseconds > 0)) return false;
+    const offset = part(18) * 3600 + part(19) * 60 + part(20);
+    if (offset >= MAX_OFFSET_S) return false;
+    this.epochSeconds = days * DAY_S + secondOfDay - (match[17] === '-' ? -offset : offset);
+    this.microseconds = microseconds;
+    return true;
+  }
+}
+
+function spellOutZone(zone: string, sign: string, hours: string, minutes: string, at: number, text: string): string {
+  // Behind a time only: in `2026-001` the same characters are the day of a year.
+  return text.lastIndexOf(':', at) > 0 ? `${sign}0${hours}:${minutes}` : zone;
+}
+
+function twoDigits(bytes: Uint8Array, at: number): number {
+  const tens = (bytes[at] ?? 0) - 0x30;
+  const ones = (bytes[at + 1] ?? 0) - 0x30;
+  return tens >= 0 && tens <= 9 && ones >= 0 && ones <= 9 ? tens * 10 + ones : NaN;
+}
+
+/** Days since 1970 of the date in a match of SPELLINGS; null: no such day. */
+function daysOf(match: RegExpExecArray): number | null {
+  const [, year = match[4], month = match[5], day = match[6]] = match;
+  if (year !== undefined) return calendarDays(Number(year), Number(month), Number(day));
+  if (match[7] !== undefined) return ordinalDays(Number(match[7]), Number(match[8]));
+  return weekDays(Number(match[9]), Number(match[10]), Number(match[11]));
+}
+
+function calendarDays(year: number, month: number, day: number): number | null {
+  if (year < 1 || year > MAX_YEAR || month < 1 || month > 12 || day < 1 || day > daysInMonth(year, month)) return null;
+  return daysSince1970(year, month, day);
+}
+
+function ordinalDays(year: number, day: number): number | null {
+  if (year < 1 || day < 1 || day > (isLeapYear(year) ? 366 : 365)) return null;
+  return daysSince1970(year, 1, 1) + day - 1;
+}
+
+function weekDays(year: number, week: number, day: number): number | null {
+  if (year < 1 || week < 1 || day < 1 || day > 7) return null;
+  const monday = mondayOfFirstWeek(year) + (week - 1) * 7;
+  return monday < mondayOfFirstWeek(year + 1) ? monday + day - 1 : null;
+}
+
+/** ISO 8601: week 1 is the one with 4 January in it. */
+function mondayOfFirstWeek(year: number): number {
+  const fourth = daysSince1970(year, 1, 4);
+  // 1970-01-01 was a Thursday; + 3 makes Monday 0.
+  return fourth - ((((fourth + 3) % 7) + 7) % 7);
+}
+
+function isLeapYear(year: number): boolean {
+  return (year % 4 === 0 && year % 100 !== 0) || year % 400 === 0;
+}
+
+function daysInMonth(year: number, month: number): number {
+  return month === 2 && isLeapYear(year) ? 29 : (DAYS_IN_MONTH[month - 1] ?? 0);
+}
+
+/** Proleptic Gregorian calendar, counted in eras of 400 years that start in March, so that the leap day comes last. */
+function daysSince1970(year: number, month: number, day: number): number {
+  const marchYear = month > 2 ? year : year - 1;
+  const era = Math.floor(marchYear / 400);
+  const yearOfEra = marchYear - era * 400;
+  const dayOfYear = Math.floor((153 * (month > 2 ? month - 3 : month + 9) + 2) / 5) + day - 1;
+  const dayOfEra = yearOfEra * 365 + Math.floor(yearOfEra / 4) - Math.floor(yearOfEra / 100) + dayOfYear;
+  return era * DAYS_PER_ERA + dayOfEra - DAYS_TO_1970;
+}
+
+/**
+ * Up to six digits are exact. Beyond them PostgreSQL reads the fraction as a double, multiplies and rounds a half to even (ParseFractionalSecond);
+ * the same operations on the same doubles give the same microsecond.
+ */
+function microsecondsOf(fraction: string): number {
+  if (fraction.length <= 6) return Number(fraction.padEnd(6, '0'));
+  const exact = Number(`0.${fraction}`) * 1_000_000;
+  const below = Math.floor(exact);
+  const rest = exact - below;
+  return rest < 0.5 || (rest === 0.5 && below % 2 === 0) ? below : below + 1;
+}

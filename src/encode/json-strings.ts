@@ -1,0 +1,193 @@
+import { BACKSLASH, MINUS, QUOTE, readHex4 } from './json-cursor.ts';
+import { isUnfitNumeric } from './numeric-range.ts';
+
+/**
+ * What is inside JSON strings. All of it expects text that JsonCursor has accepted: valid escapes, valid UTF-8.
+ *
+ * PostgreSQL cannot hold U+0000 in text or jsonb, and no half of a surrogate pair in either: both become U+FFFD, in a text column and inside
+ * jsonb alike, so that the columns of one row tell the same story.
+ */
+
+const UNESCAPED = new Uint8Array(256);
+for (const [letter, character] of Object.entries({
+  '"': '"',
+  '\\': '\\',
+  '/': '/',
+  b: '\b',
+  f: '\f',
+  n: '\n',
+  r: '\r',
+  t: '\t',
+})) {
+  UNESCAPED[letter.charCodeAt(0)] = character.charCodeAt(0);
+}
+const LOWER_U = 0x75;
+const REPLACEMENT = 0xfffd;
+/** `\ufffd`, as long as the escape that it stands in for. */
+const REPLACEMENT_ESCAPE = new TextEncoder().encode('\\ufffd');
+
+/** What a writer had to change. One instance is filled again for every field. */
+export class Repairs {
+  characters = false;
+  numbers = false;
+
+  clear(): void {
+    this.characters = false;
+    this.numbers = false;
+  }
+}
+
+/** Writes the characters of a JSON string as UTF-8; returns the offset after them. Never longer than its source. */
+export function decodeInto(
+  target: Uint8Array,
+  to: number,
+  source: Uint8Array,
+  start: number,
+  end: number,
+  repairs: Repairs,
+): number {
+  let at = start;
+  while (at < end) {
+    const byte = source[at] ?? 0;
+    if (byte !== BACKSLASH) {
+      target[to] = byte;
+      to += 1;
+      at += 1;
+      continue;
+    }
+    const letter = source[at + 1] ?? 0;
+    if (letter !== LOWER_U) {
+      target[to] = UNESCAPED[letter] ?? 0;
+      to += 1;
+      at += 2;
+      continue;
+    }
+    let codePoint = readHex4(source, at + 2);
+    at += 6;
+    const low = codePoint >= 0xd800 && codePoint < 0xdc00 ? lowSurrogateAt(source, at, end) : 0;
+    if (low !== 0) {
+      codePoint = 0x10000 + ((codePoint - 0xd800) << 10) + (low - 0xdc00);
+      at += 6;
+    } else if (codePoint === 0 || (codePoint >= 0xd800 && codePoint <= 0xdfff)) {
+      codePoint = REPLACEMENT;
+      repairs.characters = true;
+    }
+    to = writeUtf8(target, to, codePoint);
+  }
+  return to;
+}
+
+function lowSurrogateAt(source: Uint8Array, at: number, end: number): number {
+  if (at + 6 > end || source[at] !== BACKSLASH || source[at + 1] !== LOWER_U) return 0;
+  const unit = readHex4(source, at + 2);
+  return unit >= 0xdc00 && unit <= 0xdfff ? unit : 0;
+}
+
+function writeUtf8(target: Uint8Array, to: number, codePoint: number): number {
+  if (codePoint < 0x80) {
+    target[to] = codePoint;
+    return to + 1;
+  }
+  if (codePoint < 0x800) {
+    target[to] = 0xc0 | (codePoint >> 6);
+    target[to + 1] = 0x80 | (codePoint & 0x3f);
+    return to + 2;
+  }
+  if (codePoint < 0x10000) {
+    target[to] = 0xe0 | (codePoint >> 12);
+    target[to + 1] = 0x80 | ((codePoint >> 6) & 0x3f);
+    target[to + 2] = 0x80 | (codePoint & 0x3f);
+    return to + 3;
+  }
+  target[to] = 0xf0 | (codePoint >> 18);
+  target[to + 1] = 0x80 | ((codePoint >> 12) & 0x3f);
+  target[to + 2] = 0x80 | ((codePoint >> 6) & 0x3f);
+  target[to + 3] = 0x80 | (codePoint & 0x3f);
+  return to + 4;
+}
+
+const DECODER = new TextDecoder();
+
+/** The characters of a JSON string, repaired: for keys, ids in messages, cursors. Not for columns. */
+export function decodeToString(source: Uint8Array, start: number, end: number): string {
+  const decoded = new Uint8Array(end - start);
+  return DECODER.decode(decoded.subarray(0, decodeInto(decoded, 0, source, start, end, new Repairs())));
+}
+
+/**
+ * Copies JSON text, replacing what jsonb refuses: `\u0000` and lone surrogates by `\ufffd`, in keys too, and a number that `numeric` cannot hold by
+ * a string of its characters. Returns the offset after it; at most two bytes longer for each such number, which has seven bytes or more.
+ */
+export function copyRepaired(
+  target: Uint8Array,
+  to: number,
+  source: Uint8Array,
+  start: number,
+  end: number,
+  repairs: Repairs,
+): number {
+  let at = start;
+  let inString = false;
+  while (at < end) {
+    const byte = source[at] ?? 0;
+    if (byte === QUOTE) {
+      inString = !inString;
+    } else if (inString) {
+      if (byte === BACKSLASH) {
+        const length = escapeLength(source, at, end);
+        const escape = length === 0 ? REPLACEMENT_ESCAPE : source.subarray(at, at + length);
+        if (length === 0) repairs.characters = true;
+        target.set(escape, to);
+        to += escape.length;
+        at += escape.length;
+        continue;
+      }
+    } else if (byte === MINUS || (byte >= 0x30 && byte <= 0x39)) {
+      const numberEnd = endOfNumberCharacters(source, at, end);
+      const unfit = isUnfitNumeric(source, at, numberEnd);
+      if (unfit) {
+        repairs.numbers = true;
+        target[to] = QUOTE;
+        to += 1;
+      }
+      target.set(source.subarray(at, numberEnd), to);
+      to += numberEnd - at;
+      if (unfit) {
+        target[to] = QUOTE;
+        to += 1;
+      }
+      at = numberEnd;
+      continue;
+    }
+    target[to] = byte;
+    to += 1;
+    at += 1;
+  }
+  return to;
+}
+
+/** How many bytes of an escape, or of a pair of them, can be copied as they are; 0: it stands for nothing that can be stored. */
+function escapeLength(source: Uint8Array, at: number, end: number): number {
+  if (source[at + 1] !== LOWER_U) return 2;
+  const unit = readHex4(source, at + 2);
+  if (unit === 0) return 0;
+  if (unit < 0xd800 || unit > 0xdfff) return 6;
+  return unit < 0xdc00 && lowSurrogateAt(source, at + 6, end) !== 0 ? 12 : 0;
+}
+
+function endOfNumberCharacters(source: Uint8Array, start: number, end: number): number {
+  let at = start;
+  while (at < end) {
+    const byte = source[at] ?? 0;
+    const isNumberCharacter =
+      (byte >= 0x30 && byte <= 0x39) ||
+      byte === MINUS ||
+      byte === 0x2b ||
+      byte === 0x2e ||
+      byte === 0x65 ||
+      byte === 0x45;
+    if (!isNumberCharacter) break;
+    at += 1;
+  }
+  return at;
+}

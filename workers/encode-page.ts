@@ -1,0 +1,34 @@
+/**
+ * Piscina's way in: decompress, then hand to src/encode. Pure CPU: no socket, timer, database or logger, because the worker blocks while it waits.
+ * What is wrong with a page goes back as a value; only a bug, or too little memory, throws.
+ */
+import { move } from 'piscina';
+
+import { encodePage, samplePage } from '../src/encode/encode-page.ts';
+import { decodeBody } from '../src/encode/page-body.ts';
+import { transferred } from './transferred-result.ts';
+import type { EncodeResult, PageTask, SampleResult } from './protocol.ts';
+
+/** One page. The result's buffers are moved, not copied: the worker keeps nothing. */
+export default function encodeTask(task: PageTask): unknown {
+  const result = resultOf(task);
+  const buffers = result.status === 'encoded' ? [result.rows, result.body] : [result.body];
+  return move(transferred(result, buffers));
+}
+
+function resultOf(task: PageTask): EncodeResult | SampleResult {
+  const startedMs = performance.now();
+  const decoded = decodeBody(task.body, task.bodyBytes, task.contentEncoding);
+  if (typeof decoded === 'string') {
+    const { body, bodyBytes } = task;
+    return { status: 'faulty', fault: 'undecodable', detail: decoded, apiCode: null, body, bodyBytes };
+  }
+  const decodedMs = performance.now();
+  const { body, bodyBytes } = decoded;
+  const bytes = new Uint8Array(body, 0, bodyBytes);
+  const page = task.kind === 'sample' ? samplePage(bytes) : encodePage(bytes, task);
+  if ('fault' in page) return { status: 'faulty', ...page, body, bodyBytes };
+  if (page.status === 'sampled') return { ...page, body, bodyBytes };
+  const timing = { decodeMs: decodedMs - startedMs, encodeMs: performance.now() - decodedMs };
+  return { ...page, ...timing, body, bodyBytes };
+}

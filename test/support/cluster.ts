@@ -113,7 +113,11 @@ export class TestCluster {
 
   /** Creates a database and gives its address. */
   async createDatabase(name: string, encoding = 'UTF8'): Promise<string> {
-    await this.query(`CREATE DATABASE "${name}" TEMPLATE template0 ENCODING '${encoding}' LC_COLLATE 'C' LC_CTYPE 'C'`);
+    // Three times as fast as the default where there is no fsync.
+    const strategy = this.#cluster.binaries.majorVersion >= 15 ? 'STRATEGY FILE_COPY' : '';
+    await this.query(
+      `CREATE DATABASE "${name}" TEMPLATE template0 ENCODING '${encoding}' LC_COLLATE 'C' LC_CTYPE 'C' ${strategy}`,
+    );
     return this.urlFor(name);
   }
 

@@ -1,0 +1,212 @@
+/**
+ * A connection that can go wrong in every way a network knows: a TCP proxy on 127.0.0.1 in front of a real server.
+ *
+ *   client ──▶ proxy ──▶ server        pass | throttle | black hole | cut (FIN) | reset (RST) | refuse
+ */
+import { once } from 'node:events';
+import { createServer, connect, type Server, type Socket } from 'node:net';
+import type { TestContext } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+
+export interface ProxyTarget {
+  readonly host: string;
+  readonly port: number;
+}
+
+/**
+ * `pass` carries everything; `black-hole` takes what comes and carries nothing, on old and new connections, without closing any
+ * (the half-open connection that keeps a client waiting for ever); `refuse` resets whoever connects.
+ */
+export type ProxyMode = 'pass' | 'black-hole' | 'refuse';
+
+interface Pair {
+  readonly client: Socket;
+  readonly server: Socket;
+}
+
+export class TcpProxy {
+  readonly #server: Server;
+  readonly #target: ProxyTarget;
+  readonly #pairs = new Set<Pair>();
+  #mode: ProxyMode = 'pass';
+  #modeChanged: (() => void)[] = [];
+  #bytesPerSecond = Infinity;
+  #accepted = 0;
+  #bytesToServer = 0;
+  #bytesToClient = 0;
+
+  private constructor(server: Server, target: ProxyTarget) {
+    this.#server = server;
+    this.#target = target;
+    server.on('connection', (client) => {
+      this.#accept(client);
+    });
+  }
+
+  static async start(target: ProxyTarget): Promise<TcpProxy> {
+    // Half-open allowed: an end on one side is carried to the other, and the answer still comes back.
+    const server = createServer({ allowHalfOpen: true, noDelay: true });
+    const proxy = new TcpProxy(server, target);
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    return proxy;
+  }
+
+  get port(): number {
+    const address = this.#server.address();
+    if (address === null || typeof address === 'string') throw new Error('the proxy is closed');
+    return address.port;
+  }
+
+  /** Connections accepted since the start. */
+  get accepted(): number {
+    return this.#accepted;
+  }
+
+  get open(): number {
+    return this.#pairs.size;
+  }
+
+  get bytesToServer(): number {
+    return this.#bytesToServer;
+  }
+
+  get bytesToClient(): number {
+    return this.#bytesToClient;
+  }
+
+  /** The address with host and port of the proxy instead: `postgresql://` and `http://` alike. */
+  urlFor(url: string): string {
+    const changed = new URL(url);
+    changed.hostname = '127.0.0.1';
+    changed.port = String(this.port);
+    return changed.href;
+  }
+
+  /** Leaving a black hole resets the connections it had: what it swallowed is lost, and no TCP would go on without it. */
+  setMode(mode: ProxyMode): void {
+    const left = this.#mode;
+    this.#mode = mode;
+    if (left === 'black-hole' && mode !== 'black-hole') this.reset();
+    for (const wake of this.#modeChanged.splice(0)) wake();
+  }
+
+  /** Each direction of each connection alone, bytes a second; `Infinity` ends it. */
+  throttle(bytesPerSecond: number): void {
+    this.#bytesPerSecond = bytesPerSecond;
+  }
+
+  /** Ends all connections as a server does that closes: FIN to both sides. */
+  cut(): void {
+    for (const { client, server } of this.#pairs) {
+      client.end();
+      server.end();
+      client.destroySoon();
+      server.destroySoon();
+    }
+  }
+
+  /** Ends all connections as a crashed machine or a firewall does: RST to both sides. */
+  reset(): void {
+    for (const { client, server } of this.#pairs) {
+      client.resetAndDestroy();
+      server.resetAndDestroy();
+    }
+  }
+
+  /** Resolves when `count` connections have been accepted since the start. */
+  async waitForConnections(count: number): Promise<void> {
+    while (this.#accepted < count) await once(this.#server, 'connection');
+  }
+
+  async close(): Promise<void> {
+    this.setMode('pass');
+    this.reset();
+    if (!this.#server.listening) return;
+    const closed = once(this.#server, 'close');
+    this.#server.close();
+    await closed;
+  }
+
+  #accept(client: Socket): void {
+    this.#accepted += 1;
+    if (this.#mode === 'refuse') {
+      client.on('error', () => undefined);
+      client.resetAndDestroy();
+      return;
+    }
+    const server = connect({ ...this.#target, allowHalfOpen: true, noDelay: true });
+    const pair = { client, server };
+    this.#pairs.add(pair);
+    for (const [side, other] of [
+      [client, server],
+      [server, client],
+    ] as const) {
+      side.on('error', () => {
+        if (this.#mode !== 'black-hole') other.resetAndDestroy();
+      });
+      side.on('close', () => {
+        // In a black hole the other side does not learn of it: the half-open connection.
+        if (this.#mode !== 'black-hole') other.destroySoon();
+        if (other.destroyed) this.#pairs.delete(pair);
+      });
+    }
+    void this.#carry(client, server, (bytes) => (this.#bytesToServer += bytes));
+    void this.#carry(server, client, (bytes) => (this.#bytesToClient += bytes));
+  }
+
+  /** Reads on only when the other side has taken it: the proxy must not hide back-pressure. */
+  async #carry(from: Socket, to: Socket, count: (bytes: number) => void): Promise<void> {
+    try {
+      for await (const chunk of bytesOf(from)) {
+        if (this.#mode === 'black-hole') {
+          await this.#untilModeChanges(from);
+          continue;
+        }
+        for (const piece of this.#pieces(chunk)) {
+          if (to.destroyed) return;
+          count(piece.length);
+          if (!to.write(piece)) await Promise.race([once(to, 'drain'), once(to, 'close')]);
+          if (this.#bytesPerSecond !== Infinity) await delay((piece.length / this.#bytesPerSecond) * 1000);
+        }
+      }
+      if (this.#mode !== 'black-hole') to.end();
+    } catch {
+      // Reset or destroyed: the other side is told by the listeners.
+    }
+  }
+
+  /** Under throttling, pieces of a tenth of a second. */
+  #pieces(chunk: Buffer): Buffer[] {
+    if (this.#bytesPerSecond === Infinity) return [chunk];
+    const size = Math.max(1, Math.floor(this.#bytesPerSecond / 10));
+    const pieces: Buffer[] = [];
+    for (let offset = 0; offset < chunk.length; offset += size) pieces.push(chunk.subarray(offset, offset + size));
+    return pieces;
+  }
+
+  /** Nothing more is read meanwhile, so that a sender also meets full buffers. */
+  #untilModeChanges(socket: Socket): Promise<void> {
+    return new Promise((resolve) => {
+      this.#modeChanged.push(resolve);
+      socket.once('close', resolve);
+    });
+  }
+}
+
+async function* bytesOf(socket: Socket): AsyncGenerator<Buffer> {
+  for await (const chunk of socket) {
+    if (Buffer.isBuffer(chunk)) yield chunk;
+  }
+}
+
+function targetOf({ hostname, port }: URL): ProxyTarget {
+  return { host: hostname, port: Number(port) };
+}
+
+/** A proxy for one test; closed when it ends. */
+export async function tcpProxy(t: TestContext, target: ProxyTarget | string): Promise<TcpProxy> {
+  const proxy = await TcpProxy.start(typeof target === 'string' ? targetOf(new URL(target)) : target);
+  t.after(() => proxy.close());
+  return proxy;
+}

@@ -48,7 +48,16 @@ export async function simulate(argv: readonly string[]): Promise<void> {
   if (!parsed.success) throw new ConfigurationError(describeProblems(parsed.error), { cause: parsed.error });
   const stopped = Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM')]);
   const startedMs = performance.now();
-  const simulator = await startSimulator(parsed.data);
+  const simulator = await startSimulator(parsed.data).catch((error: unknown) => {
+    if (!(error instanceof Error && 'syscall' in error)) throw error;
+    const { host, port } = parsed.data;
+    throw new ConfigurationError(
+      `cannot listen on ${host}:${port}: ${error.message}; choose another --port or --host`,
+      {
+        cause: error,
+      },
+    );
+  });
   const seconds = ((performance.now() - startedMs) / 1000).toFixed(1);
   const { events } = simulator.stats().data;
   process.stdout.write(`simulator: ${simulator.baseUrl} serves ${events} events (ready in ${seconds} s)\n`);

@@ -45,9 +45,14 @@ const MAX_PAUSE_JITTER_MS = 1_000;
 const MIN_MEASURED = 5;
 /** First raise after a span without complaint; doubled with each further one. */
 const FIRST_RAISE = 0.03;
+const FIRST_RAISE_AFTER_SPANS = 3;
 const MAX_RAISE = 1;
+const HASTY_RAISE = 0.24;
+const MIN_SPAN_MS = 1_000;
 /** A learned distance below this is no limit any more. */
 const NO_LIMIT_BELOW_MS = 2;
+/** Our own requests of this share of a window more explain what is left of it: before somebody else is suspected. */
+const OWN_SLACK = 0.1;
 /** Starts that are remembered: more than any limit that could be told and still matter to us. */
 const MAX_REMEMBERED_STARTS = 20_000;
 /** Lengths that people choose for windows, seconds. */
@@ -194,9 +199,10 @@ export class PacingPolicy {
       this.#told.limit = limit;
     }
     if (this.#told === null || remaining === null || resetMs === null) return;
-    const since = nowMs - this.#told.windowMs;
-    let own = 0;
-    for (let at = this.#startsMs.length - 1; at >= 0 && (this.#startsMs[at] ?? 0) > since; at -= 1) own += 1;
+    // Counted a little further back than the window: what arrived at its beginning was sent before.
+    const sinceMs = nowMs - this.#told.windowMs * (1 + OWN_SLACK);
+    let own = 1;
+    for (let at = this.#startsMs.length - 1; at >= 0 && (this.#startsMs[at] ?? 0) > sinceMs; at -= 1) own += 1;
     this.#shared = remaining < limit - own ? { intervalMs: resetMs / (remaining + 1), untilMs: nowMs + resetMs } : null;
   }
 
@@ -262,11 +268,20 @@ export class PacingPolicy {
     if (before > 0 && cycle.served < MIN_MEASURED) intervalMs = before * 1.4;
     this.#learned = {
       intervalMs,
-      spanMs: Math.max(1000, this.#learned === null ? spanMs : Math.min(spanMs, this.#learned.spanMs * 2)),
+      spanMs: Math.max(MIN_SPAN_MS, Math.min(spanMs, this.#spanBound())),
       raise: FIRST_RAISE,
       raisedAtMs: nowMs,
       servedSinceRaise: 0,
     };
+  }
+
+  /**
+   * A cycle can hold many windows, and then says nothing about how long the API takes to complain: the shortest does. But
+   * when the rate was raised several times before the complaint, it was raised too soon.
+   */
+  #spanBound(): number {
+    if (this.#learned === null) return Number.POSITIVE_INFINITY;
+    return this.#learned.spanMs * (this.#learned.raise >= HASTY_RAISE ? 1.5 : 1);
   }
 
   /** Additive at first, then faster: nobody complained over a whole span, and the rate was really used. */
@@ -274,7 +289,8 @@ export class PacingPolicy {
     const learned = this.#learned;
     if (learned === null) return;
     const elapsedMs = nowMs - learned.raisedAtMs;
-    if (elapsedMs < learned.spanMs) return;
+    // The first raise after a refusal is the one that most likely brings the next: it takes its time.
+    if (elapsedMs < learned.spanMs * (learned.raise === FIRST_RAISE ? FIRST_RAISE_AFTER_SPANS : 1)) return;
     const used = learned.servedSinceRaise >= (0.7 * elapsedMs) / learned.intervalMs;
     learned.raisedAtMs = nowMs;
     learned.servedSinceRaise = 0;

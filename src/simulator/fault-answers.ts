@@ -46,16 +46,35 @@ export function staleCursorAnswer(settings: SimulatorSettings, ageMs: number | n
 }
 
 /** Whole answers that replace a page; `null` for faults that are something else. */
-export function replacementAnswer(settings: SimulatorSettings, fault: FaultKind, nowMs: number): Answer | null {
+export function replacementAnswer(
+  settings: SimulatorSettings,
+  endpoint: 'events' | 'stream' | 'access',
+  fault: FaultKind,
+  nowMs: number,
+): Answer | null {
   const error = /^(50\d)-(json|html)$/.exec(fault);
   if (error !== null) return serverErrorAnswer(Number(error[1]), error[2] === 'html' ? 'html' : 'json');
-  if (fault === '429') return rateLimitedAnswer(settings, settings.eventsLimit, settings.burstRetryAfter * 1000, nowMs);
+  if (fault === '429') return burstAnswer(settings, endpoint, nowMs);
   if (fault === 'html-200') return htmlAnswer(200, 'We will be right back');
   if (fault === 'error-200')
     return jsonAnswer(200, { error: 'Internal error', code: 'INTERNAL', message: 'upstream timed out' });
   if (fault === 'empty-200') return emptyAnswer(200, { 'Content-Type': 'application/json' });
   if (fault === 'redirect') return emptyAnswer(302, { Location: '/login' });
   return fault === 'token' ? invalidTokenAnswer(settings) : null;
+}
+
+/** A 429 that no budget explains; where headers are promised, they say that nothing remains. */
+function burstAnswer(settings: SimulatorSettings, endpoint: 'events' | 'stream' | 'access', nowMs: number): Answer {
+  const resetMs = settings.burstRetryAfter * 1000;
+  const [limit, told] =
+    endpoint === 'events'
+      ? [settings.eventsLimit, settings.eventsHeaders]
+      : [settings.streamLimit, settings.streamHeaders && endpoint === 'stream'];
+  const answer = rateLimitedAnswer(settings, limit, resetMs, nowMs);
+  if (!told || limit === 0) return answer;
+  const resetSeconds = Math.ceil((settings.rateReset === 'seconds' ? resetMs : nowMs + resetMs) / 1000);
+  const headers = { 'X-RateLimit-Remaining': '0', 'X-RateLimit-Reset': String(resetSeconds) };
+  return { ...answer, headers: { ...answer.headers, ...headers } };
 }
 
 const emptyAnswer = (status: number, headers: Record<string, string>): Answer => ({

@@ -1,7 +1,7 @@
 /** `/api/v1/events` and the stream endpoint: key, cache, budget, token, fault, page; in this order. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { setTimeout as wait } from 'node:timers/promises';
-import { bodyBytes, compress, cutParts, deliver, jsonAnswer, mishaps, type Answer, type Mishap } from './answer.ts';
+import { bodyBytes, compress, cutParts, deliver, jsonAnswer, mishaps, type Answer } from './answer.ts';
 import type { ApiKeys, SentKey } from './api-keys.ts';
 import { isAnswer } from './api-keys.ts';
 import type { Books, RequestEntry } from './books.ts';
@@ -26,9 +26,19 @@ export interface PageEndpointParts {
   readonly closing: AbortSignal;
 }
 
+/** One request on its way to an answer. */
+interface Asked {
+  readonly settings: SimulatorSettings;
+  readonly endpoint: 'events' | 'stream';
+  readonly req: IncomingMessage;
+  readonly url: URL;
+  readonly entry: RequestEntry;
+  readonly requestId: string;
+}
+
 interface Outcome {
   readonly answer: Answer;
-  readonly mishap: Mishap | null;
+  readonly fault: FaultKind | null;
 }
 
 export class PageEndpoint {
@@ -48,9 +58,37 @@ export class PageEndpoint {
     url: URL,
   ): Promise<void> {
     const { books } = this.parts;
+    const entry = this.openEntry(settings, endpoint, req, url);
+    res.once('close', () => {
+      books.close(entry);
+    });
+    const requestId = uuidText(purposeSeed(settings.seed, 'request'), entry.n);
+    const { answer, fault } = this.decide({ settings, endpoint, req, url, entry, requestId });
+    const delayMs = this.latencyMs(settings, entry.n, answer);
+    if (delayMs > 0) await wait(delayMs, undefined, { signal: this.parts.closing });
+    const encoded =
+      settings.compression.length === 0 || answer.status !== 200
+        ? answer
+        : await compress(answer, req.headers['accept-encoding'], settings.compression);
+    // Cut after compression: what is lost is the end of what travels.
+    const framed = fault === 'cut-chunked' || fault === 'cut-close' ? cut(settings, encoded, fault) : encoded;
+    if (fault !== 'reset' && fault !== 'hang') {
+      entry.status = framed.status;
+      books.bytesServed += bodyBytes(framed);
+    }
+    res.setHeader('X-Request-Id', requestId);
+    deliver(res, framed, mishaps.find((mishap) => mishap === fault) ?? null, settings.cutAt);
+  }
+
+  private openEntry(
+    settings: SimulatorSettings,
+    endpoint: 'events' | 'stream',
+    req: IncomingMessage,
+    url: URL,
+  ): RequestEntry {
     const cursor = url.searchParams.get('cursor');
     const opened = cursor === null ? null : openCursor(cursor);
-    const entry = books.open({
+    return this.parts.books.open({
       kind: endpoint,
       atMs: Date.now(),
       method: req.method ?? '',
@@ -61,24 +99,6 @@ export class PageEndpoint {
       sinceMs: numberIn(url.searchParams.get('since')),
       untilMs: numberIn(url.searchParams.get('until')),
     });
-    res.once('close', () => {
-      books.close(entry);
-    });
-    const { answer, mishap } = this.decide(settings, endpoint, req, url, entry);
-    const delayMs = this.latencyMs(settings, entry.n, answer);
-    if (delayMs > 0) await wait(delayMs, undefined, { signal: this.parts.closing });
-    const encoded =
-      settings.compression.length === 0 || answer.status !== 200
-        ? answer
-        : await compress(answer, req.headers['accept-encoding'], settings.compression);
-    // Cut after compression: what is lost is the end of what travels.
-    const framed =
-      entry.fault === 'cut-chunked' || entry.fault === 'cut-close' ? cut(settings, encoded, entry.fault) : encoded;
-    if (mishap !== 'reset' && mishap !== 'hang') {
-      entry.status = framed.status;
-      books.bytesServed += bodyBytes(framed);
-    }
-    deliver(res, framed, mishap, settings.cutAt);
   }
 
   private latencyMs(settings: SimulatorSettings, n: number, answer: Answer): number {
@@ -88,31 +108,25 @@ export class PageEndpoint {
     return latency + latencyJitter * fraction(purposeSeed(seed, 'latency'), n) + perMb;
   }
 
-  private decide(
-    settings: SimulatorSettings,
-    endpoint: 'events' | 'stream',
-    req: IncomingMessage,
-    url: URL,
-    entry: RequestEntry,
-  ): Outcome {
-    const { keys, books } = this.parts;
-    const key = keys.check(settings, req, url.searchParams, books);
-    if (isAnswer(key)) return { answer: key, mishap: null };
-    if (req.method !== 'GET')
-      return { answer: jsonAnswer(405, { error: 'Method Not Allowed' }, { Allow: 'GET' }), mishap: null };
+  private decide(asked: Asked): Outcome {
+    const { settings, endpoint, req, url, entry } = asked;
+    const key = this.parts.keys.check(settings, req, url.searchParams, this.parts.books);
+    if (isAnswer(key)) return { answer: key, fault: null };
+    if (req.method !== 'GET') {
+      return { answer: jsonAnswer(405, { error: 'Method Not Allowed' }, { Allow: 'GET' }), fault: null };
+    }
     const identity = `${key.key} ${url.pathname}${url.search}`;
     const cached = settings.cache > 0 ? this.cache.get(identity) : null;
     if (cached !== null) {
       entry.cacheHit = true;
       this.note(entry, cached);
-      return { answer: cached.answer, mishap: null };
+      return cached;
     }
     const budget = this.charge(settings, endpoint, key);
-    const outcome =
-      budget.refusal === null
-        ? this.serve(settings, endpoint, req, url, entry, identity)
-        : { answer: budget.refusal, mishap: null };
-    return { ...outcome, answer: { ...outcome.answer, headers: { ...outcome.answer.headers, ...budget.headers } } };
+    const { answer, fault } =
+      budget.refusal === null ? this.serve(asked, identity) : { answer: budget.refusal, fault: null };
+    // A burst says itself that nothing remains, whatever the budget.
+    return { answer: { ...answer, headers: { ...budget.headers, ...answer.headers } }, fault };
   }
 
   /** Takes one request from the budget: headers for whatever is answered, and the 429 if there was none left. */
@@ -141,52 +155,31 @@ export class PageEndpoint {
     return { headers, refusal: verdict.allowed ? null : rateLimitedAnswer(settings, limit, verdict.resetMs, nowMs) };
   }
 
-  private serve(
-    settings: SimulatorSettings,
-    endpoint: 'events' | 'stream',
-    req: IncomingMessage,
-    url: URL,
-    entry: RequestEntry,
-    identity: string,
-  ): Outcome {
+  private serve(asked: Asked, identity: string): Outcome {
+    const { settings, endpoint, req, entry } = asked;
     const { books } = this.parts;
-    if (endpoint === 'stream') {
-      const refusal = this.streamRefusal(settings, req);
-      if (refusal !== null) return { answer: refusal, mishap: null };
-    }
-    const fault = this.parts.faults.next(settings, endpoint);
-    if (fault !== null && !(fault === 'token' && endpoint === 'events')) entry.fault = fault;
-    const page = this.makePage(settings, endpoint, url, entry, fault);
+    const refusal = endpoint === 'stream' ? this.streamRefusal(settings, req) : null;
+    if (refusal !== null) return { answer: refusal, fault: null };
+    const drawn = this.parts.faults.next(settings, endpoint);
+    // `/events` has no token that could be rejected.
+    const fault = drawn === 'token' && endpoint === 'events' ? null : drawn;
+    entry.fault = fault;
+    const page = this.makePage(asked, fault);
     if (page.cursorState === 'stale') books.staleCursors += 1;
     if (page.cursorState === 'bad') books.badCursors += 1;
-    const mishap = mishaps.find((name) => name === fault) ?? null;
     if (endpoint === 'stream' && page.answer.status === 200) this.streamPages += 1;
     this.note(entry, page);
-    if (
-      settings.cache > 0 &&
-      page.answer.status === 200 &&
-      (fault === null || (settings.cacheBad && mishap === null))
-    ) {
-      return { answer: this.cache.put(identity, page, settings.cache * 1000), mishap };
-    }
-    return { answer: page.answer, mishap };
+    // What breaks on the way is not in the cache: the cache stands behind it.
+    const brokenOnTheWay = mishaps.some((mishap) => mishap === fault);
+    const cacheable = page.answer.status === 200 && (fault === null || (settings.cacheBad && !brokenOnTheWay));
+    if (settings.cache === 0 || !cacheable) return { answer: page.answer, fault };
+    return { answer: this.cache.put(identity, { ...page, fault }, settings.cache * 1000), fault };
   }
 
-  private makePage(
-    settings: SimulatorSettings,
-    endpoint: 'events' | 'stream',
-    url: URL,
-    entry: RequestEntry,
-    fault: FaultKind | null,
-  ): MadePage {
-    const replacement =
-      fault === null || (fault === 'token' && endpoint === 'events')
-        ? null
-        : replacementAnswer(settings, fault, Date.now());
+  private makePage({ settings, endpoint, url, requestId }: Asked, fault: FaultKind | null): MadePage {
+    const replacement = fault === null ? null : replacementAnswer(settings, endpoint, fault, Date.now());
     if (replacement !== null) return { answer: replacement, firstRank: null, events: 0, cursorState: 'none' };
-    const requestId = uuidText(purposeSeed(settings.seed, 'request'), entry.n);
-    const page = this.parts.pages.make(settings, readPageQuery(settings, endpoint, url.searchParams), fault, requestId);
-    return { ...page, answer: { ...page.answer, headers: { ...page.answer.headers, 'X-Request-Id': requestId } } };
+    return this.parts.pages.make(settings, readPageQuery(settings, endpoint, url.searchParams), fault, requestId);
   }
 
   private streamRefusal(settings: SimulatorSettings, req: IncomingMessage): Answer | null {

@@ -60,7 +60,8 @@ export class BlockBuilder {
   build(idStart: number): Block {
     const { bytes, used, count, offsets, keyMicros, odd } = this;
     return {
-      bytes: bytes.subarray(0, used),
+      // A small block must not hold on to the room that the longest events would have needed.
+      bytes: used * 2 < bytes.length ? Buffer.from(bytes.subarray(0, used)) : bytes.subarray(0, used),
       count,
       offsets: offsets.subarray(0, count + 1),
       keyMicros: keyMicros.subarray(0, count),

@@ -1,9 +1,15 @@
 /** Identical requests within a while get the very same answer, cursor and all, and cost no budget. */
 import type { Answer } from './answer.ts';
+import type { FaultKind } from './fault-kinds.ts';
 import type { MadePage } from './pages.ts';
 
+/** A page with what was wrong with it. */
+export interface CachedPage extends MadePage {
+  readonly fault: FaultKind | null;
+}
+
 interface Cached {
-  readonly page: MadePage;
+  readonly page: CachedPage;
   readonly expiresAtMs: number;
 }
 
@@ -12,7 +18,7 @@ const MAX_ANSWERS = 1_000;
 export class ResponseCache {
   private readonly answers = new Map<string, Cached>();
 
-  get(key: string): MadePage | null {
+  get(key: string): CachedPage | null {
     const cached = this.answers.get(key);
     if (cached === undefined) return null;
     const leftMs = cached.expiresAtMs - Date.now();
@@ -29,7 +35,7 @@ export class ResponseCache {
   }
 
   /** Keeps the page and returns its first answer, which says MISS. */
-  put(key: string, page: MadePage, ttlMs: number): Answer {
+  put(key: string, page: CachedPage, ttlMs: number): Answer {
     const [oldest] = this.answers.keys();
     if (this.answers.size >= MAX_ANSWERS && oldest !== undefined) this.answers.delete(oldest);
     this.answers.set(key, { page, expiresAtMs: Date.now() + ttlMs });

@@ -192,7 +192,7 @@ class SimulatorServer implements Simulator {
     const fault = this.faults.next(settings, 'access');
     entry.fault = fault;
     return (
-      (fault === null ? null : replacementAnswer(settings, fault, Date.now())) ??
+      (fault === null ? null : replacementAnswer(settings, 'access', fault, Date.now())) ??
       this.access.grant(settings, req, key.key, this.books)
     );
   }

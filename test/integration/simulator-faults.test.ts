@@ -267,3 +267,46 @@ test('the books count what was in flight at once, and leave nothing open', async
   assert.equal(stats.eventsServed, 60);
   assert.equal(stats.pagesServed, 6);
 });
+
+test('every answer has a request id of its own, errors and cached pages too', async (t) => {
+  const simulator = await simulatorFor(t, {
+    events: 10,
+    cache: 30,
+    faultPlan: [{ on: 'page', nth: 2, fault: '500-html' }],
+  });
+  const ids = new Set<unknown>();
+  for (const limit of [1, 1, 2]) ids.add((await ask(simulator.baseUrl, eventsPath({ limit }))).headers['x-request-id']);
+  assert.equal(ids.size, 3);
+  assert.ok(!ids.has(undefined));
+});
+
+test('a 429 burst says that nothing remains, although the budget has something left', async (t) => {
+  const simulator = await simulatorFor(t, {
+    events: 10,
+    eventsLimit: 100,
+    burstRetryAfter: 2,
+    faultPlan: [{ on: 'page', nth: 1, fault: '429' }],
+  });
+  const { headers } = await ask(simulator.baseUrl, '/api/v1/events');
+  assert.deepEqual(
+    [
+      headers['x-ratelimit-limit'],
+      headers['x-ratelimit-remaining'],
+      headers['x-ratelimit-reset'],
+      headers['retry-after'],
+    ],
+    ['100', '0', '2', '2'],
+  );
+});
+
+test('a cut page that was cached comes back cut', async (t) => {
+  const simulator = await simulatorFor(t, {
+    events: 10,
+    cache: 30,
+    faultPlan: [{ on: 'page', nth: 1, fault: 'cut-chunked' }],
+  });
+  const [one, two] = [await ask(simulator.baseUrl, '/api/v1/events'), await ask(simulator.baseUrl, '/api/v1/events')];
+  assert.equal(two.headers['x-cache'], 'HIT');
+  assert.ok(two.body.equals(one.body));
+  assert.throws(() => JSON.parse(two.body.toString()), SyntaxError);
+});

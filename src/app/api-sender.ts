@@ -2,6 +2,7 @@
  * Sends one request to an endpoint: waits for its turn and for a token, asks, and tells the pacer what came of it. Does
  * not judge answers and does not try again, except for stream access, without which there is no request.
  */
+import { setMaxListeners } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { BackoffRule } from '../core/backoff.ts';
 import { requestAccess } from './access-request.ts';
@@ -67,6 +68,7 @@ export class ApiSender {
       request: () => this.#requestAccess(),
       onToken: (token) => {
         this.redactor.add(token);
+        options.onSecret?.(token);
       },
       onRenewalFailed: (error) => {
         const reason = this.redactor.redact(error instanceof Error ? error.message : String(error));
@@ -117,6 +119,8 @@ export class ApiSender {
    */
   async send(request: SendRequest): Promise<Sent> {
     const { endpoint, signal } = request;
+    // One signal ends a whole run: every request under way listens to it.
+    setMaxListeners(0, signal);
     this.#firstContactMs ??= performance.now();
     const pacer = this.#pacers[endpoint];
     const ticket = await pacer.turn(signal);
@@ -155,7 +159,8 @@ export class ApiSender {
   /** Ends all requests and waits. */
   async close(): Promise<void> {
     this.#closing.abort(new Error('the API client was closed'));
-    await Promise.all([this.#pacers.stream.close(), this.#pacers.events.close()]);
+    this.#pacers.stream.close();
+    this.#pacers.events.close();
     await this.#http.close();
   }
 

@@ -1,34 +1,25 @@
-/** Takes secrets out of texts by their value, wherever they stand: a message of the API may echo what it was sent. */
-
-const MASK = '[redacted]';
-/** A shorter secret would blacken ordinary words; nobody's real key is so short. */
-const MIN_SECRET_LENGTH = 6;
+/** Secrets of the API, the tokens among them that become known during the run, taken out of every text by value. */
+import { redactor } from '../core/logging.ts';
 
 export class Redactor {
-  readonly #secrets = new Set<string>();
+  readonly #secrets: string[];
+  #redact: (text: string) => string;
 
   constructor(secrets: readonly string[] = []) {
-    for (const secret of secrets) this.add(secret);
+    this.#secrets = [...secrets];
+    this.#redact = redactor(this.#secrets);
   }
 
-  /** From now on `secret` is taken out, also as it stands in a URL or in JSON. */
+  /** From now on `secret` is taken out too. Tokens that have run out stay secrets. */
   add(secret: string): void {
-    if (secret.length < MIN_SECRET_LENGTH) return;
-    for (const form of [secret, encodeURIComponent(secret), JSON.stringify(secret).slice(1, -1)])
-      this.#secrets.add(form);
+    if (this.#secrets.includes(secret)) return;
+    this.#secrets.push(secret);
+    this.#redact = redactor(this.#secrets);
   }
 
   redact(text: string): string {
-    let clean = text;
-    for (const secret of this.#secrets) if (clean.includes(secret)) clean = clean.replaceAll(secret, MASK);
-    return clean;
+    return this.#redact(text);
   }
-}
-
-/** {@link Redactor} of a fixed list, as a function. */
-export function redactor(secrets: readonly string[]): (text: string) => string {
-  const instance = new Redactor(secrets);
-  return (text) => instance.redact(text);
 }
 
 const MAX_EXCERPT_CHARACTERS = 200;

@@ -29,14 +29,19 @@ export interface PacingPolicyOptions {
 }
 
 /** Slower than allowed by this share: room for requests that overtake each other on the way. */
-const FIRST_MARGIN = 0.01;
+const FIRST_MARGIN = 0.015;
 const MARGIN_STEP = 0.005;
 const MAX_MARGIN = 0.02;
 /** While nothing is known of the budget one request goes ahead, but nobody waits longer than this for it. */
 const PROBE_PATIENCE_MS = 5_000;
-/** First pause after a refusal that does not say how long; then longer by a factor until one is served. */
-const FIRST_PAUSE_MS = 500;
+/**
+ * Pauses after refusals that do not say how long: while nothing is known of the window, this share of the time since its
+ * first request, so that its length is found to that share; later a small share of it, growing until one is served.
+ */
+const UNKNOWN_PAUSE_SHARE = 0.2;
+const LEARNED_PAUSE_SHARE = 0.03;
 const PAUSE_GROWTH = 1.6;
+const MIN_UNTOLD_PAUSE_MS = 400;
 const MAX_UNTOLD_PAUSE_MS = 30_000;
 /** The pause is lengthened by up to this share, so that processes that share a key do not come back together. */
 const PAUSE_JITTER = 0.05;
@@ -235,8 +240,7 @@ export class PacingPolicy {
       this.#refusals += 1;
       if (this.#told !== null) this.#margin = Math.min(MAX_MARGIN, this.#margin + MARGIN_STEP);
     }
-    const untoldMs = Math.min(MAX_UNTOLD_PAUSE_MS, FIRST_PAUSE_MS * PAUSE_GROWTH ** (Math.max(1, this.#refusals) - 1));
-    const waitMs = told ?? untoldMs;
+    const waitMs = told ?? this.#untoldPauseMs(nowMs);
     const jitterMs = sameEpisode ? 0 : this.#random() * Math.min(MAX_PAUSE_JITTER_MS, waitMs * PAUSE_JITTER);
     const untilMs = Math.max(nowMs + waitMs + jitterMs, this.#pause?.untilMs ?? 0);
     this.#pause = { sinceMs: sameEpisode ? (this.#pause?.sinceMs ?? nowMs) : nowMs, untilMs };
@@ -251,6 +255,14 @@ export class PacingPolicy {
       told === null ? ticket.startMs - cycle.startMs : elapsedMs + told - 1000,
     );
     if (told !== null) cycle.longestMs = Math.min(cycle.longestMs, elapsedMs + told);
+  }
+
+  #untoldPauseMs(nowMs: number): number {
+    const share =
+      this.#learned === null
+        ? (nowMs - (this.#cycle?.startMs ?? nowMs)) * UNKNOWN_PAUSE_SHARE
+        : this.#learned.spanMs * LEARNED_PAUSE_SHARE * PAUSE_GROWTH ** (Math.max(1, this.#refusals) - 1);
+    return Math.min(MAX_UNTOLD_PAUSE_MS, Math.max(MIN_UNTOLD_PAUSE_MS, share));
   }
 
   /** A cycle ended with the first request served after its refusal: what it served in that time is the API's rate. */

@@ -28,6 +28,9 @@ export interface PacerOptions {
 /** A longer wait is worth telling. */
 const WORTH_TELLING_MS = 1_000;
 const STALLED_AFTER_MS = 15_000;
+const MAX_JOBS = 16;
+/** What one of Bottleneck's jobs takes before it runs: several timers, one after the other. */
+const JOB_COST_MS = 5;
 
 interface Waiter {
   readonly signal: AbortSignal;
@@ -41,6 +44,8 @@ export class Pacer {
   readonly #policy: PacingPolicy;
   readonly #waiters = new Set<Waiter>();
   #queue: Bottleneck;
+  /** In the queue, the one that runs included. */
+  #jobs = 0;
   #watch: NodeJS.Timeout | null = null;
   /** When the head of the queue last did anything, ms of `performance.now()`. */
   #movedMs = performance.now();
@@ -92,12 +97,13 @@ export class Pacer {
   }
 
   /** Nobody gets a turn any more; those who wait are refused. */
-  async close(): Promise<void> {
+  close(): void {
     if (this.#watch !== null) clearInterval(this.#watch);
     this.#watch = null;
     for (const waiter of this.#waiters) waiter.refuse(new Error('the API client was closed'));
     this.#wake?.();
-    await this.#queue.stop({ dropWaitingJobs: true }).catch(() => undefined);
+    // Not waited for: a queue that is stuck would not stop either, and nobody stands in it any more.
+    this.#queue.stop({ dropWaitingJobs: true }).catch(() => undefined);
   }
 
   #createQueue(): Bottleneck {
@@ -137,23 +143,42 @@ export class Pacer {
       signal.addEventListener('abort', onAbort, { once: true });
       if (this.#waiters.size === 0) this.#movedMs = performance.now();
       this.#waiters.add(waiter);
+      // Not unref'd: if it were all that is left to do, the process would end with everybody still in the queue.
       this.#watch ??= setInterval(
         () => {
           this.#checkStalled();
         },
         (this.#options.stalledAfterMs ?? STALLED_AFTER_MS) / 3,
-      ).unref();
-      this.#schedule(waiter);
+      );
+      this.#schedule();
     });
   }
 
-  #schedule(waiter: Waiter): void {
+  /** Few jobs for many waiters: Bottleneck is slow with many, and each job serves whoever stands first. */
+  #schedule(): void {
+    if (this.#jobs >= MAX_JOBS) return;
+    this.#jobs += 1;
     const queue = this.#queue;
-    // A dropped job is one of a queue that was closed or replaced: its waiter was refused, or stands in the new one.
-    queue.schedule(() => this.#atHead(waiter, queue)).catch(() => undefined);
+    const done = (): void => {
+      if (queue === this.#queue) this.#jobs -= 1;
+    };
+    // A dropped job is one of a queue that was closed or replaced: nobody waits for it.
+    queue.schedule(() => this.#serve(queue)).then(done, done);
   }
 
-  /** The head of the queue: waits for the policy. Never throws; a waiter is told by its own functions. */
+  /** A job: serves one waiter, and more when there are more of them than jobs, or when another job would be too slow. */
+  async #serve(queue: Bottleneck): Promise<void> {
+    for (;;) {
+      const [waiter] = this.#waiters;
+      if (waiter === undefined) return;
+      await this.#atHead(waiter, queue);
+      if (queue !== this.#queue) return;
+      const soon = this.#policy.nextStartMs(performance.now()) - performance.now() < JOB_COST_MS;
+      if (!soon && this.#waiters.size < this.#jobs) return;
+    }
+  }
+
+  /** Waits with the first waiter for the policy. Never throws; the waiter is told by its own functions. */
   async #atHead(waiter: Waiter, queue: Bottleneck): Promise<void> {
     while (!waiter.done && queue === this.#queue) {
       const now = performance.now();
@@ -211,6 +236,7 @@ export class Pacer {
     this.#headWaitsUntilMs = null;
     this.#wake?.();
     old.stop({ dropWaitingJobs: true }).catch(() => undefined);
-    for (const waiter of this.#waiters) this.#schedule(waiter);
+    this.#jobs = 0;
+    for (let waiter = 0; waiter < this.#waiters.size; waiter += 1) this.#schedule();
   }
 }

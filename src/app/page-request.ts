@@ -1,6 +1,6 @@
 /** What is asked of the API client, and what it answers. Types only. */
 import type { ContentEncoding, PageEnvelope } from '../../workers/protocol.ts';
-import type { Logger } from 'pino';
+import type { Logger } from '../core/logging.ts';
 import type { BackoffRule } from '../core/backoff.ts';
 import type { ProxySettings } from './http-exchange.ts';
 
@@ -87,6 +87,8 @@ export interface ApiClientOptions {
   readonly proxy?: ProxySettings | null;
   /** Values that must appear in no message, besides the key and the tokens. */
   readonly secrets?: readonly string[];
+  /** A stream token became known: it must appear in no log line either. */
+  readonly onSecret?: (secret: string) => void;
   readonly observe?: ApiObserver;
   readonly backoff?: BackoffRule;
   /** How long the first contact is tried, ms. */

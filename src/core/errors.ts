@@ -1,0 +1,116 @@
+/**
+ * Every error the job can end with, and the one place that maps errors to exit codes.
+ *
+ * Decisions are made by class, `code` or SQLSTATE, never by message text. An error nobody classified is terminal.
+ * A message is for the person who reads it at night: what was being done, to what, what came back, what to do.
+ */
+
+/** Documented in the README; `npm start` ends with one of these, and 0 means complete and checked. */
+export const EXIT_CODES = {
+  complete: 0,
+  unexpected: 1,
+  configuration: 2,
+  keyRefused: 3,
+  gaveUp: 4,
+  countsDisagree: 5,
+  targetBusy: 6,
+  interrupted: 130,
+  terminated: 143,
+} as const;
+
+export type ExitCode = (typeof EXIT_CODES)[keyof typeof EXIT_CODES];
+
+/** Where it happened, as far as known; becomes fields of the log line. */
+export interface ErrorLocation {
+  readonly windowId?: number;
+  readonly page?: number;
+  readonly path?: string;
+  readonly cursorAgeMs?: number;
+  readonly connection?: string;
+  readonly status?: number;
+  readonly requestId?: string;
+  readonly attempts?: number;
+}
+
+export interface JobErrorOptions {
+  readonly cause?: unknown;
+  readonly location?: ErrorLocation;
+}
+
+/** Base of every error that the job knows. `transient` means: the same thing may go well later, without a change. */
+export abstract class JobError extends Error {
+  abstract readonly code: string;
+  abstract readonly exitCode: ExitCode;
+  readonly transient: boolean = false;
+  readonly location: ErrorLocation;
+
+  constructor(message: string, options: JobErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.name = new.target.name;
+    this.location = options.location ?? {};
+  }
+}
+
+/** Bad flag, variable, target or source: nothing was changed. All problems are named at once. */
+export class ConfigurationError extends JobError {
+  readonly code = 'CONFIGURATION';
+  readonly exitCode = EXIT_CODES.configuration;
+}
+
+/** The API refused the key (or, with `--endpoint stream`, stream access). */
+export class KeyRefusedError extends JobError {
+  readonly code = 'KEY_REFUSED';
+  readonly exitCode = EXIT_CODES.keyRefused;
+}
+
+/** The job stopped trying; the state is intact and the next start goes on. */
+export class GaveUpError extends JobError {
+  readonly code = 'GAVE_UP';
+  readonly exitCode = EXIT_CODES.gaveUp;
+}
+
+/** The job finished, but what is in the target is not what the source counted. */
+export class CountsDisagreeError extends JobError {
+  readonly code = 'COUNTS_DISAGREE';
+  readonly exitCode = EXIT_CODES.countsDisagree;
+}
+
+/** Another run owns the target: found at the start, or noticed because its generation is newer than ours. */
+export class TargetBusyError extends JobError {
+  readonly code = 'TARGET_BUSY';
+  readonly exitCode = EXIT_CODES.targetBusy;
+}
+
+/** A worker thread died with the page it was given; the page's bytes are gone and must be asked for again. */
+export class WorkerDiedError extends JobError {
+  readonly code = 'WORKER_DIED';
+  readonly exitCode = EXIT_CODES.unexpected;
+  override readonly transient = true;
+}
+
+/** Staging was emptied by a database crash: what memory believes is wrong, walks go on from `ingestion.state`. */
+export class StagingLostError extends JobError {
+  readonly code = 'STAGING_LOST';
+  readonly exitCode = EXIT_CODES.gaveUp;
+  override readonly transient = true;
+}
+
+/** Which exit code an ending deserves. Anything that is not a JobError is unexpected. */
+export function exitCodeOf(error: unknown): ExitCode {
+  return error instanceof JobError ? error.exitCode : EXIT_CODES.unexpected;
+}
+
+/** Deepest useful text of an error: undici and node wrap the real reason in `cause`, AggregateError in `errors`. */
+export function describeError(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const parts: string[] = [];
+  let current: unknown = error;
+  for (let depth = 0; current instanceof Error && depth < 5; depth += 1) {
+    const code = 'code' in current && typeof current.code === 'string' ? current.code : '';
+    const text = current.message || current.name;
+    const part = code && !text.includes(code) ? `${text} (${code})` : text;
+    if (!parts.includes(part)) parts.push(part);
+    current = current instanceof AggregateError ? (current.errors[0] as unknown) : current.cause;
+  }
+  return parts.join(': ');
+}

@@ -1,0 +1,59 @@
+/**
+ * What watchers see of a job: one plain object, made when somebody asks. Terminal, metrics, health and live page read
+ * it and nothing else, so that a slow or dead viewer cannot touch the job.
+ */
+import type { RunCounts } from './state.ts';
+
+export type JobPhase = 'starting' | 'discovering' | 'loading' | 'merging' | 'verifying' | 'stopping' | 'ended';
+
+export interface WindowSnapshot {
+  readonly windowId: number;
+  readonly sinceMs: number | null;
+  readonly untilMs: number | null;
+  /** How far down from `untilMs` it has been walked (asked and answered), epoch ms. */
+  readonly walkedToMs: number | null;
+  /** How far down it is safe (merged), epoch ms. */
+  readonly safeToMs: number | null;
+  readonly pages: number;
+  readonly complete: boolean;
+  /** The window it was split from. */
+  readonly splitFrom: number | null;
+}
+
+export interface JobSnapshot {
+  readonly phase: JobPhase;
+  readonly source: string;
+  readonly endpoint: 'stream' | 'events' | null;
+  readonly runId: number | null;
+  readonly pass: number;
+  readonly startedAtMs: number;
+  /** The last time anything moved: a page came, a batch was copied, a merge ended. */
+  readonly lastProgressMs: number;
+  /** Events the data set has, by the API's own word; null when it does not say. */
+  readonly totalEvents: number | null;
+  /** The run's books, merged; all its starts together. */
+  readonly counts: RunCounts;
+  /** This process alone. */
+  readonly fetchedEvents: number;
+  readonly fetchedPages: number;
+  readonly fetchedBytes: number;
+  readonly copiedEvents: number;
+  readonly mergedEvents: number;
+  readonly requests: number;
+  readonly pagesInFlight: number;
+  readonly bytesInFlight: number;
+  readonly maxBytesInFlight: number;
+  readonly encodeQueue: number;
+  readonly copyQueue: number;
+  readonly stagedRows: number;
+  /** What it waits for now: "rate limit", "database", …; null when it does not wait. */
+  readonly waiting: { readonly reason: string; readonly untilMs: number | null; readonly askedByApi: boolean } | null;
+  readonly retriesByKind: Readonly<Record<string, number>>;
+  readonly rateLimited: number;
+  readonly anomaliesByReason: Readonly<Record<string, number>>;
+  readonly merges: number;
+  readonly lastMerge: { readonly atMs: number; readonly seconds: number; readonly events: number } | null;
+  readonly windows: readonly WindowSnapshot[];
+  /** Set when the job has ended: exit code and the last line's reason. */
+  readonly ended: { readonly exitCode: number; readonly reason: string } | null;
+}

@@ -1,0 +1,123 @@
+/**
+ * What a run remembers, as data. `ingestion.run` and `ingestion.state` hold exactly this; nothing else is remembered.
+ */
+
+/** What makes two starts the same run. A start that differs in these is refused. */
+export interface RunIdentity {
+  /** The API's base URL without credentials, or the demo's own fixed name. */
+  readonly source: string;
+  /** Limits of the run, epoch milliseconds; `null` is unlimited. */
+  readonly sinceMs: number | null;
+  readonly untilMs: number | null;
+}
+
+/** The books of a run, all its starts together. served = loaded + rejected; loaded = inserted + updated + duplicates. */
+export interface RunCounts {
+  readonly pages: number;
+  readonly served: number;
+  readonly loaded: number;
+  readonly inserted: number;
+  readonly updated: number;
+  readonly duplicates: number;
+  readonly rejected: number;
+  readonly repaired: number;
+  /** Ids that one chain of cursors served at two places; part of `duplicates`. */
+  readonly doubledInChain: number;
+}
+
+export const NO_COUNTS: RunCounts = Object.freeze({
+  pages: 0,
+  served: 0,
+  loaded: 0,
+  inserted: 0,
+  updated: 0,
+  duplicates: 0,
+  rejected: 0,
+  repaired: 0,
+  doubledInChain: 0,
+});
+
+export type RunStatus = 'running' | 'complete' | 'abandoned';
+
+export interface Run extends RunIdentity {
+  readonly runId: number;
+  readonly status: RunStatus;
+  readonly startedAtMs: number;
+  /** `Date` of the response that began the run (the API's clock), epoch milliseconds; `null` until it came. */
+  readonly serverDateMs: number | null;
+  /** 1 for the first walk over the data set; more when the run catches up, or walks again to find what is short. */
+  readonly pass: number;
+  /** `meta.total` of the response that began the current pass. */
+  readonly passTotal: number | null;
+  /** Newest event time in serving order that this run has seen, at most `serverDateMs`, epoch ms. */
+  readonly newestMs: number | null;
+  /** Lower bound this run walks down to because of an earlier complete run's watermark minus the lookback, epoch ms. */
+  readonly floorMs: number | null;
+  readonly counts: RunCounts;
+}
+
+/**
+ * One window [since, until], walked from its newest event to its oldest. Pages are numbered from 1; pages
+ * 1..safePages are merged, the rest of the fields is what the page `safePages` left behind.
+ */
+export interface WindowState {
+  readonly windowId: number;
+  /** Bounds, epoch milliseconds, inclusive in meaning; `null` is open. */
+  readonly sinceMs: number | null;
+  readonly untilMs: number | null;
+  readonly safePages: number;
+  /** The cursor after page `safePages`, byte for byte, and when it arrived (epoch ms of our clock). */
+  readonly cursor: string | null;
+  readonly cursorReceivedAtMs: number | null;
+  /** Where the walk can be anchored again by time (`until`), epoch ms: from the newest safe page whose times descend. */
+  readonly anchorMs: number | null;
+  /** The last safe event in serving order. */
+  readonly lastEventMs: number | null;
+  readonly lastEventId: string | null;
+  /** Walked to its end. */
+  readonly complete: boolean;
+  /** Had retries that matter, new anchors or contradictions: walked again first when the run is short. */
+  readonly suspect: boolean;
+}
+
+/** One copied page: committed in the same transaction as its rows, folded into its window's state by the merge. */
+export interface LedgerEntry {
+  readonly windowId: number;
+  readonly page: number;
+  readonly nextCursor: string | null;
+  readonly cursorReceivedAtMs: number | null;
+  readonly anchorMs: number | null;
+  readonly lastEventMs: number | null;
+  readonly lastEventId: string | null;
+  /** This page is the window's last. */
+  readonly endsWindow: boolean;
+  readonly suspect: boolean;
+  readonly served: number;
+  readonly loaded: number;
+  readonly rejected: number;
+  readonly repaired: number;
+}
+
+const PAGE_BITS = 24n;
+const POSITION_BITS = 16n;
+
+/**
+ * `source_order` of the first event of a page: window (23 bits), page (24 bits), position (16 bits), so that one bigint
+ * orders events as they were served inside a chain and names the page a row came from.
+ * @throws RangeError past 8 million windows or 16 million pages a window.
+ */
+export function firstSourceOrder(windowId: number, page: number): bigint {
+  if (windowId < 0 || windowId >= 2 ** 23 || page < 0 || page >= 2 ** 24) {
+    throw new RangeError(`window ${windowId}, page ${page} cannot be numbered`);
+  }
+  return (BigInt(windowId) << (PAGE_BITS + POSITION_BITS)) | (BigInt(page) << POSITION_BITS);
+}
+
+/** The reverse of {@link firstSourceOrder}, for any event. */
+export function locateSourceOrder(order: bigint): { windowId: number; page: number; position: number } {
+  return {
+    windowId: Number(order >> (PAGE_BITS + POSITION_BITS)),
+    page: Number((order >> POSITION_BITS) & ((1n << PAGE_BITS) - 1n)),
+    position: Number(order & ((1n << POSITION_BITS) - 1n)),
+  };
+}

@@ -38,12 +38,14 @@ const MAX_CAPACITY_BYTES = 2 ** 31 - 1;
  */
 export class CopyWriter {
   #bytes: Uint8Array<ArrayBuffer>;
+  #view: DataView;
   #at = 0;
   #rowCount = 0;
   #rowStart = 0;
 
   constructor(capacityBytes: number) {
     this.#bytes = new Uint8Array(Math.min(Math.max(capacityBytes, MIN_CAPACITY_BYTES), MAX_CAPACITY_BYTES));
+    this.#view = new DataView(this.#bytes.buffer);
     this.restart();
   }
 
@@ -66,6 +68,7 @@ export class CopyWriter {
     const grown = new Uint8Array(Math.max(capacity, needed));
     grown.set(this.#bytes.subarray(0, this.#at));
     this.#bytes = grown;
+    this.#view = new DataView(grown.buffer);
   }
 
   startRow(): void {
@@ -102,6 +105,18 @@ export class CopyWriter {
     this.#length(this.#at, 16);
     this.#at += 20;
     return true;
+  }
+
+  /** The UUID in four words of `words`, as readUsualUuid made them. */
+  uuidWords(words: Int32Array, from: number): void {
+    const view = this.#view;
+    const at = this.#at;
+    view.setInt32(at, 16);
+    view.setInt32(at + 4, words[from] ?? 0, true);
+    view.setInt32(at + 8, words[from + 1] ?? 0, true);
+    view.setInt32(at + 12, words[from + 2] ?? 0, true);
+    view.setInt32(at + 16, words[from + 3] ?? 0, true);
+    this.#at = at + 20;
   }
 
   /** UTF-8 text, exactly `source[start, end)`. */
@@ -165,11 +180,7 @@ export class CopyWriter {
   }
 
   #length(at: number, value: number): void {
-    const bytes = this.#bytes;
-    bytes[at] = value >>> 24;
-    bytes[at + 1] = value >>> 16;
-    bytes[at + 2] = value >>> 8;
-    bytes[at + 3] = value;
+    this.#view.setInt32(at, value);
   }
 }
 

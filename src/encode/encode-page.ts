@@ -1,7 +1,8 @@
 import type { EncodedPage, IdSample, SampledPage } from '../../workers/protocol.ts';
+import { NO_FIELD } from './known-keys.ts';
 import { CopyWriter } from './copy-writer.ts';
 import { EventEncoder, type EventEncoderOptions, idOf } from './event-encoder.ts';
-import { type EventSlices, FIELD, type Field, KIND } from './event-slices.ts';
+import { type EventSlices, FIELD, KIND } from './event-slices.ts';
 import { chooseField, ID_FIELDS, isString } from './field-groups.ts';
 import { FieldText } from './field-texts.ts';
 import { writeUuid } from './ids.ts';
@@ -103,9 +104,9 @@ class IdSampler implements EventSink {
     return { id: this.#id, sessionId: this.#sessionId, userId: this.#userId };
   }
 
-  #count(slices: EventSlices, field: Field | -1, sample: { strings: number; uuids: number }): void {
-    const kind = field === -1 ? KIND.absent : slices.kindOf(field);
-    if (field === -1 || !isString(kind)) return;
+  #count(slices: EventSlices, field: number, sample: { strings: number; uuids: number }): void {
+    const kind = field === NO_FIELD ? KIND.absent : slices.kindOf(field);
+    if (field === NO_FIELD || !isString(kind)) return;
     sample.strings += 1;
     this.#text.read(slices, field);
     if (writeUuid(this.#uuid, 0, this.#text.bytes, this.#text.start, this.#text.end)) sample.uuids += 1;

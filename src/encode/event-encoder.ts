@@ -1,4 +1,5 @@
 import type { IdColumnTypes, PageAnomaly } from '../../workers/protocol.ts';
+import { NO_FIELD } from './known-keys.ts';
 import { type AnomalyReason, REJECTED_REASONS, type RejectedReason } from './anomaly-reasons.ts';
 import { type CopyWriter, SourceOrder } from './copy-writer.ts';
 import { EventFields } from './event-fields.ts';
@@ -110,7 +111,7 @@ export class EventEncoder implements EventSink {
 
   #rememberId(slices: EventSlices): void {
     const field = chooseField(slices, ID_FIELDS);
-    if (field === -1) return;
+    if (field === NO_FIELD) return;
     const last = this.#lastId;
     last.kind = slices.kindOf(field);
     last.start = slices.startOf(field);
@@ -133,7 +134,9 @@ export class EventEncoder implements EventSink {
 /** The id of an event as served, cut; null when it has none that is a string or a number. */
 export function idOf(body: Uint8Array, slices: EventSlices): string | null {
   const field = chooseField(slices, ID_FIELDS);
-  return field === -1 ? null : excerptOfId(body, slices.kindOf(field), slices.startOf(field), slices.endOf(field));
+  return field === NO_FIELD
+    ? null
+    : excerptOfId(body, slices.kindOf(field), slices.startOf(field), slices.endOf(field));
 }
 
 const ABOUT_THE_WHOLE: ReadonlySet<RejectedReason> = new Set([

@@ -2,12 +2,13 @@ import type { IdColumnType, IdColumnTypes } from '../../workers/protocol.ts';
 import { REJECTED_REASONS, type RejectedReason, REPAIRED_REASONS, type RepairedReason } from './anomaly-reasons.ts';
 import type { CopyWriter } from './copy-writer.ts';
 import type { CopyColumnName } from './event-columns.ts';
-import { type EventSlices, FIELD, type Field, KIND } from './event-slices.ts';
+import { type EventSlices, FIELD, KIND } from './event-slices.ts';
 import { ExtraFields } from './extra-fields.ts';
-import { chooseField, ID_FIELDS, isString, TIME_FIELDS, TYPE_FIELDS } from './field-groups.ts';
+import { chooseField, type FieldGroup, ID_FIELDS, isString, TIME_FIELDS, TYPE_FIELDS } from './field-groups.ts';
 import { FieldComparison, FieldText } from './field-texts.ts';
 import { MAX_ID_BYTES } from './ids.ts';
 import { Repairs } from './json-strings.ts';
+import { NO_FIELD } from './known-keys.ts';
 import { TimeReader } from './times.ts';
 
 export interface FieldRepair {
@@ -26,7 +27,7 @@ export class EventFields {
   readonly repairs: FieldRepair[] = [];
   /** The event read last has a time that PostgreSQL holds; it is `time.epochMs`. */
   hasTime = false;
-  readonly time = new TimeReader();
+  time = new TimeReader();
 
   readonly #body: Uint8Array;
   readonly #writer: CopyWriter;
@@ -34,6 +35,7 @@ export class EventFields {
   readonly #extra = new ExtraFields();
   readonly #text: FieldText;
   readonly #comparison: FieldComparison;
+  readonly #slowTime = new TimeReader();
   readonly #otherTime = new TimeReader();
   readonly #changes = new Repairs();
 
@@ -46,14 +48,20 @@ export class EventFields {
   }
 
   /** Reads the event's time into `hasTime` and `time`; returns the field that it was read from, -1 if there is none. */
-  readTime(slices: EventSlices): Field | -1 {
+  readTime(slices: EventSlices): number {
     const field = chooseField(slices, TIME_FIELDS);
-    this.hasTime = field !== -1 && this.#readTimeOf(slices, field, this.time);
+    if (field !== NO_FIELD && field === slices.timeField) {
+      this.hasTime = true;
+      this.time = slices.time;
+    } else {
+      this.time = this.#slowTime;
+      this.hasTime = field !== NO_FIELD && this.#readTimeOf(slices, field, this.time);
+    }
     return field;
   }
 
   /** Writes all columns but `source_order`, between `startRow` and `endRow`. A reason: nothing usable was written, drop the row. */
-  write(slices: EventSlices, timeField: Field | -1): RejectedReason | null {
+  write(slices: EventSlices, timeField: number): RejectedReason | null {
     this.#extra.clear();
     if (this.repairs.length > 0) this.repairs.length = 0;
     const rejected = this.#writeId(slices);
@@ -73,9 +81,13 @@ export class EventFields {
 
   #writeId(slices: EventSlices): RejectedReason | null {
     const field = chooseField(slices, ID_FIELDS);
-    if (field === -1) {
-      const isNull = ID_FIELDS.some((candidate) => slices.kindOf(candidate) === KIND.null);
-      return isNull ? REJECTED_REASONS.idNull : REJECTED_REASONS.idMissing;
+    if (field === NO_FIELD) {
+      return (slices.present & ID_FIELDS.bits) !== 0 ? REJECTED_REASONS.idNull : REJECTED_REASONS.idMissing;
+    }
+    if (field === FIELD.id && slices.hasUuid(field) && this.#types.id === 'uuid') {
+      this.#writer.uuidWords(slices.uuids, field * 4);
+      this.#keepOtherSpellings(slices, ID_FIELDS, field, true);
+      return null;
     }
     const kind = slices.kindOf(field);
     const isNumber = kind === KIND.number;
@@ -97,11 +109,15 @@ export class EventFields {
   }
 
   /** `sessionId`, `userId`. True: the column is not null. */
-  #writeOptionalId(slices: EventSlices, field: Field, type: IdColumnType): boolean {
+  #writeOptionalId(slices: EventSlices, field: number, type: IdColumnType): boolean {
     const kind = slices.kindOf(field);
     if (kind === KIND.absent) {
       this.#writer.null();
       return false;
+    }
+    if (type === 'uuid' && slices.hasUuid(field)) {
+      this.#writer.uuidWords(slices.uuids, field * 4);
+      return true;
     }
     const isNumber = kind === KIND.number;
     if (isString(kind) || (isNumber && type === 'text')) {
@@ -124,13 +140,13 @@ export class EventFields {
 
   #writeType(slices: EventSlices): void {
     const field = chooseField(slices, TYPE_FIELDS);
-    if (field === -1) this.#writer.null();
+    if (field === NO_FIELD) this.#writer.null();
     else this.#writeText(slices, field, 'type', field !== FIELD.type);
     this.#keepOtherSpellings(slices, TYPE_FIELDS, field, false);
   }
 
   /** True: the column is not null. */
-  #writeText(slices: EventSlices, field: Field, column: 'type' | 'name', alsoKeep: boolean): void {
+  #writeText(slices: EventSlices, field: number, column: 'type' | 'name', alsoKeep: boolean): void {
     if (this.#writeTextColumn(slices, field, column)) {
       if (alsoKeep) this.#extra.keep(slices, field);
     } else if (slices.kindOf(field) !== KIND.absent) {
@@ -138,7 +154,7 @@ export class EventFields {
     }
   }
 
-  #writeTextColumn(slices: EventSlices, field: Field, column: CopyColumnName): boolean {
+  #writeTextColumn(slices: EventSlices, field: number, column: CopyColumnName): boolean {
     const kind = slices.kindOf(field);
     if (kind === KIND.text) {
       this.#writer.text(this.#body, slices.startOf(field), slices.endOf(field));
@@ -174,13 +190,13 @@ export class EventFields {
     this.#noteChanges('properties');
   }
 
-  #writeTime(slices: EventSlices, field: Field | -1): void {
+  #writeTime(slices: EventSlices, field: number): void {
     if (this.hasTime) {
       this.#writer.timestamptz(this.time.high, this.time.low);
-      if (field !== FIELD.timestamp && field !== -1) this.#extra.keep(slices, field);
+      if (field !== FIELD.timestamp && field !== NO_FIELD) this.#extra.keep(slices, field);
     } else {
       this.#writer.null();
-      if (field !== -1) {
+      if (field !== NO_FIELD) {
         this.repairs.push({ column: 'occurred_at', reason: REPAIRED_REASONS.notATime });
         this.#extra.keep(slices, field);
       }
@@ -188,7 +204,7 @@ export class EventFields {
     this.#keepOtherSpellings(slices, TIME_FIELDS, field, false);
   }
 
-  #readTimeOf(slices: EventSlices, field: Field, into: TimeReader): boolean {
+  #readTimeOf(slices: EventSlices, field: number, into: TimeReader): boolean {
     const kind = slices.kindOf(field);
     if (kind === KIND.number) return into.readNumber(this.#body, slices.startOf(field), slices.endOf(field));
     if (!isString(kind)) return false;
@@ -217,12 +233,20 @@ export class EventFields {
   }
 
   #isSameSessionId(slices: EventSlices): boolean {
+    if (slices.hasUuid(FIELD.sessionId) && slices.hasUuid(FIELD.sessionDotId)) {
+      const { uuids } = slices;
+      let difference = 0;
+      for (let word = 0; word < 4; word += 1) {
+        difference |= (uuids[FIELD.sessionId * 4 + word] ?? 0) ^ (uuids[FIELD.sessionDotId * 4 + word] ?? 0);
+      }
+      return difference === 0;
+    }
     // A number is in extra itself, and then nothing is taken from it.
     if (slices.kindOf(FIELD.sessionId) === KIND.number) return false;
     return this.#comparison.isSame(slices, FIELD.sessionId, FIELD.sessionDotId, this.#types.sessionId === 'uuid');
   }
 
-  #writeSessionText(slices: EventSlices, field: Field, column: 'device_type' | 'browser'): boolean {
+  #writeSessionText(slices: EventSlices, field: number, column: 'device_type' | 'browser'): boolean {
     if (this.#writeTextColumn(slices, field, column)) return true;
     if (slices.kindOf(field) !== KIND.absent) this.#extra.keepOfSession(slices, field);
     return false;
@@ -232,19 +256,19 @@ export class EventFields {
    * Every other spelling that is there goes to `extra`. If it says the same as the canonical one, the canonical one goes too: or the
    * rebuilt event would have only the other (see event-rebuilding.ts).
    */
-  #keepOtherSpellings(slices: EventSlices, fields: readonly Field[], chosen: Field | -1, asUuids: boolean): void {
-    const canonical = fields[0];
+  #keepOtherSpellings(slices: EventSlices, group: FieldGroup, chosen: number, asUuids: boolean): void {
+    const chosenBit = chosen === NO_FIELD ? 0 : 1 << chosen;
+    if ((slices.present & group.bits & ~chosenBit) === 0) return;
     let needsCanonical = false;
-    for (let i = 0; i < fields.length; i += 1) {
-      const field = fields[i];
-      if (field === undefined || field === chosen || slices.kindOf(field) === KIND.absent) continue;
+    for (const field of group.fields) {
+      if (field === chosen || slices.kindOf(field) === KIND.absent) continue;
       this.#extra.keep(slices, field);
-      if (chosen !== -1 && chosen === canonical) needsCanonical ||= this.#isSame(slices, chosen, field, asUuids);
+      if (chosen === group.canonical) needsCanonical ||= this.#isSame(slices, chosen, field, asUuids);
     }
-    if (needsCanonical && canonical !== undefined) this.#extra.keep(slices, canonical);
+    if (needsCanonical) this.#extra.keep(slices, group.canonical);
   }
 
-  #isSame(slices: EventSlices, chosen: Field, other: Field, asUuids: boolean): boolean {
+  #isSame(slices: EventSlices, chosen: number, other: number, asUuids: boolean): boolean {
     if (chosen !== FIELD.timestamp) return this.#comparison.isSame(slices, chosen, other, asUuids);
     const otherTime = this.#otherTime;
     return (

@@ -1,7 +1,10 @@
+import { readUsualUuid } from './ids.ts';
 import { CLOSE_BRACE, COMMA, type JsonCursor, OPEN_BRACE, OPEN_BRACKET, QUOTE } from './json-cursor.ts';
-import { decodeToString } from './json-strings.ts';
+import { KnownKeys, NO_FIELD } from './known-keys.ts';
+import { MemberList } from './member-list.ts';
+import { TimeReader } from './times.ts';
 
-/** Fields that have a column, each spelling of its own. The order inside a column's group is precedence. */
+/** Fields that have a column, each spelling of its own. */
 export const FIELD = {
   id: 0,
   eventId: 1,
@@ -21,7 +24,6 @@ export const FIELD = {
   browser: 15,
 } as const;
 
-export type Field = (typeof FIELD)[keyof typeof FIELD];
 const FIELD_COUNT = 16;
 
 /** What kind of value stands in a field. */
@@ -37,7 +39,7 @@ export const KIND = {
   null: 7,
 } as const;
 
-const EVENT_FIELDS: readonly (readonly [string, Field])[] = [
+const EVENT_KEYS: readonly (readonly [string, number])[] = [
   ['id', FIELD.id],
   ['eventId', FIELD.eventId],
   ['event_id', FIELD.event_id],
@@ -53,84 +55,23 @@ const EVENT_FIELDS: readonly (readonly [string, Field])[] = [
   ['session', FIELD.session],
 ];
 
-const SESSION_FIELDS: readonly (readonly [string, Field])[] = [
+const SESSION_KEYS: readonly (readonly [string, number])[] = [
   ['id', FIELD.sessionDotId],
   ['deviceType', FIELD.deviceType],
   ['browser', FIELD.browser],
 ];
 
-/** Known keys of one object, found by length first: no key has to be decoded to be told apart. */
-class KnownKeys {
-  readonly #byLength: { readonly bytes: Uint8Array; readonly field: Field }[][] = [];
-  readonly #byName: ReadonlyMap<string, Field>;
+const bitsOf = (...fields: readonly number[]): number => fields.reduce((bits, field) => bits | (1 << field), 0);
 
-  constructor(fields: readonly (readonly [string, Field])[]) {
-    this.#byName = new Map(fields);
-    const longest = Math.max(...fields.map(([name]) => name.length));
-    for (let length = 0; length <= longest; length += 1) {
-      this.#byLength.push(
-        fields
-          .filter(([name]) => name.length === length)
-          .map(([name, field]) => ({ bytes: new TextEncoder().encode(name), field })),
-      );
-    }
-  }
-
-  /** The field of the key whose characters are `bytes[start, end)`, or -1. */
-  find(bytes: Uint8Array, start: number, end: number, escaped: boolean): Field | -1 {
-    if (escaped) return this.#byName.get(decodeToString(bytes, start, end)) ?? -1;
-    const length = end - start;
-    if (length >= this.#byLength.length) return -1;
-    const candidates = this.#byLength[length] ?? [];
-    for (let c = 0; c < candidates.length; c += 1) {
-      const candidate = candidates[c];
-      if (candidate === undefined) continue;
-      const name = candidate.bytes;
-      let i = 0;
-      while (i < length && bytes[start + i] === name[i]) i += 1;
-      if (i === length) return candidate.field;
-    }
-    return -1;
-  }
-}
-
-const EVENT_KEYS = new KnownKeys(EVENT_FIELDS);
-const SESSION_KEYS = new KnownKeys(SESSION_FIELDS);
-
-/** A growing list of members `"key": value`, as byte ranges. */
-export class MemberList {
-  count = 0;
-  #ranges = new Int32Array(32);
-
-  clear(): void {
-    this.count = 0;
-  }
-
-  add(keyStart: number, end: number): void {
-    if (this.count * 2 === this.#ranges.length) {
-      const grown = new Int32Array(this.#ranges.length * 2);
-      grown.set(this.#ranges);
-      this.#ranges = grown;
-    }
-    this.#ranges[this.count * 2] = keyStart;
-    this.#ranges[this.count * 2 + 1] = end;
-    this.count += 1;
-  }
-
-  /** Offset of the opening quote of the key. */
-  startOf(index: number): number {
-    return this.#ranges[index * 2] ?? 0;
-  }
-
-  /** Offset after the value. */
-  endOf(index: number): number {
-    return this.#ranges[index * 2 + 1] ?? 0;
-  }
-}
+const UUID_FIELDS = bitsOf(FIELD.id, FIELD.sessionId, FIELD.userId, FIELD.sessionDotId);
+const TIME_FIELDS = bitsOf(FIELD.timestamp, FIELD.occurredAt, FIELD.occurred_at);
+const SESSION_FIELDS = bitsOf(FIELD.sessionDotId, FIELD.deviceType, FIELD.browser);
 
 /**
  * Where the fields of one event are, as byte ranges of the page. One instance is filled again for every event: nothing is allocated per event.
  * A string's range is its characters without the quotes; any other value's range is the value. Of a doubled key the last one counts.
+ *
+ * UUIDs and times in their usual spelling have a known length, so they are read where the scan meets them, and not walked over a second time.
  */
 export class EventSlices {
   /** The whole event. */
@@ -141,35 +82,52 @@ export class EventSlices {
   unstorable = false;
   /** Deepest nesting, the event's own braces counted. */
   depth = 0;
-  readonly kinds = new Uint8Array(FIELD_COUNT);
-  readonly starts = new Int32Array(FIELD_COUNT);
-  readonly ends = new Int32Array(FIELD_COUNT);
-  readonly keyStarts = new Int32Array(FIELD_COUNT);
+  /** Bit `1 << field` for every field that is there. */
+  present = 0;
+  /** The field whose time is in `time`; NO_FIELD: none was in a usual spelling. */
+  timeField = NO_FIELD;
+  readonly time = new TimeReader();
   /** Members that have no column. */
   readonly others = new MemberList();
   readonly sessionOthers = new MemberList();
+  /** Four words a field, the bytes of a UUID in order; valid where `hasUuid` says so. */
+  readonly uuids = new Int32Array(FIELD_COUNT * 4);
+  #uuidsRead = 0;
+  // Valid only for fields that are present.
+  readonly #kinds = new Uint8Array(FIELD_COUNT);
+  readonly #starts = new Int32Array(FIELD_COUNT);
+  readonly #ends = new Int32Array(FIELD_COUNT);
+  readonly #keyStarts = new Int32Array(FIELD_COUNT);
+  readonly #eventKeys = new KnownKeys(EVENT_KEYS, FIELD_COUNT);
+  readonly #sessionKeys = new KnownKeys(SESSION_KEYS, FIELD_COUNT);
 
-  kindOf(field: Field): number {
-    return this.kinds[field] ?? KIND.absent;
+  /** One of KIND. */
+  kindOf(field: number): number {
+    return (this.present & (1 << field)) === 0 ? KIND.absent : (this.#kinds[field] ?? KIND.absent);
   }
 
-  startOf(field: Field): number {
-    return this.starts[field] ?? 0;
+  startOf(field: number): number {
+    return this.#starts[field] ?? 0;
   }
 
-  endOf(field: Field): number {
-    return this.ends[field] ?? 0;
+  endOf(field: number): number {
+    return this.#ends[field] ?? 0;
   }
 
   /** Opening quote of the field's key. */
-  memberStartOf(field: Field): number {
-    return this.keyStarts[field] ?? 0;
+  memberStartOf(field: number): number {
+    return this.#keyStarts[field] ?? 0;
   }
 
   /** Offset after the field's value, its closing quote included. */
-  memberEndOf(field: Field): number {
+  memberEndOf(field: number): number {
     const kind = this.kindOf(field);
     return this.endOf(field) + (kind === KIND.text || kind === KIND.escapedText ? 1 : 0);
+  }
+
+  /** The field is a UUID in its usual spelling, and its bytes are in `uuids`. */
+  hasUuid(field: number): boolean {
+    return (this.#uuidsRead & (1 << field)) !== 0;
   }
 
   /** Reads the element of `data` at `at`; returns the offset after it. Throws NotJsonError. */
@@ -177,12 +135,14 @@ export class EventSlices {
     cursor.unstorable = false;
     cursor.deepest = 1;
     this.start = at;
+    this.present = 0;
     this.isObject = cursor.bytes[at] === OPEN_BRACE;
     if (this.isObject) {
-      this.kinds.fill(KIND.absent);
+      this.#uuidsRead = 0;
+      this.timeField = NO_FIELD;
       this.others.clear();
       this.sessionOthers.clear();
-      this.end = this.#readMembers(cursor, at, EVENT_KEYS, this.others, 1);
+      this.end = this.#readMembers(cursor, at, this.#eventKeys, this.others, 1);
     } else {
       this.end = cursor.endOfValue(at, 0);
     }
@@ -193,15 +153,21 @@ export class EventSlices {
 
   #readMembers(cursor: JsonCursor, open: number, known: KnownKeys, others: MemberList, depth: number): number {
     const bytes = cursor.bytes;
+    let previous = NO_FIELD;
     let at = cursor.skipSpace(open + 1);
     if (bytes[at] === CLOSE_BRACE) return at + 1;
     for (;;) {
-      if (bytes[at] !== QUOTE) cursor.fail(at, 'a key');
       const keyStart = at;
-      const keyEnd = cursor.endOfString(at + 1);
-      const field = known.find(bytes, keyStart + 1, keyEnd, cursor.escaped);
-      at = cursor.startAfterColon(keyEnd + 1);
-      if (field === -1) {
+      let field = known.expectedAfter(previous);
+      at = field === NO_FIELD ? 0 : known.endIfAt(cursor, keyStart, field);
+      if (at === 0) {
+        if (bytes[keyStart] !== QUOTE) cursor.fail(keyStart, 'a key');
+        at = cursor.endOfString(keyStart + 1) + 1;
+        field = known.find(bytes, keyStart + 1, at - 1, cursor.escaped, previous);
+      }
+      previous = field;
+      at = cursor.startAfterColon(at);
+      if (field === NO_FIELD) {
         at = cursor.endOfValue(at, depth);
         others.add(keyStart, at);
       } else {
@@ -223,36 +189,69 @@ export class EventSlices {
     }
   }
 
-  #readField(cursor: JsonCursor, at: number, field: Field, keyStart: number, depth: number): number {
+  #readField(cursor: JsonCursor, at: number, field: number, keyStart: number, depth: number): number {
     const first = cursor.bytes[at] ?? 0;
-    this.keyStarts[field] = keyStart;
-    if (first === QUOTE) {
-      const end = cursor.endOfString(at + 1);
-      this.kinds[field] = cursor.escaped ? KIND.escapedText : KIND.text;
-      this.starts[field] = at + 1;
-      this.ends[field] = end;
-      return end + 1;
+    const bit = 1 << field;
+    this.present |= bit;
+    this.#keyStarts[field] = keyStart;
+    if (field === FIELD.session) {
+      // Of a doubled `session` only the last one counts, with nothing left of the first.
+      this.present &= ~SESSION_FIELDS;
+      this.sessionOthers.clear();
     }
-    this.starts[field] = at;
+    if (first === QUOTE) return this.#readString(cursor, at + 1, field, bit);
+    this.#uuidsRead &= ~bit;
+    this.#starts[field] = at;
     let end: number;
     if (field === FIELD.session && first === OPEN_BRACE) {
-      this.#forgetSession();
       if (depth + 1 > cursor.deepest) cursor.deepest = depth + 1;
-      end = this.#readMembers(cursor, at, SESSION_KEYS, this.sessionOthers, depth + 1);
+      end = this.#readMembers(cursor, at, this.#sessionKeys, this.sessionOthers, depth + 1);
+    } else if ((bit & TIME_FIELDS) !== 0) {
+      end = this.#endOfTime(cursor, at, field, depth);
     } else {
       end = cursor.endOfValue(at, depth);
     }
-    this.kinds[field] = kindOfFirstByte(first);
-    this.ends[field] = end;
+    this.#kinds[field] = kindOfFirstByte(first);
+    this.#ends[field] = end;
     return end;
   }
 
-  /** Of a doubled `session` only the last one counts, with nothing left of the first. */
-  #forgetSession(): void {
-    this.sessionOthers.clear();
-    this.kinds[FIELD.sessionDotId] = KIND.absent;
-    this.kinds[FIELD.deviceType] = KIND.absent;
-    this.kinds[FIELD.browser] = KIND.absent;
+  /** A time that is no string. */
+  #endOfTime(cursor: JsonCursor, at: number, field: number, depth: number): number {
+    if (this.time.readUsualNumber(cursor.bytes, at)) {
+      this.timeField = field;
+      return at + TimeReader.usualNumberBytes;
+    }
+    if (this.timeField === field) this.timeField = NO_FIELD;
+    return cursor.endOfValue(at, depth);
+  }
+
+  /** `start` is the first byte inside the quotes. */
+  #readString(cursor: JsonCursor, start: number, field: number, bit: number): number {
+    this.#starts[field] = start;
+    this.#kinds[field] = KIND.text;
+    let end: number;
+    if ((bit & UUID_FIELDS) !== 0) {
+      if (readUsualUuid(cursor, start, this.uuids, field * 4)) {
+        this.#uuidsRead |= bit;
+        end = start + 36;
+        this.#ends[field] = end;
+        return end + 1;
+      }
+      this.#uuidsRead &= ~bit;
+    } else if ((bit & TIME_FIELDS) !== 0) {
+      if (cursor.bytes[start + 24] === QUOTE && this.time.readUsualText(cursor.bytes, start)) {
+        this.timeField = field;
+        end = start + 24;
+        this.#ends[field] = end;
+        return end + 1;
+      }
+      if (this.timeField === field) this.timeField = NO_FIELD;
+    }
+    end = cursor.endOfString(start);
+    if (cursor.escaped) this.#kinds[field] = KIND.escapedText;
+    this.#ends[field] = end;
+    return end + 1;
   }
 }
 

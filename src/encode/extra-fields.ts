@@ -1,5 +1,6 @@
 import type { CopyWriter } from './copy-writer.ts';
-import { type EventSlices, type Field, MemberList } from './event-slices.ts';
+import { type EventSlices } from './event-slices.ts';
+import { MemberList } from './member-list.ts';
 import type { Repairs } from './json-strings.ts';
 
 const ENCODER = new TextEncoder();
@@ -24,12 +25,12 @@ export class ExtraFields {
   }
 
   /** A field of the event goes into `extra` as it is. */
-  keep(slices: EventSlices, field: Field): void {
+  keep(slices: EventSlices, field: number): void {
     this.#kept.add(slices.memberStartOf(field), slices.memberEndOf(field));
   }
 
   /** A field of the event's `session` goes into `extra.session` as it is. */
-  keepOfSession(slices: EventSlices, field: Field): void {
+  keepOfSession(slices: EventSlices, field: number): void {
     this.#hasSession = true;
     this.#keptOfSession.add(slices.memberStartOf(field), slices.memberEndOf(field));
   }

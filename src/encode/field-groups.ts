@@ -1,17 +1,32 @@
-import { type EventSlices, FIELD, type Field, KIND } from './event-slices.ts';
+import { type EventSlices, FIELD, KIND } from './event-slices.ts';
+import { NO_FIELD } from './known-keys.ts';
 
-/** The spellings of one column's field, by precedence; the first is the canonical one, which a rebuilt event has when `extra` says nothing else. */
-export const ID_FIELDS: readonly Field[] = [FIELD.id, FIELD.eventId, FIELD.event_id];
-export const TYPE_FIELDS: readonly Field[] = [FIELD.type, FIELD.eventType];
-export const TIME_FIELDS: readonly Field[] = [FIELD.timestamp, FIELD.occurredAt, FIELD.occurred_at];
+/** The spellings of one column's field. */
+export interface FieldGroup {
+  /** By precedence; the first is the canonical one, which a rebuilt event has when `extra` says nothing else. */
+  readonly fields: readonly number[];
+  readonly canonical: number;
+  /** Bit `1 << field` for each of them. */
+  readonly bits: number;
+}
 
-/** The spelling that the column is read from: the first that is there and not null. -1: none. */
-export function chooseField(slices: EventSlices, fields: readonly Field[]): Field | -1 {
-  for (let i = 0; i < fields.length; i += 1) {
-    const field = fields[i];
-    if (field !== undefined && slices.kindOf(field) !== KIND.absent && slices.kindOf(field) !== KIND.null) return field;
-  }
-  return -1;
+function groupOf(canonical: number, ...others: readonly number[]): FieldGroup {
+  const fields = [canonical, ...others];
+  return { fields, canonical, bits: fields.reduce((bits, field) => bits | (1 << field), 0) };
+}
+
+export const ID_FIELDS = groupOf(FIELD.id, FIELD.eventId, FIELD.event_id);
+export const TYPE_FIELDS = groupOf(FIELD.type, FIELD.eventType);
+export const TIME_FIELDS = groupOf(FIELD.timestamp, FIELD.occurredAt, FIELD.occurred_at);
+
+/** The spelling that the column is read from: the first that is there and not null; NO_FIELD if there is none. */
+export function chooseField(slices: EventSlices, group: FieldGroup): number {
+  if (slices.kindOf(group.canonical) !== KIND.absent && slices.kindOf(group.canonical) !== KIND.null)
+    return group.canonical;
+  if ((slices.present & group.bits) === 0) return NO_FIELD;
+  const isTelling = (field: number): boolean =>
+    slices.kindOf(field) !== KIND.absent && slices.kindOf(field) !== KIND.null;
+  return group.fields.find(isTelling) ?? NO_FIELD;
 }
 
 export function isString(kind: number): boolean {

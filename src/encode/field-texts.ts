@@ -1,4 +1,4 @@
-import { type EventSlices, type Field, KIND } from './event-slices.ts';
+import { type EventSlices, KIND } from './event-slices.ts';
 import { decodeInto, decodeToString, Repairs } from './json-strings.ts';
 import { isString } from './field-groups.ts';
 import { writeUuid } from './ids.ts';
@@ -25,7 +25,7 @@ export class FieldText {
   }
 
   /** The characters of a string, or the digits of a number. */
-  read(slices: EventSlices, field: Field): void {
+  read(slices: EventSlices, field: number): void {
     this.start = slices.startOf(field);
     this.end = slices.endOf(field);
     this.unstorable = false;
@@ -53,7 +53,7 @@ export class FieldComparison {
   }
 
   /** `asUuids`: two spellings of one UUID are the same. */
-  isSame(slices: EventSlices, left: Field, right: Field, asUuids: boolean): boolean {
+  isSame(slices: EventSlices, left: number, right: number, asUuids: boolean): boolean {
     const kind = slices.kindOf(left);
     const otherKind = slices.kindOf(right);
     if (isString(kind) !== isString(otherKind)) return false;

@@ -6,6 +6,8 @@
 
 const DAY_S = 86_400;
 const DAYS_PER_ERA = 146_097;
+/** Stands for a date that does not exist. */
+const NO_DAY = -1_000_000_000;
 const DAYS_TO_1970 = 719_468;
 /** PostgreSQL takes offsets of less than 16 hours. */
 const MAX_OFFSET_S = 16 * 3600;
@@ -28,30 +30,33 @@ export class IsoTime {
   epochSeconds = 0;
   /** 0 to 1,000,000: rounding can make a whole second. */
   microseconds = 0;
+  #lastDate = -1;
+  #lastDays = NO_DAY;
 
   /** False: not a time, or not one that exists. */
   read(bytes: Uint8Array, start: number, end: number): boolean {
     return (
-      this.#readUsual(bytes, start, end) ||
+      this.readUsual(bytes, start, end) ||
       (end - start >= 8 && end - start <= MAX_CHARACTERS && this.#readAny(bytes, start, end))
     );
   }
 
-  /** `2026-01-27T19:20:12.369Z` and its kind: date and time in full, at most six digits of a fraction, `Z`. */
-  #readUsual(bytes: Uint8Array, start: number, end: number): boolean {
+  /** `2026-01-27T19:20:12.369Z` and its kind: date and time in full, at most six digits of a fraction, `Z`. False: nothing was changed. */
+  readUsual(bytes: Uint8Array, start: number, end: number): boolean {
     const length = end - start;
     if (length < 20 || length > 27 || bytes[end - 1] !== 0x5a) return false;
     if (bytes[start + 4] !== 0x2d || bytes[start + 7] !== 0x2d || bytes[start + 10] !== 0x54) return false;
     if (bytes[start + 13] !== 0x3a || bytes[start + 16] !== 0x3a) return false;
-    const year = twoDigits(bytes, start) * 100 + twoDigits(bytes, start + 2);
+    const century = twoDigits(bytes, start);
+    const yearOfCentury = twoDigits(bytes, start + 2);
     const month = twoDigits(bytes, start + 5);
     const day = twoDigits(bytes, start + 8);
-    const secondOfDay =
-      twoDigits(bytes, start + 11) * 3600 + twoDigits(bytes, start + 14) * 60 + twoDigits(bytes, start + 17);
-    // Not a digit somewhere: NaN. Every limit that bends (24:00, :60, year 0) is left to the slow way.
-    if (!(year > 0 && month > 0 && month <= 12 && day > 0 && day <= daysInMonth(year, month))) return false;
-    if (!(twoDigits(bytes, start + 11) < 24 && twoDigits(bytes, start + 14) < 60 && twoDigits(bytes, start + 17) < 60))
-      return false;
+    const hour = twoDigits(bytes, start + 11);
+    const minute = twoDigits(bytes, start + 14);
+    const second = twoDigits(bytes, start + 17);
+    if ((century | yearOfCentury | month | day | hour | minute | second) < 0) return false;
+    // Every limit that bends (24:00, :60) is left to the slow way.
+    if (hour > 23 || minute > 59 || second > 59) return false;
     let microseconds = 0;
     if (length > 20) {
       if (bytes[start + 19] !== 0x2e) return false;
@@ -63,9 +68,21 @@ export class IsoTime {
         scale /= 10;
       }
     }
-    this.epochSeconds = daysSince1970(year, month, day) * DAY_S + secondOfDay;
+    const days = this.#daysOf(century * 100 + yearOfCentury, month, day);
+    if (days === NO_DAY) return false;
+    this.epochSeconds = days * DAY_S + hour * 3600 + minute * 60 + second;
     this.microseconds = microseconds;
     return true;
+  }
+
+  /** The events of a page are mostly of one day: the last one is remembered. */
+  #daysOf(year: number, month: number, day: number): number {
+    const date = (year * 16 + month) * 32 + day;
+    if (date === this.#lastDate) return this.#lastDays;
+    const days = calendarDays(year, month, day) ?? NO_DAY;
+    this.#lastDate = date;
+    this.#lastDays = days;
+    return days;
   }
 
   #readAny(bytes: Uint8Array, start: number, end: number): boolean {
@@ -96,10 +113,11 @@ function spellOutZone(zone: string, sign: string, hours: string, minutes: string
   return text.lastIndexOf(':', at) > 0 ? `${sign}0${hours}:${minutes}` : zone;
 }
 
+/** Value of two digits, below zero if one of them is none. */
 function twoDigits(bytes: Uint8Array, at: number): number {
   const tens = (bytes[at] ?? 0) - 0x30;
   const ones = (bytes[at + 1] ?? 0) - 0x30;
-  return tens >= 0 && tens <= 9 && ones >= 0 && ones <= 9 ? tens * 10 + ones : NaN;
+  return (tens | (9 - tens) | ones | (9 - ones)) < 0 ? -1 : tens * 10 + ones;
 }
 
 /** Days since 1970 of the date in a match of SPELLINGS; null: no such day. */

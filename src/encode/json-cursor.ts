@@ -1,3 +1,4 @@
+import { firstMarked, stringStops } from './byte-words.ts';
 import { isUnfitNumeric } from './numeric-range.ts';
 
 /** The bytes are not JSON. Thrown inside the encoder, turned into a faulty page at its border. */
@@ -29,11 +30,6 @@ export const CLOSE_BRACE = 0x7d;
 export const DIGIT_0 = 0x30;
 export const DIGIT_9 = 0x39;
 const LOWER_U = 0x75;
-
-/** 1 for each byte that can stand inside a string as it is; 0 for the quote, the backslash and the control characters. */
-const IN_STRING = new Uint8Array(256).fill(1, 0x20);
-IN_STRING[QUOTE] = 0;
-IN_STRING[BACKSLASH] = 0;
 
 /** Value of a hexadecimal digit, 255 for any other byte. */
 export const HEX_VALUE = new Uint8Array(256).fill(255);
@@ -67,6 +63,10 @@ export function readHex4(bytes: Uint8Array, at: number): number {
  */
 export class JsonCursor {
   readonly bytes: Uint8Array;
+  /** The same bytes, to be read four at a time. */
+  readonly words: DataView;
+  /** Last offset at which four bytes can be read. */
+  readonly lastWord: number;
   /** The last string had at least one escape. Set by `endOfString` alone. */
   escaped = false;
   /** Somewhere there was U+0000, a lone surrogate or a number that `numeric` cannot hold. Only ever set here. */
@@ -78,6 +78,8 @@ export class JsonCursor {
 
   constructor(bytes: Uint8Array) {
     this.bytes = bytes;
+    this.words = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.lastWord = bytes.byteLength - 4;
   }
 
   fail(at: number, expected: string): never {
@@ -97,17 +99,34 @@ export class JsonCursor {
 
   /** From the first byte inside a string to its closing quote. */
   endOfString(at: number): number {
-    const bytes = this.bytes;
-    const end = bytes.length;
+    const words = this.words;
+    const lastWord = this.lastWord;
     this.escaped = false;
     for (;;) {
-      while (at < end && IN_STRING[bytes[at] ?? 0] === 1) at += 1;
-      const byte = at < end ? bytes[at] : 0;
+      let stops = 0;
+      while (at <= lastWord) {
+        stops = stringStops(words.getInt32(at, true));
+        if (stops !== 0) break;
+        at += 4;
+      }
+      at = stops !== 0 ? at + firstMarked(stops) : this.#stopInLastBytes(at);
+      const byte = at < this.bytes.length ? this.bytes[at] : 0;
       if (byte === QUOTE) return at;
       if (byte !== BACKSLASH) this.fail(at, 'a character of a string or its closing quote');
       this.escaped = true;
       at = this.#skipEscape(at);
     }
+  }
+
+  /** The same as the loop over words, for the last three bytes of the body. */
+  #stopInLastBytes(at: number): number {
+    const bytes = this.bytes;
+    while (at < bytes.length) {
+      const byte = bytes[at] ?? 0;
+      if (byte < 0x20 || byte === QUOTE || byte === BACKSLASH) break;
+      at += 1;
+    }
+    return at;
   }
 
   #skipEscape(at: number): number {

@@ -34,6 +34,7 @@ const EPOCH_NUMBER = /^([+-]?)(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d{1,4}))?$/;
 
 /** Reads one time after the other; what was read last is in its fields. Allocates nothing for the usual spellings. */
 export class TimeReader {
+  static readonly usualNumberBytes = 13;
   /** The upper and lower 32 bits of the time as PostgreSQL sends it, µs since 2000. */
   high = 0;
   low = 0;
@@ -41,23 +42,29 @@ export class TimeReader {
   epochMs = 0;
   readonly #iso = new IsoTime();
 
+  /**
+   * The live API's own spelling, milliseconds in 13 digits, at `at`. False, and nothing changed: it is another one.
+   */
+  readUsualNumber(bytes: Uint8Array, at: number): boolean {
+    // Two halves that fit into an integer register.
+    const upper = sevenDigits(bytes, at);
+    const lower = sixDigits(bytes, at + 7);
+    if ((upper | lower) < 0 || upper < 1_000_000 || isInNumber(bytes[at + TimeReader.usualNumberBytes] ?? 0))
+      return false;
+    const seconds = upper * 1000 + Math.floor(lower / 1000);
+    return this.#set(seconds - POSTGRES_EPOCH_S, (lower % 1000) * 1000);
+  }
+
+  /** `2026-01-27T19:20:12.369Z`, 24 characters. False, and nothing changed: it is another spelling. */
+  readUsualText(bytes: Uint8Array, start: number): boolean {
+    return (
+      this.#iso.readUsual(bytes, start, start + 24) &&
+      this.#set(this.#iso.epochSeconds - POSTGRES_EPOCH_S, this.#iso.microseconds)
+    );
+  }
+
   /** A JSON number. False: not a time that PostgreSQL holds. */
   readNumber(bytes: Uint8Array, start: number, end: number): boolean {
-    // The live API's own: 13 digits, milliseconds.
-    if (end - start === 13) {
-      let value = 0;
-      let at = start;
-      while (at < end) {
-        const digit = (bytes[at] ?? 0) - 0x30;
-        if (digit < 0 || digit > 9) break;
-        value = value * 10 + digit;
-        at += 1;
-      }
-      if (at === end && value >= 1e12) {
-        const seconds = Math.floor(value / 1000);
-        return this.#set(seconds - POSTGRES_EPOCH_S, (value - seconds * 1000) * 1000);
-      }
-    }
     return end - start <= MAX_TIME_CHARACTERS && this.#readEpoch(asciiText(bytes, start, end));
   }
 
@@ -117,4 +124,25 @@ function roundedShift(value: bigint, exponent: number): bigint {
 /** For what can only be ASCII; any other byte becomes a character that is in no time. */
 function asciiText(bytes: Uint8Array, start: number, end: number): string {
   return String.fromCharCode(...bytes.subarray(start, end));
+}
+
+/** Value of seven digits, below zero if one of them is none. */
+function sevenDigits(bytes: Uint8Array, at: number): number {
+  const first = (bytes[at] ?? 0) - 0x30;
+  return (first | (9 - first)) < 0 ? -1 : first * 1_000_000 + sixDigits(bytes, at + 1);
+}
+
+function sixDigits(bytes: Uint8Array, at: number): number {
+  let value = 0;
+  let wrong = 0;
+  for (let i = 0; i < 6; i += 1) {
+    const digit = (bytes[at + i] ?? 0) - 0x30;
+    wrong |= digit | (9 - digit);
+    value = value * 10 + digit;
+  }
+  return wrong < 0 ? -10_000_000 : value;
+}
+
+function isInNumber(byte: number): boolean {
+  return (byte >= 0x30 && byte <= 0x39) || byte === 0x2e || byte === 0x65 || byte === 0x45;
 }

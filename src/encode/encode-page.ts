@@ -29,7 +29,7 @@ export interface QuotedEvent {
  * A page's JSON → a complete binary COPY stream. Pure. `body` is only read; the anomalies' `original` are views of it. `rows` is a new ArrayBuffer.
  */
 export function encodePage(body: Uint8Array, options: EventEncoderOptions): PageEncoding | PageFault {
-  const writer = new CopyWriter(Math.ceil(body.byteLength * ROWS_PER_BODY_BYTE));
+  const writer = new CopyWriter(body, Math.ceil(body.byteLength * ROWS_PER_BODY_BYTE));
   const encoder = new EventEncoder(body, writer, options);
   const page = scanPage(body, encoder);
   if ('fault' in page) return page;

@@ -164,9 +164,11 @@ export class EventSlices {
         if (bytes[keyStart] !== QUOTE) cursor.fail(keyStart, 'a key');
         at = cursor.endOfString(keyStart + 1) + 1;
         field = known.find(bytes, keyStart + 1, at - 1, cursor.escaped, previous);
+        at = cursor.startAfterColon(at);
+      } else if ((bytes[at] ?? 0) <= 0x20) {
+        at = cursor.skipSpace(at);
       }
       previous = field;
-      at = cursor.startAfterColon(at);
       if (field === NO_FIELD) {
         at = cursor.endOfValue(at, depth);
         others.add(keyStart, at);

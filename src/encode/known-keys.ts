@@ -4,7 +4,7 @@ import { decodeToString } from './json-strings.ts';
 /** Stands for a key that is not known, and for "before the first key". */
 export const NO_FIELD = -1;
 
-/** Words of four bytes a key may take, its quotes included. */
+/** A key with quotes and colon is compared as at most this many words of four bytes, the last of which may overlap the one before. */
 const MAX_KEY_WORDS = 4;
 
 /**
@@ -13,18 +13,14 @@ const MAX_KEY_WORDS = 4;
  */
 export class KnownKeys {
   readonly #words: Int32Array;
-  readonly #masks: Int32Array;
-  readonly #wordCounts: Uint8Array;
   readonly #lengths: Uint8Array;
   readonly #after: Int8Array;
   readonly #byName: ReadonlyMap<string, number>;
   readonly #byLength: readonly (readonly { readonly name: Uint8Array; readonly field: number }[])[];
 
-  /** `fields` are numbered from 0, below `fieldCount`. Keys are ASCII and have at most 14 characters. */
+  /** `fields` are numbered from 0, below `fieldCount`. Keys are ASCII and have at most 13 characters. */
   constructor(fields: readonly (readonly [string, number])[], fieldCount: number) {
     this.#words = new Int32Array(fieldCount * MAX_KEY_WORDS);
-    this.#masks = new Int32Array(fieldCount * MAX_KEY_WORDS);
-    this.#wordCounts = new Uint8Array(fieldCount);
     this.#lengths = new Uint8Array(fieldCount);
     this.#after = new Int8Array(fieldCount + 1).fill(NO_FIELD);
     this.#byName = new Map(fields);
@@ -38,17 +34,14 @@ export class KnownKeys {
   }
 
   #addPattern(name: string, field: number): void {
-    const pattern = new Uint8Array(MAX_KEY_WORDS * 4);
-    const { read } = new TextEncoder().encodeInto(`"${name}"`, pattern);
-    if (read !== name.length + 2) throw new RangeError(`expected a key of at most 14 characters, got ${name}`);
-    const masks = new Uint8Array(MAX_KEY_WORDS * 4).fill(0xff, 0, read);
-    for (let word = 0; word * 4 < read; word += 1) {
-      const index = field * MAX_KEY_WORDS + word;
-      this.#words[index] = new DataView(pattern.buffer).getInt32(word * 4, true);
-      this.#masks[index] = new DataView(masks.buffer).getInt32(word * 4, true);
+    const pattern = new TextEncoder().encode(`"${name}":`);
+    if (pattern.length > MAX_KEY_WORDS * 4)
+      throw new RangeError(`expected a key of at most 13 characters, got ${name}`);
+    const view = new DataView(pattern.buffer);
+    for (let word = 0; word < MAX_KEY_WORDS; word += 1) {
+      this.#words[field * MAX_KEY_WORDS + word] = view.getInt32(Math.min(word * 4, pattern.length - 4), true);
     }
-    this.#wordCounts[field] = Math.ceil(read / 4);
-    this.#lengths[field] = read;
+    this.#lengths[field] = pattern.length;
   }
 
   /** The field that came after `previous` the last time, NO_FIELD if none is known to. */
@@ -56,17 +49,21 @@ export class KnownKeys {
     return this.#after[previous + 1] ?? NO_FIELD;
   }
 
-  /** Offset after the closing quote if the key at `at`, an opening quote, is that of `field`; else 0. */
+  /** Offset after the colon if the key at `at`, an opening quote, is that of `field`, with the colon at once behind it; else 0. */
   endIfAt(cursor: JsonCursor, at: number, field: number): number {
-    const wordCount = this.#wordCounts[field] ?? 0;
-    if (at + wordCount * 4 > cursor.lastWord) return 0;
-    const first = field * MAX_KEY_WORDS;
+    const length = this.#lengths[field] ?? 0;
+    const end = at + length;
+    if (end > cursor.lastWord) return 0;
     const { words } = cursor;
-    for (let word = 0; word < wordCount; word += 1) {
-      const difference = words.getInt32(at + word * 4, true) ^ (this.#words[first + word] ?? 0);
-      if ((difference & (this.#masks[first + word] ?? 0)) !== 0) return 0;
+    const pattern = this.#words;
+    const first = field * MAX_KEY_WORDS;
+    let difference = words.getInt32(at, true) ^ (pattern[first] ?? 0);
+    if (length > 8) {
+      difference |= words.getInt32(at + 4, true) ^ (pattern[first + 1] ?? 0);
+      if (length > 12) difference |= words.getInt32(at + 8, true) ^ (pattern[first + 2] ?? 0);
     }
-    return at + (this.#lengths[field] ?? 0);
+    difference |= words.getInt32(end - 4, true) ^ (pattern[first + 3] ?? 0);
+    return difference === 0 ? end : 0;
   }
 
   /** The field of the key whose characters are `bytes[start, end)`, or NO_FIELD; remembers it as what comes after `previous`. */

@@ -7,13 +7,13 @@
  *   {"pagination":{…},"data":[ …1.7 MB… ],"meta":{…}}
  *   └────── head ──────────┘             └── rest ──┘      JSON.parse(head + '[]' + rest)
  *
- * so all that must be found is the `]` that closes the array. A small page is walked, byte by byte. In a large one the
- * first `]` byte of all is it, provided that no `[` comes before it and that the text behind it goes on to the body's own
- * end: had it stood inside a string, an odd number of quotes would follow it, and what is read as a string would not end;
- * had it stood inside an event, a `[` would come before it. Whatever is not certain is `null`, and the worker, which reads
- * every byte, tells.
+ * so all that must be found is the `]` that closes the array. Brackets are found by native search; each is counted when
+ * it stands outside of strings, which json-string-state.ts tells from the text around it; where the count is even, the array
+ * ends. What is read then holds for a body that is cut, too: its array has no end. Whatever is not certain, and pages whose
+ * events are full of arrays, are `null`, and the worker, which reads every byte, tells.
  */
 import type { PageEnvelope } from '../../workers/protocol.ts';
+import { findStringState, readOn, type StringState } from './json-string-state.ts';
 
 export interface PageTail {
   readonly envelope: PageEnvelope;
@@ -23,8 +23,10 @@ export interface PageTail {
 
 /** Most bytes of head, and of rest: an envelope has a few hundred. */
 const MAX_ENVELOPE_BYTES = 65_536;
-/** Events arrays up to this long are walked; longer ones must have no brackets inside, or this would be a parser. */
-const MAX_WALKED_BYTES = 65_536;
+/** Brackets that are looked at: about a microsecond each. */
+const MAX_BRACKETS = 1_024;
+/** A bracket so near behind the last one is reached by reading on from there. */
+const NEAR_BYTES = 1_024;
 
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
@@ -121,28 +123,25 @@ function isEventsKey(bytes: Buffer, from: number, end: number): boolean {
 
 /** Position of the `]` that closes the array opened at `open`; -1 when that is not certain. */
 function findArrayEnd(bytes: Buffer, open: number): number {
-  if (bytes.length - open <= MAX_WALKED_BYTES) return walkArray(bytes, open);
-  const close = bytes.indexOf(CLOSE_BRACKET, open);
-  if (close === -1 || bytes.length - close > MAX_ENVELOPE_BYTES) return -1;
-  if (bytes.subarray(open + 1, close).includes(OPEN_BRACKET)) return -1;
-  return close;
-}
-
-/** The same by following strings and brackets through the array: exact, and too slow for a large page. */
-function walkArray(bytes: Buffer, open: number): number {
-  let depth = 0;
-  for (let at = open; at < bytes.length; at += 1) {
-    const byte = bytes[at];
-    if (byte === QUOTE) {
-      const end = skipString(bytes, at, bytes.length);
-      if (end === -1) return -1;
-      at = end - 1;
-    } else if (byte === OPEN_BRACKET || byte === OPEN_BRACE) {
-      depth += 1;
-    } else if (byte === CLOSE_BRACKET || byte === CLOSE_BRACE) {
-      depth -= 1;
-      if (depth === 0) return byte === CLOSE_BRACKET ? at : -1;
+  let depth = 1;
+  let last = open;
+  let state: StringState = { inside: false, before: 'opening' };
+  let opening = bytes.indexOf(OPEN_BRACKET, open + 1);
+  let closing = bytes.indexOf(CLOSE_BRACKET, open + 1);
+  for (let count = 0; count < MAX_BRACKETS && closing !== -1; count += 1) {
+    const opens = opening !== -1 && opening < closing;
+    const at = opens ? opening : closing;
+    const near = at - last <= NEAR_BYTES;
+    const found: StringState | null = near ? readOn(bytes, last + 1, at, state) : findStringState(bytes, at, open);
+    if (found === null) return -1;
+    if (!found.inside) {
+      depth += opens ? 1 : -1;
+      if (depth === 0) return at;
     }
+    state = found.inside ? found : { inside: false, before: opens ? 'opening' : 'value' };
+    last = at;
+    if (opens) opening = bytes.indexOf(OPEN_BRACKET, at + 1);
+    else closing = bytes.indexOf(CLOSE_BRACKET, at + 1);
   }
   return -1;
 }

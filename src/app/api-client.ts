@@ -3,14 +3,23 @@
  * retry-policy.ts, when a request may start in pacing.ts; here both are carried out.
  */
 import { backoffDelayMs } from '../core/backoff.ts';
-import { ConfigurationError, GaveUpError, KeyRefusedError, type JobErrorOptions } from '../core/errors.ts';
+import { ConfigurationError, KeyRefusedError, type GaveUpError } from '../core/errors.ts';
 import { reachHint } from './access-request.ts';
 import { ApiSender, type Sent } from './api-sender.ts';
 import { bodyOf, findFault, isFromCache, readContentEncoding, readRequestId } from './http-answer.ts';
 import { TransportError, type HttpAnswer } from './http-exchange.ts';
 import { excerpt } from './http-redaction.ts';
 import { AttemptBook, MAX_FAILURES, MAX_FAULTS, type PageAttempts } from './page-attempts.ts';
-import { cursorAgeMs, describeRequest, locate, readFailure, type PageFailure } from './page-failure.ts';
+import {
+  SAFE,
+  cursorAgeMs,
+  describeRequest,
+  finalError,
+  locate,
+  noPageError,
+  readFailure,
+  type PageFailure,
+} from './page-failure.ts';
 import type { ApiClientOptions, EndpointName, PageAnswer, PageRequest, RawPage } from './page-request.ts';
 import { readPageTail } from './page-tail.ts';
 import { readDateMs } from './rate-limit-headers.ts';
@@ -27,7 +36,6 @@ const TOKENS_WITHOUT_WAIT = 2;
 const CHECK_DEADLINE_MS = 20_000;
 /** A check that found the API down is made again after so many more failures. */
 const CHECK_AGAIN_AFTER = 3;
-const SAFE = 'What was loaded is safe: start again to go on.';
 
 /** One page's way through {@link ApiClient.fetchPage}. */
 interface Fetch {
@@ -155,13 +163,19 @@ export class ApiClient {
       return { kind: 'page', page: this.#accept(fetch, sent, outcome, encoding) };
     const shown = encoding === 'identity' ? excerpt(bodyOf(outcome), this.#sender.redactor) : '';
     const cameBack = `200, but ${fault ?? ''}${shown === '' ? '' : `: "${shown}"`}`;
-    const requestId = readRequestId(outcome);
+    const requestId = this.#requestId(outcome);
     await this.#retryFaulty(
       fetch,
       { outcome: { kind: 'faulty' }, status: 200, cameBack, requestId, retryAfterMs: null },
       sent,
     );
     return null;
+  }
+
+  /** It goes into logs: an API that echoes what it was sent could put the key there. */
+  #requestId(answer: HttpAnswer): string | null {
+    const id = readRequestId(answer);
+    return id === null ? null : this.#sender.redactor.redact(id);
   }
 
   #accept(fetch: Fetch, sent: Sent, answer: HttpAnswer, contentEncoding: RawPage['contentEncoding']): RawPage {
@@ -177,7 +191,7 @@ export class ApiClient {
       limit: fetch.limit,
       receivedAtMs: answer.receivedAtMs,
       serverDateMs: readDateMs(answer.headers),
-      requestId: readRequestId(answer),
+      requestId: this.#requestId(answer),
       fromCache: isFromCache(answer),
       requestMs: answer.requestMs,
       endpoint: fetch.endpoint,
@@ -232,7 +246,11 @@ export class ApiClient {
         break;
       case 'check-stream':
         if (this.#options.endpoint === 'auto' && (await this.#check('events', request.signal))) {
-          throw new StreamUnavailableError(`it fails while /events works (${failure.cameBack})`, failure.status);
+          // Once could be an outage that has just ended.
+          if (attempts.streamSuspected) {
+            throw new StreamUnavailableError(`it fails while /events works (${failure.cameBack})`, failure.status);
+          }
+          attempts.streamSuspected = true;
         }
         break;
       case 'give-up':
@@ -322,44 +340,23 @@ export class ApiClient {
 
   #checkFirstContact(fetch: Fetch, error: TransportError): void {
     if (this.#sender.answeredOnce || !this.#sender.firstContactFailed()) return;
-    const { request, attempts } = fetch;
-    throw new ConfigurationError(
-      `The API cannot be reached: ${describeRequest(request, null)} failed ${attempts.sent} times, last with ${error.code}: ${error.message}. ${reachHint(error)}`,
-      {
-        cause: error,
-        location: locate(request, null, null, attempts.sent),
-      },
-    );
+    const failed = `${describeRequest(fetch.request, null)} failed ${fetch.attempts.sent} times, last with ${error.code}: ${error.message}`;
+    throw new ConfigurationError(`The API cannot be reached: ${failed}. ${reachHint(error)}`, {
+      cause: error,
+      location: locate(fetch.request, null, null, fetch.attempts.sent),
+    });
   }
 
   #final(fetch: Fetch, failure: PageFailure, url: URL | null, transport: TransportError | null): Error {
-    const { request, attempts } = fetch;
-    const path = url?.pathname ?? null;
-    const times = attempts.sent === 1 ? 'once' : `${attempts.sent} times`;
-    const text = `${describeRequest(request, path)}, was asked for ${times} and not served. Last answer: ${failure.cameBack}.`;
-    const options: JobErrorOptions = {
-      location: locate(request, failure, path, attempts.sent),
-      cause: transport ?? undefined,
-    };
-    const served = Math.max(this.#servedMs.stream, this.#servedMs.events) > -Infinity;
     // Before anything was ever served, an answer that will not change means that the settings are wrong.
-    if (!served && failure.outcome.kind !== 'faulty') {
-      const hint = transport === null ? 'Check API_BASE_URL.' : reachHint(transport);
-      return new ConfigurationError(`The API does not serve pages here: ${text} ${hint}`, options);
-    }
-    return new GaveUpError(`Gave up: ${text} ${SAFE}`, options);
+    const served = Math.max(this.#servedMs.stream, this.#servedMs.events) > -Infinity;
+    const settings = !served && failure.outcome.kind !== 'faulty';
+    return finalError(fetch.request, fetch.attempts.sent, failure, url?.pathname ?? null, { settings, transport });
   }
 
   #noPage(fetch: Fetch, failure: PageFailure, url: URL | null): GaveUpError {
-    const { request, attempts } = fetch;
-    const path = url?.pathname ?? null;
-    const waitedS = Math.round(this.#withoutPageMs(fetch) / 1000);
-    const allowedS = Math.round(this.#options.maxWaitMs / 1000);
-    return new GaveUpError(
-      `Gave up: no page came for ${waitedS} s, and --max-wait allows ${allowedS} s. Asked for: ${describeRequest(request, path)}, ` +
-        `${attempts.sent} times. Last answer: ${failure.cameBack}. ${SAFE}`,
-      { location: locate(request, failure, path, attempts.sent) },
-    );
+    const waited = { forMs: this.#withoutPageMs(fetch), allowedMs: this.#options.maxWaitMs };
+    return noPageError(fetch.request, fetch.attempts.sent, failure, url?.pathname ?? null, waited);
   }
 
   /** Falls back to `/events` where that is allowed, once. Returns the reason; throws when it is not allowed, or no matter of access. */

@@ -21,6 +21,8 @@ export interface PageAttempts {
   suspiciousFailures: number;
   cursor: string | null;
   tokenRejections: number;
+  /** The other endpoint was seen to work while this page failed on the stream endpoint. */
+  streamSuspected: boolean;
   freeRetriesLeft: number;
   /** Ask for so many events less, so that a cache cannot give the same bad answer. */
   limitReduction: number;
@@ -62,6 +64,7 @@ function freshAttempts(): PageAttempts {
     suspiciousFailures: 0,
     cursor: null,
     tokenRejections: 0,
+    streamSuspected: false,
     freeRetriesLeft: FREE_RETRIES,
     limitReduction: 0,
     firstFailureMs: null,

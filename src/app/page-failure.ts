@@ -2,11 +2,15 @@
 import { readErrorBody, readRequestId } from './http-answer.ts';
 import { TransportError } from './http-exchange.ts';
 import { excerpt, type Redactor } from './http-redaction.ts';
-import type { ErrorLocation } from '../core/errors.ts';
+import { ConfigurationError, GaveUpError, type ErrorLocation, type JobErrorOptions } from '../core/errors.ts';
+import { reachHint } from './access-request.ts';
 import type { Sent } from './api-sender.ts';
 import type { PageRequest } from './page-request.ts';
 import { readRateLimit } from './rate-limit-headers.ts';
 import type { PageOutcome } from './retry-policy.ts';
+
+/** How every final message about a page ends. */
+export const SAFE = 'What was loaded is safe: start again to go on.';
 
 export interface PageFailure {
   readonly outcome: PageOutcome;
@@ -30,7 +34,8 @@ export function readFailure(sent: Sent, redactor: Redactor): PageFailure {
   }
   const { status } = answer;
   const body = readErrorBody(answer);
-  const requestId = body.requestId ?? readRequestId(answer);
+  const id = body.requestId ?? readRequestId(answer);
+  const requestId = id === null ? null : redactor.redact(id);
   const parts = [String(status)];
   if (body.apiCode !== null) parts.push(body.apiCode);
   if (requestId !== null) parts.push(`(request id ${requestId})`);
@@ -84,4 +89,42 @@ export function locate(
     ...(status === null ? {} : { status }),
     ...(requestId === null ? {} : { requestId }),
   };
+}
+
+/**
+ * A page that will not come.
+ * @param about `settings`: nothing was ever served, so the settings are suspected; `transport`: why no answer came
+ */
+export function finalError(
+  request: PageRequest,
+  attempts: number,
+  failure: PageFailure,
+  path: string | null,
+  about: { readonly settings: boolean; readonly transport: TransportError | null },
+): ConfigurationError | GaveUpError {
+  const times = attempts === 1 ? 'once' : `${attempts} times`;
+  const text = `${describeRequest(request, path)}, was asked for ${times} and not served. Last answer: ${failure.cameBack}.`;
+  const options: JobErrorOptions = {
+    location: locate(request, failure, path, attempts),
+    cause: about.transport ?? undefined,
+  };
+  if (!about.settings) return new GaveUpError(`Gave up: ${text} ${SAFE}`, options);
+  const hint = about.transport === null ? 'Check API_BASE_URL.' : reachHint(about.transport);
+  return new ConfigurationError(`The API does not serve pages here: ${text} ${hint}`, options);
+}
+
+/** No page at all for longer than allowed. */
+export function noPageError(
+  request: PageRequest,
+  attempts: number,
+  failure: PageFailure,
+  path: string | null,
+  waited: { readonly forMs: number; readonly allowedMs: number },
+): GaveUpError {
+  return new GaveUpError(
+    `Gave up: no page came for ${Math.round(waited.forMs / 1000)} s, and --max-wait allows ` +
+      `${Math.round(waited.allowedMs / 1000)} s. Asked for: ${describeRequest(request, path)}, ${attempts} times. ` +
+      `Last answer: ${failure.cameBack}. ${SAFE}`,
+    { location: locate(request, failure, path, attempts) },
+  );
 }

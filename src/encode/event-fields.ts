@@ -263,9 +263,14 @@ export class EventFields {
     for (const field of group.fields) {
       if (field === chosen || slices.kindOf(field) === KIND.absent) continue;
       this.#extra.keep(slices, field);
-      if (chosen === group.canonical) needsCanonical ||= this.#isSame(slices, chosen, field, asUuids);
+      if (chosen !== group.canonical) continue;
+      // A number comes out of jsonb in another spelling: to be sure, any number may be the same.
+      needsCanonical ||= slices.kindOf(field) === KIND.number || this.#isSame(slices, chosen, field, asUuids);
     }
-    if (needsCanonical) this.#extra.keep(slices, group.canonical);
+    // A number under the canonical key is there already.
+    if (needsCanonical && !(group === ID_FIELDS && slices.kindOf(chosen) === KIND.number)) {
+      this.#extra.keep(slices, group.canonical);
+    }
   }
 
   #isSame(slices: EventSlices, chosen: number, other: number, asUuids: boolean): boolean {

@@ -1,0 +1,33 @@
+# Production dependencies alone: the embedded PostgreSQL and the tests stay outside, DATABASE_URL says where rows go.
+FROM node:24.21.0-bookworm-slim AS build
+WORKDIR /app
+COPY package.json package-lock.json .npmrc ./
+RUN npm ci --omit=dev && npm cache clean --force
+COPY tsconfig.json ./
+COPY workers ./workers
+COPY src ./src
+# A checkout by somebody with a strict umask would be unreadable for the user below.
+RUN chmod -R a+rX package.json tsconfig.json .npmrc workers src
+
+FROM node:24.21.0-bookworm-slim
+LABEL org.opencontainers.image.title="datasync-ingestion" \
+      org.opencontainers.image.description="Takes every event of a cursor-paged, rate-limited HTTP API into PostgreSQL, each exactly once" \
+      org.opencontainers.image.licenses="MIT"
+ENV NODE_ENV=production \
+    HTTP_HOST=0.0.0.0 \
+    HTTP_PORT=8080
+WORKDIR /app
+# The program belongs to root and cannot be changed from inside; the folder itself is node's, for event_ids.txt.
+RUN chown node:node /app
+COPY --from=build /app/node_modules ./node_modules
+COPY --from=build /app/package.json /app/tsconfig.json /app/.npmrc ./
+COPY --from=build /app/workers ./workers
+COPY --from=build /app/src ./src
+USER node
+EXPOSE 8080
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
+  CMD ["node", "-e", "fetch('http://127.0.0.1:' + process.env.HTTP_PORT + '/health').then((answer) => process.exit(answer.ok ? 0 : 1), () => process.exit(1))"]
+# node itself is the first process and gets the signals: npm and sh would swallow them. It starts no other process, so
+# there is nothing for an init to reap.
+ENTRYPOINT ["node", "--import", "tsx", "src/main.ts"]

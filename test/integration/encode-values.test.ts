@@ -35,7 +35,7 @@ const OPTIONS = { ...TEXT_COLUMNS, firstSourceOrder: 4_294_967_290n };
 describe('values in PostgreSQL, against its own reading of the same text', () => {
   it('takes exactly the spellings of a UUID that $1::uuid takes, for the same value', async (t) => {
     const client = await encoderDatabase(t);
-    const digit = fc.constantFrom(...'0123456789abcdefABCDEF');
+    const digit = fc.constantFrom(...'0123456789abcdefABCDEF'.split(''));
     const hyphen = fc.constantFrom('', '', '-', '--', ' ', 'g', '{');
     const anySpelling = fc
       .tuple(fc.array(digit, { minLength: 32, maxLength: 32 }), fc.array(hyphen, { minLength: 9, maxLength: 9 }))

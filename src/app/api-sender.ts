@@ -71,6 +71,7 @@ export class ApiSender {
         options.onSecret?.(token);
       },
       onRenewalFailed: (error) => {
+        if (this.#closing.signal.aborted) return;
         const reason = this.redactor.redact(error instanceof Error ? error.message : String(error));
         options.logger.warn({ reason }, 'the stream token could not be renewed yet; the old one is still used');
       },
@@ -101,6 +102,7 @@ export class ApiSender {
 
   /** Waits, visibly for {@link waiting}. Throws the signal's reason. */
   async wait(reason: string, waitMs: number, signal: AbortSignal): Promise<void> {
+    this.#closing.signal.throwIfAborted();
     const done = this.#beginWait(reason, waitMs);
     try {
       await sleep(waitMs, undefined, { signal });
@@ -119,6 +121,7 @@ export class ApiSender {
    */
   async send(request: SendRequest): Promise<Sent> {
     const { endpoint, signal } = request;
+    this.#closing.signal.throwIfAborted();
     // One signal ends a whole run: every request under way listens to it.
     setMaxListeners(0, signal);
     this.#firstContactMs ??= performance.now();

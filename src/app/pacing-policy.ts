@@ -232,7 +232,9 @@ export class PacingPolicy {
   }
 
   #refused(ticket: PacingTicket, notice: RateLimitNotice, nowMs: number): void {
-    const told = notice.retryAfterMs ?? (notice.remaining === 0 || notice.limit === null ? notice.resetMs : null);
+    // `Retry-After: 0` says nothing; obeyed, it would be a loop as fast as the network.
+    const toldMs = notice.retryAfterMs ?? (notice.remaining === 0 || notice.limit === null ? notice.resetMs : null);
+    const told = toldMs === 0 ? null : toldMs;
     // Requests that were already on their way when the pause began belong to the same refusal.
     const sameEpisode = this.#pause !== null && ticket.startMs < this.#pause.untilMs;
     if (sameEpisode && told === null) return;

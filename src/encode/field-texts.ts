@@ -5,8 +5,8 @@ import { writeUuid } from './ids.ts';
 
 /** Characters of an id that are kept for messages and for `ingestion.anomaly.event_id`. */
 const MAX_EXCERPT_CHARACTERS = 200;
-/** An excerpt needs no more bytes than that: an escaped pair of surrogates is twelve. */
-const MAX_EXCERPT_BYTES = MAX_EXCERPT_CHARACTERS * 12;
+/** An excerpt needs no more bytes than that: an escaped pair of surrogates is twelve, and half of one may be cut off at the end. */
+const MAX_EXCERPT_BYTES = (MAX_EXCERPT_CHARACTERS + 1) * 12;
 
 /** The characters of one field, decoded, where they had to be: `bytes[start, end)`. One instance is filled again and again. */
 export class FieldText {

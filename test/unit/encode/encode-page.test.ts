@@ -1,0 +1,179 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import { encodePage, quoteEvents, samplePage } from '../../../src/encode/encode-page.ts';
+import { bytesOf, encodeText, readRows, rowsOf, TEXT_COLUMNS, UUID_COLUMNS } from './copy-stream-reader.ts';
+
+const UUID = 'af5c33c8-8aac-4aa0-9448-b07b52ddaf9f';
+
+function timesOf(timestamps: readonly string[]): ReturnType<typeof encodeText>['times'] {
+  return encodeText(`{"data":[${timestamps.map((time, index) => `{"id":"${index}","timestamp":${time}}`).join(',')}]}`)
+    .times;
+}
+
+describe('encodePage', () => {
+  it('balances its books: what was served is rows and rejected events', () => {
+    const page = encodeText('{"data":[{"id":"a"},null,{"id":"b","name":"\\u0000","timestamp":"x"},{},{"id":"c"}]}');
+    assert.equal(page.servedCount, 5);
+    assert.equal(page.rowCount, 3);
+    assert.equal(page.rejectedCount, 2);
+    assert.equal(page.repairedCount, 1);
+    assert.deepEqual(
+      page.anomalies.map(({ position, kind, eventId }) => ({ position, kind, eventId })),
+      [
+        { position: 1, kind: 'rejected', eventId: null },
+        { position: 2, kind: 'repaired', eventId: 'b' },
+        { position: 2, kind: 'repaired', eventId: 'b' },
+        { position: 3, kind: 'rejected', eventId: null },
+      ],
+    );
+  });
+
+  it('makes a stream without rows of an empty page', () => {
+    const page = encodeText('{"data":[],"hasMore":false}');
+    assert.equal(page.rowCount, 0);
+    assert.equal(page.rowsBytes, 21);
+    assert.equal(page.times, null);
+    assert.equal(page.firstEventId, null);
+    assert.equal(page.lastEventId, null);
+  });
+
+  it('counts source_order by the position in the page, rejected events included, across 32 bits', () => {
+    const options = { ...TEXT_COLUMNS, firstSourceOrder: 2n ** 32n * 7n - 1n };
+    const page = encodeText('{"data":[{"id":"a"},null,{"id":"b"}]}', options);
+    assert.deepEqual(
+      readRows(page, options).map((row) => row.source_order),
+      [2n ** 32n * 7n - 1n, 2n ** 32n * 7n + 1n],
+    );
+  });
+
+  it('gives the same rows whatever the page around them, so a rejected event stays rejected', () => {
+    const events = [
+      '{"id":"a","x":1}',
+      '{"x":2}',
+      `{"id":"${'é'.repeat(2000)}"}`,
+      '{"id":"b","session":{"id":1}}',
+      '[]',
+    ];
+    const together = rowsOf(events).map(({ id, extra }) => ({ id, extra }));
+    const apart = events.flatMap((event) => rowsOf([event]).map(({ id, extra }) => ({ id, extra })));
+    assert.deepEqual(together, apart);
+  });
+
+  it('is the same for every order of keys, and for keys in another order in every event', () => {
+    const members = [
+      '"id":"a"',
+      '"sessionId":"s"',
+      '"type":"t"',
+      '"timestamp":1769541612369',
+      '"name":"n"',
+      '"other":1',
+      '"properties":{}',
+    ];
+    const shuffled = members.map((_, by) => `{${[...members.slice(by), ...members.slice(0, by)].join(' , ')}}`);
+    const rows = rowsOf(shuffled).map((row) => ({ ...row, source_order: null }));
+    assert.equal(rows.length, members.length);
+    for (const row of rows) assert.deepEqual(row, rows[0]);
+  });
+
+  it('reads a page with white space wherever JSON allows it', () => {
+    const space = ' \t\r\n ';
+    const text = `{"data":[{"id":"${UUID}","session":{"id":"x","os":{"a":[1,{}]}},"timestamp":1769541612369}],"hasMore":true}`;
+    const spaced = text.replaceAll(/("(?:[^"\\]|\\.)*"|[{}[\],:]|\d+|true)/g, `${space}$1${space}`);
+    const [row] = readRows(encodeText(spaced, UUID_COLUMNS), UUID_COLUMNS);
+    const [plain] = readRows(encodeText(text, UUID_COLUMNS), UUID_COLUMNS);
+    assert.deepEqual({ ...row, extra: row?.extra?.replaceAll(/\s/g, '') }, plain);
+  });
+
+  it('tells the times of a page, those of rejected events too', () => {
+    assert.deepEqual(timesOf(['3000', '"x"', '2000.000001', '2000.000001']), {
+      newestMs: 3_000_000,
+      oldestMs: 2_000_000.001,
+      lastMs: 2_000_000.001,
+      descending: true,
+    });
+    assert.deepEqual(timesOf(['2000', '3000', '2500']), {
+      newestMs: 3_000_000,
+      oldestMs: 2_000_000,
+      lastMs: 2_500_000,
+      descending: false,
+    });
+    assert.equal(encodeText('{"data":[{"timestamp":5}]}').times?.lastMs, 5000);
+    assert.equal(timesOf(['"x"']), null);
+  });
+
+  it('names the first and the last event that has an id', () => {
+    const page = encodeText('{"data":[{"x":1},{"id":"\\u0061"},{"id":"b"},{"id":7},null]}');
+    assert.equal(page.firstEventId, 'a');
+    assert.equal(page.lastEventId, '7');
+  });
+
+  it('cuts an id for people at a border between characters', () => {
+    const emoji = '😀'.repeat(3000);
+    const escaped = '\\ud83d\\ude00'.repeat(3000);
+    for (const id of [emoji, escaped]) {
+      const { anomalies } = encodeText(`{"data":[{"id":"${id}"}]}`);
+      assert.equal(anomalies[0]?.eventId, '😀'.repeat(200));
+    }
+    assert.equal(encodeText('{"data":[{"id":"a\\u0000b"}]}').anomalies[0]?.eventId, 'a\ufffdb');
+  });
+
+  it('starts again when a second array takes the place of the first', () => {
+    const page = encodeText('{"events":[{"id":"x"},null],"data":[{"id":"a"}]}');
+    assert.deepEqual(
+      readRows(page, TEXT_COLUMNS).map(({ id }) => id),
+      ['a'],
+    );
+    assert.equal(page.rejectedCount, 0);
+    assert.equal(page.firstEventId, 'a');
+  });
+
+  it('grows with rows that are longer than their page', () => {
+    const events = Array.from({ length: 2000 }, (_, index) => `{"id":${index},"eventId":"e","userId":${index}}`);
+    const page = encodeText(`{"data":[${events.join()}]}`);
+    assert.ok(page.rowsBytes > events.join().length);
+    assert.equal(readRows(page, TEXT_COLUMNS)[1999]?.extra, '{"id":1999,"eventId":"e","userId":1999}');
+  });
+
+  it('reads a body that is part of a larger buffer', () => {
+    const text = '{"data":[{"id":"a","name":"n"}]}';
+    const whole = bytesOf(`xx${text}"}]}`);
+    const page = encodePage(whole.subarray(2, 2 + text.length), TEXT_COLUMNS);
+    assert.ok(!('fault' in page));
+    assert.equal(readRows(page, TEXT_COLUMNS)[0]?.name, 'n');
+  });
+});
+
+describe('quoteEvents', () => {
+  it('gives the exact bytes and ids of events by their positions', () => {
+    const body = bytesOf('{"data":[ {"id":"a"}, null ,{"id" : "b","x":1.10}]}');
+    assert.deepEqual(
+      quoteEvents(body, [2, 1, 9]).map(({ position, eventId, original }) => [
+        position,
+        eventId,
+        Buffer.from(original).toString(),
+      ]),
+      [
+        [1, null, 'null'],
+        [2, 'b', '{"id" : "b","x":1.10}'],
+      ],
+    );
+    assert.throws(() => quoteEvents(bytesOf('{}'), [0]), TypeError);
+  });
+});
+
+describe('samplePage', () => {
+  it('counts strings and UUIDs among the ids of the first 100 events', () => {
+    const events = Array.from(
+      { length: 120 },
+      (_, index) => `{"id":"${index < 60 ? UUID : 'x'}","sessionId":${index},"userId":"{${UUID}}"}`,
+    );
+    assert.deepEqual(samplePage(bytesOf(`{"data":[${events.join()}]}`)), {
+      status: 'sampled',
+      id: { strings: 100, uuids: 60 },
+      sessionId: { strings: 0, uuids: 0 },
+      userId: { strings: 100, uuids: 100 },
+    });
+    assert.ok('fault' in samplePage(bytesOf('{"data":[')));
+  });
+});

@@ -31,7 +31,7 @@ export class Keeper {
   }
 
   /**
-   * `null` when the server is about to be stopped by another process, or goes away meanwhile.
+   * `null` when the server is about to be stopped by another process, is not there, or recovers from a crash just now.
    * @throws ConfigurationError when the server is not that of `dataDir`
    */
   static async open(url: string, dataDir: string): Promise<Keeper | null> {
@@ -43,7 +43,7 @@ export class Keeper {
       await session.client.end();
       return null;
     } catch (error) {
-      if (isGoingAway(error)) return null;
+      if (isNotThere(error)) return null;
       throw error;
     }
   }
@@ -139,8 +139,8 @@ async function checkDirectory({ client }: Session, dataDir: string): Promise<voi
   );
 }
 
-/** 57P0x: shutting down, crashed, starting up; 08xxx and the socket's own codes: gone. */
-function isGoingAway(error: unknown): boolean {
+/** 57P0x: shutting down, crashed, starting up; 08xxx and the socket's own codes: the connection was lost or never made. */
+function isNotThere(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
   if (!('code' in error) || typeof error.code !== 'string') return false;
   return /^(57P0[123]|08...|ECONNREFUSED|ECONNRESET|EPIPE)$/.test(error.code);

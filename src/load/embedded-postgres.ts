@@ -9,6 +9,7 @@
  */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 import { ConfigurationError, GaveUpError, describeError } from '../core/errors.ts';
 import type { Logger } from '../core/logging.ts';
@@ -25,11 +26,11 @@ import {
   SUPERUSER,
   checkVersion,
   createCluster,
+  endOfLog,
   readPassword,
   resolvedDataDir,
   startServer,
   stopServer,
-  untilStopped,
   type Cluster,
 } from './embedded-postgres-cluster.ts';
 import { Keeper } from './embedded-postgres-keeper.ts';
@@ -37,8 +38,9 @@ import { Keeper } from './embedded-postgres-keeper.ts';
 /** The database of real events; the demo has one of its own. */
 export const INGESTION_DATABASE = 'ingestion';
 
-/** How often a start may meet a server that is just going away. */
-const MEETINGS = 20;
+/** How long a start may meet a server that is just going away, or recovers from a crash of one of its processes. */
+const MEETINGS_WITHIN_MS = 300_000;
+const MEETING_PAUSE_MS = 100;
 
 export interface EmbeddedPostgresOptions {
   /** Where the cluster belongs; as root it can lie elsewhere, see {@link EmbeddedPostgres.dataDir}. */
@@ -77,7 +79,8 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
   await checkVersion(cluster);
   const password = await readPassword(dataDir);
 
-  for (let meeting = 1; meeting <= MEETINGS; meeting += 1) {
+  const deadline = Date.now() + MEETINGS_WITHIN_MS;
+  while (Date.now() < deadline) {
     const server = await startServer(cluster, {
       ...(options.port === undefined ? {} : { port: options.port }),
       ...(options.settings === undefined ? {} : { settings: options.settings }),
@@ -89,7 +92,7 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
       `postgresql://${SUPERUSER}:${password}@127.0.0.1:${server.port}/${encodeURIComponent(database)}`;
     const keeper = await Keeper.open(addressOf('postgres'), dataDir);
     if (keeper === null) {
-      await untilStopped(dataDir, server.pid);
+      await delay(MEETING_PAUSE_MS);
       continue;
     }
     logger.info(
@@ -110,7 +113,8 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
     };
   }
   throw new GaveUpError(
-    `The embedded database in ${dataDir} is being stopped by others again and again; start again later.`,
+    `The embedded database in ${dataDir} runs, but takes no connections since ${MEETINGS_WITHIN_MS / 60_000} minutes. ` +
+      `Its log ends with:\n${await endOfLog(dataDir)}\nStart again later.`,
   );
 }
 

@@ -1,8 +1,8 @@
 /**
- * Raw page → encoded page, through the worker pool. Decides the types of the id columns by the first page that comes
+ * Raw page → encoded page, through the worker pool. Decides the types of the id columns by the first page with rows
  * when the target is new and empty; everything else waits for that decision.
  */
-import type { EncodeResult, FaultyPage, IdColumnType, IdColumnTypes, IdSample, SampledPage } from '../../workers/protocol.ts';
+import type { EncodeResult, IdColumnType, IdColumnTypes, IdSample } from '../../workers/protocol.ts';
 import { firstSourceOrder } from '../core/state.ts';
 import type { WorkerPool } from '../core/worker-pool.ts';
 import type { RawPage } from './api-client.ts';
@@ -14,17 +14,17 @@ export interface PageEncoderOptions {
   readonly idColumnTypes: IdColumnTypes | null;
   /** From `--id-type`: beats what the first page says. */
   readonly idType: 'auto' | IdColumnType;
-  /** Makes the decision true in the database. */
+  /** Makes the decision true in the database, before any row is copied. */
   readonly onDecided: (types: IdColumnTypes) => Promise<void>;
-  readonly onEncoded?: (seconds: number) => void;
+  readonly onEncoded?: ((seconds: number) => void) | undefined;
 }
 
-type Decision = { readonly types: IdColumnTypes } | FaultyPage;
+type PageBody = Pick<RawPage, 'body' | 'bodyBytes' | 'contentEncoding'>;
 
 export class PageEncoder {
   readonly #options: PageEncoderOptions;
   #types: IdColumnTypes | null;
-  #deciding: Promise<unknown> | null = null;
+  #deciding: Promise<EncodeResult> | null = null;
 
   constructor(options: PageEncoderOptions) {
     this.#options = options;
@@ -33,60 +33,62 @@ export class PageEncoder {
 
   /**
    * The page's body is transferred: the caller's is gone, and comes back with the result.
-   * @throws WorkerDiedError when a worker died with the page
+   * @throws WorkerDiedError when a worker died with the page; what `onDecided` throws
    */
-  async encode(windowId: number, page: number, raw: RawPage): Promise<EncodeResult> {
-    let { body, bodyBytes, contentEncoding } = raw;
+  async encode(windowId: number, page: number, raw: PageBody): Promise<EncodeResult> {
+    const order = firstSourceOrder(windowId, page);
     while (this.#types === null) {
-      if (this.#deciding !== null) {
-        // Somebody else's page decides. When that one was faulty, ours has its turn.
-        await this.#deciding.catch(() => undefined);
-        continue;
+      if (this.#deciding === null) {
+        this.#deciding = this.#encodeFirst(raw, order);
+        try {
+          return await this.#deciding;
+        } finally {
+          this.#deciding = null;
+        }
       }
-      const sampling = this.#options.pool.sample({ kind: 'sample', body, bodyBytes, contentEncoding });
-      const decision = sampling.then((sampled) => this.#decide(sampled));
-      this.#deciding = decision;
-      try {
-        const decided = await decision;
-        if ('status' in decided) return decided;
-        const sampled = await sampling;
-        ({ body, bodyBytes } = sampled);
-        contentEncoding = 'identity';
-      } finally {
-        this.#deciding = null;
-      }
+      // Somebody else's page decides. When it had no rows, or was none, ours has its turn.
+      await this.#deciding.catch(() => undefined);
     }
-    const result = await this.#options.pool.encode({
-      kind: 'encode',
-      body,
-      bodyBytes,
-      contentEncoding,
-      idColumnTypes: this.#types,
-      firstSourceOrder: firstSourceOrder(windowId, page),
-      maxEventBytes: this.#options.maxEventBytes,
-    });
-    if (result.status === 'encoded') this.#options.onEncoded?.((result.decodeMs + result.encodeMs) / 1000);
-    return result;
+    return this.#encode(raw, order, this.#types);
   }
 
-  async #decide(sampled: SampledPage | FaultyPage): Promise<Decision> {
+  async #encodeFirst(raw: PageBody, order: bigint): Promise<EncodeResult> {
+    const { pool, idType, onDecided } = this.#options;
+    const { body, bodyBytes, contentEncoding } = raw;
+    const sampled = await pool.sample({ kind: 'sample', body, bodyBytes, contentEncoding });
     if (sampled.status === 'faulty') return sampled;
-    const { idType } = this.#options;
     const types = {
       id: idType === 'auto' ? typeBySample(sampled.id) : idType,
       sessionId: typeBySample(sampled.sessionId),
       userId: typeBySample(sampled.userId),
     };
-    // An empty page tells nothing: the next one decides, and this one has no rows to encode.
-    const tells = sampled.id.strings + sampled.sessionId.strings + sampled.userId.strings > 0;
-    await this.#options.onDecided(types);
-    if (tells || idType !== 'auto') this.#types = types;
-    else this.#types = types;
-    return { types };
+    const decompressed = { body: sampled.body, bodyBytes: sampled.bodyBytes, contentEncoding: 'identity' } as const;
+    const result = await this.#encode(decompressed, order, types);
+    if (result.status === 'encoded' && result.rowCount > 0) {
+      await onDecided(types);
+      this.#types = types;
+    }
+    return result;
+  }
+
+  async #encode(raw: PageBody, order: bigint, idColumnTypes: IdColumnTypes): Promise<EncodeResult> {
+    const { pool, maxEventBytes, onEncoded } = this.#options;
+    const { body, bodyBytes, contentEncoding } = raw;
+    const result = await pool.encode({
+      kind: 'encode',
+      body,
+      bodyBytes,
+      contentEncoding,
+      idColumnTypes,
+      firstSourceOrder: order,
+      maxEventBytes,
+    });
+    if (result.status === 'encoded') onEncoded?.((result.decodeMs + result.encodeMs) / 1000);
+    return result;
   }
 }
 
 /** uuid when most of the newest events' string values are UUIDs; a column without any string holds text. */
 function typeBySample(sample: IdSample): IdColumnType {
-  return sample.strings > 0 && sample.uuids * 2 > sample.strings ? 'uuid' : 'text';
+  return sample.uuids * 2 > sample.strings ? 'uuid' : 'text';
 }

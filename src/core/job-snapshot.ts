@@ -57,3 +57,12 @@ export interface JobSnapshot {
   /** Set when the job has ended: exit code and the last line's reason. */
   readonly ended: { readonly exitCode: number; readonly reason: string } | null;
 }
+
+/** Moments the stages report as they happen; for histograms. Seconds. */
+export interface JobObserver {
+  readonly pageRequest?: (seconds: number, endpoint: string, status: number | null) => void;
+  readonly encode?: (seconds: number) => void;
+  readonly copy?: (seconds: number) => void;
+  readonly merge?: (seconds: number, isFirstLoad: boolean) => void;
+  readonly rateLimitWait?: (seconds: number) => void;
+}

@@ -1,0 +1,54 @@
+/**
+ * Proof that nothing is missing: what the API says the data set has, against what is in the target. And the books of the
+ * run, which must balance whatever the API says.
+ */
+import { CountsDisagreeError } from '../core/errors.ts';
+import type { Run, RunCounts } from '../core/state.ts';
+import type { Database } from '../load/postgres.ts';
+import { readTargetCounts } from '../load/target-counts.ts';
+
+export interface Completeness {
+  /** `meta.total` of the response that began the last pass; null when the API does not say. */
+  readonly total: number | null;
+  readonly rows: number;
+  /** Different events that have no row because they were rejected. */
+  readonly rejected: number;
+  /** Ids that one chain served at two places: counted twice by the API, one row here. */
+  readonly doubledInChain: number;
+  /** Events the API counts and the target lacks; 0 when none, or when it cannot be told. */
+  readonly short: number;
+}
+
+/** short = total − rows − rejected − doubled in a chain. A negative difference is not short: the target may hold more. */
+export async function checkCompleteness(db: Database, source: string, total: number | null): Promise<Completeness> {
+  const counts = await readTargetCounts(db, source);
+  const short = total === null ? 0 : Math.max(0, total - counts.rows - counts.rejected - counts.doubledInChain);
+  return { total, ...counts, short };
+}
+
+/** Only an unlimited run can be held against the total of the data set. */
+export function isUnlimited(run: Pick<Run, 'sinceMs' | 'untilMs'>): boolean {
+  return run.sinceMs === null && run.untilMs === null;
+}
+
+/** @throws CountsDisagreeError naming both sides of the equation that does not hold */
+export function checkBooks(counts: RunCounts): void {
+  const { served, loaded, rejected, inserted, updated, duplicates } = counts;
+  const problems: string[] = [];
+  if (served !== loaded + rejected) problems.push(`served ${served} ≠ loaded ${loaded} + rejected ${rejected}`);
+  if (loaded !== inserted + updated + duplicates) {
+    problems.push(`loaded ${loaded} ≠ inserted ${inserted} + updated ${updated} + duplicates ${duplicates}`);
+  }
+  if (problems.length === 0) return;
+  throw new CountsDisagreeError(
+    `The books of the run do not balance: ${problems.join('; ')}. Rows are in the target as merged; ` +
+      'npm start -- --full walks everything again.',
+  );
+}
+
+export function describeShort(found: Completeness): string {
+  return (
+    `${found.short} events are missing: the API counts ${found.total ?? '?'}, the target has ${found.rows} rows, ` +
+    `${found.rejected} events were rejected, ${found.doubledInChain} ids were served twice inside one chain`
+  );
+}

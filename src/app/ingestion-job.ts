@@ -1,0 +1,283 @@
+/**
+ * One job, from the API to the table. Read this file first; each stage has one of its own.
+ *
+ *   page       one response of the API                        api-client.ts, api-stream-reader.ts
+ *   window     a time range walked by its own chain           windows.ts, range-probe.ts
+ *   batch      the COPY rows of one page                      page-encoder.ts, workers/
+ *   staging    unlogged tables that batches are copied into   page-loading.ts, load/copy-loader.ts
+ *   merge      staging → ingested_events, ledger → state      merge-schedule.ts, load/merge.ts
+ *   pass       one walk over the windows of a run             here: walk, catch up, prove
+ *   run        from its first request until complete          run-setup.ts; survives restarts
+ */
+import type { Settings } from '../core/config.ts';
+import type { JobObserver, JobSnapshot } from '../core/job-snapshot.ts';
+import type { Logger } from '../core/logging.ts';
+import type { Run, RunCounts } from '../core/state.ts';
+import { WorkerPool } from '../core/worker-pool.ts';
+import { Merger, analyzeTarget } from '../load/merge.ts';
+import { claimTarget, type Ownership } from '../load/owner.ts';
+import { Database, ownHost } from '../load/postgres.ts';
+import { readCurrentRun, readLastCompleteRun } from '../load/run-reader.ts';
+import { ensureTarget, readTargetTypes, retypeTarget } from '../load/schema/ingested-events.ts';
+import { migrate, readSchemaVersion } from '../load/schema/migrate.ts';
+import { STAGING_TABLES } from '../load/staging.ts';
+import { StateStore } from '../load/state-store.ts';
+import { ApiClient } from './api-client.ts';
+import { unknownTraits } from './api-stream-reader.ts';
+import { checkBooks } from './completeness.ts';
+import { FlightBudget } from './flight-budget.ts';
+import { JobCounters } from './job-counters.ts';
+import { PageEncoder } from './page-encoder.ts';
+import { RunPasses } from './run-passes.ts';
+import { openRun, refuseOtherRun, runIdentity } from './run-setup.ts';
+
+/** A page, its rows and a copy under way must fit together several times over. */
+const PAGE_SHARE_OF_MEMORY = 4;
+/** A stopped job lets pages that were asked for arrive for so long. */
+const STOP_GRACE_MS = 3_000;
+
+export interface JobSource {
+  /** Identity of the data set: the API's base URL, or the demo's own name. */
+  readonly name: string;
+  readonly baseUrl: string;
+  readonly apiKey: string;
+  readonly databaseUrl: string;
+}
+
+export interface JobOptions {
+  readonly settings: Settings;
+  readonly source: JobSource;
+  readonly logger: Logger;
+  readonly secrets: readonly string[];
+  readonly onSecret: (secret: string) => void;
+  readonly observe?: JobObserver;
+}
+
+export interface JobReport {
+  readonly outcome: 'complete' | 'stopped';
+  readonly counts: RunCounts;
+  /** Of this process alone. */
+  readonly fetchedEvents: number;
+  readonly requests: number;
+  readonly seconds: number;
+}
+
+export class IngestionJob {
+  readonly #options: JobOptions;
+  readonly #observe: JobObserver;
+  readonly #startedMs = performance.now();
+  readonly #counters: JobCounters;
+  readonly #client: ApiClient;
+  readonly #pool: WorkerPool;
+  readonly #budget: FlightBudget;
+  #isStopping = false;
+  #passes: RunPasses | null = null;
+
+  constructor(options: JobOptions) {
+    const { settings, source } = options;
+    this.#options = options;
+    this.#observe = options.observe ?? {};
+    this.#counters = new JobCounters(source.name);
+    this.#budget = new FlightBudget(settings.concurrency, settings.maxBytesInFlight);
+    this.#pool = new WorkerPool({ threads: settings.threads });
+    this.#client = this.#openClient();
+  }
+
+  snapshot(): JobSnapshot {
+    const walking = this.#passes?.walking ?? null;
+    return this.#counters.snapshot({
+      client: this.#client,
+      pool: this.#pool,
+      budget: this.#budget,
+      copying: walking?.loading.copying ?? 0,
+      isMerging: walking?.schedule.isMerging ?? false,
+      readers: walking?.windows.readers ?? [],
+    });
+  }
+
+  /** For the snapshot: how it ended. */
+  noteEnd(exitCode: number, reason: string): void {
+    this.#counters.ended = { exitCode, reason };
+  }
+
+  /**
+   * Stops asking for pages; what is on its way gets a few seconds, everything that arrived is merged. A wait that the API
+   * asked for is not waited out.
+   */
+  stop(): void {
+    if (this.#isStopping) return;
+    this.#isStopping = true;
+    this.#counters.phase = 'stopping';
+    if (this.#client.waiting !== null) this.#passes?.abort();
+    setTimeout(() => {
+      this.#passes?.abort();
+    }, STOP_GRACE_MS).unref();
+  }
+
+  /** @throws JobError for every end but complete and stopped */
+  async run(): Promise<JobReport> {
+    let db: Database | null = null;
+    let ownership: Ownership | null = null;
+    try {
+      db = await this.#openEnds();
+      ownership = await this.#claim(db);
+      const outcome = await this.#work(db, ownership);
+      return {
+        outcome,
+        counts: this.#counters.counts,
+        fetchedEvents: this.#counters.fetchedEvents,
+        requests: this.#client.requests,
+        seconds: (performance.now() - this.#startedMs) / 1000,
+      };
+    } finally {
+      await Promise.allSettled([this.#client.close(), this.#pool.destroy()]);
+      await ownership?.release().catch(() => undefined);
+      await db?.close().catch(() => undefined);
+    }
+  }
+
+  #openClient(): ApiClient {
+    const { settings, source, logger, secrets, onSecret } = this.#options;
+    const host = new URL(source.baseUrl).hostname;
+    const { httpProxy, httpsProxy, noProxy } = settings;
+    return new ApiClient({
+      baseUrl: source.baseUrl,
+      apiKey: source.apiKey,
+      userAgent: settings.userAgent,
+      endpoint: settings.endpoint,
+      maxRps: settings.maxRps ?? null,
+      maxWaitMs: settings.maxWait,
+      connectTimeoutMs: settings.connectTimeout,
+      pageTimeoutMs: settings.pageTimeout,
+      // On loopback, compressing costs more than it saves.
+      acceptCompression: !['localhost', '127.0.0.1', '[::1]'].includes(host),
+      maxPageBytes: Math.floor(settings.maxBytesInFlight / PAGE_SHARE_OF_MEMORY),
+      logger,
+      proxy: { httpProxy: httpProxy ?? null, httpsProxy: httpsProxy ?? null, noProxy: noProxy ?? null },
+      secrets,
+      onSecret,
+      observe: {
+        request: (kind, status, ms) => this.#observe.pageRequest?.(ms / 1000, kind, status),
+        retry: (kind) => {
+          this.#counters.retry(kind);
+        },
+        rateLimitWait: (ms) => this.#observe.rateLimitWait?.(ms / 1000),
+      },
+    });
+  }
+
+  /** Both ends at once: the API says whether the key is good while the database is reached. Changes nothing. */
+  async #openEnds(): Promise<Database> {
+    const { settings, source, logger } = this.#options;
+    const opening = Database.open({
+      url: source.databaseUrl,
+      copyConnections: settings.connections,
+      applicationName: 'datasync-ingestion',
+      logger,
+      maxWaitMs: settings.maxWait,
+      onWaiting: (reason) => {
+        this.#counters.databaseWait = reason;
+      },
+    });
+    const contacting = this.#client.open();
+    const [opened, contacted] = await Promise.allSettled([opening, contacting]);
+    if (contacted.status === 'rejected' || opened.status === 'rejected') {
+      if (opened.status === 'fulfilled') await opened.value.close();
+      throw opened.status === 'rejected' ? opened.reason : (contacted as PromiseRejectedResult).reason;
+    }
+    logger.info(contacted.value, 'endpoint chosen');
+    return opened.value;
+  }
+
+  /** @throws ConfigurationError before anything is changed, TargetBusyError */
+  async #claim(db: Database): Promise<Ownership> {
+    const { settings, source, logger } = this.#options;
+    const identity = runIdentity(source.name, settings);
+    if ((await readSchemaVersion(db)) > 0) {
+      const found = { current: await readCurrentRun(db), lastComplete: await readLastCompleteRun(db) };
+      refuseOtherRun(identity, found, settings);
+    }
+    await migrate(db);
+    const target = await readTargetTypes(db);
+    await ensureTarget(db, target?.types ?? { id: 'uuid', sessionId: 'uuid', userId: 'uuid' });
+    return claimTarget(db, { host: ownHost(), pid: process.pid, logger });
+  }
+
+  async #work(db: Database, ownership: Ownership): Promise<JobReport['outcome']> {
+    const { settings, source, logger } = this.#options;
+    const store = new StateStore(db, ownership);
+    if (settings.reset) {
+      await store.resetTarget();
+      logger.info('target and state were emptied');
+    } else if (ownership.leftoverPages > 0) {
+      await this.#mergeLeftovers(db, ownership, store);
+    }
+    const { run, isResumed } = await openRun(store, runIdentity(source.name, settings), settings, logger);
+    this.#counters.begin(run);
+    logRunBegin(logger, run, isResumed);
+    this.#passes = new RunPasses(
+      {
+        settings,
+        logger,
+        observe: this.#observe,
+        counters: this.#counters,
+        client: this.#client,
+        budget: this.#budget,
+        encoder: await this.#makeEncoder(db),
+        db,
+        ownership,
+        store,
+        traits: unknownTraits(),
+        isStopping: () => this.#isStopping,
+      },
+      run,
+    );
+    const outcome = await this.#passes.run();
+    checkBooks(this.#counters.counts);
+    if (outcome === 'complete') await analyzeTarget(db);
+    return outcome;
+  }
+
+  /** Pages that an earlier start copied and did not merge: they are paid for. */
+  async #mergeLeftovers(db: Database, ownership: Ownership, store: StateStore): Promise<void> {
+    const { settings, logger } = this.#options;
+    const run = await store.currentRun();
+    if (run === null) return;
+    const merger = new Merger({ db, ownership, runId: run.runId, onConflict: settings.onConflict, logger });
+    for (const table of STAGING_TABLES) await merger.merge(table, null);
+    logger.info({ pages: ownership.leftoverPages }, 'pages that an earlier start had copied were merged');
+  }
+
+  async #makeEncoder(db: Database): Promise<PageEncoder> {
+    const { settings, logger } = this.#options;
+    const target = await readTargetTypes(db);
+    return new PageEncoder({
+      pool: this.#pool,
+      maxEventBytes: settings.maxEventBytes,
+      idColumnTypes: target === null || target.empty ? null : target.types,
+      idType: settings.idType,
+      onDecided: async (decided) => {
+        await retypeTarget(db, decided);
+        logger.info({ ...decided }, 'types of the id columns decided');
+      },
+      onEncoded: this.#observe.encode,
+    });
+  }
+}
+
+function logRunBegin(logger: Logger, run: Run, isResumed: boolean): void {
+  const fields = {
+    run: run.runId,
+    source: run.source,
+    since: isoOrNull(run.sinceMs ?? run.floorMs),
+    until: isoOrNull(run.untilMs),
+    pages: run.counts.pages,
+  };
+  if (isResumed) logger.info(fields, 'going on with the unfinished run');
+  else if (run.floorMs !== null) logger.info(fields, 'run started: only what is new since the last complete run');
+  else logger.info(fields, 'run started');
+}
+
+function isoOrNull(ms: number | null): string | null {
+  return ms === null ? null : new Date(ms).toISOString();
+}

@@ -1,0 +1,157 @@
+/**
+ * When staging is merged. Two staging tables in turn: new pages go to one while the other is merged.
+ *
+ *   page accepted ──▶ assigned to the current table ──▶ COPY ──▶ acknowledged
+ *   merge: swap the current table, wait for every page assigned to the old one, then one transaction
+ *
+ * Pages of a window are assigned in order, so in a living process a merged table never has a gap.
+ */
+import type { StagingTable } from '../load/staging.ts';
+
+/** The first merge of an empty target goes without an index, and is put off: so many intervals, or to the end. */
+const FIRST_LOAD_INTERVALS = 4;
+/** Staging that outgrows this is merged before its time. */
+const MAX_STAGED_BYTES = 2 * 2 ** 30;
+
+interface TableLoad {
+  assigned: number;
+  acknowledged: number;
+  stagedBytes: number;
+  drained: (() => void) | null;
+}
+
+export interface Merged {
+  readonly seconds: number;
+}
+
+export interface MergeScheduleOptions<M extends Merged> {
+  /** One transaction; `pages` is how many were acknowledged. */
+  readonly merge: (table: StagingTable, pages: number) => Promise<M>;
+  readonly onMerged: (result: M) => void;
+  /** Told when a merge that nobody waits for fails. */
+  readonly fail: (error: unknown) => void;
+  readonly intervalMs: number;
+  readonly targetIsEmpty: boolean;
+  readonly maxStagedBytes?: number;
+}
+
+/** A page's assignment; exactly one of its two methods is called once. */
+export interface Assignment {
+  readonly table: StagingTable;
+  acknowledge(): void;
+  /** The page will not be copied: the run is over, or staging was lost. */
+  abandon(): void;
+}
+
+export class MergeSchedule<M extends Merged> {
+  readonly #options: MergeScheduleOptions<M>;
+  readonly #maxStagedBytes: number;
+  readonly #loads: Record<StagingTable, TableLoad> = { a: emptyLoad(), b: emptyLoad() };
+  #current: StagingTable = 'a';
+  #merging: Promise<void> | null = null;
+  #isFirstLoad: boolean;
+  #dueAtMs: number;
+  #timer: NodeJS.Timeout | null = null;
+
+  constructor(options: MergeScheduleOptions<M>) {
+    this.#options = options;
+    this.#maxStagedBytes = options.maxStagedBytes ?? MAX_STAGED_BYTES;
+    this.#isFirstLoad = options.targetIsEmpty;
+    this.#dueAtMs = 0;
+    this.#plan();
+  }
+
+  get isMerging(): boolean {
+    return this.#merging !== null;
+  }
+
+  /**
+   * Where a page's rows go. Waits when staging has outgrown its bound and a merge is under way: then PostgreSQL is the
+   * slower one, and everything waits for it.
+   */
+  async assign(bytes: number): Promise<Assignment> {
+    while (this.#loads[this.#current].stagedBytes > this.#maxStagedBytes) await this.#mergeInBackground();
+    const table = this.#current;
+    const load = this.#loads[table];
+    load.assigned += 1;
+    load.stagedBytes += bytes;
+    const settle = (): void => {
+      load.assigned -= 1;
+      if (load.assigned === 0) load.drained?.();
+    };
+    return {
+      table,
+      acknowledge: () => {
+        load.acknowledged += 1;
+        settle();
+      },
+      abandon: settle,
+    };
+  }
+
+  /** Merges everything that is acknowledged by the time it ends; the walks must be over. */
+  async finish(): Promise<void> {
+    this.#cancel();
+    await this.#merging;
+    await this.#mergeOnce();
+  }
+
+  /** No further merges on time. A merge under way goes on; wait for it before the connections are closed. */
+  async stop(): Promise<void> {
+    this.#cancel();
+    await this.#merging?.catch(() => undefined);
+  }
+
+  #plan(): void {
+    const intervals = this.#isFirstLoad ? FIRST_LOAD_INTERVALS : 1;
+    this.#dueAtMs = performance.now() + intervals * this.#options.intervalMs;
+    this.#timer = setTimeout(() => {
+      void this.#mergeInBackground().then(() => {
+        if (this.#timer !== null) this.#plan();
+      });
+    }, this.#dueAtMs - performance.now());
+  }
+
+  #cancel(): void {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = null;
+  }
+
+  /** Never rejects: a failure goes to `fail`. */
+  async #mergeInBackground(): Promise<void> {
+    this.#merging ??= this.#mergeOnce()
+      .catch((error: unknown) => {
+        // What is staged cannot be merged by this process any more; nothing may wait for it.
+        this.#loads[this.#current].stagedBytes = 0;
+        this.#options.fail(error);
+      })
+      .finally(() => {
+        this.#merging = null;
+      });
+    await this.#merging;
+  }
+
+  async #mergeOnce(): Promise<void> {
+    const table = this.#current;
+    const load = this.#loads[table];
+    if (load.assigned === 0 && load.acknowledged === 0) return;
+    this.#current = table === 'a' ? 'b' : 'a';
+    await drained(load);
+    if (load.acknowledged === 0) return;
+    const result = await this.#options.merge(table, load.acknowledged);
+    this.#loads[table] = emptyLoad();
+    this.#isFirstLoad = false;
+    this.#options.onMerged(result);
+  }
+}
+
+function emptyLoad(): TableLoad {
+  return { assigned: 0, acknowledged: 0, stagedBytes: 0, drained: null };
+}
+
+function drained(load: TableLoad): Promise<void> {
+  if (load.assigned === 0) return Promise.resolve();
+  return new Promise((resolve) => {
+    load.drained = resolve;
+  });
+}

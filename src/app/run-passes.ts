@@ -1,0 +1,342 @@
+/**
+ * The passes of one run: walk all windows, catch up with what came meanwhile, prove that nothing is missing.
+ *
+ *   walk ──▶ merge all ──▶ anything new since the start? ──▶ walk that ──▶ short of the API's total? ──▶ walk that again
+ *     ▲                                                                                                    │
+ *     └── staging was lost: from ingestion.state ◀── any moment                                complete ◀──┘
+ */
+import type { Settings } from '../core/config.ts';
+import { CountsDisagreeError, GaveUpError, StagingLostError } from '../core/errors.ts';
+import type { JobObserver } from '../core/job-snapshot.ts';
+import type { Logger } from '../core/logging.ts';
+import type { Run, WindowState } from '../core/state.ts';
+import { CopyLoader } from '../load/copy-loader.ts';
+import { Merger, type MergeResult } from '../load/merge.ts';
+import type { Ownership } from '../load/owner.ts';
+import type { Database } from '../load/postgres.ts';
+import { readTargetTypes } from '../load/schema/ingested-events.ts';
+import type { StateStore } from '../load/state-store.ts';
+import type { ApiClient } from './api-client.ts';
+import type { AcceptedPage, EndpointTraits } from './api-stream-reader.ts';
+import { checkCompleteness, describeShort, isUnlimited } from './completeness.ts';
+import type { FlightBudget } from './flight-budget.ts';
+import type { JobCounters } from './job-counters.ts';
+import { MergeSchedule } from './merge-schedule.ts';
+import type { PageEncoder } from './page-encoder.ts';
+import { PageLoading } from './page-loading.ts';
+import { WindowSet, type WalkReport } from './windows.ts';
+
+/** The first walk, then so many to catch up. */
+const MAX_CATCH_UPS = 2;
+/** PostgreSQL may crash again and again under the load itself: an end, then, when nothing was merged in between. */
+const MAX_LOSSES_WITHOUT_MERGE = 10;
+
+export interface RunParts {
+  readonly settings: Settings;
+  readonly logger: Logger;
+  readonly observe: JobObserver;
+  readonly counters: JobCounters;
+  readonly client: ApiClient;
+  readonly budget: FlightBudget;
+  readonly encoder: PageEncoder;
+  readonly db: Database;
+  readonly ownership: Ownership;
+  readonly store: StateStore;
+  readonly traits: EndpointTraits;
+  /** A stop was asked for: no further page. */
+  readonly isStopping: () => boolean;
+}
+
+/** The live parts of a walk, for the snapshot. */
+export interface Walking {
+  readonly windows: WindowSet;
+  readonly loading: PageLoading;
+  readonly schedule: MergeSchedule<MergeResult>;
+}
+
+/** Why walks were aborted: the job was asked to stop. */
+export class StopRequested extends Error {}
+
+export class RunPasses {
+  readonly #parts: RunParts;
+  readonly #run: Run;
+  #walking: Walking | null = null;
+  #abort = new AbortController();
+  #pass: number;
+  /** What the pass under way knows from its first response. */
+  #passBegan = false;
+  #passTotal: number | null;
+  #newestMs: number | null;
+  #serverDateMs: number | null;
+
+  constructor(parts: RunParts, run: Run) {
+    this.#parts = parts;
+    this.#run = run;
+    this.#pass = run.pass;
+    this.#passTotal = run.passTotal;
+    this.#newestMs = run.newestMs;
+    this.#serverDateMs = run.serverDateMs;
+  }
+
+  get walking(): Walking | null {
+    return this.#walking;
+  }
+
+  /** Ends requests that are on their way or wait for their turn. */
+  abort(): void {
+    this.#abort.abort(new StopRequested());
+  }
+
+  /** @throws JobError; everything that could be merged has been */
+  async run(): Promise<'complete' | 'stopped'> {
+    if ((await this.#walk()) === 'stopped') return 'stopped';
+    for (let catchUps = 0; catchUps < MAX_CATCH_UPS && this.#run.untilMs === null; catchUps += 1) {
+      const before = this.#parts.counters.counts.inserted;
+      await this.#beginPass();
+      await this.#parts.store.addWindows(this.#run.runId, [{ sinceMs: this.#seenUpToMs(), untilMs: null }]);
+      if ((await this.#walk()) === 'stopped') return 'stopped';
+      if (this.#parts.counters.counts.inserted === before) break;
+    }
+    if (isUnlimited(this.#run) && (await this.#prove()) === 'stopped') return 'stopped';
+    await this.#parts.store.completeRun(this.#run.runId, { watermarkMs: await this.#watermark() });
+    return 'complete';
+  }
+
+  /** Newest time seen, but never later than the API's own clock at the start: one event dated 2099 must not hide the rest. */
+  #seenUpToMs(): number | null {
+    if (this.#newestMs === null) return null;
+    return this.#serverDateMs === null ? this.#newestMs : Math.min(this.#newestMs, this.#serverDateMs);
+  }
+
+  /** Only an unlimited run moves it. */
+  async #watermark(): Promise<number | null> {
+    const before = (await this.#parts.store.lastCompleteRun())?.watermarkMs ?? null;
+    return isUnlimited(this.#run) ? (this.#seenUpToMs() ?? before) : before;
+  }
+
+  async #prove(): Promise<'proven' | 'stopped'> {
+    const { db, store, logger, counters } = this.#parts;
+    const { runId, source } = this.#run;
+    counters.phase = 'verifying';
+    for (const attempt of ['suspects', 'everything', 'last'] as const) {
+      const found = await checkCompleteness(db, source, this.#passTotal);
+      if (found.short === 0) return 'proven';
+      if (attempt === 'last') {
+        throw new CountsDisagreeError(
+          `${describeShort(found)}. Everything was walked again without finding them; what came is in the target. ` +
+            'npm run verify checks again; npm start -- --full walks once more.',
+        );
+      }
+      const suspects = (await store.windows(runId)).filter((window) => window.suspect);
+      if (attempt === 'suspects' && suspects.length === 0) continue;
+      logger.warn({ ...found, walking_again: attempt }, 'events are missing; walking again');
+      await this.#beginPass();
+      if (attempt === 'suspects') {
+        await store.reopenWindows(
+          runId,
+          suspects.map((window) => window.windowId),
+        );
+      } else await store.addWindows(runId, [{ sinceMs: null, untilMs: null }]);
+      if ((await this.#walk()) === 'stopped') return 'stopped';
+      counters.phase = 'verifying';
+    }
+    return 'proven';
+  }
+
+  async #beginPass(): Promise<void> {
+    this.#pass += 1;
+    this.#passBegan = false;
+    this.#parts.counters.beginPass(this.#pass);
+    await this.#parts.store.updateRun(this.#run.runId, { pass: this.#pass });
+  }
+
+  /** Walks every window that is not complete, and merges everything, however often staging is lost on the way. */
+  async #walk(): Promise<'complete' | 'stopped'> {
+    const { counters, ownership, logger } = this.#parts;
+    let losses = 0;
+    let mergedBefore = counters.counts.pages;
+    for (;;) {
+      counters.phase = 'loading';
+      try {
+        const report = await this.#walkOnce();
+        if (report.outcome === 'stopped') return 'stopped';
+        if (report.orphans.length === 0) return 'complete';
+        await this.#joinOrphans(report.orphans);
+      } catch (error) {
+        if (!(error instanceof StagingLostError)) throw error;
+        losses = counters.counts.pages > mergedBefore ? 1 : losses + 1;
+        mergedBefore = counters.counts.pages;
+        if (losses > MAX_LOSSES_WITHOUT_MERGE) {
+          throw new GaveUpError(
+            `PostgreSQL crashed ${losses} times and emptied staging before anything could be merged. What was merged is ` +
+              'safe; look into the log of the server, then start again.',
+            { cause: error },
+          );
+        }
+        counters.stagingLost();
+        logger.warn({ pages_safe: counters.counts.pages }, error.message);
+        await this.#parts.db.persistently('beginning anew after staging was lost', () => ownership.renew());
+      }
+    }
+  }
+
+  /** One walk over what `ingestion.state` says is left; ends with everything merged, or with an error. */
+  async #walkOnce(): Promise<WalkReport> {
+    const { counters, store, client, logger } = this.#parts;
+    this.#abort = new AbortController();
+    let failure: { readonly error: unknown } | null = null;
+    const fail = (error: unknown): void => {
+      failure ??= { error };
+      this.#abort.abort(error instanceof Error ? error : new Error(String(error)));
+    };
+    const schedule = await this.#openSchedule(fail);
+    const loading = this.#openLoading(schedule, fail);
+    const windows = new WindowSet(await this.#windowsToWalk(), {
+      reader: {
+        client,
+        encoder: this.#parts.encoder,
+        budget: this.#parts.budget,
+        traits: this.#parts.traits,
+        pageSize: this.#parts.settings.pageSize,
+        logger,
+        isStopping: this.#parts.isStopping,
+        onRetry: (kind) => {
+          counters.retry(kind);
+        },
+      },
+      concurrency: this.#parts.settings.concurrency,
+      logger,
+      signal: this.#abort.signal,
+      accept: (page) => this.#accept(page, loading),
+      fail: (error) => {
+        this.#abort.abort(error instanceof Error ? error : new Error(String(error)));
+      },
+      split: (windowId, atMs) => store.splitWindow(this.#run.runId, windowId, atMs),
+      remainingEvents: () => this.#remainingEvents(),
+      limitReduction: this.#pass - 1,
+    });
+    this.#walking = { windows, loading, schedule };
+    try {
+      const walked = await settle(windows.walk());
+      await loading.settled();
+      // A failure of a COPY or a merge comes first: it is why the walks were aborted.
+      if (failure !== null) throw (failure as { readonly error: unknown }).error;
+      counters.phase = this.#parts.isStopping() ? 'stopping' : 'merging';
+      await schedule.finish();
+      if ('value' in walked) return walked.value;
+      if (walked.error instanceof StopRequested) return { outcome: 'stopped', orphans: [] };
+      throw walked.error;
+    } finally {
+      await schedule.stop();
+    }
+  }
+
+  async #openSchedule(fail: (error: unknown) => void): Promise<MergeSchedule<MergeResult>> {
+    const { settings, logger, db, ownership, counters, observe } = this.#parts;
+    const merger = new Merger({ db, ownership, runId: this.#run.runId, onConflict: settings.onConflict, logger });
+    const target = await readTargetTypes(db);
+    return new MergeSchedule<MergeResult>({
+      merge: (table, pages) => merger.merge(table, pages),
+      onMerged: (result) => {
+        counters.merged(result);
+        observe.merge?.(result.seconds, result.firstLoad);
+        logger.info(
+          {
+            pages: result.pages,
+            inserted: result.inserted,
+            updated: result.updated,
+            duplicates: result.duplicates,
+            rejected: result.rejected,
+            seconds: Number(result.seconds.toFixed(3)),
+          },
+          'merged',
+        );
+      },
+      fail,
+      intervalMs: settings.mergeInterval,
+      targetIsEmpty: target?.empty ?? true,
+    });
+  }
+
+  #openLoading(schedule: MergeSchedule<MergeResult>, fail: (error: unknown) => void): PageLoading {
+    const { settings, logger, db, ownership, counters, observe } = this.#parts;
+    const { maxRejected } = settings;
+    return new PageLoading({
+      loader: new CopyLoader({ db, ownership, runId: this.#run.runId, logger }),
+      schedule,
+      observe,
+      fail,
+      onCopied: (events, rejected) => {
+        counters.copied(events, rejected);
+        if (maxRejected === undefined || counters.rejected <= maxRejected) return;
+        this.#abort.abort(
+          new GaveUpError(
+            `${counters.rejected} events were rejected, and --max-rejected allows ${maxRejected}. What was loaded is safe: ` +
+              'npm run anomalies shows them; start again with a higher limit to go on.',
+          ),
+        );
+      },
+    });
+  }
+
+  /** Without windows, those that have no living cursor are walked as one chain from the top. */
+  async #windowsToWalk(): Promise<readonly WindowState[]> {
+    const { store, client } = this.#parts;
+    const states = await store.windows(this.#run.runId);
+    if (client.endpoint === 'stream') return states;
+    const dead = states.filter((state) => !state.complete && state.cursor === null);
+    if (dead.length < 2) return states;
+    await this.#joinOrphans(dead.map((state) => state.windowId));
+    return store.windows(this.#run.runId);
+  }
+
+  async #joinOrphans(windowIds: readonly number[]): Promise<void> {
+    await this.#parts.store.joinWindows(this.#run.runId, windowIds);
+  }
+
+  async #accept(page: AcceptedPage, loading: PageLoading): Promise<void> {
+    const { counters } = this.#parts;
+    counters.page(page);
+    if (!this.#passBegan && page.encoded !== null) {
+      this.#passBegan = true;
+      await this.#beginBooks(page);
+    }
+    await loading.accept(page);
+  }
+
+  /** The first response of a pass says what the data set has; the first of the run also, how late it is over there. */
+  async #beginBooks(page: AcceptedPage): Promise<void> {
+    const { store, counters } = this.#parts;
+    const { encoded, ledger, raw } = page;
+    this.#passTotal = encoded?.envelope.total ?? null;
+    counters.total = this.#passTotal;
+    this.#serverDateMs ??= raw.serverDateMs;
+    const isTop = ledger.page === 1 && encoded?.times !== null;
+    if (isTop && encoded !== null) {
+      const newestMs = encoded.times?.newestMs ?? null;
+      if (newestMs !== null && (this.#newestMs === null || newestMs > this.#newestMs)) this.#newestMs = newestMs;
+    }
+    await store.updateRun(this.#run.runId, {
+      passTotal: this.#passTotal,
+      serverDateMs: this.#serverDateMs,
+      newestMs: this.#newestMs,
+    });
+  }
+
+  /** For judging what is worth splitting, in the first walk over everything. */
+  #remainingEvents(): number | null {
+    if (this.#passTotal === null || this.#pass > 1 || !isUnlimited(this.#run) || this.#run.floorMs !== null)
+      return null;
+    return Math.max(0, this.#passTotal - this.#run.counts.served - this.#parts.counters.fetchedEvents);
+  }
+}
+
+type Settled<T> = { readonly value: T } | { readonly error: unknown };
+
+async function settle<T>(promise: Promise<T>): Promise<Settled<T>> {
+  try {
+    return { value: await promise };
+  } catch (error) {
+    return { error };
+  }
+}

@@ -1,0 +1,21 @@
+/** `--reset` empties the target: it asks first, or is told `--yes`. */
+import { createInterface } from 'node:readline/promises';
+import type { Settings } from '../core/config.ts';
+import { ConfigurationError } from '../core/errors.ts';
+
+/** @throws ConfigurationError when the answer is not yes, or nobody is there to ask */
+export async function confirmReset(settings: Pick<Settings, 'yes'>): Promise<void> {
+  if (settings.yes) return;
+  if (!process.stdin.isTTY) {
+    throw new ConfigurationError(
+      '--reset empties ingested_events and everything remembered of runs. Nobody is here to ask: add --yes. Nothing was changed.',
+    );
+  }
+  const terminal = createInterface({ input: process.stdin, output: process.stderr });
+  try {
+    const answer = await terminal.question('--reset deletes all rows of ingested_events and the state. Type yes: ');
+    if (answer.trim() !== 'yes') throw new ConfigurationError('--reset was not confirmed. Nothing was changed.');
+  } finally {
+    terminal.close();
+  }
+}

@@ -14,6 +14,7 @@ Ctrl-C ends the watching; the job goes on.
   POSTGRES_HOST_PORT   port of PostgreSQL on this machine (default 5434)
   HTTP_HOST_PORT       port of the live page, /metrics and /health on this machine (default 8080)
   QUIET_AFTER          seconds without a word from the job after which this script gives up (default 900)
+  DOCKER_PATIENCE      seconds that Docker may take to say that it is there (default 60)
 
 Exit codes are the job's: 0 complete and checked, 1 unexpected, 2 something is missing or wrong here, 3 key refused,
 4 gave up and can be resumed, 5 the counts do not agree, 6 another run works on this database, 130 Ctrl-C.
@@ -24,7 +25,7 @@ JOB=assignment-ingestion
 QUIET_AFTER=${QUIET_AFTER:-900}
 # Docker starts a failed job again by itself; after so many failures it is stopped.
 MAX_FAILURES=3
-DOCKER_PATIENCE=60
+DOCKER_PATIENCE=${DOCKER_PATIENCE:-60}
 
 say() { printf '%s\n' "$*"; }
 fail() {
@@ -39,7 +40,7 @@ setting() {
   eval "value=\${$1:-}"
   if [ -z "$value" ] && [ -f .env ]; then
     value=$(sed -n "s/^[[:space:]]*\(export[[:space:]]\{1,\}\)\{0,1\}$1[[:space:]]*=[[:space:]]*//p" .env | tail -n 1 |
-      sed -e "s/[[:space:]]*\$//" -e "s/^\"\(.*\)\"\$/\1/" -e "s/^'\(.*\)'\$/\1/")
+      sed -e "/^[\"']/!s/[[:space:]]#.*\$//" -e "s/[[:space:]]*\$//" -e "s/^\"\(.*\)\"\$/\1/" -e "s/^'\(.*\)'\$/\1/")
   fi
   printf '%s' "$value"
 }
@@ -50,17 +51,22 @@ within() {
   shift
   "$@" >"$work/out" 2>&1 &
   running=$!
-  waited=0
-  while kill -0 "$running" 2>/dev/null; do
-    if [ "$waited" -ge "$patience" ]; then
-      kill "$running" 2>/dev/null || true
-      printf 'no answer in %s s\n' "$patience" >>"$work/out"
-      return 124
-    fi
+  end_after "$patience" "$running" >/dev/null 2>&1 &
+  watchdog=$!
+  code=0
+  wait "$running" || code=$?
+  kill "$watchdog" 2>/dev/null || true
+  [ "$code" -le 128 ] || echo "no answer in $patience s" >>"$work/out"
+  return "$code"
+}
+# In steps of a second: what a killed shell leaves behind is one short sleep.
+end_after() {
+  left=$1
+  while [ "$left" -gt 0 ]; do
     sleep 1
-    waited=$((waited + 1))
+    left=$((left - 1))
   done
-  wait "$running"
+  kill "$2"
 }
 
 inspect() { docker inspect --format "$1" "$JOB" 2>/dev/null || true; }

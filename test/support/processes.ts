@@ -148,6 +148,11 @@ export class Program {
     });
   }
 
+  /** To its standard input. */
+  write(text: string): void {
+    this.#child.stdin.write(text);
+  }
+
   /** To the process that was started, alone. Nothing happens when it has ended. */
   kill(signal: NodeJS.Signals): void {
     if (this.#ended === null) this.#child.kill(signal);

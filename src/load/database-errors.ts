@@ -1,0 +1,97 @@
+/**
+ * What an error from PostgreSQL or from its socket means for the job. Decided by SQLSTATE and errno, never by message
+ * text; an error nobody listed is terminal.
+ */
+import pg from 'pg';
+
+/**
+ * - `transient`: the server is away, full of clients, or gave up on one transaction: the same again may go well.
+ * - `disk-full`: trying again makes it worse; the state is intact.
+ * - `data`: the server refused a row; the rest of its page or merge is fine.
+ * - `terminal`: needs a person.
+ */
+export type DatabaseErrorClass = 'transient' | 'disk-full' | 'data' | 'terminal';
+
+/** A connection ended under a statement: whether the statement took effect is not known. */
+export class ConnectionLostError extends Error {
+  readonly code = 'CONNECTION_LOST';
+
+  constructor(purpose: string, cause: unknown) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    super(`lost the connection to PostgreSQL during ${purpose}: ${reason}`, { cause });
+    this.name = 'ConnectionLostError';
+  }
+}
+
+/** A statement that made no progress within its watchdog: the connection is thrown away and its backend terminated. */
+export class NoProgressError extends Error {
+  readonly code = 'NO_PROGRESS';
+
+  constructor(purpose: string, watchdogMs: number) {
+    super(`${purpose} made no progress for ${watchdogMs} ms`);
+    this.name = 'NoProgressError';
+  }
+}
+
+const TRANSIENT_SQLSTATES: ReadonlySet<string> = new Set([
+  '57014', // query_canceled: somebody cancelled this statement, not the job
+  '57P01', // admin_shutdown, also pg_terminate_backend
+  '57P02', // crash_shutdown
+  '57P03', // cannot_connect_now: starting, stopping or recovering
+  '57P05', // idle_session_timeout
+  '25P03', // idle_in_transaction_session_timeout
+  '25P04', // transaction_timeout
+  '25006', // read_only_sql_transaction: a failover left us on the standby for a moment
+  '53000', // insufficient_resources
+  '53200', // out_of_memory
+  '53300', // too_many_connections
+  '40001', // serialization_failure
+  '40003', // statement_completion_unknown
+  '40P01', // deadlock_detected
+  '55P03', // lock_not_available
+]);
+
+const TRANSIENT_ERRNOS: ReadonlySet<string> = new Set([
+  'CONNECTION_LOST',
+  'NO_PROGRESS',
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'ECONNABORTED',
+  'EPIPE',
+  'ETIMEDOUT',
+  'EHOSTUNREACH',
+  'EHOSTDOWN',
+  'ENETUNREACH',
+  'ENETDOWN',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'ENOENT', // the Unix socket of a server that restarts
+]);
+
+/** Single codes outside classes 22 and 23 by which a server refuses one row. */
+const DATA_SQLSTATES: ReadonlySet<string> = new Set([
+  'P0001', // raise_exception: a trigger said no
+  '44000', // with_check_option_violation
+  '54000', // program_limit_exceeded: an index row too long, for one
+]);
+
+/** The SQLSTATE of a server's error, or `null` when the error did not come from the server. */
+export function sqlStateOf(error: unknown): string | null {
+  return error instanceof pg.DatabaseError && typeof error.code === 'string' ? error.code : null;
+}
+
+/** See {@link DatabaseErrorClass}. */
+export function classifyDatabaseError(error: unknown): DatabaseErrorClass {
+  const sqlState = sqlStateOf(error);
+  if (sqlState !== null) {
+    if (sqlState === '53100') return 'disk-full';
+    if (sqlState.startsWith('08') || TRANSIENT_SQLSTATES.has(sqlState)) return 'transient';
+    if (sqlState.startsWith('22') || sqlState.startsWith('23') || DATA_SQLSTATES.has(sqlState)) return 'data';
+    return 'terminal';
+  }
+  // Several addresses of one host (happy eyeballs) fail together as an AggregateError whose own code is the first one's.
+  if (error instanceof Error && 'code' in error && typeof error.code === 'string') {
+    return TRANSIENT_ERRNOS.has(error.code) ? 'transient' : 'terminal';
+  }
+  return 'terminal';
+}

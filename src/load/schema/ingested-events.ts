@@ -1,0 +1,131 @@
+/** `ingested_events`, the public table: made from the encoder's column list, never altered once it has rows. */
+import type { PoolClient } from 'pg';
+import type { IdColumnType, IdColumnTypes } from '../../../workers/protocol.ts';
+import { ConfigurationError } from '../../core/errors.ts';
+import { EVENT_COLUMNS, sqlType } from '../../encode/event-columns.ts';
+import { sqlStateOf } from '../database-errors.ts';
+import { quoteIdentifier } from '../identifiers.ts';
+import type { Database } from '../postgres.ts';
+import { makeStaging } from '../staging.ts';
+
+/** The target, schema-qualified: the job must not depend on anybody's search_path. */
+export const TARGET = 'public.ingested_events';
+
+/** Names of the columns that come from an event, in the order of COPY. */
+export const EVENT_COLUMN_NAMES: readonly string[] = EVENT_COLUMNS.map((column) => column.name);
+
+/**
+ * Makes `ingested_events` when it is not there, and the staging tables to match it. Existing rows and definitions are
+ * left alone; staging is made again only while it is empty.
+ * @throws ConfigurationError when an existing table is not ours, or the role may not make one.
+ */
+export async function ensureTarget(db: Database, types: IdColumnTypes): Promise<void> {
+  try {
+    await db.transaction('making tables', async (client) => {
+      await client.query(createTargetSql(types));
+      await checkTarget(client, db);
+      await makeStaging(client);
+    });
+  } catch (error) {
+    if (sqlStateOf(error) !== '42501') throw error;
+    throw new ConfigurationError(
+      `the role of ${db.described} may not make or change public.ingested_events: ` +
+        'GRANT CREATE, USAGE ON SCHEMA public TO it, or let it own the table',
+      { cause: error },
+    );
+  }
+}
+
+/** The types of the id columns and whether there are rows; `null` when there is no table yet. */
+export async function readTargetTypes(db: Database): Promise<{ types: IdColumnTypes; empty: boolean } | null> {
+  const columns = toColumns((await db.query<ColumnRow>(COLUMNS_SQL)).rows);
+  if (columns.size === 0) return null;
+  const { rows } = await db.query<{ empty: boolean }>(`SELECT NOT EXISTS (SELECT FROM ${TARGET}) AS empty`);
+  const types = {
+    id: idType(columns, 'id', db),
+    sessionId: idType(columns, 'session_id', db),
+    userId: idType(columns, 'user_id', db),
+  };
+  return { types, empty: rows[0]?.empty ?? true };
+}
+
+/**
+ * Gives a new table other id types, keeping grants and whatever else somebody put on it.
+ * @throws ConfigurationError when it is not empty: types are decided once.
+ */
+export async function retypeTarget(db: Database, types: IdColumnTypes): Promise<void> {
+  await db.transaction('making tables', async (client) => {
+    await client.query(`LOCK TABLE ${TARGET} IN ACCESS EXCLUSIVE MODE`);
+    const { rows } = await client.query<{ empty: boolean }>(`SELECT NOT EXISTS (SELECT FROM ${TARGET}) AS empty`);
+    if (rows[0]?.empty !== true) {
+      throw new ConfigurationError(
+        `public.ingested_events in ${db.described} has rows, so its id types cannot change; --reset would empty it first`,
+      );
+    }
+    for (const column of EVENT_COLUMNS) {
+      if (typeof column.type === 'string') continue;
+      const name = quoteIdentifier(column.name);
+      const type = sqlType(column, types);
+      await client.query(`ALTER TABLE ${TARGET} ALTER COLUMN ${name} TYPE ${type} USING ${name}::text::${type}`);
+    }
+    await makeStaging(client);
+  });
+}
+
+function createTargetSql(types: IdColumnTypes): string {
+  const columns = EVENT_COLUMNS.map((column) => {
+    const key = column.name === 'id' ? ' PRIMARY KEY' : '';
+    return `${quoteIdentifier(column.name)} ${sqlType(column, types)}${key}`;
+  });
+  return `CREATE TABLE IF NOT EXISTS ${TARGET} (${columns.join(', ')}, ingested_at timestamptz NOT NULL DEFAULT now())`;
+}
+
+interface ColumnRow {
+  name: string;
+  type: string;
+}
+
+const COLUMNS_SQL = `
+  SELECT a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type
+    FROM pg_attribute a
+   WHERE a.attrelid = to_regclass('${TARGET}') AND a.attnum > 0 AND NOT a.attisdropped`;
+
+function toColumns(rows: readonly ColumnRow[]): Map<string, string> {
+  return new Map(rows.map((row) => [row.name, row.type]));
+}
+
+function idType(columns: ReadonlyMap<string, string>, name: string, db: Database): IdColumnType {
+  const type = columns.get(name);
+  if (type === 'uuid' || type === 'text') return type;
+  throw notOurs(db, `its column ${name} is ${type ?? 'missing'}, not uuid or text`);
+}
+
+/** An `ingested_events` that somebody else made must have our columns: COPY writes binary values by type. */
+async function checkTarget(client: PoolClient, db: Database): Promise<void> {
+  const columns = toColumns((await client.query<ColumnRow>(COLUMNS_SQL)).rows);
+  for (const column of EVENT_COLUMNS) {
+    const wanted =
+      column.type === 'timestamptz'
+        ? ['timestamp with time zone']
+        : typeof column.type === 'string'
+          ? [column.type]
+          : ['uuid', 'text'];
+    const found = columns.get(column.name);
+    if (found === undefined || !wanted.includes(found)) {
+      throw notOurs(db, `its column ${column.name} is ${found ?? 'missing'}, not ${wanted.join(' or ')}`);
+    }
+  }
+  const { rows } = await client.query<{ keyed: boolean }>(
+    `SELECT EXISTS (
+       SELECT FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attname = 'id'
+        WHERE i.indrelid = to_regclass('${TARGET}') AND i.indisunique AND i.indisvalid AND i.indpred IS NULL
+          AND i.indnkeyatts = 1 AND i.indkey[0] = a.attnum AND i.indimmediate) AS keyed`,
+  );
+  if (rows[0]?.keyed !== true) throw notOurs(db, 'it has no primary key or unique constraint on (id)');
+}
+
+function notOurs(db: Database, why: string): ConfigurationError {
+  return new ConfigurationError(
+    `public.ingested_events in ${db.described} cannot be used: ${why}. Nothing was changed; rename that table or use another database.`,
+  );
+}

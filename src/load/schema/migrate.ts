@@ -1,0 +1,78 @@
+/**
+ * Makes and migrates schema `ingestion`: one file a version, each applied once, in order, in one transaction.
+ */
+import { ConfigurationError } from '../../core/errors.ts';
+import { sqlStateOf } from '../database-errors.ts';
+import type { Database } from '../postgres.ts';
+import { ledgerAndState } from './001-ledger-and-state.ts';
+
+interface Migration {
+  readonly version: number;
+  readonly sql: string;
+}
+
+const MIGRATIONS: readonly Migration[] = [ledgerAndState];
+
+/** The version this program makes; a database with a newer one is refused. */
+export const SCHEMA_VERSION = MIGRATIONS.reduce((newest, migration) => Math.max(newest, migration.version), 0);
+
+/** Serialises migrations of two starts at once; any number that is ours. */
+const MIGRATION_LOCK = 0x1d5_19e57;
+
+/**
+ * Idempotent. Safe beside a running job: an up-to-date schema is only read.
+ * @throws ConfigurationError when a newer version of this program made the schema, or the role may not make it.
+ */
+export async function migrate(db: Database): Promise<void> {
+  if ((await readSchemaVersion(db)) === SCHEMA_VERSION) return;
+  try {
+    await db.transaction('migration', async (client) => {
+      await client.query('SELECT pg_advisory_xact_lock($1)', [MIGRATION_LOCK]);
+      await client.query('CREATE SCHEMA IF NOT EXISTS ingestion');
+      await client.query(
+        `CREATE TABLE IF NOT EXISTS ingestion.schema_version
+           (version integer PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())`,
+      );
+      const { rows } = await client.query<{ version: number }>(
+        'SELECT coalesce(max(version), 0)::int AS version FROM ingestion.schema_version',
+      );
+      const found = rows[0]?.version ?? 0;
+      for (const migration of MIGRATIONS) {
+        if (migration.version <= found) continue;
+        await client.query(migration.sql);
+        await client.query('INSERT INTO ingestion.schema_version (version) VALUES ($1)', [migration.version]);
+      }
+    });
+  } catch (error) {
+    if (sqlStateOf(error) === '42501') {
+      throw new ConfigurationError(
+        `the role of ${db.described} may not make the schema "ingestion"; ` +
+          'GRANT CREATE ON DATABASE … TO it (and CREATE ON SCHEMA public), or let another role make it once',
+        { cause: error },
+      );
+    }
+    throw error;
+  }
+}
+
+/**
+ * The version the database has, 0 when the job has never been here.
+ * @throws ConfigurationError when it is newer than this program.
+ */
+export async function readSchemaVersion(db: Database): Promise<number> {
+  const { rows } = await db.query<{ present: boolean }>(
+    `SELECT to_regclass('ingestion.schema_version') IS NOT NULL AS present`,
+  );
+  if (rows[0]?.present !== true) return 0;
+  const found = await db.query<{ version: number }>(
+    'SELECT coalesce(max(version), 0)::int AS version FROM ingestion.schema_version',
+  );
+  const version = found.rows[0]?.version ?? 0;
+  if (version > SCHEMA_VERSION) {
+    throw new ConfigurationError(
+      `the database ${db.described} has version ${version} of the schema "ingestion"; this program knows ${SCHEMA_VERSION}. ` +
+        'Nothing was changed: use the newer program.',
+    );
+  }
+  return version;
+}

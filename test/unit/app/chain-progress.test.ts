@@ -1,0 +1,33 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { ChainProgress } from '../../../src/app/chain-progress.ts';
+
+function page(number: number): { servedCount: number; firstEventId: string; lastEventId: string } {
+  return { servedCount: 2, firstEventId: `first-${number}`, lastEventId: `last-${number}` };
+}
+
+void test('pages that differ are progress, however many there are', () => {
+  const progress = new ChainProgress();
+  for (let number = 0; number < 5_000; number += 1) assert.equal(progress.note(page(number)), false);
+});
+
+void test('the same page over and over ends the walk', () => {
+  const progress = new ChainProgress();
+  progress.note(page(1));
+  for (let turn = 1; turn < ChainProgress.MAX_VAIN_PAGES; turn += 1) assert.equal(progress.note(page(1)), false);
+  assert.equal(progress.note(page(1)), true);
+});
+
+void test('a circle of a few pages ends the walk', () => {
+  const progress = new ChainProgress();
+  const verdicts = Array.from({ length: 12 }, (_, index) => progress.note(page(index % 3)));
+  assert.equal(verdicts.indexOf(true), 3 + ChainProgress.MAX_VAIN_PAGES - 1);
+});
+
+void test('empty pages are no progress, and one page with news forgives those before it', () => {
+  const progress = new ChainProgress();
+  const empty = { servedCount: 0, firstEventId: null, lastEventId: null };
+  for (let turn = 1; turn < ChainProgress.MAX_VAIN_PAGES; turn += 1) assert.equal(progress.note(empty), false);
+  assert.equal(progress.note(page(7)), false);
+  assert.equal(progress.note(empty), false);
+});

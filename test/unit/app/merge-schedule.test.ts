@@ -1,0 +1,108 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { MergeSchedule } from '../../../src/app/merge-schedule.ts';
+import type { StagingTable } from '../../../src/load/staging.ts';
+
+const HOUR_MS = 3_600_000;
+
+interface MergeCall {
+  readonly table: StagingTable;
+  readonly pages: number;
+}
+
+function scheduleWith(options: { intervalMs?: number; maxStagedBytes?: number; merge?: () => Promise<void> } = {}) {
+  const calls: MergeCall[] = [];
+  const failures: unknown[] = [];
+  const schedule = new MergeSchedule({
+    merge: async (table, pages) => {
+      calls.push({ table, pages });
+      await options.merge?.();
+      return { seconds: 0 };
+    },
+    onMerged: () => undefined,
+    fail: (error) => failures.push(error),
+    intervalMs: options.intervalMs ?? HOUR_MS,
+    targetIsEmpty: false,
+    ...(options.maxStagedBytes === undefined ? {} : { maxStagedBytes: options.maxStagedBytes }),
+  });
+  return { schedule, calls, failures };
+}
+
+void test('a merge waits for every page that was assigned to its table, and counts those that were acknowledged', async () => {
+  const { schedule, calls } = scheduleWith();
+  const first = await schedule.assign(1);
+  const second = await schedule.assign(1);
+  first.acknowledge();
+  const finished = schedule.finish();
+  await new Promise(setImmediate);
+  assert.deepEqual(calls, []);
+  second.acknowledge();
+  await finished;
+  assert.deepEqual(calls, [{ table: 'a', pages: 2 }]);
+});
+
+void test('pages that come while a table is merged go to the other one', async () => {
+  let release: () => void = () => undefined;
+  const merging = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  const { schedule, calls } = scheduleWith({ merge: () => merging });
+  (await schedule.assign(1)).acknowledge();
+  const finished = schedule.finish();
+  await new Promise(setImmediate);
+  const late = await schedule.assign(1);
+  assert.equal(late.table, 'b');
+  late.acknowledge();
+  release();
+  await finished;
+  await schedule.finish();
+  assert.deepEqual(calls, [
+    { table: 'a', pages: 1 },
+    { table: 'b', pages: 1 },
+  ]);
+});
+
+void test('nothing staged, nothing merged', async () => {
+  const { schedule, calls } = scheduleWith();
+  await schedule.finish();
+  (await schedule.assign(1)).abandon();
+  await schedule.finish();
+  assert.deepEqual(calls, []);
+});
+
+void test('staging that outgrows its bound is merged before the next page gets a table', async () => {
+  const { schedule, calls } = scheduleWith({ maxStagedBytes: 100 });
+  (await schedule.assign(101)).acknowledge();
+  const next = await schedule.assign(1);
+  assert.deepEqual(calls, [{ table: 'a', pages: 1 }]);
+  assert.equal(next.table, 'b');
+  next.acknowledge();
+  await schedule.finish();
+});
+
+void test('what is staged is merged when its interval is over, and what comes later in the next one', async () => {
+  const { schedule, calls } = scheduleWith({ intervalMs: 5 });
+  const merged = async (count: number): Promise<void> => {
+    while (calls.length < count) await new Promise(setImmediate);
+  };
+  (await schedule.assign(1)).acknowledge();
+  await merged(1);
+  (await schedule.assign(1)).acknowledge();
+  await merged(2);
+  await schedule.stop();
+  assert.deepEqual(
+    calls.map(({ table }) => table),
+    ['a', 'b'],
+  );
+});
+
+void test('a merge that fails beside the walks is reported, and nothing waits for it', async () => {
+  const { schedule, failures } = scheduleWith({
+    maxStagedBytes: 100,
+    merge: () => Promise.reject(new Error('no space')),
+  });
+  (await schedule.assign(101)).acknowledge();
+  await schedule.assign(1);
+  assert.equal(failures.length, 1);
+  await schedule.stop();
+});

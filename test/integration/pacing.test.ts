@@ -10,8 +10,11 @@ import { PAGE, clientFor, pageRequest, sendJson, serverFor, simulatorFor } from 
 
 const CALLERS = 8;
 const RUN_MS = 30_000;
-const LIMIT = 50;
-const WINDOW_S = 10;
+const NAMED = { eventsLimit: 50, eventsWindow: 10 };
+/** What must be found out first takes a window or two: shorter ones make the run long. */
+const HIDDEN = { eventsLimit: 25, eventsWindow: 5, eventsHeaders: false, rateBody: false };
+/** Both allow so many a second. */
+const ALLOWED_RPS = 5;
 
 /** Asks for the next page at once, with several callers, until the time is over. */
 async function askFor(client: ApiClient, runMs: number): Promise<void> {
@@ -38,13 +41,11 @@ function sharesOf(simulator: Simulator): Shares {
   const pages = simulator.log().filter((entry) => entry.kind === 'events');
   const served = pages.filter((entry) => entry.status === 200).length;
   const refused = pages.filter((entry) => entry.status === 429).length;
-  return { used: served / ((LIMIT * RUN_MS) / 1000 / WINDOW_S), refused: refused / pages.length };
+  return { used: served / ((ALLOWED_RPS * RUN_MS) / 1000), refused: refused / pages.length };
 }
 
 async function measure(t: TestContext, options: StartOptions): Promise<Shares> {
   const simulator = await simulatorFor(t, {
-    eventsLimit: LIMIT,
-    eventsWindow: WINDOW_S,
     latency: 20,
     latencyJitter: 20,
     ...options,
@@ -60,14 +61,14 @@ describe('on the books of the API', { concurrency: true }, () => {
   for (const rateWindow of ['fixed', 'sliding'] as const) {
     for (const rateReset of ['seconds', 'epoch'] as const) {
       test(`a named limit in ${rateWindow} windows, reset as ${rateReset}, is used to 97 % with at most 1 % refused`, async (t) => {
-        const { used, refused } = await measure(t, { rateWindow, rateReset });
+        const { used, refused } = await measure(t, { ...NAMED, rateWindow, rateReset });
         assert.ok(used >= 0.97, `${used} used`);
         assert.ok(refused <= 0.01, `${refused} refused`);
       });
     }
     for (const retryAfter of ['seconds', 'date', 'missing'] as const) {
       test(`a hidden limit in ${rateWindow} windows, Retry-After ${retryAfter}, is used to 90 %`, async (t) => {
-        const { used } = await measure(t, { rateWindow, retryAfter, eventsHeaders: false, rateBody: false });
+        const { used } = await measure(t, { ...HIDDEN, rateWindow, retryAfter });
         assert.ok(used >= 0.9, `${used} used`);
       });
     }

@@ -220,9 +220,10 @@ export class EventSlices {
 
   /** A time that is no string. */
   #endOfTime(cursor: JsonCursor, at: number, field: number, depth: number): number {
-    if (this.time.readUsualNumber(cursor.bytes, at)) {
+    const end = this.time.readUsualNumber(cursor.bytes, at);
+    if (end !== 0) {
       this.timeField = field;
-      return at + TimeReader.usualNumberBytes;
+      return end;
     }
     if (this.timeField === field) this.timeField = NO_FIELD;
     return cursor.endOfValue(at, depth);

@@ -21,12 +21,19 @@ export const TIME_FIELDS = groupOf(FIELD.timestamp, FIELD.occurredAt, FIELD.occu
 
 /** The spelling that the column is read from: the first that is there and not null; NO_FIELD if there is none. */
 export function chooseField(slices: EventSlices, group: FieldGroup): number {
-  if (slices.kindOf(group.canonical) !== KIND.absent && slices.kindOf(group.canonical) !== KIND.null)
-    return group.canonical;
+  const { canonical, fields } = group;
+  if (isTelling(slices, canonical)) return canonical;
   if ((slices.present & group.bits) === 0) return NO_FIELD;
-  const isTelling = (field: number): boolean =>
-    slices.kindOf(field) !== KIND.absent && slices.kindOf(field) !== KIND.null;
-  return group.fields.find(isTelling) ?? NO_FIELD;
+  for (let index = 1; index < fields.length; index += 1) {
+    const field = fields[index];
+    if (field !== undefined && isTelling(slices, field)) return field;
+  }
+  return NO_FIELD;
+}
+
+function isTelling(slices: EventSlices, field: number): boolean {
+  const kind = slices.kindOf(field);
+  return kind !== KIND.absent && kind !== KIND.null;
 }
 
 export function isString(kind: number): boolean {

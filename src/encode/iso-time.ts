@@ -9,6 +9,12 @@ const DAYS_PER_ERA = 146_097;
 /** Stands for a date that does not exist. */
 const NO_DAY = -1_000_000_000;
 const DAYS_TO_1970 = 719_468;
+/** Stands for what is no offset. */
+const NO_OFFSET = 1_000_000;
+const PLUS = 0x2b;
+const DASH = 0x2d;
+const DOT = 0x2e;
+const COLON = 0x3a;
 /** PostgreSQL takes offsets of less than 16 hours. */
 const MAX_OFFSET_S = 16 * 3600;
 /** Years have four digits, more only for PostgreSQL's last ones (294276). */
@@ -41,12 +47,15 @@ export class IsoTime {
     );
   }
 
-  /** `2026-01-27T19:20:12.369Z` and its kind: date and time in full, at most six digits of a fraction, `Z`. False: nothing was changed. */
+  /**
+   * `2026-01-27T19:20:12.369Z` and its kind: date and time in full, T or a space between, at most six digits of a fraction, no zone or Z or an offset
+   * of two or four digits. False, and nothing changed: it is another spelling, or no time.
+   */
   readUsual(bytes: Uint8Array, start: number, end: number): boolean {
-    const length = end - start;
-    if (length < 20 || length > 27 || bytes[end - 1] !== 0x5a) return false;
-    if (bytes[start + 4] !== 0x2d || bytes[start + 7] !== 0x2d || bytes[start + 10] !== 0x54) return false;
-    if (bytes[start + 13] !== 0x3a || bytes[start + 16] !== 0x3a) return false;
+    if (end - start < 19) return false;
+    if (bytes[start + 4] !== DASH || bytes[start + 7] !== DASH) return false;
+    if (bytes[start + 13] !== COLON || bytes[start + 16] !== COLON) return false;
+    if (bytes[start + 10] !== 0x54 && bytes[start + 10] !== 0x20) return false;
     const century = twoDigits(bytes, start);
     const yearOfCentury = twoDigits(bytes, start + 2);
     const month = twoDigits(bytes, start + 5);
@@ -57,20 +66,23 @@ export class IsoTime {
     if ((century | yearOfCentury | month | day | hour | minute | second) < 0) return false;
     // Every limit that bends (24:00, :60) is left to the slow way.
     if (hour > 23 || minute > 59 || second > 59) return false;
+    let at = start + 19;
     let microseconds = 0;
-    if (length > 20) {
-      if (bytes[start + 19] !== 0x2e) return false;
+    if (bytes[at] === DOT) {
+      at += 1;
       let scale = 100_000;
-      for (let at = start + 20; at < end - 1; at += 1) {
+      for (; at < end; at += 1) {
         const digit = (bytes[at] ?? 0) - 0x30;
-        if (digit < 0 || digit > 9) return false;
+        if (digit < 0 || digit > 9) break;
+        if (scale < 1) return false;
         microseconds += digit * scale;
         scale /= 10;
       }
     }
+    const offset = usualOffset(bytes, at, end);
     const days = this.#daysOf(century * 100 + yearOfCentury, month, day);
-    if (days === NO_DAY) return false;
-    this.epochSeconds = days * DAY_S + hour * 3600 + minute * 60 + second;
+    if (offset === NO_OFFSET || days === NO_DAY) return false;
+    this.epochSeconds = days * DAY_S + hour * 3600 + minute * 60 + second - offset;
     this.microseconds = microseconds;
     return true;
   }
@@ -118,6 +130,22 @@ function twoDigits(bytes: Uint8Array, at: number): number {
   const tens = (bytes[at] ?? 0) - 0x30;
   const ones = (bytes[at + 1] ?? 0) - 0x30;
   return (tens | (9 - tens) | ones | (9 - ones)) < 0 ? -1 : tens * 10 + ones;
+}
+
+/** Seconds east of UTC, of the rest of a time: nothing, `Z`, `+05`, `+0530` or `+05:30`. NO_OFFSET: something else. */
+function usualOffset(bytes: Uint8Array, at: number, end: number): number {
+  const length = end - at;
+  if (length === 0) return 0;
+  const sign = bytes[at];
+  if (length === 1) return sign === 0x5a || sign === 0x7a ? 0 : NO_OFFSET;
+  if (sign !== PLUS && sign !== DASH) return NO_OFFSET;
+  const hasColon = length === 6 && bytes[at + 3] === COLON;
+  if (length !== 3 && length !== 5 && !hasColon) return NO_OFFSET;
+  const hours = twoDigits(bytes, at + 1);
+  const minutes = length === 3 ? 0 : twoDigits(bytes, hasColon ? at + 4 : at + 3);
+  if ((hours | minutes) < 0 || hours > 15 || minutes > 59) return NO_OFFSET;
+  const offset = hours * 3600 + minutes * 60;
+  return sign === DASH ? -offset : offset;
 }
 
 /** Days since 1970 of the date in a match of SPELLINGS; null: no such day. */

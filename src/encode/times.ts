@@ -30,11 +30,13 @@ const TWO_POW_32 = 4_294_967_296;
 /** More digits than any time has; what is longer is not read. */
 const MAX_TIME_CHARACTERS = 400;
 
+/** Today in nanoseconds; with that many, each half of the number is exact in a double. */
+const MAX_USUAL_DIGITS = 19;
+
 const EPOCH_NUMBER = /^([+-]?)(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d{1,4}))?$/;
 
 /** Reads one time after the other; what was read last is in its fields. Allocates nothing for the usual spellings. */
 export class TimeReader {
-  static readonly usualNumberBytes = 13;
   /** The upper and lower 32 bits of the time as PostgreSQL sends it, µs since 2000. */
   high = 0;
   low = 0;
@@ -43,16 +45,22 @@ export class TimeReader {
   readonly #iso = new IsoTime();
 
   /**
-   * The live API's own spelling, milliseconds in 13 digits, at `at`. False, and nothing changed: it is another one.
+   * An epoch number that is a plain integer of at most 19 digits, at `at`. Returns the offset after it; 0, and nothing changed: it is spelled
+   * otherwise.
    */
-  readUsualNumber(bytes: Uint8Array, at: number): boolean {
-    // Two halves that fit into an integer register.
-    const upper = sevenDigits(bytes, at);
-    const lower = sixDigits(bytes, at + 7);
-    if ((upper | lower) < 0 || upper < 1_000_000 || isInNumber(bytes[at + TimeReader.usualNumberBytes] ?? 0))
-      return false;
-    const seconds = upper * 1000 + Math.floor(lower / 1000);
-    return this.#set(seconds - POSTGRES_EPOCH_S, (lower % 1000) * 1000);
+  readUsualNumber(bytes: Uint8Array, at: number): number {
+    let end = at;
+    while (isDigit(bytes[end] ?? 0)) end += 1;
+    const digits = end - at;
+    if (digits === 0 || digits > MAX_USUAL_DIGITS || isInNumber(bytes[end] ?? 0)) return 0;
+    // No digit is lost: JSON has no number with a leading zero, but "0" is one, and a string may have them.
+    if (bytes[at] === 0x30) return 0;
+    const fractionDigits = digits <= 11 ? 0 : digits <= 14 ? 3 : digits <= 17 ? 6 : 9;
+    const seconds = integerOf(bytes, at, end - fractionDigits);
+    const fraction = integerOf(bytes, end - fractionDigits, end);
+    const microseconds =
+      fractionDigits === 3 ? fraction * 1000 : fractionDigits === 9 ? roundedThousandth(fraction) : fraction;
+    return this.#set(seconds - POSTGRES_EPOCH_S, microseconds) ? end : 0;
   }
 
   /** `2026-01-27T19:20:12.369Z`, 24 characters. False, and nothing changed: it is another spelling. */
@@ -70,6 +78,7 @@ export class TimeReader {
 
   /** The decoded characters of a JSON string: an ISO 8601 time, or an epoch number in digits. */
   readText(bytes: Uint8Array, start: number, end: number): boolean {
+    if (end > start && this.readUsualNumber(bytes, start) === end) return true;
     if (this.#iso.read(bytes, start, end)) {
       return this.#set(this.#iso.epochSeconds - POSTGRES_EPOCH_S, this.#iso.microseconds);
     }
@@ -126,23 +135,25 @@ function asciiText(bytes: Uint8Array, start: number, end: number): string {
   return String.fromCharCode(...bytes.subarray(start, end));
 }
 
-/** Value of seven digits, below zero if one of them is none. */
-function sevenDigits(bytes: Uint8Array, at: number): number {
-  const first = (bytes[at] ?? 0) - 0x30;
-  return (first | (9 - first)) < 0 ? -1 : first * 1_000_000 + sixDigits(bytes, at + 1);
+function isDigit(byte: number): boolean {
+  return byte >= 0x30 && byte <= 0x39;
 }
 
-function sixDigits(bytes: Uint8Array, at: number): number {
+/** Value of digits, at most 15 of them. */
+function integerOf(bytes: Uint8Array, start: number, end: number): number {
   let value = 0;
-  let wrong = 0;
-  for (let i = 0; i < 6; i += 1) {
-    const digit = (bytes[at + i] ?? 0) - 0x30;
-    wrong |= digit | (9 - digit);
-    value = value * 10 + digit;
-  }
-  return wrong < 0 ? -10_000_000 : value;
+  for (let at = start; at < end; at += 1) value = value * 10 + ((bytes[at] ?? 0x30) - 0x30);
+  return value;
 }
 
+/** Nanoseconds → µs, a half to the even one. */
+function roundedThousandth(nanoseconds: number): number {
+  const whole = Math.floor(nanoseconds / 1000);
+  const rest = nanoseconds - whole * 1000;
+  return rest < 500 || (rest === 500 && whole % 2 === 0) ? whole : whole + 1;
+}
+
+/** What goes on with a number after its integer digits. */
 function isInNumber(byte: number): boolean {
-  return (byte >= 0x30 && byte <= 0x39) || byte === 0x2e || byte === 0x65 || byte === 0x45;
+  return byte === 0x2e || byte === 0x65 || byte === 0x45;
 }

@@ -1,12 +1,12 @@
 /**
- * Piscina's way in: decompress, then hand to src/encode. Pure CPU: no socket, timer, database or logger, because the worker blocks while it waits.
- * What is wrong with a page goes back as a value; only a bug, or too little memory, throws.
+ * Piscina's way in: decompress, then hand to src/encode. Pure CPU: no socket, timer, database or logger, because the
+ * worker blocks while it waits. What is wrong with a page goes back as a value; only a bug, or too little memory,
+ * throws.
  */
-import { move } from 'piscina';
+import { move, transferableSymbol, valueSymbol } from 'piscina';
 
 import { encodePage, samplePage } from '../src/encode/encode-page.ts';
 import { decodeBody } from '../src/encode/page-body.ts';
-import { transferred } from './transferred-result.ts';
 import type { EncodeResult, PageTask, SampleResult } from './protocol.ts';
 
 /** One page. The result's buffers are moved, not copied: the worker keeps nothing. */
@@ -31,4 +31,9 @@ function resultOf(task: PageTask): EncodeResult | SampleResult {
   if (page.status === 'sampled') return { ...page, body, bodyBytes };
   const timing = { decodeMs: decodedMs - startedMs, encodeMs: performance.now() - decodedMs };
   return { ...page, ...timing, body, bodyBytes };
+}
+
+/** What `move` takes: a value, and the buffers in it that are transferred instead of copied. */
+function transferred(value: object, buffers: readonly ArrayBuffer[]): Parameters<typeof move>[0] {
+  return { [transferableSymbol]: buffers, [valueSymbol]: value };
 }

@@ -4,8 +4,8 @@ import type { EncodeResult, EncodeTask, PageTask, SampleResult, SampleTask } fro
 import { WorkerDiedError } from './errors.ts';
 
 /**
- * Memory of one worker's JavaScript heap, MiB. Pages and rows are ArrayBuffers and lie outside of it; inside are the program and what one page
- * leaves behind. With a limit a worker dies alone, without one the whole process would.
+ * Memory of one worker's JavaScript heap, MiB. Pages and rows are ArrayBuffers and lie outside of it; inside are the
+ * program and what one page leaves behind. With a limit a worker dies alone, without one the whole process would.
  */
 const RESOURCE_LIMITS = { maxOldGenerationSizeMb: 192, maxYoungGenerationSizeMb: 16 };
 
@@ -23,9 +23,10 @@ export interface WorkerPoolOptions {
 /**
  * The pool of encoding threads, and the one home of piscina on this side of the thread boundary.
  *
- * A task's `body` is transferred: whatever becomes of the task, the caller's buffer is gone. When a worker dies with a page, the promise is rejected
- * with WorkerDiedError, and the page has to be asked for again. No promise stays pending: also not when workers die before they are ready,
- * after which piscina starts none any more; then this pool makes a new one for the next task.
+ * A task's `body` is transferred: whatever becomes of the task, the caller's buffer is gone. When a worker dies with a
+ * page, the promise is rejected with WorkerDiedError, and the page has to be asked for again. No promise stays pending:
+ * also not when workers die before they are ready, after which piscina starts none any more; then this pool makes a new
+ * one for the next task.
  *
  * There is no bound on the queue in here: the caller holds back, by the bytes that it has in flight.
  */
@@ -92,7 +93,8 @@ export class WorkerPool {
       resourceLimits: RESOURCE_LIMITS,
       recordTiming: false,
     });
-    // Nobody is left to run what waits, and piscina starts nobody after a failure during start-up: let the waiting ones know.
+    // Nobody is left to run what waits, and piscina starts nobody after a failure during start-up: let the waiting ones
+    // know.
     const abandonIfDead = (): void => {
       if (piscina.threads.length === 0) void piscina.destroy();
     };

@@ -1,6 +1,7 @@
 /**
- * The closed list of what can be odd about an event. These words are in `ingestion.anomaly.reason`, in logs and metrics, and people write
- * queries against them: add, never rename. The only other text in that column is PostgreSQL's own, for what it refused itself.
+ * The closed list of what can be odd about an event. These words are in `ingestion.anomaly.reason`, in logs and
+ * metrics, and people write queries against them: add, never rename. The only other text in that column is PostgreSQL's
+ * own, for what it refused itself.
  */
 
 /** The event has no row. */

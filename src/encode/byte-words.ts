@@ -1,6 +1,7 @@
 /**
- * Four bytes at a time, inside one 32-bit integer, low byte first: what a loop over single bytes does in eight steps is done in two or three.
- * Each function here is small enough for V8 to inline, and uses only integer operations that stay in a register.
+ * Four bytes at a time, inside one 32-bit integer, low byte first: what a loop over single bytes does in eight steps is
+ * done in two or three. Each function here is small enough for V8 to inline, and uses only integer operations that stay
+ * in a register.
  */
 
 const EVERY_BYTE = 0x01010101;
@@ -11,8 +12,9 @@ const QUOTES = 0x22222222;
 const BACKSLASHES = 0x5c5c5c5c;
 
 /**
- * 0x80 in each byte of `word` that cannot stand inside a JSON string as it is: a control character, the quote, the backslash. 0: none. A byte above
- * the first marked one may be marked for no reason (a borrow), the first is always right.
+ * 0x80 in each byte of `word` that cannot stand inside a JSON string as it is: a control character, the quote, the
+ * backslash. 0: none. A byte above the first marked one may be marked for no reason (a borrow), the first is always
+ * right.
  */
 export function stringStops(word: number): number {
   const quotes = word ^ QUOTES;

@@ -2,8 +2,8 @@ import { COPY_COLUMNS } from './event-columns.ts';
 import { COPY_HEADER_BYTES, COPY_TRAILER_BYTES } from './copy-writer.ts';
 
 /**
- * Binary COPY streams taken apart again, for a batch that PostgreSQL refused: find the borders of its rows, make a complete stream of some of
- * them, and tell which event a row came from.
+ * Binary COPY streams taken apart again, for a batch that PostgreSQL refused: find the borders of its rows, make a
+ * complete stream of some of them, and tell which event a row came from.
  */
 
 /**
@@ -28,7 +28,10 @@ export function splitRows(rows: Uint8Array, rowsBytes = rows.byteLength): Uint32
   return Uint32Array.from(offsets);
 }
 
-/** A complete COPY stream, in a new buffer, of the rows `[fromRow, toRow)` of another one; `offsets` as splitRows returned them. */
+/**
+ * A complete COPY stream, in a new buffer, of the rows `[fromRow, toRow)` of another one; `offsets` as splitRows
+ * returned them.
+ */
 export function joinRows(
   rows: Uint8Array,
   offsets: Uint32Array,

@@ -3,7 +3,8 @@ import { decodeInto, copyRepaired, type Repairs } from './json-strings.ts';
 import { writeUuid } from './ids.ts';
 
 /**
- * PostgreSQL's binary COPY format (documentation of COPY, "Binary Format"): a header, tuples, a trailer. Everything is big-endian.
+ * PostgreSQL's binary COPY format (documentation of COPY, "Binary Format"): a header, tuples, a trailer. Everything is
+ * big-endian.
  *
  *   'PGCOPY\n\xff\r\n\0'  int32 flags 0  int32 extension length 0
  *   tuple: int16 field count, then a field: int32 byte length (−1: null), bytes
@@ -33,8 +34,8 @@ const MAX_CAPACITY_BYTES = 2 ** 31 - 1;
 /**
  * Writes rows as a binary COPY stream into one growing ArrayBuffer of its own. One field writer a PostgreSQL type.
  *
- * `reserve` before a row makes room for all of it; the field writers do not check. The buffer is given away by `finish` (it is
- * transferred to another thread, so it cannot be used again).
+ * `reserve` before a row makes room for all of it; the field writers do not check. The buffer is given away by `finish`
+ * (it is transferred to another thread, so it cannot be used again).
  */
 export class CopyWriter {
   #bytes: Uint8Array<ArrayBuffer>;
@@ -132,7 +133,10 @@ export class CopyWriter {
     this.#copy(source, start, end);
   }
 
-  /** The characters of the JSON string inside `source[start, end)`, repaired where needed; returns their length in bytes. */
+  /**
+   * The characters of the JSON string inside `source[start, end)`, repaired where needed; returns their length in
+   * bytes.
+   */
   decodedText(source: Uint8Array, start: number, end: number, repairs: Repairs): number {
     const textStart = this.#at + 4;
     const textEnd = decodeInto(this.#bytes, textStart, source, start, end, repairs);

@@ -8,7 +8,10 @@ import { FieldText } from './field-texts.ts';
 import { writeUuid } from './ids.ts';
 import { type EventSink, type PageFault, scanPage } from './page-scanner.ts';
 
-/** Rows take about half of the page that they came from; with `extra` in use, more. Too little costs a copy, too much only address space. */
+/**
+ * Rows take about half of the page that they came from; with `extra` in use, more. Too little costs a copy, too much
+ * only address space.
+ */
 const ROWS_PER_BODY_BYTE = 0.75;
 /** Events that are looked at to decide the types of the id columns. */
 const SAMPLE_EVENTS = 100;
@@ -26,7 +29,8 @@ export interface QuotedEvent {
 }
 
 /**
- * A page's JSON → a complete binary COPY stream. Pure. `body` is only read; the anomalies' `original` are views of it. `rows` is a new ArrayBuffer.
+ * A page's JSON → a complete binary COPY stream. Pure. `body` is only read; the anomalies' `original` are views of it.
+ * `rows` is a new ArrayBuffer.
  */
 export function encodePage(body: Uint8Array, options: EventEncoderOptions): PageEncoding | PageFault {
   const writer = new CopyWriter(body, Math.ceil(body.byteLength * ROWS_PER_BODY_BYTE));
@@ -55,8 +59,8 @@ export function samplePage(body: Uint8Array): PageSample | PageFault {
 }
 
 /**
- * The exact bytes of the events at `positions`, in serving order; for events that PostgreSQL refused. Positions that the page does not have are
- * left out. `body` is a page that was encoded before: throws TypeError if it is none.
+ * The exact bytes of the events at `positions`, in serving order; for events that PostgreSQL refused. Positions that
+ * the page does not have are left out. `body` is a page that was encoded before: throws TypeError if it is none.
  */
 export function quoteEvents(body: Uint8Array, positions: Iterable<number>): QuotedEvent[] {
   const wanted = new Set(positions);

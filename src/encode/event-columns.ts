@@ -2,8 +2,8 @@ import type { IdColumnType, IdColumnTypes } from '../../workers/protocol.ts';
 
 /**
  * THE column list: what the encoder writes is what COPY names and what the tables are made of, in this order.
- * The binary rows carry no names, so a second list that differs in order would load values into the wrong columns without an error
- * wherever the types happen to agree.
+ * The binary rows carry no names, so a second list that differs in order would load values into the wrong columns
+ * without an error wherever the types happen to agree.
  */
 
 type FixedType = 'text' | 'jsonb' | 'timestamptz' | 'bigint';

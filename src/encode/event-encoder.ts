@@ -10,13 +10,16 @@ import type { EventSink } from './page-scanner.ts';
 import { PageTimesTracker } from './page-times.ts';
 
 /**
- * Deepest nesting of an event, its own braces counted. PostgreSQL 18 reads jsonb down to 16,330 levels at its default `max_stack_depth` of
- * 2 MB, jsonpath stops at 11,872, and other builds and versions use more stack a level. What a smaller setting refuses in spite of this bound
- * is found by splitting the batch.
+ * Deepest nesting of an event, its own braces counted. PostgreSQL 18 reads jsonb down to 16,330 levels at its default
+ * `max_stack_depth` of 2 MB, jsonpath stops at 11,872, and other builds and versions use more stack a level. What a
+ * smaller setting refuses in spite of this bound is found by splitting the batch.
  */
 export const MAX_EVENT_DEPTH = 6000;
 
-/** A row has at most the event's bytes twice (a field in its column and in `extra`), and besides them lengths and braces. */
+/**
+ * A row has at most the event's bytes twice (a field in its column and in `extra`), and besides them lengths and
+ * braces.
+ */
 const ROW_OVERHEAD_BYTES = 512;
 
 export interface EventEncoderOptions {

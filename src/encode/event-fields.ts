@@ -19,8 +19,9 @@ export interface FieldRepair {
 /**
  * Writes the columns of one event, and decides for each field: column, `extra`, or both.
  *
- * The rule for `extra`: a field goes there when it has no column, or when its column does not tell its value or its name: a null, a value of
- * another type, a number in a text column, a second spelling (`eventId`). So the event can be rebuilt; see event-rebuilding.ts.
+ * The rule for `extra`: a field goes there when it has no column, or when its column does not tell its value or its
+ * name: a null, a value of another type, a number in a text column, a second spelling (`eventId`). So the event can be
+ * rebuilt; see event-rebuilding.ts.
  */
 export class EventFields {
   /** What was changed in the event written last. */
@@ -60,7 +61,10 @@ export class EventFields {
     return field;
   }
 
-  /** Writes all columns but `source_order`, between `startRow` and `endRow`. A reason: nothing usable was written, drop the row. */
+  /**
+   * Writes all columns but `source_order`, between `startRow` and `endRow`. A reason: nothing usable was written, drop
+   * the row.
+   */
   write(slices: EventSlices, timeField: number): RejectedReason | null {
     this.#extra.clear();
     if (this.repairs.length > 0) this.repairs.length = 0;
@@ -170,7 +174,9 @@ export class EventFields {
     return false;
   }
 
-  /** The exact text, of whatever type it is: a missing `properties` is null, `"properties": null` is jsonb's own null. */
+  /**
+   * The exact text, of whatever type it is: a missing `properties` is null, `"properties": null` is jsonb's own null.
+   */
   #writeProperties(slices: EventSlices): void {
     const kind = slices.kindOf(FIELD.properties);
     if (kind === KIND.absent) {
@@ -253,8 +259,8 @@ export class EventFields {
   }
 
   /**
-   * Every other spelling that is there goes to `extra`. If it says the same as the canonical one, the canonical one goes too: or the
-   * rebuilt event would have only the other (see event-rebuilding.ts).
+   * Every other spelling that is there goes to `extra`. If it says the same as the canonical one, the canonical one
+   * goes too: or the rebuilt event would have only the other (see event-rebuilding.ts).
    */
   #keepOtherSpellings(slices: EventSlices, group: FieldGroup, chosen: number, asUuids: boolean): void {
     const chosenBit = chosen === NO_FIELD ? 0 : 1 << chosen;

@@ -20,8 +20,8 @@ export interface StoredEvent {
 }
 
 /**
- * A row → the JSON text of its event, the same but for white space, key order, doubled keys, the spelling of times, of UUIDs and of numbers as jsonb
- * normalises them, and what an anomaly says was repaired. How `extra` is to be read:
+ * A row → the JSON text of its event, the same but for white space, key order, doubled keys, the spelling of times, of
+ * UUIDs and of numbers as jsonb normalises them, and what an anomaly says was repaired. How `extra` is to be read:
  *
  * - what is in it, the event had, so;
  * - a column whose field is not in it under any spelling gives the canonical one (`id`, `type`, `timestamp`);

@@ -68,10 +68,12 @@ const TIME_FIELDS = bitsOf(FIELD.timestamp, FIELD.occurredAt, FIELD.occurred_at)
 const SESSION_FIELDS = bitsOf(FIELD.sessionDotId, FIELD.deviceType, FIELD.browser);
 
 /**
- * Where the fields of one event are, as byte ranges of the page. One instance is filled again for every event: nothing is allocated per event.
- * A string's range is its characters without the quotes; any other value's range is the value. Of a doubled key the last one counts.
+ * Where the fields of one event are, as byte ranges of the page. One instance is filled again for every event: nothing
+ * is allocated per event. A string's range is its characters without the quotes; any other value's range is the value.
+ * Of a doubled key the last one counts.
  *
- * UUIDs and times in their usual spelling have a known length, so they are read where the scan meets them, and not walked over a second time.
+ * UUIDs and times in their usual spelling have a known length, so they are read where the scan meets them, and not
+ * walked over a second time.
  */
 export class EventSlices {
   /** The whole event. */

@@ -10,8 +10,9 @@ const COMMA = ENCODER.encode(',');
 const OPEN_SESSION = ENCODER.encode('"session":{');
 
 /**
- * Gathers what goes into `extra` of one event, as the exact members of the body: every field that has no column, and every field whose column
- * does not say all of it. `event-rebuilding.ts` reads it back; what a field's presence here means is written there.
+ * Gathers what goes into `extra` of one event, as the exact members of the body: every field that has no column, and
+ * every field whose column does not say all of it. `event-rebuilding.ts` reads it back; what a field's presence here
+ * means is written there.
  */
 export class ExtraFields {
   readonly #kept = new MemberList();

@@ -5,10 +5,16 @@ import { writeUuid } from './ids.ts';
 
 /** Characters of an id that are kept for messages and for `ingestion.anomaly.event_id`. */
 const MAX_EXCERPT_CHARACTERS = 200;
-/** An excerpt needs no more bytes than that: an escaped pair of surrogates is twelve, and half of one may be cut off at the end. */
+/**
+ * An excerpt needs no more bytes than that: an escaped pair of surrogates is twelve, and half of one may be cut off at
+ * the end.
+ */
 const MAX_EXCERPT_BYTES = (MAX_EXCERPT_CHARACTERS + 1) * 12;
 
-/** The characters of one field, decoded, where they had to be: `bytes[start, end)`. One instance is filled again and again. */
+/**
+ * The characters of one field, decoded, where they had to be: `bytes[start, end)`. One instance is filled again and
+ * again.
+ */
 export class FieldText {
   bytes: Uint8Array;
   start = 0;
@@ -40,7 +46,10 @@ export class FieldText {
   }
 }
 
-/** Whether two fields of an event would be the same value in a column. Strings and numbers only; anything else is never the same. */
+/**
+ * Whether two fields of an event would be the same value in a column. Strings and numbers only; anything else is never
+ * the same.
+ */
 export class FieldComparison {
   readonly #left: FieldText;
   readonly #right: FieldText;
@@ -83,7 +92,10 @@ function areSameBytes(left: FieldText, right: FieldText): boolean {
   return true;
 }
 
-/** An id as served, for people: decoded, repaired, cut at a character's border. Null when the field is neither string nor number. */
+/**
+ * An id as served, for people: decoded, repaired, cut at a character's border. Null when the field is neither string
+ * nor number.
+ */
 export function excerptOfId(body: Uint8Array, kind: number, start: number, end: number): string | null {
   if (!isString(kind) && kind !== KIND.number) return null;
   if (end - start <= MAX_EXCERPT_CHARACTERS && kind !== KIND.escapedText) return decodeToString(body, start, end);
@@ -91,7 +103,9 @@ export function excerptOfId(body: Uint8Array, kind: number, start: number, end: 
   return Array.from(text).slice(0, MAX_EXCERPT_CHARACTERS).join('');
 }
 
-/** Length of a prefix of a JSON string, at most MAX_EXCERPT_BYTES, that does not end inside an escape or a character. */
+/**
+ * Length of a prefix of a JSON string, at most MAX_EXCERPT_BYTES, that does not end inside an escape or a character.
+ */
 function cutAtEscape(body: Uint8Array, start: number, end: number): number {
   if (end - start <= MAX_EXCERPT_BYTES) return end - start;
   let at = start;

@@ -2,18 +2,18 @@ import { hexPairs } from './byte-words.ts';
 import { CLOSE_BRACE, HEX_VALUE, type JsonCursor, MINUS, OPEN_BRACE, QUOTE } from './json-cursor.ts';
 
 /**
- * Longest id, in bytes of UTF-8, that always fits into the primary key: a B-tree entry has at most 2,704 bytes (BTMaxItemSize, version 4, on
- * pages of 8,192 bytes), of which 8 are its header and 4 the text's length: 2,704 − 8 − 4 = 2,692, a multiple of the alignment. Checked on
- * PostgreSQL 18 with random text: 2,692 is taken, 2,693 refused with 54000. Longer ids that compress would sometimes fit; whether an event
- * is rejected must not depend on that.
+ * Longest id, in bytes of UTF-8, that always fits into the primary key: a B-tree entry has at most 2,704 bytes
+ * (BTMaxItemSize, version 4, on pages of 8,192 bytes), of which 8 are its header and 4 the text's length: 2,704 − 8 − 4
+ * = 2,692, a multiple of the alignment. Checked on PostgreSQL 18 with random text: 2,692 is taken, 2,693 refused with
+ * 54000. Longer ids that compress would sometimes fit; whether an event is rejected must not depend on that.
  */
 export const MAX_ID_BYTES = 2692;
 
 const HEX_DIGITS = 32;
 
 /**
- * Reads a UUID in its usual spelling (lower case, 8-4-4-4-12) that starts at `start` and ends at a quote, into four words, its bytes in order.
- * False: it is spelled otherwise, or is none.
+ * Reads a UUID in its usual spelling (lower case, 8-4-4-4-12) that starts at `start` and ends at a quote, into four
+ * words, its bytes in order. False: it is spelled otherwise, or is none.
  */
 export function readUsualUuid(cursor: JsonCursor, start: number, into: Int32Array, to: number): boolean {
   const { bytes, words } = cursor;
@@ -39,7 +39,8 @@ export function readUsualUuid(cursor: JsonCursor, start: number, into: Int32Arra
 
 /**
  * Writes the UUID spelled by `source[start, end)` as 16 bytes; false if PostgreSQL would not take it for one.
- * Its rules (uuid_in): upper or lower case, braces around the whole or none, a hyphen or none after every group of four digits but the last.
+ * Its rules (uuid_in): upper or lower case, braces around the whole or none, a hyphen or none after every group of four
+ * digits but the last.
  */
 export function writeUuid(target: Uint8Array, to: number, source: Uint8Array, start: number, end: number): boolean {
   let at = start;

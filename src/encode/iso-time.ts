@@ -1,7 +1,8 @@
 /**
- * ISO 8601 → seconds and microseconds. The dates, the fractions and what is out of range follow PostgreSQL (each border checked on
- * PostgreSQL 18 against `'…'::timestamptz`); the spellings are ISO 8601's, so a comma before the fraction and an hour alone are taken as well.
- * No zone means UTC, whatever the process's own is. No word (`now`, `infinity`, `BC`, a zone's name other than UTC and GMT) is a time.
+ * ISO 8601 → seconds and microseconds. The dates, the fractions and what is out of range follow PostgreSQL (each border
+ * checked on PostgreSQL 18 against `'…'::timestamptz`); the spellings are ISO 8601's, so a comma before the fraction
+ * and an hour alone are taken as well. No zone means UTC, whatever the process's own is. No word (`now`, `infinity`,
+ * `BC`, a zone's name other than UTC and GMT) is a time.
  */
 
 const DAY_S = 86_400;
@@ -48,8 +49,9 @@ export class IsoTime {
   }
 
   /**
-   * `2026-01-27T19:20:12.369Z` and its kind: date and time in full, T or a space between, at most six digits of a fraction, no zone or Z or an offset
-   * of two or four digits. False, and nothing changed: it is another spelling, or no time.
+   * `2026-01-27T19:20:12.369Z` and its kind: date and time in full, T or a space between, at most six digits of a
+   * fraction, no zone or Z or an offset of two or four digits. False, and nothing changed: it is another spelling, or
+   * no time.
    */
   readUsual(bytes: Uint8Array, start: number, end: number): boolean {
     if (end - start < 19) return false;
@@ -198,8 +200,8 @@ function daysSince1970(year: number, month: number, day: number): number {
 }
 
 /**
- * Up to six digits are exact. Beyond them PostgreSQL reads the fraction as a double, multiplies and rounds a half to even (ParseFractionalSecond);
- * the same operations on the same doubles give the same microsecond.
+ * Up to six digits are exact. Beyond them PostgreSQL reads the fraction as a double, multiplies and rounds a half to
+ * even (ParseFractionalSecond); the same operations on the same doubles give the same microsecond.
  */
 function microsecondsOf(fraction: string): number {
   if (fraction.length <= 6) return Number(fraction.padEnd(6, '0'));

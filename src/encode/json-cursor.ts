@@ -58,8 +58,9 @@ export function readHex4(bytes: Uint8Array, at: number): number {
 /**
  * Walks over JSON text (RFC 8259) without building anything. Offsets in, offsets out; the bytes are only read.
  *
- * It does not look at UTF-8: bytes above 0x7f are taken anywhere inside a string, the caller checks the whole body at native speed.
- * Flags gather while it walks and are reset by whoever starts something new. Every method throws NotJsonError.
+ * It does not look at UTF-8: bytes above 0x7f are taken anywhere inside a string, the caller checks the whole body at
+ * native speed. Flags gather while it walks and are reset by whoever starts something new. Every method throws
+ * NotJsonError.
  */
 export class JsonCursor {
   readonly bytes: Uint8Array;
@@ -189,7 +190,10 @@ export class JsonCursor {
     return at;
   }
 
-  /** From the first byte of any value to the first byte after it. `depth`: how many containers it stands in, by the caller's count. */
+  /**
+   * From the first byte of any value to the first byte after it. `depth`: how many containers it stands in, by the
+   * caller's count.
+   */
   endOfValue(at: number, depth: number): number {
     const byte = at < this.bytes.length ? this.bytes[at] : 0;
     if (byte === QUOTE) return this.endOfString(at + 1) + 1;

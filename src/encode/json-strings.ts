@@ -4,8 +4,8 @@ import { isUnfitNumeric } from './numeric-range.ts';
 /**
  * What is inside JSON strings. All of it expects text that JsonCursor has accepted: valid escapes, valid UTF-8.
  *
- * PostgreSQL cannot hold U+0000 in text or jsonb, and no half of a surrogate pair in either: both become U+FFFD, in a text column and inside
- * jsonb alike, so that the columns of one row tell the same story.
+ * PostgreSQL cannot hold U+0000 in text or jsonb, and no half of a surrogate pair in either: both become U+FFFD, in a
+ * text column and inside jsonb alike, so that the columns of one row tell the same story.
  */
 
 const UNESCAPED = new Uint8Array(256);
@@ -115,8 +115,9 @@ export function decodeToString(source: Uint8Array, start: number, end: number): 
 }
 
 /**
- * Copies JSON text, replacing what jsonb refuses: `\u0000` and lone surrogates by `\ufffd`, in keys too, and a number that `numeric` cannot hold by
- * a string of its characters. Returns the offset after it; at most two bytes longer for each such number, which has seven bytes or more.
+ * Copies JSON text, replacing what jsonb refuses: `\u0000` and lone surrogates by `\ufffd`, in keys too, and a number
+ * that `numeric` cannot hold by a string of its characters. Returns the offset after it; at most two bytes longer for
+ * each such number, which has seven bytes or more.
  */
 export function copyRepaired(
   target: Uint8Array,
@@ -166,7 +167,10 @@ export function copyRepaired(
   return to;
 }
 
-/** How many bytes of an escape, or of a pair of them, can be copied as they are; 0: it stands for nothing that can be stored. */
+/**
+ * How many bytes of an escape, or of a pair of them, can be copied as they are; 0: it stands for nothing that can be
+ * stored.
+ */
 function escapeLength(source: Uint8Array, at: number, end: number): number {
   if (source[at + 1] !== LOWER_U) return 2;
   const unit = readHex4(source, at + 2);

@@ -4,12 +4,16 @@ import { decodeToString } from './json-strings.ts';
 /** Stands for a key that is not known, and for "before the first key". */
 export const NO_FIELD = -1;
 
-/** A key with quotes and colon is compared as at most this many words of four bytes, the last of which may overlap the one before. */
+/**
+ * A key with quotes and colon is compared as at most this many words of four bytes, the last of which may overlap the
+ * one before.
+ */
 const MAX_KEY_WORDS = 4;
 
 /**
- * The known keys of one kind of object. Events of a page are nearly always written by one program, with their keys in one order, so the field
- * that came after another one last time is tried first: two or three comparisons of words, no scan.
+ * The known keys of one kind of object. Events of a page are nearly always written by one program, with their keys in
+ * one order, so the field that came after another one last time is tried first: two or three comparisons of words, no
+ * scan.
  */
 export class KnownKeys {
   readonly #words: Int32Array;
@@ -49,7 +53,10 @@ export class KnownKeys {
     return this.#after[previous + 1] ?? NO_FIELD;
   }
 
-  /** Offset after the colon if the key at `at`, an opening quote, is that of `field`, with the colon at once behind it; else 0. */
+  /**
+   * Offset after the colon if the key at `at`, an opening quote, is that of `field`, with the colon at once behind it;
+   * else 0.
+   */
   endIfAt(cursor: JsonCursor, at: number, field: number): number {
     const length = this.#lengths[field] ?? 0;
     const end = at + length;
@@ -66,7 +73,10 @@ export class KnownKeys {
     return difference === 0 ? end : 0;
   }
 
-  /** The field of the key whose characters are `bytes[start, end)`, or NO_FIELD; remembers it as what comes after `previous`. */
+  /**
+   * The field of the key whose characters are `bytes[start, end)`, or NO_FIELD; remembers it as what comes after
+   * `previous`.
+   */
   find(bytes: Uint8Array, start: number, end: number, escaped: boolean, previous: number): number {
     const field = escaped
       ? (this.#byName.get(decodeToString(bytes, start, end)) ?? NO_FIELD)

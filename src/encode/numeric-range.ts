@@ -1,6 +1,7 @@
 /**
- * What PostgreSQL's `numeric` can hold, and with it every number inside a `jsonb`: up to 131,072 digits before the decimal point and 16,383
- * after it (documentation, "Numeric Types"; borders checked on PostgreSQL 18 with 1e131071, 1e131072, 1e-16383, 1e-16384, 0e-16384).
+ * What PostgreSQL's `numeric` can hold, and with it every number inside a `jsonb`: up to 131,072 digits before the
+ * decimal point and 16,383 after it (documentation, "Numeric Types"; borders checked on PostgreSQL 18 with 1e131071,
+ * 1e131072, 1e-16383, 1e-16384, 0e-16384).
  */
 const MAX_DIGITS_BEFORE_POINT = 131_072;
 const MAX_DIGITS_AFTER_POINT = 16_383;

@@ -15,7 +15,9 @@ export interface DecodedBody {
   readonly bodyBytes: number;
 }
 
-/** Undoes the Content-Encoding. `identity` gives back what it got, without a copy. A string: why it cannot be decoded. */
+/**
+ * Undoes the Content-Encoding. `identity` gives back what it got, without a copy. A string: why it cannot be decoded.
+ */
 export function decodeBody(body: ArrayBuffer, bodyBytes: number, encoding: ContentEncoding): DecodedBody | string {
   if (encoding === 'identity' || bodyBytes === 0) return { body, bodyBytes };
   try {

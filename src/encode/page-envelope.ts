@@ -1,6 +1,9 @@
 import type { PageEnvelope } from '../../workers/protocol.ts';
 
-/** Above this an envelope value is not one: no cursor, count or error text is that long, and they are parsed with JSON.parse. */
+/**
+ * Above this an envelope value is not one: no cursor, count or error text is that long, and they are parsed with
+ * JSON.parse.
+ */
 const MAX_ENVELOPE_VALUE_BYTES = 1024 * 1024;
 const MAX_ERROR_TEXT_CHARACTERS = 300;
 
@@ -23,8 +26,9 @@ const ENVELOPE_KEYS = new Set([
 ]);
 
 /**
- * What a page says about itself outside its events: noted as byte ranges during the scan, read when the page is known to be JSON.
- * Known shapes: `pagination: { hasMore, nextCursor }`, `meta: { total }`, and the same names at the top, each also in snake_case.
+ * What a page says about itself outside its events: noted as byte ranges during the scan, read when the page is known
+ * to be JSON. Known shapes: `pagination: { hasMore, nextCursor }`, `meta: { total }`, and the same names at the top,
+ * each also in snake_case.
  */
 export class EnvelopeSlices {
   readonly #body: Uint8Array;
@@ -51,8 +55,8 @@ export class EnvelopeSlices {
   }
 
   /**
-   * Whether the page says that something failed. A bare `{"code":"CURSOR_EXPIRED","message":"…"}` says so only where there are no
-   * events: beside them, a `code` may as well be a status that all is well.
+   * Whether the page says that something failed. A bare `{"code":"CURSOR_EXPIRED","message":"…"}` says so only where
+   * there are no events: beside them, a `code` may as well be a status that all is well.
    */
   hasError(hasEvents: boolean): boolean {
     const keys = hasEvents ? ['error', 'errors'] : ['error', 'errors', 'code', 'message'];

@@ -19,7 +19,10 @@ import { EnvelopeSlices } from './page-envelope.ts';
 export interface EventSink {
   /** `slices` is filled again for the next event: keep nothing of it. Position counts from 0. */
   event(slices: EventSlices, position: number): void;
-  /** What came so far was not the events after all (a doubled key, `events` before `data`): forget it, positions start again. */
+  /**
+   * What came so far was not the events after all (a doubled key, `events` before `data`): forget it, positions start
+   * again.
+   */
   restart(): void;
 }
 
@@ -33,8 +36,8 @@ export interface ScannedPage {
 }
 
 /**
- * Reads one page: strict JSON in UTF-8, an object with an array of events under `data` or `events`, the envelope around it in any order.
- * The sink has seen events even when a fault is returned: whatever it built is then worthless.
+ * Reads one page: strict JSON in UTF-8, an object with an array of events under `data` or `events`, the envelope around
+ * it in any order. The sink has seen events even when a fault is returned: whatever it built is then worthless.
  */
 export function scanPage(body: Uint8Array, sink: EventSink): ScannedPage | PageFault {
   const validUtf8 = isUtf8(body);

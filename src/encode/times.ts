@@ -1,21 +1,26 @@
 import { IsoTime } from './iso-time.ts';
 
 /**
- * Times in every spelling of the API, exact to the microsecond. Integers and digits only: a double has no room for microseconds of today
- * once they are counted from 1970 in nanoseconds, and a JavaScript Date none for microseconds at all.
+ * Times in every spelling of the API, exact to the microsecond. Integers and digits only: a double has no room for
+ * microseconds of today once they are counted from 1970 in nanoseconds, and a JavaScript Date none for microseconds at
+ * all.
  */
 
 /** 2000-01-01T00:00:00Z, where PostgreSQL starts to count, in seconds since 1970. */
 export const POSTGRES_EPOCH_S = 946_684_800;
 const POSTGRES_EPOCH_US = BigInt(POSTGRES_EPOCH_S) * 1_000_000n;
 
-/** What `timestamptz` holds, µs since 2000: from 4714-11-24 BC, up to and not including 294277-01-01 (datatype/timestamp.h). */
+/**
+ * What `timestamptz` holds, µs since 2000: from 4714-11-24 BC, up to and not including 294277-01-01
+ * (datatype/timestamp.h).
+ */
 const MIN_POSTGRES_US = -211_813_488_000_000_000n;
 const END_POSTGRES_US = 9_223_371_331_200_000_000n;
 
 /**
- * The unit of an epoch number by its size, digits before the point: below 1e11 seconds, below 1e14 milliseconds, below 1e17 microseconds, from
- * there nanoseconds. Each unit but the last ends in the year 5138; in milliseconds the first 39 months after 1970 read as seconds.
+ * The unit of an epoch number by its size, digits before the point: below 1e11 seconds, below 1e14 milliseconds, below
+ * 1e17 microseconds, from there nanoseconds. Each unit but the last ends in the year 5138; in milliseconds the first 39
+ * months after 1970 read as seconds.
  */
 const UNITS = [
   { integerDigits: 11, microsecondsExponent: 6 },
@@ -45,8 +50,8 @@ export class TimeReader {
   readonly #iso = new IsoTime();
 
   /**
-   * An epoch number that is a plain integer of at most 19 digits, at `at`. Returns the offset after it; 0, and nothing changed: it is spelled
-   * otherwise.
+   * An epoch number that is a plain integer of at most 19 digits, at `at`. Returns the offset after it; 0, and nothing
+   * changed: it is spelled otherwise.
    */
   readUsualNumber(bytes: Uint8Array, at: number): number {
     let end = at;
@@ -120,7 +125,10 @@ export class TimeReader {
   }
 }
 
-/** `value` × 10^exponent to the nearest integer, a half to the even one: as PostgreSQL rounds a fraction of a microsecond. */
+/**
+ * `value` × 10^exponent to the nearest integer, a half to the even one: as PostgreSQL rounds a fraction of a
+ * microsecond.
+ */
 function roundedShift(value: bigint, exponent: number): bigint {
   if (exponent >= 0) return value * 10n ** BigInt(exponent);
   const divisor = 10n ** BigInt(-exponent);

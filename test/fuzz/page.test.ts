@@ -1,6 +1,7 @@
 /**
- * Damaged pages, for as long as FUZZ_SECONDS (60 unless set) lets it: whatever the bytes, the scanner must agree with JSON.parse on whether it is
- * JSON, and the rows with JSON.parse on the values. Prints its seed; FUZZ_SEED runs one again.
+ * Damaged pages, for as long as FUZZ_SECONDS (60 unless set) lets it: whatever the bytes, the scanner must agree with
+ * JSON.parse on whether it is JSON, and the rows with JSON.parse on the values. Prints its seed; FUZZ_SEED runs one
+ * again.
  */
 import assert from 'node:assert/strict';
 import { isUtf8 } from 'node:buffer';

@@ -5,7 +5,10 @@ import { encodePage, type PageEncoding } from '../../../src/encode/encode-page.t
 import { COPY_COLUMNS } from '../../../src/encode/event-columns.ts';
 import type { EventEncoderOptions } from '../../../src/encode/event-encoder.ts';
 
-/** A row of a binary COPY stream as a person reads it: uuids and texts as text, jsonb as its exact text, times as µs since 1970. */
+/**
+ * A row of a binary COPY stream as a person reads it: uuids and texts as text, jsonb as its exact text, times as µs
+ * since 1970.
+ */
 export interface ReadRow {
   id: string | null;
   session_id: string | null;

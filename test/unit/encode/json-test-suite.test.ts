@@ -32,7 +32,8 @@ describe('the public JSON parsing test suite', () => {
   });
 
   for (const { name, input } of parsing) {
-    // y_: must be accepted, n_: must be refused, i_: as JSON.parse does it (its texts are given as characters: UTF-8 is tested elsewhere).
+    // y_: must be accepted, n_: must be refused, i_: as JSON.parse does it (its texts are given as characters: UTF-8 is
+    // tested elsewhere).
     const expected = name.startsWith('i_') ? isParsed(input) : name.startsWith('y_');
     it(`${expected ? 'accepts' : 'refuses'} ${name}`, () => {
       assert.equal(accepts(input), expected);

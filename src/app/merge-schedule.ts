@@ -52,6 +52,8 @@ export class MergeSchedule<M extends Merged> {
   #isFirstLoad: boolean;
   #dueAtMs: number;
   #timer: NodeJS.Timeout | null = null;
+  /** Of a merge in the background: what it should have merged is not. */
+  #failure: { readonly error: unknown } | null = null;
 
   constructor(options: MergeScheduleOptions<M>) {
     this.#options = options;
@@ -89,10 +91,15 @@ export class MergeSchedule<M extends Merged> {
     };
   }
 
-  /** Merges everything that is acknowledged by the time it ends; the walks must be over. */
+  /**
+   * Merges everything that is acknowledged by the time it ends; the walks must be over.
+   * @throws what the merge throws, and what an earlier one in the background threw: the other table may be empty, and
+   *   then nothing else would say that pages are missing
+   */
   async finish(): Promise<void> {
     this.#cancel();
     await this.#merging;
+    if (this.#failure !== null) throw this.#failure.error;
     await this.#mergeOnce();
   }
 
@@ -123,6 +130,7 @@ export class MergeSchedule<M extends Merged> {
       .catch((error: unknown) => {
         // What is staged cannot be merged by this process any more; nothing may wait for it.
         this.#loads[this.#current].stagedBytes = 0;
+        this.#failure ??= { error };
         this.#options.fail(error);
       })
       .finally(() => {

@@ -106,3 +106,21 @@ void test('a merge that fails beside the walks is reported, and nothing waits fo
   assert.equal(failures.length, 1);
   await schedule.stop();
 });
+
+void test('a merge that fails in the background while the end waits for it is the failure of the end', async () => {
+  let lose: () => void = () => undefined;
+  const losing = new Promise<void>((_resolve, reject) => {
+    lose = () => {
+      reject(new Error('staging was lost'));
+    };
+  });
+  const { schedule, calls } = scheduleWith({ maxStagedBytes: 100, merge: () => losing });
+  (await schedule.assign(101)).acknowledge();
+  const next = schedule.assign(1);
+  while (calls.length === 0) await new Promise(setImmediate);
+  const finished = assert.rejects(schedule.finish(), /staging was lost/);
+  lose();
+  (await next).abandon();
+  await finished;
+  await schedule.stop();
+});

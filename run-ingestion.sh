@@ -159,7 +159,8 @@ within "$DOCKER_PATIENCE" docker compose version ||
 
 # Whether the start of the job that the container is in has ended; with KEEP_SERVING it goes on serving its page then.
 has_ended() {
-  docker logs --tail 100 --since "$(inspect '{{.State.StartedAt}}')" "$JOB" 2>&1 | grep -q '"exit_code":'
+  docker logs --tail 100 --since "$(inspect '{{.State.StartedAt}}')" "$JOB" 2>&1 |
+    grep -q -e '"exit_code":' -e '"msg":"ingestion complete"'
 }
 
 recreate=''
@@ -206,11 +207,14 @@ follow() {
     echo "$count" >"$work/count"
     show "$line"
     case $line in
-    *'"exit_code":'*)
+    *'"exit_code":'* | *'"msg":"ingestion complete"'*)
       ending=$line
       break
       ;;
-    *'"level":"error"'* | *'"level":"fatal"'*) reason=$line ;;
+    *'"level":"error"'* | *'"level":"fatal"'*) reason=$(text msg "$line") ;;
+    '{'*) ;;
+    # Settings that cannot be used are named before there is a log.
+    *) reason=$line ;;
     esac
   done <"$work/lines"
   stop_watching
@@ -257,11 +261,14 @@ while :; do
       "Look: docker logs --tail 50 $JOB    Stop: docker compose stop ingestion    Start again: sh run-ingestion.sh"
   else
     code=$(inspect '{{.State.ExitCode}}')
-    reason=$([ -z "$reason" ] || text msg "$reason")
   fi
-  # Stays up for its page, or has been stopped by somebody: nothing will start it again.
   case ${code:-1} in
-  2 | 3 | 5) fail "$code" "The job ended with code $code: $reason" ;;
+  2 | 3 | 5)
+    # Stays up for its page; if it cannot, another start would end the same way.
+    [ -n "$ending" ] || docker compose stop ingestion >/dev/null 2>&1 || true
+    fail "$code" "The job ended with code $code: ${reason:-no reason was logged}"
+    ;;
+  # Stopped by somebody: nothing will start it again.
   0 | 130 | 137 | 143) [ -n "$ending" ] || fail 143 'The job was stopped before it was complete. sh run-ingestion.sh goes on with it.' ;;
   esac
   failures=$((failures + 1))

@@ -20,6 +20,18 @@ const COMMANDS: Readonly<Record<string, () => Promise<RunCommand>>> = {
       return EXIT_CODES.complete;
     };
   },
+  status: async () => {
+    const { status } = await import('./commands/status.ts');
+    return (argv) => status(argv, process.env);
+  },
+  verify: async () => {
+    const { verify } = await import('./commands/verify.ts');
+    return (argv) => verify(argv, process.env);
+  },
+  anomalies: async () => {
+    const { anomalies } = await import('./commands/anomalies.ts');
+    return (argv) => anomalies(argv, process.env);
+  },
 };
 
 async function loadJob(): Promise<RunCommand> {

@@ -13,7 +13,7 @@ import type { Backend, Database } from './postgres.ts';
 import { STAGING_TABLES, stagingNames } from './staging.ts';
 
 /** Key of the advisory lock; one a database, so two integers that nobody else is likely to use. */
-const LOCK_KEYS = [0x0da7_a51c, 0x16e5_7e4] as const;
+export const LOCK_KEYS = [0x0da7_a51c, 0x16e5_7e4] as const;
 /** A job that was just killed: its backends need a moment to notice. */
 const LOCK_PATIENCE_MS = 1_000;
 const LOCK_POLL_MS = 100;

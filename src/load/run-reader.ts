@@ -1,5 +1,6 @@
 /** What the database knows about runs, read only: no claim, no change, safe beside a running job. */
 import type { WindowState } from '../core/state.ts';
+import { LOCK_KEYS } from './owner.ts';
 import type { Database } from './postgres.ts';
 import { RUN_COLUMNS, WINDOW_COLUMNS, toRun, toWindow } from './run-rows.ts';
 import type { RunRow, StoredRun, WindowRow } from './run-rows.ts';
@@ -50,10 +51,11 @@ export interface OwnerReport {
 export async function readOwner(db: Database): Promise<OwnerReport | null> {
   const { rows } = await db.query<{ generation: string; host: string; pid: number; since_ms: number; active: boolean }>(
     `SELECT generation, host, pid, extract(epoch FROM since)::double precision * 1000 AS since_ms,
-            EXISTS (SELECT FROM pg_stat_activity
-                     WHERE datname = current_database() AND application_name = $1) AS active
+            EXISTS (SELECT FROM pg_locks l JOIN pg_database d ON d.oid = l.database
+                     WHERE l.locktype = 'advisory' AND l.granted AND d.datname = current_database()
+                       AND l.classid = $1 AND l.objid = $2) AS active
        FROM ingestion.owner WHERE generation > 0`,
-    [`${db.applicationName} owner`],
+    [...LOCK_KEYS],
   );
   const row = rows[0];
   return row === undefined

@@ -20,7 +20,6 @@ const COMPLETE = line(
     requests: 612,
     seconds: 61.2,
     events_per_second: 49019,
-    exit_code: 0,
   },
   'ingestion complete',
 );
@@ -113,6 +112,14 @@ test('run-ingestion.sh ends with the code and the reason of a job whose containe
   const { code, stderr } = await folder.run(SCRIPT);
   assert.equal(code, 4);
   assert.match(stderr, /code 4: the API asked to wait for 3000 s: start again at 05:10 "later", that is/);
+});
+
+test('run-ingestion.sh stops a job that Docker would start again with settings it cannot use', async (t) => {
+  const folder = await folderWith(t, { 'logs.1': '--page-size (BATCH_SIZE): got "x"\n', 'ends.1': 'exited 2' });
+  const { code, stderr } = await folder.run(SCRIPT);
+  assert.equal(code, 2);
+  assert.match(stderr, /code 2: --page-size \(BATCH_SIZE\): got "x"/);
+  assert.match(await folder.kept('calls'), /^compose stop ingestion$/m);
 });
 
 test('run-ingestion.sh goes on watching a job that Docker starts again', async (t) => {

@@ -1,0 +1,98 @@
+/** `npm run anomalies`: what was odd about events, counted by reason, and their original bytes. */
+import { createWriteStream } from 'node:fs';
+import { once } from 'node:events';
+import { finished } from 'node:stream/promises';
+import Table from 'cli-table3';
+import type { AnomalyKind } from '../../workers/protocol.ts';
+import type { Environment } from '../core/config.ts';
+import { ConfigurationError, describeError, type ExitCode } from '../core/errors.ts';
+import {
+  countAnomalies,
+  readAnomalies,
+  type Anomaly,
+  type AnomalyCount,
+  type AnomalyFilter,
+} from '../load/anomalies.ts';
+import type { Database } from '../load/postgres.ts';
+import { reportCommand } from './report-command.ts';
+
+const KINDS: readonly AnomalyKind[] = ['rejected', 'repaired'];
+
+/** The command; prints to stdout. */
+export function anomalies(argv: readonly string[], environment: Environment): Promise<ExitCode> {
+  return reportCommand(argv, environment, {
+    name: 'anomalies',
+    description: 'What was odd about events, by reason: rejected (no row) or repaired (a row, with a change).',
+    groups: [],
+    addOptions: (command) => {
+      command.option('--run <id>', 'only of this run').option('--kind <kind>', KINDS.join(' or '));
+      command.option('--output <file>', 'writes every anomaly with its original event, as JSON lines');
+    },
+    work: async ({ db, isJson, options }) => {
+      const filter = readFilter(options);
+      const counts = await countAnomalies(db, filter);
+      process.stdout.write(`${isJson ? JSON.stringify(counts, null, 2) : describeCounts(counts)}\n`);
+      const { output } = options;
+      if (typeof output !== 'string') return;
+      const written = await writeAnomalies(db, filter, output);
+      process.stderr.write(`${written} anomalies in ${output}\n`);
+    },
+  });
+}
+
+function readFilter(options: Readonly<Record<string, unknown>>): AnomalyFilter {
+  const { run, kind } = options;
+  const filter: { runId?: number; kind?: AnomalyKind } = {};
+  if (typeof run === 'string') {
+    if (!/^\d{1,15}$/.test(run)) throw new ConfigurationError(`--run: expected the number of a run, got "${run}"`);
+    filter.runId = Number(run);
+  }
+  if (typeof kind === 'string') {
+    const known = KINDS.find((candidate) => candidate === kind);
+    if (known === undefined) throw new ConfigurationError(`--kind: expected ${KINDS.join(' or ')}, got "${kind}"`);
+    filter.kind = known;
+  }
+  return filter;
+}
+
+function describeCounts(counts: readonly AnomalyCount[]): string {
+  if (counts.length === 0) return 'No anomalies.';
+  const table = new Table({ head: ['events', 'kind', 'field', 'reason'], style: { head: [], border: [] } });
+  for (const { count, kind, field, reason } of counts) table.push([count.toLocaleString('en'), kind, field, reason]);
+  return table.toString();
+}
+
+/** One JSON object a line. The original as text where it is UTF-8, else in Base64: the bytes can be had back either way. */
+async function writeAnomalies(db: Database, filter: AnomalyFilter, path: string): Promise<number> {
+  const file = createWriteStream(path);
+  let written = 0;
+  try {
+    await once(file, 'open');
+    for await (const anomaly of readAnomalies(db, filter)) {
+      written += 1;
+      if (!file.write(`${JSON.stringify(describeAnomaly(anomaly))}\n`)) await once(file, 'drain');
+    }
+    file.end();
+    await finished(file);
+  } catch (cause) {
+    file.destroy();
+    if (file.errored === null) throw cause;
+    throw new ConfigurationError(`--output: ${path} cannot be written: ${describeError(cause)}`, { cause });
+  }
+  return written;
+}
+
+function describeAnomaly({ original, ...rest }: Anomaly): object {
+  const text = decodeUtf8(original);
+  return text === null ? { ...rest, originalBase64: original.toString('base64') } : { ...rest, original: text };
+}
+
+const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+function decodeUtf8(bytes: Uint8Array): string | null {
+  try {
+    return UTF8.decode(bytes);
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,71 @@
+/** What the commands that only look have in common: the database of a start with the same settings, and the exit code. */
+import type { Command } from 'commander';
+import {
+  commandLine,
+  readSettings,
+  secretsOf,
+  type Environment,
+  type SettingGroup,
+  type Settings,
+} from '../core/config.ts';
+import { ConfigurationError, EXIT_CODES, exitCodeOf, type ExitCode } from '../core/errors.ts';
+import { createLogging, type Logger } from '../core/logging.ts';
+import type { Database } from '../load/postgres.ts';
+import { readSchemaVersion } from '../load/schema/migrate.ts';
+import { openDatabaseToRead } from './database-to-read.ts';
+import { logEnd } from './end-of-command.ts';
+
+export interface ReportContext {
+  readonly db: Database;
+  readonly settings: Settings;
+  readonly isJson: boolean;
+  /** The command's own options. */
+  readonly options: Readonly<Record<string, unknown>>;
+  /** On stderr: stdout belongs to the report. */
+  readonly logger: Logger;
+}
+
+export interface ReportCommand {
+  readonly name: string;
+  readonly description: string;
+  /** Groups of settings besides those that name the database. */
+  readonly groups: readonly SettingGroup[];
+  readonly addOptions?: (command: Command) => void;
+  readonly work: (context: ReportContext) => Promise<void>;
+}
+
+/** Returns the exit code; the reason has been said on stderr. */
+export async function reportCommand(
+  argv: readonly string[],
+  environment: Environment,
+  { name, description, groups, addOptions, work }: ReportCommand,
+): Promise<ExitCode> {
+  const command = commandLine(`npm run ${name} --`, description, ['database', 'output', ...groups]);
+  command.option('--json', 'for machines');
+  addOptions?.(command);
+  const settings = readSettings(command, argv, environment);
+  const options = command.opts<Record<string, unknown>>();
+  const { logger } = createLogging({
+    format: settings.logFormat,
+    // The report is the answer: how the database was found is of no interest while all goes well.
+    level: settings.logLevel === 'info' ? 'warn' : settings.logLevel,
+    secrets: secretsOf(settings),
+    write: (line) => process.stderr.write(line),
+  });
+  try {
+    const target = await openDatabaseToRead({ settings, logger, purpose: name });
+    try {
+      const { db } = target;
+      if ((await readSchemaVersion(db)) === 0) {
+        throw new ConfigurationError(`No job has put anything into ${db.described} yet: npm start does.`);
+      }
+      await work({ db, settings, isJson: options['json'] === true, options, logger });
+    } finally {
+      await target.close();
+    }
+    return EXIT_CODES.complete;
+  } catch (error) {
+    logEnd(logger, error);
+    return exitCodeOf(error);
+  }
+}

@@ -1,0 +1,196 @@
+/** `npm run status`: the newest run at a glance, and what a start would do. Changes nothing, waits for nobody. */
+import Table from 'cli-table3';
+import { type Environment } from '../core/config.ts';
+import type { ExitCode } from '../core/errors.ts';
+import type { RunCounts } from '../core/state.ts';
+import { sqlStateOf } from '../load/database-errors.ts';
+import type { Database } from '../load/postgres.ts';
+import {
+  readLastCompleteRun,
+  readNewestRun,
+  readOwner,
+  readWindows,
+  type OwnerReport,
+  type StoredRun,
+} from '../load/run-reader.ts';
+import { TARGET } from '../load/schema/ingested-events.ts';
+import { reportCommand } from './report-command.ts';
+
+/** The first merge holds the table alone; a look at it does not wait for that. */
+const COUNT_PATIENCE_MS = 2_000;
+const LOCK_NOT_AVAILABLE = '55P03';
+
+export interface StatusReport {
+  readonly database: string;
+  /** Rows of `ingested_events`; null while a merge holds the table alone, and before there is one. */
+  readonly rows: number | null;
+  readonly run: RunReport | null;
+  /** The job that works on the target right now. */
+  readonly workedOnBy: { readonly host: string; readonly pid: number; readonly since: string } | null;
+  /** One sentence. */
+  readonly nextStart: string;
+}
+
+export interface RunReport {
+  readonly runId: number;
+  readonly status: StoredRun['status'];
+  readonly source: string;
+  readonly since: string | null;
+  readonly until: string | null;
+  readonly startedAt: string;
+  readonly lastMergeAt: string | null;
+  readonly watermark: string | null;
+  readonly pass: number;
+  /** Events the API says the data set has. */
+  readonly total: number | null;
+  /** Rows and rejected events, of `total`; null when either is not known, or the run is limited. */
+  readonly percent: number | null;
+  readonly windows: { readonly count: number; readonly complete: number; readonly safePages: number };
+  readonly counts: RunCounts;
+}
+
+/** The command; prints to stdout. */
+export function status(argv: readonly string[], environment: Environment): Promise<ExitCode> {
+  return reportCommand(argv, environment, {
+    name: 'status',
+    description: 'The newest run at a glance, and what a start would do.',
+    groups: [],
+    work: async ({ db, settings, isJson }) => {
+      const report = await readStatus(db, settings.lookback);
+      process.stdout.write(`${isJson ? JSON.stringify(report, null, 2) : describeStatus(report)}\n`);
+    },
+  });
+}
+
+/** @param lookbackMs how far an incremental run would go back behind the watermark */
+export async function readStatus(db: Database, lookbackMs: number): Promise<StatusReport> {
+  const [rows, newest, lastComplete, owner] = await Promise.all([
+    countRows(db),
+    readNewestRun(db),
+    readLastCompleteRun(db),
+    readOwner(db),
+  ]);
+  const run = newest === null ? null : await reportRun(db, newest, rows);
+  return {
+    database: db.described,
+    rows,
+    run,
+    workedOnBy: owner?.active ? { host: owner.host, pid: owner.pid, since: iso(owner.sinceMs) } : null,
+    nextStart: describeNextStart(owner, run, lastComplete, lookbackMs),
+  };
+}
+
+async function countRows(db: Database): Promise<number | null> {
+  try {
+    return await db.transaction('status', async (client) => {
+      await client.query(`SET LOCAL lock_timeout = ${COUNT_PATIENCE_MS}`);
+      const { rows: found } = await client.query<{ present: boolean }>(
+        'SELECT to_regclass($1) IS NOT NULL AS present',
+        [TARGET],
+      );
+      if (found[0]?.present !== true) return null;
+      const { rows } = await client.query<{ count: string }>(`SELECT count(*) FROM ${TARGET}`);
+      return Number(rows[0]?.count);
+    });
+  } catch (error) {
+    if (sqlStateOf(error) === LOCK_NOT_AVAILABLE) return null;
+    throw error;
+  }
+}
+
+async function reportRun(db: Database, run: StoredRun, rows: number | null): Promise<RunReport> {
+  const windows = await readWindows(db, run.runId);
+  const isLimited = run.sinceMs !== null || run.untilMs !== null;
+  const isTold = !isLimited && run.passTotal !== null && rows !== null;
+  const done = isTold ? ((rows + run.counts.rejected) / Math.max(1, run.passTotal)) * 100 : null;
+  return {
+    runId: run.runId,
+    status: run.status,
+    source: run.source,
+    since: isoOrNull(run.sinceMs ?? run.floorMs),
+    until: isoOrNull(run.untilMs),
+    startedAt: iso(run.startedAtMs),
+    lastMergeAt: isoOrNull(run.lastMergeAtMs),
+    watermark: isoOrNull(run.watermarkMs),
+    pass: run.pass,
+    total: run.passTotal,
+    // Down, not to the nearest: 100 % is only said when nothing is missing.
+    percent: done === null ? null : Math.floor(Math.min(100, done) * 10) / 10,
+    windows: {
+      count: windows.length,
+      complete: windows.filter((window) => window.complete).length,
+      safePages: windows.reduce((sum, window) => sum + window.safePages, 0),
+    },
+    counts: run.counts,
+  };
+}
+
+function describeNextStart(
+  owner: OwnerReport | null,
+  run: RunReport | null,
+  lastComplete: StoredRun | null,
+  lookbackMs: number,
+): string {
+  if (owner?.active) return `would end at once with code 6: process ${owner.pid} on ${owner.host} is at work`;
+  if (run?.status === 'running') {
+    const open = run.windows.count - run.windows.complete;
+    return `would go on with run ${run.runId}: ${open} of ${run.windows.count} windows are not finished`;
+  }
+  const watermarkMs = lastComplete?.watermarkMs ?? null;
+  if (watermarkMs === null) return 'would begin a run over the whole data set';
+  return `would take what is new since ${iso(watermarkMs - lookbackMs)} (the watermark less the lookback)`;
+}
+
+/** For people: two columns. */
+export function describeStatus(report: StatusReport): string {
+  const table = new Table({ style: { head: [], border: [] } });
+  const add = (name: string, value: string | null): void => {
+    if (value !== null) table.push({ [name]: value });
+  };
+  const { run, workedOnBy } = report;
+  add('database', report.database);
+  add('rows', report.rows === null ? 'not to be counted now: a merge is at work' : count(report.rows));
+  if (run !== null) {
+    add('run', `${run.runId}, ${run.status === 'running' ? 'not finished' : run.status}`);
+    add('source', run.source);
+    add('range', run.since === null && run.until === null ? null : `${run.since ?? '…'} to ${run.until ?? '…'}`);
+    add('started', run.startedAt);
+    add('last merge', run.lastMergeAt ?? 'none yet');
+    add('watermark', run.watermark);
+    add('progress', run.percent === null ? null : `${run.percent} % of ${count(run.total ?? 0)}, pass ${run.pass}`);
+    add(
+      'windows',
+      `${run.windows.complete} of ${run.windows.count} finished, ${count(run.windows.safePages)} pages safe`,
+    );
+    const { inserted, updated, duplicates, rejected, repaired } = run.counts;
+    add(
+      'events',
+      [
+        `${count(run.counts.served)} served`,
+        `${count(inserted)} inserted`,
+        `${count(updated)} updated`,
+        `${count(duplicates)} duplicates`,
+        `${count(rejected)} rejected`,
+        `${count(repaired)} repaired`,
+      ].join(', '),
+    );
+  }
+  add(
+    'at work',
+    workedOnBy === null ? 'nobody' : `process ${workedOnBy.pid} on ${workedOnBy.host} since ${workedOnBy.since}`,
+  );
+  add('next start', report.nextStart);
+  return table.toString();
+}
+
+function count(value: number): string {
+  return value.toLocaleString('en');
+}
+
+function iso(ms: number): string {
+  return new Date(ms).toISOString();
+}
+
+function isoOrNull(ms: number | null): string | null {
+  return ms === null ? null : iso(ms);
+}

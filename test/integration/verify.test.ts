@@ -1,0 +1,71 @@
+import assert from 'node:assert/strict';
+import { test, type TestContext } from 'node:test';
+import type { StartOptions } from '../../src/simulator/simulator.ts';
+import { testDatabase, type TestDatabase } from '../support/database.ts';
+import { startMain } from '../support/processes.ts';
+import { KEY, simulatorFor } from '../support/simulator-client.ts';
+import { storeAnomaly, storeRun } from '../support/stored-run.ts';
+
+const SOURCE = 'https://datasync-api.example.com/api/v1';
+const REJECTED = {
+  kind: 'rejected',
+  field: 'id',
+  reason: 'missing',
+  original: Buffer.from('{"type":"click"}'),
+} as const;
+
+async function verify(t: TestContext, database: TestDatabase, options: StartOptions, flags: readonly string[] = []) {
+  const simulator = await simulatorFor(t, options);
+  const program = startMain(t, ['verify', ...flags], {
+    env: { DATABASE_URL: database.url, API_BASE_URL: simulator.baseUrl, TARGET_API_KEY: KEY, LOG_FORMAT: 'json' },
+  });
+  const { code } = await program.waitForExit();
+  return { code, stdout: program.stdout, stderr: program.stderr, stats: simulator.stats() };
+}
+
+test('verify ends with 0 when every event the API counts is a row or was rejected', async (t) => {
+  const database = await testDatabase(t);
+  const runId = await storeRun(database, { source: SOURCE, rows: 99, passTotal: 100, complete: true });
+  await storeAnomaly(database, runId, REJECTED);
+  const { code, stdout, stderr, stats } = await verify(t, database, { events: 100 });
+  assert.equal(code, 0, stderr);
+  assert.match(stdout, /The API counts 100 events; the target holds 99 rows, 1 events rejected.*nothing is missing/);
+  assert.equal(stats.requests.stream + stats.requests.events, 1);
+});
+
+test('verify ends with 5 and the figures when events are missing', async (t) => {
+  const database = await testDatabase(t);
+  await storeRun(database, { source: SOURCE, rows: 90, passTotal: 100, complete: true });
+  const { code, stdout, stderr } = await verify(t, database, { events: 100 }, ['--json']);
+  assert.equal(code, 5);
+  assert.deepEqual(JSON.parse(stdout), {
+    runId: 1,
+    runStatus: 'complete',
+    total: 100,
+    rows: 90,
+    rejected: 0,
+    doubledInChain: 0,
+    short: 10,
+  });
+  assert.match(stderr, /10 events are missing: the API counts 100, the target has 90 rows/);
+});
+
+test('verify reads the count from any envelope, and goes by the books where there is none', async (t) => {
+  const database = await testDatabase(t);
+  await storeRun(database, { source: SOURCE, rows: 90, passTotal: null, complete: true });
+  const before = await verify(t, database, { events: 100, envelope: 'before', streamAccess: 'absent' });
+  assert.equal(before.code, 5, before.stderr);
+  const without = await verify(t, database, { events: 100, shape: 'docs' });
+  assert.equal(without.code, 0, without.stderr);
+  assert.match(without.stdout, /The API does not say how many events it has; the target holds 90 rows/);
+});
+
+test('verify ends with 3 when the key is refused, and with 2 when there is none', async (t) => {
+  const database = await testDatabase(t);
+  await storeRun(database, { source: SOURCE, rows: 90, passTotal: 90, complete: true });
+  const refused = await verify(t, database, { events: 90, key: 'another' });
+  assert.equal(refused.code, 3);
+  const program = startMain(t, ['verify'], { env: { DATABASE_URL: database.url } });
+  assert.equal((await program.waitForExit()).code, 2);
+  assert.match(program.stderr, /TARGET_API_KEY/);
+});

@@ -1,0 +1,87 @@
+/** A target as a job would have left it, written by SQL: for commands that only look. */
+import { StateStore } from '../../src/load/state-store.ts';
+import { Database } from '../../src/load/postgres.ts';
+import { claimTarget } from '../../src/load/owner.ts';
+import { ensureTarget } from '../../src/load/schema/ingested-events.ts';
+import { migrate } from '../../src/load/schema/migrate.ts';
+import { pino } from 'pino';
+import type { TestDatabase } from './database.ts';
+
+export interface StoredRunOptions {
+  readonly source: string;
+  readonly rows: number;
+  readonly passTotal: number | null;
+  readonly complete: boolean;
+  readonly watermarkMs?: number;
+  /** A job holds the target until this is resolved. */
+  readonly while?: () => Promise<void>;
+}
+
+const WINDOW_START_MS = Date.parse('2026-01-01T00:00:00Z');
+const DAY_MS = 86_400_000;
+
+/** One run with two windows, the first of them finished. */
+export async function storeRun(database: TestDatabase, options: StoredRunOptions): Promise<number> {
+  const logger = pino({ level: 'silent' });
+  const db = await Database.open({
+    url: database.url,
+    copyConnections: 1,
+    applicationName: 'datasync-ingestion',
+    logger,
+    maxWaitMs: 10_000,
+  });
+  try {
+    await migrate(db);
+    await ensureTarget(db, { id: 'text', sessionId: 'text', userId: 'text' });
+    const ownership = await claimTarget(db, { host: 'here', pid: process.pid, logger });
+    try {
+      const store = new StateStore(db, ownership);
+      const run = await store.createRun({ source: options.source, sinceMs: null, untilMs: null }, { floorMs: null });
+      await store.addWindows(run.runId, [
+        { sinceMs: WINDOW_START_MS + DAY_MS, untilMs: null },
+        { sinceMs: null, untilMs: WINDOW_START_MS + DAY_MS },
+      ]);
+      await store.updateRun(run.runId, { passTotal: options.passTotal });
+      await db.query('UPDATE ingestion.state SET complete = (window_id = 1 OR $2), safe_pages = 3 WHERE run_id = $1', [
+        run.runId,
+        options.complete,
+      ]);
+      await db.query(`INSERT INTO ingested_events (id) SELECT 'evt-' || n FROM generate_series(1, $1::int) n`, [
+        options.rows,
+      ]);
+      await db.query(
+        `UPDATE ingestion.run SET served = $2, loaded = $2, inserted = $2, pages = 6, last_merge_at = now() WHERE run_id = $1`,
+        [run.runId, options.rows],
+      );
+      if (options.complete) await store.completeRun(run.runId, { watermarkMs: options.watermarkMs ?? null });
+      await options.while?.();
+      return run.runId;
+    } finally {
+      await ownership.release();
+    }
+  } finally {
+    await db.close();
+  }
+}
+
+/** An anomaly of a run, and what the books say of it. */
+export async function storeAnomaly(
+  database: TestDatabase,
+  runId: number,
+  anomaly: {
+    readonly kind: 'rejected' | 'repaired';
+    readonly field: string;
+    readonly reason: string;
+    readonly original: Buffer;
+  },
+): Promise<void> {
+  await database.query(
+    `INSERT INTO ingestion.anomaly (run_id, window_id, page, position, event_id, kind, field, reason, original)
+     VALUES ($1, 1, 1, 0, 'evt-x', $2, $3, $4, $5)`,
+    [runId, anomaly.kind, anomaly.field, anomaly.reason, anomaly.original],
+  );
+  if (anomaly.kind !== 'rejected') return;
+  await database.query('UPDATE ingestion.run SET served = served + 1, rejected = rejected + 1 WHERE run_id = $1', [
+    runId,
+  ]);
+}

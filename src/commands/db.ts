@@ -1,61 +1,74 @@
 /** `npm run db`: keeps the embedded database up and says where, to look at the rows with any PostgreSQL client. */
-import type { Logger } from '../core/logging.ts';
+import { embeddedDataDir } from '../app/job-source.ts';
+import { listenForSignals } from '../app/shutdown.ts';
+import { commandLine, readSettings, secretsOf, type Environment } from '../core/config.ts';
+import { ConfigurationError, EXIT_CODES, exitCodeOf, type ExitCode } from '../core/errors.ts';
+import { createLogging } from '../core/logging.ts';
 import { startEmbeddedPostgres } from '../load/embedded-postgres.ts';
-
-export interface ServeDatabaseOptions {
-  readonly dataDir: string;
-  readonly logger: Logger;
-  /** Default: any free port. */
-  readonly port?: number;
-  /** Where the address goes, one line a call. */
-  readonly print: (line: string) => void;
-}
+import { logEnd } from './end-of-command.ts';
 
 /**
- * Resolves after the first SIGINT or SIGTERM. The database is stopped then, unless a job uses it: in that case the job
- * stops it at its end. Throws what startEmbeddedPostgres throws.
+ * Returns after the first SIGINT or SIGTERM, the normal end of this command. The database is stopped then, unless a job uses it: in
+ * that case the job stops it at its end. The address goes to stdout, everything else to stderr.
  */
-export async function serveDatabase(options: ServeDatabaseOptions): Promise<void> {
-  const { dataDir, logger, print } = options;
-  // Listened for before anything is started: a signal that comes early must not leave a server behind.
-  const signal = listenForSignal();
+export async function serveDatabase(argv: readonly string[], environment: Environment): Promise<ExitCode> {
+  const command = commandLine('npm run db --', 'Keeps the embedded PostgreSQL up until it is stopped with Ctrl-C.', [
+    'database',
+    'output',
+  ]);
+  command.option('--port <port>', 'port on 127.0.0.1 (default: any free one; a running server keeps its own)');
+  const settings = readSettings(command, argv, environment);
+  const port = readPort(command.opts<{ port?: string }>().port);
+  const { logger } = createLogging({
+    format: settings.logFormat,
+    level: settings.logLevel,
+    secrets: secretsOf(settings),
+    write: (line) => process.stderr.write(line),
+  });
+  const say = (line: string): boolean => process.stderr.write(`${line}\n`);
+  let resolveStopped: () => void = () => undefined;
+  const stopped = new Promise<void>((resolve) => {
+    resolveStopped = resolve;
+  });
+  // Before anything is started: a signal that comes early must not leave a server behind.
+  const stopListening = listenForSignals({
+    drain: () => {
+      resolveStopped();
+    },
+    force: () => process.exit(EXIT_CODES.complete),
+  });
+  // Neither a listener for signals nor the session with the server keeps this process alive; a timer does.
+  const alive = setInterval(() => undefined, 2 ** 30);
   try {
-    const port = options.port === undefined ? {} : { port: options.port };
-    const server = await startEmbeddedPostgres({ dataDir, logger, ...port });
+    const server = await startEmbeddedPostgres({
+      dataDir: embeddedDataDir(settings),
+      logger,
+      ...(port === undefined ? {} : { port }),
+    });
     try {
-      print(server.url);
-      print(`look at the rows, for example: psql '${server.url}' -c 'SELECT count(*) FROM ingested_events'`);
-      print('the demo has a database of its own: the same address with /demo at its end. Ctrl-C ends this.');
-      await signal.received;
+      process.stdout.write(`${server.url}\n`);
+      say(`look at the rows, for example: psql '${server.url}' -c 'SELECT count(*) FROM ingested_events'`);
+      say('the rows of the demo: the same address with /demo at its end. Ctrl-C stops the database.');
+      if (settings.databaseUrl !== undefined) {
+        say('DATABASE_URL is set: npm start works on that database, not on this one.');
+      }
+      await stopped;
     } finally {
       await server.stop();
     }
+    return EXIT_CODES.complete;
+  } catch (error) {
+    logEnd(logger, error);
+    return exitCodeOf(error);
   } finally {
-    signal.dispose();
+    clearInterval(alive);
+    stopListening();
   }
 }
 
-function listenForSignal(): { received: Promise<void>; dispose: () => void } {
-  const { promise, resolve } = withResolvers();
-  // Neither a signal's listener nor the session with the server keeps this process alive; a timer does.
-  const alive = setInterval(() => undefined, 2 ** 30);
-  process.on('SIGINT', resolve);
-  process.on('SIGTERM', resolve);
-  return {
-    received: promise,
-    dispose: () => {
-      clearInterval(alive);
-      process.off('SIGINT', resolve);
-      process.off('SIGTERM', resolve);
-    },
-  };
-}
-
-/** Promise.withResolvers came with Node 22. */
-function withResolvers(): { promise: Promise<void>; resolve: () => void } {
-  let resolve: () => void = () => undefined;
-  const promise = new Promise<void>((fulfil) => {
-    resolve = fulfil;
-  });
-  return { promise, resolve };
+function readPort(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  const port = Number(text);
+  if (/^\d+$/.test(text) && port >= 1 && port <= 65_535) return port;
+  throw new ConfigurationError(`--port: expected a whole number from 1 to 65535, got "${text}"`);
 }

@@ -48,6 +48,8 @@ export interface EmbeddedPostgresOptions {
   readonly logger: Logger;
   /** Default: any free port. */
   readonly port?: number;
+  /** Only a cluster that is there already: for commands that read. Default: made if missing. */
+  readonly existing?: boolean;
   /** `native` folder of another version of the platform package. Default: the installed one. */
   readonly binariesDir?: string;
   /** Server settings, as for `postgres -c`. */
@@ -59,6 +61,7 @@ export interface EmbeddedPostgres {
   readonly url: string;
   /** Address of another database of this server, created (UTF-8, C locale) if missing. */
   urlFor(database: string): Promise<string>;
+  hasDatabase(database: string): Promise<boolean>;
   /** Stops the server, unless another process needs it too: then that one stops it. Idempotent. */
   stop(): Promise<void>;
   /** The server was running before. */
@@ -107,6 +110,8 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
     return {
       url: await urlFor(INGESTION_DATABASE),
       urlFor,
+      hasDatabase: (database) =>
+        withClient(addressOf('postgres'), 'look for database', (client) => isDatabase(client, database)),
       adopted: !server.started,
       dataDir,
       stop: () => (stopping ??= stopUnlessNeeded(keeper, dataDir, logger)),
@@ -149,6 +154,12 @@ async function findCluster(options: EmbeddedPostgresOptions): Promise<Cluster> {
     return { dataDir, account, binaries: await usableBinaries(nativeDir, account) };
   }
 
+  if (options.existing === true) {
+    throw new ConfigurationError(
+      `There is no embedded database in ${inPlace} yet, and no DATABASE_URL is set: ` +
+        'run npm start first, or set DATABASE_URL to the database with the events.',
+    );
+  }
   const account = await serverAccount(null);
   const binaries = await usableBinaries(nativeDir, account);
   if (await canReach(account, inPlace)) return { dataDir: inPlace, account, binaries };
@@ -192,15 +203,27 @@ async function isCluster(dataDir: string): Promise<boolean> {
 
 /** Two processes may do this at once: the second is told that it is there (42P04), or by the catalog's own key (23505). */
 async function ensureDatabase(adminUrl: string, database: string): Promise<void> {
-  const client = new pg.Client({ connectionString: adminUrl, application_name: 'datasync-ingestion create database' });
+  await withClient(adminUrl, 'create database', async (client) => {
+    if (await isDatabase(client, database)) return;
+    const name = client.escapeIdentifier(database);
+    try {
+      await client.query(`CREATE DATABASE ${name} TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'`);
+    } catch (error) {
+      if (!isErrno(error, '42P04') && !isErrno(error, '23505')) throw error;
+    }
+  });
+}
+
+async function isDatabase(client: pg.Client, database: string): Promise<boolean> {
+  const { rowCount } = await client.query('SELECT FROM pg_database WHERE datname = $1', [database]);
+  return rowCount === 1;
+}
+
+async function withClient<T>(url: string, purpose: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
+  const client = new pg.Client({ connectionString: url, application_name: `datasync-ingestion ${purpose}` });
   await client.connect();
   try {
-    const { rowCount } = await client.query('SELECT 1 FROM pg_database WHERE datname = $1', [database]);
-    if (rowCount === 1) return;
-    const name = client.escapeIdentifier(database);
-    await client.query(`CREATE DATABASE ${name} TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'`);
-  } catch (error) {
-    if (!isErrno(error, '42P04') && !isErrno(error, '23505')) throw error;
+    return await work(client);
   } finally {
     await client.end();
   }

@@ -1,0 +1,69 @@
+/** Which database a command reads that only looks at what jobs have loaded. */
+import { DEMO_DATABASE, embeddedDataDir, isDemo } from '../app/job-source.ts';
+import type { Settings } from '../core/config.ts';
+import type { Logger } from '../core/logging.ts';
+import { INGESTION_DATABASE, startEmbeddedPostgres } from '../load/embedded-postgres.ts';
+import { Database } from '../load/postgres.ts';
+import { TARGET } from '../load/schema/ingested-events.ts';
+
+export interface DatabaseToRead {
+  readonly db: Database;
+  /** It is the demo's: its events are made up. */
+  readonly isDemo: boolean;
+  /** Closes the connections, and stops the embedded server if this started it and nobody else uses it. */
+  close(): Promise<void>;
+}
+
+export interface DatabaseToReadOptions {
+  readonly settings: Pick<Settings, 'databaseUrl' | 'apiKey' | 'dataDir' | 'maxWait'>;
+  readonly logger: Logger;
+  /** What the command does, for `pg_stat_activity`. */
+  readonly purpose: string;
+}
+
+/**
+ * DATABASE_URL when it is set, else the embedded one. There, the demo's database is read only when neither a key nor a
+ * database is configured and no real events are there; that is logged as a warning.
+ * @throws ConfigurationError when the database cannot be used, or there is none yet
+ */
+export async function openDatabaseToRead(options: DatabaseToReadOptions): Promise<DatabaseToRead> {
+  const { settings, logger } = options;
+  if (settings.databaseUrl !== undefined) {
+    const db = await open(settings.databaseUrl, options);
+    return { db, isDemo: false, close: () => db.close() };
+  }
+  const server = await startEmbeddedPostgres({ dataDir: embeddedDataDir(settings), logger, existing: true });
+  try {
+    const real = await open(await server.urlFor(INGESTION_DATABASE), options);
+    const close = (db: Database) => async (): Promise<void> => {
+      await db.close();
+      await server.stop();
+    };
+    if (!isDemo(settings) || (await hasEvents(real)) || !(await server.hasDatabase(DEMO_DATABASE))) {
+      return { db: real, isDemo: false, close: close(real) };
+    }
+    const demo = await open(await server.urlFor(DEMO_DATABASE), options);
+    if (!(await hasEvents(demo))) {
+      await demo.close();
+      return { db: real, isDemo: false, close: close(real) };
+    }
+    await real.close();
+    logger.warn("nothing else is configured, and no real events are there: this reads the demo's database");
+    return { db: demo, isDemo: true, close: close(demo) };
+  } catch (error) {
+    await server.stop();
+    throw error;
+  }
+}
+
+function open(url: string, { settings, logger, purpose }: DatabaseToReadOptions): Promise<Database> {
+  const applicationName = `datasync-ingestion ${purpose}`;
+  return Database.open({ url, copyConnections: 1, applicationName, logger, maxWaitMs: settings.maxWait });
+}
+
+async function hasEvents(db: Database): Promise<boolean> {
+  const { rows: tables } = await db.query<{ there: boolean }>('SELECT to_regclass($1) IS NOT NULL AS there', [TARGET]);
+  if (tables[0]?.there !== true) return false;
+  const { rows } = await db.query<{ any: boolean }>(`SELECT EXISTS (SELECT FROM ${TARGET}) AS any`);
+  return rows[0]?.any === true;
+}

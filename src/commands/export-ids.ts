@@ -1,0 +1,107 @@
+/** `npm run export-ids`: all ids into a file, one a line, as the API's submissions take them. */
+import { randomBytes } from 'node:crypto';
+import { open, rename, rm, stat, type FileHandle } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
+import { exitCodeOfSignal, listenForSignals, type StopSignal } from '../app/shutdown.ts';
+import { commandLine, readSettings, secretsOf, type Environment } from '../core/config.ts';
+import { ConfigurationError, EXIT_CODES, describeError, exitCodeOf, type ExitCode } from '../core/errors.ts';
+import { createLogging } from '../core/logging.ts';
+import type { Database } from '../load/postgres.ts';
+import { exportIds as writeIds, type ExportedIds } from '../load/export-ids.ts';
+import { openDatabaseToRead } from './database-to-read.ts';
+import { logEnd } from './end-of-command.ts';
+
+const DEFAULT_FILE = 'event_ids.txt';
+/** Fewer and larger writes than a stream's default of 64 KiB. */
+const WRITE_BUFFER_BYTES = 1024 * 1024;
+
+/** Returns the exit code; what happened has been said on stderr. Nothing is written to stdout. */
+export async function exportIds(argv: readonly string[], environment: Environment): Promise<ExitCode> {
+  const command = commandLine('npm run export-ids --', 'Writes all ids of ingested_events to a file, one a line.', [
+    'database',
+    'output',
+  ]);
+  command.option('--output <file>', 'written beside it and renamed when whole', DEFAULT_FILE);
+  const settings = readSettings(command, argv, environment);
+  const { output } = command.opts<{ output: string }>();
+  const { logger } = createLogging({
+    format: settings.logFormat,
+    level: settings.logLevel,
+    secrets: secretsOf(settings),
+    write: (line) => process.stderr.write(line),
+  });
+  const aborted = new AbortController();
+  const stopped: { by: StopSignal | null } = { by: null };
+  const stopListening = listenForSignals({
+    drain: (signal) => {
+      stopped.by = signal;
+      aborted.abort();
+    },
+    force: (signal) => process.exit(exitCodeOfSignal(signal)),
+  });
+  try {
+    const source = await openDatabaseToRead({ settings, logger, purpose: 'export-ids' });
+    try {
+      const { ids, withLineBreak } = await exportToFile(source.db, output, aborted.signal);
+      if (withLineBreak > 0) {
+        logger.warn(
+          { ids: withLineBreak },
+          'some ids hold a line break: it is written as \\n or \\r, to keep an id a line',
+        );
+      }
+      process.stderr.write(`${ids} ids in ${output}\n`);
+    } finally {
+      await source.close();
+    }
+    return EXIT_CODES.complete;
+  } catch (error) {
+    if (stopped.by !== null) {
+      logger.warn({ signal: stopped.by }, `stopped; ${output} is as it was`);
+      return exitCodeOfSignal(stopped.by);
+    }
+    logEnd(logger, error);
+    return exitCodeOf(error);
+  } finally {
+    stopListening();
+  }
+}
+
+/** The file appears whole or not at all, also when the machine crashes right after. */
+async function exportToFile(db: Database, output: string, signal: AbortSignal): Promise<ExportedIds> {
+  const path = resolve(output);
+  const existing = await stat(path).catch(() => null);
+  // Renaming over a device or a folder would replace it, or fail only after all the work.
+  if (existing !== null && !existing.isFile())
+    throw new ConfigurationError(`--output: ${output} is not a regular file`);
+  const unfinished = `${path}.${randomBytes(4).toString('hex')}.part`;
+  const file = await openForWriting(unfinished, output);
+  try {
+    // `flush`: on the disk before it is closed. The stream closes the file, however it ends.
+    const stream = file.createWriteStream({ flush: true, highWaterMark: WRITE_BUFFER_BYTES });
+    const exported = await writeIds(db, stream, signal);
+    await rename(unfinished, path);
+    await syncFolder(dirname(path));
+    return exported;
+  } catch (error) {
+    await rm(unfinished, { force: true });
+    throw error;
+  }
+}
+
+async function openForWriting(path: string, output: string): Promise<FileHandle> {
+  try {
+    return await open(path, 'wx');
+  } catch (cause) {
+    throw new ConfigurationError(`--output: ${output} cannot be written: ${describeError(cause)}`, { cause });
+  }
+}
+
+/** A rename is only as safe as the folder that it is written in. */
+async function syncFolder(folder: string): Promise<void> {
+  const handle = await open(folder, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}

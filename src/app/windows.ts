@@ -63,7 +63,7 @@ export class WindowSet {
         this.#wake = resolve;
       });
       while (failures.length === 0 && !this.#stopped && this.#active.size < this.#options.concurrency) {
-        const reader = waiting.shift() ?? (await this.#splitLargest());
+        const reader = waiting.shift() ?? (await this.#splitOrFail(failures));
         if (reader === null) break;
         this.#start(reader, failures);
       }
@@ -126,6 +126,17 @@ export class WindowSet {
         logger.debug({ err: error }, 'the range of times could not be probed; walking one chain');
       },
     );
+  }
+
+  /** A split that fails ends the walks like a failure of theirs: none may go on behind the back of who waits for them all. */
+  async #splitOrFail(failures: unknown[]): Promise<ApiStreamReader | null> {
+    try {
+      return await this.#splitLargest();
+    } catch (error) {
+      failures.push(error);
+      this.#options.fail(error);
+      return null;
+    }
   }
 
   async #splitLargest(): Promise<ApiStreamReader | null> {

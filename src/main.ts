@@ -3,49 +3,55 @@
  * the job starts as fast as it can.
  */
 import { existsSync } from 'node:fs';
-import { HelpShown } from './core/config.ts';
+import { HelpShown, type Environment } from './core/config.ts';
 import { EXIT_CODES, JobError, exitCodeOf, type ExitCode } from './core/errors.ts';
 
-type RunCommand = (argv: readonly string[]) => Promise<ExitCode>;
+type RunCommand = (argv: readonly string[], environment: Environment) => Promise<ExitCode>;
 
-const COMMANDS: Readonly<Record<string, () => Promise<RunCommand>>> = {
-  demo: async () => {
-    const { ingest } = await import('./commands/ingest.ts');
-    return (argv) => ingest(argv, process.env, true);
-  },
-  simulate: async () => {
-    const { simulate } = await import('./commands/simulate.ts');
-    return async (argv) => {
-      await simulate(argv);
-      return EXIT_CODES.complete;
-    };
-  },
-  status: async () => {
-    const { status } = await import('./commands/status.ts');
-    return (argv) => status(argv, process.env);
-  },
-  verify: async () => {
-    const { verify } = await import('./commands/verify.ts');
-    return (argv) => verify(argv, process.env);
-  },
-  anomalies: async () => {
-    const { anomalies } = await import('./commands/anomalies.ts');
-    return (argv) => anomalies(argv, process.env);
-  },
+const runJob: RunCommand = async (argv, environment) => {
+  const { ingest } = await import('./commands/ingest.ts');
+  return ingest(argv, environment, false);
 };
 
-async function loadJob(): Promise<RunCommand> {
-  const { ingest } = await import('./commands/ingest.ts');
-  return (argv) => ingest(argv, process.env, false);
-}
+const COMMANDS: Readonly<Record<string, RunCommand>> = {
+  demo: async (argv, environment) => {
+    const { ingest } = await import('./commands/ingest.ts');
+    return ingest(argv, environment, true);
+  },
+  simulate: async (argv) => {
+    const { simulate } = await import('./commands/simulate.ts');
+    await simulate(argv);
+    return EXIT_CODES.complete;
+  },
+  db: async (argv, environment) => {
+    const { serveDatabase } = await import('./commands/db.ts');
+    return serveDatabase(argv, environment);
+  },
+  'export-ids': async (argv, environment) => {
+    const { exportIds } = await import('./commands/export-ids.ts');
+    return exportIds(argv, environment);
+  },
+  status: async (argv, environment) => {
+    const { status } = await import('./commands/status.ts');
+    return status(argv, environment);
+  },
+  verify: async (argv, environment) => {
+    const { verify } = await import('./commands/verify.ts');
+    return verify(argv, environment);
+  },
+  anomalies: async (argv, environment) => {
+    const { anomalies } = await import('./commands/anomalies.ts');
+    return anomalies(argv, environment);
+  },
+};
 
 async function main(argv: readonly string[]): Promise<ExitCode> {
   // What is set already wins over .env; nothing is read from anywhere else.
   if (existsSync('.env')) process.loadEnvFile('.env');
-  const [name, ...rest] = argv;
-  const load = name === undefined ? undefined : COMMANDS[name];
+  const [name = '', ...rest] = argv;
+  const command = COMMANDS[name];
   try {
-    return load === undefined ? await (await loadJob())(argv) : await (await load())(rest);
+    return await (command === undefined ? runJob(argv, process.env) : command(rest, process.env));
   } catch (error) {
     if (error instanceof HelpShown) return EXIT_CODES.complete;
     if (!(error instanceof JobError)) throw error;

@@ -5,11 +5,11 @@
 import type { JobObserver } from '../core/job-snapshot.ts';
 import type { CopyLoader } from '../load/copy-loader.ts';
 import type { AcceptedPage } from './api-stream-reader.ts';
-import type { MergeSchedule, Merged } from './merge-schedule.ts';
+import type { Assignment } from './merge-schedule.ts';
 
 export interface PageLoadingOptions {
   readonly loader: CopyLoader;
-  readonly schedule: MergeSchedule<Merged>;
+  readonly schedule: { assign(bytes: number): Promise<Assignment> };
   readonly onCopied: (events: number, rejected: number) => void;
   readonly fail: (error: unknown) => void;
   readonly observe: JobObserver;
@@ -51,7 +51,7 @@ export class PageLoading {
     while (this.#copying.size > 0) await Promise.all(this.#copying);
   }
 
-  async #copy(page: AcceptedPage, assignment: Awaited<ReturnType<MergeSchedule<Merged>['assign']>>): Promise<void> {
+  async #copy(page: AcceptedPage, assignment: Assignment): Promise<void> {
     const { loader, onCopied, fail, observe } = this.#options;
     const { encoded, ledger, place } = page;
     try {

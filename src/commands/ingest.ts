@@ -5,6 +5,7 @@ import { exitCodeOfSignal, listenForSignals, type StopSignal } from '../app/shut
 import { commandLine, readSettings, secretsOf, type Environment, type Settings } from '../core/config.ts';
 import { EXIT_CODES, exitCodeOf, type ExitCode } from '../core/errors.ts';
 import { createLogging, type Logging } from '../core/logging.ts';
+import { ProcessMeter } from '../core/process-figures.ts';
 import { confirmReset } from './confirm-reset.ts';
 import { logEnd } from './end-of-command.ts';
 
@@ -25,6 +26,7 @@ export async function ingest(argv: readonly string[], environment: Environment, 
   ]);
   const settings = readSettings(command, argv, environment);
   const logging = createLogging({ format: settings.logFormat, level: settings.logLevel, secrets: secretsOf(settings) });
+  const meter = logging.logger.isLevelEnabled('debug') ? new ProcessMeter() : null;
   let source: OpenedSource | null = null;
   let job: IngestionJob | null = null;
   let stoppedBy: StopSignal | null = null;
@@ -47,6 +49,7 @@ export async function ingest(argv: readonly string[], environment: Environment, 
       source,
       logger: logging.logger,
       secrets: secretsOf(settings),
+      observe: meter?.observing({}) ?? {},
       onSecret: (secret) => {
         logging.addSecret(secret);
       },
@@ -63,6 +66,8 @@ export async function ingest(argv: readonly string[], environment: Environment, 
       logging.logger.warn({ err: error }, 'what was started for the job could not be stopped');
     });
     stopListening();
+    if (meter !== null) logging.logger.debug(meter.read(), 'process figures');
+    meter?.stop();
   }
 }
 

@@ -1,0 +1,64 @@
+/** Which parts of which documents are written by the program, and how. */
+import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { format } from 'prettier';
+import { envExample, settingsByGroup, settingsNamed } from '../src/core/settings-document.ts';
+import { benchmarkTables } from './benchmark-tables.ts';
+import { exitCodeTable } from './exit-codes.ts';
+
+export const PROJECT_FOLDER = fileURLToPath(new URL('..', import.meta.url));
+
+/** What most people set; all there is stands in docs/operations.md. */
+const FREQUENT_SETTINGS = [
+  'apiBaseUrl',
+  'apiKey',
+  'databaseUrl',
+  'concurrency',
+  'threads',
+  'connections',
+  'pageSize',
+  'endpoint',
+  'onConflict',
+  'idType',
+  'mergeInterval',
+  'maxWait',
+  'httpPort',
+  'logFormat',
+  'logLevel',
+];
+
+const SECTIONS: readonly { file: string; name: string; content: () => Promise<string> | string }[] = [
+  { file: 'README.md', name: 'settings', content: () => settingsNamed(FREQUENT_SETTINGS) },
+  { file: 'README.md', name: 'exit-codes', content: exitCodeTable },
+  { file: 'README.md', name: 'benchmark', content: readBenchmark },
+  { file: 'docs/operations.md', name: 'settings', content: () => settingsByGroup(3) },
+  { file: 'docs/operations.md', name: 'exit-codes', content: exitCodeTable },
+];
+
+/** Every generated document as it should be: path from the project's folder → whole text. */
+export async function renderDocuments(): Promise<Map<string, string>> {
+  const documents = new Map([['.env.example', envExample()]]);
+  for (const file of new Set(SECTIONS.map((section) => section.file))) {
+    let text = await readFile(join(PROJECT_FOLDER, file), 'utf8');
+    for (const section of SECTIONS) {
+      if (section.file === file) text = replaceSection(text, section.name, await section.content());
+    }
+    documents.set(file, await format(text, { parser: 'markdown', singleQuote: true, printWidth: 120 }));
+  }
+  return documents;
+}
+
+/** `<!-- name:begin … -->` and `<!-- name:end -->` stay, what is between them is replaced. @throws Error without markers */
+export function replaceSection(text: string, name: string, content: string): string {
+  const begin = new RegExp(`<!-- ${name}:begin[^>]*-->`).exec(text);
+  const end = text.indexOf(`<!-- ${name}:end -->`);
+  if (begin === null || end < begin.index) throw new Error(`the markers of the section ${name} are not there`);
+  return `${text.slice(0, begin.index + begin[0].length)}\n\n${content}\n\n${text.slice(end)}`;
+}
+
+async function readBenchmark(): Promise<string> {
+  const path = join(PROJECT_FOLDER, 'bench/results.json');
+  return benchmarkTables(existsSync(path) ? await readFile(path, 'utf8') : null);
+}

@@ -1,0 +1,31 @@
+/** What each exit code means and what to do; held to the codes by their type. */
+import { EXIT_CODES } from '../src/core/errors.ts';
+
+const MEANINGS: Readonly<Record<keyof typeof EXIT_CODES, readonly [meaning: string, whatToDo: string]>> = {
+  complete: ['complete and checked', 'nothing'],
+  unexpected: ['an error nobody foresaw', 'start again; report the last line of the log'],
+  configuration: [
+    'usage or configuration; the API or the database could not be reached at the first contact',
+    'read the line: it names the setting and what would be right. Nothing was changed',
+  ],
+  keyRefused: ['the API refused the key', 'check `TARGET_API_KEY`; a key works for three hours from its first use'],
+  gaveUp: [
+    'gave up and can be resumed: a wait longer than `--max-wait`, no progress, disk full, `--max-rejected` exceeded',
+    'read the line, then start again with the same settings: it goes on where it was',
+  ],
+  countsDisagree: [
+    'finished, but the counts do not agree: events are missing, or the books of the run do not balance',
+    '`npm run verify` shows the figures; `npm start -- --full` walks everything again',
+  ],
+  targetBusy: ['another run is working on this target', 'wait for it, or stop it: the line says host and process'],
+  interrupted: ['stopped by SIGINT (Ctrl-C)', 'start again: it goes on where it was'],
+  terminated: ['stopped by SIGTERM', 'start again: it goes on where it was'],
+};
+
+export function exitCodeTable(): string {
+  const rows = Object.entries(MEANINGS).map(([name, [meaning, whatToDo]]) => {
+    const code = Object.entries(EXIT_CODES).find(([key]) => key === name)?.[1];
+    return `| ${String(code)} | ${meaning} | ${whatToDo} |`;
+  });
+  return ['| code | meaning | what to do |', '| --- | --- | --- |', ...rows].join('\n');
+}

@@ -22,12 +22,14 @@ export interface LoggingOptions {
 }
 
 const MASK = '[hidden]';
+/** Anything shorter stands in too many words that are no secret. */
+const MIN_SECRET_LENGTH = 4;
 
 /** Replaces secrets by value; each also as JSON would spell it, since it runs over finished lines. */
 export function redactor(secrets: readonly string[]): (text: string) => string {
   const spellings = new Set<string>();
   for (const secret of secrets) {
-    if (secret.length === 0) continue;
+    if (secret.length < MIN_SECRET_LENGTH) continue;
     spellings.add(secret);
     spellings.add(JSON.stringify(secret).slice(1, -1));
     spellings.add(encodeURIComponent(secret));

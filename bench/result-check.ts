@@ -1,0 +1,19 @@
+/** Whether contenders have loaded the same: a figure over all values of all rows that does not depend on their order. */
+import { EVENT_COLUMNS } from '../src/encode/event-columns.ts';
+import { query } from './server.ts';
+
+export interface TargetContents {
+  readonly rows: number;
+  readonly fingerprint: string;
+}
+
+/** Reads the whole table: some seconds a million rows. */
+export async function readContents(databaseUrl: string): Promise<TargetContents> {
+  const row = EVENT_COLUMNS.map(({ name }) => name).join(', ');
+  const [found] = await query<{ rows: string; fingerprint: string }>(
+    databaseUrl,
+    `SELECT count(*) AS rows, coalesce(sum(hashtextextended(ROW(${row})::text, 0)), 0) AS fingerprint
+       FROM public.ingested_events`,
+  );
+  return { rows: Number(found?.rows), fingerprint: found?.fingerprint ?? '' };
+}

@@ -1,0 +1,47 @@
+/** What a suite hands back: tables, charts and checks, all data, so that terminal, JSON and report show the same. */
+
+export type Cell = string | number | null;
+
+export interface Table {
+  readonly title: string;
+  readonly columns: readonly string[];
+  readonly rows: readonly (readonly Cell[])[];
+  /** What a reader must know to not misread it. */
+  readonly note?: string;
+}
+
+export interface BarPart {
+  readonly name: string;
+  readonly value: number;
+}
+
+/** Horizontal bars, each of one or more parts. */
+export interface BarChart {
+  readonly title: string;
+  readonly unit: string;
+  readonly bars: readonly { readonly label: string; readonly parts: readonly BarPart[] }[];
+}
+
+/** A promise of the project and what was measured of it. */
+export interface Check {
+  readonly what: string;
+  readonly target: string;
+  readonly measured: string;
+  readonly holds: boolean;
+}
+
+export interface SuiteResult {
+  readonly suite: string;
+  readonly title: string;
+  readonly startedAt: string;
+  readonly seconds: number;
+  /** Load of the machine when it began: figures taken on a busy machine are marked by it. */
+  readonly loadBefore: number;
+  readonly tables: readonly Table[];
+  readonly charts: readonly BarChart[];
+  readonly checks: readonly Check[];
+  /** Everything measured, before any median. */
+  readonly raw: unknown;
+}
+
+export type SuiteOutcome = Pick<SuiteResult, 'tables' | 'charts' | 'checks' | 'raw'>;

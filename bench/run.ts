@@ -1,0 +1,81 @@
+/**
+ * `npm run bench`: finds the suites, runs each, prints tables, writes results.json and report.html. Starts all it needs:
+ * the simulator and PostgreSQL, in a temporary folder that is removed at the end.
+ */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { loadSuites } from './files.ts';
+import { describeMachine, load } from './machine.ts';
+import { writeReport } from './report.ts';
+import type { SuiteResult } from './result.ts';
+import { writeResults } from './results-file.ts';
+import type { BenchOptions, Suite } from './suite.ts';
+import { printMachine, printSuite } from './terminal.ts';
+
+const QUICK_EVENTS = 250_000;
+
+const positive = (text: string): number => {
+  const value = Number(text.replaceAll('_', ''));
+  if (!Number.isSafeInteger(value) || value < 1) throw new InvalidArgumentError('expected a whole number from 1 on');
+  return value;
+};
+
+interface Flags extends BenchOptions {
+  readonly suite?: string[];
+}
+
+const suites = await loadSuites();
+const command = new Command('npm run bench --')
+  .description('Measures the job against PostgreSQL alone, and keeps the promises of bench/README.md honest.')
+  .option('--events <number>', 'events in the data set', positive, 1_000_000)
+  .option('--rounds <number>', 'rounds of the floor and of this project', positive, 3)
+  .addOption(new Option('--suite <name...>', 'only these').choices(suites.map(({ name }) => name)))
+  .option('--tuned', 'PostgreSQL with the documented settings instead of its defaults', false)
+  .option('--quick', 'under a minute, for CI: fails when the best ratio to the floor is worse than 1.7', false)
+  .helpOption('--help', 'show this help')
+  .allowExcessArguments(false)
+  .parse();
+
+process.exitCode = await bench(command.opts<Flags>());
+
+async function bench(flags: Flags): Promise<number> {
+  const options = flags.quick ? { ...flags, events: QUICK_EVENTS } : flags;
+  const chosen = suites.filter(({ name, byDefault }) => {
+    if (flags.suite !== undefined) return flags.suite.includes(name);
+    return flags.quick ? name === 'pipeline' : byDefault;
+  });
+  const machine = await describeMachine();
+  printMachine(machine, load());
+  const folder = await mkdtemp(join(tmpdir(), 'datasync-bench-'));
+  const results: SuiteResult[] = [];
+  try {
+    for (const suite of chosen) {
+      const result = await measure(suite, options, folder);
+      printSuite(result);
+      results.push(result);
+    }
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+  // A quick run is a guard, not a record.
+  if (!flags.quick) {
+    const kept = await writeResults(machine, results);
+    await writeReport(kept);
+  }
+  const failed = results.flatMap(({ checks }) => checks).filter(({ holds }) => !holds);
+  return flags.quick && failed.length > 0 ? 1 : 0;
+}
+
+async function measure(suite: Suite, options: BenchOptions, folder: string): Promise<SuiteResult> {
+  const say = (line: string): void => {
+    process.stderr.write(`  ${suite.name}: ${line}\n`);
+  };
+  const startedMs = performance.now();
+  const startedAt = new Date().toISOString();
+  const loadBefore = load();
+  const outcome = await suite.run({ options, say, folder });
+  const seconds = Math.round((performance.now() - startedMs) / 1000);
+  return { suite: suite.name, title: suite.title, startedAt, seconds, loadBefore, ...outcome };
+}

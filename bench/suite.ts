@@ -1,0 +1,26 @@
+/** What a file in `suites/` exports as `suite`. Found by glob: to add one, add a file. */
+import type { SuiteOutcome } from './result.ts';
+
+export interface BenchOptions {
+  readonly events: number;
+  readonly rounds: number;
+  /** PostgreSQL with the documented settings instead of its defaults. */
+  readonly tuned: boolean;
+  readonly quick: boolean;
+}
+
+export interface BenchContext {
+  readonly options: BenchOptions;
+  /** Progress, to stderr. */
+  readonly say: (line: string) => void;
+  /** A folder of this run, removed at its end. */
+  readonly folder: string;
+}
+
+export interface Suite {
+  readonly name: string;
+  readonly title: string;
+  /** Part of `npm run bench` without `--suite`. */
+  readonly byDefault: boolean;
+  readonly run: (context: BenchContext) => Promise<SuiteOutcome>;
+}

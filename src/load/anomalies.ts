@@ -126,7 +126,6 @@ export async function stageAnomalies(
 
 /** `text` as PostgreSQL can hold it, cut at a character: NUL and lone surrogates become U+FFFD. */
 export function displayable(text: string, maxCharacters: number): string {
-  const cut =
-    text.length > maxCharacters ? [...text.slice(0, maxCharacters * 2)].slice(0, maxCharacters).join('') : text;
+  const cut = text.length > maxCharacters ? text.slice(0, maxCharacters).replace(/[\uD800-\uDBFF]$/, '') : text;
   return cut.replaceAll(/\0|\p{Surrogate}/gu, '\uFFFD');
 }

@@ -80,21 +80,17 @@ export class CopyLoader {
   }
 
   async #try(batch: PageBatch): Promise<{ loaded: number; rejected: number }> {
-    let refused = false;
     try {
       return await this.#db.withCopyClient(async (client) => {
-        try {
-          await this.#copyWhole(client, batch);
-        } catch (error) {
-          refused = classifyDatabaseError(error) === 'data';
-          throw error;
-        }
+        await this.#copyWhole(client, batch).catch((error: unknown) => {
+          throw classifyDatabaseError(error) === 'data' ? new PageRefusedError(error) : error;
+        });
         await this.#finish(client, batch, batch.ledger, batch.anomalies);
         return { loaded: batch.ledger.loaded, rejected: batch.ledger.rejected };
       });
     } catch (error) {
-      if (!refused) throw error;
-      return await this.#tryByParts(batch, error);
+      if (!(error instanceof PageRefusedError)) throw error;
+      return await this.#tryByParts(batch, error.cause);
     }
   }
 
@@ -152,5 +148,13 @@ export class CopyLoader {
       await commit(client, 'copying a page');
     };
     await withinWatchdog('committing a page', this.#watchdogMs, work());
+  }
+}
+
+/** The COPY of a whole page was refused: something is wrong with at least one of its rows. */
+class PageRefusedError extends Error {
+  constructor(cause: unknown) {
+    super('PostgreSQL refused a page', { cause });
+    this.name = 'PageRefusedError';
   }
 }

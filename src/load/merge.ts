@@ -1,13 +1,25 @@
-/** Staging → ingested_events, ledger → ingestion.state, in one transaction. */
+/**
+ * Staging → `ingested_events`, ledger → `ingestion.state`, in one transaction: the only place where the job's progress
+ * becomes durable, together with the rows it speaks of. Locks are taken in the order that staging.ts gives.
+ */
 import type { PoolClient } from 'pg';
 import type { Logger } from '../core/logging.ts';
-import { EVENT_COLUMNS } from '../encode/event-columns.ts';
-import { columnList, quoteIdentifier } from './identifiers.ts';
+import { classifyDatabaseError } from './database-errors.ts';
+import { FIRST_LOAD_RELATIONS, loadEmptyTarget } from './first-load.ts';
+import { mergeInOrder } from './later-merge.ts';
+import { addToBooks, countDoubledInChain, foldLedger, sumLedger } from './ledger-fold.ts';
+import type { LedgerSums } from './ledger-fold.ts';
+import type { MergeScope, OnConflict } from './merge-sql.ts';
 import { exactlyOnce } from './outcome.ts';
-import { checkEpoch, checkGeneration, type Ownership } from './owner.ts';
+import { checkEpoch, checkGeneration } from './owner.ts';
+import type { Ownership } from './owner.ts';
 import type { Database } from './postgres.ts';
+import { mergeAllButRefused } from './refused-in-merge.ts';
 import { TARGET } from './schema/ingested-events.ts';
-import { stagingNames, type StagingTable } from './staging.ts';
+import { STAGING_TABLES, stagingNames } from './staging.ts';
+import type { StagingNames, StagingTable } from './staging.ts';
+
+export type { OnConflict } from './merge-sql.ts';
 
 export interface MergeResult {
   readonly pages: number;
@@ -18,8 +30,10 @@ export interface MergeResult {
   readonly duplicates: number;
   readonly rejected: number;
   readonly repaired: number;
+  /** See `countDoubledInChain`: part of `duplicates`. */
   readonly doubledInChain: number;
   readonly seconds: number;
+  /** Went into an empty target without its index. */
   readonly firstLoad: boolean;
 }
 
@@ -27,8 +41,16 @@ export interface MergerOptions {
   readonly db: Database;
   readonly ownership: Ownership;
   readonly runId: number;
-  readonly onConflict: 'ignore' | 'update';
+  readonly onConflict: OnConflict;
   readonly logger: Logger;
+}
+
+interface Moved {
+  readonly inserted: number;
+  readonly updated: number;
+  readonly refused: number;
+  readonly firstLoad: boolean;
+  readonly doubles: string | null;
 }
 
 export class Merger {
@@ -38,110 +60,115 @@ export class Merger {
     this.#options = options;
   }
 
+  /**
+   * Merges one staging table. No page may be assigned to it that is not acknowledged; pages of the other one may be
+   * copied meanwhile. Waits out an outage, and finds out whether a merge whose COMMIT was not answered happened.
+   * @param expectedPages pages acknowledged since the table was last empty; `null` for what an earlier start left.
+   * @throws StagingLostError, TargetBusyError, GaveUpError; Error when the ledger lacks acknowledged pages.
+   */
   async merge(table: StagingTable, expectedPages: number | null): Promise<MergeResult> {
-    const { db } = this.#options;
+    const { db, logger } = this.#options;
     const startedMs = performance.now();
-    const result = await exactlyOnce(db, 'merge', (client) => this.#inTransaction(client, table, expectedPages));
-    return { ...result, seconds: (performance.now() - startedMs) / 1000 };
+    const merged = await exactlyOnce(db, 'merge', (client) => this.#merge(client, table, expectedPages));
+    const result = { ...merged, seconds: (performance.now() - startedMs) / 1000 };
+    logger.debug({ table, ...result }, 'merged');
+    return result;
   }
 
-  async #inTransaction(client: PoolClient, table: StagingTable, expectedPages: number | null) {
-    const { ownership, runId, onConflict } = this.#options;
+  /** What both staging tables take on disk now, bytes. */
+  async stagingBytes(): Promise<number> {
+    const sizes = STAGING_TABLES.map((table) => `pg_total_relation_size('${stagingNames(table).rows}')`);
+    const { rows } = await this.#options.db.query<{ bytes: string }>(`SELECT ${sizes.join(' + ')} AS bytes`);
+    return Number(rows[0]?.bytes ?? 0);
+  }
+
+  async #merge(
+    client: PoolClient,
+    table: StagingTable,
+    expectedPages: number | null,
+  ): Promise<Omit<MergeResult, 'seconds'>> {
+    const { ownership, runId, onConflict, logger } = this.#options;
     const names = stagingNames(table);
     await client.query(`LOCK TABLE ${names.rows}, ${names.ledger}, ${names.anomalies} IN ACCESS EXCLUSIVE MODE`);
     await checkGeneration(client, ownership);
     await checkEpoch(client, ownership);
-    const { rows: ledger } = await client.query<Record<string, number | string | boolean | null>>(
-      `SELECT * FROM ${names.ledger} WHERE run_id = $1 ORDER BY window_id, page`,
-      [runId],
-    );
-    if (expectedPages !== null && ledger.length !== expectedPages) {
-      throw new Error(`the ledger has ${ledger.length} pages, ${expectedPages} were acknowledged`);
-    }
-    await client.query(`ANALYZE ${names.rows}`);
-    const columns = EVENT_COLUMNS.map((column) => column.name).filter((name) => name !== 'ingested_at');
-    const list = columnList(columns);
-    const others = columns.filter((name) => name !== 'id').map(quoteIdentifier);
-    const order =
-      onConflict === 'ignore' ? 'id, source_order' : 'id, occurred_at DESC NULLS LAST, source_order DESC';
-    const action =
-      onConflict === 'ignore'
-        ? 'DO NOTHING'
-        : `DO UPDATE SET ${others.map((c) => `${c} = excluded.${c}`).join(', ')}, ingested_at = now()
-           WHERE (t.occurred_at IS NULL OR excluded.occurred_at >= t.occurred_at)
-             AND (${others.map((c) => `t.${c}`).join(', ')}) IS DISTINCT FROM (${others.map((c) => `excluded.${c}`).join(', ')})`;
-    const { rows: moved } = await client.query<{ inserted: string; updated: string }>(
-      `WITH moved AS (
-         INSERT INTO ${TARGET} AS t (${list})
-         SELECT DISTINCT ON (id) ${list} FROM ${names.rows} ORDER BY ${order}
-         ON CONFLICT (id) ${action} RETURNING (xmax = 0) AS is_new)
-       SELECT count(*) FILTER (WHERE is_new) AS inserted, count(*) FILTER (WHERE NOT is_new) AS updated FROM moved`,
-    );
-    const inserted = Number(moved[0]?.inserted ?? 0);
-    const updated = Number(moved[0]?.updated ?? 0);
-    const sum = (name: string): number => ledger.reduce((total, row) => total + Number(row[name]), 0);
-    const loaded = sum('loaded');
-    const result = {
-      pages: ledger.length,
-      served: sum('served'),
-      loaded,
-      inserted,
-      updated,
-      duplicates: loaded - inserted - updated,
-      rejected: sum('rejected'),
-      repaired: sum('repaired'),
-      doubledInChain: 0,
-      firstLoad: false,
-    };
-    await client.query(
-      `INSERT INTO ingestion.anomaly (run_id, window_id, page, position, event_id, kind, field, reason, original)
-       SELECT run_id, window_id, page, position, event_id, kind, field, reason, original FROM ${names.anomalies}
-       ON CONFLICT DO NOTHING`,
-    );
-    await client.query(
-      `UPDATE ingestion.run SET pages = pages + $2, served = served + $3, loaded = loaded + $4, inserted = inserted + $5,
-         updated = updated + $6, duplicates = duplicates + $7, rejected = rejected + $8, repaired = repaired + $9,
-         last_merge_at = now() WHERE run_id = $1`,
-      [runId, result.pages, result.served, loaded, inserted, updated, result.duplicates, result.rejected, result.repaired],
-    );
-    const { rows: windows } = await client.query<{ window_id: number; safe_pages: number }>(
-      'SELECT window_id, safe_pages FROM ingestion.state WHERE run_id = $1 ORDER BY window_id FOR UPDATE',
-      [runId],
-    );
-    for (const window of windows) {
-      let safe = window.safe_pages;
-      let last: Record<string, number | string | boolean | null> | null = null;
-      for (const row of ledger) {
-        if (row['window_id'] === window.window_id && row['page'] === safe + 1) {
-          safe += 1;
-          last = row;
-        }
-      }
-      if (last === null) continue;
-      await client.query(
-        `UPDATE ingestion.state SET safe_pages = $3, cursor = $4, cursor_received_at_ms = $5, anchor_ms = $6,
-           last_event_ms = $7, last_event_id = $8, complete = $9, suspect = suspect OR $10
-         WHERE run_id = $1 AND window_id = $2`,
-        [
-          runId,
-          window.window_id,
-          safe,
-          last['next_cursor'],
-          last['cursor_received_at_ms'],
-          last['anchor_ms'],
-          last['last_event_ms'],
-          last['last_event_id'],
-          last['ends_window'],
-          last['suspect'],
-        ],
-      );
-    }
+    const sums = await sumLedger(client, names);
+    checkPages(sums, expectedPages, table, logger);
+    const scope: MergeScope = { names, onConflict, runId: sums.runId ?? runId, loaded: sums.loaded };
+    const moved = sums.loaded === 0 ? NOTHING_MOVED : await moveRows(client, scope);
+    await checkRows(client, scope, moved);
+    const loaded = sums.loaded - moved.refused;
+    const duplicates = loaded - moved.inserted - moved.updated;
+    const doubledInChain = duplicates > 0 ? await countDoubledInChain(client, names, moved.doubles) : 0;
+    for (const relation of FIRST_LOAD_RELATIONS) await client.query(`DROP TABLE IF EXISTS ${relation}`);
+    await foldLedger(client, names);
+    await addToBooks(client, names, { ...moved, duplicates, doubledInChain });
+    await moveAnomalies(client, names);
     await client.query(`TRUNCATE ${names.rows}, ${names.ledger}, ${names.anomalies}`);
-    return result;
+    return {
+      pages: sums.pages,
+      served: sums.served,
+      loaded,
+      inserted: moved.inserted,
+      updated: moved.updated,
+      duplicates,
+      rejected: sums.rejected + moved.refused,
+      repaired: sums.repaired,
+      doubledInChain,
+      firstLoad: moved.firstLoad,
+    };
   }
 }
 
-/** Statistics for whoever queries the target. */
+/** Statistics of the target, for the people who query it; after the last merge of a run. */
 export async function analyzeTarget(db: Database): Promise<void> {
-  await db.query(`ANALYZE ${TARGET}`);
+  await db.persistently('analysing the target', () => db.query(`ANALYZE ${TARGET}`));
+}
+
+const NOTHING_MOVED: Moved = { inserted: 0, updated: 0, refused: 0, firstLoad: false, doubles: null };
+
+function checkPages(sums: LedgerSums, expectedPages: number | null, table: StagingTable, logger: Logger): void {
+  if (expectedPages === null || sums.pages === expectedPages) return;
+  if (sums.pages < expectedPages) {
+    throw new Error(
+      `staging table ${table} has the ledger of ${sums.pages} pages, and ${expectedPages} were acknowledged: ` +
+        'not merged, so that nothing is counted as safe that is not there',
+    );
+  }
+  // A page whose COPY was given up without knowing that it had committed: its rows are there, and so is its ledger row.
+  logger.debug({ table, ledger: sums.pages, acknowledged: expectedPages }, 'staging has more pages than acknowledged');
+}
+
+async function moveRows(client: PoolClient, scope: MergeScope): Promise<Moved> {
+  await client.query('SAVEPOINT move');
+  try {
+    const first = await loadEmptyTarget(client, scope);
+    const moved = first === null ? { ...(await mergeInOrder(client, scope)), doubles: null } : { ...first, updated: 0 };
+    // A deferred constraint would speak up at COMMIT only, when no row can be set aside any more.
+    await client.query('SET CONSTRAINTS ALL IMMEDIATE');
+    return { ...moved, refused: 0, firstLoad: first !== null };
+  } catch (error) {
+    if (classifyDatabaseError(error) !== 'data') throw error;
+    await client.query('ROLLBACK TO SAVEPOINT move');
+    return { ...(await mergeAllButRefused(client, scope)), firstLoad: false, doubles: null };
+  }
+}
+
+/** `duplicates` is what is left over, so rows that staging lost would pass for duplicates: count them. */
+async function checkRows(client: PoolClient, scope: MergeScope, moved: Moved): Promise<void> {
+  if (moved.inserted === scope.loaded) return;
+  const { rows } = await client.query<{ staged: number }>(`SELECT count(*)::int AS staged FROM ${scope.names.rows}`);
+  const staged = rows[0]?.staged ?? 0;
+  if (staged !== scope.loaded) {
+    throw new Error(`${scope.names.rows} has ${staged} rows, and its ledger says ${scope.loaded}: not merged`);
+  }
+}
+
+async function moveAnomalies(client: PoolClient, names: StagingNames): Promise<void> {
+  await client.query(
+    `INSERT INTO ingestion.anomaly (run_id, window_id, page, position, event_id, kind, field, reason, original)
+     SELECT run_id, window_id, page, position, event_id, kind, field, reason, original FROM ${names.anomalies}
+      ORDER BY run_id, window_id, page, position
+     ON CONFLICT DO NOTHING`,
+  );
 }

@@ -1,0 +1,70 @@
+/** Whether the job is well, for machines that restart or alert. Pure. */
+import type { JobSnapshot } from '../core/job-snapshot.ts';
+import { progressRatio } from '../core/progress-estimate.ts';
+
+export interface HealthAnswer {
+  readonly status: 200 | 503;
+  readonly body: {
+    readonly status: 'ok' | 'stalled' | 'failed' | 'starting';
+    readonly reason: string | null;
+    readonly phase: string;
+    readonly run_id: number | null;
+    readonly progress: number | null;
+    /** ISO 8601. */
+    readonly last_progress: string;
+    readonly seconds_since_progress: number;
+    readonly waiting: string | null;
+    readonly exit_code: number | null;
+  };
+}
+
+/**
+ * Unhealthy: ended with anything but 0, or nothing has moved for `stallAfterMs` and the API did not ask for the wait. A
+ * wait that the API asked for excuses until its end, and then for `stallAfterMs` more.
+ */
+export function healthOf(snapshot: JobSnapshot, nowMs: number, stallAfterMs: number): HealthAnswer {
+  const { ended, waiting } = snapshot;
+  if (ended !== null) {
+    return ended.exitCode === 0
+      ? answer(snapshot, nowMs, 'ok', null)
+      : answer(snapshot, nowMs, 'failed', `ended with exit code ${ended.exitCode}: ${ended.reason}`);
+  }
+  const excusedUntilMs = waiting?.askedByApi === true ? (waiting.untilMs ?? nowMs) : snapshot.lastProgressMs;
+  const stillSinceMs = Math.max(snapshot.lastProgressMs, excusedUntilMs);
+  if (nowMs - stillSinceMs >= stallAfterMs) {
+    const seconds = Math.round((nowMs - snapshot.lastProgressMs) / 1000);
+    const cause = waiting === null ? '' : `; waiting for: ${waiting.reason}`;
+    return answer(snapshot, nowMs, 'stalled', `nothing has moved for ${seconds} s in phase ${snapshot.phase}${cause}`);
+  }
+  return answer(snapshot, nowMs, 'ok', null);
+}
+
+/** Ready: API and database were reached and the job is at its work, or has done it. */
+export function readinessOf(snapshot: JobSnapshot, nowMs: number): HealthAnswer {
+  if (snapshot.ended !== null) return healthOf(snapshot, nowMs, Infinity);
+  return snapshot.phase === 'starting'
+    ? answer(snapshot, nowMs, 'starting', 'API and database have not both been reached yet')
+    : answer(snapshot, nowMs, 'ok', null);
+}
+
+function answer(
+  snapshot: JobSnapshot,
+  nowMs: number,
+  status: HealthAnswer['body']['status'],
+  reason: string | null,
+): HealthAnswer {
+  return {
+    status: status === 'ok' ? 200 : 503,
+    body: {
+      status,
+      reason,
+      phase: snapshot.phase,
+      run_id: snapshot.runId,
+      progress: progressRatio(snapshot),
+      last_progress: new Date(snapshot.lastProgressMs).toISOString(),
+      seconds_since_progress: Math.max(0, Math.round((nowMs - snapshot.lastProgressMs) / 1000)),
+      waiting: snapshot.waiting?.reason ?? null,
+      exit_code: snapshot.ended?.exitCode ?? null,
+    },
+  };
+}

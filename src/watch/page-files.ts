@@ -1,0 +1,34 @@
+/** The live page's files, read once: everything comes from this machine, so that the page works without a network. */
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+
+export interface PageFile {
+  readonly contentType: string;
+  readonly body: Buffer;
+}
+
+const HTML = 'text/html; charset=utf-8';
+const SCRIPT = 'text/javascript; charset=utf-8';
+const STYLE = 'text/css; charset=utf-8';
+const ICON = 'image/svg+xml';
+
+/** Path in the browser → file; a closed list, so that no path from outside ever reaches the disk. */
+export function readPageFiles(): ReadonlyMap<string, PageFile> {
+  const page = (name: string) => new URL(`page/${name}`, import.meta.url);
+  // Its package.json exports nothing but the CommonJS entry, in the same folder as what browsers need.
+  const uplot = (name: string) => new URL(name, import.meta.resolve('uplot'));
+  const files: readonly (readonly [string, string, URL])[] = [
+    ['/', HTML, page('index.html')],
+    ['/page.css', STYLE, page('page.css')],
+    ['/page.js', SCRIPT, page('page.js')],
+    ['/charts.js', SCRIPT, page('charts.js')],
+    ['/windows.js', SCRIPT, page('windows.js')],
+    ['/texts.js', SCRIPT, page('texts.js')],
+    ['/icon.svg', ICON, page('icon.svg')],
+    ['/vendor/uPlot.js', SCRIPT, uplot('uPlot.esm.js')],
+    ['/vendor/uPlot.css', STYLE, uplot('uPlot.min.css')],
+  ];
+  return new Map(
+    files.map(([path, contentType, url]) => [path, { contentType, body: readFileSync(fileURLToPath(url)) }]),
+  );
+}

@@ -1,0 +1,122 @@
+/** Charts over time. Series differ in colour and in dash; every chart has its latest figures as text beside it. */
+import uPlot from '/vendor/uPlot.js';
+import { short, span } from './texts.js';
+
+/** @param {string} name a custom property */
+const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+
+const LEGEND_HEIGHT = 28;
+
+/**
+ * @param {string} id
+ * @param {{ label: string, colour: string, dash?: number[], fill?: boolean }[]} series
+ * @param {(value: number) => string} text of a value
+ * @param {{ bars?: boolean }} [options]
+ */
+export function timeChart(id, series, text, options = {}) {
+  const box = /** @type {HTMLElement} */ (document.getElementById(id));
+  /** @type {uPlot | null} */
+  let plot = null;
+  /** @type {uPlot.AlignedData} */
+  let data = [[], ...series.map(() => [])];
+
+  const size = () => ({ width: box.clientWidth, height: Math.max(80, box.clientHeight - LEGEND_HEIGHT) });
+  const build = () => {
+    plot?.destroy();
+    const axis = {
+      stroke: colour('--quiet'),
+      grid: { stroke: colour('--line'), width: 1 },
+      ticks: { show: false },
+      font: '11px system-ui, sans-serif',
+    };
+    plot = new uPlot(
+      {
+        ...size(),
+        padding: [8, 8, 0, 0],
+        cursor: { points: { size: 6 }, y: false, drag: { x: false, y: false } },
+        scales: { x: { time: true }, y: { range: (_, __, max) => [0, max > 0 ? max * 1.08 : 1] } },
+        axes: [
+          { ...axis, space: 70, size: 26, grid: { show: false } },
+          { ...axis, size: 48, space: 36, values: (_, ticks) => ticks.map((tick) => text(tick)) },
+        ],
+        series: [
+          { label: 'time', value: '{HH}:{mm}:{ss}' },
+          ...series.map((one) => ({
+            label: one.label,
+            stroke: colour(one.colour),
+            width: options.bars ? 0 : 2,
+            ...(one.dash && { dash: one.dash }),
+            ...(one.fill && { fill: options.bars ? colour(one.colour) : `${colour(one.colour)}1f` }),
+            ...(options.bars && { paths: uPlot.paths.bars?.({ size: [0.6, 26, 2] }) }),
+            points: { show: false },
+            value: (/** @type {uPlot} */ _, /** @type {number | null} */ value) => (value === null ? '–' : text(value)),
+          })),
+        ],
+      },
+      data,
+      box,
+    );
+  };
+  build();
+  new ResizeObserver(() => plot?.setSize(size())).observe(box);
+  matchMedia('(prefers-color-scheme: dark)').addEventListener('change', build);
+  return {
+    /** @param {uPlot.AlignedData} next times in seconds first */
+    show(next) {
+      data = next;
+      plot?.setData(next);
+    },
+  };
+}
+
+export const throughputChart = () =>
+  timeChart(
+    'throughput-chart',
+    [
+      { label: 'fetched', colour: '--blue', fill: true },
+      { label: 'loaded', colour: '--orange', dash: [7, 4] },
+      { label: 'merged', colour: '--green', dash: [2, 3] },
+    ],
+    short,
+  );
+
+export const latencyChart = () =>
+  timeChart(
+    'latency-chart',
+    [
+      { label: 'half are faster', colour: '--blue', fill: true },
+      { label: '95 % are faster', colour: '--orange', dash: [7, 4] },
+    ],
+    span,
+  );
+
+export const mergesChart = () =>
+  timeChart('merges-chart', [{ label: 'events', colour: '--green', fill: true }], short, { bars: true });
+
+/**
+ * Totals → events a second. Fetching and loading are evened out over three rows; a merge takes in at once what has
+ * gathered since the one before, and is shown spread over that time.
+ * @param {(number | null)[][]} rows at, fetched, copied, merged …
+ * @returns {[number[], (number | null)[], (number | null)[], (number | null)[]]}
+ */
+export function throughput(rows) {
+  const times = rows.map((row) => Number(row[0]) / 1000);
+  const column = (/** @type {number} */ at) => rows.map((row) => Number(row[at]));
+  const smooth = (/** @type {number[]} */ totals) =>
+    totals.map((total, index) => {
+      const from = Math.max(0, index - 3);
+      const seconds = times[index] - times[from];
+      return seconds > 0 ? Math.max(0, (total - totals[from]) / seconds) : null;
+    });
+  const merged = column(3);
+  /** @type {(number | null)[]} */
+  const spread = merged.map(() => null);
+  let since = 0;
+  for (let index = 1; index < merged.length; index += 1) {
+    if (merged[index] <= merged[index - 1]) continue;
+    const rate = (merged[index] - merged[since]) / (times[index] - times[since]);
+    spread.fill(rate, since + (since > 0 ? 1 : 0), index + 1);
+    since = index;
+  }
+  return [times, smooth(column(1)), smooth(column(2)), spread];
+}

@@ -1,0 +1,260 @@
+/** The live page: one stream of events in, text and drawings out. Knows nothing that the server did not send. */
+import { latencyChart, mergesChart, throughput, throughputChart } from './charts.js';
+import { clock, duration, mebibytes, percent, short, span, whole } from './texts.js';
+import { windowRows, windowsChart, windowsText } from './windows.js';
+
+const MAX_ROWS = 2_000;
+const RECONNECT_MS = 1_500;
+
+const charts = {
+  throughput: throughputChart(),
+  latency: latencyChart(),
+  merges: mergesChart(),
+  windows: windowsChart(),
+};
+
+/** Rows of figures over time, as the server keeps them. @type {(number | null)[][]} */
+let rows = [];
+let processId = '';
+let lastTick = /** @type {any} */ (null);
+
+/** @param {string} name @param {string} text */
+function show(name, text) {
+  for (const element of document.querySelectorAll(`[data-value="${name}"]`)) {
+    // Only what has changed, so that screen readers do not hear it again and selections stay.
+    if (element.textContent !== text) element.textContent = text;
+  }
+}
+
+/** @param {string} id */
+const byId = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
+
+/** @param {'connecting' | 'live' | 'lost'} state @param {string} text */
+function showConnection(state, text) {
+  const element = byId('connection');
+  element.dataset.state = state;
+  if (element.textContent !== text) element.textContent = text;
+}
+
+const PHASES = /** @type {Record<string, string>} */ ({
+  starting: 'Starting',
+  discovering: 'Finding out what there is',
+  loading: 'Loading',
+  merging: 'Merging',
+  verifying: 'Checking the books',
+  stopping: 'Stopping',
+  ended: 'Ended',
+});
+
+/** @param {any} tick @returns {[string, string]} */
+function stateOf({ snapshot, health }) {
+  if (snapshot.ended !== null) {
+    return snapshot.ended.exitCode === 0
+      ? ['complete', `Complete: ${snapshot.ended.reason}`]
+      : ['failed', `Ended with code ${snapshot.ended.exitCode}: ${snapshot.ended.reason}`];
+  }
+  if (health.status === 'stalled') return ['stalled', 'Stalled: nothing has moved for a while'];
+  const phase = PHASES[snapshot.phase] ?? snapshot.phase;
+  return snapshot.waiting === null ? ['running', phase] : ['waiting', `${phase}, waiting`];
+}
+
+/** @param {any} tick */
+function waitingText({ snapshot, nowMs }) {
+  const { waiting } = snapshot;
+  if (waiting === null) return 'nothing';
+  const left = waiting.untilMs === null ? 0 : Math.ceil((waiting.untilMs - nowMs) / 1000);
+  return left > 0 ? `${waiting.reason}, ${duration(left)}` : waiting.reason;
+}
+
+/** @param {any} tick */
+function showProgress(tick) {
+  const { snapshot, progress, rates, nowMs } = tick;
+  const [state, text] = stateOf(tick);
+  byId('state').dataset.state = state;
+  show('state', text);
+  show('percent', progress === null ? short(tick.done) : percent(progress));
+  const bar = byId('progress');
+  if (progress === null) bar.removeAttribute('aria-valuenow');
+  else bar.setAttribute('aria-valuenow', (Math.floor(progress * 1000) / 10).toFixed(1));
+  byId('progress-fill').style.width = `${(progress ?? 0) * 100}%`;
+  show(
+    'events',
+    snapshot.totalEvents === null ? whole(tick.done) : `${whole(tick.done)} of ${whole(snapshot.totalEvents)}`,
+  );
+  show(
+    'eta',
+    snapshot.ended !== null ? 'ended' : rates.etaSeconds === null ? 'not known yet' : duration(rates.etaSeconds),
+  );
+  // The clock stops with the job: the last thing that moved was its end.
+  show(
+    'elapsed',
+    duration(((snapshot.ended === null ? nowMs : snapshot.lastProgressMs) - snapshot.startedAtMs) / 1000),
+  );
+  show('rate-now', whole(rates.now));
+  show('rate-average', whole(rates.average));
+  show('waiting', waitingText(tick));
+  document.title = `${progress === null ? short(tick.done) : percent(progress)} · DataSync ingestion`;
+}
+
+/** @param {any} tick */
+function showApi({ snapshot, recent }) {
+  show('requests', whole(snapshot.requests));
+  show('rate-limited', whole(snapshot.rateLimited));
+  show(
+    'rate-wait',
+    recent.rateLimitWait === null ? 'never' : `${span(recent.rateLimitWait.totalSeconds)} in all requests`,
+  );
+  show('in-flight', whole(snapshot.pagesInFlight));
+  show(
+    'latency-text',
+    recent.pageRequest === null
+      ? 'No request yet.'
+      : `Lately half of the requests took less than ${span(recent.pageRequest.p50Seconds)}, 95 % less than ` +
+          `${span(recent.pageRequest.p95Seconds)}; the slowest ${span(recent.pageRequest.maxSeconds)}.`,
+  );
+  showBars('retries', snapshot.retriesByKind, 'No retries.');
+}
+
+/** @param {any} tick */
+function showDatabase({ snapshot, recent, merges }) {
+  show('staged', whole(snapshot.stagedRows));
+  show('merges', whole(snapshot.merges));
+  show('copy-time', recent.copy === null ? '–' : span(recent.copy.p50Seconds));
+  show('encode-time', recent.encode === null ? '–' : span(recent.encode.p50Seconds));
+  show('encode-queue', whole(snapshot.encodeQueue));
+  show('copy-queue', whole(snapshot.copyQueue));
+  show('memory', `${mebibytes(snapshot.bytesInFlight)} of at most ${mebibytes(snapshot.maxBytesInFlight)}`);
+  const last = snapshot.lastMerge;
+  show(
+    'merges-text',
+    last === null
+      ? 'No merge yet.'
+      : `The last merge took ${span(last.seconds)} for ${whole(last.events)} events, at ${clock(last.atMs)}.`,
+  );
+  charts.merges.show([
+    merges.map((/** @type {any} */ one) => one.atMs / 1000),
+    merges.map((/** @type {any} */ one) => one.events),
+  ]);
+}
+
+/** @param {any} snapshot */
+function showBooks({ counts, anomaliesByReason }) {
+  for (const name of ['served', 'loaded', 'rejected', 'inserted', 'updated', 'duplicates', 'repaired']) {
+    show(name, whole(counts[name]));
+  }
+  show('loaded-again', whole(counts.loaded));
+  const balanced =
+    counts.served === counts.loaded + counts.rejected &&
+    counts.loaded === counts.inserted + counts.updated + counts.duplicates;
+  show('balance', balanced ? '✓ The books balance.' : '▲ The books do not balance.');
+  showBars('anomalies', anomaliesByReason, 'Nothing odd so far.');
+}
+
+/** @param {string} id @param {Record<string, number>} values @param {string} none */
+function showBars(id, values, none) {
+  const list = byId(id);
+  const entries = Object.entries(values).sort((a, b) => b[1] - a[1]);
+  const key = JSON.stringify(entries);
+  if (list.dataset.key === key) return;
+  list.dataset.key = key;
+  const most = Math.max(1, ...entries.map(([, count]) => count));
+  if (entries.length === 0) {
+    const item = document.createElement('li');
+    item.className = 'none';
+    item.textContent = none;
+    list.replaceChildren(item);
+    return;
+  }
+  list.replaceChildren(
+    ...entries.map(([name, count]) => {
+      const item = document.createElement('li');
+      const label = document.createElement('span');
+      label.textContent = name;
+      const value = document.createElement('span');
+      value.textContent = whole(count);
+      const bar = document.createElement('div');
+      bar.className = 'bar';
+      const fill = document.createElement('span');
+      fill.style.width = `${(count / most) * 100}%`;
+      bar.append(fill);
+      item.append(label, value, bar);
+      return item;
+    }),
+  );
+}
+
+/** @param {any} tick */
+function showWindows({ snapshot, nowMs }) {
+  charts.windows.show(snapshot.windows, nowMs);
+  show('windows-text', windowsText(snapshot.windows, nowMs));
+  const details = /** @type {HTMLDetailsElement} */ (byId('windows-details'));
+  if (!details.open) return;
+  byId('windows-table').replaceChildren(
+    ...windowRows(snapshot.windows).map((cells) => {
+      const row = document.createElement('tr');
+      cells.forEach((text, index) => {
+        const cell = row.insertCell();
+        cell.textContent = text;
+        if (index === 5) cell.className = 'num';
+      });
+      return row;
+    }),
+  );
+}
+
+/** @param {any} tick */
+function showTick(tick) {
+  lastTick = tick;
+  const { snapshot } = tick;
+  show('source', snapshot.source);
+  show('run', snapshot.runId === null ? '–' : String(snapshot.runId));
+  show('pass', String(snapshot.pass));
+  show('endpoint', snapshot.endpoint ?? '–');
+  showProgress(tick);
+  showApi(tick);
+  showDatabase(tick);
+  showBooks(snapshot);
+  showWindows(tick);
+  showHistory(tick);
+}
+
+/** @param {any} tick */
+function showHistory({ row, snapshot, rates }) {
+  const last = rows.at(-1);
+  if (snapshot.ended === null && (last === undefined || row[0] - last[0] >= 900)) rows.push(row);
+  // The server thins its own history out; a page that stays open does likewise.
+  if (rows.length > MAX_ROWS) rows = rows.filter((_, index) => index % 2 === 0);
+  charts.throughput.show(throughput(rows));
+  charts.latency.show([rows.map((one) => Number(one[0]) / 1000), rows.map((one) => one[7]), rows.map((one) => one[8])]);
+  show(
+    'throughput-text',
+    `${whole(snapshot.fetchedEvents)} fetched, ${whole(snapshot.copiedEvents)} loaded, ${whole(snapshot.mergedEvents)} merged by this process; ` +
+      `${whole(rates.average)} events/s on average.`,
+  );
+}
+
+/** Browsers try again by themselves after most failures, but not after all. */
+function connect() {
+  const events = new EventSource('/events');
+  events.addEventListener('history', ({ data }) => {
+    const history = JSON.parse(data);
+    if (history.process !== processId || history.rows.length > rows.length) rows = history.rows;
+    processId = history.process;
+  });
+  events.addEventListener('tick', ({ data }) => {
+    const tick = JSON.parse(data);
+    showTick(tick);
+    showConnection('live', tick.snapshot.ended === null ? 'Live' : 'Connected; the job has ended');
+  });
+  events.addEventListener('error', () => {
+    const since = lastTick === null ? '' : ` What you see is of ${clock(lastTick.nowMs)}.`;
+    showConnection('lost', `Connection lost; trying again.${since}`);
+    if (events.readyState !== EventSource.CLOSED) return;
+    setTimeout(connect, RECONNECT_MS);
+  });
+}
+
+byId('windows-details').addEventListener('toggle', () => {
+  if (lastTick !== null) showWindows(lastTick);
+});
+connect();

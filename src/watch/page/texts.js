@@ -1,0 +1,43 @@
+/** Numbers and times as people read them. */
+
+const WHOLE = new Intl.NumberFormat('en-US', { maximumFractionDigits: 0 });
+
+/** @param {number} value */
+export const whole = (value) => WHOLE.format(value);
+
+/** @param {number} value */
+export function short(value) {
+  if (value < 1_000) return String(Math.round(value));
+  if (value < 999_500) return `${value < 99_950 ? (value / 1_000).toFixed(1) : Math.round(value / 1_000)}k`;
+  return `${(value / 1_000_000).toFixed(value < 9_995_000 ? 2 : 1)}M`;
+}
+
+/** Never rounds up to 100 %. @param {number} ratio */
+export const percent = (ratio) => `${(Math.floor(ratio * 1000) / 10).toFixed(ratio === 1 ? 0 : 1)} %`;
+
+/** @param {number} seconds */
+export function duration(seconds) {
+  const whole = Math.max(0, Math.round(seconds));
+  if (whole < 60) return `${whole} s`;
+  if (whole < 3_600) return `${Math.floor(whole / 60)} min ${String(whole % 60).padStart(2, '0')} s`;
+  const minutes = Math.round(whole / 60);
+  return `${Math.floor(minutes / 60)} h ${String(minutes % 60).padStart(2, '0')} min`;
+}
+
+/** A short span of work. @param {number} seconds */
+export function span(seconds) {
+  if (seconds < 0.0995) return `${(seconds * 1000).toFixed(1)} ms`;
+  if (seconds < 0.9995) return `${Math.round(seconds * 1000)} ms`;
+  return seconds < 60 ? `${seconds.toFixed(2)} s` : duration(seconds);
+}
+
+/** @param {number} bytes */
+export const mebibytes = (bytes) => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
+
+/** Times of the data set, in UTC like the data. @param {number | null} ms @param {string} unknown */
+export function instant(ms, unknown = 'open') {
+  return ms === null ? unknown : new Date(ms).toISOString().slice(0, 19).replace('T', ' ');
+}
+
+/** Clock time where the viewer is. @param {number} ms */
+export const clock = (ms) => new Date(ms).toLocaleTimeString([], { hour12: false });

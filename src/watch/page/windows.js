@@ -1,0 +1,242 @@
+/**
+ * The windows on the data set's time axis. Each is walked from its newest event (right) to its oldest (left): on top all of
+ * them in one strip, below a lane each, newest on top. A window that splits gives its older end to a new lane.
+ */
+import { instant, percent, whole } from './texts.js';
+
+/**
+ * @typedef {{ windowId: number, sinceMs: number | null, untilMs: number | null, walkedToMs: number | null,
+ *   safeToMs: number | null, pages: number, complete: boolean, splitFrom: number | null }} WindowSnapshot
+ */
+
+const SVG = 'http://www.w3.org/2000/svg';
+const STRIP = 26;
+const MAX_LANES = 40;
+
+/** @param {string} name @param {Record<string, string | number>} [attributes] */
+function element(name, attributes = {}) {
+  const made = document.createElementNS(SVG, name);
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, String(value));
+  return made;
+}
+
+/** Geometry by CSS, so that it can move smoothly. @param {Element} rect */
+function place(
+  rect,
+  /** @type {number} */ x,
+  /** @type {number} */ y,
+  /** @type {number} */ width,
+  /** @type {number} */ height,
+) {
+  const { style } = /** @type {SVGRectElement} */ (rect);
+  style.setProperty('x', `${x}px`);
+  style.setProperty('y', `${y}px`);
+  style.setProperty('width', `${Math.max(0, width)}px`);
+  style.setProperty('height', `${height}px`);
+}
+
+export function windowsChart() {
+  const box = /** @type {HTMLElement} */ (document.getElementById('windows-chart'));
+  const svg = element('svg');
+  const hatch = element('pattern', {
+    id: 'hatch',
+    width: 6,
+    height: 6,
+    patternUnits: 'userSpaceOnUse',
+    patternTransform: 'rotate(45)',
+  });
+  hatch.append(element('path', { d: 'M1 0V6' }));
+  const definitions = element('defs');
+  definitions.append(hatch);
+  const axis = element('g');
+  const shapes = element('g');
+  svg.append(definitions, axis, shapes);
+  /** @type {Map<string, ReturnType<typeof shape>>} */
+  const drawn = new Map();
+  /** @type {WindowSnapshot[]} */
+  let latest = [];
+  let latestNow = 0;
+
+  const draw = () => {
+    if (latest.length === 0) {
+      svg.remove();
+      drawn.clear();
+      shapes.replaceChildren();
+      return;
+    }
+    if (!svg.isConnected) box.append(svg);
+    const range = rangeOf(latest, latestNow);
+    const width = Math.max(1, box.clientWidth);
+    const x = (/** @type {number} */ ms) => ((ms - range.from) / (range.to - range.from)) * width;
+    const byTime = [...latest].sort(
+      (a, b) => (b.untilMs ?? Infinity) - (a.untilMs ?? Infinity) || a.windowId - b.windowId,
+    );
+    // Many windows: lanes for those that are still walked; the strip has all.
+    const lanes = byTime.length <= MAX_LANES ? byTime : byTime.filter((one) => !one.complete).slice(0, MAX_LANES);
+    const pitch = Math.max(6, Math.min(18, 260 / Math.max(1, lanes.length)));
+    const height = STRIP + 10 + lanes.length * pitch + 22;
+    svg.setAttribute('height', String(height));
+    const seen = new Set();
+    const put = (
+      /** @type {string} */ key,
+      /** @type {WindowSnapshot} */ one,
+      /** @type {number} */ y,
+      /** @type {number} */ thick,
+    ) => {
+      seen.add(key);
+      const until = x(one.untilMs ?? range.to);
+      const since = x(one.sinceMs ?? range.from);
+      const edgeOf = (/** @type {number | null} */ ms) =>
+        one.complete ? since : ms === null ? until : Math.min(until, Math.max(since, x(ms)));
+      const own = drawn.get(key) ?? shape(key, shapes, drawn);
+      own.update(one, {
+        since,
+        until,
+        walked: edgeOf(one.walkedToMs),
+        safe:
+          one.complete && one.safeToMs !== null
+            ? Math.max(since, Math.min(until, x(one.safeToMs)))
+            : edgeOf(one.safeToMs),
+        y,
+        thick,
+      });
+    };
+    for (const one of byTime) put(`strip ${one.windowId}`, one, 0, STRIP);
+    lanes.forEach((one, lane) => {
+      put(`lane ${one.windowId}`, one, STRIP + 10 + lane * pitch, Math.max(4, pitch - 4));
+    });
+    for (const [key, own] of drawn) {
+      if (seen.has(key)) continue;
+      own.remove();
+      drawn.delete(key);
+    }
+    drawAxis(axis, range, width, height);
+  };
+  new ResizeObserver(draw).observe(box);
+
+  return {
+    /** @param {WindowSnapshot[]} windows @param {number} nowMs */
+    show(windows, nowMs) {
+      latest = windows;
+      latestNow = nowMs;
+      draw();
+    },
+  };
+}
+
+/** @param {string} key @param {Element} parent @param {Map<string, any>} drawn */
+function shape(key, parent, drawn) {
+  const group = element('g', { class: 'window' });
+  const parts = ['open', 'walked', 'safe', 'edge'].map((name) =>
+    element('rect', { class: name, rx: name === 'edge' ? 0 : 2 }),
+  );
+  const done = element('text', { class: 'done', 'text-anchor': 'middle' });
+  const title = element('title');
+  group.append(title, ...parts, done);
+  parent.append(group);
+  let isNew = true;
+  const [open, walked, safe, edge] = parts;
+  const own = {
+    /** Where it was drawn last, for a window that is split off it. @type {any} */
+    at: null,
+    /** @param {WindowSnapshot} one @param {any} at */
+    update(one, at) {
+      if (isNew) {
+        isNew = false;
+        const from = one.splitFrom === null ? null : drawn.get(`${key.split(' ')[0]} ${one.splitFrom}`)?.at;
+        if (from) {
+          // Begins where its parent is, and comes out of it.
+          for (const part of parts) place(part, at.since, from.y, at.until - at.since, from.thick);
+          void group.getBoundingClientRect();
+        }
+      }
+      own.at = at;
+      const gap = at.until - at.since > 4 ? 1 : 0;
+      place(open, at.since, at.y, at.until - at.since - gap, at.thick);
+      place(walked, at.walked, at.y, at.until - at.walked - gap, at.thick);
+      place(safe, at.safe, at.y, at.until - at.safe - gap, at.thick);
+      place(edge, at.walked - 1, at.y - 1, one.complete ? 0 : 2.5, at.thick + 2);
+      done.textContent = one.complete && at.safe <= at.since + 1 && at.until - at.since > 18 && at.thick > 8 ? '✓' : '';
+      done.setAttribute('x', String((at.since + at.until) / 2));
+      done.setAttribute('y', String(at.y + at.thick / 2 + 3.5));
+      title.textContent = windowText(one);
+    },
+    remove() {
+      group.remove();
+    },
+  };
+  drawn.set(key, own);
+  return own;
+}
+
+/** @param {WindowSnapshot[]} windows @param {number} nowMs */
+function rangeOf(windows, nowMs) {
+  const known = windows.flatMap((one) => [one.sinceMs, one.untilMs, one.walkedToMs]).filter((ms) => ms !== null);
+  let from = known.length === 0 ? nowMs - 86_400_000 : Math.min(...known);
+  const to = windows.some((one) => one.untilMs === null) ? Math.max(nowMs, ...known) : Math.max(...known);
+  // An open end has something beyond what is known.
+  if (windows.some((one) => one.sinceMs === null && !one.complete)) from -= (to - from) * 0.06;
+  return { from: from < to ? from : to - 1, to };
+}
+
+/** @param {Element} axis @param {{ from: number, to: number }} range @param {number} width @param {number} height */
+function drawAxis(axis, range, width, height) {
+  const count = Math.max(1, Math.min(6, Math.floor(width / 130)));
+  const days = range.to - range.from > 2 * 86_400_000;
+  axis.replaceChildren(
+    ...Array.from({ length: count + 1 }, (_, index) => {
+      const ratio = index / count;
+      const at = ratio * width;
+      const label = instant(range.from + ratio * (range.to - range.from));
+      const text = element('text', {
+        class: 'axis',
+        x: at,
+        y: height - 4,
+        'text-anchor': index === 0 ? 'start' : index === count ? 'end' : 'middle',
+      });
+      text.textContent = days ? label.slice(0, 10) : label.slice(5, 16);
+      const mark = element('g');
+      mark.append(element('line', { class: 'tick', x1: at, x2: at, y1: 0, y2: height - 18 }), text);
+      return mark;
+    }),
+  );
+}
+
+/** @param {WindowSnapshot} one */
+const stateText = (one) => (one.complete ? 'complete' : one.walkedToMs === null ? 'not begun' : 'being walked');
+
+/** @param {WindowSnapshot} one */
+const windowText = (one) =>
+  `Window ${one.windowId}: ${instant(one.sinceMs)} to ${instant(one.untilMs, 'now')}, ${stateText(one)}, ${whole(one.pages)} pages`;
+
+/** What the drawing says, in words. @param {WindowSnapshot[]} windows @param {number} nowMs */
+export function windowsText(windows, nowMs) {
+  if (windows.length === 0) return 'No windows yet.';
+  const complete = windows.filter((one) => one.complete).length;
+  const range = rangeOf(windows, nowMs);
+  let walked = 0;
+  for (const one of windows) {
+    const until = one.untilMs ?? range.to;
+    walked += until - (one.complete ? (one.sinceMs ?? range.from) : (one.walkedToMs ?? until));
+  }
+  const split = windows.filter((one) => one.splitFrom !== null).length;
+  const share = complete === windows.length ? 1 : Math.min(0.999, walked / (range.to - range.from));
+  return (
+    `${whole(windows.length)} ${windows.length === 1 ? 'window' : 'windows'}, ${whole(complete)} complete, ` +
+    `${whole(split)} split off another; ${percent(share)} of the time from ${instant(range.from)} to ` +
+    `${instant(range.to)} UTC is walked. Each is walked from right (newest) to left.`
+  );
+}
+
+/** @param {WindowSnapshot[]} windows */
+export function windowRows(windows) {
+  return windows.map((one) => [
+    `${one.windowId}${one.splitFrom === null ? '' : ` (of ${one.splitFrom})`}`,
+    instant(one.sinceMs),
+    instant(one.untilMs, 'now'),
+    instant(one.complete ? one.sinceMs : one.walkedToMs, '–'),
+    instant(one.safeToMs, '–'),
+    whole(one.pages),
+    stateText(one),
+  ]);
+}

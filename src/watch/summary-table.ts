@@ -1,0 +1,46 @@
+/** The last thing a person at a terminal sees of a run: its books, where the time went, what was odd. */
+import Table from 'cli-table3';
+import type { JobSnapshot } from '../core/job-snapshot.ts';
+import { bytesText, durationText, wholeText } from './number-texts.ts';
+
+/** @param columns width of the terminal; no line is longer, values wrap inside their column */
+export function summaryTable(snapshot: JobSnapshot, endedAtMs: number, columns: number): string {
+  const { counts, ended } = snapshot;
+  const seconds = Math.max(0.001, (endedAtMs - snapshot.startedAtMs) / 1000);
+  const retries = Object.values(snapshot.retriesByKind).reduce((sum, count) => sum + count, 0);
+  const rows: [string, string][] = [
+    ['ended', ended === null ? 'not yet' : `${ended.reason} (exit code ${ended.exitCode})`],
+    ['events served', expected(counts.served, snapshot.totalEvents)],
+    ['inserted', wholeText(counts.inserted)],
+    ['updated', wholeText(counts.updated)],
+    ['duplicates', wholeText(counts.duplicates)],
+    ['rejected', wholeText(counts.rejected)],
+    ['repaired', wholeText(counts.repaired)],
+    ['time', durationText(seconds)],
+    ['throughput', `${wholeText(snapshot.copiedEvents / seconds)} events/s`],
+    ['pages', `${wholeText(snapshot.fetchedPages)} (${bytesText(snapshot.fetchedBytes)})`],
+    [
+      'requests',
+      `${wholeText(snapshot.requests)}, ${wholeText(retries)} retries, ${wholeText(snapshot.rateLimited)} of 429`,
+    ],
+    ['merges', wholeText(snapshot.merges)],
+  ];
+  for (const [reason, count] of Object.entries(snapshot.anomaliesByReason)) {
+    rows.push([`anomaly: ${reason}`, wholeText(count)]);
+  }
+  const nameWidth = Math.min(Math.max(...rows.map(([name]) => name.length)) + 2, Math.max(10, Math.floor(columns / 2)));
+  const valueWidth = Math.max(...rows.map(([, value]) => value.length)) + 2;
+  const table = new Table({
+    style: { head: [], border: [] },
+    // Three border characters a row.
+    colWidths: [nameWidth, Math.max(10, Math.min(valueWidth, columns - nameWidth - 3))],
+    wordWrap: true,
+    wrapOnWordBoundary: false,
+  });
+  table.push(...rows);
+  return table.toString();
+}
+
+function expected(served: number, total: number | null): string {
+  return total === null ? wholeText(served) : `${wholeText(served)} of ${wholeText(total)} expected`;
+}

@@ -1,0 +1,152 @@
+/**
+ * Progress for whoever started the job. In a terminal: one line that stays under the log, fitted to the width. Anywhere
+ * else: one log line every ten seconds.
+ */
+import { clearScreenDown, cursorTo, moveCursor } from 'node:readline';
+import type { WriteStream } from 'node:tty';
+import { MultiBar, type SingleBar } from 'cli-progress';
+import type { JobSnapshot } from '../core/job-snapshot.ts';
+import type { Logger } from '../core/logging.ts';
+import { eventsDone, progressRatio, RateMeter } from '../core/progress-estimate.ts';
+import { progressLine, waitingText } from './progress-line.ts';
+import { summaryTable } from './summary-table.ts';
+
+const LOG_EVERY_MS = 10_000;
+const FRAMES_PER_SECOND = 5;
+
+export interface TerminalDisplay {
+  /** For `createLogging`: puts finished lines above the bar, and lets them wrap as the terminal likes. */
+  readonly write: (line: string) => void;
+  /** Draws from now on; `write` works before. */
+  start(snapshot: () => JobSnapshot): void;
+  /** Clears the bar; `write` works after. */
+  stop(): void;
+}
+
+export interface ProgressOptions {
+  readonly snapshot: () => JobSnapshot;
+  readonly logger: Logger;
+  readonly stdout: WriteStream;
+  /** Made before the logger, so that log lines go through it; `null` when stdout is not a terminal. */
+  readonly display: TerminalDisplay | null;
+  /** Between two log lines where there is no terminal. */
+  readonly logEveryMs?: number;
+}
+
+export interface Progress {
+  /** Takes the display away; in a terminal prints the summary table, if wanted. */
+  stop(summary?: boolean): void;
+}
+
+/** The display for this stdout; `null` when it is no terminal, or one that cannot move its cursor. */
+export function createTerminalDisplay(stdout: WriteStream, term?: string): TerminalDisplay | null {
+  return stdout.isTTY && term !== 'dumb' ? new BarDisplay(stdout) : null;
+}
+
+export function startProgress({ snapshot, logger, stdout, display, logEveryMs }: ProgressOptions): Progress {
+  if (display !== null) {
+    display.start(snapshot);
+    return {
+      stop(summary = true) {
+        display.stop();
+        if (summary) stdout.write(`${summaryTable(snapshot(), Date.now(), stdout.columns)}\n`);
+      },
+    };
+  }
+  const rates = new RateMeter();
+  const observing = setInterval(() => rates.observe(snapshot(), Date.now()), 1_000).unref();
+  const logging = setInterval(() => {
+    logProgress(logger, snapshot(), rates, Date.now());
+  }, logEveryMs ?? LOG_EVERY_MS).unref();
+  return {
+    stop() {
+      clearInterval(observing);
+      clearInterval(logging);
+    },
+  };
+}
+
+function logProgress(logger: Logger, snapshot: JobSnapshot, rates: RateMeter, nowMs: number): void {
+  const { now, average, etaSeconds } = rates.observe(snapshot, nowMs);
+  const ratio = progressRatio(snapshot);
+  logger.info(
+    {
+      phase: snapshot.phase,
+      events: eventsDone(snapshot),
+      total_events: snapshot.totalEvents,
+      percent: ratio === null ? null : Math.floor(ratio * 1000) / 10,
+      events_per_second: Math.round(now),
+      average_events_per_second: Math.round(average),
+      eta_seconds: etaSeconds === null ? null : Math.round(etaSeconds),
+      pages_in_flight: snapshot.pagesInFlight,
+      waiting: waitingText(snapshot, nowMs),
+      anomalies: snapshot.counts.rejected + snapshot.counts.repaired,
+    },
+    'progress',
+  );
+}
+
+class BarDisplay implements TerminalDisplay {
+  readonly #stdout: WriteStream;
+  readonly #rates = new RateMeter();
+  #bars: MultiBar | null = null;
+  #line = '';
+
+  constructor(stdout: WriteStream) {
+    this.#stdout = stdout;
+  }
+
+  readonly write = (line: string): void => {
+    if (this.#bars === null) {
+      this.#stdout.write(line);
+      return;
+    }
+    this.#bars.log(line.endsWith('\n') ? line : `${line}\n`);
+    // At once: the line may be the reason why the process is about to die.
+    this.#bars.update();
+  };
+
+  start(snapshot: () => JobSnapshot): void {
+    // MultiBar for one bar: SingleBar saves the cursor's place when it starts and goes back there when it stops, which after
+    // log lines is somewhere inside them.
+    const bars = new MultiBar({
+      stream: this.#stdout,
+      format: () => {
+        this.#line = progressLine(
+          snapshot(),
+          this.#rates.observe(snapshot(), Date.now()),
+          Date.now(),
+          this.#stdout.columns,
+        );
+        return this.#line;
+      },
+      fps: FRAMES_PER_SECOND,
+      clearOnComplete: true,
+      // A line is never wider than the terminal; wrapping stays on for log lines, and after a SIGKILL.
+      linewrap: true,
+      hideCursor: false,
+      gracefulExit: false,
+      forceRedraw: true,
+    });
+    const bar: SingleBar = bars.create(1, 0);
+    bar.update(0);
+    this.#bars = bars;
+    this.#stdout.on('resize', this.#resize);
+    bars.update();
+  }
+
+  stop(): void {
+    this.#stdout.off('resize', this.#resize);
+    this.#bars?.stop();
+    this.#bars = null;
+  }
+
+  /** A narrower terminal has wrapped the line that was there: go up to where it begins, and draw anew. */
+  readonly #resize = (): void => {
+    const rowsAbove = Math.ceil(this.#line.length / this.#stdout.columns) - 1;
+    if (rowsAbove > 0) moveCursor(this.#stdout, 0, -rowsAbove);
+    cursorTo(this.#stdout, 0);
+    clearScreenDown(this.#stdout);
+    this.#bars?.update();
+  };
+}

@@ -59,20 +59,16 @@ function describeRun(end: ProgramEnd, requests: readonly LogEntry[]): JobRun {
   });
   const pages = requests.filter(({ kind }) => kind === 'stream' || kind === 'events');
   const firstMs = Math.min(...requests.map(({ atMs }) => atMs));
-  const lastPageMs = Math.max(...pages.map(({ atMs, doneMs }) => doneMs ?? atMs));
   const lastMerge = merges.at(-1);
   if (lastMerge === undefined) throw new Error('the job merged nothing');
   const mergedMs = Date.parse(lastMerge.time);
   const seconds = (end.endedAtMs - firstMs) / 1000;
-  const fetch = (lastPageMs - firstMs) / 1000;
-  const afterFetch = merges
-    .filter(({ time }) => Date.parse(time) > lastPageMs)
-    .reduce((sum, merge) => sum + merge.seconds, 0);
-  const merge = Math.min(afterFetch, seconds - fetch);
+  const rest = (end.endedAtMs - mergedMs) / 1000;
+  const merge = merges.reduce((sum, { seconds: each }) => sum + each, 0);
   return {
     seconds,
     startSeconds: (firstMs - end.startedAtMs) / 1000,
-    stages: { 'fetch, encode, copy': fetch, merge, rest: Math.max(0, seconds - fetch - merge) },
+    stages: { 'fetch, encode, copy': Math.max(0, seconds - merge - rest), merge, 'analyze and end': rest },
     busy: figures.busy_seconds,
     cpuSeconds: { user: figures.cpu_user_seconds, system: figures.cpu_system_seconds },
     peakMemoryMb: figures.peak_memory_mb,

@@ -1,69 +1,92 @@
-/** Every id of the target, one a line, streamed as PostgreSQL's COPY sends it: memory stays flat. */
-import { Transform } from 'node:stream';
-import type { Writable } from 'node:stream';
+/** All ids of `ingested_events` as text, one a line, in one snapshot and with flat memory. */
+import { Transform, type TransformCallback, type Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { to } from 'pg-copy-streams';
+import { to as copyTo } from 'pg-copy-streams';
+import { ConfigurationError } from '../core/errors.ts';
+import { sqlStateOf } from './database-errors.ts';
 import type { Database } from './postgres.ts';
-import { readTargetTypes, TARGET } from './schema/ingested-events.ts';
+import { TARGET } from './schema/ingested-events.ts';
 
 const BACKSLASH = 0x5c;
+const LINE_FEED = 0x0a;
+const UNDEFINED_TABLE = '42P01';
+/** How COPY's text format writes what it must not write as it is. */
+const ESCAPED: Readonly<Record<string, string>> = { b: '\b', f: '\f', t: '\t', v: '\v', '\\': '\\' };
+
+export interface ExportedIds {
+  readonly ids: number;
+  /** Ids that hold a line break themselves: written as `\n` or `\r`, two characters, so that a line stays an id. */
+  readonly withLineBreak: number;
+}
 
 /**
- * Writes all ids and ends `writable`. An id is written as it is, except for a line feed or carriage return inside it,
- * which become `\n` and `\r`: one id is one line.
- * @returns how many there were.
+ * Writes every id, in no particular order, to `destination`, and ends it.
+ * @throws ConfigurationError when there is no table of events; the destination's own errors; the signal's reason.
  */
-export async function exportIds(db: Database, writable: Writable): Promise<number> {
-  const target = await readTargetTypes(db);
-  return db.withCopyClient(async (client) => {
-    const ids = client.query(to(`COPY (SELECT id FROM ${TARGET}) TO STDOUT`));
-    if (target?.types.id === 'uuid') await pipeline(ids, writable);
-    else await pipeline(ids, unescapeCopyText(), writable);
-    return ids.rowCount;
-  });
+export async function exportIds(db: Database, destination: Writable, signal?: AbortSignal): Promise<ExportedIds> {
+  const lines = new IdLines();
+  try {
+    await db.withCopyClient(async (client) => {
+      const rows = client.query(copyTo(`COPY (SELECT id FROM ${TARGET}) TO STDOUT`));
+      await pipeline(rows, lines, destination, signal === undefined ? {} : { signal });
+      // The stream ends before the server has said that the COPY went well: only an answer after it proves that.
+      await client.query('SELECT');
+      if (rows.rowCount !== lines.ids) {
+        throw new Error(`PostgreSQL sent ${rows.rowCount} ids and ${lines.ids} were written`);
+      }
+    });
+  } catch (error) {
+    if (sqlStateOf(error) !== UNDEFINED_TABLE) throw error;
+    throw new ConfigurationError(`${db.described} has no table of events yet: run npm start first`, { cause: error });
+  }
+  return { ids: lines.ids, withLineBreak: lines.withLineBreak };
 }
 
-/** COPY's text format escapes backslashes and control characters; all but the two that would break a line are undone. */
-export function unescapeCopyText(): Transform {
-  let pending: Buffer | null = null;
-  return new Transform({
-    transform(chunk: Buffer, _encoding, done) {
-      const bytes: Buffer = pending === null ? chunk : Buffer.concat([pending, chunk]);
-      pending = null;
-      let escape = bytes.indexOf(BACKSLASH);
-      if (escape < 0) {
-        done(null, bytes);
-        return;
-      }
-      const plain = Buffer.allocUnsafe(bytes.length);
-      let read = 0;
-      let written = 0;
-      while (escape >= 0 && escape + 1 < bytes.length) {
-        written += bytes.copy(plain, written, read, escape);
-        const escaped = bytes[escape + 1] ?? BACKSLASH;
-        const meant = COPY_ESCAPES.get(escaped);
-        if (meant === undefined) plain[written++] = BACKSLASH;
-        plain[written++] = meant ?? escaped;
-        read = escape + 2;
-        escape = bytes.indexOf(BACKSLASH, read);
-      }
-      // An escape that the chunk cuts in two waits for its second half.
-      const end = escape < 0 ? bytes.length : escape;
-      written += bytes.copy(plain, written, read, end);
-      if (escape >= 0) pending = Buffer.from(bytes.subarray(escape));
-      done(null, plain.subarray(0, written));
-    },
-    flush(done) {
-      done(null, pending);
-    },
-  });
+/** COPY's text format to plain lines. UUIDs have nothing to undo: their chunks go through untouched. */
+class IdLines extends Transform {
+  ids = 0;
+  withLineBreak = 0;
+  /** Everything after the last line's end, when it has a backslash: an escape must not be cut in two. */
+  #rest: Buffer | null = null;
+
+  override _transform(chunk: Buffer, _encoding: BufferEncoding, done: TransformCallback): void {
+    this.ids += countLines(chunk);
+    if (this.#rest === null && !chunk.includes(BACKSLASH)) {
+      done(null, chunk);
+      return;
+    }
+    const text = this.#rest === null ? chunk : Buffer.concat([this.#rest, chunk]);
+    const end = text.lastIndexOf(LINE_FEED) + 1;
+    this.#rest = end === text.length ? null : text.subarray(end);
+    done(null, this.#unescape(text.subarray(0, end)));
+  }
+
+  override _flush(done: TransformCallback): void {
+    done(null, this.#rest === null ? null : this.#unescape(this.#rest));
+  }
+
+  #unescape(lines: Buffer): Buffer {
+    // latin1: bytes to characters and back, one to one, whatever they mean.
+    const plain = lines
+      .toString('latin1')
+      .split('\n')
+      .map((line) => this.#unescapeLine(line));
+    return Buffer.from(plain.join('\n'), 'latin1');
+  }
+
+  #unescapeLine(line: string): string {
+    let breaks = 0;
+    const id = line.replace(/\\(.)/gs, (escape, character: string) => {
+      if (character === 'n' || character === 'r') breaks += 1;
+      return ESCAPED[character] ?? escape;
+    });
+    if (breaks > 0) this.withLineBreak += 1;
+    return id;
+  }
 }
 
-/** Second byte of an escape → the byte it stands for. `\n` and `\r` are not here: they stay escaped. */
-const COPY_ESCAPES: ReadonlyMap<number, number> = new Map([
-  [BACKSLASH, BACKSLASH],
-  [0x62, 0x08], // \b
-  [0x66, 0x0c], // \f
-  [0x74, 0x09], // \t
-  [0x76, 0x0b], // \v
-]);
+function countLines(chunk: Buffer): number {
+  let lines = 0;
+  for (let at = chunk.indexOf(LINE_FEED); at !== -1; at = chunk.indexOf(LINE_FEED, at + 1)) lines += 1;
+  return lines;
+}

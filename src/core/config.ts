@@ -425,9 +425,11 @@ export function readSettings(command: Command, argv: readonly string[], environm
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
     if (error.code === 'commander.helpDisplayed') throw new HelpShown();
-    throw new ConfigurationError(`${error.message.replace(/^error: /, '')}; --help lists what there is`, {
-      cause: error,
-    });
+    const problem =
+      error.code === 'commander.excessArguments'
+        ? `"${argv.find((argument) => !argument.startsWith('-')) ?? ''}" is neither a command nor a flag`
+        : error.message.replace(/^error: /, '').replace(/\s+/g, ' ');
+    throw new ConfigurationError(`${problem}; --help lists what there is`, { cause: error });
   }
   const flags = command.opts<Record<string, unknown>>();
   const raw: Record<string, string> = {};

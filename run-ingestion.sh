@@ -183,7 +183,7 @@ say "Live page: http://127.0.0.1:$(p=$(setting HTTP_HOST_PORT) && printf '%s' "$
 
 report() {
   say ''
-  say "Complete: $(field events "$1") events of the run in PostgreSQL, checked against the API's count."
+  say "Complete: $(field events "$1") events taken, each in PostgreSQL once, checked against the API's count."
   say "  inserted $(field inserted "$1"), updated $(field updated "$1"), duplicates $(field duplicates "$1")," \
     "rejected $(field rejected "$1"), repaired $(field repaired "$1")"
   say "  $(field pages "$1") pages, $(field requests "$1") requests, $(field seconds "$1") s, $(field events_per_second "$1") events/s"

@@ -143,7 +143,10 @@ function describeNextStart(
 
 /** For people: two columns. */
 export function describeStatus(report: StatusReport): string {
-  const table = new Table({ style: { head: [], border: [] } });
+  const table = new Table({
+    style: { head: [], border: [] },
+    chars: { mid: '', 'left-mid': '', 'mid-mid': '', 'right-mid': '' },
+  });
   const add = (name: string, value: string | null): void => {
     if (value !== null) table.push({ [name]: value });
   };

@@ -103,12 +103,14 @@ const databaseAddress = z
     error: 'expected postgresql://user:password@host:port/database',
   });
 
-const onOff = z.string().transform((text, context) => {
-  if (/^(1|true|yes|on)$/i.test(text)) return true;
-  if (/^(0|false|no|off)$/i.test(text)) return false;
-  context.addIssue(`expected 1 or 0, got "${text}"`);
-  return z.NEVER;
-});
+/** A schema of its own for each switch: the registry knows settings by their schema, and one that is shared is one setting. */
+const onOff = () =>
+  z.string().transform((text, context) => {
+    if (/^(1|true|yes|on)$/i.test(text)) return true;
+    if (/^(0|false|no|off)$/i.test(text)) return false;
+    context.addIssue(`expected 1 or 0, got "${text}"`);
+    return z.NEVER;
+  });
 
 const headerText = z
   .string()
@@ -234,28 +236,28 @@ const settingsSchema = z.object({
     unit: 'duration',
     text: 'How far an incremental run goes back behind the watermark, for late arrivals.',
   }),
-  full: onOff.register(settingRegistry, {
+  full: onOff().register(settingRegistry, {
     group: 'run',
     variable: 'FULL',
     default: '0',
     isSwitch: true,
     text: 'Walk the whole data set again instead of only what is new.',
   }),
-  newRun: onOff.register(settingRegistry, {
+  newRun: onOff().register(settingRegistry, {
     group: 'run',
     variable: 'NEW_RUN',
     default: '0',
     isSwitch: true,
     text: 'Give up the unfinished run and begin again; rows are kept.',
   }),
-  reset: onOff.register(settingRegistry, {
+  reset: onOff().register(settingRegistry, {
     group: 'run',
     variable: 'RESET',
     default: '0',
     isSwitch: true,
     text: 'Empty the target and the state first; asks for confirmation.',
   }),
-  yes: onOff.register(settingRegistry, {
+  yes: onOff().register(settingRegistry, {
     group: 'run',
     variable: 'ASSUME_YES',
     default: '0',
@@ -335,7 +337,7 @@ const settingsSchema = z.object({
     default: '127.0.0.1',
     text: 'Address to serve on.',
   }),
-  stay: onOff.register(settingRegistry, {
+  stay: onOff().register(settingRegistry, {
     group: 'serving',
     variable: 'KEEP_SERVING',
     default: '0',

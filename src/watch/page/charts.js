@@ -1,11 +1,9 @@
 /** Charts over time. Series differ in colour and in dash; every chart has its latest figures as text beside it. */
 import uPlot from '/vendor/uPlot.js';
-import { short, span } from './texts.js';
+import { clock, short, span } from './texts.js';
 
 /** @param {string} name a custom property */
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-
-const LEGEND_HEIGHT = 28;
 
 /**
  * @param {string} id
@@ -20,7 +18,17 @@ export function timeChart(id, series, text, options = {}) {
   /** @type {uPlot.AlignedData} */
   let data = [[], ...series.map(() => [])];
 
-  const size = () => ({ width: box.clientWidth, height: Math.max(80, box.clientHeight - LEGEND_HEIGHT) });
+  const size = () => ({ width: box.clientWidth, height: Math.max(80, box.clientHeight) });
+  const values = keyOf(box, series);
+  /** Beside each name: its value where the pointer is, else the latest. */
+  const showKey = () => {
+    const pointed = plot?.cursor.idx;
+    series.forEach((_, index) => {
+      const column = data[index + 1];
+      const value = column[pointed ?? column.length - 1];
+      values[index].textContent = typeof value === 'number' ? text(value) : '–';
+    });
+  };
   const build = () => {
     plot?.destroy();
     const axis = {
@@ -34,13 +42,24 @@ export function timeChart(id, series, text, options = {}) {
         ...size(),
         padding: [8, 8, 0, 0],
         cursor: { points: { size: 6 }, y: false, drag: { x: false, y: false } },
-        scales: { x: { time: true }, y: { range: (_, __, max) => [0, max > 0 ? max * 1.08 : 1] } },
+        legend: { show: false },
+        hooks: { setCursor: [showKey] },
+        scales: {
+          x: options.bars ? { time: true, range: aroundBars } : { time: true },
+          y: { range: (_, __, max) => [0, max > 0 ? max * 1.08 : 1] },
+        },
         axes: [
-          { ...axis, space: 70, size: 26, grid: { show: false } },
+          {
+            ...axis,
+            space: 80,
+            size: 24,
+            grid: { show: false },
+            values: (_, ticks) => ticks.map((tick) => clock(tick * 1000)),
+          },
           { ...axis, size: 48, space: 36, values: (_, ticks) => ticks.map((tick) => text(tick)) },
         ],
         series: [
-          { label: 'time', value: '{HH}:{mm}:{ss}' },
+          {},
           ...series.map((one) => ({
             label: one.label,
             stroke: colour(one.colour),
@@ -49,7 +68,6 @@ export function timeChart(id, series, text, options = {}) {
             ...(one.fill && { fill: options.bars ? colour(one.colour) : `${colour(one.colour)}1f` }),
             ...(options.bars && { paths: uPlot.paths.bars?.({ size: [0.6, 26, 2] }) }),
             points: { show: false },
-            value: (/** @type {uPlot} */ _, /** @type {number | null} */ value) => (value === null ? '–' : text(value)),
           })),
         ],
       },
@@ -65,8 +83,33 @@ export function timeChart(id, series, text, options = {}) {
     show(next) {
       data = next;
       plot?.setData(next);
+      showKey();
     },
   };
+}
+
+/** Room for half a bar at both ends. @param {uPlot} _ @param {number} min @param {number} max @returns {[number, number]} */
+function aroundBars(_, min, max) {
+  const room = Math.max(5, (max - min) * 0.08);
+  return [min - room, max + room];
+}
+
+/** The key above a chart; answers where the values go. @param {HTMLElement} box @param {{ label: string, colour: string, dash?: number[] }[]} series */
+function keyOf(box, series) {
+  const list = document.createElement('ul');
+  list.className = 'key';
+  const values = series.map((one) => {
+    const item = document.createElement('li');
+    const line = document.createElement('span');
+    line.className = `stroke ${one.dash === undefined ? 'solid' : one.dash[0] > 3 ? 'dashed' : 'dotted'}`;
+    line.style.setProperty('--stroke', `var(${one.colour})`);
+    const value = document.createElement('b');
+    item.append(line, one.label, value);
+    list.append(item);
+    return value;
+  });
+  box.before(list);
+  return values;
 }
 
 export const throughputChart = () =>

@@ -140,12 +140,12 @@ function checkPages(sums: LedgerSums, expectedPages: number | null, table: Stagi
 }
 
 async function moveRows(client: PoolClient, scope: MergeScope): Promise<Moved> {
-  await client.query('SAVEPOINT move');
+  // A deferred constraint would speak up at COMMIT only, when no row can be set aside any more, and keep the key from
+  // being built.
+  await client.query('SET CONSTRAINTS ALL IMMEDIATE; SAVEPOINT move');
   try {
     const first = await loadEmptyTarget(client, scope);
     const moved = first === null ? { ...(await mergeInOrder(client, scope)), doubles: null } : { ...first, updated: 0 };
-    // A deferred constraint would speak up at COMMIT only, when no row can be set aside any more.
-    await client.query('SET CONSTRAINTS ALL IMMEDIATE');
     return { ...moved, refused: 0, firstLoad: first !== null };
   } catch (error) {
     if (classifyDatabaseError(error) !== 'data') throw error;

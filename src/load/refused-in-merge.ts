@@ -107,7 +107,7 @@ class PartialMerge {
     await client.query('SAVEPOINT part');
     try {
       const { rows } = await client.query<MovedRows>(this.#insert, [from, to]);
-      await client.query('SET CONSTRAINTS ALL IMMEDIATE; RELEASE SAVEPOINT part');
+      await client.query('RELEASE SAVEPOINT part');
       this.inserted += rows[0]?.inserted ?? 0;
       this.updated += rows[0]?.updated ?? 0;
     } catch (error) {

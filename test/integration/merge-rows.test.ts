@@ -1,0 +1,241 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { eventsOf, ids, pageOf, startLoading, targetRows } from './load-setup.ts';
+
+test('a first load leaves every id once, the key with its old name, and exact books', async (t) => {
+  const { loader, merger, store, runId, database } = await startLoading(t);
+  await loader.load(pageOf(eventsOf(ids('a', 500))));
+  await loader.load(pageOf(eventsOf(ids('b', 300)), { page: 2 }));
+  const result = await merger().merge('a', 2);
+  assert.deepEqual(
+    { ...result, seconds: 0 },
+    {
+      pages: 2,
+      served: 800,
+      loaded: 800,
+      inserted: 800,
+      updated: 0,
+      duplicates: 0,
+      rejected: 0,
+      repaired: 0,
+      doubledInChain: 0,
+      seconds: 0,
+      firstLoad: true,
+    },
+  );
+  assert.equal((await targetRows(database)).length, 800);
+  const key = await database.query(
+    `SELECT conname FROM pg_constraint WHERE conrelid = 'ingested_events'::regclass AND contype = 'p'`,
+  );
+  assert.deepEqual(key.rows, [{ conname: 'ingested_events_pkey' }]);
+  const [window] = await store.windows(runId);
+  assert.equal(window?.safePages, 2);
+  assert.equal(window.cursor, 'cursor-1-2');
+  assert.equal(window.anchorMs, 2002);
+  assert.equal((await store.currentRun())?.counts.inserted, 800);
+});
+
+for (const share of ['few', 'many']) {
+  test(`a first load with ${share} ids served twice in one chain keeps the first in serving order and counts them`, async (t) => {
+    const { loader, merger, database } = await startLoading(t);
+    const all = ids('a', 1000);
+    const again = all.slice(0, share === 'few' ? 3 : 600);
+    // The later page is copied first: it is the order of serving that counts, not that of arrival.
+    await loader.load(pageOf(eventsOf(again, { name: 'second' }), { page: 2 }));
+    await loader.load(pageOf(eventsOf(all, { name: 'first' }), { page: 1 }));
+    const result = await merger().merge('a', 2);
+    assert.equal(result.inserted, 1000);
+    assert.equal(result.duplicates, again.length);
+    assert.equal(result.doubledInChain, again.length);
+    assert.equal(result.firstLoad, true);
+    assert.ok((await targetRows(database)).every((row) => row.name === 'first'));
+    const left = await database.query(`SELECT relname FROM pg_class WHERE relname LIKE 'merge!_%' ESCAPE '!'`);
+    assert.deepEqual(left.rows, []);
+  });
+}
+
+test('ids that two windows serve at their common edge are one row and no doubling inside a chain', async (t) => {
+  const edgeMs = 1_700_000_000_000;
+  const { loader, merger, database } = await startLoading(t, {
+    windows: [
+      { sinceMs: edgeMs, untilMs: null },
+      { sinceMs: null, untilMs: edgeMs },
+    ],
+  });
+  const newer = Array.from({ length: 200 }, (_, i) => ({ id: `n${i}`, timestamp: edgeMs + 5000 - i }));
+  const edge = Array.from({ length: 20 }, (_, i) => ({ id: `e${i}`, timestamp: edgeMs }));
+  const beyond = { id: 'beyond', timestamp: edgeMs - 90_000 };
+  const older = Array.from({ length: 200 }, (_, i) => ({ id: `o${i}`, timestamp: edgeMs - 100_000 - i }));
+  await loader.load(pageOf([...newer, ...edge, beyond], { window: 1 }));
+  await loader.load(pageOf([...edge, beyond, ...older], { window: 2 }));
+  const result = await merger().merge('a', 2);
+  assert.equal(result.firstLoad, true);
+  assert.equal(result.inserted, 421);
+  assert.equal(result.duplicates, 21);
+  assert.equal(result.doubledInChain, 0);
+  assert.equal((await targetRows(database)).length, 421);
+});
+
+test('what a page asked for by time serves again is no doubling inside the chain', async (t) => {
+  const { loader, merger } = await startLoading(t);
+  await loader.load(pageOf(eventsOf(['a', 'b', 'c'])));
+  await loader.load(pageOf(eventsOf(['c', 'd']), { page: 2, ledger: { suspect: true } }));
+  await loader.load(pageOf(eventsOf(['d', 'e']), { page: 3 }));
+  const result = await merger().merge('a', 3);
+  assert.equal(result.duplicates, 2);
+  assert.equal(result.doubledInChain, 1);
+});
+
+test('a later merge counts what was there already as duplicates and leaves it alone', async (t) => {
+  const { loader, merger, database, store } = await startLoading(t);
+  await loader.load(pageOf(eventsOf(['a', 'b'], { name: 'old' })));
+  await merger().merge('a', 1);
+  await loader.load(pageOf(eventsOf(['b', 'c'], { name: 'new' }), { page: 2, table: 'b' }));
+  const result = await merger().merge('b', 1);
+  assert.deepEqual([result.inserted, result.updated, result.duplicates, result.firstLoad], [1, 0, 1, false]);
+  assert.deepEqual(await targetRows(database), [
+    { id: 'a', name: 'old' },
+    { id: 'b', name: 'old' },
+    { id: 'c', name: 'new' },
+  ]);
+  const { counts } = (await store.currentRun()) ?? assert.fail('no run');
+  assert.equal(counts.loaded, counts.inserted + counts.updated + counts.duplicates);
+  assert.deepEqual([counts.pages, counts.loaded, counts.inserted, counts.duplicates], [2, 4, 3, 1]);
+});
+
+test('update takes the newer time, none is oldest, the incoming row wins a tie, and an identical one is a duplicate', async (t) => {
+  const { loader, merger, database } = await startLoading(t);
+  const at = 1_700_000_000_000;
+  await loader.load(
+    pageOf([
+      { id: 'newer', timestamp: at, name: 'old' },
+      { id: 'older', timestamp: at, name: 'old' },
+      { id: 'tie', timestamp: at, name: 'old' },
+      { id: 'same', timestamp: at, name: 'old', properties: { n: 1 } },
+      { id: 'digits', timestamp: at, name: 'old', properties: { n: 1 } },
+      { id: 'gains-time', name: 'old' },
+      { id: 'loses-time', timestamp: at, name: 'old' },
+    ]),
+  );
+  await merger('update').merge('a', 1);
+  const events = [
+    `{"id":"newer","timestamp":${at + 1},"name":"new"}`,
+    `{"id":"older","timestamp":${at - 1},"name":"new"}`,
+    `{"id":"tie","timestamp":${at},"name":"new"}`,
+    `{"id":"same","timestamp":${at},"name":"old","properties":{"n":1}}`,
+    `{"id":"digits","timestamp":${at},"name":"old","properties":{"n":1.0}}`,
+    `{"id":"gains-time","timestamp":${at},"name":"new"}`,
+    `{"id":"loses-time","name":"new"}`,
+  ];
+  await loader.load(pageOf(events, { page: 2, table: 'b' }));
+  const result = await merger('update').merge('b', 1);
+  assert.deepEqual([result.inserted, result.updated, result.duplicates], [0, 4, 3]);
+  // 1 and 1.0 are equal as jsonb, and not the same digits.
+  const { rows } = await database.query(`SELECT properties::text FROM ingested_events WHERE id = 'digits'`);
+  assert.deepEqual(rows, [{ properties: '{"n": 1.0}' }]);
+  assert.deepEqual(
+    (await targetRows(database)).map(({ id, name }) => `${id} ${name ?? ''}`),
+    ['digits old', 'gains-time new', 'loses-time old', 'newer new', 'older old', 'same old', 'tie new'],
+  );
+});
+
+test('update gives the same rows in whatever order the pages of a merge arrive', async (t) => {
+  const { loader, merger, database } = await startLoading(t);
+  let nextPage = 1;
+  const versions = fc.array(
+    fc.record({
+      id: fc.constantFrom('x', 'y', 'z'),
+      at: fc.constantFrom(null, 1, 2, 3),
+      name: fc.constantFrom('p', 'q', 'r'),
+    }),
+    { minLength: 1, maxLength: 12 },
+  );
+  await fc.assert(
+    fc.asyncProperty(versions, fc.infiniteStream(fc.nat()), async (served, shuffle: Iterator<number, number>) => {
+      await database.query('TRUNCATE ingested_events');
+      const pages = served.map(({ id, at, name }) => {
+        const event = at === null ? { id, name } : { id, name, timestamp: 1_700_000_000_000 + at };
+        return pageOf([event], { page: nextPage++ });
+      });
+      const keyed = pages.map((page) => ({ page, key: shuffle.next().value })).sort((a, b) => a.key - b.key);
+      for (const { page } of keyed) await loader.load(page);
+      const result = await merger('update').merge('a', pages.length);
+
+      const best = new Map<string, { at: number; name: string }>();
+      for (const { id, at, name } of served) {
+        const known = best.get(id);
+        if (known === undefined || (at ?? 0) >= known.at) best.set(id, { at: at ?? 0, name });
+      }
+      assert.deepEqual(
+        await targetRows(database),
+        [...best].map(([id, { name }]) => ({ id, name })).sort((a, b) => (a.id < b.id ? -1 : 1)),
+      );
+      assert.deepEqual([result.inserted, result.duplicates], [best.size, served.length - best.size]);
+    }),
+    { numRuns: 40 },
+  );
+});
+
+test('a foreign key that needs the primary key does not keep an empty target from being loaded', async (t) => {
+  const { loader, merger, database } = await startLoading(t);
+  await database.query('CREATE TABLE note (event_id text REFERENCES ingested_events)');
+  await loader.load(pageOf(eventsOf(ids('a', 50))));
+  const result = await merger().merge('a', 1);
+  assert.deepEqual([result.inserted, result.firstLoad], [50, false]);
+  assert.equal(
+    (await database.query(`SELECT FROM pg_constraint WHERE contype = 'f' AND conrelid = 'note'::regclass`)).rowCount,
+    1,
+  );
+});
+
+test('a reader who keeps an empty target open gets the ordinary merge, after a short wait', async (t) => {
+  const { loader, merger, database, db } = await startLoading(t);
+  await loader.load(pageOf(eventsOf(ids('a', 50))));
+  await db.transaction('reading', async (client) => {
+    await client.query('SELECT count(*) FROM ingested_events');
+    const result = await merger().merge('a', 1);
+    assert.deepEqual([result.inserted, result.firstLoad], [50, false]);
+  });
+  assert.equal((await targetRows(database)).length, 50);
+});
+
+test('a merge that finds fewer ledger rows than were acknowledged changes nothing', async (t) => {
+  const { loader, merger, database } = await startLoading(t);
+  await loader.load(pageOf(eventsOf(['a'])));
+  await assert.rejects(merger().merge('a', 2), /1 pages, and 2 were acknowledged/);
+  assert.deepEqual(await targetRows(database), []);
+  assert.equal((await merger().merge('a', 1)).inserted, 1);
+});
+
+test('a merge that finds fewer rows than the ledger says changes nothing', async (t) => {
+  const { loader, merger, database } = await startLoading(t);
+  await loader.load(pageOf(eventsOf(['a', 'b'])));
+  await database.query(`DELETE FROM ingestion.staging_a WHERE id = 'b'`);
+  await assert.rejects(merger().merge('a', 1), /has 1 rows, and its ledger says 2/);
+  assert.deepEqual(await targetRows(database), []);
+});
+
+test('a page without events is counted, and an empty staging table merges to nothing', async (t) => {
+  const { loader, merger, store, runId } = await startLoading(t);
+  await loader.load({ ...pageOf([]), rows: new Uint8Array() });
+  const result = await merger().merge('a', 1);
+  assert.deepEqual([result.pages, result.served, result.inserted], [1, 0, 0]);
+  assert.equal((await store.windows(runId))[0]?.safePages, 1);
+  assert.equal((await merger().merge('a', 0)).pages, 0);
+});
+
+test('the same anomaly served twice is kept once, and counted as often as it was served', async (t) => {
+  const { loader, merger, database, store } = await startLoading(t);
+  const bad = { id: '', name: 'no id' };
+  await loader.load(pageOf([bad, { id: 'a' }]));
+  await loader.load(pageOf([bad, { id: 'b' }], { page: 2 }));
+  const result = await merger().merge('a', 2);
+  assert.deepEqual([result.served, result.loaded, result.rejected], [4, 2, 2]);
+  const kept = await database.query<{ original: Buffer }>('SELECT original FROM ingestion.anomaly');
+  assert.deepEqual(
+    kept.rows.map((row) => row.original.toString()),
+    [JSON.stringify(bad)],
+  );
+  assert.equal((await store.currentRun())?.counts.rejected, 2);
+});

@@ -7,6 +7,7 @@ import { format } from 'prettier';
 import { envExample, settingsByGroup, settingsNamed } from '../src/core/settings-document.ts';
 import { benchmarkTables } from './benchmark-tables.ts';
 import { exitCodeTable } from './exit-codes.ts';
+import { metricTable } from './metric-table.ts';
 import { metricsTable } from './metrics-table.ts';
 
 export const PROJECT_FOLDER = fileURLToPath(new URL('..', import.meta.url));
@@ -36,6 +37,7 @@ const SECTIONS: readonly { file: string; name: string; content: () => Promise<st
   { file: 'README.md', name: 'benchmark', content: readBenchmark },
   { file: 'docs/operations.md', name: 'settings', content: () => settingsByGroup(3) },
   { file: 'docs/operations.md', name: 'exit-codes', content: exitCodeTable },
+  { file: 'docs/metrics.md', name: 'metrics', content: metricTable },
   { file: 'docs/metrics.md', name: 'metrics', content: metricsTable },
 ];
 

@@ -157,6 +157,14 @@ within "$DOCKER_PATIENCE" docker compose version ||
   fail 2 'There is no API key. Put it into the file .env: echo "TARGET_API_KEY=your_api_key_here" > .env' \
     'To look around without a key: docker compose --profile demo up ingestion-demo'
 
+# What is watched for here is said at the level info.
+case $(setting LOG_LEVEL) in
+warn | error | fatal | silent)
+  LOG_LEVEL=info
+  export LOG_LEVEL
+  ;;
+esac
+
 # Whether the start of the job that the container is in has ended; with KEEP_SERVING it goes on serving its page then.
 has_ended() {
   docker logs --tail 100 --since "$(inspect '{{.State.StartedAt}}')" "$JOB" 2>&1 |

@@ -174,6 +174,16 @@ test('run-ingestion.sh watches a job that runs already, and starts a new one whe
   assert.match(await running.kept('calls'), /^compose up --detach --build ingestion$/m);
 });
 
+test('run-ingestion.sh keeps the job from being too quiet to be watched', async (t) => {
+  const folder = await folderWith(t, { 'logs.1': COMPLETE });
+  await folder.write('.env', 'TARGET_API_KEY=key\nLOG_LEVEL=error # please\n');
+  assert.equal((await folder.run(SCRIPT)).code, 0);
+  assert.equal(await folder.kept('environment'), 'LOG_LEVEL=info\n');
+  const debug = await folderWith(t, { 'logs.1': COMPLETE });
+  assert.equal((await debug.run(SCRIPT, [], { LOG_LEVEL: 'debug' })).code, 0);
+  assert.equal(await debug.kept('environment'), 'LOG_LEVEL=debug\n');
+});
+
 test('Ctrl-C ends the watching, leaves the job running and says how to stop it', async (t) => {
   const folder = await folderWith(t, { 'logs.1': STARTED, 'ends.1': 'stays' });
   for (const toGroup of [true, false]) {

@@ -39,6 +39,8 @@ export interface EncodeTask extends TaskBase {
   readonly firstSourceOrder: bigint;
   /** An event whose JSON text is longer is rejected, bytes. */
   readonly maxEventBytes: number;
+  /** For the rows, when it is large enough. Transferred too; what is in it means nothing. */
+  readonly spare?: ArrayBuffer;
 }
 
 export type PageTask = SampleTask | EncodeTask;

@@ -93,15 +93,21 @@ async function measure(
       const meter = await ServerCpuMeter.start(await server.pid());
       const sourceCpuBefore = await source.cpuSeconds();
       const { events } = context.options;
-      const measurement = await contender.run({ databaseUrl, source, batchFile, folder, events });
+      const all = await contender.run({ databaseUrl, source, batchFile, folder, events });
       const sourceCpuSeconds = (await source.cpuSeconds()) - sourceCpuBefore;
       const serverCpu = (await meter?.stop()) ?? null;
       const contents = await readContents(databaseUrl);
-      return { sample: { ...measurement, round: number, serverCpu, sourceCpuSeconds }, contents };
+      return { sample: { ...measurementOf(all), round: number, serverCpu, sourceCpuSeconds }, contents };
     });
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
+}
+
+/** Without what a contender knows beyond it. */
+function measurementOf(all: Measurement): Measurement {
+  const { seconds, startSeconds, stages, busy, cpuSeconds, peakMemoryMb, eventLoopDelayMs, requests } = all;
+  return { seconds, startSeconds, stages, busy, cpuSeconds, peakMemoryMb, eventLoopDelayMs, requests };
 }
 
 function present(context: BenchContext, measured: readonly Measured[]) {

@@ -6,6 +6,7 @@
  * copied once, to where it stays, and that buffer can be transferred to a worker.
  */
 import { Agent, EnvHttpProxyAgent, type Dispatcher } from 'undici';
+import { pageBuffers } from '../core/page-buffers.ts';
 import { Redactor } from './http-redaction.ts';
 
 export interface ProxySettings {
@@ -31,7 +32,7 @@ export interface HttpRequest {
 export interface HttpAnswer {
   readonly status: number;
   readonly headers: HttpHeaders;
-  /** Own, not from a pool, transferable; may be longer than the body. */
+  /** The receiver's own, transferable; longer than the body, and what follows the body means nothing. */
   readonly body: ArrayBuffer;
   readonly bodyBytes: number;
   /** The body was longer than `maxBytes` and its rest was not read. */
@@ -256,7 +257,7 @@ class Exchange implements Dispatcher.DispatchHandler {
 
   #replaceBuffer(bytes: number): void {
     const kept = this.#view.subarray(0, this.#length);
-    this.#buffer = new ArrayBuffer(bytes);
+    this.#buffer = pageBuffers.take(bytes);
     this.#view = new Uint8Array(this.#buffer);
     this.#view.set(kept);
   }

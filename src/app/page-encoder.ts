@@ -3,8 +3,10 @@
  * when the target is new and empty; everything else waits for that decision.
  */
 import type { EncodeResult, IdColumnType, IdColumnTypes, IdSample } from '../../workers/protocol.ts';
+import { pageBuffers } from '../core/page-buffers.ts';
 import { firstSourceOrder } from '../core/state.ts';
 import type { WorkerPool } from '../core/worker-pool.ts';
+import { likelyRowsBytes } from '../encode/encode-page.ts';
 import type { RawPage } from './api-client.ts';
 
 export interface PageEncoderOptions {
@@ -74,6 +76,7 @@ export class PageEncoder {
   async #encode(raw: PageBody, order: bigint, idColumnTypes: IdColumnTypes): Promise<EncodeResult> {
     const { pool, maxEventBytes, onEncoded } = this.#options;
     const { body, bodyBytes, contentEncoding } = raw;
+    const spare = pageBuffers.takeIdle(likelyRowsBytes(bodyBytes));
     const result = await pool.encode({
       kind: 'encode',
       body,
@@ -82,6 +85,7 @@ export class PageEncoder {
       idColumnTypes,
       firstSourceOrder: order,
       maxEventBytes,
+      ...(spare === null ? {} : { spare }),
     });
     if (result.status === 'encoded') onEncoded?.((result.decodeMs + result.encodeMs) / 1000);
     return result;

@@ -3,6 +3,7 @@
  * in flight back when its COPY has committed. The first failure ends the walks.
  */
 import type { JobObserver } from '../core/job-snapshot.ts';
+import { pageBuffers } from '../core/page-buffers.ts';
 import type { CopyLoader } from '../load/copy-loader.ts';
 import type { AcceptedPage } from './api-stream-reader.ts';
 import type { Assignment } from './merge-schedule.ts';
@@ -64,6 +65,7 @@ export class PageLoading {
         body: encoded === null ? new Uint8Array() : new Uint8Array(encoded.body, 0, encoded.bodyBytes),
       });
       assignment.acknowledge();
+      if (encoded !== null) giveBack(encoded);
       observe.copy?.(copyMs / 1000);
       onCopied(loaded, rejected);
     } catch (error) {
@@ -74,4 +76,10 @@ export class PageLoading {
       place.release();
     }
   }
+}
+
+/** Only after PostgreSQL has acknowledged the page: until then a connection may still be sending from them. */
+function giveBack(encoded: { readonly rows: ArrayBuffer; readonly body: ArrayBuffer }): void {
+  pageBuffers.give(encoded.rows);
+  pageBuffers.give(encoded.body);
 }

@@ -79,7 +79,7 @@ export class WorkerPool {
     if (this.#piscina.threads.length === 0) this.#piscina = this.#start();
     const { bodyBytes, kind } = task;
     try {
-      return await this.#piscina.run(task, { transferList: [task.body] });
+      return await this.#piscina.run(task, { transferList: buffersOf(task) });
     } catch (cause) {
       const told = cause instanceof Error ? cause.message : String(cause);
       throw new WorkerDiedError(
@@ -114,4 +114,8 @@ export class WorkerPool {
     piscina.on('error', abandonIfDead);
     return piscina;
   }
+}
+
+function buffersOf(task: PageTask): ArrayBuffer[] {
+  return task.kind === 'encode' && task.spare !== undefined ? [task.body, task.spare] : [task.body];
 }

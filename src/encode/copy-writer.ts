@@ -47,11 +47,13 @@ export class CopyWriter {
   readonly #body: Uint8Array;
   readonly #bodyWords: DataView;
 
-  /** `body`: where nearly all that is written is copied from. */
-  constructor(body: Uint8Array, capacityBytes: number) {
+  /** `body`: where nearly all that is written is copied from. `spare`: instead of a new buffer, if large enough. */
+  constructor(body: Uint8Array, capacityBytes: number, spare?: ArrayBuffer) {
     this.#body = body;
     this.#bodyWords = new DataView(body.buffer, body.byteOffset, body.byteLength);
-    this.#bytes = new Uint8Array(Math.min(Math.max(capacityBytes, MIN_CAPACITY_BYTES), MAX_CAPACITY_BYTES));
+    const capacity = Math.min(Math.max(capacityBytes, MIN_CAPACITY_BYTES), MAX_CAPACITY_BYTES);
+    this.#bytes =
+      spare !== undefined && spare.byteLength >= capacity ? new Uint8Array(spare) : new Uint8Array(capacity);
     this.#view = new DataView(this.#bytes.buffer);
     this.restart();
   }

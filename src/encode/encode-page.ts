@@ -30,10 +30,15 @@ export interface QuotedEvent {
 
 /**
  * A page's JSON → a complete binary COPY stream. Pure. `body` is only read; the anomalies' `original` are views of it.
- * `rows` is a new ArrayBuffer.
+ * `rows` is `spare`
+ * where that is large enough, else a new ArrayBuffer.
  */
-export function encodePage(body: Uint8Array, options: EventEncoderOptions): PageEncoding | PageFault {
-  const writer = new CopyWriter(body, Math.ceil(body.byteLength * ROWS_PER_BODY_BYTE));
+export function encodePage(
+  body: Uint8Array,
+  options: EventEncoderOptions,
+  spare?: ArrayBuffer,
+): PageEncoding | PageFault {
+  const writer = new CopyWriter(body, likelyRowsBytes(body.byteLength), spare);
   const encoder = new EventEncoder(body, writer, options);
   const page = scanPage(body, encoder);
   if ('fault' in page) return page;
@@ -49,6 +54,11 @@ export function encodePage(body: Uint8Array, options: EventEncoderOptions): Page
     firstEventId: encoder.firstEventId,
     lastEventId: encoder.lastEventId,
   };
+}
+
+/** How large a buffer rows of a page of so many bytes are begun in. */
+export function likelyRowsBytes(bodyBytes: number): number {
+  return Math.ceil(bodyBytes * ROWS_PER_BODY_BYTE);
 }
 
 /** Counts strings and UUIDs among the ids of the first (newest) events of a page. */

@@ -38,11 +38,11 @@ export interface RecentWork {
 
 export interface Metrics {
   readonly observe: MetricObservers;
-  recent(): RecentWork;
+  readonly recent: () => RecentWork;
   /** @param openMetrics OpenMetrics 1.0 text, else Prometheus 0.0.4 */
-  text(openMetrics: boolean): Promise<{ readonly contentType: string; readonly body: string }>;
+  readonly text: (openMetrics: boolean) => Promise<{ readonly contentType: string; readonly body: string }>;
   /** Stops what measures; the last values can still be read. */
-  close(): void;
+  readonly close: () => void;
 }
 
 /** @param snapshot called once a scrape */

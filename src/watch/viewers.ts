@@ -38,7 +38,9 @@ export class Viewers {
     return true;
   }
 
-  send(frame: string, nowMs: number): void {
+  send(text: string, nowMs: number): void {
+    // One copy in memory, however many sockets it waits in.
+    const frame = Buffer.from(text);
     for (const viewer of this.#viewers) {
       const { response } = viewer;
       if (response.writableLength === 0) {

@@ -25,7 +25,7 @@ export function timeChart(id, series, text, options = {}) {
     const pointed = plot?.cursor.idx;
     series.forEach((_, index) => {
       const column = data[index + 1];
-      const value = column[pointed ?? column.length - 1];
+      const value = pointed == null ? column.findLast((one) => one !== null) : column[pointed];
       values[index].textContent = typeof value === 'number' ? text(value) : '–';
     });
   };

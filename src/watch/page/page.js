@@ -185,7 +185,7 @@ function showBars(id, values, none) {
 
 /** @param {any} tick */
 function showWindows({ snapshot, nowMs }) {
-  charts.windows.show(snapshot.windows, nowMs);
+  charts.windows.show(snapshot.windows, nowMs, snapshot.ended?.exitCode === 0);
   show('windows-text', windowsText(snapshot.windows, nowMs));
   const details = /** @type {HTMLDetailsElement} */ (byId('windows-details'));
   if (!details.open) return;

@@ -56,6 +56,7 @@ export function windowsChart() {
   /** @type {WindowSnapshot[]} */
   let latest = [];
   let latestNow = 0;
+  let isRunComplete = false;
 
   const draw = () => {
     if (latest.length === 0) {
@@ -86,17 +87,14 @@ export function windowsChart() {
       seen.add(key);
       const until = x(one.untilMs ?? range.to);
       const since = x(one.sinceMs ?? range.from);
-      const edgeOf = (/** @type {number | null} */ ms) =>
-        one.complete ? since : ms === null ? until : Math.min(until, Math.max(since, x(ms)));
+      const clamp = (/** @type {number} */ ms) => Math.min(until, Math.max(since, x(ms)));
+      const walked = one.complete ? since : one.walkedToMs === null ? until : clamp(one.walkedToMs);
       const own = drawn.get(key) ?? shape(key, shapes, drawn);
       own.update(one, {
         since,
         until,
-        walked: edgeOf(one.walkedToMs),
-        safe:
-          one.complete && one.safeToMs !== null
-            ? Math.max(since, Math.min(until, x(one.safeToMs)))
-            : edgeOf(one.safeToMs),
+        walked,
+        safe: isSafe(one, isRunComplete) ? walked : one.safeToMs === null ? until : clamp(one.safeToMs),
         y,
         thick,
       });
@@ -115,8 +113,9 @@ export function windowsChart() {
   new ResizeObserver(draw).observe(box);
 
   return {
-    /** @param {WindowSnapshot[]} windows @param {number} nowMs */
-    show(windows, nowMs) {
+    /** @param {WindowSnapshot[]} windows @param {number} nowMs @param {boolean} isComplete the whole run is */
+    show(windows, nowMs, isComplete) {
+      isRunComplete = isComplete;
       latest = windows;
       latestNow = nowMs;
       draw();
@@ -201,6 +200,14 @@ function drawAxis(axis, range, width, height) {
     }),
   );
 }
+
+/**
+ * All that was walked is merged. The last event of a window is younger than the window's own end, hence the comparison with how
+ * far it was walked.
+ * @param {WindowSnapshot} one @param {boolean} isRunComplete
+ */
+const isSafe = (one, isRunComplete) =>
+  isRunComplete || (one.safeToMs !== null && one.walkedToMs !== null && one.safeToMs <= one.walkedToMs);
 
 /** @param {WindowSnapshot} one */
 const stateText = (one) => (one.complete ? 'complete' : one.walkedToMs === null ? 'not begun' : 'being walked');

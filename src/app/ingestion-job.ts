@@ -95,11 +95,6 @@ export class IngestionJob {
     });
   }
 
-  /** For the snapshot: how it ended. */
-  noteEnd(exitCode: number, reason: string): void {
-    this.#counters.ended = { exitCode, reason };
-  }
-
   /**
    * Stops asking for pages; what is on its way gets a few seconds, everything that arrived is merged. A wait that the API
    * asked for is not waited out.

@@ -21,7 +21,6 @@ export class JobCounters {
   phase: JobPhase = 'starting';
   /** Why the database is waited for; `null` when it is not. */
   databaseWait: string | null = null;
-  ended: JobSnapshot['ended'] = null;
   /** The run's books as merged. */
   counts: RunCounts = NO_COUNTS;
   fetchedEvents = 0;
@@ -121,7 +120,7 @@ export class JobCounters {
   snapshot(parts: LiveParts): JobSnapshot {
     const { client, pool, budget, copying, isMerging, readers } = parts;
     return {
-      phase: this.ended !== null ? 'ended' : this.phase,
+      phase: this.phase,
       source: this.#source,
       endpoint: this.#run === null ? null : client.endpoint,
       runId: this.#run?.runId ?? null,
@@ -149,7 +148,7 @@ export class JobCounters {
       merges: this.#merges,
       lastMerge: this.#lastMerge,
       windows: readers.map(describeWindow),
-      ended: this.ended,
+      ended: null,
     };
   }
 

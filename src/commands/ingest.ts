@@ -3,9 +3,12 @@ import { IngestionJob, type JobReport } from '../app/ingestion-job.ts';
 import { isDemo, openSource, type OpenedSource } from '../app/job-source.ts';
 import { exitCodeOfSignal, listenForSignals, type StopSignal } from '../app/shutdown.ts';
 import { commandLine, readSettings, secretsOf, type Environment, type Settings } from '../core/config.ts';
-import { EXIT_CODES, exitCodeOf, type ExitCode } from '../core/errors.ts';
-import { createLogging, type Logging } from '../core/logging.ts';
+import { EXIT_CODES, describeError, exitCodeOf, type ExitCode } from '../core/errors.ts';
+import { snapshotBeforeJob, type JobSnapshot } from '../core/job-snapshot.ts';
+import { createLogging, type Logger, type Logging } from '../core/logging.ts';
 import { ProcessMeter } from '../core/process-figures.ts';
+import { createTerminalDisplay } from '../watch/terminal-progress.ts';
+import { Watching } from '../watch/watching.ts';
 import { confirmReset } from './confirm-reset.ts';
 import { logEnd } from './end-of-command.ts';
 
@@ -25,58 +28,107 @@ export async function ingest(argv: readonly string[], environment: Environment, 
     'output',
   ]);
   const settings = readSettings(command, argv, environment);
-  const logging = createLogging({ format: settings.logFormat, level: settings.logLevel, secrets: secretsOf(settings) });
-  const meter = logging.logger.isLevelEnabled('debug') ? new ProcessMeter() : null;
-  let source: OpenedSource | null = null;
-  let job: IngestionJob | null = null;
-  let stoppedBy: StopSignal | null = null;
+  const display = createTerminalDisplay(process.stdout, environment['TERM']);
+  const logging = createLogging({
+    format: settings.logFormat,
+    level: settings.logLevel,
+    secrets: secretsOf(settings),
+    ...(display === null ? {} : { write: display.write }),
+  });
+  const watched = new WatchedJob();
   const stopListening = listenForSignals({
     drain: (signal) => {
-      stoppedBy = signal;
       logging.logger.warn({ signal }, 'stopping: no further pages; what has arrived is merged. Again to stop at once');
-      job?.stop();
+      watched.stop(signal);
     },
     force: (signal, why) => {
+      display?.stop();
       logging.logger.warn({ signal }, `ended at once (${why}); start again to go on, nothing is lost`);
       process.exit(exitCodeOfSignal(signal));
     },
   });
+  let watching: Watching | null = null;
+  let source: OpenedSource | null = null;
+  const meter = logging.logger.isLevelEnabled('debug') ? new ProcessMeter() : null;
+  let exitCode: ExitCode;
   try {
     if (settings.reset) await confirmReset(settings);
+    const snapshot = () => watched.snapshot();
+    watching = await Watching.open({ settings, logger: logging.logger, snapshot, stdout: process.stdout, display });
     source = await openSource(settings, asDemo || isDemo(settings), logging.logger);
-    job = new IngestionJob({
-      settings,
-      source,
-      logger: logging.logger,
-      secrets: secretsOf(settings),
-      observe: meter?.observing({}) ?? {},
-      onSecret: (secret) => {
-        logging.addSecret(secret);
-      },
-    });
-    // A signal may have come while the database was starting.
-    if (isSet(stoppedBy)) job.stop();
-    const report = await job.run();
-    return finish(settings, logging, report, stoppedBy);
+    const observe = meter?.observing(watching.observe) ?? watching.observe;
+    const report = await watched.run(createJob(settings, source, logging, observe));
+    watching.endProgress(report.outcome === 'complete');
+    exitCode = logReport(logging.logger, report, watched.stoppedBy);
+    watched.end(exitCode, report.outcome);
   } catch (error) {
+    watching?.endProgress(false);
     logEnd(logging.logger, error);
-    return exitCodeOf(error);
-  } finally {
-    await source?.close().catch((error: unknown) => {
-      logging.logger.warn({ err: error }, 'what was started for the job could not be stopped');
-    });
-    stopListening();
-    if (meter !== null) logging.logger.debug(meter.read(), 'process figures');
-    meter?.stop();
+    exitCode = exitCodeOf(error);
+    watched.end(exitCode, describeError(error));
+  }
+  stopListening();
+  if (meter !== null) logging.logger.debug(meter.read(), 'process figures');
+  meter?.stop();
+  const code = (await watching?.close(exitCode)) ?? exitCode;
+  await source?.close().catch((error: unknown) => {
+    logging.logger.warn({ err: error }, 'what was started for the job could not be stopped');
+  });
+  return code;
+}
+
+/** The job as signals and watchers see it: also before it is there, and after its end. */
+class WatchedJob {
+  readonly #startedAtMs = Date.now();
+  #job: IngestionJob | null = null;
+  #ended: JobSnapshot['ended'] = null;
+  #stoppedBy: StopSignal | null = null;
+
+  get stoppedBy(): StopSignal | null {
+    return this.#stoppedBy;
+  }
+
+  stop(signal: StopSignal): void {
+    this.#stoppedBy = signal;
+    this.#job?.stop();
+  }
+
+  run(job: IngestionJob): Promise<JobReport> {
+    this.#job = job;
+    // A signal may have come while the database was starting.
+    if (this.#stoppedBy !== null) job.stop();
+    return job.run();
+  }
+
+  end(exitCode: ExitCode, reason: string): void {
+    this.#ended = { exitCode, reason };
+  }
+
+  snapshot(): JobSnapshot {
+    const snapshot = this.#job?.snapshot() ?? snapshotBeforeJob(this.#startedAtMs);
+    return this.#ended === null ? snapshot : { ...snapshot, phase: 'ended', ended: this.#ended };
   }
 }
 
-/** A signal's handler sets it meanwhile, which the compiler cannot see. */
-function isSet(signal: StopSignal | null): boolean {
-  return signal !== null;
+function createJob(
+  settings: Settings,
+  source: OpenedSource,
+  logging: Logging,
+  observe: Watching['observe'],
+): IngestionJob {
+  return new IngestionJob({
+    settings,
+    source,
+    logger: logging.logger,
+    secrets: secretsOf(settings),
+    observe,
+    onSecret: (secret) => {
+      logging.addSecret(secret);
+    },
+  });
 }
 
-function finish(_settings: Settings, { logger }: Logging, report: JobReport, signal: StopSignal | null): ExitCode {
+function logReport(logger: Logger, report: JobReport, signal: StopSignal | null): ExitCode {
   const { counts, requests, seconds } = report;
   const fields = {
     events: counts.served,

@@ -2,7 +2,7 @@
  * What watchers see of a job: one plain object, made when somebody asks. Terminal, metrics, health and live page read
  * it and nothing else, so that a slow or dead viewer cannot touch the job.
  */
-import type { RunCounts } from './state.ts';
+import { NO_COUNTS, type RunCounts } from './state.ts';
 
 export type JobPhase = 'starting' | 'discovering' | 'loading' | 'merging' | 'verifying' | 'stopping' | 'ended';
 
@@ -54,8 +54,43 @@ export interface JobSnapshot {
   readonly merges: number;
   readonly lastMerge: { readonly atMs: number; readonly seconds: number; readonly events: number } | null;
   readonly windows: readonly WindowSnapshot[];
-  /** Set when the job has ended: exit code and the last line's reason. */
+  /** Set by the command when the job has ended: exit code and the last line's reason. */
   readonly ended: { readonly exitCode: number; readonly reason: string } | null;
+}
+
+/** What there is to see before there is a job. */
+export function snapshotBeforeJob(startedAtMs: number): JobSnapshot {
+  return {
+    phase: 'starting',
+    source: '',
+    endpoint: null,
+    runId: null,
+    pass: 1,
+    startedAtMs,
+    lastProgressMs: startedAtMs,
+    totalEvents: null,
+    counts: NO_COUNTS,
+    fetchedEvents: 0,
+    fetchedPages: 0,
+    fetchedBytes: 0,
+    copiedEvents: 0,
+    mergedEvents: 0,
+    requests: 0,
+    pagesInFlight: 0,
+    bytesInFlight: 0,
+    maxBytesInFlight: 0,
+    encodeQueue: 0,
+    copyQueue: 0,
+    stagedRows: 0,
+    waiting: null,
+    retriesByKind: {},
+    rateLimited: 0,
+    anomaliesByReason: {},
+    merges: 0,
+    lastMerge: null,
+    windows: [],
+    ended: null,
+  };
 }
 
 /** Moments the stages report as they happen; for histograms. Seconds. */

@@ -123,12 +123,13 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
   );
 }
 
+/** Said at debug level: the last line of a job is what became of the job. */
 async function stopUnlessNeeded(keeper: Keeper, dataDir: string, logger: Logger): Promise<void> {
   if (await keeper.isLast()) {
     await stopServer(dataDir, 'fast');
-    logger.info({ data_dir: dataDir }, 'embedded PostgreSQL stopped');
+    logger.debug({ data_dir: dataDir }, 'embedded PostgreSQL stopped');
   } else {
-    logger.info({ data_dir: dataDir }, 'embedded PostgreSQL left running: another process uses it, and will stop it');
+    logger.debug({ data_dir: dataDir }, 'embedded PostgreSQL left running: another process uses it, and will stop it');
   }
   await keeper.close();
 }

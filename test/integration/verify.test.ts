@@ -69,3 +69,30 @@ test('verify ends with 3 when the key is refused, and with 2 when there is none'
   assert.equal((await program.waitForExit()).code, 2);
   assert.match(program.stderr, /TARGET_API_KEY/);
 });
+
+test('what a complete run has left is verified, and shown as complete', async (t) => {
+  const database = await testDatabase(t);
+  const simulator = await simulatorFor(t, { events: 12_345, badIds: 0.001, nasty: 0.01 });
+  const env = { DATABASE_URL: database.url, API_BASE_URL: simulator.baseUrl, TARGET_API_KEY: KEY };
+  const run = async (args: readonly string[]) => {
+    const program = startMain(t, args, { env });
+    const { code } = await program.waitForExit();
+    assert.equal(code, 0, program.stdout + program.stderr);
+    return program.stdout;
+  };
+  await run([]);
+  const checked = JSON.parse(await run(['verify', '--json'])) as Record<string, number>;
+  assert.equal(checked['short'], 0);
+  assert.equal((checked['rows'] ?? 0) + (checked['rejected'] ?? 0), 12_345);
+  const report = JSON.parse(await run(['status', '--json'])) as {
+    rows: number;
+    run: { status: string; percent: number };
+  };
+  assert.equal(report.rows, checked['rows']);
+  assert.equal(report.run.status, 'complete');
+  const counts = JSON.parse(await run(['anomalies', '--json', '--kind', 'rejected'])) as { count: number }[];
+  assert.equal(
+    counts.reduce((sum, { count }) => sum + count, 0),
+    checked['rejected'],
+  );
+});

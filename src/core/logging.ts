@@ -8,7 +8,7 @@
  * nothing lost; error, somebody must act.
  */
 import { type Logger, pino, stdTimeFunctions } from 'pino';
-import pretty from 'pino-pretty';
+import { prettyFactory } from 'pino-pretty';
 
 export type { Logger } from 'pino';
 
@@ -55,19 +55,17 @@ export function createLogging(options: LoggingOptions): Logging {
       writeStdout.write(line);
     });
   const writeStdout = pino.destination({ dest: 1, sync: true });
-  const destination = isPretty
-    ? pretty({
-        sync: true,
-        colorize: process.stdout.isTTY,
-        translateTime: 'SYS:HH:MM:ss',
-        ignore: 'pid,hostname',
-        destination: {
-          write: (line: string) => {
-            write(line);
-          },
-        },
-      })
-    : { write };
+  // The factory, not the stream: pino-pretty's stream takes only whole Node streams as its destination, and buffers.
+  const prettify = prettyFactory({
+    colorize: process.stdout.isTTY,
+    translateTime: 'SYS:HH:MM:ss',
+    ignore: 'pid,hostname',
+  });
+  const destination = {
+    write: (line: string) => {
+      write(isPretty ? prettify(line) : line);
+    },
+  };
   const logger = pino(
     {
       level: options.level,

@@ -5,6 +5,8 @@ import { durationText, percentText, shortText, wholeText } from './number-texts.
 
 const MIN_BAR = 8;
 const MAX_BAR = 32;
+/** Columns; in fewer, words are worth more than a bar. */
+const MIN_ROOM_FOR_BAR = 30;
 const FILLED = '█';
 const EMPTY = '░';
 const SEPARATOR = ' · ';
@@ -17,9 +19,11 @@ export function progressLine(snapshot: JobSnapshot, rates: Rates, nowMs: number,
   const room = Math.max(1, columns - 1);
   const ratio = progressRatio(snapshot);
   const parts: string[] = [ratio === null ? snapshot.phase : percentText(ratio)];
+  // A bar says most at a glance: other figures get what it leaves, unless there is hardly room for either.
+  const forDetails = ratio !== null && room >= MIN_ROOM_FOR_BAR ? room - MIN_BAR - 1 : room;
   // In the order of their worth; those that do not fit are left out, later ones may still fit.
   for (const part of details(snapshot, rates, nowMs)) {
-    if ([...parts, part].join(SEPARATOR).length <= room) parts.push(part);
+    if ([...parts, part].join(SEPARATOR).length <= forDetails) parts.push(part);
   }
   const text = parts.join(SEPARATOR);
   const barRoom = Math.min(MAX_BAR, room - text.length - 1);

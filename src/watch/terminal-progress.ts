@@ -2,9 +2,9 @@
  * Progress for whoever started the job. In a terminal: one line that stays under the log, fitted to the width. Anywhere
  * else: one log line every ten seconds.
  */
-import { clearScreenDown, cursorTo, moveCursor } from 'node:readline';
+import { clearScreenDown, cursorTo } from 'node:readline';
 import type { WriteStream } from 'node:tty';
-import { MultiBar, type SingleBar } from 'cli-progress';
+import { MultiBar } from 'cli-progress';
 import type { JobSnapshot } from '../core/job-snapshot.ts';
 import type { Logger } from '../core/logging.ts';
 import { eventsDone, progressRatio, RateMeter } from '../core/progress-estimate.ts';
@@ -90,7 +90,6 @@ class BarDisplay implements TerminalDisplay {
   readonly #stdout: WriteStream;
   readonly #rates = new RateMeter();
   #bars: MultiBar | null = null;
-  #line = '';
 
   constructor(stdout: WriteStream) {
     this.#stdout = stdout;
@@ -112,13 +111,9 @@ class BarDisplay implements TerminalDisplay {
     const bars = new MultiBar({
       stream: this.#stdout,
       format: () => {
-        this.#line = progressLine(
-          snapshot(),
-          this.#rates.observe(snapshot(), Date.now()),
-          Date.now(),
-          this.#stdout.columns,
-        );
-        return this.#line;
+        const nowMs = Date.now();
+        const state = snapshot();
+        return progressLine(state, this.#rates.observe(state, nowMs), nowMs, this.#stdout.columns);
       },
       fps: FRAMES_PER_SECOND,
       clearOnComplete: true,
@@ -128,23 +123,31 @@ class BarDisplay implements TerminalDisplay {
       gracefulExit: false,
       forceRedraw: true,
     });
-    const bar: SingleBar = bars.create(1, 0);
-    bar.update(0);
+    // The cursor waits at the beginning of the line: when the terminal gets narrower, some wrap the line and some do not, and there
+    // it is in both at the first of what is to be cleared, and below the log.
+    bars.on('redraw-post', () => {
+      cursorTo(this.#stdout, 0);
+    });
+    bars.create(1, 0);
     this.#bars = bars;
     this.#stdout.on('resize', this.#resize);
+    // Whoever ends the process without a word must not leave half a line to the shell.
+    process.once('exit', this.#onExit);
     bars.update();
   }
 
   stop(): void {
     this.#stdout.off('resize', this.#resize);
+    process.off('exit', this.#onExit);
     this.#bars?.stop();
     this.#bars = null;
   }
 
-  /** A narrower terminal has wrapped the line that was there: go up to where it begins, and draw anew. */
+  readonly #onExit = (): void => {
+    this.stop();
+  };
+
   readonly #resize = (): void => {
-    const rowsAbove = Math.ceil(this.#line.length / this.#stdout.columns) - 1;
-    if (rowsAbove > 0) moveCursor(this.#stdout, 0, -rowsAbove);
     cursorTo(this.#stdout, 0);
     clearScreenDown(this.#stdout);
     this.#bars?.update();

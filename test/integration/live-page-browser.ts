@@ -1,0 +1,67 @@
+/** A real headless Chromium that looks at the live page, and remembers everything that was wrong with it. */
+import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import { after, type TestContext } from 'node:test';
+import { chromium, type Browser, type BrowserContextOptions, type Page } from 'playwright-core';
+
+const PLACES = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
+const executablePath = PLACES.find((place) => existsSync(place));
+
+/** For node:test: why these tests cannot run here, else `false`. */
+export const skip =
+  executablePath === undefined ? `there is no Chromium in ${PLACES.join(', ')}: apt-get install chromium` : false;
+
+let shared: Promise<Browser> | null = null;
+
+after(async () => {
+  await (await shared)?.close();
+});
+
+/** The browser of this process. */
+export function openBrowser(): Promise<Browser> {
+  // Without its sandbox, which neither root nor most containers can have; it sees nothing but our own page.
+  return (shared ??= chromium.launch({
+    ...(executablePath === undefined ? {} : { executablePath }),
+    args: ['--no-sandbox'],
+  }));
+}
+
+export interface WatchedPage {
+  readonly page: Page;
+  /** The text of `data-value="name"`. */
+  readonly value: (name: string) => Promise<string>;
+  /** Waits until the value has this text. */
+  readonly waitForValue: (name: string, text: string | RegExp) => Promise<void>;
+  /** Fails when there was an error on the console, or a request to another place. */
+  readonly assertClean: () => void;
+}
+
+/** Opens the page and waits for its first figures. */
+export async function openPage(t: TestContext, url: string, options: BrowserContextOptions = {}): Promise<WatchedPage> {
+  const browser = await openBrowser();
+  const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
+  t.after(() => context.close());
+  const page = await context.newPage();
+  const problems: string[] = [];
+  page.on('console', (message) => {
+    if (message.type() === 'error' || message.type() === 'warning') problems.push(message.text());
+  });
+  page.on('pageerror', (error) => problems.push(String(error)));
+  page.on('request', (request) => {
+    const { origin, protocol } = new URL(request.url());
+    if (origin !== url && protocol !== 'data:') problems.push(`asked for ${request.url()}`);
+  });
+  await page.goto(url);
+  const value = async (name: string) => (await page.locator(`[data-value="${name}"]`).first().textContent()) ?? '';
+  const waitForValue = (name: string, text: string | RegExp) =>
+    page.locator(`[data-value="${name}"]`).first().filter({ hasText: text }).waitFor();
+  await page.locator('#connection[data-state="live"]').waitFor();
+  return {
+    page,
+    value,
+    waitForValue,
+    assertClean: () => {
+      assert.deepEqual(problems, []);
+    },
+  };
+}

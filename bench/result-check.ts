@@ -4,7 +4,8 @@ import { query } from './server.ts';
 
 export interface TargetContents {
   readonly rows: number;
-  readonly fingerprint: string;
+  /** Null: not read. */
+  readonly fingerprint: string | null;
 }
 
 /** Reads the whole table: some seconds a million rows. */
@@ -16,4 +17,9 @@ export async function readContents(databaseUrl: string): Promise<TargetContents>
        FROM public.ingested_events`,
   );
   return { rows: Number(found?.rows), fingerprint: found?.fingerprint ?? '' };
+}
+
+export async function countRows(databaseUrl: string): Promise<number> {
+  const [found] = await query<{ rows: string }>(databaseUrl, 'SELECT count(*) AS rows FROM public.ingested_events');
+  return Number(found?.rows);
 }

@@ -14,7 +14,13 @@ const figuresSchema = z.object({
   event_loop_delay_ms: z.object({ p50: z.number(), p99: z.number(), max: z.number() }),
   busy_seconds: z.record(z.string(), z.number()),
 });
-const mergedSchema = z.object({ msg: z.literal('merged'), time: z.string(), seconds: z.number() });
+// The merge's own line, at debug level, says the same.
+const mergedSchema = z.object({
+  level: z.literal('info'),
+  msg: z.literal('merged'),
+  time: z.string(),
+  seconds: z.number(),
+});
 const completeSchema = z.object({ msg: z.literal('ingestion complete'), events: z.number(), inserted: z.number() });
 
 /** One run of the job, and everything that is known about it. */

@@ -236,7 +236,7 @@ export class ApiClient {
         return null;
       case 'refuse-key':
         throw new KeyRefusedError(
-          `The API refuses the key: ${detail}. Check API_KEY; a key works for 3 hours from its first use. ${SAFE}`,
+          `The API refuses the key: ${detail}. Check TARGET_API_KEY; a key works for 3 hours from its first use. ${SAFE}`,
           {
             location: locate(request, failure, sent.url.pathname, attempts.sent),
           },
@@ -365,7 +365,7 @@ export class ApiClient {
     const reason = `stream access cannot be used: ${this.#sender.redactor.redact(error.message)}`;
     if (this.#options.endpoint === 'stream') {
       throw new KeyRefusedError(
-        `--endpoint stream was asked for, but ${reason}. Use --endpoint auto, or check API_KEY. ${SAFE}`,
+        `--endpoint stream was asked for, but ${reason}. Use --endpoint auto, or check TARGET_API_KEY. ${SAFE}`,
       );
     }
     if (this.#endpoint === 'stream') {

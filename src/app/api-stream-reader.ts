@@ -10,51 +10,31 @@
  * windows, else by walking from the top again and skipping what was accepted already.
  */
 import type { EncodedPage, PageEnvelope } from '../../workers/protocol.ts';
-import { GaveUpError, WorkerDiedError } from '../core/errors.ts';
+import { WorkerDiedError } from '../core/errors.ts';
 import type { Logger } from '../core/logging.ts';
-import type { LedgerEntry, WindowState } from '../core/state.ts';
+import type { WindowState } from '../core/state.ts';
+import { ledgerEntry, type AcceptedPage } from './accepted-page.ts';
 import type { ApiClient, PageAnswer, PageRequest, RawPage } from './api-client.ts';
-import type { FlightBudget, FlightPlace } from './flight-budget.ts';
-import type { PageEncoder } from './page-encoder.ts';
 import { ChainProgress } from './chain-progress.ts';
+import { noteEventBytes, type EndpointTraits } from './endpoint-traits.ts';
+import type { FlightBudget, FlightPlace } from './flight-budget.ts';
+import { askForPage, type Asked } from './page-ask.ts';
+import { describeContradiction, ignoresSinceWithCursor, ignoresWindows } from './page-checks.ts';
+import type { PageEncoder } from './page-encoder.ts';
+import { PageLimit } from './page-limit.ts';
+import { TopRestarts } from './top-restarts.ts';
+import { eventTooLarge, vainPages, vainRestarts } from './walk-errors.ts';
+import { WalkPosition } from './walk-position.ts';
+
+export type { AcceptedPage } from './accepted-page.ts';
+export { unknownTraits, type EndpointTraits } from './endpoint-traits.ts';
 
 /** A cursor lives 116 s: an older one is not worth a request where a time does as well. */
 const CURSOR_TRUSTED_MS = 100_000;
 /** A page out of the API's cache can be as old as the cache. */
 const CACHE_LIFE_MS = 30_000;
-/** Walks from the top that end in a stale cursor before anything new was accepted. */
-const MAX_VAIN_RESTARTS = 5;
-/** A page with fewer events than this needs a second one to prove that the walk has left its window. */
-const TELLING_EVENTS = 10;
-/** What makes the time that a page spans suspicious: so long, and so many pages' worth at the pace of the page before. */
-const JUMP_MS = 86_400_000;
-const JUMP_PAGES = 50;
 /** Body and rows of a page are both in memory until its COPY has committed. */
 const BYTES_PER_BODY_BYTE = 2;
-const FIRST_GUESS_EVENT_BYTES = 400;
-
-/** A page that passed all checks: from here on it is the loader's, who releases its place. */
-export interface AcceptedPage {
-  readonly raw: Pick<RawPage, 'receivedAtMs' | 'serverDateMs' | 'bodyBytes'>;
-  /** `null` when there was no page: the API says that nothing lies in the window. */
-  readonly encoded: EncodedPage | null;
-  readonly ledger: LedgerEntry;
-  readonly place: FlightPlace;
-}
-
-/** What was learned about the endpoint; shared by all walks of a run. */
-export interface EndpointTraits {
-  /** Whether `since` and `until` select a window. */
-  honoursWindows: boolean;
-  /** Whether `since` counts when a cursor is sent with it. */
-  honoursSinceWithCursor: boolean;
-  /** Largest seen, bytes. */
-  eventBytes: number;
-}
-
-export function unknownTraits(): EndpointTraits {
-  return { honoursWindows: true, honoursSinceWithCursor: true, eventBytes: FIRST_GUESS_EVENT_BYTES };
-}
 
 export interface ReaderOptions {
   readonly client: ApiClient;
@@ -67,100 +47,92 @@ export interface ReaderOptions {
   readonly accept: (page: AcceptedPage) => Promise<void>;
   /** True when no further page shall be asked for. */
   readonly isStopping: () => boolean;
+  /** Whether no other window is left: then nothing is won by waiting for the others to make one chain of all. */
+  readonly isAlone: () => boolean;
   readonly onRetry: (kind: string) => void;
 }
 
+export interface ReaderOrigin {
+  readonly splitFrom?: number;
+  /** So many events less than a full page are asked for, so that no answer comes from what the API remembers. */
+  readonly limitReduction?: number;
+  /** A guess, before the first page tells. */
+  readonly eventsPerMs?: number | null;
+}
+
 /**
- * complete: walked to its end. stopped: on request. needs-chain: the stream endpoint is gone, and no cursor lives by
- * which this window could be walked on the other one.
+ * complete: walked to its end. stopped: on request. needs-chain: it cannot be walked as a window (any more), and no
+ * cursor lives by which it could go on.
  */
 export type WalkOutcome = 'complete' | 'stopped' | 'needs-chain';
 
-interface Asked {
-  readonly request: PageRequest;
-  readonly result: Promise<{ answer: PageAnswer; place: FlightPlace }>;
-  readonly abandon: () => void;
-}
-
 /** Where the next request starts. */
-interface Position {
+interface NextPage {
   readonly page: number;
   readonly cursor: string | null;
   readonly cursorReceivedAtMs: number | null;
 }
 
+/** What became of a page that came: where the walk goes on, or null (asked for again, or the walk is over). */
+type Settled = NextPage | null | 'needs-chain';
+
 export class ApiStreamReader {
   readonly windowId: number;
   readonly splitFrom: number | null;
-  readonly untilMs: number | null;
   readonly #options: ReaderOptions;
-  readonly #progress = new ChainProgress();
-  #sinceMs: number | null;
-  #position: Position;
-  #anchorMs: number | null;
-  #walkedToMs: number | null;
-  #eventsPerMs: number | null = null;
-  #suspect: boolean;
+  readonly #position: WalkPosition;
+  readonly #limit: PageLimit;
+  readonly #restarts = new TopRestarts();
+  #progress = new ChainProgress();
+  #next: NextPage;
   #complete: boolean;
-  #limit: number;
-  /** Asked differently after each restart: the same request again may be answered from the API's cache. */
-  #limitReduction: number;
-  #vainRestarts = 0;
+  /** Since the last accepted page something happened that can have cost events: the next one carries the mark. */
+  #suspect = false;
   #skipping = false;
-  #olderPages = 0;
   #workerDeaths = 0;
-  #doubtedAnchorMs: number | null = null;
+  #anchoredAtMs: number | null = null;
 
-  constructor(state: WindowState, options: ReaderOptions, from: { splitFrom?: number; limitReduction?: number } = {}) {
+  constructor(state: WindowState, options: ReaderOptions, origin: ReaderOrigin = {}) {
+    const { pageSize } = options;
     this.#options = options;
     this.windowId = state.windowId;
-    this.splitFrom = from.splitFrom ?? null;
-    this.untilMs = state.untilMs;
-    this.#sinceMs = state.sinceMs;
-    this.#position = {
-      page: state.safePages + 1,
-      cursor: state.cursor,
-      cursorReceivedAtMs: state.cursorReceivedAtMs,
-    };
-    this.#anchorMs = state.anchorMs;
-    this.#walkedToMs = state.lastEventMs ?? state.untilMs;
-    this.#suspect = state.suspect;
+    this.splitFrom = origin.splitFrom ?? null;
+    this.#position = new WalkPosition(state, { pageSize, eventsPerMs: origin.eventsPerMs ?? null });
+    this.#limit = new PageLimit(pageSize, origin.limitReduction ?? 0);
+    this.#next = { page: state.safePages + 1, cursor: state.cursor, cursorReceivedAtMs: state.cursorReceivedAtMs };
     this.#complete = state.complete;
-    this.#limit = options.pageSize;
-    this.#limitReduction = from.limitReduction ?? 0;
+  }
+
+  get untilMs(): number | null {
+    return this.#position.untilMs;
   }
 
   get sinceMs(): number | null {
-    return this.#sinceMs;
+    return this.#position.sinceMs;
   }
 
   /** After a split: the rest below belongs to another window. What is on its way may reach below; the merge removes it. */
   set sinceMs(value: number | null) {
-    this.#sinceMs = value;
+    this.#position.sinceMs = value;
   }
 
   /** How far down it has been read, epoch ms; `null` before the first page of a window without an upper bound. */
   get walkedToMs(): number | null {
-    return this.#walkedToMs;
+    return this.#position.walkedToMs;
   }
 
-  /** By the newest page; `null` before the first. */
+  /** By the newest page, or a guess; `null` when nothing is known. */
   get eventsPerMs(): number | null {
-    return this.#eventsPerMs;
+    return this.#position.eventsPerMs;
   }
 
+  /** Accepted so far. */
   get pages(): number {
-    return this.#position.page - 1;
+    return this.#next.page - 1;
   }
 
   get complete(): boolean {
     return this.#complete;
-  }
-
-  /** Whether it can go on by a cursor that is likely to live. */
-  get hasLiveCursor(): boolean {
-    const { cursor, cursorReceivedAtMs } = this.#position;
-    return cursor !== null && cursorReceivedAtMs !== null && Date.now() - cursorReceivedAtMs < CURSOR_TRUSTED_MS;
   }
 
   /**
@@ -168,13 +140,13 @@ export class ApiStreamReader {
    * @throws GaveUpError, KeyRefusedError, the signal's reason
    */
   async walk(signal: AbortSignal): Promise<WalkOutcome> {
-    let next: Asked | null = null;
+    let ahead: Asked | null = null;
     try {
       for (;;) {
         if (this.#complete) return 'complete';
-        if (next === null && this.#options.isStopping()) return 'stopped';
-        const asked: Asked = next ?? this.#ask(this.#position, signal);
-        next = null;
+        if (ahead === null && this.#options.isStopping()) return 'stopped';
+        const asked: Asked = ahead ?? this.#ask(this.#next, signal);
+        ahead = null;
         const { answer, place } = await asked.result;
         if (answer.kind !== 'page') {
           place.release();
@@ -185,28 +157,29 @@ export class ApiStreamReader {
         place.resize(raw.bodyBytes * BYTES_PER_BODY_BYTE);
         const encoding = this.#options.encoder.encode(this.windowId, asked.request.page, raw);
         encoding.catch(() => undefined);
-        if (raw.envelope !== null) next = this.#askAhead(asked.request, raw, raw.envelope, signal);
-        const following = await this.#settle(asked.request, raw, encoding, place, signal);
+        if (raw.envelope !== null) ahead = this.#askAhead(asked.request, raw, raw.envelope, signal);
+        const settled = await this.#settle(asked.request, raw, encoding, place, signal);
+        if (settled === 'needs-chain') return 'needs-chain';
         // What was asked ahead is right only when the page is what its tail said.
-        if (next !== null && !(following !== null && samePosition(following, next.request))) {
-          next.abandon();
-          next = null;
+        if (ahead !== null && !(settled !== null && isFor(ahead.request, settled))) {
+          ahead.abandon();
+          ahead = null;
         }
       }
     } finally {
-      next?.abandon();
+      ahead?.abandon();
     }
   }
 
-  /** Checks a page when its encoding is done, and accepts it. Returns where the walk goes on, `null` when it is asked for again or the walk is over. */
+  /** Checks a page when its encoding is done, and accepts it. */
   async #settle(
     request: PageRequest,
     raw: RawPage,
     encoding: ReturnType<PageEncoder['encode']>,
     place: FlightPlace,
     signal: AbortSignal,
-  ): Promise<Position | null> {
-    let taken = false;
+  ): Promise<Settled> {
+    let isTaken = false;
     try {
       const encoded = await encoding;
       if (encoded.status === 'faulty') {
@@ -214,42 +187,34 @@ export class ApiStreamReader {
         return null;
       }
       this.#workerDeaths = 0;
+      if (ignoresWindows(request, encoded)) return this.#onWindowsIgnored();
       const contradiction = describeContradiction(request, encoded.envelope);
-      const canAnchor = this.#honoursWindows && encoded.times !== null;
-      if (contradiction !== null) {
-        this.#suspect = true;
-        this.#options.logger.warn({ window: this.windowId, page: request.page }, `contradiction: ${contradiction}`);
-        if (!canAnchor) {
-          await this.#askAgain(request, 'contradiction', contradiction);
-          return null;
-        }
-      }
+      if (contradiction !== null && !(await this.#canPassOver(request, encoded, contradiction))) return null;
       place.resize(encoded.bodyBytes + encoded.rows.byteLength);
-      this.#checkWindows(request, encoded);
       this.#learn(request, encoded);
-      const position = this.#positionAfter(request, raw, encoded, contradiction !== null);
+      const following = nextPage(request, raw, contradiction === null ? encoded.envelope.nextCursor : null);
       const ends = this.#endsWith(encoded);
-      if (!ends && this.#skips(encoded)) {
-        this.#position = { ...position, page: request.page };
-        return this.#position;
+      if (!ends && this.#skipping && this.#position.liesAbove(encoded)) {
+        this.#next = { ...following, page: request.page };
+        return this.#next;
       }
       this.#skipping = false;
-      this.#vainRestarts = 0;
       this.#checkProgress(request, encoded);
-      const ledger = this.#ledgerEntry(request, encoded, position, ends);
-      this.#position = position;
+      const ledger = ledgerEntry(this.#afterPage(request.page, following, ends), encoded);
+      this.#next = following;
       this.#complete = ends;
-      this.#limit = Math.min(this.#options.pageSize, this.#limit * 2);
+      this.#suspect = false;
+      this.#limit.grow();
       signal.throwIfAborted();
-      taken = true;
+      isTaken = true;
       await this.#options.accept({ raw, encoded, ledger, place });
-      return ends ? null : position;
+      return ends ? null : following;
     } catch (error) {
       if (!(error instanceof WorkerDiedError)) throw error;
       await this.#onWorkerDeath(request, error);
       return null;
     } finally {
-      if (!taken) place.release();
+      if (!isTaken) place.release();
     }
   }
 
@@ -257,79 +222,45 @@ export class ApiStreamReader {
     return this.#options.client.endpoint === 'stream' && this.#options.traits.honoursWindows;
   }
 
-  #ask(position: Position, outer: AbortSignal): Asked {
-    const windows = this.#honoursWindows;
-    let { cursor, cursorReceivedAtMs } = position;
-    if (cursor !== null && windows && this.#anchorMs !== null && !this.#isTrusted(position)) {
-      cursor = null;
-      cursorReceivedAtMs = null;
-    }
-    const controller = new AbortController();
-    const abort = (): void => {
-      controller.abort(outer.reason);
-    };
-    outer.addEventListener('abort', abort, { once: true });
-    if (outer.aborted) abort();
-    const request: PageRequest = {
+  #ask(next: NextPage, signal: AbortSignal): Asked {
+    const isWindowed = this.#honoursWindows;
+    const { sinceMs, topMs, anchorMs, untilMs } = this.#position;
+    const isByCursor = next.cursor !== null && !(isWindowed && anchorMs !== null && !isTrusted(next));
+    if (!isByCursor) this.#beginChain(isWindowed, topMs);
+    const bare = {
       windowId: this.windowId,
-      page: position.page,
-      limit: Math.max(1, this.#limit - this.#limitReduction),
-      cursor,
-      cursorReceivedAtMs,
-      sinceMs: windows ? this.#sinceMs : null,
-      untilMs: windows ? (cursor === null ? (this.#anchorMs ?? this.untilMs) : this.untilMs) : null,
-      signal: controller.signal,
-      reask: this.#limitReduction > 0,
+      page: next.page,
+      limit: this.#limit.value,
+      cursor: isByCursor ? next.cursor : null,
+      cursorReceivedAtMs: isByCursor ? next.cursorReceivedAtMs : null,
+      sinceMs: isWindowed ? sinceMs : null,
+      untilMs: isWindowed ? (isByCursor ? untilMs : topMs) : null,
+      reask: this.#limit.isReduced,
     };
-    if (cursor === null && !windows && (this.#anchorMs ?? this.untilMs) !== null) this.#skipping = true;
-    const result = this.#fetch(request).finally(() => {
-      outer.removeEventListener('abort', abort);
-    });
-    result.catch(() => undefined);
-    return {
-      request,
-      result,
-      abandon: () => {
-        controller.abort(new AskedInVain());
-        result.then(
-          ({ place }) => {
-            place.release();
-          },
-          () => undefined,
-        );
-      },
-    };
+    return askForPage(this.#options, bare, bare.limit * this.#options.traits.eventBytes * BYTES_PER_BODY_BYTE, signal);
   }
 
-  async #fetch(request: PageRequest): Promise<{ answer: PageAnswer; place: FlightPlace }> {
-    const { budget, client, traits } = this.#options;
-    const place = await budget.acquire(request.limit * traits.eventBytes * BYTES_PER_BODY_BYTE, request.signal);
-    try {
-      return { answer: await client.fetchPage(request), place };
-    } catch (error) {
-      place.release();
-      throw error;
+  /** A request without a cursor: by time, or from the top of everything. */
+  #beginChain(isWindowed: boolean, topMs: number | null): void {
+    if (!isWindowed) {
+      this.#skipping = topMs !== null;
+      this.#restarts.begin();
+      return;
     }
+    // Asked for by the same time again: the answer must not come from what the API remembers.
+    if (topMs !== null && topMs === this.#anchoredAtMs) this.#limit.reduce();
+    this.#anchoredAtMs = topMs;
   }
 
   /** The next page's request leaves as soon as its cursor is known, unless it would probably be in vain. */
   #askAhead(request: PageRequest, raw: RawPage, envelope: PageEnvelope, signal: AbortSignal): Asked | null {
     const { nextCursor, hasMore } = envelope;
     if (hasMore !== true || nextCursor === null || nextCursor === request.cursor) return null;
-    if (this.#options.isStopping() || this.#skipping || this.#nearEnd()) return null;
-    return this.#ask({ page: request.page + 1, cursor: nextCursor, cursorReceivedAtMs: cursorArrival(raw) }, signal);
-  }
-
-  /** Where `since` does not end the walk by itself, the page behind the border would be asked for in vain. */
-  #nearEnd(): boolean {
-    const { traits, pageSize } = this.#options;
-    if (this.#sinceMs === null || (this.#honoursWindows && traits.honoursSinceWithCursor)) return false;
-    if (this.#walkedToMs === null || this.#eventsPerMs === null) return true;
-    return this.#walkedToMs - (2 * pageSize) / this.#eventsPerMs < this.#sinceMs;
-  }
-
-  #isTrusted(position: Position): boolean {
-    return position.cursorReceivedAtMs !== null && Date.now() - position.cursorReceivedAtMs < CURSOR_TRUSTED_MS;
+    if (this.#options.isStopping() || this.#skipping) return null;
+    // Where `since` does not end the walk by itself, the page behind the border would be asked for in vain.
+    const isEndedByApi = this.#honoursWindows && this.#options.traits.honoursSinceWithCursor;
+    if (!isEndedByApi && this.#position.isNearEnd) return null;
+    return this.#ask(nextPage(request, raw, nextCursor), signal);
   }
 
   /** Anything but a page. */
@@ -340,171 +271,105 @@ export class ApiStreamReader {
   ): Promise<'go-on' | 'needs-chain'> {
     switch (answer.kind) {
       case 'stale-cursor':
-        this.#onStaleCursor(answer.detail);
-        return 'go-on';
+        return this.#onStaleCursor(answer.detail);
       case 'outside-range':
         await this.#acceptNothing(request, signal);
         return 'go-on';
       case 'endpoint-changed':
-        return this.hasLiveCursor ? 'go-on' : 'needs-chain';
+        this.#suspect = true;
+        return isTrusted(this.#next) || this.#options.isAlone() ? 'go-on' : 'needs-chain';
       case 'too-large':
-        if (request.limit <= 1) {
-          throw new GaveUpError(
-            `Window ${this.windowId}, page ${request.page}: a page of one event is larger than memory allows. ` +
-              'Raise --max-bytes-in-flight. What was merged is safe.',
-            { location: { windowId: this.windowId, page: request.page } },
-          );
-        }
-        this.#limit = Math.max(1, Math.floor(request.limit / 2));
+        if (request.limit <= 1) throw eventTooLarge(request);
+        this.#limit.shrink(2);
         this.#options.onRetry('too-large');
         return 'go-on';
     }
   }
 
-  #onStaleCursor(detail: string): void {
-    const { logger, onRetry } = this.#options;
+  #onStaleCursor(detail: string): 'go-on' | 'needs-chain' {
+    const { logger, onRetry, isAlone } = this.#options;
     this.#suspect = true;
     onRetry('stale-cursor');
-    const where = { window: this.windowId, page: this.#position.page };
+    const where = { window: this.windowId, page: this.#next.page };
+    this.#next = { ...this.#next, cursor: null, cursorReceivedAtMs: null };
     if (this.#honoursWindows) {
-      logger.debug({ ...where, until: this.#anchorMs }, `a cursor is stale; going on by time: ${detail}`);
-    } else {
-      this.#vainRestarts += 1;
-      this.#limitReduction = this.#vainRestarts;
-      if (this.#vainRestarts > MAX_VAIN_RESTARTS) {
-        throw new GaveUpError(
-          `Window ${this.windowId} was walked from its top ${MAX_VAIN_RESTARTS} times, and each time the cursor was stale ` +
-            `before anything new came: ${detail}. This endpoint cannot be asked by time. What was merged is safe; ` +
-            'start again when requests come through faster.',
-          { location: { windowId: this.windowId, page: this.#position.page } },
-        );
-      }
-      logger.warn(where, `a cursor is stale and this endpoint has no time windows; walking from the top: ${detail}`);
+      logger.debug({ ...where, until: this.#position.topMs }, `a cursor is stale; going on by time: ${detail}`);
+      return 'go-on';
     }
-    this.#position = { ...this.#position, cursor: null, cursorReceivedAtMs: null };
+    if (!isAlone()) return 'needs-chain';
+    if (this.#restarts.isVain()) throw vainRestarts(this.windowId, this.#next.page, detail);
+    this.#limit.reduce();
+    // The pages above are served again, and are no sign of a chain that goes nowhere.
+    this.#progress = new ChainProgress();
+    logger.warn(where, `a cursor is stale and this endpoint has no time windows; walking from the top: ${detail}`);
+    return 'go-on';
+  }
+
+  /** Asked for by time, and served from the top: every window would walk all of it. */
+  #onWindowsIgnored(): 'needs-chain' {
+    this.#options.traits.honoursWindows = false;
+    this.#options.logger.warn({ window: this.windowId }, 'the endpoint ignores time windows; walking one chain');
+    return 'needs-chain';
+  }
+
+  /** A page whose envelope contradicts itself is good, when the walk can go on by its times. */
+  async #canPassOver(request: PageRequest, encoded: EncodedPage, contradiction: string): Promise<boolean> {
+    this.#suspect = true;
+    this.#options.logger.warn({ window: this.windowId, page: request.page }, `contradiction: ${contradiction}`);
+    if (this.#honoursWindows && encoded.times !== null) return true;
+    await this.#askAgain(request, 'contradiction', contradiction);
+    return false;
   }
 
   async #askAgain(request: PageRequest, fault: string, detail: string): Promise<void> {
-    this.#suspect = true;
     await this.#options.client.faultyPage(request, fault, detail);
   }
 
-  /** Once more as it was, then in halves, until the event that kills workers stands alone. */
+  /** Once more as it was, then in ever smaller parts, until the event that kills workers stands alone. */
   async #onWorkerDeath(request: PageRequest, error: WorkerDiedError): Promise<void> {
     this.#workerDeaths += 1;
     this.#options.logger.error({ window: this.windowId, page: request.page, err: error.message }, 'a worker died');
-    if (this.#workerDeaths > 1) this.#limit = Math.max(1, Math.floor(request.limit / 2));
+    if (this.#workerDeaths > 1) this.#limit.shrink(4);
     await this.#askAgain(request, 'worker-died', error.message);
   }
 
-  #positionAfter(request: PageRequest, raw: RawPage, encoded: EncodedPage, mustAnchor: boolean): Position {
-    const cursor = mustAnchor ? null : encoded.envelope.nextCursor;
-    return {
-      page: request.page + 1,
-      cursor,
-      cursorReceivedAtMs: cursor === null ? null : cursorArrival(raw),
-    };
-  }
-
-  /** Checked, not believed: a page that begins above the time it was asked for comes from an endpoint without windows. */
-  #checkWindows(request: PageRequest, encoded: EncodedPage): void {
-    const { times } = encoded;
-    if (request.cursor !== null || request.untilMs === null || times === null || !times.descending) return;
-    if (times.lastMs <= request.untilMs + 2) return;
-    this.#options.traits.honoursWindows = false;
-    this.#skipping = true;
-    this.#options.logger.warn({ window: this.windowId }, 'the endpoint ignores time windows; walking one chain');
-  }
-
-  /** Only a page whose times descend says where the walk is: one wrong clock must not make it jump. */
   #learn(request: PageRequest, encoded: EncodedPage): void {
     const { traits } = this.#options;
-    const { times, servedCount, bodyBytes } = encoded;
-    if (servedCount > 0) traits.eventBytes = Math.max(traits.eventBytes, Math.ceil(bodyBytes / servedCount));
-    if (times === null) return;
-    if (times.descending) {
-      const spanMs = times.newestMs - times.lastMs;
-      if (this.#mayAnchor(Math.ceil(times.lastMs), spanMs)) {
-        this.#anchorMs = Math.ceil(times.lastMs);
-        this.#walkedToMs = times.lastMs;
-        this.#eventsPerMs = servedCount / Math.max(1, spanMs);
-      }
-      const since = this.#sinceMs;
-      if (request.cursor !== null && since !== null && request.sinceMs === since && times.newestMs < since - 2) {
-        traits.honoursSinceWithCursor = false;
-      }
-    }
-  }
-
-  /**
-   * An anchor lies inside its window and above the one before. A page that suddenly spans far more time than the last
-   * ends in a gap of the data or in an event with a wrong clock: it has to say the same twice.
-   */
-  #mayAnchor(anchorMs: number, spanMs: number): boolean {
-    const inside =
-      (this.#sinceMs === null || anchorMs >= this.#sinceMs - 1) &&
-      (this.#anchorMs === null || anchorMs <= this.#anchorMs) &&
-      (this.untilMs === null || anchorMs <= this.untilMs + 1);
-    if (!inside) return false;
-    const isJump =
-      spanMs > JUMP_MS &&
-      this.#eventsPerMs !== null &&
-      spanMs * this.#eventsPerMs > JUMP_PAGES * this.#options.pageSize;
-    if (isJump && this.#doubtedAnchorMs !== anchorMs) {
-      this.#doubtedAnchorMs = anchorMs;
-      return false;
-    }
-    return true;
+    noteEventBytes(traits, encoded);
+    this.#restarts.note(encoded.servedCount);
+    this.#position.note(encoded);
+    if (ignoresSinceWithCursor(request, encoded)) traits.honoursSinceWithCursor = false;
   }
 
   #endsWith(encoded: EncodedPage): boolean {
     const { hasMore, nextCursor } = encoded.envelope;
+    const isBelow = this.#position.endsBelow(encoded);
     if (hasMore === false) return true;
     if (hasMore === null && nextCursor === null) {
       // No flag at all: believed, but looked at again when the run comes out short.
       this.#suspect = true;
       return true;
     }
-    const since = this.#sinceMs;
-    const isOlder = since !== null && encoded.times !== null && encoded.times.newestMs < since - 1;
-    this.#olderPages = isOlder ? this.#olderPages + 1 : 0;
-    return isOlder && (encoded.servedCount >= TELLING_EVENTS || this.#olderPages > 1);
-  }
-
-  /** After a restart from the top: pages that lie above the position have been accepted already. */
-  #skips(encoded: EncodedPage): boolean {
-    const bound = this.#anchorMs ?? this.untilMs;
-    return this.#skipping && bound !== null && encoded.times !== null && encoded.times.oldestMs > bound + 1;
+    return isBelow;
   }
 
   #checkProgress(request: PageRequest, encoded: EncodedPage): void {
-    const vain = this.#progress.note(encoded);
-    if (!vain) return;
-    throw new GaveUpError(
-      `Window ${this.windowId}, page ${request.page}: ${ChainProgress.MAX_VAIN_PAGES} pages in a row brought no new event` +
-        (request.cursor === null
-          ? ', although asked for by time: more events than a page holds share one instant, or the API repeats itself'
-          : ': the API repeats itself') +
-        `. What was merged is safe.`,
-      { location: { windowId: this.windowId, page: request.page } },
-    );
+    const isEnd = this.#progress.note(encoded);
+    // By time and nothing new: a page may have no times that descend. A smaller one is more likely to.
+    if (this.#progress.vainPages > 1 && request.cursor === null) this.#limit.shrink(2);
+    if (isEnd) throw vainPages(request);
   }
 
-  #ledgerEntry(request: PageRequest, encoded: EncodedPage, position: Position, ends: boolean): LedgerEntry {
+  #afterPage(page: number, following: NextPage, endsWindow: boolean): Parameters<typeof ledgerEntry>[0] {
     return {
       windowId: this.windowId,
-      page: request.page,
-      nextCursor: position.cursor,
-      cursorReceivedAtMs: position.cursorReceivedAtMs,
-      anchorMs: this.#anchorMs,
-      lastEventMs: this.#walkedToMs,
-      lastEventId: encoded.lastEventId,
-      endsWindow: ends,
+      page,
+      nextCursor: following.cursor,
+      cursorReceivedAtMs: following.cursorReceivedAtMs,
+      anchorMs: this.#position.anchorMs,
+      lastEventMs: this.#position.walkedToMs,
+      endsWindow,
       suspect: this.#suspect,
-      served: encoded.servedCount,
-      loaded: encoded.rowCount,
-      rejected: encoded.rejectedCount,
-      repaired: encoded.repairedCount,
     };
   }
 
@@ -512,45 +377,26 @@ export class ApiStreamReader {
   async #acceptNothing(request: PageRequest, signal: AbortSignal): Promise<void> {
     const place = await this.#options.budget.acquire(0, signal);
     this.#complete = true;
+    const following = { page: request.page + 1, cursor: null, cursorReceivedAtMs: null };
     await this.#options.accept({
       raw: { receivedAtMs: Date.now(), serverDateMs: null, bodyBytes: 0 },
       encoded: null,
       place,
-      ledger: {
-        windowId: this.windowId,
-        page: request.page,
-        nextCursor: null,
-        cursorReceivedAtMs: null,
-        anchorMs: this.#anchorMs,
-        lastEventMs: this.#walkedToMs,
-        lastEventId: null,
-        endsWindow: true,
-        suspect: this.#suspect,
-        served: 0,
-        loaded: 0,
-        rejected: 0,
-        repaired: 0,
-      },
+      ledger: ledgerEntry(this.#afterPage(request.page, following, true), null),
     });
   }
 }
 
-/** Why a request asked ahead was given up. */
-class AskedInVain extends Error {}
-
 /** The age of a cursor counts from the moment its response arrived, or was put into the cache. */
-function cursorArrival(raw: RawPage): number {
-  return raw.receivedAtMs - (raw.fromCache ? CACHE_LIFE_MS : 0);
+function nextPage(request: PageRequest, raw: RawPage, cursor: string | null): NextPage {
+  const receivedAtMs = raw.receivedAtMs - (raw.fromCache ? CACHE_LIFE_MS : 0);
+  return { page: request.page + 1, cursor, cursorReceivedAtMs: cursor === null ? null : receivedAtMs };
 }
 
-function samePosition(position: Position, request: PageRequest): boolean {
-  return position.page === request.page && position.cursor === request.cursor;
+function isFor(request: PageRequest, next: NextPage): boolean {
+  return request.page === next.page && request.cursor === next.cursor;
 }
 
-function describeContradiction(request: PageRequest, envelope: PageEnvelope): string | null {
-  if (envelope.hasMore === true && envelope.nextCursor === null) return 'the page says hasMore, but has no next cursor';
-  if (envelope.nextCursor !== null && envelope.nextCursor === request.cursor && envelope.hasMore !== false) {
-    return 'the next cursor is the one that was asked for';
-  }
-  return null;
+function isTrusted({ cursor, cursorReceivedAtMs }: NextPage): boolean {
+  return cursor !== null && cursorReceivedAtMs !== null && Date.now() - cursorReceivedAtMs < CURSOR_TRUSTED_MS;
 }

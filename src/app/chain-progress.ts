@@ -13,6 +13,11 @@ export class ChainProgress {
   readonly #seen = new Set<string>();
   #vainPages = 0;
 
+  /** In a row, up to now. */
+  get vainPages(): number {
+    return this.#vainPages;
+  }
+
   /** Returns true when the page is one too many without news. */
   note(page: Pick<EncodedPage, 'servedCount' | 'firstEventId' | 'lastEventId'>): boolean {
     const key = `${page.servedCount} ${page.firstEventId ?? ''} ${page.lastEventId ?? ''}`;

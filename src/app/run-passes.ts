@@ -24,6 +24,7 @@ import type { JobCounters } from './job-counters.ts';
 import { MergeSchedule } from './merge-schedule.ts';
 import type { PageEncoder } from './page-encoder.ts';
 import { PageLoading } from './page-loading.ts';
+import { newestBelievable } from './watermark.ts';
 import { WindowSet, type WalkReport } from './windows.ts';
 
 /** The first walk, then so many to catch up. */
@@ -66,6 +67,10 @@ export class RunPasses {
   /** What the pass under way knows from its first response. */
   #passBegan = false;
   #passTotal: number | null;
+  /** Whether it walks all of the data set. */
+  #passIsFull: boolean;
+  /** Events fetched by this process when the pass began; less what earlier starts fetched for it. */
+  #fetchedBeforePass: number;
   #newestMs: number | null;
   #serverDateMs: number | null;
 
@@ -74,6 +79,8 @@ export class RunPasses {
     this.#run = run;
     this.#pass = run.pass;
     this.#passTotal = run.passTotal;
+    this.#passIsFull = run.pass === 1 && isUnlimited(run) && run.floorMs === null;
+    this.#fetchedBeforePass = -run.counts.served;
     this.#newestMs = run.newestMs;
     this.#serverDateMs = run.serverDateMs;
   }
@@ -91,27 +98,29 @@ export class RunPasses {
   async run(): Promise<'complete' | 'stopped'> {
     if ((await this.#walk()) === 'stopped') return 'stopped';
     for (let catchUps = 0; catchUps < MAX_CATCH_UPS && this.#run.untilMs === null; catchUps += 1) {
+      // Without any time there is nothing to tell what is new by.
+      if (this.#newestMs === null) break;
       const before = this.#parts.counters.counts.inserted;
       await this.#beginPass();
-      await this.#parts.store.addWindows(this.#run.runId, [{ sinceMs: this.#seenUpToMs(), untilMs: null }]);
+      await this.#parts.store.addWindows(this.#run.runId, [{ sinceMs: this.#newestMs, untilMs: null }]);
       if ((await this.#walk()) === 'stopped') return 'stopped';
       if (this.#parts.counters.counts.inserted === before) break;
     }
     if (isUnlimited(this.#run) && (await this.#prove()) === 'stopped') return 'stopped';
-    await this.#parts.store.completeRun(this.#run.runId, { watermarkMs: await this.#watermark() });
+    await this.#parts.store.completeRun(this.#run.runId, { watermarkMs: await this.#finalWatermarkMs() });
     return 'complete';
   }
 
-  /** Newest time seen, but never later than the API's own clock at the start: one event dated 2099 must not hide the rest. */
-  #seenUpToMs(): number | null {
-    if (this.#newestMs === null) return null;
-    return this.#serverDateMs === null ? this.#newestMs : Math.min(this.#newestMs, this.#serverDateMs);
+  /** Newest time seen, but never later than the API's own clock when the run began. */
+  #watermarkMs(): number | null {
+    if (this.#newestMs === null || this.#serverDateMs === null) return this.#newestMs;
+    return Math.min(this.#newestMs, this.#serverDateMs);
   }
 
   /** Only an unlimited run moves it. */
-  async #watermark(): Promise<number | null> {
+  async #finalWatermarkMs(): Promise<number | null> {
     const before = (await this.#parts.store.lastCompleteRun())?.watermarkMs ?? null;
-    return isUnlimited(this.#run) ? (this.#seenUpToMs() ?? before) : before;
+    return isUnlimited(this.#run) ? (this.#watermarkMs() ?? before) : before;
   }
 
   async #prove(): Promise<'proven' | 'stopped'> {
@@ -130,7 +139,7 @@ export class RunPasses {
       const suspects = (await store.windows(runId)).filter((window) => window.suspect);
       if (attempt === 'suspects' && suspects.length === 0) continue;
       logger.warn({ ...found, walking_again: attempt }, 'events are missing; walking again');
-      await this.#beginPass();
+      await this.#beginPass(attempt === 'everything');
       if (attempt === 'suspects') {
         await store.reopenWindows(
           runId,
@@ -143,9 +152,11 @@ export class RunPasses {
     return 'proven';
   }
 
-  async #beginPass(): Promise<void> {
+  async #beginPass(isFull = false): Promise<void> {
     this.#pass += 1;
     this.#passBegan = false;
+    this.#passIsFull = isFull;
+    this.#fetchedBeforePass = this.#parts.counters.fetchedEvents;
     this.#parts.counters.beginPass(this.#pass);
     await this.#parts.store.updateRun(this.#run.runId, { pass: this.#pass });
   }
@@ -184,9 +195,9 @@ export class RunPasses {
   async #walkOnce(): Promise<WalkReport> {
     const { counters, store, client, logger } = this.#parts;
     this.#abort = new AbortController();
-    let failure: { readonly error: unknown } | null = null;
+    const failures: unknown[] = [];
     const fail = (error: unknown): void => {
-      failure ??= { error };
+      failures.push(error);
       this.#abort.abort(error instanceof Error ? error : new Error(String(error)));
     };
     const schedule = await this.#openSchedule(fail);
@@ -211,7 +222,7 @@ export class RunPasses {
       fail: (error) => {
         this.#abort.abort(error instanceof Error ? error : new Error(String(error)));
       },
-      split: (windowId, atMs) => store.splitWindow(this.#run.runId, windowId, atMs),
+      split: (windowId, cutsMs) => store.splitWindow(this.#run.runId, windowId, cutsMs),
       remainingEvents: () => this.#remainingEvents(),
       limitReduction: this.#pass - 1,
     });
@@ -220,7 +231,7 @@ export class RunPasses {
       const walked = await settle(windows.walk());
       await loading.settled();
       // A failure of a COPY or a merge comes first: it is why the walks were aborted.
-      if (failure !== null) throw (failure as { readonly error: unknown }).error;
+      if (failures.length > 0) throw failures[0];
       counters.phase = this.#parts.isStopping() ? 'stopping' : 'merging';
       await schedule.finish();
       if ('value' in walked) return walked.value;
@@ -281,9 +292,9 @@ export class RunPasses {
 
   /** Without windows, those that have no living cursor are walked as one chain from the top. */
   async #windowsToWalk(): Promise<readonly WindowState[]> {
-    const { store, client } = this.#parts;
+    const { store, client, traits } = this.#parts;
     const states = await store.windows(this.#run.runId);
-    if (client.endpoint === 'stream') return states;
+    if (client.endpoint === 'stream' && traits.honoursWindows) return states;
     const dead = states.filter((state) => !state.complete && state.cursor === null);
     if (dead.length < 2) return states;
     await this.#joinOrphans(dead.map((state) => state.windowId));
@@ -305,29 +316,27 @@ export class RunPasses {
   }
 
   /** The first response of a pass says what the data set has; the first of the run also, how late it is over there. */
-  async #beginBooks(page: AcceptedPage): Promise<void> {
+  async #beginBooks({ encoded, ledger, raw }: AcceptedPage): Promise<void> {
     const { store, counters } = this.#parts;
-    const { encoded, ledger, raw } = page;
     this.#passTotal = encoded?.envelope.total ?? null;
     counters.total = this.#passTotal;
     this.#serverDateMs ??= raw.serverDateMs;
-    const isTop = ledger.page === 1 && encoded?.times !== null;
-    if (isTop && encoded !== null) {
-      const newestMs = encoded.times?.newestMs ?? null;
-      if (newestMs !== null && (this.#newestMs === null || newestMs > this.#newestMs)) this.#newestMs = newestMs;
+    const times = encoded?.times ?? null;
+    if (ledger.page === 1 && times !== null) {
+      const newestMs = newestBelievable(times, raw.serverDateMs);
+      this.#newestMs = Math.max(newestMs, this.#newestMs ?? newestMs);
     }
     await store.updateRun(this.#run.runId, {
       passTotal: this.#passTotal,
       serverDateMs: this.#serverDateMs,
-      newestMs: this.#newestMs,
+      newestMs: this.#watermarkMs(),
     });
   }
 
-  /** For judging what is worth splitting, in the first walk over everything. */
+  /** For judging what is worth splitting: only a pass over everything has the data set's size before it. */
   #remainingEvents(): number | null {
-    if (this.#passTotal === null || this.#pass > 1 || !isUnlimited(this.#run) || this.#run.floorMs !== null)
-      return null;
-    return Math.max(0, this.#passTotal - this.#run.counts.served - this.#parts.counters.fetchedEvents);
+    if (this.#passTotal === null || !this.#passIsFull) return null;
+    return Math.max(0, this.#passTotal - (this.#parts.counters.fetchedEvents - this.#fetchedBeforePass));
   }
 }
 

@@ -1,30 +1,32 @@
 /**
- * Walks the windows of a run in parallel, and keeps them balanced: whenever a walk could run and none waits, the window
- * with the most left is split at the middle of what it has left, so that all finish together whatever the distribution.
+ * Walks the windows of a run in parallel, and keeps them balanced: whenever a walk could run and none waits, what the
+ * others have left is divided anew (window-division.ts), so that all finish together whatever the distribution.
  */
 import type { Logger } from '../core/logging.ts';
 import type { WindowState } from '../core/state.ts';
-import { ApiStreamReader, type AcceptedPage, type ReaderOptions } from './api-stream-reader.ts';
+import type { AcceptedPage } from './accepted-page.ts';
+import { ApiStreamReader, type ReaderOptions, type ReaderOrigin } from './api-stream-reader.ts';
 import { probeOldest } from './range-probe.ts';
+import { divideWindows, type OpenWindow } from './window-division.ts';
 
-/** A split costs a request or two: not worth it for less than this many pages. */
-const MIN_PAGES_TO_SPLIT = 3;
-/** Below this the border would be wider than the window. */
-const MIN_MS_TO_SPLIT = 8;
+/** Finding the range costs a dozen requests: worth it for more pages than this. */
+const MIN_PAGES_TO_PROBE = 8;
+/** Where the size of the data set is not told, it is worth it after so many pages. */
+const PAGES_BEFORE_PROBE = 3;
 
 export interface WindowSetOptions {
-  readonly reader: Omit<ReaderOptions, 'accept'>;
+  readonly reader: Omit<ReaderOptions, 'accept' | 'isAlone'>;
   readonly concurrency: number;
   readonly logger: Logger;
   readonly signal: AbortSignal;
   readonly accept: (page: AcceptedPage) => Promise<void>;
   /** Told of the first error of a walk, to end the others: aborts `signal`. */
   readonly fail: (error: unknown) => void;
-  /** Durable before any page of the new window is accepted. */
-  readonly split: (windowId: number, atMs: number) => Promise<WindowState>;
-  /** Events the API says the data set has, and how many have been fetched; for judging what is left. */
+  /** Durable before any page of the new windows is accepted. Cuts are newest first; so are the new windows. */
+  readonly split: (windowId: number, cutsMs: readonly number[]) => Promise<WindowState[]>;
+  /** Events that have not been fetched yet; `null` when that is not known. For judging what is left. */
   readonly remainingEvents: () => number | null;
-  /** Each pass asks differently from the one before it, see ReaderOptions. */
+  /** Each pass asks differently from the one before it, see ReaderOrigin. */
   readonly limitReduction: number;
 }
 
@@ -39,7 +41,9 @@ export class WindowSet {
   readonly #readers: ApiStreamReader[] = [];
   readonly #active = new Map<ApiStreamReader, Promise<void>>();
   readonly #orphans: number[] = [];
+  readonly #failures: unknown[] = [];
   #stopped = false;
+  /** Where the data probably begins, for windows without a lower bound. */
   #oldestMs: number | null = null;
   #probing: Promise<void> | null = null;
   /** Wakes the balancing loop when something changed that it decides by. */
@@ -47,7 +51,7 @@ export class WindowSet {
 
   constructor(states: readonly WindowState[], options: WindowSetOptions) {
     this.#options = options;
-    for (const state of states) this.#add(state, null);
+    for (const state of states) this.#add(state, {});
   }
 
   get readers(): readonly ApiStreamReader[] {
@@ -57,51 +61,60 @@ export class WindowSet {
   /** @throws the first error of any walk, after all others have ended; the signal's reason */
   async walk(): Promise<WalkReport> {
     const waiting = this.#readers.filter((reader) => !reader.complete);
-    const failures: unknown[] = [];
     for (;;) {
       const changed = new Promise<void>((resolve) => {
         this.#wake = resolve;
       });
-      while (failures.length === 0 && !this.#stopped && this.#active.size < this.#options.concurrency) {
-        const reader = waiting.shift() ?? (await this.#splitOrFail(failures));
-        if (reader === null) break;
-        this.#start(reader, failures);
+      while (this.#idleWalks > 0 && waiting.length > 0) {
+        const reader = waiting.shift();
+        if (reader !== undefined) this.#start(reader);
       }
+      if (this.#idleWalks > 0 && this.#active.size > 0) await this.#divide();
       if (this.#active.size === 0) break;
       await changed;
     }
     await this.#probing;
-    if (failures.length > 0) throw failures[0];
+    if (this.#failures.length > 0) throw this.#failures[0];
     return { outcome: this.#stopped ? 'stopped' : 'complete', orphans: this.#orphans };
   }
 
-  #add(state: WindowState, splitFrom: number | null): ApiStreamReader {
+  get #idleWalks(): number {
+    if (this.#failures.length > 0 || this.#stopped) return 0;
+    return Math.max(0, this.#options.concurrency - this.#active.size);
+  }
+
+  get #canDivide(): boolean {
+    const { traits, client, isStopping } = this.#options.reader;
+    return client.endpoint === 'stream' && traits.honoursWindows && !isStopping();
+  }
+
+  #add(state: WindowState, origin: ReaderOrigin): ApiStreamReader {
     const { limitReduction } = this.#options;
-    const reader = new ApiStreamReader(
+    const reader: ApiStreamReader = new ApiStreamReader(
       state,
       {
         ...this.#options.reader,
         accept: async (page) => {
           await this.#options.accept(page);
-          this.#probeOnce(reader);
+          this.#probeOnce(reader, page);
           this.#wake();
         },
+        isAlone: () => this.#readers.every((other) => other === reader || other.complete),
       },
-      splitFrom === null ? { limitReduction } : { splitFrom, limitReduction },
+      { ...origin, limitReduction },
     );
     this.#readers.push(reader);
     return reader;
   }
 
-  #start(reader: ApiStreamReader, failures: unknown[]): void {
+  #start(reader: ApiStreamReader): void {
     const walk = async (): Promise<void> => {
       try {
         const outcome = await reader.walk(this.#options.signal);
         if (outcome === 'stopped') this.#stopped = true;
         if (outcome === 'needs-chain') this.#orphans.push(reader.windowId);
       } catch (error) {
-        failures.push(error);
-        this.#options.fail(error);
+        this.#fail(error);
       } finally {
         this.#active.delete(reader);
         this.#wake();
@@ -110,17 +123,34 @@ export class WindowSet {
     this.#active.set(reader, walk());
   }
 
-  /** Finds out how far back the data goes, beside the first walk, once it is known to be longer than a page. */
-  #probeOnce(reader: ApiStreamReader): void {
-    const { client, encoder, traits } = this.#options.reader;
-    const isWorthIt = this.#options.concurrency > 1 && !reader.complete && reader.walkedToMs !== null;
-    if (this.#probing !== null || !isWorthIt || client.endpoint !== 'stream' || !traits.honoursWindows) return;
+  #fail(error: unknown): void {
+    this.#failures.push(error);
+    this.#options.fail(error);
+  }
+
+  /** Finds out how far back the data goes, beside the first walk, once that is known to be long. */
+  #probeOnce(reader: ApiStreamReader, { encoded }: AcceptedPage): void {
+    const { walkedToMs, complete, sinceMs, eventsPerMs } = reader;
+    if (this.#probing !== null || this.#options.concurrency === 1 || !this.#canDivide) return;
+    if (complete || sinceMs !== null || walkedToMs === null) return;
+    const { client, encoder, traits, pageSize } = this.#options.reader;
+    const remainingEvents = this.#options.remainingEvents();
+    const isLong =
+      remainingEvents === null ? reader.pages >= PAGES_BEFORE_PROBE : remainingEvents > MIN_PAGES_TO_PROBE * pageSize;
+    if (!isLong) return;
     const { logger, signal } = this.#options;
-    this.#probing = probeOldest(reader.walkedToMs, { client, encoder, traits, logger, signal }).then(
-      (oldestMs) => {
-        this.#oldestMs = oldestMs;
-        if (!traits.honoursWindows) logger.info('the endpoint ignores time windows; walking one chain');
-        this.#wake();
+    const expectedMs =
+      remainingEvents === null || eventsPerMs === null || eventsPerMs === 0 ? null : remainingEvents / eventsPerMs;
+    const onFound = (oldestMs: number): void => {
+      this.#oldestMs = oldestMs;
+      this.#wake();
+    };
+    this.#probing = probeOldest(
+      { newestMs: encoded?.times?.lastMs ?? walkedToMs, expectedMs },
+      { client, encoder, traits, logger, signal, onFound },
+    ).then(
+      () => {
+        if (!traits.honoursWindows) logger.warn('the endpoint ignores time windows; walking one chain');
       },
       (error: unknown) => {
         logger.debug({ err: error }, 'the range of times could not be probed; walking one chain');
@@ -128,54 +158,45 @@ export class WindowSet {
     );
   }
 
-  /** A split that fails ends the walks like a failure of theirs: none may go on behind the back of who waits for them all. */
-  async #splitOrFail(failures: unknown[]): Promise<ApiStreamReader | null> {
-    try {
-      return await this.#splitLargest();
-    } catch (error) {
-      failures.push(error);
-      this.#options.fail(error);
-      return null;
-    }
-  }
-
-  async #splitLargest(): Promise<ApiStreamReader | null> {
-    const { traits, client } = this.#options.reader;
-    if (client.endpoint !== 'stream' || !traits.honoursWindows || this.#oldestMs === null) return null;
-    if (this.#options.reader.isStopping()) return null;
-    const best = this.#largest();
-    if (best === null) return null;
-    const { reader, atMs } = best;
-    const state = await this.#options.split(reader.windowId, atMs);
-    reader.sinceMs = atMs;
-    this.#options.logger.debug({ window: reader.windowId, new_window: state.windowId, at: atMs }, 'window split');
-    return this.#add(state, reader.windowId);
-  }
-
-  #largest(): { reader: ApiStreamReader; atMs: number } | null {
-    const { pageSize } = this.#options.reader;
-    const open = [...this.#active.keys()].flatMap((reader) => {
+  /** Gives walks that have nothing to do a part of what others have left. */
+  async #divide(): Promise<void> {
+    if (!this.#canDivide) return;
+    const open = [...this.#active.keys()].flatMap((reader): { reader: ApiStreamReader; window: OpenWindow }[] => {
       const fromMs = reader.sinceMs ?? this.#oldestMs;
       const toMs = reader.walkedToMs;
-      if (fromMs === null || toMs === null || reader.complete || toMs - fromMs < MIN_MS_TO_SPLIT) return [];
-      return [{ reader, fromMs, toMs }];
+      if (fromMs === null || toMs === null || reader.complete || toMs <= fromMs) return [];
+      return [{ reader, window: { fromMs, toMs, eventsPerMs: reader.eventsPerMs } }];
     });
-    const remaining = this.#options.remainingEvents();
-    const openMs = open.reduce((sum, { fromMs, toMs }) => sum + (toMs - fromMs), 0);
-    const averageEventsPerMs = remaining === null || openMs === 0 ? 0 : Math.max(0, remaining) / openMs;
-    let best: { reader: ApiStreamReader; atMs: number; events: number } | null = null;
-    for (const { reader, fromMs, toMs } of open) {
-      // A window that has not begun says nothing of itself; it is divided only while the first ones are handed out.
-      if (reader.pages === 0 && this.#readers.length >= this.#options.concurrency) continue;
-      const own = reader.eventsPerMs;
-      const eventsPerMs = Math.max(own ?? 0, averageEventsPerMs);
-      if (eventsPerMs === 0) continue;
-      const inFlightMs = own === null ? 0 : pageSize / own;
-      const leftMs = toMs - inFlightMs - fromMs;
-      const events = leftMs * eventsPerMs;
-      if (leftMs < MIN_MS_TO_SPLIT || events < MIN_PAGES_TO_SPLIT * pageSize) continue;
-      if (best === null || events > best.events) best = { reader, atMs: Math.floor(fromMs + leftMs / 2), events };
+    const cuts = divideWindows(
+      open.map(({ window }) => window),
+      {
+        walks: this.#idleWalks,
+        remainingEvents: this.#options.remainingEvents(),
+        pageSize: this.#options.reader.pageSize,
+      },
+    );
+    try {
+      for (const [index, { reader }] of open.entries()) {
+        const cutsMs = cuts[index] ?? [];
+        if (cutsMs.length > 0 && !reader.complete) await this.#split(reader, cutsMs);
+      }
+    } catch (error) {
+      this.#fail(error);
     }
-    return best;
+  }
+
+  async #split(reader: ApiStreamReader, cutsMs: readonly number[]): Promise<void> {
+    const [topCutMs] = cutsMs;
+    if (topCutMs === undefined) return;
+    const states = await this.#options.split(reader.windowId, cutsMs);
+    if (states.length === 0) return;
+    reader.sinceMs = topCutMs;
+    this.#options.logger.debug(
+      { window: reader.windowId, new_windows: states.map(({ windowId }) => windowId), at: cutsMs },
+      'window split',
+    );
+    for (const state of states) {
+      this.#start(this.#add(state, { splitFrom: reader.windowId, eventsPerMs: reader.eventsPerMs }));
+    }
   }
 }

@@ -92,28 +92,31 @@ export class StateStore {
   }
 
   /**
-   * Splits a window at `atMs`, inside what it has not asked for yet: it keeps [at, until], the new one gets [since, at].
-   * Both rows change in one transaction; only then may a page of the new window be staged.
-   * @returns the new window.
+   * Splits a window at times inside what it has not asked for yet, newest first: it keeps [first cut, until], each new one
+   * gets what lies between two cuts, the last one what lies below all. All rows change in one transaction; only then may a
+   * page of a new window be staged.
+   * @returns the new windows, newest first; none when the window was walked to its end meanwhile.
    */
-  async splitWindow(runId: number, windowId: number, atMs: number): Promise<WindowState> {
+  async splitWindow(runId: number, windowId: number, cutsMs: readonly number[]): Promise<WindowState[]> {
     return this.#write('windows', async (client) => {
-      const { rows } = await client.query<{ since_ms: number | null }>(
-        `SELECT since_ms FROM ingestion.state
-          WHERE run_id = $1 AND window_id = $2 AND NOT complete
-            AND (since_ms IS NULL OR since_ms <= $3) AND (until_ms IS NULL OR until_ms >= $3) FOR UPDATE`,
-        [runId, windowId, atMs],
+      const { rows } = await client.query<{ since_ms: number | null; complete: boolean }>(
+        `SELECT since_ms, complete FROM ingestion.state
+          WHERE run_id = $1 AND window_id = $2
+            AND (since_ms IS NULL OR since_ms <= $3) AND (until_ms IS NULL OR until_ms >= $4) FOR UPDATE`,
+        [runId, windowId, Math.min(...cutsMs), Math.max(...cutsMs)],
       );
       const old = rows[0];
-      if (old === undefined) {
-        throw new Error(`window ${windowId} of run ${runId} cannot be split at ${atMs}: complete, or not inside it`);
+      if (old === undefined || cutsMs.length === 0) {
+        throw new Error(`window ${windowId} of run ${runId} cannot be split at ${cutsMs.join(', ')}`);
       }
+      if (old.complete) return [];
       await client.query('UPDATE ingestion.state SET since_ms = $3 WHERE run_id = $1 AND window_id = $2', [
         runId,
         windowId,
-        atMs,
+        cutsMs[0],
       ]);
-      return only(await insertWindows(client, runId, [{ sinceMs: old.since_ms, untilMs: atMs }]));
+      const parts = cutsMs.map((untilMs, index) => ({ untilMs, sinceMs: cutsMs[index + 1] ?? old.since_ms }));
+      return insertWindows(client, runId, parts);
     });
   }
 

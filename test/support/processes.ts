@@ -224,9 +224,12 @@ function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
+/** Empty counts as not set, and is not overridden: a developer's own .env must not decide what the tests work on. */
+const NOT_FROM_DOT_ENV = { DATABASE_URL: '', TARGET_API_KEY: '', API_BASE_URL: '', DATA_DIR: '', HTTP_PORT: '' };
+
 function environment(added: Readonly<Record<string, string | undefined>>): NodeJS.ProcessEnv {
   const { PATH, HOME, TMPDIR } = process.env;
-  const bare = { PATH, HOME, TMPDIR, ...added };
+  const bare = { PATH, HOME, TMPDIR, ...NOT_FROM_DOT_ENV, ...added };
   return Object.fromEntries(Object.entries(bare).filter(([, value]) => value !== undefined));
 }
 

@@ -32,6 +32,7 @@ export class TcpProxy {
   #modeChanged: (() => void)[] = [];
   #bytesPerSecond = Infinity;
   #accepted = 0;
+  #bytesSwallowed = 0;
   #bytesToServer = 0;
   #bytesToClient = 0;
 
@@ -65,6 +66,11 @@ export class TcpProxy {
 
   get open(): number {
     return this.#pairs.size;
+  }
+
+  /** What black holes have taken. */
+  get bytesSwallowed(): number {
+    return this.#bytesSwallowed;
   }
 
   get bytesToServer(): number {
@@ -109,8 +115,8 @@ export class TcpProxy {
   /** Ends all connections as a crashed machine or a firewall does: RST to both sides. */
   reset(): void {
     for (const { client, server } of this.#pairs) {
-      client.resetAndDestroy();
-      server.resetAndDestroy();
+      sendReset(client);
+      sendReset(server);
     }
   }
 
@@ -132,7 +138,7 @@ export class TcpProxy {
     this.#accepted += 1;
     if (this.#mode === 'refuse') {
       client.on('error', () => undefined);
-      client.resetAndDestroy();
+      sendReset(client);
       return;
     }
     const server = connect({ ...this.#target, allowHalfOpen: true, noDelay: true });
@@ -143,7 +149,7 @@ export class TcpProxy {
       [server, client],
     ] as const) {
       side.on('error', () => {
-        if (this.#mode !== 'black-hole') other.resetAndDestroy();
+        if (this.#mode !== 'black-hole') sendReset(other);
       });
       side.on('close', () => {
         // In a black hole the other side does not learn of it: the half-open connection.
@@ -160,6 +166,7 @@ export class TcpProxy {
     try {
       for await (const chunk of bytesOf(from)) {
         if (this.#mode === 'black-hole') {
+          this.#bytesSwallowed += chunk.length;
           await this.#untilModeChanges(from);
           continue;
         }
@@ -194,8 +201,18 @@ export class TcpProxy {
   }
 }
 
+/**
+ * RST. A socket whose end was already sent cannot be reset any more: libuv refuses, node then forgets to close it, and the process spins
+ * for ever when it exits (seen on Node 20.20).
+ */
+function sendReset(socket: Socket): void {
+  if (socket.writableEnded) socket.destroy();
+  else socket.resetAndDestroy();
+}
+
 async function* bytesOf(socket: Socket): AsyncGenerator<Buffer> {
-  for await (const chunk of socket) {
+  // Otherwise the end of one direction would destroy the other as well.
+  for await (const chunk of socket.iterator({ destroyOnReturn: false })) {
     if (Buffer.isBuffer(chunk)) yield chunk;
   }
 }

@@ -1,0 +1,46 @@
+/** How many events a window asks for at once. Pure. */
+
+/** Pages of a size that works before a larger one is tried: too large once, it will be again. */
+const PAGES_BEFORE_GROWTH = 16;
+/** A reduction only has to differ from those before it. */
+const MAX_REDUCTION = 10;
+
+export class PageLimit {
+  readonly #pageSize: number;
+  #size: number;
+  #reduction: number;
+  #goodPages = 0;
+
+  constructor(pageSize: number, reduction: number) {
+    this.#pageSize = pageSize;
+    this.#size = pageSize;
+    this.#reduction = reduction;
+  }
+
+  get value(): number {
+    return Math.max(1, this.#size - this.#reduction);
+  }
+
+  get isReduced(): boolean {
+    return this.#reduction > 0;
+  }
+
+  /** Asks a little differently from now on: the same request again may be answered from the API's cache. */
+  reduce(): void {
+    this.#reduction = (this.#reduction % MAX_REDUCTION) + 1;
+  }
+
+  shrink(factor: number): void {
+    this.#size = Math.max(1, Math.floor(this.#size / factor));
+    this.#goodPages = 0;
+  }
+
+  /** After each accepted page. */
+  grow(): void {
+    if (this.#size === this.#pageSize) return;
+    this.#goodPages += 1;
+    if (this.#goodPages < PAGES_BEFORE_GROWTH) return;
+    this.#goodPages = 0;
+    this.#size = Math.min(this.#pageSize, this.#size * 2);
+  }
+}

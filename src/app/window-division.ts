@@ -1,0 +1,103 @@
+/**
+ * How the windows under way are divided among the walks that have nothing to do. Pure: estimates in, cuts out.
+ *
+ * What a window still has is known from its newest page, as long as the data goes on like that. What all have together
+ * is known better, when the API says how large the data set is. What the windows' own pages do not explain must lie
+ * somewhere in the time that is left: it is shared out by time, so that the search for a burst goes where it can be.
+ */
+
+/** Splitting less than this makes more requests and ends no sooner, pages. */
+const MIN_PAGES_TO_SPLIT = 1.3;
+/** Below this a border would be wider than the window. */
+const MIN_SPLIT_MS = 8;
+/** A part that should be whole pages is made a little smaller: an estimate that is just wrong costs a page. */
+const WHOLE_PAGES_SHARE = 0.94;
+/** With more pages than this a fraction of a page does not matter. */
+const FEW_PAGES = 8;
+
+export interface OpenWindow {
+  /** Lower end, or where the data probably begins, epoch ms. */
+  readonly fromMs: number;
+  /** How far down it has been read, epoch ms. */
+  readonly toMs: number;
+  /** By its newest page; `null` when nothing is known. */
+  readonly eventsPerMs: number | null;
+}
+
+export interface Idle {
+  /** Walks that have nothing to do. */
+  readonly walks: number;
+  /** Events that all windows together still have; `null` when it is not known. */
+  readonly remainingEvents: number | null;
+  readonly pageSize: number;
+}
+
+interface Estimate {
+  readonly index: number;
+  readonly fromMs: number;
+  /** Below the page that is on its way, epoch ms. */
+  readonly toMs: number;
+  readonly pages: number;
+  parts: number;
+}
+
+/** For each window, times to cut at, newest first; none for most. */
+export function divideWindows(windows: readonly OpenWindow[], idle: Idle): number[][] {
+  const estimates = estimate(windows, idle);
+  for (let walks = idle.walks; walks > 0; walks -= 1) {
+    const largest = findLargest(estimates);
+    if (largest === null) break;
+    largest.parts += 1;
+  }
+  const cuts = windows.map((): number[] => []);
+  for (const window of estimates) if (window.parts > 1) cuts[window.index] = cutUp(window);
+  return cuts;
+}
+
+function findLargest(estimates: readonly Estimate[]): Estimate | null {
+  let largest: Estimate | null = null;
+  for (const window of estimates) {
+    const isDivisible =
+      window.pages / window.parts >= MIN_PAGES_TO_SPLIT &&
+      (window.toMs - window.fromMs) / (window.parts + 1) >= MIN_SPLIT_MS;
+    if (!isDivisible) continue;
+    if (largest === null || window.pages / window.parts > largest.pages / largest.parts) largest = window;
+  }
+  return largest;
+}
+
+function estimate(windows: readonly OpenWindow[], { remainingEvents, pageSize }: Idle): Estimate[] {
+  const lengths = windows.map(({ fromMs, toMs }) => Math.max(0, toMs - fromMs));
+  const own = windows.map(({ eventsPerMs }, index) => (eventsPerMs ?? 0) * (lengths[index] ?? 0));
+  const explained = sum(own);
+  const allMs = sum(lengths);
+  const isTooMuch = remainingEvents !== null && explained > remainingEvents && explained > 0;
+  const scale = isTooMuch ? remainingEvents / explained : 1;
+  const unexplained = remainingEvents === null ? 0 : Math.max(0, remainingEvents - explained);
+  return windows.map(({ fromMs, toMs, eventsPerMs }, index) => {
+    const length = lengths[index] ?? 0;
+    const events = (own[index] ?? 0) * scale + (allMs === 0 ? 0 : (unexplained * length) / allMs);
+    // The page on its way goes on as the last one did, not as the estimate says.
+    const perMs = eventsPerMs ?? (length === 0 ? 0 : events / length);
+    const inFlightMs = perMs === 0 ? 0 : Math.min(length, pageSize / perMs);
+    const leftShare = length === 0 ? 0 : (length - inFlightMs) / length;
+    return { index, fromMs, toMs: toMs - inFlightMs, pages: (events * leftShare) / pageSize, parts: 1 };
+  });
+}
+
+/** Equal parts; when there are few pages, whole pages in all but the topmost, so that no part ends in a nearly empty one. */
+function cutUp({ fromMs, toMs, pages, parts }: Estimate): number[] {
+  const wholePages = Math.floor(pages / parts);
+  const partPages = pages / parts > FEW_PAGES || wholePages === 0 ? pages / parts : wholePages * WHOLE_PAGES_SHARE;
+  const partMs = ((toMs - fromMs) * partPages) / pages;
+  const cuts: number[] = [];
+  for (let part = parts - 1; part > 0; part -= 1) {
+    const atMs = Math.floor(fromMs + part * partMs);
+    if (atMs > fromMs && atMs < (cuts.at(-1) ?? toMs)) cuts.push(atMs);
+  }
+  return cuts;
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
+}

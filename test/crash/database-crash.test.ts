@@ -1,0 +1,23 @@
+import { test } from 'node:test';
+import { playCrashRound } from './database-crash.ts';
+import { Draws, firstSeed, suiteSeconds } from './draws.ts';
+
+/** Of the whole suite's time; the rest is for the other files. */
+const SHARE = 0.3;
+const CRASHES_A_ROUND = 4;
+
+void test('whatever becomes of PostgreSQL, an ingester that lives through it makes the table complete and exact', async (t) => {
+  const endMs = Date.now() + suiteSeconds() * SHARE * 1000;
+  const first = firstSeed();
+  let crashes = 0;
+  for (let n = 0; Date.now() < endMs; n += 1) {
+    const seed = first + n;
+    try {
+      const result = await playCrashRound(t, new Draws(seed), CRASHES_A_ROUND);
+      crashes += result.crashes.length;
+      t.diagnostic(JSON.stringify({ CRASH_SEED: seed, ...result, crashesSoFar: crashes }));
+    } catch (error) {
+      throw new Error(`CRASH_SEED=${seed}: ${String(error)}`, { cause: error });
+    }
+  }
+});

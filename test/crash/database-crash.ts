@@ -1,0 +1,148 @@
+/**
+ * One round of crashing PostgreSQL, the ingester alive throughout and never restarted: the server stopped at once, one of its
+ * backends killed, or a clean restart, at random moments.
+ */
+import assert from 'node:assert/strict';
+import type { TestContext } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import { testCluster } from '../support/database.ts';
+import type { Program } from '../support/processes.ts';
+import { APPLICATION_NAME, CrashScene, countLogs, hasLog, lastLines } from './crash-scene.ts';
+import type { Draws } from './draws.ts';
+
+/**
+ * - `immediate`: the server stops without writing anything down; staging is empty afterwards
+ * - `backend-killed`: SIGKILL for one of the job's backends: the server recovers by itself; staging is empty
+ * - `server-killed`: SIGKILL for the server itself
+ * - `restart`: a clean one; staging survives
+ * - `terminated`: the job's connections are ended one by one, the server goes on
+ */
+export const CRASHES = ['immediate', 'backend-killed', 'server-killed', 'restart', 'terminated'] as const;
+export type Crash = (typeof CRASHES)[number];
+
+/** Whether unlogged tables are empty after it. */
+export function emptiesStaging(crash: Crash): boolean {
+  return crash === 'immediate' || crash === 'backend-killed' || crash === 'server-killed';
+}
+
+/** Does it, with the server away for `downMs` where it is away at all. */
+export async function crashDatabase(scene: CrashScene, crash: Crash, downMs: number): Promise<void> {
+  const { cluster } = scene.database;
+  switch (crash) {
+    case 'immediate':
+      await cluster.stopImmediate();
+      await delay(downMs);
+      await cluster.start();
+      break;
+    case 'server-killed':
+      await cluster.killServer();
+      await delay(downMs);
+      await cluster.start();
+      break;
+    case 'restart':
+      await cluster.stop('fast');
+      await delay(downMs);
+      await cluster.start();
+      break;
+    case 'backend-killed': {
+      const [pid] = await jobBackends(scene);
+      assert.ok(pid !== undefined, 'the job has no backend to kill');
+      cluster.killBackend(pid);
+      await untilRecovered(scene, pid);
+      break;
+    }
+    case 'terminated':
+      await scene.database.query(
+        `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND application_name LIKE $2`,
+        [scene.database.name, `${APPLICATION_NAME}%`],
+      );
+  }
+}
+
+/** Busy ones first: what a killed backend was doing is what is put to the test. */
+async function jobBackends(scene: CrashScene): Promise<number[]> {
+  const { rows } = await scene.database.query<{ pid: number }>(
+    `SELECT pid FROM pg_stat_activity WHERE datname = $1 AND application_name LIKE $2
+      ORDER BY state = 'idle', application_name LIKE '% merge' DESC, random()`,
+    [scene.database.name, `${APPLICATION_NAME}%`],
+  );
+  return rows.map(({ pid }) => pid);
+}
+
+/** The server answers again, and the killed backend is gone: it is the recovered one that answers. */
+async function untilRecovered(scene: CrashScene, pid: number): Promise<void> {
+  await scene.until(
+    'the server to recover',
+    async () => {
+      try {
+        return (await scene.number(`SELECT count(*) FROM pg_stat_activity WHERE pid = ${pid}`)) === 0;
+      } catch {
+        return false;
+      }
+    },
+    null,
+  );
+}
+
+export interface CrashRoundResult {
+  readonly crashes: Crash[];
+  readonly stagingLost: number;
+  readonly outagesTold: number;
+  readonly rows: number;
+  readonly requests: number;
+}
+
+/** As many crashes as the draws want, then the ingester must come to its end by itself, exactly. */
+export async function playCrashRound(t: TestContext, draws: Draws, most: number): Promise<CrashRoundResult> {
+  const cluster = await testCluster(t);
+  const scene = await CrashScene.open(t, {
+    cluster,
+    events: 12_000,
+    seed: draws.int(1, 1e6),
+    shape: draws.pick(['live', 'docs']),
+    badIds: draws.pick([0, 0.01]),
+    cursorTtl: draws.pick([116, 2]),
+    latency: 100,
+    latencyJitter: 100,
+    flags: [
+      ...['--endpoint', 'stream', '--page-size', draws.pick(['100', '200'])],
+      ...['--concurrency', draws.pick(['1', '3', '8']), '--on-conflict', draws.pick(['ignore', 'update'])],
+    ],
+  });
+  const ingester = scene.start();
+  const crashes: Crash[] = [];
+  for (const wanted = draws.int(1, most); crashes.length < wanted;) {
+    await scene.until('work', () => Promise.resolve(isAtWork(ingester)), null);
+    await delay(draws.int(0, 2_500));
+    if (draws.chance(0.4)) await untilMerging(scene, ingester);
+    if (ingester.ended !== null || countLogs(ingester, /^ingestion complete/) > 0) break;
+    const crash = draws.pick(CRASHES);
+    crashes.push(crash);
+    await crashDatabase(scene, crash, draws.int(0, 1_500));
+  }
+  await scene.expectExit(ingester, 0);
+  const { rows } = await scene.assertExact().catch((error: unknown) => {
+    throw new Error(`after ${crashes.join()}: ${String(error)}\n${lastLines(ingester)}`);
+  });
+  return {
+    crashes,
+    stagingLost: countLogs(ingester, /emptied the staging tables/),
+    outagesTold: countLogs(ingester, /^database is away/),
+    rows,
+    requests: scene.simulator.stats().requestsTotal,
+  };
+}
+
+function isAtWork(ingester: Program): boolean {
+  return ingester.ended !== null || ingester.logs.some(hasLog(/^(run started|going on)/));
+}
+
+/** A merge is short: it is looked for during one interval at most. */
+async function untilMerging(scene: CrashScene, ingester: Program): Promise<void> {
+  const deadlineMs = Date.now() + 1_500;
+  await scene.until(
+    'a merge',
+    async () => Date.now() > deadlineMs || ingester.ended !== null || (await scene.backends('merge')).length > 0,
+    null,
+  );
+}

@@ -1,0 +1,72 @@
+/** One job against a simulator and a database, inside the test's own process: real sockets, threads and PostgreSQL. */
+import type { TestContext } from 'node:test';
+import { pino } from 'pino';
+import { IngestionJob, type JobReport } from '../../src/app/ingestion-job.ts';
+import { commandLine, readSettings, secretsOf, type Environment } from '../../src/core/config.ts';
+import { EXIT_CODES, exitCodeOf, type ExitCode } from '../../src/core/errors.ts';
+import type { JobSnapshot } from '../../src/core/job-snapshot.ts';
+
+export const API_KEY = 'test-key';
+
+export interface JobTarget {
+  readonly baseUrl: string;
+  readonly databaseUrl: string;
+}
+
+export interface JobEnd {
+  readonly exitCode: ExitCode;
+  /** `null` when it ended with an error. */
+  readonly report: JobReport | null;
+  readonly error: Error | null;
+  readonly snapshot: JobSnapshot;
+  /** Lines of the log, one JSON text each. */
+  readonly log: readonly string[];
+}
+
+/** A job that has not been started; `settings` are environment variables, as a user would set them. */
+export function jobFor(
+  target: JobTarget,
+  settings: Environment = {},
+): { job: IngestionJob; run: () => Promise<JobEnd>; log: string[] } {
+  const command = commandLine('test', 'a job under test', []);
+  const read = readSettings(command, [], {
+    API_BASE_URL: target.baseUrl,
+    TARGET_API_KEY: API_KEY,
+    DATABASE_URL: target.databaseUrl,
+    WORKER_CONCURRENCY: '4',
+    WORKER_THREADS: '1',
+    DB_CONNECTIONS: '2',
+    BATCH_SIZE: '500',
+    MAX_WAIT: '60',
+    ...settings,
+  });
+  const log: string[] = [];
+  const logger = pino({ level: 'debug' }, { write: (line: string) => log.push(line) });
+  const job = new IngestionJob({
+    settings: read,
+    source: {
+      name: target.baseUrl,
+      baseUrl: target.baseUrl,
+      apiKey: API_KEY,
+      databaseUrl: target.databaseUrl,
+    },
+    logger,
+    secrets: secretsOf(read),
+    onSecret: () => undefined,
+  });
+  const run = async (): Promise<JobEnd> => {
+    try {
+      const report = await job.run();
+      return { exitCode: EXIT_CODES.complete, report, error: null, snapshot: job.snapshot(), log };
+    } catch (error) {
+      if (!(error instanceof Error)) throw error;
+      return { exitCode: exitCodeOf(error), report: null, error, snapshot: job.snapshot(), log };
+    }
+  };
+  return { job, run, log };
+}
+
+/** Runs a job to its end, whatever that is. */
+export async function ingest(_t: TestContext, target: JobTarget, settings: Environment = {}): Promise<JobEnd> {
+  return jobFor(target, settings).run();
+}

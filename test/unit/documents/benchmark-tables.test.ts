@@ -1,0 +1,35 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { KeptResult } from '../../../bench/results-file.ts';
+import { benchmarkTables } from '../../../scripts/benchmark-tables.ts';
+import { replaceSection } from '../../../scripts/documents.ts';
+
+const RESULT: KeptResult = {
+  suite: 'pipeline',
+  title: 'Whole job',
+  startedAt: '2026-11-25T05:00:00.000Z',
+  seconds: 60,
+  loadBefore: 0.1,
+  machine: { processor: 'A chip', cores: 2, memoryGb: 24, system: 'Linux 6', node: 'v20.20.2', stolenPercent: null },
+  tables: [{ title: 'Seconds', columns: ['contender', 's'], rows: [['floor | COPY', 1.5]], note: 'Medians.' }],
+  charts: [],
+  checks: [{ what: 'ratio', target: '≤ 1.35', measured: '1.3', holds: true }],
+  raw: null,
+};
+
+test('figures of the benchmark are pasted with the machine they were taken on', () => {
+  const text = benchmarkTables(JSON.stringify([RESULT]));
+  assert.match(text, /### Whole job\n\n2026-11-25, A chip, 2 cores, 24 GB, Linux 6, Node v20\.20\.2\./);
+  assert.match(text, /\| floor \\\| COPY \| 1\.5 \|\n\nMedians\./);
+  assert.match(text, /\| ratio \| ≤ 1\.35 \| 1\.3 \| yes \|/);
+});
+
+test('without results the README says how to get them', () => {
+  assert.match(benchmarkTables(null), /npm run bench/);
+});
+
+test('a section is replaced between its markers, and missed when they are not there', () => {
+  const text = 'a\n<!-- x:begin (how) -->\nold\n<!-- x:end -->\nb\n';
+  assert.equal(replaceSection(text, 'x', 'new'), 'a\n<!-- x:begin (how) -->\n\nnew\n\n<!-- x:end -->\nb\n');
+  assert.throws(() => replaceSection(text, 'y', 'new'), /section y/);
+});

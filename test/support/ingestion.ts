@@ -1,5 +1,5 @@
 /** One job against a simulator and a database, inside the test's own process: real sockets, threads and PostgreSQL. */
-import type { TestContext } from 'node:test';
+import assert from 'node:assert/strict';
 import { pino } from 'pino';
 import { IngestionJob, type JobReport } from '../../src/app/ingestion-job.ts';
 import { commandLine, readSettings, secretsOf, type Environment } from '../../src/core/config.ts';
@@ -67,6 +67,11 @@ export function jobFor(
 }
 
 /** Runs a job to its end, whatever that is. */
-export async function ingest(_t: TestContext, target: JobTarget, settings: Environment = {}): Promise<JobEnd> {
+export async function ingest(target: JobTarget, settings: Environment = {}): Promise<JobEnd> {
   return jobFor(target, settings).run();
+}
+
+/** The job ended as it should; else the failure shows what it logged last. */
+export function assertComplete(end: JobEnd): void {
+  assert.equal(end.error, null, `${String(end.error)}\n${end.log.slice(-40).join('')}`);
 }

@@ -78,7 +78,8 @@ export class IngestionJob {
     this.#options = options;
     this.#observe = options.observe ?? {};
     this.#counters = new JobCounters(source.name);
-    this.#budget = new FlightBudget(settings.concurrency, settings.maxBytesInFlight);
+    // A page that is being copied keeps its place, but must not keep the next request waiting.
+    this.#budget = new FlightBudget(settings.concurrency + settings.connections, settings.maxBytesInFlight);
     this.#pool = new WorkerPool({ threads: settings.threads });
     this.#client = this.#openClient();
   }

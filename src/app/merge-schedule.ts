@@ -103,6 +103,11 @@ export class MergeSchedule<M extends Merged> {
     await this.#mergeOnce();
   }
 
+  /** Merges what is there in the background, before its time: for when the walks have a moment that is theirs alone. */
+  mergeSoon(): void {
+    void this.#mergeInBackground();
+  }
+
   /** No further merges on time. A merge under way goes on; wait for it before the connections are closed. */
   async stop(): Promise<void> {
     this.#cancel();

@@ -73,6 +73,9 @@ export class RunPasses {
   #fetchedBeforePass: number;
   #newestMs: number | null;
   #serverDateMs: number | null;
+  #catchUps = 0;
+  /** Newest time that was known when the last catch-up began. */
+  #caughtUpToMs: number | null = null;
 
   constructor(parts: RunParts, run: Run) {
     this.#parts = parts;
@@ -96,19 +99,24 @@ export class RunPasses {
 
   /** @throws JobError; everything that could be merged has been */
   async run(): Promise<'complete' | 'stopped'> {
-    if ((await this.#walk()) === 'stopped') return 'stopped';
-    for (let catchUps = 0; catchUps < MAX_CATCH_UPS && this.#run.untilMs === null; catchUps += 1) {
-      // Without any time there is nothing to tell what is new by.
-      if (this.#newestMs === null) break;
-      const before = this.#parts.counters.counts.inserted;
-      await this.#beginPass();
-      await this.#parts.store.addWindows(this.#run.runId, [{ sinceMs: this.#newestMs, untilMs: null }]);
-      if ((await this.#walk()) === 'stopped') return 'stopped';
-      if (this.#parts.counters.counts.inserted === before) break;
-    }
+    if ((await this.#walk({ thenCatchUp: true })) === 'stopped') return 'stopped';
     if (isUnlimited(this.#run) && (await this.#prove()) === 'stopped') return 'stopped';
     await this.#parts.store.completeRun(this.#run.runId, { watermarkMs: await this.#finalWatermarkMs() });
     return 'complete';
+  }
+
+  /** Whether to look once more for what came since: the last look brought news, or there was none yet. */
+  get #isBehind(): boolean {
+    // Without any time there is nothing to tell what is new by.
+    if (this.#newestMs === null || this.#run.untilMs !== null || this.#parts.isStopping()) return false;
+    return this.#catchUps < MAX_CATCH_UPS && (this.#caughtUpToMs === null || this.#newestMs > this.#caughtUpToMs);
+  }
+
+  async #beginCatchUp(): Promise<WindowState[]> {
+    this.#catchUps += 1;
+    this.#caughtUpToMs = this.#newestMs;
+    await this.#beginPass();
+    return this.#parts.store.addWindows(this.#run.runId, [{ sinceMs: this.#newestMs, untilMs: null }]);
   }
 
   /** Newest time seen, but never later than the API's own clock when the run began. */
@@ -146,7 +154,7 @@ export class RunPasses {
           suspects.map((window) => window.windowId),
         );
       } else await store.addWindows(runId, [{ sinceMs: null, untilMs: null }]);
-      if ((await this.#walk()) === 'stopped') return 'stopped';
+      if ((await this.#walk({ thenCatchUp: false })) === 'stopped') return 'stopped';
       counters.phase = 'verifying';
     }
     return 'proven';
@@ -162,14 +170,14 @@ export class RunPasses {
   }
 
   /** Walks every window that is not complete, and merges everything, however often staging is lost on the way. */
-  async #walk(): Promise<'complete' | 'stopped'> {
+  async #walk(options: { readonly thenCatchUp: boolean }): Promise<'complete' | 'stopped'> {
     const { counters, ownership, logger } = this.#parts;
     let losses = 0;
     let mergedBefore = counters.counts.pages;
     for (;;) {
       counters.phase = 'loading';
       try {
-        const report = await this.#walkOnce();
+        const report = await this.#walkOnce(options);
         if (report.outcome === 'stopped') return 'stopped';
         if (report.orphans.length === 0) return 'complete';
         await this.#joinOrphans(report.orphans);
@@ -192,8 +200,8 @@ export class RunPasses {
   }
 
   /** One walk over what `ingestion.state` says is left; ends with everything merged, or with an error. */
-  async #walkOnce(): Promise<WalkReport> {
-    const { counters, store, client, logger } = this.#parts;
+  async #walkOnce({ thenCatchUp }: { readonly thenCatchUp: boolean }): Promise<WalkReport> {
+    const { counters } = this.#parts;
     this.#abort = new AbortController();
     const failures: unknown[] = [];
     const fail = (error: unknown): void => {
@@ -202,33 +210,17 @@ export class RunPasses {
     };
     const schedule = await this.#openSchedule(fail);
     const loading = this.#openLoading(schedule, fail);
-    const windows = new WindowSet(await this.#windowsToWalk(), {
-      reader: {
-        client,
-        encoder: this.#parts.encoder,
-        budget: this.#parts.budget,
-        traits: this.#parts.traits,
-        pageSize: this.#parts.settings.pageSize,
-        logger,
-        isStopping: this.#parts.isStopping,
-        onRetry: (kind) => {
-          counters.retry(kind);
-        },
-      },
-      concurrency: this.#parts.settings.concurrency,
-      logger,
-      signal: this.#abort.signal,
-      accept: (page) => this.#accept(page, loading),
-      fail: (error) => {
-        this.#abort.abort(error instanceof Error ? error : new Error(String(error)));
-      },
-      split: (windowId, cutsMs) => store.splitWindow(this.#run.runId, windowId, cutsMs),
-      remainingEvents: () => this.#remainingEvents(),
-      limitReduction: this.#pass - 1,
-    });
-    this.#walking = { windows, loading, schedule };
+    const walkAll = async (): Promise<WalkReport> => {
+      let report = await this.#walkWindows(await this.#windowsToWalk(), loading, schedule);
+      while (thenCatchUp && report.outcome === 'complete' && report.orphans.length === 0 && this.#isBehind) {
+        // Merging what was walked and asking for what is new have nothing to wait for in each other.
+        schedule.mergeSoon();
+        report = await this.#walkWindows(await this.#beginCatchUp(), loading, schedule);
+      }
+      return report;
+    };
     try {
-      const walked = await settle(windows.walk());
+      const walked = await settle(walkAll());
       await loading.settled();
       // A failure of a COPY or a merge comes first: it is why the walks were aborted.
       if (failures.length > 0) throw failures[0];
@@ -240,6 +232,33 @@ export class RunPasses {
     } finally {
       await schedule.stop();
     }
+  }
+
+  async #walkWindows(
+    states: readonly WindowState[],
+    loading: PageLoading,
+    schedule: MergeSchedule<MergeResult>,
+  ): Promise<WalkReport> {
+    const { counters, store, client, encoder, budget, traits, settings, logger, isStopping } = this.#parts;
+    const { pageSize, concurrency } = settings;
+    const onRetry = (kind: string): void => {
+      counters.retry(kind);
+    };
+    const windows = new WindowSet(states, {
+      reader: { client, encoder, budget, traits, pageSize, logger, isStopping, onRetry },
+      concurrency,
+      logger,
+      signal: this.#abort.signal,
+      accept: (page) => this.#accept(page, loading),
+      fail: (error) => {
+        this.#abort.abort(error instanceof Error ? error : new Error(String(error)));
+      },
+      split: (windowId, cutsMs) => store.splitWindow(this.#run.runId, windowId, cutsMs),
+      remainingEvents: () => this.#remainingEvents(),
+      limitReduction: this.#pass - 1,
+    });
+    this.#walking = { windows, loading, schedule };
+    return windows.walk();
   }
 
   async #openSchedule(fail: (error: unknown) => void): Promise<MergeSchedule<MergeResult>> {

@@ -162,7 +162,7 @@ const settingsSchema = z.object({
     variable: 'WORKER_CONCURRENCY',
     default: '8',
     unit: 'pages',
-    text: 'Pages in flight, from request to COPY.',
+    text: 'Pages asked for at the same time.',
   }),
   threads: integer(1, 64).register(settingRegistry, {
     group: 'speed',

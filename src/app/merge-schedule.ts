@@ -63,6 +63,11 @@ export class MergeSchedule<M extends Merged> {
     this.#plan();
   }
 
+  /** The next merge is the first of an empty target: put off, because it goes without an index. */
+  get isFirstLoad(): boolean {
+    return this.#isFirstLoad;
+  }
+
   get isMerging(): boolean {
     return this.#merging !== null;
   }

@@ -18,6 +18,7 @@ import { readTargetTypes } from '../load/schema/ingested-events.ts';
 import type { StateStore } from '../load/state-store.ts';
 import type { ApiClient } from './api-client.ts';
 import type { AcceptedPage, EndpointTraits } from './api-stream-reader.ts';
+import { isTimeForClosingMerge } from './closing-merge.ts';
 import { checkCompleteness, describeShort, isUnlimited } from './completeness.ts';
 import type { FlightBudget } from './flight-budget.ts';
 import type { JobCounters } from './job-counters.ts';
@@ -66,6 +67,8 @@ export class RunPasses {
   #pass: number;
   /** What the pass under way knows from its first response. */
   #passBegan = false;
+  /** ms of `performance.now()`. */
+  #passBeganMs = performance.now();
   #passTotal: number | null;
   /** Whether it walks all of the data set. */
   #passIsFull: boolean;
@@ -163,6 +166,7 @@ export class RunPasses {
   async #beginPass(isFull = false): Promise<void> {
     this.#pass += 1;
     this.#passBegan = false;
+    this.#passBeganMs = performance.now();
     this.#passIsFull = isFull;
     this.#fetchedBeforePass = this.#parts.counters.fetchedEvents;
     this.#parts.counters.beginPass(this.#pass);
@@ -332,6 +336,18 @@ export class RunPasses {
       await this.#beginBooks(page);
     }
     await loading.accept(page);
+    this.#considerClosingMerge();
+  }
+
+  #considerClosingMerge(): void {
+    const { counters } = this.#parts;
+    const remainingEvents = this.#remainingEvents();
+    const schedule = this.#walking?.schedule;
+    if (remainingEvents === null || schedule?.isFirstLoad !== true || schedule.isMerging) return;
+    const fetchedEvents = counters.fetchedEvents - Math.max(0, this.#fetchedBeforePass);
+    const seconds = (performance.now() - this.#passBeganMs) / 1000;
+    const progress = { stagedEvents: counters.copiedEvents, remainingEvents, fetchedEvents, seconds };
+    if (isTimeForClosingMerge(progress)) schedule.mergeSoon();
   }
 
   /** The first response of a pass says what the data set has; the first of the run also, how late it is over there. */

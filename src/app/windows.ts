@@ -13,6 +13,10 @@ import { divideWindows, type OpenWindow } from './window-division.ts';
 const MIN_PAGES_TO_PROBE = 8;
 /** Where the size of the data set is not told, it is worth it after so many pages. */
 const PAGES_BEFORE_PROBE = 3;
+/** No data set is believed to be older than this because its newest page has few events. */
+const MAX_GUESS_MS = 60 * 365 * 86_400_000;
+/** A guess that is a little too long costs less than one that is a little too short. */
+const GUESS_MARGIN = 1.02;
 
 export interface WindowSetOptions {
   readonly reader: Omit<ReaderOptions, 'accept' | 'isAlone'>;
@@ -96,7 +100,7 @@ export class WindowSet {
         ...this.#options.reader,
         accept: async (page) => {
           await this.#options.accept(page);
-          this.#probeOnce(reader, page);
+          this.#findOldest(reader);
           this.#wake();
         },
         isAlone: () => this.#readers.every((other) => other === reader || other.complete),
@@ -128,27 +132,41 @@ export class WindowSet {
     this.#options.fail(error);
   }
 
-  /** Finds out how far back the data goes, beside the first walk, once that is known to be long. */
-  #probeOnce(reader: ApiStreamReader, { encoded }: AcceptedPage): void {
-    const { walkedToMs, complete, sinceMs, eventsPerMs } = reader;
+  /**
+   * How far back does the data go? First believed to lie as evenly as on the newest page, so that all walks have something
+   * to do at once; probed when a walk finds more below, or when there is nothing to guess by.
+   */
+  #findOldest(reader: ApiStreamReader): void {
+    const { walkedToMs, complete, sinceMs } = reader;
     if (this.#probing !== null || this.#options.concurrency === 1 || !this.#canDivide) return;
     if (complete || sinceMs !== null || walkedToMs === null) return;
-    const { client, encoder, traits, pageSize } = this.#options.reader;
+    if (this.#oldestMs !== null && walkedToMs > this.#oldestMs) return;
+    const expectedMs = this.#expectedRangeMs(reader);
+    if (expectedMs === 'short') return;
+    if (this.#oldestMs === null && expectedMs !== null && expectedMs < MAX_GUESS_MS) {
+      this.#oldestMs = walkedToMs - expectedMs * GUESS_MARGIN;
+    } else {
+      this.#probe(walkedToMs, expectedMs);
+    }
+  }
+
+  /** If what is left goes on like the newest page; `null` when there is nothing to tell by. */
+  #expectedRangeMs({ pages, eventsPerMs }: ApiStreamReader): number | 'short' | null {
+    const { pageSize } = this.#options.reader;
     const remainingEvents = this.#options.remainingEvents();
-    const isLong =
-      remainingEvents === null ? reader.pages >= PAGES_BEFORE_PROBE : remainingEvents > MIN_PAGES_TO_PROBE * pageSize;
-    if (!isLong) return;
+    if (remainingEvents === null) return pages < PAGES_BEFORE_PROBE ? 'short' : null;
+    if (remainingEvents <= MIN_PAGES_TO_PROBE * pageSize) return 'short';
+    return eventsPerMs === null || eventsPerMs === 0 ? null : remainingEvents / eventsPerMs;
+  }
+
+  #probe(newestMs: number, expectedMs: number | null): void {
+    const { client, encoder, traits } = this.#options.reader;
     const { logger, signal } = this.#options;
-    const expectedMs =
-      remainingEvents === null || eventsPerMs === null || eventsPerMs === 0 ? null : remainingEvents / eventsPerMs;
     const onFound = (oldestMs: number): void => {
       this.#oldestMs = oldestMs;
       this.#wake();
     };
-    this.#probing = probeOldest(
-      { newestMs: encoded?.times?.lastMs ?? walkedToMs, expectedMs },
-      { client, encoder, traits, logger, signal, onFound },
-    ).then(
+    this.#probing = probeOldest({ newestMs, expectedMs }, { client, encoder, traits, logger, signal, onFound }).then(
       () => {
         if (!traits.honoursWindows) logger.warn('the endpoint ignores time windows; walking one chain');
       },

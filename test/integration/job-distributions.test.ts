@@ -1,32 +1,7 @@
 /** However the events lie in time, and however the API takes bounds: every event once, every value as it was. */
 import assert from 'node:assert/strict';
-import { test, type TestContext } from 'node:test';
-import type { Simulator, StartOptions } from '../../src/simulator/simulator.ts';
-import type { Environment } from '../../src/core/config.ts';
-import { testDatabase, type TestDatabase } from '../support/database.ts';
-import { assertExact, readBooks, type Books } from '../support/exact-target.ts';
-import { assertComplete, ingest, type JobEnd } from '../support/ingestion.ts';
-import { simulatorFor } from '../support/simulator-client.ts';
-
-interface Ingested {
-  readonly end: JobEnd;
-  readonly books: Books;
-  readonly simulator: Simulator;
-  readonly database: TestDatabase;
-}
-
-async function ingestAll(t: TestContext, options: StartOptions, settings: Environment = {}): Promise<Ingested> {
-  const simulator = await simulatorFor(t, options);
-  const database = await testDatabase(t);
-  const end = await ingest({ baseUrl: simulator.baseUrl, databaseUrl: database.url }, settings);
-  assertComplete(end);
-  await assertExact(database, simulator);
-  const books = await readBooks(database);
-  assert.equal(books.status, 'complete');
-  return { end, books, simulator, database };
-}
-
-const pages = (simulator: Simulator): number => simulator.stats().requests.stream + simulator.stats().requests.events;
+import { test } from 'node:test';
+import { ingestAll, pageRequests } from '../support/ingestion-scene.ts';
 
 for (const distribution of ['uniform', 'skewed', 'gaps'] as const) {
   void test(`${distribution} data arrives once and whole, in several windows`, async (t) => {
@@ -65,7 +40,10 @@ for (const sinceBound of ['inclusive', 'exclusive'] as const) {
 void test('an endpoint that ignores windows is walked as one chain', async (t) => {
   const { books, simulator, end } = await ingestAll(t, { events: 9_000, windows: 'ignored', latency: 3 });
   assert.equal(books.inserted, 9_000);
-  assert.ok(pages(simulator) < 45, `${pages(simulator)} requests for 18 pages, probes and a look for news`);
+  assert.ok(
+    pageRequests(simulator) < 45,
+    `${pageRequests(simulator)} requests for 18 pages, probes and a look for news`,
+  );
   assert.ok(end.log.some((line) => line.includes('ignores time windows')));
 });
 
@@ -82,7 +60,7 @@ for (const events of [0, 1, 5_000, 5_001]) {
   void test(`a data set of ${events} events is taken as it is`, async (t) => {
     const { books, simulator } = await ingestAll(t, { events }, { BATCH_SIZE: '5000' });
     assert.equal(books.inserted, events);
-    assert.ok(pages(simulator) <= 4, `${pages(simulator)} requests`);
+    assert.ok(pageRequests(simulator) <= 4, `${pageRequests(simulator)} requests`);
   });
 }
 
@@ -120,10 +98,6 @@ void test('pages of seven events, and pages of one, make a whole', async (t) => 
 
 void test('compressed pages are taken as they are meant', async (t) => {
   // Compression is not asked for on loopback; an address of the machine that is not called so is another matter.
-  const simulator = await simulatorFor(t, { events: 3_000, compression: ['gzip'], host: '127.0.0.2' });
-  const database = await testDatabase(t);
-  const end = await ingest({ baseUrl: simulator.baseUrl, databaseUrl: database.url });
-  assertComplete(end);
-  await assertExact(database, simulator);
+  const { simulator } = await ingestAll(t, { events: 3_000, compression: ['gzip'], host: '127.0.0.2' });
   assert.ok(simulator.stats().bytesServed < 600_000, `${simulator.stats().bytesServed} bytes for 1 MB of events`);
 });

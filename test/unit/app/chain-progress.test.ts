@@ -31,3 +31,21 @@ void test('empty pages are no progress, and one page with news forgives those be
   assert.equal(progress.note(page(7)), false);
   assert.equal(progress.note(empty), false);
 });
+
+void test('a smaller page from the same place brings nothing, a larger one does', () => {
+  const progress = new ChainProgress();
+  const from = (servedCount: number): boolean =>
+    progress.note({ servedCount, firstEventId: 'a', lastEventId: `b-${servedCount}` });
+  from(500);
+  from(499);
+  from(250);
+  assert.equal(progress.vainPages, 2);
+  from(501);
+  assert.equal(progress.vainPages, 0);
+});
+
+void test('pages of events without any id are not taken for each other', () => {
+  const progress = new ChainProgress();
+  const nameless = { servedCount: 500, firstEventId: null, lastEventId: null };
+  for (let number = 0; number < 900; number += 1) assert.equal(progress.note(nameless), false);
+});

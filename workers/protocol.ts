@@ -61,6 +61,8 @@ export interface PageTimes {
   readonly oldestMs: number;
   /** Time of the last event in serving order that has a valid time. */
   readonly lastMs: number;
+  /** Newest of the last four: never earlier than where the page ends, even when the last one has a wrong clock. */
+  readonly tailNewestMs: number;
   /** Whether the valid times never rise in serving order: only then may `lastMs` anchor a walk. */
   readonly descending: boolean;
 }

@@ -2,17 +2,18 @@
  * Where a walk is inside its window, told by the times of its pages. Pure: no clock, no requests.
  *
  * Times are what the walk is anchored by when a cursor dies, what it is split by, and what ends it where the endpoint
- * does not. An event can carry a wrong clock, so no single time is believed: only a page whose times descend moves the
- * anchor, only inside the window, and a sudden jump has to be said twice.
+ * does not. An event can carry a wrong clock, so no single time is believed: the last one of a page moves the anchor only
+ * when the page's times descend, inside the window, and a sudden jump has to be said twice. Otherwise the newest of its
+ * last few times does, which leaves nothing out: at worst a few events are served again.
  */
-import type { EncodedPage } from '../../workers/protocol.ts';
+import type { EncodedPage, PageTimes } from '../../workers/protocol.ts';
 import type { WindowState } from '../core/state.ts';
 
 /** A page with fewer events than this needs a second one to prove that the walk has left its window. */
 const TELLING_EVENTS = 10;
-/** What makes the time that a page spans suspicious: so long, and so many pages' worth at the pace of the page before. */
-const JUMP_MS = 86_400_000;
-const JUMP_PAGES = 50;
+/** What makes the last time of a page suspicious: so far behind, and so many pages' worth at the pace of the page before. */
+const JUMP_MS = 60_000;
+const JUMP_PAGES = 3;
 /** Bounds are sent widened, so that much outside of them is still inside. */
 const SLACK_MS = 1;
 
@@ -26,7 +27,7 @@ export class WalkPosition {
   #anchorMs: number | null;
   #walkedToMs: number | null;
   #eventsPerMs: number | null = null;
-  #doubtedAnchorMs: number | null = null;
+  #doubtedEndMs: number | null = null;
   #olderPages = 0;
   /** Pages that were seen to come newest first, minus those seen to come oldest first. */
   #newestFirstVotes = 0;
@@ -70,15 +71,21 @@ export class WalkPosition {
       if (times.descending) this.#newestFirstVotes += 1;
       else if (times.lastMs === times.newestMs) this.#newestFirstVotes -= 1;
     }
-    const anchorMs = Math.ceil(times.lastMs);
-    if (!this.#isInside(anchorMs)) return;
+    const endMs = this.#endOf(times, servedCount);
+    if (endMs === null) return;
     const fromMs = times.descending ? times.newestMs : (this.#walkedToMs ?? times.newestMs);
-    const spanMs = Math.max(0, fromMs - times.lastMs);
-    if (this.#isJump(anchorMs, spanMs)) return;
-    // For judging how much is left, a page with a wrong clock in it is good enough; an anchor could lose events.
-    if (times.descending) this.#anchorMs = anchorMs;
-    if (this.#walkedToMs === null || times.lastMs <= this.#walkedToMs) this.#walkedToMs = times.lastMs;
-    this.#eventsPerMs = servedCount / Math.max(1, spanMs);
+    this.#anchorMs = Math.ceil(endMs);
+    this.#walkedToMs = Math.min(endMs, this.#walkedToMs ?? endMs);
+    this.#eventsPerMs = servedCount / Math.max(1, fromMs - endMs);
+  }
+
+  /**
+   * The time that a page ends at, or a later one: going on from there leaves nothing out. `null` when its times do not
+   * tell, or say something that is outside of what is left.
+   */
+  #endOf(times: PageTimes, servedCount: number): number | null {
+    if (times.descending && this.#isInside(times.lastMs) && !this.#isJump(times, servedCount)) return times.lastMs;
+    return this.#isInside(times.tailNewestMs) ? times.tailNewestMs : null;
   }
 
   /** Whether the walk has left its window with this page, which has been taken in by {@link note}. To be asked once a page. */
@@ -106,8 +113,9 @@ export class WalkPosition {
     return this.#walkedToMs - (2 * this.#pageSize) / this.#eventsPerMs < this.sinceMs;
   }
 
-  /** An anchor lies inside its window, and not above the one before. */
-  #isInside(anchorMs: number): boolean {
+  /** Inside the window, and not above where the walk is. */
+  #isInside(timeMs: number): boolean {
+    const anchorMs = Math.ceil(timeMs);
     return (
       (this.sinceMs === null || anchorMs >= this.sinceMs - SLACK_MS) &&
       (this.#anchorMs === null || anchorMs <= this.#anchorMs) &&
@@ -115,12 +123,13 @@ export class WalkPosition {
     );
   }
 
-  /** A page that spans far more time than the last ends in a gap of the data, or in an event with a wrong clock. */
-  #isJump(anchorMs: number, spanMs: number): boolean {
-    const isLong =
-      spanMs > JUMP_MS && this.#eventsPerMs !== null && spanMs * this.#eventsPerMs > JUMP_PAGES * this.#pageSize;
-    if (!isLong || this.#doubtedAnchorMs === anchorMs) return false;
-    this.#doubtedAnchorMs = anchorMs;
-    return true;
+  /** A last time that is far behind the others is an event after a gap in the data, or one with a wrong clock. */
+  #isJump({ newestMs, lastMs, tailNewestMs }: PageTimes, servedCount: number): boolean {
+    const gapMs = tailNewestMs - lastMs;
+    const eventsPerMs = this.#eventsPerMs ?? servedCount / Math.max(1, newestMs - tailNewestMs);
+    if (gapMs <= JUMP_MS || gapMs * eventsPerMs <= JUMP_PAGES * this.#pageSize) return false;
+    const isDoubted = this.#doubtedEndMs !== lastMs;
+    this.#doubtedEndMs = lastMs;
+    return isDoubted;
   }
 }

@@ -90,15 +90,18 @@ describe('encodePage', () => {
       newestMs: 3_000_000,
       oldestMs: 2_000_000.001,
       lastMs: 2_000_000.001,
+      tailNewestMs: 3_000_000,
       descending: true,
     });
     assert.deepEqual(timesOf(['2000', '3000', '2500']), {
       newestMs: 3_000_000,
       oldestMs: 2_000_000,
       lastMs: 2_500_000,
+      tailNewestMs: 3_000_000,
       descending: false,
     });
     assert.equal(encodeText('{"data":[{"timestamp":5}]}').times?.lastMs, 5000);
+    assert.equal(timesOf(['9000', '8000', '7000', '6000', '5000', '1000'])?.tailNewestMs, 7_000_000);
     assert.equal(timesOf(['"x"']), null);
   });
 

@@ -87,7 +87,9 @@ void test('SIGINT in a rate-limit wait of a minute does not wait for its end', a
 });
 
 void test('SIGTERM during a merge lets it end; the same signal a moment later is the same signal', async (t) => {
-  const scene = await CrashScene.open(t, { events: 4_000, latency: 500, flags: ['--page-size', '100'] });
+  // The first merge is due after four intervals: in the middle of ten rounds of pages.
+  const flags = ['--page-size', '100', '--concurrency', '4', '--merge-interval', '1'];
+  const scene = await CrashScene.open(t, { events: 4_000, latency: 750, flags });
   const held = await HeldMoment.arrange(t, scene, 'merging');
   const ingester = scene.start();
   await held.reached(ingester);

@@ -18,6 +18,7 @@ import type { ApiClient, PageAnswer, PageRequest, RawPage } from './api-client.t
 import { ChainProgress } from './chain-progress.ts';
 import { noteEventBytes, type EndpointTraits } from './endpoint-traits.ts';
 import type { FlightBudget, FlightPlace } from './flight-budget.ts';
+import { isFor, isTrusted, nextPage, type NextPage } from './next-page.ts';
 import { askForPage, type Asked } from './page-ask.ts';
 import { describeContradiction, ignoresSinceWithCursor, ignoresWindows } from './page-checks.ts';
 import type { PageEncoder } from './page-encoder.ts';
@@ -29,10 +30,6 @@ import { WalkPosition } from './walk-position.ts';
 export type { AcceptedPage } from './accepted-page.ts';
 export { unknownTraits, type EndpointTraits } from './endpoint-traits.ts';
 
-/** A cursor lives 116 s: an older one is not worth a request where a time does as well. */
-const CURSOR_TRUSTED_MS = 100_000;
-/** A page out of the API's cache can be as old as the cache. */
-const CACHE_LIFE_MS = 30_000;
 /** Body and rows of a page are both in memory until its COPY has committed. */
 const BYTES_PER_BODY_BYTE = 2;
 
@@ -65,13 +62,6 @@ export interface ReaderOrigin {
  * cursor lives by which it could go on.
  */
 export type WalkOutcome = 'complete' | 'stopped' | 'needs-chain';
-
-/** Where the next request starts. */
-interface NextPage {
-  readonly page: number;
-  readonly cursor: string | null;
-  readonly cursorReceivedAtMs: number | null;
-}
 
 /** What became of a page that came: where the walk goes on, or null (asked for again, or the walk is over). */
 type Settled = NextPage | null | 'needs-chain';
@@ -385,18 +375,4 @@ export class ApiStreamReader {
       ledger: ledgerEntry(this.#afterPage(request.page, following, true), null),
     });
   }
-}
-
-/** The age of a cursor counts from the moment its response arrived, or was put into the cache. */
-function nextPage(request: PageRequest, raw: RawPage, cursor: string | null): NextPage {
-  const receivedAtMs = raw.receivedAtMs - (raw.fromCache ? CACHE_LIFE_MS : 0);
-  return { page: request.page + 1, cursor, cursorReceivedAtMs: cursor === null ? null : receivedAtMs };
-}
-
-function isFor(request: PageRequest, next: NextPage): boolean {
-  return request.page === next.page && request.cursor === next.cursor;
-}
-
-function isTrusted({ cursor, cursorReceivedAtMs }: NextPage): boolean {
-  return cursor !== null && cursorReceivedAtMs !== null && Date.now() - cursorReceivedAtMs < CURSOR_TRUSTED_MS;
 }

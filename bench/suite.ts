@@ -7,6 +7,8 @@ export interface BenchOptions {
   /** PostgreSQL with the documented settings instead of its defaults. */
   readonly tuned: boolean;
   readonly quick: boolean;
+  /** Of the pipeline suite, by name; undefined: all. The floor and this project are always measured. */
+  readonly contenders?: readonly string[];
 }
 
 export interface BenchContext {

@@ -38,7 +38,8 @@ export const suite: Suite = {
   run: async (context) => {
     const { events, tuned, quick } = context.options;
     const all = await loadContenders();
-    const contenders = quick ? all.filter(({ everyRound }) => everyRound) : all;
+    const asked = quick ? [] : (context.options.contenders ?? all.map(({ name }) => name));
+    const contenders = all.filter(({ name, everyRound }) => everyRound || asked.includes(name));
     const server = await BenchServer.start(context.folder, { tuned });
     const source = await Source.start({ events, eventsLimit: 0 });
     try {

@@ -21,7 +21,7 @@ export interface Completeness {
 
 /** short = total − rows − rejected − doubled in a chain. A negative difference is not short: the target may hold more. */
 export async function checkCompleteness(db: Database, source: string, total: number | null): Promise<Completeness> {
-  const counts = await readTargetCounts(db, source);
+  const counts = await db.persistently('counting what is there', () => readTargetCounts(db, source));
   const short = total === null ? 0 : Math.max(0, total - counts.rows - counts.rejected - counts.doubledInChain);
   return { total, ...counts, short };
 }

@@ -116,7 +116,8 @@ export class IngestionJob {
     let ownership: Ownership | null = null;
     try {
       db = await this.#openEnds();
-      ownership = await this.#claim(db);
+      const opened = db;
+      ownership = await opened.persistently('taking the target', () => this.#claim(opened));
       const outcome = await this.#work(db, ownership);
       return {
         outcome,
@@ -194,9 +195,15 @@ export class IngestionJob {
       refuseOtherRun(identity, found, settings);
     }
     await migrate(db);
-    const target = await readTargetTypes(db);
-    await ensureTarget(db, target?.types ?? { id: 'uuid', sessionId: 'uuid', userId: 'uuid' });
-    return claimTarget(db, { host: ownHost(), pid: process.pid, logger });
+    return claimTarget(db, {
+      host: ownHost(),
+      pid: process.pid,
+      logger,
+      prepare: async () => {
+        const target = await readTargetTypes(db);
+        await ensureTarget(db, target?.types ?? { id: 'uuid', sessionId: 'uuid', userId: 'uuid' });
+      },
+    });
   }
 
   async #work(db: Database, ownership: Ownership): Promise<JobReport['outcome']> {

@@ -40,18 +40,27 @@ export interface Ownership {
   release(): Promise<void>;
 }
 
+export interface ClaimOptions {
+  readonly host: string;
+  readonly pid: number;
+  readonly logger: Logger;
+  /**
+   * Done under the lock, before the generation is raised: what needs the target itself, which a merge of another run may
+   * hold for as long as it takes.
+   */
+  readonly prepare?: () => Promise<void>;
+}
+
 /**
  * Takes the target: advisory lock, new generation, end of orphaned backends, new epoch. Changes neither rows nor state.
- * The schema must be migrated and the target must exist.
+ * The schema must be migrated, and the target must exist once it is prepared.
  * @throws TargetBusyError when another run holds it: host, pid, since when.
  */
-export async function claimTarget(
-  db: Database,
-  options: { readonly host: string; readonly pid: number; readonly logger: Logger },
-): Promise<Ownership> {
+export async function claimTarget(db: Database, options: ClaimOptions): Promise<Ownership> {
   const lock = new OwnerLock(db, options.logger);
   await lock.acquire();
   try {
+    await options.prepare?.();
     const claimed = new ClaimedTarget(db, lock, options);
     await claimed.claim();
     return claimed;

@@ -37,16 +37,16 @@ export class StateStore {
   }
 
   async currentRun(): Promise<StoredRun | null> {
-    return readCurrentRun(this.#db);
+    return this.#read(() => readCurrentRun(this.#db));
   }
 
   async lastCompleteRun(): Promise<StoredRun | null> {
-    return readLastCompleteRun(this.#db);
+    return this.#read(() => readLastCompleteRun(this.#db));
   }
 
   /** All windows of a run, by their numbers. */
   async windows(runId: number): Promise<WindowState[]> {
-    return readWindows(this.#db, runId);
+    return this.#read(() => readWindows(this.#db, runId));
   }
 
   /** Begins a run; the one under way, if any, must be completed or abandoned first. */
@@ -72,6 +72,10 @@ export class StateStore {
 
   /** `--reset`: empties target, staging and everything remembered, in one transaction. Grants and definitions stay. */
   async resetTarget(): Promise<void> {
+    await this.#db.persistently('emptying the target', () => this.#reset());
+  }
+
+  async #reset(): Promise<void> {
     await this.#db.transaction('reset', async (client) => {
       for (const table of STAGING_TABLES) {
         const names = stagingNames(table);
@@ -193,6 +197,10 @@ export class StateStore {
         [runId, options.watermarkMs],
       );
     });
+  }
+
+  async #read<T>(read: () => Promise<T>): Promise<T> {
+    return this.#db.persistently('reading the state', read);
   }
 
   async #write<T>(purpose: string, work: (client: PoolClient) => Promise<T>): Promise<T> {

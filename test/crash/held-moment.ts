@@ -82,7 +82,8 @@ export class HeldMoment {
   }
 }
 
-async function makeTables(scene: CrashScene): Promise<void> {
+/** As the first start does; all ids are UUIDs. */
+export async function makeTables(scene: CrashScene): Promise<void> {
   const db = await Database.open({
     url: scene.database.url,
     copyConnections: 1,

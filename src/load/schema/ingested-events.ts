@@ -36,8 +36,12 @@ export async function ensureTarget(db: Database, types: IdColumnTypes): Promise<
   }
 }
 
-/** The types of the id columns and whether there are rows; `null` when there is no table yet. */
+/** The types of the id columns and whether there are rows; `null` when there is no table yet. Waits out an outage. */
 export async function readTargetTypes(db: Database): Promise<{ types: IdColumnTypes; empty: boolean } | null> {
+  return db.persistently('reading the types of the target', () => readTypes(db));
+}
+
+async function readTypes(db: Database): Promise<{ types: IdColumnTypes; empty: boolean } | null> {
   const columns = toColumns((await db.query<ColumnRow>(COLUMNS_SQL)).rows);
   if (columns.size === 0) return null;
   const { rows } = await db.query<{ empty: boolean }>(`SELECT NOT EXISTS (SELECT FROM ${TARGET}) AS empty`);
@@ -50,10 +54,15 @@ export async function readTargetTypes(db: Database): Promise<{ types: IdColumnTy
 }
 
 /**
- * Gives a new table other id types, keeping grants and whatever else somebody put on it.
+ * Gives a new table other id types, keeping grants and whatever else somebody put on it. Waits out an outage.
  * @throws ConfigurationError when it is not empty: types are decided once.
  */
 export async function retypeTarget(db: Database, types: IdColumnTypes): Promise<void> {
+  // Done twice it is the same, so it does not matter whether a COMMIT that was not answered happened.
+  await db.persistently('giving the target its types', () => retype(db, types));
+}
+
+async function retype(db: Database, types: IdColumnTypes): Promise<void> {
   await db.transaction('making tables', async (client) => {
     await client.query(`LOCK TABLE ${TARGET} IN ACCESS EXCLUSIVE MODE`);
     const { rows } = await client.query<{ empty: boolean }>(`SELECT NOT EXISTS (SELECT FROM ${TARGET}) AS empty`);

@@ -7,7 +7,7 @@
  *                     └─ control-endpoint (/__sim/…: books and controls)
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import { once } from 'node:events';
+import { once, setMaxListeners } from 'node:events';
 import { deliver, jsonAnswer, type Answer } from './answer.ts';
 import { ApiKeys, isAnswer } from './api-keys.ts';
 import { Books, type RequestEntry, type RequestKind } from './books.ts';
@@ -100,6 +100,8 @@ class SimulatorServer implements Simulator {
     this.pages = new PageMaker(this.data);
     const { books, keys, limiter, faults, access, pages } = this;
     this.pageEndpoint = new PageEndpoint({ books, keys, limiter, faults, access, pages, closing: this.closing.signal });
+    // Every answer that is being delayed listens for the end: more than ten are no leak.
+    setMaxListeners(0, this.closing.signal);
     this.server.keepAliveTimeout = settings.keepAliveSeconds * 1000;
     // A hanging answer and a slow reader are what this server is for: node's own timeouts must not end them.
     this.server.requestTimeout = 0;

@@ -83,7 +83,9 @@ export async function playRound(t: TestContext, round: Round, limits: { kills: n
   };
   let ingester = start();
   while (kills < limits.kills) {
-    const merging = await untilMoment(scene, ingester, draws);
+    // The first one at a moment that comes for certain: a round without a kill would show nothing.
+    const kind = kills === 0 ? 'pages' : draws.pick(['any', 'pages', 'pages', 'merge', 'merge']);
+    const merging = await untilMoment(scene, ingester, kind, draws);
     if (ingester.ended !== null) break;
     ingester.killGroup('SIGKILL');
     await ingester.waitForExit();
@@ -103,9 +105,13 @@ export async function playRound(t: TestContext, round: Round, limits: { kills: n
 }
 
 /** Waits for the moment to kill. Returns whether a merge was under way. */
-async function untilMoment(scene: CrashScene, ingester: Program, draws: Draws): Promise<boolean> {
-  const kind = draws.pick(['any', 'pages', 'pages', 'merge', 'merge']);
-  const pages = draws.int(1, 40);
+async function untilMoment(
+  scene: CrashScene,
+  ingester: Program,
+  kind: 'any' | 'pages' | 'merge',
+  draws: Draws,
+): Promise<boolean> {
+  const pages = draws.int(1, scene.pagesServed === 0 ? 6 : 40);
   const waitMs = draws.int(0, kind === 'any' ? 3_000 : 150);
   const served = scene.pagesServed;
   const isMerging = async (): Promise<boolean> => (await scene.backends('merge')).length > 0;

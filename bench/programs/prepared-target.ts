@@ -1,0 +1,95 @@
+/** A database as the job makes it, with batches copied into staging: what the floor and the merge programs begin with. */
+import { pino } from 'pino';
+import { copyRows } from '../../src/load/copy-stream.ts';
+import { claimTarget, type Ownership } from '../../src/load/owner.ts';
+import { Database, ownHost } from '../../src/load/postgres.ts';
+import { ensureTarget } from '../../src/load/schema/ingested-events.ts';
+import { migrate } from '../../src/load/schema/migrate.ts';
+import { copySql, stagingNames, type StagingTable } from '../../src/load/staging.ts';
+import { StateStore } from '../../src/load/state-store.ts';
+import { BATCH_WINDOW, ID_COLUMN_TYPES, type Batch } from '../batches.ts';
+
+const WATCHDOG_MS = 600_000;
+
+export const silent = pino({ level: 'silent' });
+
+export interface PreparedTarget {
+  readonly db: Database;
+  readonly ownership: Ownership;
+  readonly runId: number;
+  close(): Promise<void>;
+}
+
+/** Tables, a run and its one window. */
+export async function prepareTarget(url: string, connections: number): Promise<PreparedTarget> {
+  const db = await Database.open({
+    url,
+    copyConnections: connections,
+    applicationName: 'bench',
+    logger: silent,
+    maxWaitMs: 1_000,
+  });
+  await migrate(db);
+  await ensureTarget(db, ID_COLUMN_TYPES);
+  const ownership = await claimTarget(db, { host: ownHost(), pid: process.pid, logger: silent });
+  const store = new StateStore(db, ownership);
+  const run = await store.createRun({ source: 'bench', sinceMs: null, untilMs: null }, { floorMs: null });
+  await store.addWindows(run.runId, [{ sinceMs: null, untilMs: null }]);
+  return {
+    db,
+    ownership,
+    runId: run.runId,
+    close: async () => {
+      await ownership.release();
+      await db.close();
+    },
+  };
+}
+
+/**
+ * COPY of all batches on so many connections at once; no ledger, no transaction of several statements.
+ * @param begin called when every connection is open, right before the first row
+ */
+export async function copyBatches(
+  { db }: PreparedTarget,
+  table: StagingTable,
+  batches: readonly Batch[],
+  connections: number,
+  begin: () => void = () => undefined,
+): Promise<void> {
+  let opened = 0;
+  let start: () => void = () => undefined;
+  const everyoneOpen = new Promise<void>((resolve) => {
+    start = resolve;
+  });
+  let next = 0;
+  const copy = (): Promise<void> =>
+    db.withCopyClient(async (client) => {
+      opened += 1;
+      if (opened === connections) {
+        begin();
+        start();
+      }
+      await everyoneOpen;
+      for (let batch = batches[next++]; batch !== undefined; batch = batches[next++]) {
+        await copyRows(client, copySql(table), batch.rows, WATCHDOG_MS);
+      }
+    });
+  await Promise.all(Array.from({ length: connections }, copy));
+}
+
+/** The ledger that the job would have written page by page, at once. */
+export async function writeLedger(
+  { db, ownership, runId }: PreparedTarget,
+  table: StagingTable,
+  batches: readonly Batch[],
+  pagesBefore: number,
+): Promise<void> {
+  await db.query(
+    `INSERT INTO ${stagingNames(table).ledger}
+       (run_id, window_id, page, generation, ends_window, suspect, served, loaded, rejected, repaired)
+     SELECT $1, $2, page + $5, $3, false, false, rows, rows, 0, 0
+       FROM unnest($4::int[]) WITH ORDINALITY AS batch (rows, page)`,
+    [runId, BATCH_WINDOW, ownership.generation, batches.map((batch) => batch.rowCount), pagesBefore],
+  );
+}

@@ -33,6 +33,11 @@ export class BenchServer {
     );
   }
 
+  address(): { readonly host: string; readonly port: number } {
+    const { hostname, port } = new URL(this.#embedded.url);
+    return { host: hostname, port: Number(port) };
+  }
+
   async pid(): Promise<number> {
     const file = await readFile(join(this.#embedded.dataDir, 'postmaster.pid'), 'utf8');
     return Number(file.split('\n')[0]);

@@ -29,6 +29,7 @@ export interface JobRun extends Measurement {
   /** Events served, doubled ones too. */
   readonly served: number;
   readonly pages: readonly LogEntry[];
+  readonly merges: number;
   /** From the first request to the end of the last merge. */
   readonly mergedSeconds: number;
   /** The job's own lines. */
@@ -83,6 +84,7 @@ function describeRun(end: ProgramEnd, requests: readonly LogEntry[]): JobRun {
     inserted: complete.inserted,
     served: complete.events,
     pages,
+    merges: merges.length,
     mergedSeconds: (mergedMs - firstMs) / 1000,
     lines: end.lines,
   };

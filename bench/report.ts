@@ -28,10 +28,11 @@ svg text { fill: currentColor; font: 13px system-ui, sans-serif; }
 .legend i { display: inline-block; width: .8em; height: .8em; margin-right: .35em; border-radius: 2px; }`;
 
 export async function writeReport(results: readonly KeptResult[]): Promise<void> {
-  const body = results.map(suiteHtml).join('\n');
-  await writeFile(
-    FILE,
-    `<!doctype html>
+  await writeFile(FILE, reportHtml(results));
+}
+
+export function reportHtml(results: readonly KeptResult[]): string {
+  return `<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
@@ -42,11 +43,10 @@ export async function writeReport(results: readonly KeptResult[]): Promise<void>
 <body>
 <h1>DataSync ingestion: benchmark</h1>
 <p>Made by <code>npm run bench</code>. What each suite measures, and what was tried: <code>bench/README.md</code>.</p>
-${body}
+${results.map(suiteHtml).join('\n')}
 </body>
 </html>
-`,
-  );
+`;
 }
 
 function suiteHtml(result: KeptResult): string {

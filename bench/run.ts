@@ -24,6 +24,7 @@ const positive = (text: string): number => {
 
 interface Flags extends BenchOptions {
   readonly suite?: string[];
+  readonly report: boolean;
 }
 
 const suites = await loadSuites();
@@ -35,6 +36,7 @@ const command = new Command('npm run bench --')
   .option('--contenders <name...>', 'of the pipeline, besides the floor and this project; "none" for no others')
   .option('--tuned', 'PostgreSQL with the documented settings instead of its defaults', false)
   .option('--quick', 'under a minute, for CI: fails when the best ratio to the floor is worse than 1.7', false)
+  .option('--no-report', 'leave bench/results.json and bench/report.html as they are')
   .helpOption('--help', 'show this help')
   .allowExcessArguments(false)
   .parse();
@@ -61,7 +63,7 @@ async function bench(flags: Flags): Promise<number> {
     await rm(folder, { recursive: true, force: true });
   }
   // A quick run is a guard, not a record.
-  if (!flags.quick) {
+  if (flags.report && !flags.quick) {
     const kept = await writeResults(machine, results);
     await writeReport(kept);
   }

@@ -5,20 +5,14 @@ import { join } from 'node:path';
 import type { Contender, Measurement } from '../contender.ts';
 import { loadContenders } from '../files.ts';
 import { startScript } from '../processes.ts';
-import type { BarChart, Check, Table } from '../result.ts';
+import { guard, promises } from '../promises.ts';
+import type { BarChart, Table } from '../result.ts';
 import { countRows, readContents, type TargetContents } from '../result-check.ts';
 import { BenchServer } from '../server.ts';
 import { ServerCpuMeter, type ServerCpu } from '../server-cpu.ts';
 import { Source } from '../source.ts';
 import { median, round } from '../statistics.ts';
 import type { BenchContext, Suite } from '../suite.ts';
-
-const PROMISED_RATIO = 1.35;
-/** The guard in CI: the machine is shared there, so the best of three rounds counts. */
-const GUARD_RATIO = 1.7;
-const PROMISED_START_SECONDS = 1;
-const PROMISED_MEMORY_MB = 350;
-const PROMISED_DELAY_MS = 15;
 
 interface Sample extends Measurement {
   readonly round: number;
@@ -200,7 +194,14 @@ function present(context: BenchContext, measured: readonly Measured[]) {
   return {
     tables: [main, stages, cpu, busy, rounds],
     charts: charts(measured, medianOf),
-    checks: quick ? [guard(ratios)] : promises(project, floorSeconds, medianOf),
+    checks: quick
+      ? [guard(ratios)]
+      : promises({
+          ratio: medianOf(project, (sample) => sample.seconds) / floorSeconds,
+          startSeconds: medianOf(project, (sample) => sample.startSeconds ?? 0),
+          peakMemoryMb: medianOf(project, (sample) => sample.peakMemoryMb),
+          delayP99Ms: medianOf(project, (sample) => sample.eventLoopDelayMs?.p99 ?? 0),
+        }),
     raw: measured.map(({ contender, samples }) => ({ contender: contender.name, what: contender.what, samples })),
   };
 }
@@ -242,47 +243,5 @@ function charts(measured: readonly Measured[], medianOf: MedianOf): BarChart[] {
       unit: 's',
       bars: measured.map((one) => ({ label: one.contender.name, parts: cpuParts(one, medianOf) })),
     },
-  ];
-}
-
-/** Small enough for a shared machine: the best round counts. */
-function guard(ratios: readonly number[]): Check {
-  const best = Math.min(...ratios);
-  return {
-    what: `best of ${ratios.length} ratios to the floor`,
-    target: `≤ ${GUARD_RATIO}`,
-    measured: round(best).toString(),
-    holds: best <= GUARD_RATIO,
-  };
-}
-
-function promises(project: Measured, floorSeconds: number, medianOf: MedianOf): Check[] {
-  const atMost = (what: string, measured: number, target: number, unit: string): Check => ({
-    what,
-    target: `≤ ${target}${unit}`,
-    measured: `${round(measured)}${unit}`,
-    holds: measured <= target,
-  });
-  const seconds = medianOf(project, (sample) => sample.seconds);
-  return [
-    atMost('whole job ÷ floor, without process start-up', seconds / floorSeconds, PROMISED_RATIO, ''),
-    atMost(
-      'npm start to first request',
-      medianOf(project, (sample) => sample.startSeconds ?? 0),
-      PROMISED_START_SECONDS,
-      ' s',
-    ),
-    atMost(
-      'peak memory of the ingester',
-      medianOf(project, (sample) => sample.peakMemoryMb),
-      PROMISED_MEMORY_MB,
-      ' MB',
-    ),
-    atMost(
-      'main-thread delay p99 at full speed',
-      medianOf(project, (sample) => sample.eventLoopDelayMs?.p99 ?? 0),
-      PROMISED_DELAY_MS,
-      ' ms',
-    ),
   ];
 }

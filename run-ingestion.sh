@@ -55,10 +55,17 @@ within() {
   watchdog=$!
   code=0
   wait "$running" || code=$?
-  kill "$watchdog" 2>/dev/null || true
+  end "$watchdog"
+  watchdog=''
   [ "$code" -le 128 ] || echo "no answer in $patience s" >>"$work/out"
   return "$code"
 }
+# Not by TERM: between its fork and its first command a shell drops a signal that its parent traps, and a watchdog that
+# outlives this script would end in the name of $2 whoever has that number by then. A shell's word on the end is dropped.
+end() {
+  kill -KILL "$1" || true
+  wait "$1" || true
+} 2>/dev/null
 # In steps of a second: what a killed shell leaves behind is one short sleep.
 end_after() {
   left=$1
@@ -107,8 +114,8 @@ show() {
 }
 
 stop_watching() {
-  [ -z "${follower:-}" ] || kill "$follower" 2>/dev/null || true
-  [ -z "${watchdog:-}" ] || kill "$watchdog" 2>/dev/null || true
+  [ -z "${watchdog:-}" ] || end "$watchdog"
+  [ -z "${follower:-}" ] || end "$follower"
   follower='' watchdog=''
 }
 tidy() {

@@ -13,7 +13,7 @@ export interface Completeness {
   readonly rows: number;
   /** Different events that have no row because they were rejected. */
   readonly rejected: number;
-  /** Ids that one chain served at two places: counted twice by the API, one row here. */
+  /** Events that one chain served at a further place: counted again by the API, one row (or one anomaly) here. */
   readonly doubledInChain: number;
   /** Events the API counts and the target lacks; 0 when none, or when it cannot be told. */
   readonly short: number;
@@ -49,6 +49,6 @@ export function checkBooks(counts: RunCounts): void {
 export function describeShort(found: Completeness): string {
   return (
     `${found.short} events are missing: the API counts ${found.total ?? '?'}, the target has ${found.rows} rows, ` +
-    `${found.rejected} events were rejected, ${found.doubledInChain} ids were served twice inside one chain`
+    `${found.rejected} events were rejected, ${found.doubledInChain} were served again inside one chain`
   );
 }

@@ -92,7 +92,7 @@ export class IngestionJob {
       budget: this.#budget,
       copying: walking?.loading.copying ?? 0,
       isMerging: walking?.schedule.isMerging ?? false,
-      readers: walking?.windows.readers ?? [],
+      readers: this.#passes?.readers ?? [],
     });
   }
 

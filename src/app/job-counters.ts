@@ -1,6 +1,6 @@
 /** The figures of a job, counted where things happen and read by whoever watches. */
 import type { JobPhase, JobSnapshot, WindowSnapshot } from '../core/job-snapshot.ts';
-import { NO_COUNTS, type Run, type RunCounts } from '../core/state.ts';
+import { NO_COUNTS, type Run, type RunCounts, type WindowState } from '../core/state.ts';
 import type { WorkerPool } from '../core/worker-pool.ts';
 import type { MergeResult } from '../load/merge.ts';
 import type { ApiClient } from './api-client.ts';
@@ -39,6 +39,8 @@ export class JobCounters {
   #stagedRejected = 0;
   #merges = 0;
   #lastMerge: JobSnapshot['lastMerge'] = null;
+  #newestEventMs: number | null = null;
+  readonly #safeToMs = new Map<number, number>();
   readonly #retries = new Map<string, number>();
   readonly #anomalies = new Map<string, number>();
 
@@ -60,6 +62,7 @@ export class JobCounters {
     this.counts = run.counts;
     this.#pass = run.pass;
     this.#total = run.passTotal;
+    this.#newestEventMs = run.newestMs;
   }
 
   beginPass(pass: number): void {
@@ -75,9 +78,19 @@ export class JobCounters {
     this.#fetchedPages += 1;
     this.#fetchedBytes += page.raw.bodyBytes;
     this.fetchedEvents += page.ledger.served;
+    const times = page.encoded?.times;
+    // Elsewhere one wrong clock would be the newest.
+    if (times?.descending === true) this.#newestEventMs = Math.max(times.newestMs, this.#newestEventMs ?? -Infinity);
     for (const { kind, field, reason } of page.encoded?.anomalies ?? []) {
       const key = `${kind} ${field}: ${reason}`;
       this.#anomalies.set(key, (this.#anomalies.get(key) ?? 0) + 1);
+    }
+  }
+
+  /** How far down windows are safe: after a merge, and where a start finds them. */
+  safe(states: readonly Pick<WindowState, 'windowId' | 'lastEventMs'>[]): void {
+    for (const { windowId, lastEventMs } of states) {
+      if (lastEventMs !== null) this.#safeToMs.set(windowId, lastEventMs);
     }
   }
 
@@ -147,7 +160,8 @@ export class JobCounters {
       anomaliesByReason: Object.fromEntries(this.#anomalies),
       merges: this.#merges,
       lastMerge: this.#lastMerge,
-      windows: readers.map(describeWindow),
+      newestEventMs: this.#newestEventMs,
+      windows: readers.map((reader) => describeWindow(reader, this.#safeToMs.get(reader.windowId) ?? null)),
       ended: null,
     };
   }
@@ -161,13 +175,13 @@ export class JobCounters {
   }
 }
 
-function describeWindow(reader: ApiStreamReader): WindowSnapshot {
+function describeWindow(reader: ApiStreamReader, safeToMs: number | null): WindowSnapshot {
   return {
     windowId: reader.windowId,
     sinceMs: reader.sinceMs,
     untilMs: reader.untilMs,
     walkedToMs: reader.walkedToMs,
-    safeToMs: null,
+    safeToMs,
     pages: reader.pages,
     complete: reader.complete,
     splitFrom: reader.splitFrom,

@@ -17,7 +17,7 @@ import type { Database } from '../load/postgres.ts';
 import { readTargetTypes } from '../load/schema/ingested-events.ts';
 import type { StateStore } from '../load/state-store.ts';
 import type { ApiClient } from './api-client.ts';
-import type { AcceptedPage, EndpointTraits } from './api-stream-reader.ts';
+import type { AcceptedPage, ApiStreamReader, EndpointTraits } from './api-stream-reader.ts';
 import { isTimeForClosingMerge } from './closing-merge.ts';
 import { checkCompleteness, describeShort, isUnlimited } from './completeness.ts';
 import type { FlightBudget } from './flight-budget.ts';
@@ -63,6 +63,7 @@ export class RunPasses {
   readonly #parts: RunParts;
   readonly #run: Run;
   #walking: Walking | null = null;
+  #walkedBefore: ApiStreamReader[] = [];
   #abort = new AbortController();
   #pass: number;
   /** What the pass under way knows from its first response. */
@@ -89,6 +90,11 @@ export class RunPasses {
     this.#fetchedBeforePass = -run.counts.served;
     this.#newestMs = run.newestMs;
     this.#serverDateMs = run.serverDateMs;
+  }
+
+  /** For watchers: of the walk under way, and of those before it that it only adds what is new to. */
+  get readers(): readonly ApiStreamReader[] {
+    return [...this.#walkedBefore, ...(this.#walking?.windows.readers ?? [])];
   }
 
   get walking(): Walking | null {
@@ -151,6 +157,8 @@ export class RunPasses {
       if (attempt === 'suspects' && suspects.length === 0) continue;
       logger.warn({ ...found, walking_again: attempt }, 'events are missing; walking again');
       await this.#beginPass(attempt === 'everything');
+      // What is walked again is counted again: kept, the first count would hide as many missing events.
+      await store.forgetDoubledInChain(runId);
       if (attempt === 'suspects') {
         await store.reopenWindows(
           runId,
@@ -207,6 +215,7 @@ export class RunPasses {
   async #walkOnce({ thenCatchUp }: { readonly thenCatchUp: boolean }): Promise<WalkReport> {
     const { counters } = this.#parts;
     this.#abort = new AbortController();
+    this.#walkedBefore = [];
     const failures: unknown[] = [];
     const fail = (error: unknown): void => {
       failures.push(error);
@@ -219,6 +228,7 @@ export class RunPasses {
       while (thenCatchUp && report.outcome === 'complete' && report.orphans.length === 0 && this.#isBehind) {
         // Merging what was walked and asking for what is new have nothing to wait for in each other.
         schedule.mergeSoon();
+        this.#walkedBefore.push(...(this.#walking?.windows.readers ?? []));
         report = await this.#walkWindows(await this.#beginCatchUp(), loading, schedule);
       }
       return report;
@@ -245,6 +255,7 @@ export class RunPasses {
   ): Promise<WalkReport> {
     const { counters, store, client, encoder, budget, traits, settings, logger, isStopping } = this.#parts;
     const { pageSize, concurrency } = settings;
+    counters.safe(states);
     const onRetry = (kind: string): void => {
       counters.retry(kind);
     };
@@ -266,11 +277,16 @@ export class RunPasses {
   }
 
   async #openSchedule(fail: (error: unknown) => void): Promise<MergeSchedule<MergeResult>> {
-    const { settings, logger, db, ownership, counters, observe } = this.#parts;
+    const { settings, logger, db, ownership, counters, observe, store } = this.#parts;
     const merger = new Merger({ db, ownership, runId: this.#run.runId, onConflict: settings.onConflict, logger });
     const target = await readTargetTypes(db);
     return new MergeSchedule<MergeResult>({
-      merge: (table, pages) => merger.merge(table, pages),
+      merge: async (table, pages) => {
+        const result = await merger.merge(table, pages);
+        // For watchers alone: what is merged stays merged if it cannot be read now.
+        counters.safe(await store.windows(this.#run.runId).catch(() => []));
+        return result;
+      },
       onMerged: (result) => {
         counters.merged(result);
         observe.merge?.(result.seconds, result.firstLoad);

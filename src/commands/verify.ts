@@ -48,7 +48,7 @@ async function report(db: Database, run: StoredRun, total: number | null, isJson
 
 function describe(found: Completeness): string {
   const { total, rows, rejected, doubledInChain, short } = found;
-  const held = `${rows} rows, ${rejected} events rejected, ${doubledInChain} ids served twice inside one chain`;
+  const held = `${rows} rows, ${rejected} events rejected, ${doubledInChain} served again inside one chain`;
   if (total === null) return `The API does not say how many events it has; the target holds ${held}.`;
   return `The API counts ${total} events; the target holds ${held}: ${short === 0 ? 'nothing is missing' : `${short} missing`}.`;
 }

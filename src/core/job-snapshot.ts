@@ -53,6 +53,8 @@ export interface JobSnapshot {
   readonly anomaliesByReason: Readonly<Record<string, number>>;
   readonly merges: number;
   readonly lastMerge: { readonly atMs: number; readonly seconds: number; readonly events: number } | null;
+  /** Where the time axis ends: the newest event seen, by the run's own word at first, epoch ms. */
+  readonly newestEventMs: number | null;
   readonly windows: readonly WindowSnapshot[];
   /** Set by the command when the job has ended: exit code and the last line's reason. */
   readonly ended: { readonly exitCode: number; readonly reason: string } | null;
@@ -88,6 +90,7 @@ export function snapshotBeforeJob(startedAtMs: number): JobSnapshot {
     anomaliesByReason: {},
     merges: 0,
     lastMerge: null,
+    newestEventMs: null,
     windows: [],
     ended: null,
   };

@@ -109,3 +109,39 @@ export async function countDoubledInChain(
   );
   return rows[0]?.doubled ?? 0;
 }
+
+/**
+ * Rejected elements that one chain served at a further place, byte for byte the same: one anomaly, and each of them is
+ * counted by the API. By the same rule as ids: a suspect page between two places may be serving the first again. Places
+ * of earlier merges count too, where the chain has been whole since its first page; what lies behind a gap comes again.
+ * Asked before the ledger is folded and the anomalies are moved.
+ */
+export async function countRejectedAgainInChain(client: PoolClient, names: StagingNames): Promise<number> {
+  const { rows } = await client.query<{ again: number }>(
+    `WITH safe AS (
+       SELECT run_id, window_id, page, suspect, safe_pages, was_suspect FROM (
+         SELECT l.*, w.safe_pages, w.suspect AS was_suspect,
+                l.page - w.safe_pages - row_number() OVER (PARTITION BY l.run_id, l.window_id ORDER BY l.page) AS missing
+           FROM ${names.ledger} l JOIN ingestion.state w USING (run_id, window_id)
+          WHERE l.page > w.safe_pages
+       ) numbered WHERE missing = 0
+     ), rejected AS (
+       SELECT DISTINCT run_id, window_id, page, position, sha256(original) AS digest
+         FROM ${names.anomalies} WHERE kind = 'rejected'
+     ), places AS (
+       SELECT run_id, window_id, page, digest, safe_pages, was_suspect,
+              lag(page) OVER (PARTITION BY run_id, window_id, digest ORDER BY page, position) AS earlier
+         FROM rejected JOIN safe USING (run_id, window_id, page)
+     )
+     SELECT count(*)::int AS again FROM places p
+      WHERE NOT EXISTS (
+              SELECT FROM safe s
+               WHERE s.run_id = p.run_id AND s.window_id = p.window_id AND s.suspect
+                 AND s.page > coalesce(p.earlier, 0) AND s.page <= p.page)
+        AND (p.earlier IS NOT NULL OR NOT p.was_suspect AND EXISTS (
+              SELECT FROM ingestion.anomaly a
+               WHERE a.run_id = p.run_id AND sha256(a.original) = p.digest AND a.kind = 'rejected'
+                 AND a.window_id = p.window_id AND a.page <= p.safe_pages))`,
+  );
+  return rows[0]?.again ?? 0;
+}

@@ -7,7 +7,7 @@ import type { Logger } from '../core/logging.ts';
 import { classifyDatabaseError } from './database-errors.ts';
 import { FIRST_LOAD_RELATIONS, loadEmptyTarget } from './first-load.ts';
 import { mergeInOrder } from './later-merge.ts';
-import { addToBooks, countDoubledInChain, foldLedger, sumLedger } from './ledger-fold.ts';
+import { addToBooks, countDoubledInChain, countRejectedAgainInChain, foldLedger, sumLedger } from './ledger-fold.ts';
 import type { LedgerSums } from './ledger-fold.ts';
 import type { MergeScope, OnConflict } from './merge-sql.ts';
 import { exactlyOnce } from './outcome.ts';
@@ -30,7 +30,7 @@ export interface MergeResult {
   readonly duplicates: number;
   readonly rejected: number;
   readonly repaired: number;
-  /** See `countDoubledInChain`: part of `duplicates`. */
+  /** See `countDoubledInChain` (part of `duplicates`) and `countRejectedAgainInChain` (part of `rejected`). */
   readonly doubledInChain: number;
   readonly seconds: number;
   /** Went into an empty target without its index. */
@@ -99,7 +99,9 @@ export class Merger {
     await checkRows(client, scope, moved);
     const loaded = sums.loaded - moved.refused;
     const duplicates = loaded - moved.inserted - moved.updated;
-    const doubledInChain = duplicates > 0 ? await countDoubledInChain(client, names, moved.doubles) : 0;
+    const doubledRows = duplicates > 0 ? await countDoubledInChain(client, names, moved.doubles) : 0;
+    const doubledRejected = sums.rejected > 0 ? await countRejectedAgainInChain(client, names) : 0;
+    const doubledInChain = doubledRows + doubledRejected;
     for (const relation of FIRST_LOAD_RELATIONS) await client.query(`DROP TABLE IF EXISTS ${relation}`);
     await foldLedger(client, names);
     await addToBooks(client, names, { ...moved, duplicates, doubledInChain });
@@ -164,11 +166,16 @@ async function checkRows(client: PoolClient, scope: MergeScope, moved: Moved): P
   }
 }
 
+/** Once however often it was served, at its first place in the newest window: there the next one of the chain looks for it. */
 async function moveAnomalies(client: PoolClient, names: StagingNames): Promise<void> {
   await client.query(
-    `INSERT INTO ingestion.anomaly (run_id, window_id, page, position, event_id, kind, field, reason, original)
-     SELECT run_id, window_id, page, position, event_id, kind, field, reason, original FROM ${names.anomalies}
-      ORDER BY run_id, window_id, page, position
-     ON CONFLICT DO NOTHING`,
+    `INSERT INTO ingestion.anomaly AS a (run_id, window_id, page, position, event_id, kind, field, reason, original)
+     SELECT run_id, window_id, page, position, event_id, kind, field, reason, original FROM (
+       SELECT DISTINCT ON (run_id, sha256(original), md5(field), md5(reason)) * FROM ${names.anomalies}
+        ORDER BY run_id, sha256(original), md5(field), md5(reason), window_id DESC, page, position
+     ) first ORDER BY run_id, window_id, page, position
+     ON CONFLICT (run_id, sha256(original), md5(field), md5(reason)) DO UPDATE
+       SET window_id = excluded.window_id, page = excluded.page, position = excluded.position
+       WHERE excluded.kind = 'rejected' AND a.window_id < excluded.window_id`,
   );
 }

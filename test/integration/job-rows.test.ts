@@ -121,6 +121,22 @@ void test('a page that is served again brings its anomalies once', async (t) => 
   await assertExact(scene.database, scene.simulator);
 });
 
+/** Byte for byte the same wherever it stands. */
+const sameEverywhere = (position: number): RawEvent => ({ position, raw: '{"type":"poison"}', id: null });
+
+for (const [where, positions] of [
+  ['inside one page', [100, 101, 300]],
+  ['on several pages', [100, 700, 1_500, 2_900, 3_999]],
+] as const) {
+  void test(`rejected events that are byte for byte the same are as many as the API counts: ${where}`, async (t) => {
+    const options = { events: 4_000, rawEvents: positions.map(sameEverywhere) };
+    const scene = await sceneFor(t, { ...options, streamAccess: 'absent' });
+    const { books } = await ingestInto(scene, { BATCH_SIZE: '250' });
+    assert.deepEqual([books.pass <= 2, books.inserted], [true, 4_000]);
+    assert.equal((await anomalies(scene.database)).length, 1);
+  });
+}
+
 void test('--on-conflict update changes rows that are newer, and counts those that are the same as duplicates', async (t) => {
   const scene = await sceneFor(t, { events: 3_000 });
   await ingestInto(scene);

@@ -123,6 +123,13 @@ void test('events that are never served are exit code 5, with the figures, and w
   assert.equal((await readBooks(scene.database)).status, 'running');
 });
 
+void test('ids that are served twice hide no missing events, however often the chain is walked', async (t) => {
+  const scene = await sceneFor(t, { events: 3_000, doubled: 40, totalOffset: 12 });
+  const { exitCode, error } = await ingest(scene.target);
+  assert.equal(exitCode, 5);
+  assert.match(error?.message ?? '', /12 events are missing/);
+});
+
 void test('a total that is too small, or none, is no reason to doubt the run', async (t) => {
   await ingestAll(t, { events: 2_000, totalOffset: -50 });
   await ingestAll(t, { events: 2_000, total: false });
@@ -142,4 +149,20 @@ void test('a job that is stopped ends with what it has, and the next start goes 
   assert.equal(books.inserted, 10_000);
   assert.ok(books.served < 14_000, `${books.served} events were served for 10000`);
   await assertExact(scene.database, scene.simulator);
+});
+
+void test('watchers see how far down each window is merged, and where the data end', async (t) => {
+  const scene = await sceneFor(t, { events: 8_000 });
+  const { job, run } = jobFor({ baseUrl: scene.simulator.baseUrl, databaseUrl: scene.database.url });
+  const { exitCode, error } = await run();
+  assert.equal(exitCode, 0, error?.message);
+  const { windows, newestEventMs } = job.snapshot();
+  assert.ok(
+    windows.some(({ pages }) => pages > 1),
+    'the windows of the run, not of its last look at what is new alone',
+  );
+  for (const { windowId, safeToMs, walkedToMs } of windows) {
+    assert.ok(safeToMs !== null && walkedToMs !== null && safeToMs <= walkedToMs, `window ${windowId}`);
+  }
+  assert.equal(newestEventMs, 1_769_541_612_369);
 });

@@ -192,3 +192,44 @@ test('a column that somebody added, with a default and without null, gets its de
   const { rows } = await loading.database.query('SELECT tenant, ingested_at IS NOT NULL AS dated FROM ingested_events');
   assert.deepEqual(rows, [{ tenant: 'ours', dated: true }]);
 });
+
+/** Three of a kind in a chain of four pages: on the first, and twice on the fourth. */
+const POISONED = [['null', '{"id":"a"}'], ['{"id":"b"}'], ['{"id":"c"}'], ['null', '{"id":"d"}', 'null']];
+
+async function doubledIn({ store }: Loading): Promise<number> {
+  return (await store.currentRun())?.counts.doubledInChain ?? assert.fail('no run');
+}
+
+test('identical rejected events of one chain are counted, whichever merges they are in', async (t) => {
+  const loading = await startLoading(t);
+  for (const [at, events] of POISONED.entries()) {
+    await loading.loader.load(pageOf(events, { page: at + 1 }));
+    await loading.merger().merge('a', 1);
+  }
+  assert.equal(await doubledIn(loading), 2);
+  assert.equal((await anomalies(loading)).length, 1);
+  await booksBalance(loading);
+});
+
+test('identical rejected events behind a gap are counted once, when a restart has them served again', async (t) => {
+  const loading = await startLoading(t);
+  const load = async (page: number): Promise<unknown> =>
+    loading.loader.load(pageOf(POISONED[page - 1] ?? assert.fail(), { page }));
+  for (const page of [1, 2, 4]) await load(page);
+  await loading.merger().merge('a', null);
+  assert.equal(await doubledIn(loading), 0);
+  for (const page of [3, 4]) await load(page);
+  await loading.merger().merge('a', 2);
+  assert.equal(await doubledIn(loading), 2);
+  await booksBalance(loading);
+});
+
+test('a rejected event that a page asked for by time may be serving again is not counted twice', async (t) => {
+  const loading = await startLoading(t);
+  await loading.loader.load(pageOf(['null', '{"id":"a"}']));
+  await loading.loader.load(pageOf(['null', '{"id":"b"}'], { page: 2, ledger: { suspect: true } }));
+  await loading.merger().merge('a', 2);
+  await loading.loader.load(pageOf(['null', '{"id":"c"}'], { page: 3 }));
+  await loading.merger().merge('a', 1);
+  assert.equal(await doubledIn(loading), 0);
+});

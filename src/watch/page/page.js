@@ -185,8 +185,9 @@ function showBars(id, values, none) {
 
 /** @param {any} tick */
 function showWindows({ snapshot, nowMs }) {
-  charts.windows.show(snapshot.windows, nowMs, snapshot.ended?.exitCode === 0);
-  show('windows-text', windowsText(snapshot.windows, nowMs));
+  const newestMs = snapshot.newestEventMs ?? nowMs;
+  charts.windows.show(snapshot.windows, newestMs, snapshot.ended?.exitCode === 0);
+  show('windows-text', windowsText(snapshot.windows, newestMs));
   const details = /** @type {HTMLDetailsElement} */ (byId('windows-details'));
   if (!details.open) return;
   byId('windows-table').replaceChildren(

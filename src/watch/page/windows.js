@@ -55,7 +55,7 @@ export function windowsChart() {
   const drawn = new Map();
   /** @type {WindowSnapshot[]} */
   let latest = [];
-  let latestNow = 0;
+  let latestNewest = 0;
   let isRunComplete = false;
 
   const draw = () => {
@@ -66,7 +66,7 @@ export function windowsChart() {
       return;
     }
     if (!svg.isConnected) box.append(svg);
-    const range = rangeOf(latest, latestNow);
+    const range = rangeOf(latest, latestNewest);
     const width = Math.max(1, box.clientWidth);
     const x = (/** @type {number} */ ms) => ((ms - range.from) / (range.to - range.from)) * width;
     const byTime = [...latest].sort(
@@ -113,11 +113,11 @@ export function windowsChart() {
   new ResizeObserver(draw).observe(box);
 
   return {
-    /** @param {WindowSnapshot[]} windows @param {number} nowMs @param {boolean} isComplete the whole run is */
-    show(windows, nowMs, isComplete) {
+    /** @param {WindowSnapshot[]} windows @param {number} newestMs of the newest event @param {boolean} isComplete the whole run is */
+    show(windows, newestMs, isComplete) {
       isRunComplete = isComplete;
       latest = windows;
-      latestNow = nowMs;
+      latestNewest = newestMs;
       draw();
     },
   };
@@ -168,11 +168,11 @@ function shape(key, parent, drawn) {
   return own;
 }
 
-/** @param {WindowSnapshot[]} windows @param {number} nowMs */
-function rangeOf(windows, nowMs) {
+/** @param {WindowSnapshot[]} windows @param {number} newestMs */
+function rangeOf(windows, newestMs) {
   const known = windows.flatMap((one) => [one.sinceMs, one.untilMs, one.walkedToMs]).filter((ms) => ms !== null);
-  let from = known.length === 0 ? nowMs - 86_400_000 : Math.min(...known);
-  const to = windows.some((one) => one.untilMs === null) ? Math.max(nowMs, ...known) : Math.max(...known);
+  let from = known.length === 0 ? newestMs - 86_400_000 : Math.min(...known);
+  const to = windows.some((one) => one.untilMs === null) ? Math.max(newestMs, ...known) : Math.max(...known);
   // An open end has something beyond what is known.
   if (windows.some((one) => one.sinceMs === null && !one.complete)) from -= (to - from) * 0.06;
   return { from: from < to ? from : to - 1, to };
@@ -216,11 +216,11 @@ const stateText = (one) => (one.complete ? 'complete' : one.walkedToMs === null 
 const windowText = (one) =>
   `Window ${one.windowId}: ${instant(one.sinceMs)} to ${instant(one.untilMs, 'now')}, ${stateText(one)}, ${whole(one.pages)} pages`;
 
-/** What the drawing says, in words. @param {WindowSnapshot[]} windows @param {number} nowMs */
-export function windowsText(windows, nowMs) {
+/** What the drawing says, in words. @param {WindowSnapshot[]} windows @param {number} newestMs */
+export function windowsText(windows, newestMs) {
   if (windows.length === 0) return 'No windows yet.';
   const complete = windows.filter((one) => one.complete).length;
-  const range = rangeOf(windows, nowMs);
+  const range = rangeOf(windows, newestMs);
   let walked = 0;
   for (const one of windows) {
     const until = one.untilMs ?? range.to;

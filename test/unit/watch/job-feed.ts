@@ -34,6 +34,7 @@ export function snapshotOf(changes: Partial<JobSnapshot> = {}): JobSnapshot {
     anomaliesByReason: {},
     merges: 0,
     lastMerge: null,
+    newestEventMs: null,
     windows: [],
     ended: null,
     ...changes,

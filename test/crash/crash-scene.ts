@@ -18,6 +18,8 @@ export interface SceneOptions extends StartOptions, SceneSettings {}
 interface SceneSettings {
   /** A cluster of the test's own, for those that break the server. */
   readonly cluster?: TestCluster;
+  /** Of that cluster, for all of the database. */
+  readonly tablespace?: string;
   /** Flags of every start. */
   readonly flags?: readonly string[];
   /** Where ingesters find the database and the API, when something stands between. */
@@ -55,10 +57,12 @@ export class CrashScene {
   }
 
   static async open(t: TestContext, options: SceneOptions): Promise<CrashScene> {
-    const { cluster, flags, through, ...given } = options;
+    const { cluster, tablespace, flags, through, ...given } = options;
     const simulator = await startSimulator({ eventsLimit: 0, ...given });
     t.after(() => simulator.close());
     const database = cluster === undefined ? await testDatabase(t) : await databaseIn(t, cluster);
+    if (tablespace !== undefined)
+      await database.cluster.query(`ALTER DATABASE "${database.name}" SET TABLESPACE ${tablespace}`);
     return new CrashScene(t, simulator, database, {
       ...(flags === undefined ? {} : { flags }),
       ...(through === undefined ? {} : { through }),

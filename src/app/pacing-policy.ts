@@ -7,7 +7,8 @@
  *             the limit in any span as long as the window, which also keeps a sliding limit
  *  - shared:  less is left than our own requests explain, so somebody else uses the key: what is left is divided up to the reset
  *  - learned: the API names no limit but refused: what it served between two refusals is its rate; raised while nobody
- *             complains, lowered at the next refusal, never forgotten
+ *             complains, lowered at the next refusal, never forgotten. A refusal after which requests that were sent
+ *             later are served is not a budget that is used up, and nothing is learned from it
  *  - paused:  a refusal stops everybody, once; then one request goes ahead, and the rest follow when it was answered
  */
 import type { RateLimitNotice } from './rate-limit-headers.ts';
@@ -48,6 +49,8 @@ const PAUSE_JITTER = 0.05;
 const MAX_PAUSE_JITTER_MS = 1_000;
 /** A refusal's measure counts when so many were served before it. */
 const MIN_MEASURED = 5;
+/** A budget was not used up when so many that were sent after the refused one are served, and few of them refused. */
+const MIN_SERVED_AFTER = 2;
 /** First raise after a span without complaint; doubled with each further one. */
 const FIRST_RAISE = 0.03;
 const FIRST_RAISE_AFTER_SPANS = 3;
@@ -84,7 +87,16 @@ interface Cycle {
   /** Least and most time after which the budget is whole again, from what refusals said. */
   shortestMs: number;
   longestMs: number;
-  refused: boolean;
+  /** Start of the request whose refusal ended the cycle; `null` before there is one. */
+  refusedStartMs: number | null;
+  /** Sent after that one and before the pause: what the API did with them. */
+  servedAfter: number;
+  refusedAfter: number;
+}
+
+function beginCycle(startMs: number, served: number): Cycle {
+  const unmeasured = { shortestMs: 0, longestMs: Number.POSITIVE_INFINITY };
+  return { startMs, served, ...unmeasured, refusedStartMs: null, servedAfter: 0, refusedAfter: 0 };
 }
 
 export class PacingPolicy {
@@ -142,7 +154,7 @@ export class PacingPolicy {
     this.#startsMs.push(nowMs);
     if (this.#startsMs.length > MAX_REMEMBERED_STARTS * 2)
       this.#startsMs = this.#startsMs.slice(-MAX_REMEMBERED_STARTS);
-    this.#cycle ??= { startMs: nowMs, served: 0, shortestMs: 0, longestMs: Number.POSITIVE_INFINITY, refused: false };
+    this.#cycle ??= beginCycle(nowMs, 0);
     const ticket: PacingTicket = { startMs: nowMs, settled: false };
     if (this.#probing && this.#probe === null) this.#probe = ticket;
     return ticket;
@@ -214,20 +226,15 @@ export class PacingPolicy {
   #served(ticket: PacingTicket, nowMs: number): void {
     const cycle = this.#cycle;
     if (cycle === null) return;
-    if (cycle.refused && this.#pause !== null && ticket.startMs >= this.#pause.untilMs) {
-      this.#learn(cycle, ticket.startMs, nowMs);
-      this.#cycle = {
-        startMs: ticket.startMs,
-        served: 1,
-        shortestMs: 0,
-        longestMs: Number.POSITIVE_INFINITY,
-        refused: false,
-      };
+    if (cycle.refusedStartMs !== null && this.#pause !== null && ticket.startMs >= this.#pause.untilMs) {
+      if (!isContradicted(cycle)) this.#learn(cycle, ticket.startMs, nowMs);
+      this.#cycle = beginCycle(ticket.startMs, 1);
       this.#pause = null;
       this.#refusals = 0;
       return;
     }
     cycle.served += 1;
+    if (cycle.refusedStartMs !== null && ticket.startMs > cycle.refusedStartMs) cycle.servedAfter += 1;
     if (this.#learned !== null) this.#learned.servedSinceRaise += 1;
   }
 
@@ -237,6 +244,11 @@ export class PacingPolicy {
     const told = toldMs === 0 ? null : toldMs;
     // Requests that were already on their way when the pause began belong to the same refusal.
     const sameEpisode = this.#pause !== null && ticket.startMs < this.#pause.untilMs;
+    const cycle = this.#cycle;
+    if (cycle !== null) {
+      if (cycle.refusedStartMs === null) cycle.refusedStartMs = ticket.startMs;
+      else cycle.refusedAfter += 1;
+    }
     if (sameEpisode && told === null) return;
     if (!sameEpisode) {
       this.#refusals += 1;
@@ -247,9 +259,7 @@ export class PacingPolicy {
     const untilMs = Math.max(nowMs + waitMs + jitterMs, this.#pause?.untilMs ?? 0);
     this.#pause = { sinceMs: sameEpisode ? (this.#pause?.sinceMs ?? nowMs) : nowMs, untilMs };
     this.#probing = true;
-    const cycle = this.#cycle;
     if (cycle === null) return;
-    cycle.refused = true;
     // Not before now; and if a wait was told, in whole seconds perhaps, within a second of its end.
     const elapsedMs = nowMs - cycle.startMs;
     cycle.shortestMs = Math.max(
@@ -313,6 +323,11 @@ export class PacingPolicy {
     learned.raise = Math.min(MAX_RAISE, learned.raise * 2);
     if (learned.intervalMs < NO_LIMIT_BELOW_MS) this.#learned = null;
   }
+}
+
+/** The refusal was not about a budget: what was sent after it was served. */
+function isContradicted({ servedAfter, refusedAfter }: Cycle): boolean {
+  return servedAfter >= MIN_SERVED_AFTER && servedAfter > 3 * refusedAfter;
 }
 
 /** A length that people choose, when `readMs` is within a second of one: resets are told in whole seconds. */

@@ -71,6 +71,38 @@ test('of a hidden limit at least 90 % is used, with and without Retry-After', ()
   }
 });
 
+test('ten minutes are enough for that, learning included, however requests fall', () => {
+  for (const kind of KINDS) {
+    for (const retryAfter of ['seconds', 'date', 'missing'] as const) {
+      for (let seed = 1; seed <= 20; seed += 1) {
+        const callers = { ...CALLERS, latencyMs: 30, seed, forMs: 600_000 };
+        const { usedShare } = runVirtually(hidden(25, 5_000, kind, retryAfter), callers);
+        assert.ok(usedShare >= 0.9, `${kind}, Retry-After ${retryAfter}, seed ${seed}: ${usedShare} used`);
+      }
+    }
+  }
+});
+
+test('an API without a limit that refuses one request in a hundred all the same is not slowed but by its pauses', () => {
+  for (const count of [4, 8, 16]) {
+    for (let seed = 1; seed <= 20; seed += 1) {
+      const api = {
+        limit: 0,
+        windowMs: 1,
+        kind: 'fixed',
+        headers: false,
+        retryAfter: 'missing',
+        refusedAtRandom: 0.01,
+      } as const;
+      const books = runVirtually(api, { count, latencyMs: 50, jitterMs: 10, seed, forMs: 600_000 });
+      // A hundred requests take so long, then comes the pause, and the one that goes ahead after it.
+      const cycleMs = (100 * 55) / count + 400 * 1.05 + 110;
+      const possible = (600_000 / cycleMs) * 100;
+      assert.ok(books.allowed >= 0.8 * possible, `${count} callers, seed ${seed}: ${books.allowed} of ${possible}`);
+    }
+  }
+});
+
 test('a limit that changes is noticed, named or hidden', () => {
   for (const kind of KINDS) {
     for (const headers of [true, false]) {

@@ -1,7 +1,7 @@
 /** A rate-limited API and its callers in virtual time: an hour of pacing in a millisecond. For tests of the policy. */
 import { PacingPolicy, type PacingTicket } from '../../../src/app/pacing-policy.ts';
 import { RateLimiter } from '../../../src/simulator/rate-limit.ts';
-import { fraction } from '../../../src/simulator/random.ts';
+import { fraction, purposeSeed } from '../../../src/simulator/random.ts';
 
 export interface VirtualApi {
   /** Requests a window, may change with time; 0 is unlimited. */
@@ -9,9 +9,11 @@ export interface VirtualApi {
   readonly windowMs: number;
   readonly kind: 'fixed' | 'sliding';
   readonly headers: boolean;
-  readonly retryAfter: 'seconds' | 'missing';
+  readonly retryAfter: 'seconds' | 'date' | 'missing';
   /** Window ends are told in whole seconds; rounded how. */
   readonly rounding?: (seconds: number) => number;
+  /** Refused without a reason, and without a word on how long. */
+  readonly refusedAtRandom?: number;
   /** Somebody else's requests with the same key, a second. */
   readonly foreignRps?: number;
 }
@@ -21,6 +23,8 @@ export interface Callers {
   readonly latencyMs: number;
   readonly jitterMs?: number;
   readonly maxRps?: number | null;
+  /** Of everything that is drawn. */
+  readonly seed?: number;
   readonly forMs: number;
 }
 
@@ -49,7 +53,12 @@ interface Reply {
 
 /** Runs callers that always want the next request against the API. */
 export function runVirtually(api: VirtualApi, callers: Callers): VirtualBooks {
-  const policy = new PacingPolicy({ maxRps: callers.maxRps ?? null, random: () => 0.5 });
+  const { seed = 7 } = callers;
+  let drawn = 0;
+  const policy = new PacingPolicy({
+    maxRps: callers.maxRps ?? null,
+    random: () => fraction(purposeSeed(seed, 'pause'), (drawn += 1)),
+  });
   const limiter = new RateLimiter();
   const limitAt = (nowMs: number): number => (typeof api.limit === 'number' ? api.limit : api.limit(nowMs));
   const round = api.rounding ?? Math.ceil;
@@ -65,7 +74,10 @@ export function runVirtually(api: VirtualApi, callers: Callers): VirtualBooks {
   let foreignAtMs = api.foreignRps === undefined ? Infinity : 0;
   const serve = (arrival: Arrival): void => {
     const limit = limitAt(nowMs);
-    const verdict = limiter.take('key', { limit, windowMs: api.windowMs, kind: api.kind }, nowMs);
+    const atRandom = fraction(purposeSeed(seed, 'refused'), allowed + refused) < (api.refusedAtRandom ?? 0);
+    const verdict = atRandom
+      ? { allowed: false, remaining: 0, resetMs: 0 }
+      : limiter.take('key', { limit, windowMs: api.windowMs, kind: api.kind }, nowMs);
     if (verdict.allowed) {
       allowed += 1;
       allowedAtMs.push(nowMs);
@@ -75,7 +87,7 @@ export function runVirtually(api: VirtualApi, callers: Callers): VirtualBooks {
       limit: told ? limit : null,
       remaining: told ? verdict.remaining : null,
       resetMs: told ? round(verdict.resetMs / 1000) * 1000 : null,
-      retryAfterMs: !verdict.allowed && api.retryAfter === 'seconds' ? Math.ceil(verdict.resetMs / 1000) * 1000 : null,
+      retryAfterMs: verdict.allowed || atRandom ? null : retryAfterMs(api.retryAfter, verdict.resetMs, nowMs),
     };
     const atMs = nowMs + callers.latencyMs / 2;
     replies.push({
@@ -111,7 +123,7 @@ export function runVirtually(api: VirtualApi, callers: Callers): VirtualBooks {
       sent += 1;
       idle -= 1;
       starts.push(nowMs);
-      const late = (callers.jitterMs ?? 0) * fraction(7, sent);
+      const late = (callers.jitterMs ?? 0) * fraction(purposeSeed(seed, 'late'), sent);
       arrivals.push({ ticket: policy.started(nowMs), arrivesMs: nowMs + callers.latencyMs / 2 + late });
     }
   }
@@ -127,4 +139,10 @@ export function runVirtually(api: VirtualApi, callers: Callers): VirtualBooks {
     allowedAtMs,
     starts,
   };
+}
+
+/** Of a second's precision, and never too early. */
+function retryAfterMs(form: VirtualApi['retryAfter'], resetMs: number, nowMs: number): number | null {
+  if (form === 'missing') return null;
+  return form === 'date' ? Math.ceil((nowMs + resetMs) / 1000) * 1000 - nowMs : Math.ceil(resetMs / 1000) * 1000;
 }

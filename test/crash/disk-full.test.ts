@@ -1,57 +1,69 @@
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
-import { chown, mkdtemp, realpath, rm, stat } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
-import { testCluster, type TestCluster } from '../support/database.ts';
-import { CrashScene, countLogs, lastLines } from './crash-scene.ts';
+import { testCluster } from '../support/database.ts';
+import type { Program } from '../support/processes.ts';
+import { CrashScene, countLogs, hasLog, lastLines, type SceneOptions } from './crash-scene.ts';
+import { holdMerges } from './held-moment.ts';
+import { SmallDisk } from './small-disk.ts';
 
-/** A new database takes 8 MB. */
-const SMALL_MB = 16;
-const LARGE_MB = 400;
+/** One merge, at the end: no other one comes before it. */
+const ONE_MERGE = ['--page-size', '100', '--merge-interval', '3600'];
 
-/** A file system of its own, or why there is none. Gone with the test, whatever still uses it. */
-async function smallDisk(t: TestContext, cluster: TestCluster): Promise<{ folder: string } | { why: string }> {
-  const folder = await realpath(await mkdtemp(join(tmpdir(), 'datasync-disk-')));
-  t.after(() => rm(folder, { recursive: true, force: true }));
-  const mounted = mount('-t', 'tmpfs', '-o', `size=${SMALL_MB}m`, 'tmpfs', folder);
-  if (mounted !== null) return { why: `this machine does not let the test mount a small file system: ${mounted}` };
-  t.after(() => spawnSync('umount', ['-l', folder]));
-  const { uid, gid } = await stat(cluster.dataDir);
-  await chown(folder, uid, gid);
-  return { folder };
+/** With the job's tables on a disk of their own; `null` when this machine has none, the test is skipped then. */
+async function openOnSmallDisk(
+  t: TestContext,
+  options: SceneOptions,
+): Promise<{ scene: CrashScene; disk: SmallDisk } | null> {
+  const cluster = await testCluster(t);
+  const disk = await SmallDisk.mount(t, cluster);
+  if ('why' in disk) {
+    t.skip(disk.why);
+    return null;
+  }
+  await cluster.query(`CREATE TABLESPACE small LOCATION '${disk.folder}'`);
+  return { scene: await CrashScene.open(t, { ...options, cluster, tablespace: 'small' }), disk };
 }
 
-/** `null` when it worked. */
-function mount(...args: string[]): string | null {
-  const { status, stderr, error } = spawnSync('mount', args, { encoding: 'utf8' });
-  return status === 0 ? null : (error?.message ?? stderr.trim());
+async function assertToldAndCompleted(
+  scene: CrashScene,
+  disk: SmallDisk,
+  ingester: Program,
+  during: string,
+): Promise<void> {
+  await scene.expectExit(ingester, 4);
+  const message = String(ingester.logs.findLast(({ level }) => level === 'error')?.msg);
+  assert.match(message, /disk is full.*make room and start again/s, lastLines(ingester));
+  assert.ok(message.includes(`(${during}, `), message);
+  assert.equal(countLogs(ingester, /^database is away/), 0, 'a full disk is not waited for');
+  await disk.makeRoom();
+  await scene.finish();
+  await scene.assertExact();
 }
 
-/** Each moment of a job that can be the one to find the disk full: pages that arrive, and the merge that needs room for all. */
-for (const { name, events, flags } of [
-  { name: 'while pages are copied', events: 60_000, flags: ['--merge-interval', '3600'] },
-  { name: 'while they are merged', events: 14_000, flags: [] },
-]) {
-  void test(`a disk that is full ${name} ends the job with 4 and says so; with more room the next start completes it`, async (t) => {
-    const cluster = await testCluster(t);
-    const disk = await smallDisk(t, cluster);
-    if ('why' in disk) {
-      t.skip(disk.why);
-      return;
-    }
-    await cluster.query(`CREATE TABLESPACE small LOCATION '${disk.folder}'`);
-    const scene = await CrashScene.open(t, { events, latency: 10, cluster, tablespace: 'small', flags });
-    const ingester = scene.start();
-    await scene.expectExit(ingester, 4);
-    const message = ingester.logs.findLast(({ level }) => level === 'error')?.msg;
-    assert.match(String(message), /disk is full.*make room and start again/s, lastLines(ingester));
-    assert.equal(countLogs(ingester, /^database is away/), 0, 'a full disk is not waited for');
-    t.diagnostic(String(message));
+void test('a disk that is full while pages are copied ends the job with 4 and says so; with more room the next start completes it', async (t) => {
+  // One window: nothing but pages is written meanwhile.
+  const flags = [...ONE_MERGE, '--concurrency', '1'];
+  const opened = await openOnSmallDisk(t, { events: 6_000, latency: 30, flags });
+  if (opened === null) return;
+  const { scene, disk } = opened;
+  const ingester = scene.start();
+  await scene.until('staged pages', async () => (await scene.stagedPages()) >= 6, ingester);
+  disk.fill();
+  await assertToldAndCompleted(scene, disk, ingester, 'copying a page');
+});
 
-    assert.equal(mount('-o', `remount,size=${LARGE_MB}m`, disk.folder), null);
-    await scene.finish();
-    await scene.assertExact();
-  });
-}
+void test('a disk that is full while pages are merged ends the job with 4 and says so; with more room the next start completes it', async (t) => {
+  // With an end nothing is looked for behind it: the merge is all that is left to do.
+  const flags = [...ONE_MERGE, '--until', '2099-01-01T00:00:00Z'];
+  const opened = await openOnSmallDisk(t, { events: 3_000, latency: 1_000, flags });
+  if (opened === null) return;
+  const { scene, disk } = opened;
+  const ingester = scene.start();
+  await ingester.waitForLog(hasLog(/^run started/));
+  const release = await holdMerges(t, scene);
+  scene.simulator.apply({ latency: 0 });
+  await scene.until('a merge that waits', async () => (await scene.backends('merge')).length > 0, ingester);
+  disk.fill();
+  await release();
+  await assertToldAndCompleted(scene, disk, ingester, 'merge');
+});

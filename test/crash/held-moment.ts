@@ -82,6 +82,18 @@ export class HeldMoment {
   }
 }
 
+/** Keeps merges from beginning, and nothing else, until the result is called. Starts would wait too. */
+export async function holdMerges(t: TestContext, scene: CrashScene): Promise<() => Promise<void>> {
+  const client = new pg.Client({ connectionString: scene.database.url, application_name: 'test' });
+  client.on('error', () => undefined);
+  await client.connect();
+  t.after(() => client.end().catch(() => undefined));
+  await client.query('BEGIN; LOCK TABLE ingestion.staging_a, ingestion.staging_b IN ACCESS SHARE MODE');
+  return async () => {
+    await client.query('ROLLBACK');
+  };
+}
+
 /** As the first start does; all ids are UUIDs. */
 export async function makeTables(scene: CrashScene): Promise<void> {
   const db = await Database.open({

@@ -1,5 +1,5 @@
 /**
- * `node --import tsx scripts/screenshots.ts`: pictures of the live page for the README, under docs/screenshots. A real job takes
+ * `npm run screenshots`: pictures of the live page for the README, under docs/screenshots. A real job takes
  * simulated events from an API that is slow and now and then wrong, so that there is something to see.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
@@ -19,9 +19,12 @@ const PATIENCE_MS = 180_000;
 const FOLDER = join(PROJECT_FOLDER, 'docs/screenshots');
 const CHROMIUM = process.env['CHROMIUM'] ?? '/usr/bin/chromium';
 
+const DESKTOP = { width: 1000, height: 800 };
+/** Beside the last card that is shown. */
+const MARGIN_PX = 16;
 const PICTURES: readonly { name: string; options: BrowserContextOptions }[] = [
-  { name: 'light', options: { viewport: { width: 1000, height: 800 }, colorScheme: 'light' } },
-  { name: 'dark', options: { viewport: { width: 1000, height: 800 }, colorScheme: 'dark' } },
+  { name: 'light', options: { viewport: DESKTOP, colorScheme: 'light' } },
+  { name: 'dark', options: { viewport: DESKTOP, colorScheme: 'dark' } },
   { name: 'phone', options: { viewport: { width: 360, height: 740 }, colorScheme: 'light', isMobile: true } },
 ];
 
@@ -62,7 +65,10 @@ try {
   for (const { name, page } of pages) {
     await page.locator('[data-value="percent"]').first().filter({ hasText: SHOWN }).waitFor({ timeout: PATIENCE_MS });
     const path = join(FOLDER, `${name}.png`);
-    await page.screenshot({ path, fullPage: name !== 'phone' });
+    // The README shows light or dark, as its reader has it: down to the windows, which is what fits beside text.
+    const box = name === 'phone' ? null : await page.locator('section:has(#windows-chart)').boundingBox();
+    const clip = box === null ? null : { x: 0, y: 0, width: DESKTOP.width, height: box.y + box.height + MARGIN_PX };
+    await page.screenshot({ path, ...(clip !== null && { clip, fullPage: true }) });
     const { size } = await stat(path);
     process.stdout.write(`${path}: ${Math.round(size / 1000)} kB\n`);
     if (size > MAX_BYTES) throw new Error(`${path} has ${size} bytes, more than ${MAX_BYTES}`);

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 import { pino } from 'pino';
+import type { Page } from 'playwright-core';
 import type { JobSnapshot } from '../../src/core/job-snapshot.ts';
 import { createMetrics } from '../../src/core/metrics.ts';
 import { startSimulator } from '../../src/simulator/simulator.ts';
@@ -9,6 +10,7 @@ import { startHttpServer, type RunningHttpServer } from '../../src/watch/http-se
 import { wholeText } from '../../src/watch/number-texts.ts';
 import { testDatabase } from '../support/database.ts';
 import { jobFor } from '../support/ingestion.ts';
+import { snapshotOf, windowOf } from '../unit/watch/job-feed.ts';
 import { MovingJob } from '../unit/watch/moving-job.ts';
 import { parseScrape, valueOf } from '../unit/watch/scrape.ts';
 import { openPage, skip } from './live-page-browser.ts';
@@ -37,6 +39,25 @@ async function serve(t: TestContext, snapshot: () => JobSnapshot, port = 0): Pro
   return { url: server.url, close };
 }
 
+const hour = (hours: number) => Date.UTC(2026, 0, 1) + hours * 3_600_000;
+
+type Span = readonly [from: number, to: number];
+
+/** Where the strip has each window, newest first: percent of the axis from the left, whole ones. */
+async function drawnOf(page: Page): Promise<Record<'open' | 'walked' | 'safe', Span>[]> {
+  await page.locator('#windows-chart g.window').first().waitFor({ state: 'attached' });
+  return page.evaluate(`(() => {
+    const width = document.querySelector('#windows-chart').clientWidth;
+    const groups = [...document.querySelectorAll('#windows-chart g.window')];
+    const strip = groups.filter((group) => group.querySelector('.open').style.y === '0px');
+    return strip.map((group) => Object.fromEntries(['open', 'walked', 'safe'].map((name) => {
+      const { x, width: length } = group.querySelector('.' + name).style;
+      const from = parseFloat(x);
+      return [name, [from, from + parseFloat(length)].map((px) => Math.round((px / width) * 100))];
+    })));
+  })()`);
+}
+
 function movingJob(seconds: number): MovingJob {
   const options = { totalEvents: 1_000_000, eventsPerSecond: 10_000 };
   const job = new MovingJob({ ...options, startedAtMs: Date.now() - seconds * 1000 });
@@ -44,7 +65,8 @@ function movingJob(seconds: number): MovingJob {
   return job;
 }
 
-describe('the live page', { skip }, () => {
+// Most of a test is waiting for the next frame.
+describe('the live page', { skip, concurrency: 4 }, () => {
   it('shows how far the job is, and follows it', async (t) => {
     const job = movingJob(20);
     const { url } = await serve(t, () => job.snapshot());
@@ -82,6 +104,54 @@ describe('the live page', { skip }, () => {
     await page.getByText('Windows as a table').click();
     assert.equal(await page.locator('#windows-table tr').count(), windows.length);
     assertClean();
+  });
+
+  it('fills a window as far as it is walked, solid as far as it is safe, from the newest event down', async (t) => {
+    let window = windowOf(1, { sinceMs: hour(0), untilMs: hour(10), walkedToMs: hour(8), safeToMs: hour(9) });
+    const { url } = await serve(t, () => snapshotOf({ newestEventMs: hour(10), windows: [window] }));
+    const { page, waitForValue, assertClean } = await openPage(t, url);
+    assert.deepEqual(await drawnOf(page), [{ open: [0, 100], walked: [80, 100], safe: [90, 100] }]);
+    window = { ...window, walkedToMs: hour(0), safeToMs: hour(5), complete: true };
+    await waitForValue('windows-text', /1 complete/);
+    assert.deepEqual(await drawnOf(page), [{ open: [0, 100], walked: [0, 100], safe: [50, 100] }]);
+    assertClean();
+  });
+
+  it('draws an incremental run from where the last one ended to the newest event, however long ago that is', async (t) => {
+    const snapshot = { newestEventMs: hour(10), windows: [windowOf(1, { sinceMs: hour(0), walkedToMs: hour(5) })] };
+    const { url } = await serve(t, () => snapshotOf(snapshot));
+    const { page, value } = await openPage(t, url);
+    assert.deepEqual(await drawnOf(page), [{ open: [0, 100], walked: [50, 100], safe: [100, 100] }]);
+    assert.match(
+      await value('windows-text'),
+      /50\.0 % of the time from 2026-01-01 00:00:00 to 2026-01-01 10:00:00 UTC/,
+    );
+  });
+
+  it('draws a catch-up after the walk it follows, which does not grow with it', async (t) => {
+    const done = { pages: 9, complete: true };
+    const windows = [
+      windowOf(1, { ...done, sinceMs: hour(4), walkedToMs: hour(4), safeToMs: hour(4) }),
+      windowOf(2, {
+        ...done,
+        sinceMs: hour(0),
+        untilMs: hour(4),
+        walkedToMs: hour(0),
+        safeToMs: hour(0),
+        splitFrom: 1,
+      }),
+      windowOf(3, { sinceMs: hour(9), walkedToMs: hour(9.5) }),
+      windowOf(4, { sinceMs: hour(8), untilMs: hour(9), walkedToMs: hour(9), splitFrom: 3 }),
+    ];
+    const { url } = await serve(t, () => snapshotOf({ pass: 2, newestEventMs: hour(10), windows }));
+    const { page, value } = await openPage(t, url);
+    assert.deepEqual(await drawnOf(page), [
+      { open: [90, 100], walked: [95, 100], safe: [100, 100] },
+      { open: [80, 90], walked: [90, 90], safe: [90, 90] },
+      { open: [40, 80], walked: [40, 80], safe: [40, 80] },
+      { open: [0, 40], walked: [0, 40], safe: [0, 40] },
+    ]);
+    assert.match(await value('windows-text'), /^4 windows, 2 complete, 2 split off another; 85\.0 % of the time/);
   });
 
   it('draws lines and bars: pixels that are not paper', async (t) => {

@@ -40,7 +40,8 @@ export function timeChart(id, series, text, options = {}) {
     plot = new uPlot(
       {
         ...size(),
-        padding: [8, 8, 0, 0],
+        // To the right: half of the last label.
+        padding: [8, 26, 0, 0],
         cursor: { points: { size: 6 }, y: false, drag: { x: false, y: false } },
         legend: { show: false },
         hooks: { setCursor: [showKey] },

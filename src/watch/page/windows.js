@@ -116,7 +116,7 @@ export function windowsChart() {
     /** @param {WindowSnapshot[]} windows @param {number} newestMs of the newest event @param {boolean} isComplete the whole run is */
     show(windows, newestMs, isComplete) {
       isRunComplete = isComplete;
-      latest = windows;
+      latest = withUpperEnds(windows);
       latestNewest = newestMs;
       draw();
     },
@@ -168,6 +168,22 @@ function shape(key, parent, drawn) {
   return own;
 }
 
+/**
+ * A catch-up takes what came after a walk that was open to the present, in windows made later: that walk ended where they begin. A
+ * window split off a walk lies below it, and ends nothing.
+ * @param {WindowSnapshot[]} windows @returns {WindowSnapshot[]}
+ */
+function withUpperEnds(windows) {
+  return windows.map((one) => {
+    const fromMs = one.sinceMs ?? one.walkedToMs;
+    if (one.untilMs !== null || fromMs === null) return one;
+    const later = windows.flatMap(({ windowId, sinceMs }) =>
+      windowId > one.windowId && sinceMs !== null && sinceMs >= fromMs ? [sinceMs] : [],
+    );
+    return later.length === 0 ? one : { ...one, untilMs: Math.min(...later) };
+  });
+}
+
 /** @param {WindowSnapshot[]} windows @param {number} newestMs */
 function rangeOf(windows, newestMs) {
   const known = windows.flatMap((one) => [one.sinceMs, one.untilMs, one.walkedToMs]).filter((ms) => ms !== null);
@@ -216,9 +232,10 @@ const stateText = (one) => (one.complete ? 'complete' : one.walkedToMs === null 
 const windowText = (one) =>
   `Window ${one.windowId}: ${instant(one.sinceMs)} to ${instant(one.untilMs, 'now')}, ${stateText(one)}, ${whole(one.pages)} pages`;
 
-/** What the drawing says, in words. @param {WindowSnapshot[]} windows @param {number} newestMs */
-export function windowsText(windows, newestMs) {
-  if (windows.length === 0) return 'No windows yet.';
+/** What the drawing says, in words. @param {WindowSnapshot[]} all @param {number} newestMs */
+export function windowsText(all, newestMs) {
+  if (all.length === 0) return 'No windows yet.';
+  const windows = withUpperEnds(all);
   const complete = windows.filter((one) => one.complete).length;
   const range = rangeOf(windows, newestMs);
   let walked = 0;
@@ -237,7 +254,7 @@ export function windowsText(windows, newestMs) {
 
 /** @param {WindowSnapshot[]} windows */
 export function windowRows(windows) {
-  return windows.map((one) => [
+  return withUpperEnds(windows).map((one) => [
     `${one.windowId}${one.splitFrom === null ? '' : ` (of ${one.splitFrom})`}`,
     instant(one.sinceMs),
     instant(one.untilMs, 'now'),

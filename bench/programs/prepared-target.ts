@@ -33,8 +33,8 @@ export async function prepareTarget(url: string, connections: number): Promise<P
   await ensureTarget(db, ID_COLUMN_TYPES);
   const ownership = await claimTarget(db, { host: ownHost(), pid: process.pid, logger: silent });
   const store = new StateStore(db, ownership);
-  const run = await store.createRun({ source: 'bench', sinceMs: null, untilMs: null }, { floorMs: null });
-  await store.addWindows(run.runId, [{ sinceMs: null, untilMs: null }]);
+  const unlimited = { sinceMs: null, untilMs: null };
+  const run = await store.createRun({ source: 'bench', ...unlimited }, { floorMs: null, windows: [unlimited] });
   return {
     db,
     ownership,

@@ -53,15 +53,14 @@ export async function openRun(
   logger: Logger,
 ): Promise<{ run: Run; isResumed: boolean }> {
   const current = await store.currentRun();
-  if (current !== null) {
-    if (!settings.newRun) return { run: current, isResumed: true };
-    await store.abandonRun(current.runId);
-    logger.info({ run: current.runId }, 'the unfinished run is given up; its rows are kept');
-  }
+  if (current !== null && !settings.newRun) return { run: current, isResumed: true };
   const floorMs = await incrementalFloor(store, identity, settings);
-  const run = await store.createRun(identity, { floorMs });
-  const sinceMs = identity.sinceMs ?? floorMs;
-  await store.addWindows(run.runId, [{ sinceMs, untilMs: identity.untilMs }]);
+  const run = await store.createRun(identity, {
+    floorMs,
+    windows: [{ sinceMs: identity.sinceMs ?? floorMs, untilMs: identity.untilMs }],
+    ...(current === null ? {} : { instead: current.runId }),
+  });
+  if (current !== null) logger.info({ run: current.runId }, 'the unfinished run was given up; its rows are kept');
   return { run, isResumed: false };
 }
 

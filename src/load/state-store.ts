@@ -27,6 +27,14 @@ export interface RunUpdate {
   readonly newestMs?: number | null;
 }
 
+export interface NewRun {
+  /** See {@link Run.floorMs}. */
+  readonly floorMs: number | null;
+  readonly windows: readonly [WindowBounds, ...WindowBounds[]];
+  /** The run under way, if there is one. */
+  readonly instead?: number;
+}
+
 export class StateStore {
   readonly #db: Database;
   readonly #ownership: Ownership;
@@ -49,24 +57,20 @@ export class StateStore {
     return this.#read(() => readWindows(this.#db, runId));
   }
 
-  /** Begins a run; the one under way, if any, must be completed or abandoned first. */
-  async createRun(identity: RunIdentity, options: { readonly floorMs: number | null }): Promise<Run> {
+  /**
+   * Begins a run with its first windows, in one transaction: a run without windows would be taken for one that has
+   * nothing left to do. `instead` is given up in it as well: it is not gone on with; its rows and its books stay.
+   */
+  async createRun(identity: RunIdentity, options: NewRun): Promise<Run> {
     return this.#write('new run', async (client) => {
+      if (options.instead !== undefined) await abandon(client, options.instead);
       const { rows } = await client.query<RunRow>(
         `INSERT INTO ingestion.run (source, since_ms, until_ms, floor_ms) VALUES ($1, $2, $3, $4) RETURNING ${RUN_COLUMNS}`,
         [identity.source, identity.sinceMs, identity.untilMs, options.floorMs],
       );
-      return toRun(only(rows));
-    });
-  }
-
-  /** `--new-run`: the run is not gone on with; its rows and its books stay. */
-  async abandonRun(runId: number): Promise<void> {
-    await this.#write('new run', async (client) => {
-      await client.query(
-        `UPDATE ingestion.run SET status = 'abandoned', finished_at = now() WHERE run_id = $1 AND status = 'running'`,
-        [runId],
-      );
+      const run = toRun(only(rows));
+      await insertWindows(client, run.runId, options.windows);
+      return run;
     });
   }
 
@@ -216,6 +220,13 @@ export class StateStore {
       return work(client);
     });
   }
+}
+
+async function abandon(client: PoolClient, runId: number): Promise<void> {
+  await client.query(
+    `UPDATE ingestion.run SET status = 'abandoned', finished_at = now() WHERE run_id = $1 AND status = 'running'`,
+    [runId],
+  );
 }
 
 async function insertWindows(

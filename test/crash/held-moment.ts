@@ -11,21 +11,70 @@ import { migrate } from '../../src/load/schema/migrate.ts';
 import type { Program } from '../support/processes.ts';
 import { APPLICATION_NAME, type CrashScene } from './crash-scene.ts';
 
-/**
- * - `copying`: a COPY has begun, its rows are on their way
- * - `copied`: its rows are in, its ledger row is not
- * - `merging`: rows are moved, the ledger is being folded into the state
- */
-export type Moment = 'copying' | 'copied' | 'merging';
+/** Statement by statement: what of a job passes there. `when` is a condition in SQL, for moments that come again and again. */
+const TRIGGERS = {
+  /** A start raises the generation. */
+  claiming: { on: ['UPDATE ON ingestion.owner'] },
+  /** A start writes the epoch of its staging. */
+  beginning: { on: ['INSERT ON ingestion.staging_epoch'] },
+  'making the run': { on: ['INSERT ON ingestion.run'] },
+  'making the first window': { on: ['INSERT ON ingestion.state'] },
+  /** What the first page says of the data set is written down. */
+  'opening the books': { on: ['UPDATE OF pass_total ON ingestion.run'] },
+  /** The upper part of a window has its new bound, the lower ones are not there yet. */
+  splitting: { on: ['INSERT ON ingestion.state'], when: 'EXISTS (SELECT FROM ingestion.state)' },
+  /** A COPY has begun, its rows are on their way. */
+  copying: { on: ['INSERT ON ingestion.staging_a', 'INSERT ON ingestion.staging_b'] },
+  /** Its rows are in, its ledger row is not. */
+  copied: { on: ['INSERT ON ingestion.staging_ledger_a', 'INSERT ON ingestion.staging_ledger_b'] },
+  /** Rows are moved, the ledger is being folded into the state. */
+  merging: { on: ['UPDATE OF safe_pages ON ingestion.state'] },
+  /** All of a merge but its end. */
+  emptying: { on: ['TRUNCATE ON ingestion.staging_a', 'TRUNCATE ON ingestion.staging_b'] },
+  'catching up': { on: ['INSERT ON ingestion.state'], when: '(SELECT max(pass) FROM ingestion.run) = 2' },
+  'walking again': { on: ['INSERT ON ingestion.state'], when: '(SELECT max(pass) FROM ingestion.run) > 2' },
+  completing: { on: ['UPDATE OF status ON ingestion.run'] },
+} as const satisfies Record<string, { readonly on: readonly string[]; readonly when?: string }>;
+
+/** The first load has moved its rows, and is about to give the target its key again; that is no statement on rows. */
+const BUILDING_KEY = 'building the key';
+
+export type Moment = keyof typeof TRIGGERS | typeof BUILDING_KEY;
+
+export const MOMENTS: readonly Moment[] = [...namesOf(TRIGGERS), BUILDING_KEY];
+
+function namesOf<K extends string>(record: Readonly<Record<K, unknown>>): K[] {
+  const isName = (name: string): name is K => Object.hasOwn(record, name);
+  return Object.keys(record).filter(isName);
+}
 
 const LOCK = 'hashtext($$held moment$$)';
 
-/** Statement by statement: what of a job passes there, and how a transaction is made to wait. */
-const TRIGGERS: Readonly<Record<Moment, readonly string[]>> = {
-  copying: ['INSERT ON ingestion.staging_a', 'INSERT ON ingestion.staging_b'],
-  copied: ['INSERT ON ingestion.staging_ledger_a', 'INSERT ON ingestion.staging_ledger_b'],
-  merging: ['UPDATE OF safe_pages ON ingestion.state'],
-};
+const WAIT_SQL = `
+  CREATE OR REPLACE FUNCTION public.wait_for_test() RETURNS trigger LANGUAGE plpgsql AS $body$
+    DECLARE is_now boolean;
+    BEGIN
+      EXECUTE 'SELECT ' || TG_ARGV[0] INTO is_now;
+      IF is_now THEN PERFORM pg_advisory_xact_lock_shared(${LOCK}); END IF;
+      RETURN NULL;
+    END $body$;
+  CREATE OR REPLACE FUNCTION public.wait_with_key() RETURNS event_trigger LANGUAGE plpgsql AS $body$
+    BEGIN
+      IF current_query() LIKE '%ADD CONSTRAINT%' THEN PERFORM pg_advisory_xact_lock_shared(${LOCK}); END IF;
+    END $body$`;
+
+function triggersSql(moment: Moment): string[] {
+  if (moment === BUILDING_KEY) {
+    return [
+      `CREATE EVENT TRIGGER held ON ddl_command_start WHEN TAG IN ('ALTER TABLE') EXECUTE FUNCTION public.wait_with_key()`,
+    ];
+  }
+  const { on, when = 'true' }: { readonly on: readonly string[]; readonly when?: string } = TRIGGERS[moment];
+  return on.map(
+    (event, index) =>
+      `CREATE TRIGGER held_${index} BEFORE ${event} FOR EACH STATEMENT EXECUTE FUNCTION public.wait_for_test('${when}')`,
+  );
+}
 
 export class HeldMoment {
   readonly #scene: CrashScene;
@@ -40,13 +89,8 @@ export class HeldMoment {
   /** From now on whoever comes to the moment waits. Makes the tables, so that there is something to hang triggers on. */
   static async arrange(t: TestContext, scene: CrashScene, moment: Moment): Promise<HeldMoment> {
     await makeTables(scene);
-    await scene.database.query(`CREATE OR REPLACE FUNCTION public.wait_for_test() RETURNS trigger LANGUAGE plpgsql AS
-      $body$ BEGIN PERFORM pg_advisory_xact_lock_shared(${LOCK}); RETURN NULL; END $body$`);
-    for (const [index, event] of TRIGGERS[moment].entries()) {
-      await scene.database.query(
-        `CREATE TRIGGER held_${moment}_${index} BEFORE ${event} FOR EACH STATEMENT EXECUTE FUNCTION public.wait_for_test()`,
-      );
-    }
+    await scene.database.query(WAIT_SQL);
+    for (const trigger of triggersSql(moment)) await scene.database.query(trigger);
     const client = new pg.Client({ connectionString: scene.database.url, application_name: 'test' });
     // The server may be crashed while it holds.
     client.on('error', () => undefined);

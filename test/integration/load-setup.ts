@@ -18,6 +18,7 @@ import { ensureTarget } from '../../src/load/schema/ingested-events.ts';
 import { migrate } from '../../src/load/schema/migrate.ts';
 import type { StagingTable } from '../../src/load/staging.ts';
 import { StateStore } from '../../src/load/state-store.ts';
+import type { NewRun } from '../../src/load/state-store.ts';
 import { testDatabase } from '../support/database.ts';
 import type { TestDatabase } from '../support/database.ts';
 
@@ -122,7 +123,7 @@ export interface Loading {
 
 export interface LoadingOptions {
   readonly types?: IdColumnTypes;
-  readonly windows?: readonly { readonly sinceMs: number | null; readonly untilMs: number | null }[];
+  readonly windows?: NewRun['windows'];
   readonly watchdogMs?: number;
   readonly database?: TestDatabase;
   readonly open?: Partial<DatabaseOptions>;
@@ -138,10 +139,8 @@ export async function startLoading(t: TestContext, options: LoadingOptions = {})
   await ensureTarget(db, options.types ?? TEXT_IDS);
   const ownership = await claim(t, db);
   const store = new StateStore(db, ownership);
-  const run = (await store.currentRun()) ?? (await store.createRun(SOURCE, { floorMs: null }));
-  if ((await store.windows(run.runId)).length === 0) {
-    await store.addWindows(run.runId, options.windows ?? [{ sinceMs: null, untilMs: null }]);
-  }
+  const windows: NewRun['windows'] = options.windows ?? [{ sinceMs: null, untilMs: null }];
+  const run = (await store.currentRun()) ?? (await store.createRun(SOURCE, { floorMs: null, windows }));
   const { runId } = run;
   const watchdog = options.watchdogMs === undefined ? {} : { watchdogMs: options.watchdogMs };
   return {

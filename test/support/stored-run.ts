@@ -36,11 +36,14 @@ export async function storeRun(database: TestDatabase, options: StoredRunOptions
     const ownership = await claimTarget(db, { host: 'here', pid: process.pid, logger });
     try {
       const store = new StateStore(db, ownership);
-      const run = await store.createRun({ source: options.source, sinceMs: null, untilMs: null }, { floorMs: null });
-      await store.addWindows(run.runId, [
-        { sinceMs: WINDOW_START_MS + DAY_MS, untilMs: null },
-        { sinceMs: null, untilMs: WINDOW_START_MS + DAY_MS },
-      ]);
+      const identity = { source: options.source, sinceMs: null, untilMs: null };
+      const run = await store.createRun(identity, {
+        floorMs: null,
+        windows: [
+          { sinceMs: WINDOW_START_MS + DAY_MS, untilMs: null },
+          { sinceMs: null, untilMs: WINDOW_START_MS + DAY_MS },
+        ],
+      });
       await store.updateRun(run.runId, { passTotal: options.passTotal });
       await db.query('UPDATE ingestion.state SET complete = (window_id = 1 OR $2), safe_pages = 3 WHERE run_id = $1', [
         run.runId,

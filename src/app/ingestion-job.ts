@@ -20,7 +20,6 @@ import { Database, ownHost } from '../load/postgres.ts';
 import { readCurrentRun, readLastCompleteRun } from '../load/run-reader.ts';
 import { ensureTarget, readTargetTypes, retypeTarget } from '../load/schema/ingested-events.ts';
 import { migrate, readSchemaVersion } from '../load/schema/migrate.ts';
-import { STAGING_TABLES } from '../load/staging.ts';
 import { StateStore } from '../load/state-store.ts';
 import { ApiClient } from './api-client.ts';
 import { unknownTraits } from './api-stream-reader.ts';
@@ -247,7 +246,7 @@ export class IngestionJob {
     const run = await store.currentRun();
     if (run === null) return;
     const merger = new Merger({ db, ownership, runId: run.runId, onConflict: settings.onConflict, logger });
-    for (const table of STAGING_TABLES) await merger.merge(table, null);
+    await merger.mergeLeftovers();
     logger.info({ pages: ownership.leftoverPages }, 'pages that an earlier start had copied were merged');
   }
 

@@ -50,6 +50,8 @@ interface Moved {
   readonly updated: number;
   readonly refused: number;
   readonly firstLoad: boolean;
+  /** As {@link FirstLoad} says. */
+  readonly passedOver: number | null;
   readonly doubles: string | null;
 }
 
@@ -73,6 +75,22 @@ export class Merger {
     const result = { ...merged, seconds: (performance.now() - startedMs) / 1000 };
     logger.debug({ table, ...result }, 'merged');
     return result;
+  }
+
+  /**
+   * Merges what an earlier start copied and did not merge; nothing is being copied. The table with the earlier pages comes
+   * first: merged before them, later ones would lie behind a gap, be counted as unsafe and be asked for again.
+   */
+  async mergeLeftovers(): Promise<void> {
+    const { db } = this.#options;
+    const { rows } = await db.persistently('looking at what is staged', () =>
+      db.query<{ reversed: boolean }>(
+        `SELECT EXISTS (SELECT FROM ${stagingNames('a').ledger} a JOIN ${stagingNames('b').ledger} b
+                         USING (run_id, window_id) WHERE a.page > b.page) AS reversed`,
+      ),
+    );
+    const tables = rows[0]?.reversed === true ? STAGING_TABLES.toReversed() : STAGING_TABLES;
+    for (const table of tables) await this.merge(table, null);
   }
 
   /** What both staging tables take on disk now, bytes. */
@@ -127,7 +145,8 @@ export async function analyzeTarget(db: Database): Promise<void> {
   await db.persistently('analysing the target', () => db.query(`ANALYZE ${TARGET}`));
 }
 
-const NOTHING_MOVED: Moved = { inserted: 0, updated: 0, refused: 0, firstLoad: false, doubles: null };
+const NOT_LOOKED_AT = { passedOver: null, doubles: null };
+const NOTHING_MOVED: Moved = { inserted: 0, updated: 0, refused: 0, firstLoad: false, ...NOT_LOOKED_AT };
 
 function checkPages(sums: LedgerSums, expectedPages: number | null, table: StagingTable, logger: Logger): void {
   if (expectedPages === null || sums.pages === expectedPages) return;
@@ -147,18 +166,19 @@ async function moveRows(client: PoolClient, scope: MergeScope): Promise<Moved> {
   await client.query('SET CONSTRAINTS ALL IMMEDIATE; SAVEPOINT move');
   try {
     const first = await loadEmptyTarget(client, scope);
-    const moved = first === null ? { ...(await mergeInOrder(client, scope)), doubles: null } : { ...first, updated: 0 };
+    const moved =
+      first === null ? { ...(await mergeInOrder(client, scope)), ...NOT_LOOKED_AT } : { ...first, updated: 0 };
     return { ...moved, refused: 0, firstLoad: first !== null };
   } catch (error) {
     if (classifyDatabaseError(error) !== 'data') throw error;
     await client.query('ROLLBACK TO SAVEPOINT move');
-    return { ...(await mergeAllButRefused(client, scope)), firstLoad: false, doubles: null };
+    return { ...(await mergeAllButRefused(client, scope)), firstLoad: false, ...NOT_LOOKED_AT };
   }
 }
 
 /** `duplicates` is what is left over, so rows that staging lost would pass for duplicates: count them. */
 async function checkRows(client: PoolClient, scope: MergeScope, moved: Moved): Promise<void> {
-  if (moved.inserted === scope.loaded) return;
+  if (moved.inserted + (moved.passedOver ?? 0) === scope.loaded) return;
   const { rows } = await client.query<{ staged: number }>(`SELECT count(*)::int AS staged FROM ${scope.names.rows}`);
   const staged = rows[0]?.staged ?? 0;
   if (staged !== scope.loaded) {

@@ -259,12 +259,26 @@ test('leftovers with a gap are merged whole, and are safe up to the gap only', a
   await first.ownership.release();
   const second = await claim(t, first.db);
   assert.equal(second.leftoverPages, 4);
-  for (const table of ['a', 'b'] as const) await mergerOf(first, second).merge(table, null);
+  await mergerOf(first, second).mergeLeftovers();
   assert.deepEqual(await targetIds(first.database), ['p1', 'p2', 'p4', 'p5']);
   const store = new StateStore(first.db, second);
   const [window] = await store.windows(first.runId);
   assert.deepEqual([window?.safePages, window?.cursor, window?.complete], [2, 'cursor-1-2', false]);
   assert.equal((await store.currentRun())?.counts.pages, 4);
+});
+
+test('leftovers are safe to their last page, whichever staging table was the current one when their job died', async (t) => {
+  const first = await startLoading(t);
+  for (const page of [1, 2, 3, 4]) {
+    const table = page > 2 ? 'a' : 'b';
+    await first.loader.load(pageOf(eventsOf([`p${page}`]), { page, table }));
+  }
+  await first.ownership.release();
+  const second = await claim(t, first.db);
+  await mergerOf(first, second).mergeLeftovers();
+  assert.deepEqual(await targetIds(first.database), ['p1', 'p2', 'p3', 'p4']);
+  const [window] = await new StateStore(first.db, second).windows(first.runId);
+  assert.deepEqual([window?.safePages, window?.cursor], [4, 'cursor-1-4']);
 });
 
 test('a second job on the same target ends at once and says who holds it; the lock of a dead one is free', async (t) => {

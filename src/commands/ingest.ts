@@ -58,14 +58,15 @@ export async function ingest(argv: readonly string[], environment: Environment, 
     source = await openSource(settings, asDemo || isDemo(settings), logging.logger);
     const observe = meter?.observing(watching.observe) ?? watching.observe;
     const report = await watched.run(createJob(settings, source, logging, observe));
-    watching.endProgress(report.outcome === 'complete');
-    exitCode = logReport(logging.logger, report, watched.stoppedBy);
+    exitCode = report.outcome === 'complete' ? EXIT_CODES.complete : exitCodeOfSignal(watched.stoppedBy ?? 'SIGTERM');
     watched.end(exitCode, report.outcome);
+    watching.endProgress();
+    logReport(logging.logger, report, watched.stoppedBy);
   } catch (error) {
-    watching?.endProgress(false);
-    logEnd(logging.logger, error);
     exitCode = exitCodeOf(error);
     watched.end(exitCode, describeError(error));
+    watching?.endProgress();
+    logEnd(logging.logger, error);
   }
   stopListening();
   if (meter !== null) logging.logger.debug(meter.read(), 'process figures');
@@ -128,7 +129,7 @@ function createJob(
   });
 }
 
-function logReport(logger: Logger, report: JobReport, signal: StopSignal | null): ExitCode {
+function logReport(logger: Logger, report: JobReport, signal: StopSignal | null): void {
   const { counts, requests, seconds } = report;
   const fields = {
     events: counts.served,
@@ -142,10 +143,6 @@ function logReport(logger: Logger, report: JobReport, signal: StopSignal | null)
     seconds: Number(seconds.toFixed(3)),
     events_per_second: Math.round(report.fetchedEvents / Math.max(seconds, 0.001)),
   };
-  if (report.outcome === 'complete') {
-    logger.info(fields, 'ingestion complete');
-    return EXIT_CODES.complete;
-  }
-  logger.warn({ ...fields, signal }, 'ingestion stopped; start again to go on');
-  return exitCodeOfSignal(signal ?? 'SIGTERM');
+  if (report.outcome === 'complete') logger.info(fields, 'ingestion complete');
+  else logger.warn({ ...fields, signal }, 'ingestion stopped; start again to go on');
 }

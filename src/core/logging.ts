@@ -60,6 +60,8 @@ export function createLogging(options: LoggingOptions): Logging {
     colorize: process.stdout.isTTY,
     translateTime: 'SYS:HH:MM:ss',
     ignore: 'pid,hostname',
+    // A merge has seven fields: one under the other they would be all that a terminal shows.
+    singleLine: true,
   });
   const destination = {
     write: (line: string) => {

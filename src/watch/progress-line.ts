@@ -46,7 +46,10 @@ function details(snapshot: JobSnapshot, rates: Rates, nowMs: number): string[] {
     `avg ${shortText(rates.average)}/s`,
     snapshot.pagesInFlight === 0 ? null : `${snapshot.pagesInFlight} pages in flight`,
     anomalies === 0 ? null : `${wholeText(anomalies)} anomalies`,
-    snapshot.phase === 'discovering' || snapshot.phase === 'loading' ? null : snapshot.phase,
+    // Without a percent, the phase stands at the beginning.
+    progressRatio(snapshot) === null || snapshot.phase === 'discovering' || snapshot.phase === 'loading'
+      ? null
+      : snapshot.phase,
   ].filter((part) => part !== null);
 }
 

@@ -9,8 +9,9 @@ export function summaryTable(snapshot: JobSnapshot, endedAtMs: number, columns: 
   const seconds = Math.max(0.001, (endedAtMs - snapshot.startedAtMs) / 1000);
   const retries = Object.values(snapshot.retriesByKind).reduce((sum, count) => sum + count, 0);
   const rows: [string, string][] = [
-    ['ended', ended === null ? 'not yet' : `${ended.reason} (exit code ${ended.exitCode})`],
-    ['events served', expected(counts.served, snapshot.totalEvents)],
+    ['ended', endText(ended)],
+    ['events expected', snapshot.totalEvents === null ? 'not known' : wholeText(snapshot.totalEvents)],
+    ['served and merged', wholeText(counts.served)],
     ['inserted', wholeText(counts.inserted)],
     ['updated', wholeText(counts.updated)],
     ['duplicates', wholeText(counts.duplicates)],
@@ -32,6 +33,8 @@ export function summaryTable(snapshot: JobSnapshot, endedAtMs: number, columns: 
   const valueWidth = Math.max(...rows.map(([, value]) => value.length)) + 2;
   const table = new Table({
     style: { head: [], border: [] },
+    // No line between rows: all of it fits a small terminal.
+    chars: { mid: '', 'left-mid': '', 'mid-mid': '', 'right-mid': '' },
     // Three border characters a row.
     colWidths: [nameWidth, Math.max(10, Math.min(valueWidth, columns - nameWidth - 3))],
     wordWrap: true,
@@ -41,6 +44,8 @@ export function summaryTable(snapshot: JobSnapshot, endedAtMs: number, columns: 
   return table.toString();
 }
 
-function expected(served: number, total: number | null): string {
-  return total === null ? wholeText(served) : `${wholeText(served)} of ${wholeText(total)} expected`;
+/** The reason is the last line of the log, below the table. */
+function endText(ended: JobSnapshot['ended']): string {
+  if (ended === null) return 'not yet';
+  return ended.exitCode === 0 ? 'complete' : `with exit code ${ended.exitCode}`;
 }

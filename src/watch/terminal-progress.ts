@@ -34,8 +34,8 @@ export interface ProgressOptions {
 }
 
 export interface Progress {
-  /** Takes the display away; in a terminal prints the summary table, if wanted. */
-  stop(summary?: boolean): void;
+  /** Takes the display away; in a terminal leaves the summary of a job that had begun to fetch. */
+  stop(): void;
 }
 
 /** The display for this stdout; `null` when it is no terminal, or one that cannot move its cursor. */
@@ -47,9 +47,10 @@ export function startProgress({ snapshot, logger, stdout, display, logEveryMs }:
   if (display !== null) {
     display.start(snapshot);
     return {
-      stop(summary = true) {
+      stop() {
         display.stop();
-        if (summary) stdout.write(`${summaryTable(snapshot(), Date.now(), stdout.columns)}\n`);
+        const ended = snapshot();
+        if (ended.fetchedPages > 0) stdout.write(`${summaryTable(ended, Date.now(), stdout.columns)}\n`);
       },
     };
   }

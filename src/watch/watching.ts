@@ -50,9 +50,9 @@ export class Watching {
     return this.#serving?.observe ?? {};
   }
 
-  /** Takes the display away; call it before the last log line. */
-  endProgress(summary: boolean): void {
-    this.#progress.stop(summary);
+  /** Takes the display away and leaves the summary; call it when the snapshot says how it ended, before the last log line. */
+  endProgress(): void {
+    this.#progress.stop();
   }
 
   /** Goes on serving when that is wanted, then lets go of the port. Returns the code to exit with. */

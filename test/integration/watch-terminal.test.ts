@@ -3,6 +3,8 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { describe, it, type TestContext } from 'node:test';
 import xterm from '@xterm/headless';
+import { startSimulator } from '../../src/simulator/simulator.ts';
+import { testDatabase } from '../support/database.ts';
 import { startScript } from '../support/processes.ts';
 import { ROWS, TerminalSession } from './watch-terminal-session.ts';
 
@@ -62,7 +64,7 @@ const redrawn = (session: TerminalSession) => session.waitForText(/%[^\n]*\x1b\[
 
 const isBar = (line: string) => line.includes('%');
 
-describe('the terminal display', () => {
+describe('the terminal display', { concurrency: 4 }, () => {
   for (const columns of [20, 40, 80, 200]) {
     it(`keeps one line under the log at ${columns} columns, and the log whole`, async (t) => {
       const session = await inTerminal(t, columns);
@@ -138,6 +140,26 @@ describe('the terminal display', () => {
       assert.match(lines.at(-1) ?? '', /after the display$/);
     });
   }
+
+  it('of the job itself leaves how it ended, one line for each thing that is logged, and the last word to the log', async (t) => {
+    const simulator = await startSimulator({ port: 0, events: 2_000 });
+    t.after(() => simulator.close());
+    const { url } = await testDatabase(t);
+    const environment = `TARGET_API_KEY=any API_BASE_URL=${simulator.baseUrl} DATABASE_URL=${url}`;
+    const session = new TerminalSession(t, `env ${environment} ${process.execPath} --import tsx src/main.ts`, 120);
+    assert.equal(await session.waitForExit(), 0, session.output);
+    const screen = new Screen(120);
+    await screen.show(session.output);
+    const { lines } = screen;
+    assert.match(lines.find((line) => line.includes('│ ended')) ?? '', /│ ended +│ complete +│/);
+    assert.match(lines.find((line) => line.includes('│ inserted')) ?? '', /│ 2,000 +│/);
+    const logged = lines.filter((line) => !/^[│┌└]|^\/dev/.test(line));
+    assert.ok(
+      logged.every((line) => /^\[\d\d:\d\d:\d\d\] INFO: /.test(line)),
+      logged.join('\n'),
+    );
+    assert.match(lines.at(-1) ?? '', /INFO: ingestion complete \{"events":2/);
+  });
 
   it('is a plain log line now and then where there is no terminal', async (t) => {
     const program = startScript(t, PROGRAM);

@@ -38,4 +38,11 @@ describe('the progress line', () => {
     const line = progressLine({ ...LOADING, totalEvents: null }, { ...RATES, etaSeconds: null }, START_MS, 100);
     assert.equal(line, 'loading · 61.2k/s · 1,234,567 events · avg 58.0k/s · 8 pages in flight · 3 anomalies');
   });
+
+  it('names the phase once', () => {
+    const begun = snapshotOf({ phase: 'starting', totalEvents: null });
+    const line = progressLine(begun, { now: 0, average: 0, etaSeconds: null }, START_MS, 100);
+    assert.equal(line, 'starting · 0/s · 0 events · avg 0/s');
+    assert.match(progressLine({ ...LOADING, phase: 'merging' }, RATES, START_MS, 160), / · merging$/);
+  });
 });

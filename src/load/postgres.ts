@@ -92,7 +92,9 @@ export class Database {
     const deadlineMs = Date.now() + (options.firstContactMs ?? FIRST_CONTACT_MS);
     for (;;) {
       try {
-        return await Database.#firstContact(options, settings);
+        const opened = await Database.#firstContact(options, settings);
+        options.onWaiting?.(null);
+        return opened;
       } catch (error) {
         if (error instanceof ConfigurationError) throw error;
         // While connecting, an error without any code (a TLS refusal, a closed socket) may be a server that starts.
@@ -104,6 +106,7 @@ export class Database {
             { cause: error, location: { connection: settings.described } },
           );
         }
+        options.onWaiting?.(settings.redact(describeError(error)));
         await pause(FIRST_CONTACT_PAUSE_MS);
       }
     }

@@ -41,6 +41,8 @@ export class JobCounters {
   #lastMerge: JobSnapshot['lastMerge'] = null;
   #newestEventMs: number | null = null;
   readonly #safeToMs = new Map<number, number>();
+  /** Rows of the target, when this process found it empty: all that the server says it inserted since. */
+  rowsSinceEmpty: number | null = null;
   readonly #retries = new Map<string, number>();
   readonly #anomalies = new Map<string, number>();
 
@@ -106,6 +108,8 @@ export class JobCounters {
     this.#mergedEvents += result.loaded;
     this.#stagedRejected = Math.max(0, this.#stagedRejected - result.rejected);
     this.#lastMerge = { atMs: Date.now(), seconds: result.seconds, events: result.loaded };
+    if (result.firstLoad) this.rowsSinceEmpty = result.inserted;
+    else if (this.rowsSinceEmpty !== null) this.rowsSinceEmpty += result.inserted;
     const { counts } = this;
     this.counts = {
       pages: counts.pages + result.pages,

@@ -145,7 +145,7 @@ export class RunPasses {
     const { runId, source } = this.#run;
     counters.phase = 'verifying';
     for (const attempt of ['suspects', 'everything', 'last'] as const) {
-      const found = await checkCompleteness(db, source, this.#passTotal);
+      const found = await checkCompleteness(db, source, this.#passTotal, counters.rowsSinceEmpty);
       if (found.short === 0) return 'proven';
       if (attempt === 'last') {
         throw new CountsDisagreeError(

@@ -33,7 +33,7 @@ export function verify(argv: readonly string[], environment: Environment): Promi
 
 /** @throws CountsDisagreeError when events are missing, or the books of the newest run do not balance */
 async function report(db: Database, run: StoredRun, total: number | null, isJson: boolean): Promise<void> {
-  const found = await checkCompleteness(db, run.source, total);
+  const found = await checkCompleteness(db, run.source, total, null);
   const result = { runId: run.runId, runStatus: run.status, ...found };
   process.stdout.write(`${isJson ? JSON.stringify(result, null, 2) : describe(found)}\n`);
   checkBooks(run.counts);

@@ -4,9 +4,9 @@
  * it is one transaction that holds the table exclusively. Twice to three times as fast as through the index; the
  * figures are in bench/README.md.
  *
- * Double ids: windows overlap at their edges, so ids that were served near or beyond their window's bounds are looked
- * at beforehand, which costs a scan. Whatever is double besides makes building the key fail; only then are all ids
- * sorted to find out.
+ * Double ids: windows overlap at their edges, so rows that were served near or beyond their window's bounds are looked
+ * at beforehand, which costs a scan on all cores; of those that share an id, only the best is moved. Whatever is double
+ * besides makes building the key fail; only then are all ids sorted to find out.
  */
 import type { PoolClient } from 'pg';
 import { sqlStateOf } from './database-errors.ts';
@@ -27,11 +27,17 @@ const KEY_BUILD_MEMORY = '256MB';
 
 export interface FirstLoad {
   readonly inserted: number;
-  /** A relation with all ids that were staged more than once, or `null` when there were none. The merge drops it. */
+  /** Staged rows that were passed over for a better one of their id; `null` when they were not counted. */
+  readonly passedOver: number | null;
+  /**
+   * A relation (id, source_order) with every staged row of every id that was staged more than once, or `null` when there
+   * were none. The merge drops it.
+   */
   readonly doubles: string | null;
 }
 
-const OVERLAP = 'ingestion.merge_overlap';
+const EDGES = 'ingestion.merge_edge';
+const PASSED_OVER = 'ingestion.merge_passed_over';
 const DOUBLED = 'ingestion.merge_doubled';
 
 /**
@@ -49,24 +55,23 @@ export async function loadEmptyTarget(client: PoolClient, scope: MergeScope): Pr
   }
   const addKey = `ALTER TABLE ${TARGET} ADD CONSTRAINT ${quoteIdentifier(keyName)} PRIMARY KEY (id)`;
   await client.query(`SET LOCAL maintenance_work_mem = '${KEY_BUILD_MEMORY}'; SAVEPOINT rows`);
-  const overlapping = await findOverlap(client, scope);
-  let inserted = overlapping ? await insertAroundOverlap(client, scope) : await insertAll(client, scope);
-  let doubles = overlapping ? OVERLAP : null;
+  const passedOver = await passOverAtEdges(client, scope);
+  const inserted = await insertRest(client, scope, passedOver);
   await client.query('SAVEPOINT key');
   try {
     await client.query(addKey);
+    return { inserted, passedOver, doubles: passedOver === 0 ? null : EDGES };
   } catch (error) {
     if (sqlStateOf(error) !== '23505') throw error;
     await client.query('ROLLBACK TO SAVEPOINT key');
-    inserted = await removeDoubles(client, scope, inserted);
-    doubles = DOUBLED;
+    const left = await removeDoubles(client, scope, inserted);
     await client.query(addKey);
+    return { inserted: left, passedOver: null, doubles: DOUBLED };
   }
-  return { inserted, doubles };
 }
 
 /** Relations that {@link loadEmptyTarget} may have made. */
-export const FIRST_LOAD_RELATIONS = [OVERLAP, DOUBLED] as const;
+export const FIRST_LOAD_RELATIONS = [EDGES, PASSED_OVER, DOUBLED] as const;
 
 async function isTargetEmpty(client: PoolClient): Promise<boolean> {
   const { rows } = await client.query<{ empty: boolean }>(`SELECT NOT EXISTS (SELECT FROM ${TARGET}) AS empty`);
@@ -106,9 +111,11 @@ const PLAIN_KEY_SQL = `
      AND x.reltablespace = 0 AND x.reloptions IS NULL
      AND obj_description(c.oid, 'pg_constraint') IS NULL AND obj_description(x.oid, 'pg_class') IS NULL`;
 
-async function insertAll(client: PoolClient, scope: MergeScope): Promise<number> {
+async function insertRest(client: PoolClient, scope: MergeScope, passedOver: number): Promise<number> {
+  const but =
+    passedOver === 0 ? '' : `WHERE NOT EXISTS (SELECT FROM ${PASSED_OVER} p WHERE p.source_order = s.source_order)`;
   const { rowCount } = await client.query(
-    `INSERT INTO ${TARGET} (${TARGET_COLUMNS}) SELECT ${STAGED_COLUMNS} FROM ${scope.names.rows} s`,
+    `INSERT INTO ${TARGET} (${TARGET_COLUMNS}) SELECT ${STAGED_COLUMNS} FROM ${scope.names.rows} s ${but}`,
   );
   return rowCount ?? 0;
 }
@@ -122,53 +129,73 @@ async function insertDistinct(client: PoolClient, scope: MergeScope, among: stri
   return rowCount ?? 0;
 }
 
-/** Ids near or beyond the bounds of the window that served them, when there is more than one window. */
-async function findOverlap(client: PoolClient, scope: MergeScope): Promise<boolean> {
-  const { rows } = await client.query<{ windows: number }>(
-    `SELECT count(DISTINCT (run_id, window_id))::int AS windows FROM ${scope.names.ledger}`,
-  );
-  if ((rows[0]?.windows ?? 0) < 2) return false;
-  const bound = (column: string, offsetMs: number): string =>
-    `CASE WHEN abs(${column}) < ${WIDEST_BOUND_MS} THEN to_timestamp((${column} + ${offsetMs}) / 1000) END`;
-  const { rowCount } = await client.query(
-    `CREATE UNLOGGED TABLE ${OVERLAP} AS
-     WITH bounds AS MATERIALIZED (
-       SELECT window_id, ${bound('since_ms', EDGE_MS)} AS low, ${bound('until_ms', -EDGE_MS)} AS high
-         FROM ingestion.state WHERE run_id = ${scope.runId}
-     )
-     SELECT DISTINCT s.id FROM ${scope.names.rows} s JOIN bounds b ON b.window_id = ${WINDOW_OF}
+/**
+ * Finds the rows near or beyond the bounds of the window that served them, when there is more than one window.
+ * @returns how many of them share their id with a better one
+ */
+async function passOverAtEdges(client: PoolClient, scope: MergeScope): Promise<number> {
+  const bounds = await readBounds(client, scope);
+  if (bounds.length < 2) return 0;
+  // A list of values, and no query for it, lets the scan go parallel; so does not believing that half of all rows come back.
+  await client.query('SET LOCAL parallel_tuple_cost = 0');
+  await client.query(
+    `CREATE UNLOGGED TABLE ${EDGES} AS
+     SELECT s.id, s.source_order, s.occurred_at FROM ${scope.names.rows} s
+       JOIN (VALUES ${bounds.join(', ')}) AS b (window_id, low, high) ON b.window_id = ${WINDOW_OF}
       WHERE s.occurred_at <= b.low OR s.occurred_at >= b.high OR s.occurred_at IS NULL`,
   );
-  return (rowCount ?? 0) > 0;
+  await client.query('SET LOCAL parallel_tuple_cost TO DEFAULT');
+  const { rowCount } = await client.query(
+    `CREATE UNLOGGED TABLE ${PASSED_OVER} AS
+     SELECT source_order FROM (
+       SELECT s.source_order, row_number() OVER (PARTITION BY s.id ORDER BY ${winnerFirst(scope.onConflict)}) AS place
+         FROM ${EDGES} s
+     ) placed WHERE place > 1`,
+  );
+  // Without statistics the planner thinks of a nested loop.
+  await client.query(`ANALYZE ${PASSED_OVER}`);
+  return rowCount ?? 0;
 }
 
-async function insertAroundOverlap(client: PoolClient, scope: MergeScope): Promise<number> {
-  // Without statistics the planner thinks of a nested loop.
-  await client.query(`ANALYZE ${OVERLAP}`);
-  const { rowCount } = await client.query(
-    `INSERT INTO ${TARGET} (${TARGET_COLUMNS})
-     SELECT ${STAGED_COLUMNS} FROM ${scope.names.rows} s WHERE NOT EXISTS (SELECT FROM ${OVERLAP} o WHERE o.id = s.id)`,
+/** Windows with pages in staging, each as a row of literals: its number, and its bounds as far as nobody else's rows reach. */
+async function readBounds(client: PoolClient, scope: MergeScope): Promise<string[]> {
+  const { rows } = await client.query<{ windowId: number; sinceMs: number | null; untilMs: number | null }>(
+    `SELECT window_id AS "windowId", since_ms AS "sinceMs", until_ms AS "untilMs" FROM ingestion.state w
+      WHERE run_id = ${scope.runId}
+        AND EXISTS (SELECT FROM ${scope.names.ledger} l WHERE l.run_id = w.run_id AND l.window_id = w.window_id)`,
   );
-  return (rowCount ?? 0) + (await insertDistinct(client, scope, `JOIN ${OVERLAP} o ON o.id = s.id`));
+  const bound = (ms: number | null, offsetMs: number): string =>
+    ms === null || Math.abs(ms) >= WIDEST_BOUND_MS
+      ? 'NULL::timestamptz'
+      : `to_timestamp(${(ms + offsetMs) / 1000}::float8)`;
+  return rows.map(
+    ({ windowId, sinceMs, untilMs }) => `(${windowId}, ${bound(sinceMs, EDGE_MS)}, ${bound(untilMs, -EDGE_MS)})`,
+  );
 }
 
 /** The key could not be built: finds every double id, and leaves its best row. */
 async function removeDoubles(client: PoolClient, scope: MergeScope, insertedWithDoubles: number): Promise<number> {
-  const found = await client.query(
-    `CREATE UNLOGGED TABLE ${DOUBLED} AS SELECT s.id FROM ${scope.names.rows} s GROUP BY s.id HAVING count(*) > 1`,
-  );
-  const doubled = found.rowCount ?? 0;
+  const doubled = await findDoubled(client, scope);
   if (doubled > insertedWithDoubles * MANY_DOUBLES) {
     // The table of doubles must outlive the rollback: made again, it is small beside sorting all rows.
     await client.query('ROLLBACK TO SAVEPOINT rows');
     const inserted = await insertDistinct(client, scope, '');
-    await client.query(
-      `CREATE UNLOGGED TABLE ${DOUBLED} AS SELECT s.id FROM ${scope.names.rows} s GROUP BY s.id HAVING count(*) > 1`,
-    );
+    await findDoubled(client, scope);
     return inserted;
   }
   await client.query(`ANALYZE ${DOUBLED}`);
-  const deleted = await client.query(`DELETE FROM ${TARGET} t USING ${DOUBLED} d WHERE t.id = d.id`);
-  const again = await insertDistinct(client, scope, `JOIN ${DOUBLED} d ON d.id = s.id`);
+  const isDoubled = (alias: string): string => `${alias}.id IN (SELECT d.id FROM ${DOUBLED} d)`;
+  const deleted = await client.query(`DELETE FROM ${TARGET} t WHERE ${isDoubled('t')}`);
+  const again = await insertDistinct(client, scope, `WHERE ${isDoubled('s')}`);
   return insertedWithDoubles - (deleted.rowCount ?? 0) + again;
+}
+
+/** @returns how many rows share their id with another */
+async function findDoubled(client: PoolClient, scope: MergeScope): Promise<number> {
+  const { rows } = scope.names;
+  const { rowCount } = await client.query(
+    `CREATE UNLOGGED TABLE ${DOUBLED} AS SELECT s.id, s.source_order FROM ${rows} s
+      WHERE s.id IN (SELECT d.id FROM ${rows} d GROUP BY d.id HAVING count(*) > 1)`,
+  );
+  return rowCount ?? 0;
 }

@@ -89,19 +89,21 @@ export async function addToBooks(client: PoolClient, names: StagingNames, books:
  * Ids that one chain of cursors served at two places: two rows of one id and window in this staging table, unless a
  * suspect page begins between them. A page that was asked for by time, after a cursor had died, is suspect, so what it
  * serves again is not counted; nor is what a restart serves again, because that is in another merge.
- * @param doubles a relation with all ids worth looking at, or `null` for all.
+ * @param doubles a relation (id, source_order) with every row of each id worth looking at, or `null` for all.
  */
 export async function countDoubledInChain(
   client: PoolClient,
   names: StagingNames,
   doubles: string | null,
 ): Promise<number> {
-  const among = doubles ?? `(SELECT s.id FROM ${names.rows} s GROUP BY s.id, ${WINDOW_OF} HAVING count(*) > 1)`;
+  const among =
+    doubles === null
+      ? `${names.rows} s WHERE s.id IN (SELECT s.id FROM ${names.rows} s GROUP BY s.id, ${WINDOW_OF} HAVING count(*) > 1)`
+      : `${doubles} s`;
   const { rows } = await client.query<{ doubled: number }>(
     `SELECT count(*)::int AS doubled FROM (
        SELECT window_id, page, lag(page) OVER (PARTITION BY id, window_id ORDER BY source_order) AS earlier
-         FROM (SELECT s.id, s.source_order, ${WINDOW_OF} AS window_id, ${PAGE_OF} AS page FROM ${names.rows} s
-                WHERE s.id IN (SELECT d.id FROM ${among} d)) places
+         FROM (SELECT s.id, s.source_order, ${WINDOW_OF} AS window_id, ${PAGE_OF} AS page FROM ${among}) places
      ) pairs
      WHERE earlier IS NOT NULL AND NOT EXISTS (
        SELECT FROM ${names.ledger} l

@@ -10,17 +10,24 @@ export interface TargetCounts {
   readonly doubledInChain: number;
 }
 
-/** Counts rows one by one: seconds for many millions, and exact. */
-export async function readTargetCounts(db: Database, source: string): Promise<TargetCounts> {
+/**
+ * Counts rows one by one: seconds for many millions, and exact.
+ * @param rows if they are known already; `null` to have them counted
+ */
+export async function readTargetCounts(
+  db: Database,
+  source: string,
+  known: { readonly rows: number | null },
+): Promise<TargetCounts> {
   const { rows } = await db.query<{ rows: string; rejected: string; doubled: string }>(
-    `SELECT (SELECT count(*) FROM ${TARGET}) AS rows,
+    `SELECT coalesce($2::bigint, (SELECT count(*) FROM ${TARGET})) AS rows,
             (SELECT count(DISTINCT sha256(a.original)) FROM ingestion.anomaly a JOIN ingestion.run r USING (run_id)
               WHERE a.kind = 'rejected' AND r.source = $1) AS rejected,
             (SELECT coalesce(sum(doubled_in_chain), 0) FROM ingestion.run r
               WHERE r.source = $1 AND r.run_id >= coalesce(
                 (SELECT max(run_id) FROM ingestion.run f WHERE f.source = $1 AND f.floor_ms IS NULL AND f.since_ms IS NULL
                     AND f.until_ms IS NULL AND f.status <> 'abandoned'), 0)) AS doubled`,
-    [source],
+    [source, known.rows],
   );
   const [counts] = rows;
   if (counts === undefined) throw new Error('the counts of the target came back without a row');

@@ -14,6 +14,7 @@ const machine = z.object({
 /** As bench/results-file.ts keeps them: the newest result of each suite, with the machine it was taken on. */
 const results = z.array(
   z.object({
+    suite: z.string(),
     title: z.string(),
     startedAt: z.string(),
     machine,
@@ -29,26 +30,45 @@ const results = z.array(
   }),
 );
 
-/** @param json text of `bench/results.json`; `null` when the benchmark has not been run */
+const NOT_RUN = '`npm run bench` measures the machine it runs on.';
+/** The suite that a newcomer asks about. */
+const WHOLE_JOB = 'pipeline';
+
+/** Everything that was measured. @param json text of `bench/results.json`; `null` when the benchmark has not been run */
 export function benchmarkTables(json: string | null): string {
-  if (json === null) return '`npm run bench` measures the machine it runs on.';
   const parts: string[] = [];
-  for (const suite of results.parse(JSON.parse(json))) {
-    const { processor, cores, memoryGb, system, node } = suite.machine;
-    parts.push(
-      `### ${suite.title}`,
-      `${suite.startedAt.slice(0, 10)}, ${processor}, ${cores} cores, ${memoryGb} GB, ${system}, Node ${node}.`,
-    );
-    for (const { title, columns, rows, note } of suite.tables) {
-      parts.push(`**${title}**`, table(columns, rows));
-      if (note !== undefined) parts.push(note);
-    }
-    if (suite.checks.length > 0) {
-      const rows = suite.checks.map((check) => [check.what, check.target, check.measured, check.holds ? 'yes' : 'no']);
-      parts.push(table(['promise', 'target', 'measured', 'holds'], rows));
-    }
+  for (const suite of read(json)) {
+    parts.push(`## ${suite.title}`, takenOn(suite));
+    for (const measured of suite.tables) parts.push(`**${measured.title}**`, ...measuredTable(measured));
+    parts.push(...promises(suite));
   }
-  return parts.join('\n\n');
+  return parts.length === 0 ? NOT_RUN : parts.join('\n\n');
+}
+
+/** The whole job beside other ways, and what it promises. @param json as above */
+export function benchmarkHeadline(json: string | null): string {
+  const suite = read(json).find((candidate) => candidate.suite === WHOLE_JOB);
+  const [measured] = suite?.tables ?? [];
+  if (suite === undefined || measured === undefined) return NOT_RUN;
+  return [`${measured.title}. ${takenOn(suite)}`, ...measuredTable(measured), ...promises(suite)].join('\n\n');
+}
+
+type Suite = z.infer<typeof results>[number];
+
+const read = (json: string | null): Suite[] => (json === null ? [] : results.parse(JSON.parse(json)));
+
+function takenOn({ startedAt, machine: { processor, cores, memoryGb, system, node } }: Suite): string {
+  return `${startedAt.slice(0, 10)}, ${processor}, ${cores} cores, ${memoryGb} GB, ${system}, Node ${node}.`;
+}
+
+function measuredTable({ columns, rows, note }: Suite['tables'][number]): string[] {
+  return [table(columns, rows), ...(note === undefined ? [] : [note])];
+}
+
+function promises({ checks }: Suite): string[] {
+  if (checks.length === 0) return [];
+  const rows = checks.map(({ what, target, measured, holds }) => [what, target, measured, holds ? 'yes' : 'no']);
+  return [table(['promise', 'target', 'measured', 'holds'], rows)];
 }
 
 type Cell = z.infer<typeof cell>;

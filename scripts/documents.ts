@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { format } from 'prettier';
 import { envExample, settingsByGroup, settingsNamed } from '../src/core/settings-document.ts';
-import { benchmarkTables } from './benchmark-tables.ts';
+import { benchmarkHeadline, benchmarkTables } from './benchmark-tables.ts';
 import { exitCodeTable } from './exit-codes.ts';
 import { metricTable } from './metric-table.ts';
 import { metricsTable } from './metrics-table.ts';
@@ -34,7 +34,8 @@ const FREQUENT_SETTINGS = [
 const SECTIONS: readonly { file: string; name: string; content: () => Promise<string> | string }[] = [
   { file: 'README.md', name: 'settings', content: () => settingsNamed(FREQUENT_SETTINGS) },
   { file: 'README.md', name: 'exit-codes', content: exitCodeTable },
-  { file: 'README.md', name: 'benchmark', content: readBenchmark },
+  { file: 'README.md', name: 'benchmark', content: async () => benchmarkHeadline(await readBenchmark()) },
+  { file: 'docs/performance.md', name: 'benchmark', content: async () => benchmarkTables(await readBenchmark()) },
   { file: 'docs/operations.md', name: 'settings', content: () => settingsByGroup(3) },
   { file: 'docs/operations.md', name: 'exit-codes', content: exitCodeTable },
   { file: 'docs/metrics.md', name: 'metrics', content: metricTable },
@@ -62,7 +63,7 @@ export function replaceSection(text: string, name: string, content: string): str
   return `${text.slice(0, begin.index + begin[0].length)}\n\n${content}\n\n${text.slice(end)}`;
 }
 
-async function readBenchmark(): Promise<string> {
+async function readBenchmark(): Promise<string | null> {
   const path = join(PROJECT_FOLDER, 'bench/results.json');
-  return benchmarkTables(existsSync(path) ? await readFile(path, 'utf8') : null);
+  return existsSync(path) ? readFile(path, 'utf8') : null;
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { KeptResult } from '../../../bench/results-file.ts';
-import { benchmarkTables } from '../../../scripts/benchmark-tables.ts';
+import { benchmarkHeadline, benchmarkTables } from '../../../scripts/benchmark-tables.ts';
 import { replaceSection } from '../../../scripts/documents.ts';
 
 const RESULT: KeptResult = {
@@ -19,13 +19,21 @@ const RESULT: KeptResult = {
 
 test('figures of the benchmark are pasted with the machine they were taken on', () => {
   const text = benchmarkTables(JSON.stringify([RESULT]));
-  assert.match(text, /### Whole job\n\n2026-11-25, A chip, 2 cores, 24 GB, Linux 6, Node v20\.20\.2\./);
+  assert.match(text, /## Whole job\n\n2026-11-25, A chip, 2 cores, 24 GB, Linux 6, Node v20\.20\.2\./);
   assert.match(text, /\| floor \\\| COPY \| 1\.5 \|\n\nMedians\./);
   assert.match(text, /\| ratio \| ≤ 1\.35 \| 1\.3 \| yes \|/);
 });
 
-test('without results the README says how to get them', () => {
+test('the README has the whole job alone, with what it promises', () => {
+  const text = benchmarkHeadline(JSON.stringify([{ ...RESULT, suite: 'micro', title: 'Other' }, RESULT]));
+  assert.match(text, /^Seconds\. 2026-11-25, A chip, [^]*\| floor \\\| COPY \| 1\.5 \|[^]*\| ratio \|/);
+  assert.doesNotMatch(text, /Other/);
+});
+
+test('without results the documents say how to get them', () => {
   assert.match(benchmarkTables(null), /npm run bench/);
+  assert.match(benchmarkHeadline(null), /npm run bench/);
+  assert.match(benchmarkHeadline('[]'), /npm run bench/);
 });
 
 test('a section is replaced between its markers, and missed when they are not there', () => {

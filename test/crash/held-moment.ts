@@ -29,8 +29,11 @@ const TRIGGERS = {
   copied: { on: ['INSERT ON ingestion.staging_ledger_a', 'INSERT ON ingestion.staging_ledger_b'] },
   /** Rows are moved, the ledger is being folded into the state. */
   merging: { on: ['UPDATE OF safe_pages ON ingestion.state'] },
-  /** All of a merge but its end. */
-  emptying: { on: ['TRUNCATE ON ingestion.staging_a', 'TRUNCATE ON ingestion.staging_b'] },
+  /** All of a merge but its end. A start empties the tables too. */
+  emptying: {
+    on: ['TRUNCATE ON ingestion.staging_a', 'TRUNCATE ON ingestion.staging_b'],
+    when: 'EXISTS (SELECT FROM ingestion.state WHERE safe_pages > 0)',
+  },
   'catching up': { on: ['INSERT ON ingestion.state'], when: '(SELECT max(pass) FROM ingestion.run) = 2' },
   'walking again': { on: ['INSERT ON ingestion.state'], when: '(SELECT max(pass) FROM ingestion.run) > 2' },
   completing: { on: ['UPDATE OF status ON ingestion.run'] },

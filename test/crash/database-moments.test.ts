@@ -1,0 +1,65 @@
+import assert from 'node:assert/strict';
+import { test, type TestContext } from 'node:test';
+import { testCluster } from '../support/database.ts';
+import type { Program } from '../support/processes.ts';
+import { CrashScene, countLogs, lastLines } from './crash-scene.ts';
+import { CRASHES, crashDatabase, emptiesStaging, type Crash } from './database-crash.ts';
+import { HeldMoment } from './held-moment.ts';
+
+const SOURCE = { events: 3_000, latency: 60, flags: ['--page-size', '100', '--concurrency', '4'] };
+/** Enough that some are copied and some are not. */
+const STAGED_PAGES = 6;
+
+/** Every moment of a page's way that a crash can meet; the crash is done there, and what was held goes on. */
+const MOMENTS = {
+  'during a COPY': atHeldMoment('copying'),
+  'between the rows of a page and its ledger row': atHeldMoment('copied'),
+  'between COPY and merge': async (scene, crash) => {
+    const ingester = scene.start();
+    await scene.until('staged pages', async () => (await scene.stagedPages()) >= STAGED_PAGES, ingester);
+    await crash();
+    return ingester;
+  },
+  'during a merge': atHeldMoment('merging'),
+  'at the end of a merge': atHeldMoment('emptying'),
+  'after a merge': async (scene, crash) => {
+    // The first merge comes after four intervals, in the middle of the run.
+    scene.simulator.apply({ latency: 750 });
+    const ingester = scene.start();
+    await scene.until('a merge', () => Promise.resolve(countLogs(ingester, /^merged$/) > 0), ingester);
+    scene.simulator.apply({ latency: SOURCE.latency });
+    await crash();
+    return ingester;
+  },
+} satisfies Record<string, MeetMoment>;
+
+type MeetMoment = (scene: CrashScene, crash: () => Promise<void>, t: TestContext) => Promise<Program>;
+
+function atHeldMoment(moment: Parameters<typeof HeldMoment.arrange>[2]): MeetMoment {
+  return async (scene, crash, t) => {
+    const held = await HeldMoment.arrange(t, scene, moment);
+    const ingester = scene.start();
+    await held.reached(ingester);
+    await crash();
+    await held.release();
+    return ingester;
+  };
+}
+
+async function crashAt(t: TestContext, meet: MeetMoment, crash: Crash): Promise<void> {
+  const scene = await CrashScene.open(t, { ...SOURCE, cluster: await testCluster(t) });
+  const ingester = await meet(scene, () => crashDatabase(scene, crash, 300), t);
+  await scene.expectExit(ingester, 0);
+  await scene.assertExact();
+  assert.ok(countLogs(ingester, /^database is away/) <= 1, `said so more than once\n${lastLines(ingester)}`);
+  const lost = countLogs(ingester, /emptied the staging tables/);
+  assert.equal(lost, emptiesStaging(crash) ? 1 : 0, lastLines(ingester));
+}
+
+for (const [moment, meet] of Object.entries(MOMENTS)) {
+  for (const crash of CRASHES) {
+    void test(`PostgreSQL breaks (${crash}) ${moment}: the job goes on by itself, and exactly`, async (t) => {
+      await crashAt(t, meet, crash);
+    });
+  }
+}

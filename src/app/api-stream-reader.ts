@@ -80,6 +80,8 @@ export class ApiStreamReader {
   #suspect = false;
   #skipping = false;
   #workerDeaths = 0;
+  /** The last worker died of a page of one event. */
+  #killsAlone = false;
   #anchoredAtMs: number | null = null;
 
   constructor(state: WindowState, options: ReaderOptions, origin: ReaderOrigin = {}) {
@@ -145,7 +147,7 @@ export class ApiStreamReader {
         }
         const { page: raw } = answer;
         place.resize(raw.bodyBytes * BYTES_PER_BODY_BYTE);
-        const encoding = this.#options.encoder.encode(this.windowId, asked.request.page, raw);
+        const encoding = this.#encode(asked.request, raw);
         encoding.catch(() => undefined);
         if (raw.envelope !== null) ahead = this.#askAhead(asked.request, raw, raw.envelope, signal);
         const settled = await this.#settle(asked.request, raw, encoding, place, signal);
@@ -176,7 +178,7 @@ export class ApiStreamReader {
         await this.#askAgain(request, encoded.fault, encoded.detail);
         return null;
       }
-      this.#workerDeaths = 0;
+      this.#endSearchForKiller();
       if (ignoresWindows(request, encoded)) return this.#onWindowsIgnored();
       const contradiction = describeContradiction(request, encoded.envelope);
       if (contradiction !== null && !(await this.#canPassOver(request, encoded, contradiction))) return null;
@@ -315,12 +317,27 @@ export class ApiStreamReader {
     await this.#options.client.faultyPage(request, fault, detail);
   }
 
-  /** Once more as it was, then in ever smaller parts, until the event that kills workers stands alone. */
+  #encode(request: PageRequest, raw: RawPage): ReturnType<PageEncoder['encode']> {
+    const { encoder } = this.#options;
+    return this.#killsAlone && request.limit === 1
+      ? encoder.encodeSuspect(this.windowId, request.page, raw)
+      : encoder.encode(this.windowId, request.page, raw);
+  }
+
+  /** Once more as it was, then in ever smaller parts, until the event that kills workers stands alone; that one, too, once more. */
   async #onWorkerDeath(request: PageRequest, error: WorkerDiedError): Promise<void> {
     this.#workerDeaths += 1;
+    this.#killsAlone = request.limit === 1;
     this.#options.logger.error({ window: this.windowId, page: request.page, err: error.message }, 'a worker died');
     if (this.#workerDeaths > 1) this.#limit.shrink(4);
     await this.#askAgain(request, 'worker-died', error.message);
+  }
+
+  /** The page was encoded, or its only event set aside: nothing behind it is suspected of anything. */
+  #endSearchForKiller(): void {
+    if (this.#killsAlone) this.#limit.restore();
+    this.#workerDeaths = 0;
+    this.#killsAlone = false;
   }
 
   #learn(request: PageRequest, encoded: EncodedPage): void {

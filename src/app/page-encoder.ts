@@ -3,10 +3,12 @@
  * when the target is new and empty; everything else waits for that decision.
  */
 import type { EncodeResult, IdColumnType, IdColumnTypes, IdSample } from '../../workers/protocol.ts';
+import { WorkerDiedError } from '../core/errors.ts';
 import { pageBuffers } from '../core/page-buffers.ts';
 import { firstSourceOrder } from '../core/state.ts';
 import type { WorkerPool } from '../core/worker-pool.ts';
-import { likelyRowsBytes } from '../encode/encode-page.ts';
+import { likelyRowsBytes, setAsideEvent } from '../encode/encode-page.ts';
+import { decodeBody } from '../encode/page-body.ts';
 import type { RawPage } from './api-client.ts';
 
 export interface PageEncoderOptions {
@@ -54,6 +56,25 @@ export class PageEncoder {
     return this.#encode(raw, order, this.#types);
   }
 
+  /**
+   * The same for a page that asked for one event and has killed a worker: when it does so again while the workers take
+   * another page, the event is rejected, with its bytes.
+   * @throws WorkerDiedError also when the page turns out to have more events than one
+   */
+  async encodeSuspect(windowId: number, page: number, raw: PageBody): Promise<EncodeResult> {
+    const kept = { ...raw, body: raw.body.slice(0, raw.bodyBytes) };
+    try {
+      return await this.encode(windowId, page, raw);
+    } catch (error) {
+      if (!(error instanceof WorkerDiedError)) throw error;
+      // Workers that die of anything must not set aside one event after the other.
+      await this.#options.pool.sample({ kind: 'sample', ...harmlessPage(), contentEncoding: 'identity' });
+      const result = setAside(kept);
+      if (result === null) throw error;
+      return result;
+    }
+  }
+
   async #encodeFirst(raw: PageBody, order: bigint): Promise<EncodeResult> {
     const { pool, idType, onDecided } = this.#options;
     const { body, bodyBytes, contentEncoding } = raw;
@@ -90,6 +111,21 @@ export class PageEncoder {
     if (result.status === 'encoded') onEncoded?.((result.decodeMs + result.encodeMs) / 1000);
     return result;
   }
+}
+
+function harmlessPage(): { body: ArrayBuffer; bodyBytes: number } {
+  const { buffer, byteLength } = new TextEncoder().encode('{"data":[{"id":"e"}]}');
+  return { body: buffer.slice(0, byteLength), bodyBytes: byteLength };
+}
+
+function setAside(raw: PageBody): EncodeResult | null {
+  const decoded = decodeBody(raw.body, raw.bodyBytes, raw.contentEncoding);
+  if (typeof decoded === 'string')
+    return { status: 'faulty', fault: 'undecodable', detail: decoded, apiCode: null, ...raw };
+  const page = setAsideEvent(new Uint8Array(decoded.body, 0, decoded.bodyBytes));
+  if (page === null) return null;
+  if ('fault' in page) return { status: 'faulty', ...page, ...decoded };
+  return { ...page, ...decoded, decodeMs: 0, encodeMs: 0 };
 }
 
 /** uuid when most of the newest events' string values are UUIDs; a column without any string holds text. */

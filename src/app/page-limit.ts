@@ -35,6 +35,11 @@ export class PageLimit {
     this.#goodPages = 0;
   }
 
+  /** What made it shrink has been found. */
+  restore(): void {
+    this.#size = this.#pageSize;
+  }
+
   /** After each accepted page. */
   grow(): void {
     if (this.#size === this.#pageSize) return;

@@ -16,6 +16,8 @@ export const REJECTED_REASONS = {
   idNotUuid: 'id-not-a-uuid',
   idTooLong: 'id-too-long',
   idUnstorable: 'id-has-unstorable-characters',
+  /** Alone on its page it ended every worker that was given it. */
+  workerDied: 'worker-died',
 } as const;
 
 /** The event has a row, and the row is not quite the event. */

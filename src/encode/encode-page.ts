@@ -1,4 +1,5 @@
-import type { EncodedPage, IdSample, SampledPage } from '../../workers/protocol.ts';
+import type { EncodedPage, IdSample, PageAnomaly, SampledPage } from '../../workers/protocol.ts';
+import { REJECTED_REASONS } from './anomaly-reasons.ts';
 import { NO_FIELD } from './known-keys.ts';
 import { CopyWriter } from './copy-writer.ts';
 import { EventEncoder, type EventEncoderOptions, idOf } from './event-encoder.ts';
@@ -87,6 +88,47 @@ export function quoteEvents(body: Uint8Array, positions: Iterable<number>): Quot
   });
   if ('fault' in page) throw new TypeError(`Cannot quote events of what is no page. ${page.detail}`);
   return quoted;
+}
+
+/**
+ * A page of one event that no worker survives: rejected without converting anything, so that the event costs itself and
+ * not the job. Null: the page has more than one, and which of them it is is not known.
+ */
+export function setAsideEvent(body: Uint8Array): PageEncoding | PageFault | null {
+  const anomalies: PageAnomaly[] = [];
+  const page = scanPage(body, {
+    event(slices, position) {
+      if (anomalies.length > 1) return;
+      const eventId = slices.isObject ? idOf(body, slices) : null;
+      const original = body.subarray(slices.start, slices.end);
+      anomalies.push({
+        kind: 'rejected',
+        position,
+        eventId,
+        field: 'event',
+        reason: REJECTED_REASONS.workerDied,
+        original,
+      });
+    },
+    restart() {
+      anomalies.length = 0;
+    },
+  });
+  if ('fault' in page) return page;
+  const [only] = anomalies;
+  if (only === undefined || page.servedCount !== 1) return null;
+  return {
+    status: 'encoded',
+    ...new CopyWriter(body, 0).finish(),
+    servedCount: 1,
+    rejectedCount: 1,
+    repairedCount: 0,
+    anomalies,
+    envelope: page.envelope,
+    times: null,
+    firstEventId: only.eventId,
+    lastEventId: only.eventId,
+  };
 }
 
 class IdSampler implements EventSink {

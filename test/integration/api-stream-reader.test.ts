@@ -12,6 +12,7 @@ import { PageEncoder } from '../../src/app/page-encoder.ts';
 import { GaveUpError } from '../../src/core/errors.ts';
 import type { LedgerEntry, WindowState } from '../../src/core/state.ts';
 import { WorkerPool } from '../../src/core/worker-pool.ts';
+import type { PageAnomaly } from '../../workers/protocol.ts';
 import type { ApiClientOptions } from '../../src/app/api-client.ts';
 import type { Simulator } from '../../src/simulator/simulator.ts';
 import { clientFor, simulatorFor } from './api-client-setup.ts';
@@ -33,6 +34,7 @@ const WHOLE: WindowState = {
 interface Walk {
   readonly reader: ApiStreamReader;
   readonly ledger: LedgerEntry[];
+  readonly anomalies: PageAnomaly[];
   readonly budget: FlightBudget;
   readonly traits: EndpointTraits;
   readonly walk: () => ReturnType<ApiStreamReader['walk']>;
@@ -51,6 +53,7 @@ function walkFor(t: TestContext, simulator: Simulator, setup: WalkSetup = {}): W
   const pool = new WorkerPool({ threads: 1, ...(setup.worker === undefined ? {} : { worker: setup.worker }) });
   t.after(() => pool.destroy());
   const ledger: LedgerEntry[] = [];
+  const anomalies: PageAnomaly[] = [];
   const budget = new FlightBudget(3, 64 * 2 ** 20);
   const traits = unknownTraits();
   const reader = new ApiStreamReader(
@@ -70,6 +73,7 @@ function walkFor(t: TestContext, simulator: Simulator, setup: WalkSetup = {}): W
       logger: pino({ level: 'silent' }),
       accept: (page) => {
         ledger.push(page.ledger);
+        anomalies.push(...(page.encoded?.anomalies ?? []));
         page.place.release();
         return Promise.resolve();
       },
@@ -78,7 +82,7 @@ function walkFor(t: TestContext, simulator: Simulator, setup: WalkSetup = {}): W
       onRetry: () => undefined,
     },
   );
-  return { reader, ledger, budget, traits, walk: () => reader.walk(new AbortController().signal) };
+  return { reader, ledger, anomalies, budget, traits, walk: () => reader.walk(new AbortController().signal) };
 }
 
 const served = (ledger: readonly LedgerEntry[]): number => ledger.reduce((sum, entry) => sum + entry.served, 0);
@@ -112,8 +116,15 @@ void test('a window is asked for within its bounds, and asked for nothing outsid
   }
 });
 
-/** A worker that dies of a page with a certain event in it. */
-async function mortalWorker(t: TestContext): Promise<URL> {
+/** Ways for a worker to fail of a page: as a program that ends, that runs out of its own memory, that has a bug. */
+const DEATHS = {
+  'process.exit': 'process.exit(1);',
+  'out of memory': 'const kept = []; for (;;) kept.push(new Array(100_000).fill(kept.length));',
+  'a bug': "throw new RangeError('Invalid array length');",
+} as const;
+
+/** A worker that fails of a page with `deadly` in it. */
+async function mortalWorker(t: TestContext, death: keyof typeof DEATHS): Promise<URL> {
   const folder = await mkdtemp(path.join(tmpdir(), 'mortal-worker-'));
   t.after(() => rm(folder, { recursive: true, force: true }));
   const file = path.join(folder, 'worker.mjs');
@@ -122,26 +133,67 @@ async function mortalWorker(t: TestContext): Promise<URL> {
     file,
     `import encode from ${JSON.stringify(real)};
      export default (task) => {
-       if (Buffer.from(task.body, 0, task.bodyBytes).includes('deadly')) process.exit(1);
+       if (Buffer.from(task.body, 0, task.bodyBytes).includes('deadly')) { ${DEATHS[death]} }
        return encode(task);
      };`,
   );
   return pathToFileURL(file);
 }
 
-void test('an event that kills workers stands alone in the end, and everything before it is accepted', async (t) => {
-  const deadly = {
-    position: 130,
-    raw: '{"id":"00000000-0000-4000-8000-000000000001","timestamp":1769541612369,"type":"deadly"}',
-  };
-  const simulator = await simulatorFor(t, { events: 300, rawEvents: [deadly] });
-  const { walk, ledger, budget } = walkFor(t, simulator, { worker: await mortalWorker(t) });
+function deadlyEvent(position: number): { position: number; raw: string } {
+  const id = `00000000-0000-4000-8000-${String(position).padStart(12, '0')}`;
+  return { position, raw: `{"id":"${id}","timestamp":1769541612369,"type":"deadly"}` };
+}
+
+for (const death of ['process.exit', 'out of memory', 'a bug'] as const) {
+  void test(`an event that kills its worker by ${death} costs itself, and everything around it is accepted`, async (t) => {
+    const deadly = deadlyEvent(5);
+    const simulator = await simulatorFor(t, { events: 11, rawEvents: [deadly] });
+    const { walk, ledger, anomalies, budget } = walkFor(t, simulator, {
+      worker: await mortalWorker(t, death),
+      pageSize: 4,
+    });
+    assert.equal(await walk(), 'complete');
+    assert.equal(served(ledger), 12);
+    assert.deepEqual(
+      ledger.filter(({ rejected }) => rejected > 0).map((page) => [page.served, page.loaded, page.rejected]),
+      [[1, 0, 1]],
+    );
+    assert.deepEqual(
+      anomalies.map(({ kind, field, reason, eventId, position, original }) => [
+        ...[kind, field, reason, eventId, position],
+        Buffer.from(original).toString(),
+      ]),
+      [['rejected', 'event', 'worker-died', deadly.raw.slice(7, 43), 0, deadly.raw]],
+    );
+    assert.equal(budget.pages, 0);
+  });
+}
+
+void test('events that kill workers first and last of a page, and side by side, cost themselves, and then full pages are asked for', async (t) => {
+  const rawEvents = [0, 99, 100, 101].map(deadlyEvent);
+  const simulator = await simulatorFor(t, { events: 1_496, rawEvents });
+  const { walk, ledger, anomalies } = walkFor(t, simulator, { worker: await mortalWorker(t, 'a bug') });
+  assert.equal(await walk(), 'complete');
+  assert.equal(served(ledger), 1_500);
+  assert.equal(anomalies.length, 4);
+  // Small parts while they are looked for, not for ever after.
+  assert.ok(ledger.length < 40, `${ledger.length} pages`);
+});
+
+void test('workers that die of every page set nothing aside: the walk is given up, with the reason', async (t) => {
+  const folder = await mkdtemp(path.join(tmpdir(), 'mortal-worker-'));
+  t.after(() => rm(folder, { recursive: true, force: true }));
+  const file = path.join(folder, 'worker.mjs');
+  await writeFile(file, "export default () => { throw new Error('nothing works here'); };");
+  const simulator = await simulatorFor(t, { events: 300 });
+  const { walk, ledger, budget } = walkFor(t, simulator, { worker: pathToFileURL(file), pageSize: 20 });
   await assert.rejects(walk(), (error: unknown) => {
     assert.ok(error instanceof GaveUpError);
     assert.match(error.message, /worker-died/);
     return true;
   });
-  assert.equal(served(ledger), 130);
+  assert.equal(ledger.length, 0);
   assert.equal(budget.pages, 0);
 });
 

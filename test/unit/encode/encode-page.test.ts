@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { encodePage, quoteEvents, samplePage } from '../../../src/encode/encode-page.ts';
+import { encodePage, quoteEvents, samplePage, setAsideEvent } from '../../../src/encode/encode-page.ts';
 import { bytesOf, encodeText, readRows, rowsOf, TEXT_COLUMNS, UUID_COLUMNS } from './copy-stream-reader.ts';
 
 const UUID = 'af5c33c8-8aac-4aa0-9448-b07b52ddaf9f';
@@ -162,6 +162,24 @@ describe('quoteEvents', () => {
       ],
     );
     assert.throws(() => quoteEvents(bytesOf('{}'), [0]), TypeError);
+  });
+});
+
+describe('setAsideEvent', () => {
+  it('rejects the only event of a page without a row, and nothing when there are more, or none', () => {
+    const event = '{"id":"e", "name":"\\u0000"}';
+    const page = setAsideEvent(bytesOf(`{"hasMore":true,"nextCursor":"c","data":[ ${event} ]}`));
+    assert.ok(page !== null && !('fault' in page));
+    assert.deepEqual(readRows(page, TEXT_COLUMNS), []);
+    assert.deepEqual([page.servedCount, page.rejectedCount, page.rowCount], [1, 1, 0]);
+    assert.deepEqual(page.envelope, { hasMore: true, nextCursor: 'c', total: null });
+    assert.deepEqual(
+      page.anomalies.map(({ eventId, reason, original }) => [eventId, reason, Buffer.from(original).toString()]),
+      [['e', 'worker-died', event]],
+    );
+    assert.equal(setAsideEvent(bytesOf(`{"data":[${event},${event}]}`)), null);
+    assert.equal(setAsideEvent(bytesOf('{"data":[]}')), null);
+    assert.ok('fault' in (setAsideEvent(bytesOf('{"data":[')) ?? {}));
   });
 });
 

@@ -147,6 +147,13 @@ case ${1:-} in
   ;;
 esac
 
+for name in QUIET_AFTER DOCKER_PATIENCE; do
+  eval "seconds=\$$name"
+  case $seconds in
+  '' | 0 | *[!0-9]*) fail 2 "$name takes a whole number of seconds, got $seconds" ;;
+  esac
+done
+
 cd "$(dirname "$0")"
 work=$(mktemp -d "${TMPDIR:-/tmp}/run-ingestion.XXXXXX")
 trap tidy EXIT
@@ -160,7 +167,10 @@ within "$DOCKER_PATIENCE" docker info ||
     'Start it (sudo systemctl start docker, or Docker Desktop), or join its group: sudo usermod -aG docker YOUR_USER'
 within "$DOCKER_PATIENCE" docker compose version ||
   fail 2 'Docker Compose version 2 is missing. How to get it: https://docs.docker.com/compose/install/linux/'
-[ -n "$(setting TARGET_API_KEY)" ] ||
+# Handed on from here: what Docker Compose reads from .env it expands, and a key with a $ would arrive as another one.
+TARGET_API_KEY=$(setting TARGET_API_KEY)
+export TARGET_API_KEY
+[ -n "$TARGET_API_KEY" ] ||
   fail 2 'There is no API key. Put it into the file .env: echo "TARGET_API_KEY=your_api_key_here" > .env' \
     'To look around without a key: docker compose --profile demo up ingestion-demo'
 
@@ -192,6 +202,7 @@ say 'Starting PostgreSQL and the job (the first time, images are fetched and bui
 docker compose up --detach --build ${recreate:+"$recreate"} ingestion ||
   fail 2 'Docker Compose could not start the services; the reason is above.' \
     'Where a port is taken, choose others: POSTGRES_HOST_PORT=5435 HTTP_HOST_PORT=8088 sh run-ingestion.sh' \
+    'Where a container of that name is there already, of something else: docker ps --all' \
     'What PostgreSQL says: docker logs assignment-postgres'
 started=yes
 say "Live page: http://127.0.0.1:$(p=$(setting HTTP_HOST_PORT) && printf '%s' "${p:-8080}")/   Ctrl-C ends the watching, not the job."
@@ -284,7 +295,8 @@ while :; do
     fail "$code" "The job ended with code $code: ${reason:-no reason was logged}"
     ;;
   # Stopped by somebody: nothing will start it again.
-  0 | 130 | 137 | 143) [ -n "$ending" ] || fail 143 'The job was stopped before it was complete. sh run-ingestion.sh goes on with it.' ;;
+  0 | 130 | 143) fail 143 'The job was stopped before it was complete. sh run-ingestion.sh goes on with it.' ;;
+  137) reason='it was killed, by hand or because the machine had no memory left' ;;
   esac
   failures=$((failures + 1))
   if [ "$failures" -ge "$MAX_FAILURES" ]; then

@@ -57,19 +57,21 @@ hide_key() {
 
 # The value of a field of the answer, whatever its depth; texts without their quotes.
 field() {
-  tr -d '\n\r' <"$work/answer" | sed -n -e "s/^.*\"$1\"[[:space:]]*:[[:space:]]*\"\([^\"]*\)\".*\$/\1/p" \
+  tr -d '\000-\037' <"$work/answer" | sed -n -e "s/^.*\"$1\"[[:space:]]*:[[:space:]]*\"\([^\"]*\)\".*\$/\1/p" \
     -e "s/^.*\"$1\"[[:space:]]*:[[:space:]]*\([0-9][0-9]*\).*\$/\1/p" | hide_key
 }
 
-# Rows of ingested_events, from the container or the project's own database; nothing when neither can be asked.
-rows_in_database() {
-  if command -v docker >/dev/null 2>&1 &&
-    rows=$(docker exec assignment-postgres psql -X -A -t -U ingestion -d ingestion -c 'SELECT count(*) FROM ingested_events' 2>/dev/null </dev/null); then
-    printf '%s' "$rows"
-  elif [ -d "$home/node_modules" ] && command -v npm >/dev/null 2>&1; then
-    (cd "$home" && npm run --silent status -- --json 2>/dev/null </dev/null) | tr -d '\n' |
-      sed -n 's/^.*"rows":[[:space:]]*\([0-9][0-9]*\).*$/\1/p'
-  fi
+# Rows of ingested_events in the container's database; nothing when it cannot be asked.
+rows_in_container() {
+  ! command -v docker >/dev/null 2>&1 ||
+    docker exec assignment-postgres psql -X -A -t -U ingestion -d ingestion -c 'SELECT count(*) FROM ingested_events' 2>/dev/null </dev/null || true
+}
+
+# The same of the database that this project's commands use without Docker.
+rows_without_docker() {
+  [ -d "$home/node_modules" ] && command -v npm >/dev/null 2>&1 || return 0
+  (cd "$home" && npm run --silent status -- --json 2>/dev/null </dev/null) | tr -d '\n' |
+    sed -n 's/^.*"rows":[[:space:]]*\([0-9][0-9]*\).*$/\1/p'
 }
 
 status() {
@@ -145,11 +147,17 @@ sort -T "$work" "$file" | uniq -d >"$work/doubled"
 [ ! -s "$work/doubled" ] || fail 2 "$(grep -c '' "$work/doubled") ids occur more than once in $file, for example $(head -n 1 "$work/doubled")"
 rm -f "$work/doubled"
 
-rows=$(rows_in_database)
-case $rows in
-'') say "  $ids distinct ids; no database could be asked for its count" ;;
-"$ids") say "  $ids distinct ids, as many as rows in the database" ;;
-*) fail 5 "$file has $ids ids, the database has $rows events: export the ids again, or see npm run verify" ;;
+# There may be two databases, one of them of another day: the file must agree with either.
+contained=$(rows_in_container) other=''
+[ "$contained" = "$ids" ] || other=$(rows_without_docker)
+case $ids in
+"$contained" | "$other") say "  $ids distinct ids, as many as rows in the database" ;;
+*)
+  [ -z "$contained$other" ] ||
+    fail 5 "$file has $ids ids, the database has ${contained:-$other} events${contained:+${other:+ (the one without Docker: $other)}}" \
+      'Export the ids again, or see npm run verify.'
+  say "  $ids distinct ids; no database could be asked for its count"
+  ;;
 esac
 
 if [ -z "$yes" ]; then
@@ -167,7 +175,7 @@ say "Sending to $base/submissions ..."
 sent=$(date -u +%Y-%m-%dT%H:%M:%SZ)
 outcome=0
 http=$(printf 'header = "X-API-Key: %s"\n' "$(printf '%s' "$key" | sed 's/[\\"]/\\&/g')" |
-  curl -q --config - --silent --show-error --request POST --upload-file "$file" \
+  curl -q --config - --globoff --silent --show-error --request POST --upload-file "$file" \
     --header 'Content-Type: text/plain' --header 'Expect:' --connect-timeout "$CONNECT_TIMEOUT" --max-time "$SEND_TIMEOUT" \
     --output "$work/answer" --write-out '%{http_code}' "$base/submissions?github_repo=$repository" 2>"$work/error") || outcome=$?
 [ -f "$work/answer" ] || : >"$work/answer"
@@ -211,6 +219,9 @@ case $http in
   ;;
 401 | 403) fail 3 "the API refused the key ($http): ${message:-no reason was given}" 'Check TARGET_API_KEY; a key works for three hours from its first use.' ;;
 429) fail 1 "the API takes no more submissions ($http): ${message:-no reason was given}" ;;
-5??) fail 4 "the API failed ($http): ${message:-no reason was given}" "Its answer: $receipt" ;;
+5??)
+  fail 4 "the API failed ($http): ${message:-no reason was given}" "Its answer: $receipt" \
+    'The submission may have been received all the same: the next receipt says how many remain.'
+  ;;
 *) fail 1 "the API did not accept the list ($http): ${message:-no reason was given}" "Its answer: $receipt" ;;
 esac

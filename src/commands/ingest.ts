@@ -43,7 +43,10 @@ export async function ingest(argv: readonly string[], environment: Environment, 
     },
     force: (signal, why) => {
       display?.stop();
-      logging.logger.warn({ signal }, `ended at once (${why}); start again to go on, nothing is lost`);
+      logging.logger.warn(
+        { signal, exit_code: exitCodeOfSignal(signal) },
+        `ended at once (${why}); start again to go on, nothing is lost`,
+      );
       process.exit(exitCodeOfSignal(signal));
     },
   });
@@ -61,7 +64,7 @@ export async function ingest(argv: readonly string[], environment: Environment, 
     exitCode = report.outcome === 'complete' ? EXIT_CODES.complete : exitCodeOfSignal(watched.stoppedBy ?? 'SIGTERM');
     watched.end(exitCode, report.outcome);
     watching.endProgress();
-    logReport(logging.logger, report, watched.stoppedBy);
+    logReport(logging.logger, report, watched.stoppedBy, exitCode);
   } catch (error) {
     exitCode = exitCodeOf(error);
     watched.end(exitCode, describeError(error));
@@ -129,7 +132,7 @@ function createJob(
   });
 }
 
-function logReport(logger: Logger, report: JobReport, signal: StopSignal | null): void {
+function logReport(logger: Logger, report: JobReport, signal: StopSignal | null, exitCode: ExitCode): void {
   const { counts, requests, seconds } = report;
   const fields = {
     events: counts.served,
@@ -144,5 +147,5 @@ function logReport(logger: Logger, report: JobReport, signal: StopSignal | null)
     events_per_second: Math.round(report.fetchedEvents / Math.max(seconds, 0.001)),
   };
   if (report.outcome === 'complete') logger.info(fields, 'ingestion complete');
-  else logger.warn({ ...fields, signal }, 'ingestion stopped; start again to go on');
+  else logger.warn({ ...fields, signal, exit_code: exitCode }, 'ingestion stopped; start again to go on');
 }

@@ -156,10 +156,44 @@ test('run-ingestion.sh gives up on a job that says nothing, and leaves it as it 
 });
 
 test('run-ingestion.sh says so when somebody stopped the job', async (t) => {
-  const folder = await folderWith(t, { 'logs.1': STARTED, 'ends.1': 'exited 143' });
-  const { code, stderr } = await folder.run(SCRIPT);
-  assert.equal(code, 143);
-  assert.match(stderr, /stopped before it was complete/);
+  const stopped = line({ signal: 'SIGTERM', exit_code: 143 }, 'ingestion stopped; start again to go on', 'warn');
+  for (const log of [STARTED, STARTED + stopped]) {
+    const folder = await folderWith(t, { 'logs.1': log, 'ends.1': 'exited 143' });
+    const { code, stderr } = await folder.run(SCRIPT);
+    assert.equal(code, 143);
+    assert.match(stderr, /stopped before it was complete/);
+  }
+});
+
+test('run-ingestion.sh goes on watching a job that was killed and started again, and says what a kill means', async (t) => {
+  const again = await folderWith(t, { 'logs.1': STARTED, 'ends.1': 'restarts 137', 'logs.2': COMPLETE });
+  assert.equal((await again.run(SCRIPT)).code, 0);
+  const gone = await folderWith(t, { 'logs.1': STARTED, 'ends.1': 'exited 137' });
+  const { code, stderr } = await gone.run(SCRIPT);
+  assert.equal(code, 137);
+  assert.match(stderr, /code 137: it was killed, by hand or because the machine had no memory left/);
+});
+
+test('run-ingestion.sh takes whole seconds, and says so before it starts anything', async (t) => {
+  const folder = await folderWith(t, {});
+  for (const setting of ['QUIET_AFTER', 'DOCKER_PATIENCE']) {
+    for (const value of ['15m', '0', '-1']) {
+      const { code, stderr } = await folder.run(SCRIPT, [], { [setting]: value });
+      assert.equal(code, 2);
+      assert.match(stderr, new RegExp(`${setting} takes a whole number of seconds, got ${value}`));
+    }
+  }
+  assert.equal(await folder.kept('calls'), '');
+});
+
+test('run-ingestion.sh hands a key on as the job itself would read it, whatever Compose makes of .env', async (t) => {
+  const key = 'a$b "c" \\d #e';
+  const folder = await folderWith(t, { 'logs.1': COMPLETE });
+  await folder.write('.env', `export TARGET_API_KEY='${key}'\r\n`);
+  const { code, stdout, stderr } = await folder.run(SCRIPT);
+  assert.equal(code, 0, stderr);
+  assert.equal(await folder.kept('key'), `${key}\n`);
+  assert.ok(!`${stdout}${stderr}`.includes('a$b'));
 });
 
 test('run-ingestion.sh watches a job that runs already, and starts a new one when the last has ended', async (t) => {

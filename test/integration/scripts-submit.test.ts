@@ -117,6 +117,20 @@ test('submit.sh compares the file with the database it can reach', async (t) => 
   assert.match(agrees.stdout, /as many as rows in the database/);
 });
 
+test('submit.sh is content when one of two databases has what the file has', async (t) => {
+  const folder = await folderWith(t);
+  await folder.useStandIn('docker');
+  await mkdir(join(folder.path, 'node_modules'));
+  await folder.useStandIn('npm');
+  await folder.prepare({ rows: '9\n', status: '{\n  "database": "other",\n  "rows": 3\n}\n' });
+  const agrees = await folder.run(SCRIPT, ['--yes', REPOSITORY]);
+  assert.equal(agrees.code, 0, agrees.stderr);
+  await folder.prepare({ status: '{\n  "rows": 8\n}\n' });
+  const differs = await folder.run(SCRIPT, ['--yes', REPOSITORY]);
+  assert.equal(differs.code, 5);
+  assert.match(differs.stderr, /has 3 ids, the database has 9 events \(the one without Docker: 8\)/);
+});
+
 test('submit.sh spends nothing without a yes', async (t) => {
   const folder = await folderWith(t);
   const { code, stderr } = await folder.run(SCRIPT, [REPOSITORY]);
@@ -195,9 +209,12 @@ test('submit.sh submits to the simulated API, five times and no more', async (t)
   const simulator = await startSimulator({ events: 10, key: KEY });
   t.after(() => simulator.close());
   await folder.write('event_ids.txt', FILE);
+  // A name that curl by itself would take for a pattern.
+  await folder.write('ids {of,all} [1-3].txt', FILE);
   const env = { TARGET_API_KEY: KEY, API_BASE_URL: simulator.baseUrl };
   for (let remaining = 4; remaining >= 0; remaining -= 1) {
-    const { code, stdout, stderr } = await folder.run(SCRIPT, ['--yes', REPOSITORY], env);
+    const file = remaining === 4 ? ['--file', 'ids {of,all} [1-3].txt'] : [];
+    const { code, stdout, stderr } = await folder.run(SCRIPT, ['--yes', ...file, REPOSITORY], env);
     assert.equal(code, 0, stderr);
     assert.match(stdout, new RegExp(`ids received: 3[^]*remain: ${remaining}`));
   }

@@ -42,8 +42,8 @@ export class ScriptFolder {
     return folder;
   }
 
-  /** `docker` or `curl` that does what the files in {@link standIn} say. */
-  async useStandIn(name: 'docker' | 'curl'): Promise<void> {
+  /** A program that does what the files in {@link standIn} say. */
+  async useStandIn(name: 'docker' | 'curl' | 'npm'): Promise<void> {
     await copyFile(join(PROJECT_FOLDER, 'test/support/stand-ins', name), join(this.#bin, name));
   }
 

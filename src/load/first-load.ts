@@ -4,25 +4,26 @@
  * it is one transaction that holds the table exclusively. Twice to three times as fast as through the index; the
  * figures are in bench/README.md.
  *
- * Double ids: windows overlap at their edges, so rows that were served near or beyond their window's bounds are looked
- * at beforehand, which costs a scan on all cores; of those that share an id, only the best is moved. Whatever is double
- * besides makes building the key fail; only then are all ids sorted to find out.
+ * Double ids: windows overlap at their edges, by the pages that were on their way when a window was split. Rows of such
+ * times are moved apart, the best of each id. Whatever is double besides makes building the key fail; only then are all
+ * ids sorted to find out.
  */
 import type { PoolClient } from 'pg';
 import { sqlStateOf } from './database-errors.ts';
 import { quoteIdentifier } from './identifiers.ts';
-import { STAGED_COLUMNS, TARGET_COLUMNS, WINDOW_OF, winnerFirst } from './merge-sql.ts';
+import { STAGED_COLUMNS, TARGET_COLUMNS, winnerFirst } from './merge-sql.ts';
 import type { MergeScope } from './merge-sql.ts';
 import { TARGET } from './schema/ingested-events.ts';
 
 /** How long readers of an empty table may keep the merge from the quick way. */
 const TARGET_LOCK_TIMEOUT_MS = 3_000;
-/** Above this part of double ids, sorting whole rows once is cheaper than moving them twice. */
+/** Above this part of rows with a double id, sorting whole rows once is cheaper than moving them twice. */
 const MANY_DOUBLES = 0.05;
 /** Bounds are sent widened by a millisecond, and are inclusive or not. */
 const EDGE_MS = 2;
-/** Beyond this, epoch milliseconds are outside of what `to_timestamp` takes. */
-const WIDEST_BOUND_MS = 8e15;
+/** What `to_timestamp` takes, epoch ms. */
+const EARLIEST_MS = -2.1e14;
+const LATEST_MS = 9.2e15;
 const KEY_BUILD_MEMORY = '256MB';
 
 export interface FirstLoad {
@@ -37,7 +38,6 @@ export interface FirstLoad {
 }
 
 const EDGES = 'ingestion.merge_edge';
-const PASSED_OVER = 'ingestion.merge_passed_over';
 const DOUBLED = 'ingestion.merge_doubled';
 
 /**
@@ -55,8 +55,7 @@ export async function loadEmptyTarget(client: PoolClient, scope: MergeScope): Pr
   }
   const addKey = `ALTER TABLE ${TARGET} ADD CONSTRAINT ${quoteIdentifier(keyName)} PRIMARY KEY (id)`;
   await client.query(`SET LOCAL maintenance_work_mem = '${KEY_BUILD_MEMORY}'; SAVEPOINT rows`);
-  const passedOver = await passOverAtEdges(client, scope);
-  const inserted = await insertRest(client, scope, passedOver);
+  const { inserted, passedOver } = await insertBestAtEdges(client, scope);
   await client.query('SAVEPOINT key');
   try {
     await client.query(addKey);
@@ -71,7 +70,7 @@ export async function loadEmptyTarget(client: PoolClient, scope: MergeScope): Pr
 }
 
 /** Relations that {@link loadEmptyTarget} may have made. */
-export const FIRST_LOAD_RELATIONS = [EDGES, PASSED_OVER, DOUBLED] as const;
+export const FIRST_LOAD_RELATIONS = [EDGES, DOUBLED] as const;
 
 async function isTargetEmpty(client: PoolClient): Promise<boolean> {
   const { rows } = await client.query<{ empty: boolean }>(`SELECT NOT EXISTS (SELECT FROM ${TARGET}) AS empty`);
@@ -111,66 +110,63 @@ const PLAIN_KEY_SQL = `
      AND x.reltablespace = 0 AND x.reloptions IS NULL
      AND obj_description(c.oid, 'pg_constraint') IS NULL AND obj_description(x.oid, 'pg_class') IS NULL`;
 
-async function insertRest(client: PoolClient, scope: MergeScope, passedOver: number): Promise<number> {
-  const but =
-    passedOver === 0 ? '' : `WHERE NOT EXISTS (SELECT FROM ${PASSED_OVER} p WHERE p.source_order = s.source_order)`;
-  const { rowCount } = await client.query(
-    `INSERT INTO ${TARGET} (${TARGET_COLUMNS}) SELECT ${STAGED_COLUMNS} FROM ${scope.names.rows} s ${but}`,
-  );
+async function insertFrom(client: PoolClient, source: string): Promise<number> {
+  const { rowCount } = await client.query(`INSERT INTO ${TARGET} (${TARGET_COLUMNS}) ${source}`);
   return rowCount ?? 0;
 }
 
-async function insertDistinct(client: PoolClient, scope: MergeScope, among: string): Promise<number> {
-  const { rowCount } = await client.query(
-    `INSERT INTO ${TARGET} (${TARGET_COLUMNS})
-     SELECT DISTINCT ON (s.id) ${STAGED_COLUMNS} FROM ${scope.names.rows} s ${among}
-      ORDER BY s.id, ${winnerFirst(scope.onConflict)}`,
-  );
-  return rowCount ?? 0;
+/** @param rows a relation as `s`, with a condition if need be */
+function insertDistinct(client: PoolClient, scope: MergeScope, rows: string): Promise<number> {
+  const order = `s.id, ${winnerFirst(scope.onConflict)}`;
+  return insertFrom(client, `SELECT DISTINCT ON (s.id) ${STAGED_COLUMNS} FROM ${rows} ORDER BY ${order}`);
+}
+
+/** All rows; of those whose time lies where windows overlap, the best of each id. */
+async function insertBestAtEdges(
+  client: PoolClient,
+  scope: MergeScope,
+): Promise<{ inserted: number; passedOver: number }> {
+  const { rows } = scope.names;
+  const limits = await readEdges(client, scope);
+  if (limits.length === 0) {
+    return { inserted: await insertFrom(client, `SELECT ${STAGED_COLUMNS} FROM ${rows} s`), passedOver: 0 };
+  }
+  // Limits in turn begin and end an edge, and `width_bucket` says how many of them a time has behind it.
+  const thresholds = limits.map((ms) => `to_timestamp(${ms / 1000}::float8)`).join(', ');
+  const isAtEdge = `coalesce(width_bucket(s.occurred_at, ARRAY[${thresholds}]) % 2 = 1, true)`;
+  // The planner believes that half of all rows come back, and would not look in parallel.
+  await client.query('SET LOCAL parallel_tuple_cost = 0');
+  const found = await client.query(`CREATE UNLOGGED TABLE ${EDGES} AS SELECT s.* FROM ${rows} s WHERE ${isAtEdge}`);
+  await client.query('SET LOCAL parallel_tuple_cost TO DEFAULT');
+  const elsewhere = await insertFrom(client, `SELECT ${STAGED_COLUMNS} FROM ${rows} s WHERE NOT ${isAtEdge}`);
+  const atEdges = await insertDistinct(client, scope, `${EDGES} s`);
+  return { inserted: elsewhere + atEdges, passedOver: (found.rowCount ?? 0) - atEdges };
 }
 
 /**
- * Finds the rows near or beyond the bounds of the window that served them, when there is more than one window.
- * @returns how many of them share their id with a better one
+ * Where windows overlap, when there are several: around each bound, and below a lower one as far as pages reached that were
+ * on their way when it came.
+ * @returns first and last time of each edge in turn, epoch ms, ascending
  */
-async function passOverAtEdges(client: PoolClient, scope: MergeScope): Promise<number> {
-  const bounds = await readBounds(client, scope);
-  if (bounds.length < 2) return 0;
-  // A list of values, and no query for it, lets the scan go parallel; so does not believing that half of all rows come back.
-  await client.query('SET LOCAL parallel_tuple_cost = 0');
-  await client.query(
-    `CREATE UNLOGGED TABLE ${EDGES} AS
-     SELECT s.id, s.source_order, s.occurred_at FROM ${scope.names.rows} s
-       JOIN (VALUES ${bounds.join(', ')}) AS b (window_id, low, high) ON b.window_id = ${WINDOW_OF}
-      WHERE s.occurred_at <= b.low OR s.occurred_at >= b.high OR s.occurred_at IS NULL`,
+async function readEdges(client: PoolClient, scope: MergeScope): Promise<number[]> {
+  const { rows } = await client.query<{ sinceMs: number | null; untilMs: number | null; lowestMs: number | null }>(
+    `SELECT w.since_ms AS "sinceMs", w.until_ms AS "untilMs", min(l.last_event_ms) AS "lowestMs"
+       FROM ingestion.state w JOIN ${scope.names.ledger} l USING (run_id, window_id)
+      WHERE run_id = ${scope.runId} GROUP BY run_id, window_id, w.since_ms, w.until_ms`,
   );
-  await client.query('SET LOCAL parallel_tuple_cost TO DEFAULT');
-  const { rowCount } = await client.query(
-    `CREATE UNLOGGED TABLE ${PASSED_OVER} AS
-     SELECT source_order FROM (
-       SELECT s.source_order, row_number() OVER (PARTITION BY s.id ORDER BY ${winnerFirst(scope.onConflict)}) AS place
-         FROM ${EDGES} s
-     ) placed WHERE place > 1`,
-  );
-  // Without statistics the planner thinks of a nested loop.
-  await client.query(`ANALYZE ${PASSED_OVER}`);
-  return rowCount ?? 0;
-}
-
-/** Windows with pages in staging, each as a row of literals: its number, and its bounds as far as nobody else's rows reach. */
-async function readBounds(client: PoolClient, scope: MergeScope): Promise<string[]> {
-  const { rows } = await client.query<{ windowId: number; sinceMs: number | null; untilMs: number | null }>(
-    `SELECT window_id AS "windowId", since_ms AS "sinceMs", until_ms AS "untilMs" FROM ingestion.state w
-      WHERE run_id = ${scope.runId}
-        AND EXISTS (SELECT FROM ${scope.names.ledger} l WHERE l.run_id = w.run_id AND l.window_id = w.window_id)`,
-  );
-  const bound = (ms: number | null, offsetMs: number): string =>
-    ms === null || Math.abs(ms) >= WIDEST_BOUND_MS
-      ? 'NULL::timestamptz'
-      : `to_timestamp(${(ms + offsetMs) / 1000}::float8)`;
-  return rows.map(
-    ({ windowId, sinceMs, untilMs }) => `(${windowId}, ${bound(sinceMs, EDGE_MS)}, ${bound(untilMs, -EDGE_MS)})`,
-  );
+  if (rows.length < 2) return [];
+  const edges: [number, number][] = [];
+  for (const { sinceMs, untilMs, lowestMs } of rows) {
+    if (sinceMs !== null) edges.push([Math.min(sinceMs, lowestMs ?? sinceMs) - EDGE_MS, sinceMs + EDGE_MS]);
+    if (untilMs !== null) edges.push([untilMs - EDGE_MS, untilMs + EDGE_MS]);
+  }
+  const apart: [number, number][] = [];
+  for (const [from, to] of edges.sort(([one], [other]) => one - other)) {
+    const last = apart.at(-1);
+    if (last !== undefined && from <= last[1]) last[1] = Math.max(last[1], to);
+    else apart.push([from, to]);
+  }
+  return apart.flat().map((ms) => Math.min(Math.max(ms, EARLIEST_MS), LATEST_MS));
 }
 
 /** The key could not be built: finds every double id, and leaves its best row. */
@@ -179,14 +175,14 @@ async function removeDoubles(client: PoolClient, scope: MergeScope, insertedWith
   if (doubled > insertedWithDoubles * MANY_DOUBLES) {
     // The table of doubles must outlive the rollback: made again, it is small beside sorting all rows.
     await client.query('ROLLBACK TO SAVEPOINT rows');
-    const inserted = await insertDistinct(client, scope, '');
+    const inserted = await insertDistinct(client, scope, `${scope.names.rows} s`);
     await findDoubled(client, scope);
     return inserted;
   }
   await client.query(`ANALYZE ${DOUBLED}`);
   const isDoubled = (alias: string): string => `${alias}.id IN (SELECT d.id FROM ${DOUBLED} d)`;
   const deleted = await client.query(`DELETE FROM ${TARGET} t WHERE ${isDoubled('t')}`);
-  const again = await insertDistinct(client, scope, `WHERE ${isDoubled('s')}`);
+  const again = await insertDistinct(client, scope, `${scope.names.rows} s WHERE ${isDoubled('s')}`);
   return insertedWithDoubles - (deleted.rowCount ?? 0) + again;
 }
 

@@ -82,7 +82,8 @@ export class ApiStreamReader {
   #workerDeaths = 0;
   /** The last worker died of a page of one event. */
   #killsAlone = false;
-  #anchoredAtMs: number | null = null;
+  /** Why the last chain of cursors ended before its window. */
+  #brokenBy: string | null = null;
 
   constructor(state: WindowState, options: ReaderOptions, origin: ReaderOrigin = {}) {
     const { pageSize } = options;
@@ -218,7 +219,7 @@ export class ApiStreamReader {
     const isWindowed = this.#honoursWindows;
     const { sinceMs, topMs, anchorMs, untilMs } = this.#position;
     const isByCursor = next.cursor !== null && !(isWindowed && anchorMs !== null && !isTrusted(next));
-    if (!isByCursor) this.#beginChain(isWindowed, topMs);
+    if (!isByCursor) this.#beginChain(next.page, isWindowed ? topMs : null);
     const bare = {
       windowId: this.windowId,
       page: next.page,
@@ -232,16 +233,20 @@ export class ApiStreamReader {
     return askForPage(this.#options, bare, bare.limit * this.#options.traits.eventBytes * BYTES_PER_BODY_BYTE, signal);
   }
 
-  /** A request without a cursor: by time, or from the top of everything. */
-  #beginChain(isWindowed: boolean, topMs: number | null): void {
-    if (!isWindowed) {
-      this.#skipping = topMs !== null;
-      this.#restarts.begin();
-      return;
-    }
-    // Asked for by the same time again: the answer must not come from what the API remembers.
-    if (topMs !== null && topMs === this.#anchoredAtMs) this.#limit.reduce();
-    this.#anchoredAtMs = topMs;
+  /**
+   * A request without a cursor: by time, or from the top of everything. Pages above may be served again, and are no sign
+   * of a chain that goes nowhere, as long as chains get further.
+   */
+  #beginChain(page: number, untilMs: number | null): void {
+    const { topMs } = this.#position;
+    const before = this.#restarts.begin(untilMs);
+    if (before === 'too-many-vain') throw vainRestarts({ windowId: this.windowId, page, untilMs }, this.#brokenBy);
+    if (before !== 'nothing') this.#progress = new ChainProgress();
+    // A page may have no times that descend: a smaller one is more likely to.
+    if (before === 'vain' && untilMs !== null) this.#limit.shrink(2);
+    // Asked for the same again: the answer must not come from what the API remembers.
+    if (before === 'further' || before === 'vain') this.#limit.reduce();
+    this.#skipping = untilMs === null && topMs !== null;
   }
 
   /** The next page's request leaves as soon as its cursor is known, unless it would probably be in vain. */
@@ -281,6 +286,7 @@ export class ApiStreamReader {
   #onStaleCursor(detail: string): 'go-on' | 'needs-chain' {
     const { logger, onRetry, isAlone } = this.#options;
     this.#suspect = true;
+    this.#brokenBy = detail;
     onRetry('stale-cursor');
     const where = { window: this.windowId, page: this.#next.page };
     this.#next = { ...this.#next, cursor: null, cursorReceivedAtMs: null };
@@ -289,10 +295,6 @@ export class ApiStreamReader {
       return 'go-on';
     }
     if (!isAlone()) return 'needs-chain';
-    if (this.#restarts.isVain()) throw vainRestarts(this.windowId, this.#next.page, detail);
-    this.#limit.reduce();
-    // The pages above are served again, and are no sign of a chain that goes nowhere.
-    this.#progress = new ChainProgress();
     logger.warn(where, `a cursor is stale and this endpoint has no time windows; walking from the top: ${detail}`);
     return 'go-on';
   }
@@ -307,6 +309,7 @@ export class ApiStreamReader {
   /** A page whose envelope contradicts itself is good, when the walk can go on by its times. */
   async #canPassOver(request: PageRequest, encoded: EncodedPage, contradiction: string): Promise<boolean> {
     this.#suspect = true;
+    this.#brokenBy = contradiction;
     this.#options.logger.warn({ window: this.windowId, page: request.page }, `contradiction: ${contradiction}`);
     if (this.#honoursWindows && encoded.times !== null) return true;
     await this.#askAgain(request, 'contradiction', contradiction);
@@ -361,10 +364,7 @@ export class ApiStreamReader {
   }
 
   #checkProgress(request: PageRequest, encoded: EncodedPage): void {
-    const isEnd = this.#progress.note(encoded);
-    // By time and nothing new: a page may have no times that descend. A smaller one is more likely to.
-    if (this.#progress.vainPages > 1 && request.cursor === null) this.#limit.shrink(2);
-    if (isEnd) throw vainPages(request);
+    if (this.#progress.note(encoded)) throw vainPages(request);
   }
 
   #afterPage(page: number, following: NextPage, endsWindow: boolean): Parameters<typeof ledgerEntry>[0] {

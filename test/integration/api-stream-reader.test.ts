@@ -194,7 +194,8 @@ void test('workers that die of every page set nothing aside: the walk is given u
     return true;
   });
   assert.equal(ledger.length, 0);
-  assert.equal(budget.pages, 0);
+  // The one that was asked for ahead is given back when its request has ended: then all of the budget is to be had.
+  await budget.acquire(budget.maxBytes, AbortSignal.timeout(20_000));
 });
 
 void test('an API that hands out one cursor for ever is given up, with the reason', async (t) => {

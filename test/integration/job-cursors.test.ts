@@ -58,6 +58,26 @@ void test('more events at one instant than a page holds, and no cursor that live
   assert.match(error?.message ?? '', /more events than a page holds share one instant/);
 });
 
+for (const fault of ['stale-cursor', 'no-cursor'] as const) {
+  void test(`more events at one instant than a page holds: ${fault} far down, twice, begins at the instant again and ends`, async (t) => {
+    const { books } = await ingestAll(t, {
+      events: 5_000,
+      distribution: 'instant',
+      faultPlan: [9, 20].map((nth) => ({ on: 'stream', nth, fault })),
+    });
+    assert.equal(books.inserted, 5_000);
+  });
+}
+
+void test('a cursor that dies far down events without times begins at the top again and ends', async (t) => {
+  await ingestAll(
+    t,
+    { events: 5_000, badTimes: 1, faultPlan: [{ on: 'stream', nth: 9, fault: 'stale-cursor' }] },
+    {},
+    { values: false },
+  );
+});
+
 void test('without time windows a walk whose cursor died begins at the top, skips what it has, and ends', async (t) => {
   const { simulator, books } = await ingestAll(t, {
     events: 8_000,

@@ -10,6 +10,7 @@ import { CountsDisagreeError, GaveUpError, StagingLostError } from '../core/erro
 import type { JobObserver } from '../core/job-snapshot.ts';
 import type { Logger } from '../core/logging.ts';
 import type { Run, WindowState } from '../core/state.ts';
+import { rejectedCount } from '../load/anomalies.ts';
 import { CopyLoader } from '../load/copy-loader.ts';
 import { Merger, type MergeResult } from '../load/merge.ts';
 import type { Ownership } from '../load/owner.ts';
@@ -25,6 +26,7 @@ import type { JobCounters } from './job-counters.ts';
 import { MergeSchedule } from './merge-schedule.ts';
 import type { PageEncoder } from './page-encoder.ts';
 import { PageLoading } from './page-loading.ts';
+import { RejectionLimit, RejectionsToCount } from './rejection-limit.ts';
 import { newestBelievable } from './watermark.ts';
 import { WindowSet, type WalkReport } from './windows.ts';
 
@@ -62,6 +64,7 @@ export class StopRequested extends Error {}
 export class RunPasses {
   readonly #parts: RunParts;
   readonly #run: Run;
+  readonly #rejections: RejectionLimit;
   #walking: Walking | null = null;
   #walkedBefore: ApiStreamReader[] = [];
   #abort = new AbortController();
@@ -84,6 +87,11 @@ export class RunPasses {
   constructor(parts: RunParts, run: Run) {
     this.#parts = parts;
     this.#run = run;
+    this.#rejections = new RejectionLimit({
+      max: parts.settings.maxRejected,
+      served: () => parts.counters.rejected,
+      different: () => parts.db.persistently('counting rejected events', () => rejectedCount(parts.db, run.runId)),
+    });
     this.#pass = run.pass;
     this.#passTotal = run.passTotal;
     this.#passIsFull = run.pass === 1 && isUnlimited(run) && run.floorMs === null;
@@ -190,6 +198,7 @@ export class RunPasses {
       counters.phase = 'loading';
       try {
         const report = await this.#walkOnce(options);
+        if (report === 'again') continue;
         if (report.outcome === 'stopped') return 'stopped';
         if (report.orphans.length === 0) return 'complete';
         await this.#joinOrphans(report.orphans);
@@ -212,7 +221,7 @@ export class RunPasses {
   }
 
   /** One walk over what `ingestion.state` says is left; ends with everything merged, or with an error. */
-  async #walkOnce({ thenCatchUp }: { readonly thenCatchUp: boolean }): Promise<WalkReport> {
+  async #walkOnce({ thenCatchUp }: { readonly thenCatchUp: boolean }): Promise<WalkReport | 'again'> {
     const { counters } = this.#parts;
     this.#abort = new AbortController();
     this.#walkedBefore = [];
@@ -240,7 +249,9 @@ export class RunPasses {
       if (failures.length > 0) throw failures[0];
       counters.phase = this.#parts.isStopping() ? 'stopping' : 'merging';
       await schedule.finish();
+      if (!this.#parts.isStopping()) await this.#rejections.check();
       if ('value' in walked) return walked.value;
+      if (walked.error instanceof RejectionsToCount) return 'again';
       if (walked.error instanceof StopRequested) return { outcome: 'stopped', orphans: [] };
       throw walked.error;
     } finally {
@@ -309,8 +320,7 @@ export class RunPasses {
   }
 
   #openLoading(schedule: MergeSchedule<MergeResult>, fail: (error: unknown) => void): PageLoading {
-    const { settings, logger, db, ownership, counters, observe } = this.#parts;
-    const { maxRejected } = settings;
+    const { logger, db, ownership, counters, observe } = this.#parts;
     return new PageLoading({
       loader: new CopyLoader({ db, ownership, runId: this.#run.runId, logger }),
       schedule,
@@ -318,13 +328,7 @@ export class RunPasses {
       fail,
       onCopied: (events, rejected) => {
         counters.copied(events, rejected);
-        if (maxRejected === undefined || counters.rejected <= maxRejected) return;
-        this.#abort.abort(
-          new GaveUpError(
-            `${counters.rejected} events were rejected, and --max-rejected allows ${maxRejected}. What was loaded is safe: ` +
-              'npm run anomalies shows them; start again with a higher limit to go on.',
-          ),
-        );
+        if (this.#rejections.isPassed) this.#abort.abort(new RejectionsToCount());
       },
     });
   }

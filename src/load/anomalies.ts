@@ -86,11 +86,12 @@ interface AnomalyRow {
   event_id: string | null;
 }
 
-/** Elements without a row that the run has merged so far, by its books. */
+/** Different events (by their bytes) without a row that the run has merged so far, however often each was served. */
 export async function rejectedCount(db: Database, runId: number): Promise<number> {
-  const { rows } = await db.query<{ rejected: string }>('SELECT rejected FROM ingestion.run WHERE run_id = $1', [
-    runId,
-  ]);
+  const { rows } = await db.query<{ rejected: string }>(
+    `SELECT count(DISTINCT sha256(original)) AS rejected FROM ingestion.anomaly WHERE kind = 'rejected' AND run_id = $1`,
+    [runId],
+  );
   return Number(rows[0]?.rejected ?? 0);
 }
 

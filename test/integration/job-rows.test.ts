@@ -112,6 +112,25 @@ void test('more rejected events than --max-rejected allows are exit code 4, and 
   assert.equal(books.inserted, 6_000);
 });
 
+void test('--max-rejected holds for the last page too, and for a start that finds all pages merged', async (t) => {
+  const scene = await sceneFor(t, { events: 100, rawEvents: [poison(3), poison(50)] });
+  for (const start of ['first', 'second']) {
+    const { exitCode, error } = await ingest(scene.target, { MAX_REJECTED: '1' });
+    assert.equal(exitCode, 4, start);
+    assert.match(error?.message ?? '', /2 events were rejected, and --max-rejected allows 1/);
+  }
+  const { books } = await ingestInto(scene, { MAX_REJECTED: '2' });
+  assert.equal(books.inserted, 100);
+});
+
+void test('--max-rejected counts different events: what is served again is not one more', async (t) => {
+  const rawEvents = Array.from({ length: 30 }, (_, index) => poison(index * 100));
+  const scene = await sceneFor(t, { events: 4_000, rawEvents, faults: { 'same-cursor': 0.3 }, seed: 4 });
+  const { books } = await ingestInto(scene, { BATCH_SIZE: '250', MAX_REJECTED: '30' });
+  assert.ok(books.rejected > 30, 'some were served again');
+  await assertExact(scene.database, scene.simulator);
+});
+
 void test('a page that is served again brings its anomalies once', async (t) => {
   const rawEvents = Array.from({ length: 30 }, (_, index) => poison(index * 100));
   const scene = await sceneFor(t, { events: 4_000, rawEvents, faults: { 'same-cursor': 0.3 }, seed: 4 });

@@ -26,7 +26,7 @@ export interface ExportedIds {
 export async function exportIds(db: Database, destination: Writable, signal?: AbortSignal): Promise<ExportedIds> {
   const lines = new IdLines();
   try {
-    await db.withCopyClient(async (client) => {
+    await db.withExportClient(async (client) => {
       const rows = client.query(copyTo(`COPY (SELECT id FROM ${TARGET}) TO STDOUT`));
       await pipeline(rows, lines, destination, signal === undefined ? {} : { signal });
       // The stream ends before the server has said that the COPY went well: only an answer after it proves that.

@@ -18,6 +18,7 @@ export const LOCK_KEYS = [0x0da7_a51c, 0x16e5_7e4] as const;
 const LOCK_PATIENCE_MS = 1_000;
 const LOCK_POLL_MS = 100;
 const REGAIN_PAUSE_MS = 2_000;
+const GOODBYE_MS = 1_000;
 /** How long a start waits for a COPY or a merge that is just committing, before it ends the backend that stands in its way. */
 const RAISE_LOCK_TIMEOUT_MS = 1_000;
 const RAISE_ATTEMPTS = 10;
@@ -286,7 +287,13 @@ class OwnerLock {
     if (this.#regainTimer !== null) clearTimeout(this.#regainTimer);
     const client = this.#client;
     this.#client = null;
-    await client?.end().catch(() => undefined);
+    if (client === null) return;
+    // A connection that is dead without knowing it would never say goodbye.
+    const limit = setTimeout(() => {
+      client.connection.stream.destroy();
+    }, GOODBYE_MS);
+    await client.end().catch(() => undefined);
+    clearTimeout(limit);
   }
 
   async #connect(): Promise<Client> {

@@ -11,11 +11,14 @@ import pg from 'pg';
 import type { Client, ClientConfig, PoolClient, QueryResult, QueryResultRow } from 'pg';
 import { ConfigurationError, describeError } from '../core/errors.ts';
 import type { Logger } from '../core/logging.ts';
-import { OLDEST_SERVER_VERSION, readDatabaseUrl, startupOptions } from './connection-settings.ts';
+import { readDatabaseUrl, startupOptions } from './connection-settings.ts';
 import type { ConnectionSettings } from './connection-settings.ts';
-import { ConnectionLostError, classifyDatabaseError, sqlStateOf } from './database-errors.ts';
-import { Outage } from './outage.ts';
+import { withinWatchdog } from './copy-stream.ts';
+import { ConnectionWatch } from './connection-watch.ts';
+import { ConnectionLostError, NoProgressError, classifyDatabaseError, sqlStateOf } from './database-errors.ts';
+import { contactServer } from './first-contact.ts';
 import { quoteLiteral } from './identifiers.ts';
+import { Outage } from './outage.ts';
 
 export { classifyDatabaseError } from './database-errors.ts';
 
@@ -41,6 +44,10 @@ export interface DatabaseOptions {
   readonly onWaiting?: (waiting: string | null) => void;
   /** First contact, milliseconds; 15 s unless given. */
   readonly firstContactMs?: number;
+  /** See connection-watch.ts. */
+  readonly watchMs?: number;
+  /** 15 s unless given. */
+  readonly connectTimeoutMs?: number;
 }
 
 /** A server process, told apart from a later one with the same number by its start. */
@@ -63,6 +70,11 @@ export class Database {
   readonly #copy: pg.Pool;
   readonly #lost = new WeakSet<object>();
   readonly #backends = new WeakMap<object, Backend>();
+  readonly #madeAtMs = new WeakMap<object, number>();
+  readonly #watch: ConnectionWatch;
+  readonly #connectTimeoutMs: number;
+  /** Connections older than this may be as dead as one that was; ms of `performance.now()`. */
+  #suspectBeforeMs = 0;
   #closed: Promise<void> | null = null;
 
   private constructor(options: DatabaseOptions, settings: ConnectionSettings, serverVersion: number) {
@@ -71,12 +83,17 @@ export class Database {
     this.described = settings.described;
     this.serverVersion = serverVersion;
     this.applicationName = options.applicationName;
+    this.#connectTimeoutMs = options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS;
     this.#outage = new Outage({
       described: settings.described,
       logger: options.logger,
       maxWaitMs: options.maxWaitMs,
       onWaiting: options.onWaiting ?? (() => undefined),
       redact: (text) => settings.redact(text),
+    });
+    this.#watch = new ConnectionWatch({
+      askWhoWorks: (backends) => this.#askWhoWorks(backends),
+      ...(options.watchMs === undefined ? {} : { checkMs: options.watchMs }),
     });
     this.#general = this.#openPool('query', GENERAL_CONNECTIONS);
     this.#copy = this.#openPool('copy', options.copyConnections);
@@ -92,9 +109,13 @@ export class Database {
     const deadlineMs = Date.now() + (options.firstContactMs ?? FIRST_CONTACT_MS);
     for (;;) {
       try {
-        const opened = await Database.#firstContact(options, settings);
+        const version = await contactServer(settings, {
+          applicationName: options.applicationName,
+          connections: options.copyConnections + GENERAL_CONNECTIONS + DEDICATED_CONNECTIONS,
+          timeoutMs: options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS,
+        });
         options.onWaiting?.(null);
-        return opened;
+        return new Database(options, settings, version);
       } catch (error) {
         if (error instanceof ConfigurationError) throw error;
         // While connecting, an error without any code (a TLS refusal, a closed socket) may be a server that starts.
@@ -109,50 +130,6 @@ export class Database {
         options.onWaiting?.(settings.redact(describeError(error)));
         await pause(FIRST_CONTACT_PAUSE_MS);
       }
-    }
-  }
-
-  static async #firstContact(options: DatabaseOptions, settings: ConnectionSettings): Promise<Database> {
-    const client = new pg.Client({
-      ...settings.config,
-      application_name: `${options.applicationName} first contact`,
-      options: startupOptions(0, settings.config.options),
-      connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
-    });
-    client.on('error', () => undefined); // the query in flight reports it
-    try {
-      await client.connect();
-      const { rows } = await client.query<{
-        version: number;
-        encoding: string;
-        free: number;
-        in_recovery: boolean;
-        superuser: boolean;
-      }>(FIRST_CONTACT_SQL);
-      const found = rows[0];
-      if (found === undefined) throw new Error('the server answered a query with no row');
-      const needed = options.copyConnections + GENERAL_CONNECTIONS + DEDICATED_CONNECTIONS;
-      const problem =
-        found.version < OLDEST_SERVER_VERSION
-          ? `is PostgreSQL ${Math.floor(found.version / 10_000)}; the job needs 13 or newer`
-          : found.encoding !== 'UTF8'
-            ? `has the encoding ${found.encoding}; the job needs a UTF8 database (CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0)`
-            : found.in_recovery
-              ? 'is a read-only standby; the job needs the primary'
-              : null;
-      if (problem !== null) throw new ConfigurationError(`the database ${settings.described} ${problem}`);
-      if (found.free + 1 < needed) {
-        // Connections of a run that just died are still being cleared away: worth the rest of the 15 s.
-        throw Object.assign(
-          new Error(
-            `it has ${found.free + 1} connections left and the job needs ${needed}: lower --connections or raise max_connections`,
-          ),
-          { code: 'CONNECTION_LOST' },
-        );
-      }
-      return new Database(options, settings, found.version);
-    } finally {
-      await client.end().catch(() => undefined);
     }
   }
 
@@ -179,6 +156,11 @@ export class Database {
     return this.#withClient(this.#copy, 'a COPY', work);
   }
 
+  /** The same for a COPY to somebody who takes it at their own pace: the server may wait for us for as long as it likes. */
+  async withExportClient<T>(work: (client: PoolClient) => Promise<T>): Promise<T> {
+    return this.#withClient(this.#copy, 'an export', work, () => () => undefined);
+  }
+
   /** A connection outside the pools, with the job's session settings. The caller ends it, and is told when it is lost. */
   async dedicatedClient(purpose: string, onLost: (error: Error) => void): Promise<Client> {
     const client = new pg.Client(this.#clientConfig(purpose));
@@ -202,15 +184,18 @@ export class Database {
   }
 
   /**
-   * Ends a server process, if it is still there, and waits until it is gone. Best effort: when the database is away,
-   * so is the process.
-   * @returns whether it is known to be gone.
+   * Ends a server process, if it is still there, and waits until it is gone: true when it is known to be. Best effort:
+   * when the database is away, so is the process.
    */
   async terminateBackend(backend: Backend): Promise<boolean> {
     const deadlineMs = Date.now() + TERMINATE_WAIT_MS;
+    let client: PoolClient | undefined;
+    let end = (): void => undefined;
     try {
+      client = await this.#checkOut(this.#general);
+      end = this.#await(client);
       while (Date.now() < deadlineMs) {
-        const { rows } = await this.#general.query<{ terminated: boolean }>(
+        const { rows } = await client.query<{ terminated: boolean }>(
           `SELECT pg_terminate_backend(pid) AS terminated FROM pg_stat_activity
             WHERE pid = $1 AND backend_start = $2::timestamptz`,
           [backend.pid, backend.startedAt],
@@ -221,7 +206,12 @@ export class Database {
       this.#logger.warn({ pid: backend.pid }, 'a PostgreSQL backend that lost its connection did not end');
       return false;
     } catch {
+      client?.release(true);
+      client = undefined;
       return false;
+    } finally {
+      end();
+      client?.release();
     }
   }
 
@@ -248,7 +238,7 @@ export class Database {
       options: startupOptions(this.serverVersion, this.#settings.config.options),
       keepAlive: true,
       keepAliveInitialDelayMillis: 30_000,
-      connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+      connectionTimeoutMillis: this.#connectTimeoutMs,
     };
   }
 
@@ -275,36 +265,94 @@ export class Database {
     // An idle connection that is lost is replaced by the pool; without a listener the process would die of it.
     pool.on('error', () => undefined);
     pool.on('connect', (client) => {
+      this.#madeAtMs.set(client, performance.now());
       // The pool listens while a client is idle. Checked out, a lost socket would kill the process.
       client.on('error', () => this.#lost.add(client));
     });
     return pool;
   }
 
+  /** Behind a pooler the next statement may be another backend's: then nothing is known of this one. */
   async #identify(client: PoolClient): Promise<void> {
     const { rows } = await client.query<Backend>(
       `SELECT pid, backend_start::text AS "startedAt" FROM pg_stat_activity WHERE pid = pg_backend_pid()`,
     );
-    if (rows[0] !== undefined) this.#backends.set(client, rows[0]);
+    const backend = rows[0];
+    if (backend !== undefined && 'processID' in client && client.processID === backend.pid) {
+      this.#backends.set(client, backend);
+    }
   }
 
-  async #withClient<T>(pool: pg.Pool, purpose: string, work: (client: PoolClient) => Promise<T>): Promise<T> {
+  /** A connection that is not older than one that turned out to be dead. */
+  async #checkOut(pool: pg.Pool): Promise<PoolClient> {
+    for (;;) {
+      const client = await pool.connect();
+      if ((this.#madeAtMs.get(client) ?? 0) >= this.#suspectBeforeMs) return client;
+      client.release(true);
+    }
+  }
+
+  /** From now on an answer of the server is awaited on this connection, until the result is called. */
+  #await(client: PoolClient): () => void {
+    const backend = this.backendOf(client);
+    if (backend === null) return () => undefined;
+    return this.#watch.begin(backend, () => {
+      this.#logger.debug({ pid: backend.pid }, 'a connection to PostgreSQL is silent: given up');
+      this.#suspectBeforeMs = performance.now();
+      this.#lost.add(client);
+      client.connection.stream.destroy();
+    });
+  }
+
+  /** See connection-watch.ts. */
+  async #askWhoWorks(backends: readonly Backend[]): Promise<ReadonlySet<number> | null> {
+    let client: Client | null = null;
+    try {
+      client = await this.dedicatedClient('watch', () => undefined);
+      const { rows } = await withinWatchdog(
+        'asking who works',
+        this.#connectTimeoutMs,
+        client.query<{ pid: number }>(WHO_WORKS_SQL, [
+          backends.map(({ pid }) => pid),
+          backends.map(({ startedAt }) => startedAt),
+        ]),
+      );
+      return new Set(rows.map(({ pid }) => pid));
+    } catch (error) {
+      // The server is there, and has no connection left, say.
+      if (sqlStateOf(error) !== null) return null;
+      throw error;
+    } finally {
+      client?.connection.stream.destroy();
+    }
+  }
+
+  async #withClient<T>(
+    pool: pg.Pool,
+    purpose: string,
+    work: (client: PoolClient) => Promise<T>,
+    watch = (client: PoolClient): (() => void) => this.#await(client),
+  ): Promise<T> {
     let client: PoolClient;
     try {
-      client = await pool.connect();
+      client = await this.#checkOut(pool);
     } catch (error) {
       // Errors of connecting without a code: the socket was closed or timed out before the server was ready.
       throw hasCode(error) ? error : new ConnectionLostError(`connecting for ${purpose}`, error);
     }
+    const end = watch(client);
     try {
       const result = await work(client);
       client.release();
       return result;
     } catch (error) {
+      if (error instanceof NoProgressError) this.#suspectBeforeMs = performance.now();
       await this.#discard(client, pool === this.#copy);
       throw this.#lost.has(client) && sqlStateOf(error) === null && !hasCode(error)
         ? new ConnectionLostError(purpose, error)
         : error;
+    } finally {
+      end();
     }
   }
 
@@ -325,20 +373,10 @@ export class Database {
   }
 }
 
-const FIRST_CONTACT_SQL = `
-  SELECT current_setting('server_version_num')::int AS version,
-         pg_encoding_to_char(d.encoding) AS encoding,
-         pg_is_in_recovery() AS in_recovery,
-         least(
-           current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
-             - (SELECT count(*)::int FROM pg_stat_activity WHERE backend_type = 'client backend'),
-           CASE WHEN d.datconnlimit < 0 THEN 1000000 ELSE d.datconnlimit
-             - (SELECT count(*)::int FROM pg_stat_activity WHERE datname = current_database()) END,
-           CASE WHEN r.rolconnlimit < 0 THEN 1000000 ELSE r.rolconnlimit
-             - (SELECT count(*)::int FROM pg_stat_activity WHERE usename = current_user) END
-         ) AS free
-    FROM pg_database d, pg_roles r
-   WHERE d.datname = current_database() AND r.rolname = current_user`;
+/** Where the server does not say what a backend does, it is taken for one at work. */
+const WHO_WORKS_SQL = `
+  SELECT a.pid FROM pg_stat_activity a JOIN unnest($1::int[], $2::text[]) AS b (pid, started_at) ON a.pid = b.pid
+   WHERE a.backend_start = b.started_at::timestamptz AND coalesce(a.state, '') NOT LIKE 'idle%'`;
 
 /**
  * Commits and makes sure of it: PostgreSQL answers COMMIT of a failed transaction with ROLLBACK, not with an error.

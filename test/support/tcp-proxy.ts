@@ -22,6 +22,7 @@ export type ProxyMode = 'pass' | 'black-hole' | 'refuse';
 interface Pair {
   readonly client: Socket;
   readonly server: Socket;
+  isForgotten: boolean;
 }
 
 export class TcpProxy {
@@ -97,6 +98,14 @@ export class TcpProxy {
     for (const wake of this.#modeChanged.splice(0)) wake();
   }
 
+  /**
+   * Connections that are open now stay so and carry nothing any more, whatever the mode; new ones are not touched. What a
+   * firewall does that has forgotten them.
+   */
+  forget(): void {
+    for (const pair of this.#pairs) pair.isForgotten = true;
+  }
+
   /** Each direction of each connection alone, bytes a second; `Infinity` ends it. */
   throttle(bytesPerSecond: number): void {
     this.#bytesPerSecond = bytesPerSecond;
@@ -142,30 +151,31 @@ export class TcpProxy {
       return;
     }
     const server = connect({ ...this.#target, allowHalfOpen: true, noDelay: true });
-    const pair = { client, server };
+    const pair: Pair = { client, server, isForgotten: false };
+    const isSilent = (): boolean => this.#mode === 'black-hole' || pair.isForgotten;
     this.#pairs.add(pair);
     for (const [side, other] of [
       [client, server],
       [server, client],
     ] as const) {
       side.on('error', () => {
-        if (this.#mode !== 'black-hole') sendReset(other);
+        if (!isSilent()) sendReset(other);
       });
       side.on('close', () => {
         // In a black hole the other side does not learn of it: the half-open connection.
-        if (this.#mode !== 'black-hole') other.destroySoon();
+        if (!isSilent()) other.destroySoon();
         if (other.destroyed) this.#pairs.delete(pair);
       });
     }
-    void this.#carry(client, server, (bytes) => (this.#bytesToServer += bytes));
-    void this.#carry(server, client, (bytes) => (this.#bytesToClient += bytes));
+    void this.#carry(client, server, isSilent, (bytes) => (this.#bytesToServer += bytes));
+    void this.#carry(server, client, isSilent, (bytes) => (this.#bytesToClient += bytes));
   }
 
   /** Reads on only when the other side has taken it: the proxy must not hide back-pressure. */
-  async #carry(from: Socket, to: Socket, count: (bytes: number) => void): Promise<void> {
+  async #carry(from: Socket, to: Socket, isSilent: () => boolean, count: (bytes: number) => void): Promise<void> {
     try {
       for await (const chunk of bytesOf(from)) {
-        if (this.#mode === 'black-hole') {
+        if (isSilent()) {
           this.#bytesSwallowed += chunk.length;
           await this.#untilModeChanges(from);
           continue;
@@ -177,7 +187,7 @@ export class TcpProxy {
           if (this.#bytesPerSecond !== Infinity) await delay((piece.length / this.#bytesPerSecond) * 1000);
         }
       }
-      if (this.#mode !== 'black-hole') to.end();
+      if (!isSilent()) to.end();
     } catch {
       // Reset or destroyed: the other side is told by the listeners.
     }

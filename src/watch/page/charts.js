@@ -9,9 +9,10 @@ const colour = (name) => getComputedStyle(document.documentElement).getPropertyV
  * @param {string} id
  * @param {{ label: string, colour: string, dash?: number[], fill?: boolean }[]} series
  * @param {(value: number) => string} text of a value
+ * @param {number} atLeast what the upright axis reaches: below, its marks would all read alike
  * @param {{ bars?: boolean }} [options]
  */
-export function timeChart(id, series, text, options = {}) {
+export function timeChart(id, series, text, atLeast, options = {}) {
   const box = /** @type {HTMLElement} */ (document.getElementById(id));
   /** @type {uPlot | null} */
   let plot = null;
@@ -46,13 +47,14 @@ export function timeChart(id, series, text, options = {}) {
         legend: { show: false },
         hooks: { setCursor: [showKey] },
         scales: {
-          x: options.bars ? { time: true, range: aroundBars } : { time: true },
-          y: { range: (_, __, max) => [0, max > 0 ? max * 1.08 : 1] },
+          x: { time: true, range: options.bars ? aroundBars : fromFirst },
+          y: { range: (_, __, max) => [0, Math.max(max * 1.08, atLeast)] },
         },
         axes: [
           {
             ...axis,
             space: 80,
+            incrs: WHOLE_SECONDS,
             size: 24,
             grid: { show: false },
             values: (_, ticks) => ticks.map((tick) => clock(tick * 1000)),
@@ -89,10 +91,27 @@ export function timeChart(id, series, text, options = {}) {
   };
 }
 
-/** Room for half a bar at both ends. @param {uPlot} _ @param {number} min @param {number} max @returns {[number, number]} */
-function aroundBars(_, min, max) {
-  const room = Math.max(5, (max - min) * 0.08);
-  return [min - room, max + room];
+/** Between marks of the time axis: they are read in seconds. */
+const WHOLE_SECONDS = [
+  1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 14_400, 21_600, 43_200, 86_400,
+];
+const SHORTEST_SECONDS = 10;
+
+/**
+ * Not uPlot's own range, which is a day around a single value and 1970 around none.
+ * @param {uPlot} plot @returns {[number, number]}
+ */
+function fromFirst({ data: [times] }) {
+  const now = Date.now() / 1000;
+  const from = times[0] ?? now - SHORTEST_SECONDS;
+  return [from, Math.max(from + SHORTEST_SECONDS, times.at(-1) ?? now)];
+}
+
+/** Room for half a bar at both ends. @param {uPlot} plot @returns {[number, number]} */
+function aroundBars(plot) {
+  const [from, to] = fromFirst(plot);
+  const room = Math.max(5, (to - from) * 0.08);
+  return [from - room, to + room];
 }
 
 /** The key above a chart; answers where the values go. @param {HTMLElement} box @param {{ label: string, colour: string, dash?: number[] }[]} series */
@@ -122,6 +141,7 @@ export const throughputChart = () =>
       { label: 'merged', colour: '--green', dash: [2, 3] },
     ],
     short,
+    100,
   );
 
 export const latencyChart = () =>
@@ -132,10 +152,11 @@ export const latencyChart = () =>
       { label: '95 % are faster', colour: '--orange', dash: [7, 4] },
     ],
     span,
+    0.001,
   );
 
 export const mergesChart = () =>
-  timeChart('merges-chart', [{ label: 'events', colour: '--green', fill: true }], short, { bars: true });
+  timeChart('merges-chart', [{ label: 'events', colour: '--green', fill: true }], short, 100, { bars: true });
 
 /**
  * Totals → events a second. Fetching and loading are evened out over three rows; a merge takes in at once what has

@@ -81,10 +81,7 @@ function showProgress(tick) {
     'events',
     snapshot.totalEvents === null ? whole(tick.done) : `${whole(tick.done)} of ${whole(snapshot.totalEvents)}`,
   );
-  show(
-    'eta',
-    snapshot.ended !== null ? 'ended' : rates.etaSeconds === null ? 'not known yet' : duration(rates.etaSeconds),
-  );
+  show('eta', snapshot.ended !== null ? 'ended' : rates.etaSeconds === null ? 'unknown' : duration(rates.etaSeconds));
   // The clock stops with the job: the last thing that moved was its end.
   show(
     'elapsed',

@@ -239,7 +239,7 @@ describe('the live page', { skip, concurrency: 4 }, () => {
   });
 
   it('agrees with the database and the metrics at the end of a real job', async (t) => {
-    const simulator = await startSimulator({ port: 0, events: 20_000 });
+    const simulator = await startSimulator({ port: 0, events: 5_000 });
     t.after(() => simulator.close());
     const database = await testDatabase(t);
     const { job, run } = jobFor({ baseUrl: simulator.baseUrl, databaseUrl: database.url });
@@ -252,7 +252,7 @@ describe('the live page', { skip, concurrency: 4 }, () => {
     await waitForValue('percent', '100 %');
     const { rows } = await database.query<{ events: string }>('SELECT count(*) AS events FROM ingested_events');
     const events = Number(rows[0]?.events);
-    assert.equal(events, 20_000);
+    assert.equal(events, 5_000);
     assert.equal(await value('inserted'), wholeText(events));
     assert.equal(await value('balance'), '✓ The books balance.');
     assert.equal(await value('staged'), '0');

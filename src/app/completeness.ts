@@ -17,6 +17,10 @@ export interface Completeness {
   readonly doubledInChain: number;
   /** Events the API counts and the target lacks; 0 when none, or when it cannot be told. */
   readonly short: number;
+  /** Rows of the target that came from other sources, at most. */
+  readonly otherRows: number;
+  /** So many events could be missing without being noticed, because rows of other sources stand in for them. */
+  readonly hidden: number;
 }
 
 /**
@@ -33,8 +37,11 @@ export async function checkCompleteness(
   const read = (rows: number | null) =>
     db.persistently('counting what is there', () => readTargetCounts(db, source, { rows }));
   const completeness = (counts: TargetCounts): Completeness => {
-    const short = total === null ? 0 : Math.max(0, total - counts.rows - counts.rejected - counts.doubledInChain);
-    return { total, ...counts, short };
+    const lacking = total === null ? 0 : total - counts.rows - counts.rejected - counts.doubledInChain;
+    const short = Math.max(0, lacking);
+    // Nothing says of a row which source it is from, and the same event may come from two: a bound, not a count.
+    const hidden = short > 0 || total === null ? 0 : Math.max(0, Math.min(total, lacking + counts.otherRows));
+    return { total, ...counts, short, hidden };
   };
   const found = completeness(await read(knownRows));
   return found.short === 0 || knownRows === null ? found : completeness(await read(null));
@@ -57,6 +64,13 @@ export function checkBooks(counts: RunCounts): void {
   throw new CountsDisagreeError(
     `The books of the run do not balance: ${problems.join('; ')}. Rows are in the target as merged; ` +
       'npm start -- --full walks everything again.',
+  );
+}
+
+export function describeHidden(found: Completeness): string {
+  return (
+    `the target also holds ${found.otherRows} rows of other sources: up to ${found.hidden} events of this one could be ` +
+    'missing without showing in the count'
   );
 }
 

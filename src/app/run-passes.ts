@@ -154,6 +154,9 @@ export class RunPasses {
     counters.phase = 'verifying';
     for (const attempt of ['suspects', 'everything', 'last'] as const) {
       const found = await checkCompleteness(db, source, this.#passTotal, counters.rowsSinceEmpty);
+      if (found.hidden > 0) {
+        logger.warn({ ...found }, 'completeness is not proven: the target also holds rows of other sources');
+      }
       if (found.short === 0) return 'proven';
       if (attempt === 'last') {
         throw new CountsDisagreeError(

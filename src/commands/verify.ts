@@ -1,6 +1,12 @@
 /** `npm run verify`: what the API counts against what the target holds, without taking anything. One request or two. */
 import { ApiClient, type PageAnswer } from '../app/api-client.ts';
-import { checkBooks, checkCompleteness, describeShort, type Completeness } from '../app/completeness.ts';
+import {
+  checkBooks,
+  checkCompleteness,
+  describeHidden,
+  describeShort,
+  type Completeness,
+} from '../app/completeness.ts';
 import { isDemo } from '../app/job-source.ts';
 import { secretsOf, type Environment, type Settings } from '../core/config.ts';
 import { ConfigurationError, CountsDisagreeError, type ExitCode } from '../core/errors.ts';
@@ -47,9 +53,10 @@ async function report(db: Database, run: StoredRun, total: number | null, isJson
 }
 
 function describe(found: Completeness): string {
-  const { total, rows, rejected, doubledInChain, short } = found;
+  const { total, rows, rejected, doubledInChain, short, hidden } = found;
   const held = `${rows} rows, ${rejected} events rejected, ${doubledInChain} served again inside one chain`;
   if (total === null) return `The API does not say how many events it has; the target holds ${held}.`;
+  if (hidden > 0) return `The API counts ${total} events; the target holds ${held}. But ${describeHidden(found)}.`;
   return `The API counts ${total} events; the target holds ${held}: ${short === 0 ? 'nothing is missing' : `${short} missing`}.`;
 }
 

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { assertExact, readBooks } from '../support/exact-target.ts';
-import { ingestAll, ingestInto, pageRequests, sceneFor } from '../support/ingestion-scene.ts';
+import { ingestAll, ingestInto, pageRequests, sceneFor, type Scene } from '../support/ingestion-scene.ts';
 import { ingest, jobFor } from '../support/ingestion.ts';
 
 const HOUR_MS = 3_600_000;
@@ -166,3 +166,23 @@ void test('watchers see how far down each window is merged, and where the data e
   }
   assert.equal(newestEventMs, 1_769_541_612_369);
 });
+
+void test('a second source in the same table can hide missing events of the first, and the run says so', async (t) => {
+  const first = await ingestAll(t, { events: 2_000 });
+  const second = await sceneFor(t, { events: 1_000, totalOffset: 12, seed: 7 });
+  const target = { ...second.target, databaseUrl: first.target.databaseUrl };
+  const refused = await ingest(target);
+  assert.equal(refused.exitCode, 2);
+  assert.match(refused.error?.message ?? '', /holds the events of another source/);
+  const { error, log } = await ingest(target, { NEW_RUN: '1' });
+  assert.equal(error, null);
+  const warned = log.find((line) => line.includes('completeness is not proven')) ?? '{}';
+  const { hidden, otherRows } = JSON.parse(warned) as { hidden?: number; otherRows?: number };
+  assert.deepEqual({ hidden, otherRows }, { hidden: 12, otherRows: 2_000 });
+  assert.equal(await countRows(first.database), 3_000);
+});
+
+async function countRows(database: Scene['database']): Promise<number> {
+  const { rows } = await database.query<{ n: string }>('SELECT count(*) AS n FROM ingested_events');
+  return Number(rows[0]?.n);
+}

@@ -46,6 +46,8 @@ test('verify ends with 5 and the figures when events are missing', async (t) => 
     rejected: 0,
     doubledInChain: 0,
     short: 10,
+    otherRows: 0,
+    hidden: 0,
   });
   assert.match(stderr, /10 events are missing: the API counts 100, the target has 90 rows/);
 });
@@ -58,6 +60,17 @@ test('verify reads the count from any envelope, and goes by the books where ther
   const without = await verify(t, database, { events: 100, shape: 'docs' });
   assert.equal(without.code, 0, without.stderr);
   assert.match(without.stdout, /The API does not say how many events it has; the target holds 90 rows/);
+});
+
+test('verify does not call complete what rows of another source could hide', async (t) => {
+  const database = await testDatabase(t);
+  await storeRun(database, { source: 'https://other.example.com/api/v1', rows: 60, passTotal: 60, complete: true });
+  await database.query('DELETE FROM ingested_events');
+  await storeRun(database, { source: SOURCE, rows: 100, passTotal: 90, complete: true });
+  const { code, stdout, stderr } = await verify(t, database, { events: 90 });
+  assert.equal(code, 0, stderr);
+  assert.match(stdout, /also holds 60 rows of other sources: up to 50 events of this one could be missing/);
+  assert.doesNotMatch(stdout, /nothing is missing/);
 });
 
 test('verify ends with 3 when the key is refused, and with 2 when there is none', async (t) => {

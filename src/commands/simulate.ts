@@ -12,7 +12,8 @@ const flagOf = (name: string): string => `--${name.replace(/[A-Z]/g, (letter) =>
 
 function commandOf(): Command {
   const defaults = settingsSchema.parse({ port: DEFAULT_PORT });
-  const command = new Command('simulate')
+  const command = new Command('npm run simulate --')
+    .configureHelp({ helpWidth: 120 })
     .description(
       'Serves the DataSync API, simulated: every setting below is one way the live service has been seen to behave.',
     )

@@ -20,7 +20,13 @@ export interface Round {
   readonly hasNews: boolean;
   /** A start may be for the other endpoint than the one before it. */
   readonly changesEndpoint: boolean;
+  /** When it is complete, a later run takes what is new, and is killed too. */
+  readonly goesOn: boolean;
 }
+
+/** Of the later run. */
+const LATER_EVENTS = 2_000;
+const KILLS_OF_LATER_RUN = 2;
 
 type Endpoint = 'stream' | 'events';
 
@@ -51,6 +57,7 @@ export function drawRound(seed: number, events: number): Round {
   const draws = new Draws(seed);
   const endpoint = draws.pick(['stream', 'stream', 'events']);
   const doubled = draws.pick([0, 20]);
+  const shape = doubled > 0 ? 'docs' : draws.pick(['live', 'docs']);
   const source: StartOptions = {
     events: endpoint === 'events' ? Math.floor(events / 2) : events,
     seed: draws.int(1, 1e6),
@@ -61,7 +68,7 @@ export function drawRound(seed: number, events: number): Round {
     badIds: draws.pick([0, 0.01]),
     badTimes: draws.pick([0, 0.01]),
     doubled,
-    shape: doubled > 0 ? 'docs' : draws.pick(['live', 'docs']),
+    shape,
     envelope: draws.pick(['after', 'before']),
     windows: draws.pick(['honoured', 'honoured', 'ignored']),
     sinceBound: draws.pick(['inclusive', 'exclusive']),
@@ -73,6 +80,8 @@ export function drawRound(seed: number, events: number): Round {
     latency: draws.pick([60, 120]),
     latencyJitter: draws.pick([0, 150]),
     faults: draws.chance(0.3) ? { 'reset-body': 0.02, '500-json': 0.02 } : {},
+    // Found by their number alone, where the source tells it: by walking again, which can be killed as well.
+    ...(shape === 'live' && draws.chance(0.3) ? { faultPlan: lostEvents(endpoint, draws) } : {}),
   };
   return {
     seed,
@@ -82,7 +91,12 @@ export function drawRound(seed: number, events: number): Round {
     onConflict: draws.pick(['ignore', 'update']),
     hasNews: draws.chance(0.3),
     changesEndpoint: draws.chance(0.15),
+    goesOn: draws.chance(0.3),
   };
+}
+
+function lostEvents(endpoint: Endpoint, draws: Draws): NonNullable<StartOptions['faultPlan']> {
+  return [draws.int(2, 8), draws.int(9, 25)].map((nth) => ({ on: endpoint, nth, fault: 'lost-events' }));
 }
 
 function drawSpeed(draws: Draws): Speed {
@@ -104,9 +118,9 @@ function flagsFor(speed: Speed): string[] {
 }
 
 /** Whether a resume costs no more than the pages in flight, and one a window. */
-function isCostBounded({ source, endpoint, hasNews, changesEndpoint }: Round): boolean {
-  if (hasNews || changesEndpoint || source.doubled !== 0 || source.distribution === 'ties') return false;
-  if (Object.keys(source.faults ?? {}).length > 0) return false;
+function isCostBounded({ source, endpoint, hasNews, changesEndpoint, goesOn }: Round): boolean {
+  if (hasNews || changesEndpoint || goesOn || source.doubled !== 0 || source.distribution === 'ties') return false;
+  if (Object.keys(source.faults ?? {}).length > 0 || source.faultPlan !== undefined) return false;
   return endpoint === 'events' || source.windows === 'honoured';
 }
 
@@ -123,52 +137,103 @@ export async function playRound(t: TestContext, round: Round, limits: { kills: n
 }
 
 async function play(t: TestContext, round: Round, mostKills: number): Promise<RoundResult> {
-  const draws = new Draws(round.seed ^ 0x5eed);
   const scene = await CrashScene.open(t, { ...round.source, flags: ['--on-conflict', round.onConflict] });
-  let { endpoint } = round;
-  let speed = drawSpeed(draws);
-  let kills = 0;
-  let killsInMerge = 0;
-  let resumed: { readonly atMs: number; readonly served: Set<number>; readonly allowed: number } | null = null;
-  const again = isCostBounded(round) ? { events: 0, allowed: 0 } : null;
-  const start = (): Program => {
-    if (kills > 0) speed = drawSpeed(draws);
-    if (round.changesEndpoint && draws.chance(0.3)) endpoint = endpoint === 'stream' ? 'events' : 'stream';
-    return scene.start({ npm: true, flags: ['--endpoint', endpoint, ...flagsFor(speed)] });
-  };
-  const settleResume = (): void => {
-    if (again === null || resumed === null) return;
-    const { events } = servedAgain(scene.simulator, resumed.atMs, resumed.served);
-    assert.ok(events <= resumed.allowed, `a resume asked for ${events} events again, and may for ${resumed.allowed}`);
-    again.events += events;
-    again.allowed += resumed.allowed;
-  };
-  let ingester = start();
-  while (kills < mostKills) {
-    // The first one at a moment that comes for certain: a round without a kill would show nothing.
-    const kind = kills === 0 ? 'pages' : draws.pick(['any', 'pages', 'pages', 'merge', 'merge']);
-    const merging = await untilMoment(scene, ingester, kind, draws);
-    if (ingester.ended !== null) break;
-    ingester.killGroup('SIGKILL');
-    await ingester.waitForExit();
-    kills += 1;
-    if (merging) killsInMerge += 1;
-    settleResume();
-    const atMs = Date.now();
-    const served = ranksServed(scene.simulator, atMs);
-    const inFlightEvents = (speed.concurrency + speed.connections) * speed.pageSize;
-    const windows = await openWindows(scene);
-    if (round.hasNews && draws.chance(0.5)) scene.simulator.addEvents(draws.int(1, 50));
-    ingester = start();
-    // One page a window, and one for the look at what is new.
-    resumed = { atMs, served, allowed: inFlightEvents + (windows + 1) * speed.pageSize };
+  const killing = new Killing(scene, round);
+  await killing.untilComplete(mostKills);
+  if (round.goesOn) {
+    scene.simulator.addEvents(LATER_EVENTS);
+    await killing.untilComplete(KILLS_OF_LATER_RUN);
   }
-  await scene.expectExit(ingester, 0);
-  settleResume();
-  const { rows } = await scene.assertExact().catch((error: unknown) => {
-    throw new Error(`${String(error)}\n${lastLines(ingester)}`);
-  });
-  return { kills, killsInMerge, rows, requests: scene.simulator.stats().requestsTotal, again };
+  return killing.result();
+}
+
+/** Starts, kills, and starts again. */
+class Killing {
+  readonly #scene: CrashScene;
+  readonly #round: Round;
+  readonly #draws: Draws;
+  #endpoint: Endpoint;
+  #speed: Speed;
+  #ingester: Program | null = null;
+  #kills = 0;
+  #killsInMerge = 0;
+  #resumed: { readonly atMs: number; readonly served: Set<number> } | null = null;
+  readonly #again: { events: number; allowed: number } | null;
+
+  constructor(scene: CrashScene, round: Round) {
+    this.#scene = scene;
+    this.#round = round;
+    this.#draws = new Draws(round.seed ^ 0x5eed);
+    this.#endpoint = round.endpoint;
+    this.#speed = drawSpeed(this.#draws);
+    this.#again = isCostBounded(round) ? { events: 0, allowed: 0 } : null;
+  }
+
+  /** A run, from its first start to its end. */
+  async untilComplete(mostKills: number): Promise<void> {
+    let ingester = this.#start();
+    for (let kills = 0; kills < mostKills; kills += 1) {
+      // The first one at a moment that comes for certain: a round without a kill would show nothing.
+      const kind = kills === 0 ? 'pages' : this.#draws.pick(['any', 'pages', 'pages', 'merge', 'merge']);
+      const merging = await untilMoment(this.#scene, ingester, kind, this.#draws);
+      if (ingester.ended !== null) break;
+      ingester.killGroup('SIGKILL');
+      await ingester.waitForExit();
+      this.#kills += 1;
+      if (merging) this.#killsInMerge += 1;
+      ingester = await this.#startAgain();
+    }
+    await this.#scene.expectExit(ingester, 0);
+    this.#settleResume();
+  }
+
+  async result(): Promise<RoundResult> {
+    const { rows } = await this.#scene.assertExact().catch((error: unknown) => {
+      throw new Error(`${String(error)}\n${this.#ingester === null ? '' : lastLines(this.#ingester)}`);
+    });
+    // All together: what one start lost, and the next had no time to ask for, is left to a later one.
+    const again = this.#again;
+    if (again !== null) {
+      assert.ok(
+        again.events <= again.allowed,
+        `resumes asked for ${again.events} events again, of ${again.allowed} allowed`,
+      );
+    }
+    const requests = this.#scene.simulator.stats().requestsTotal;
+    return { kills: this.#kills, killsInMerge: this.#killsInMerge, rows, requests, again };
+  }
+
+  #start(): Program {
+    const { changesEndpoint } = this.#round;
+    if (this.#kills > 0) this.#speed = drawSpeed(this.#draws);
+    if (changesEndpoint && this.#draws.chance(0.3)) this.#endpoint = this.#endpoint === 'stream' ? 'events' : 'stream';
+    this.#ingester = this.#scene.start({
+      npm: true,
+      flags: ['--endpoint', this.#endpoint, ...flagsFor(this.#speed)],
+    });
+    return this.#ingester;
+  }
+
+  async #startAgain(): Promise<Program> {
+    const { simulator } = this.#scene;
+    this.#settleResume();
+    const atMs = Date.now();
+    this.#resumed = { atMs, served: ranksServed(simulator, atMs) };
+    const inFlightEvents = (this.#speed.concurrency + this.#speed.connections) * this.#speed.pageSize;
+    const windows = await openWindows(this.#scene);
+    if (this.#round.hasNews && this.#draws.chance(0.5)) simulator.addEvents(this.#draws.int(1, 50));
+    const next = this.#start();
+    // One page a window, and one for the look at what is new.
+    if (this.#again !== null) this.#again.allowed += inFlightEvents + (windows + 1) * this.#speed.pageSize;
+    return next;
+  }
+
+  #settleResume(): void {
+    if (this.#again === null || this.#resumed === null) return;
+    const { atMs, served } = this.#resumed;
+    this.#resumed = null;
+    this.#again.events += servedAgain(this.#scene.simulator, atMs, served).events;
+  }
 }
 
 /** Windows that the next start goes on with; 0 while there are no tables. */

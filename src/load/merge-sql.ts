@@ -64,8 +64,10 @@ export function countedInsert(onConflict: OnConflict, source: string): string {
     SELECT count(*) FILTER (WHERE made)::int AS inserted, count(*) FILTER (WHERE NOT made)::int AS updated FROM moved`;
 }
 
-/** The columns of a staged row as the public sees them, for rebuilding a refused event. */
-export const REBUILT_EVENT = `row_to_json((SELECT e FROM (SELECT ${columnList(
-  COPY_COLUMNS.filter((column) => column.where === 'public').map((column) => column.name),
-  's',
-)}) e))`;
+/** The columns of a staged row as texts, in the form that {@link rebuildEvent} reads; times in ISO 8601, whatever DateStyle says. */
+export const STAGED_EVENT = COPY_COLUMNS.filter((column) => column.where === 'public')
+  .map(({ name, type }) => {
+    const column = `s.${quoteIdentifier(name)}`;
+    return `${type === 'timestamptz' ? `to_json(${column}) #>> '{}'` : `${column}::text`} AS ${quoteIdentifier(name)}`;
+  })
+  .join(', ');

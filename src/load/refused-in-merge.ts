@@ -6,12 +6,13 @@
  * how rows were batched.
  */
 import type { PoolClient } from 'pg';
+import { rebuildEvent, type StoredEvent } from '../encode/event-rebuilding.ts';
 import { displayable } from './anomalies.ts';
 import { classifyDatabaseError } from './database-errors.ts';
 import {
   PAGE_OF,
   POSITION_OF,
-  REBUILT_EVENT,
+  STAGED_EVENT,
   STAGED_COLUMNS,
   WINDOW_OF,
   countedInsert,
@@ -126,13 +127,22 @@ class PartialMerge {
   async #setAside(ordinal: number, error: unknown): Promise<void> {
     const { rows: staged } = this.#scope.names;
     const message = displayable(describeRefusal(error).reason, MAX_MESSAGE_CHARACTERS);
+    const event = await this.#client.query<StoredEvent>(
+      `SELECT ${STAGED_EVENT} FROM ${CANDIDATES} c JOIN ${staged} s ON s.ctid = c.tid WHERE c.ordinal = $1`,
+      [ordinal],
+    );
+    const original = event.rows.map((row) => Buffer.from(rebuildEvent(row)));
     await this.#client.query(
       `INSERT INTO ingestion.anomaly (run_id, window_id, page, position, event_id, kind, field, reason, original)
-       SELECT $2::bigint, ${WINDOW_OF}, ${PAGE_OF}, ${POSITION_OF}, left(s.id::text, 200), 'rejected', 'event', $3::text,
-              convert_to(${REBUILT_EVENT}::text, 'UTF8')
+       SELECT $2::bigint, ${WINDOW_OF}, ${PAGE_OF}, ${POSITION_OF}, left(s.id::text, 200), 'rejected', 'event', $3::text, $4::bytea
          FROM ${CANDIDATES} c JOIN ${staged} s ON s.ctid = c.tid WHERE c.ordinal = $1
        ON CONFLICT DO NOTHING`,
-      [ordinal, this.#scope.runId, `refused by the merge: ${message}; the original is rebuilt from its row`],
+      [
+        ordinal,
+        this.#scope.runId,
+        `refused by the merge: ${message}; the original is rebuilt from its row`,
+        original[0],
+      ],
     );
     await this.#client.query(
       `INSERT INTO ${REFUSED} SELECT s.ctid, s.id, $2::int FROM ${CANDIDATES} c JOIN ${staged} s ON s.ctid = c.tid

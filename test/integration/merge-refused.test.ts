@@ -165,6 +165,22 @@ for (const [what, { sql, message }] of Object.entries(MERGE_REFUSALS)) {
   }
 }
 
+test('what only the merge refuses is kept as the event that it was, rebuilt from its row', async (t) => {
+  const loading = await startLoading(t);
+  const event =
+    '{"eventId":"e1","userId":"u","type":"t","properties":{"n":9007199254740993,"f":1.10},"occurredAt":"2026-01-27T19:20:12.369123Z",' +
+    '"sessionId":"s","session":{"id":"s","browser":"b","os":{"v":1}},"more":[1]}';
+  await loading.loader.load(pageOf([event]));
+  await loading.database.query(`ALTER TABLE ingested_events ADD CHECK (id <> 'e1')`);
+  assert.equal((await loading.merger().merge('a', 1)).rejected, 1);
+  const [refused] = await anomalies(loading);
+  const rebuilt = refused?.original.toString() ?? '';
+  const { occurredAt, ...rest } = JSON.parse(rebuilt) as { occurredAt: string };
+  const { occurredAt: served, ...expected } = JSON.parse(event) as { occurredAt: string };
+  assert.deepEqual([rest, Date.parse(occurredAt)], [expected, Date.parse(served)]);
+  assert.match(rebuilt, /9007199254740993.*1\.10|1\.10.*9007199254740993/);
+});
+
 test('where the best row of an id is refused, the next best takes its place', async (t) => {
   const loading = await startLoading(t);
   await loading.database.query(

@@ -121,7 +121,9 @@ function flagsFor(speed: Speed): string[] {
 function isCostBounded({ source, endpoint, hasNews, changesEndpoint, goesOn }: Round): boolean {
   if (hasNews || changesEndpoint || goesOn || source.doubled !== 0 || source.distribution === 'ties') return false;
   if (Object.keys(source.faults ?? {}).length > 0 || source.faultPlan !== undefined) return false;
-  return endpoint === 'events' || source.windows === 'honoured';
+  if (endpoint === 'events') return true;
+  // Where `since` does not count beside a cursor, each window's last page reaches into the one below, in any run.
+  return source.windows === 'honoured' && source.sinceWithCursor === 'honoured';
 }
 
 /**

@@ -33,7 +33,7 @@ export interface AccessRequestOptions {
   /** A request is about to be sent, an answer came. */
   readonly onSent: () => void;
   readonly onAnswered: () => void;
-  readonly onWaiting: (reason: string, waitMs: number) => () => void;
+  readonly onWaiting: (reason: string, waitMs: number, askedByApi: boolean) => () => void;
 }
 
 /** @throws ConfigurationError when the API was never reached, GaveUpError when it stayed away for `maxWaitMs` */
@@ -44,6 +44,7 @@ export async function requestAccess(options: AccessRequestOptions): Promise<Acce
     const answer = await send(options);
     let waitMs = backoffDelayMs(failures, options.backoff);
     let reason: string;
+    let askedByApi = false;
     if (answer instanceof TransportError) {
       reason = `${answer.failure}: ${answer.message}`;
       const { waitMs: patienceMs, firstContact } = options.patience();
@@ -57,6 +58,7 @@ export async function requestAccess(options: AccessRequestOptions): Promise<Acce
       badAnswers += 1;
       const told = readRateLimit(answer.headers, Date.now()).retryAfterMs;
       if (told !== null) waitMs = Math.max(waitMs, told);
+      askedByApi = told !== null;
       const overdue = performance.now() - startedMs + waitMs > options.maxWaitMs;
       // A refusal of the moment (429) says when to come back; anything else that stays is broken.
       if (answer.status !== 429 && badAnswers >= MAX_BAD_ANSWERS && options.canFallBack) {
@@ -66,7 +68,7 @@ export async function requestAccess(options: AccessRequestOptions): Promise<Acce
         throw new GaveUpError(`Stream access was asked for ${failures} times and not given: ${reason}. ${SAFE}`);
     }
     options.observe.retry?.('access');
-    const done = options.onWaiting(`stream access: ${reason}`, waitMs);
+    const done = options.onWaiting(`stream access: ${reason}`, waitMs, askedByApi);
     try {
       await sleep(waitMs, undefined, { signal: options.signal });
     } finally {

@@ -5,7 +5,7 @@
 import { backoffDelayMs } from '../core/backoff.ts';
 import { ConfigurationError, KeyRefusedError, type GaveUpError } from '../core/errors.ts';
 import { reachHint } from './access-request.ts';
-import { ApiSender, type Sent } from './api-sender.ts';
+import { ApiSender, type Sent, type Wait } from './api-sender.ts';
 import { bodyOf, findFault, isFromCache, readContentEncoding, readRequestId } from './http-answer.ts';
 import { TransportError, type HttpAnswer } from './http-exchange.ts';
 import { excerpt } from './http-redaction.ts';
@@ -76,7 +76,7 @@ export class ApiClient {
   }
 
   /** Why nothing moves at the moment, for people who watch; `null` when requests are on their way. */
-  get waiting(): { reason: string; untilMs: number } | null {
+  get waiting(): Wait | null {
     return this.#sender.waiting(this.#endpoint);
   }
 

@@ -34,6 +34,15 @@ export interface SendRequest {
   readonly deadlineMs: number;
 }
 
+/** Why nothing moves. The reason's words before a colon are one of a few, what follows says more. */
+export interface Wait {
+  readonly reason: string;
+  /** Epoch ms. */
+  readonly untilMs: number;
+  /** Else it is the growing pause after a failure. */
+  readonly askedByApi: boolean;
+}
+
 export class ApiSender {
   readonly access: StreamAccess;
   readonly redactor: Redactor;
@@ -48,7 +57,7 @@ export class ApiSender {
   readonly #http: HttpClient;
   readonly #pacers: Readonly<Record<EndpointName, Pacer>>;
   readonly #closing = new AbortController();
-  readonly #waits = new Set<{ readonly reason: string; readonly untilMs: number }>();
+  readonly #waits = new Set<Wait>();
   #inFlight = 0;
   #firstContactMs: number | null = null;
 
@@ -79,12 +88,14 @@ export class ApiSender {
   }
 
   /** Why nothing moves at the moment; `null` when requests are on their way. */
-  waiting(endpoint: EndpointName): { reason: string; untilMs: number } | null {
+  waiting(endpoint: EndpointName): Wait | null {
     if (this.#inFlight > 0) return null;
     const pacer = this.#pacers[endpoint];
     const untilMs = pacer.waitingUntilMs;
-    if (untilMs !== null) return { reason: pacer.paused ? 'the API asked to wait' : 'rate limit of the API', untilMs };
-    let first: { reason: string; untilMs: number } | null = null;
+    if (untilMs !== null) {
+      return { reason: pacer.paused ? 'the API asked to wait' : 'rate limit of the API', untilMs, askedByApi: true };
+    }
+    let first: Wait | null = null;
     for (const wait of this.#waits) if (first === null || wait.untilMs < first.untilMs) first = wait;
     return first;
   }
@@ -100,10 +111,10 @@ export class ApiSender {
     this.#pacers[endpoint].pause(forMs);
   }
 
-  /** Waits, visibly for {@link waiting}. Throws the signal's reason. */
+  /** Waits after a failure, visibly for {@link waiting}. Throws the signal's reason. */
   async wait(reason: string, waitMs: number, signal: AbortSignal): Promise<void> {
     this.#closing.signal.throwIfAborted();
-    const done = this.#beginWait(reason, waitMs);
+    const done = this.#beginWait(reason, waitMs, false);
     try {
       await sleep(waitMs, undefined, { signal });
     } catch (error) {
@@ -218,7 +229,7 @@ export class ApiSender {
       onAnswered: () => {
         this.answeredOnce = true;
       },
-      onWaiting: (reason, waitMs) => this.#beginWait(reason, waitMs),
+      onWaiting: (reason, waitMs, askedByApi) => this.#beginWait(reason, waitMs, askedByApi),
     });
   }
 
@@ -226,8 +237,8 @@ export class ApiSender {
     return this.#options.firstContactMs ?? USUAL_FIRST_CONTACT_MS;
   }
 
-  #beginWait(reason: string, waitMs: number): () => void {
-    const wait = { reason, untilMs: Date.now() + waitMs };
+  #beginWait(reason: string, waitMs: number, askedByApi: boolean): () => void {
+    const wait = { reason, untilMs: Date.now() + waitMs, askedByApi };
     this.#waits.add(wait);
     return () => {
       this.#waits.delete(wait);

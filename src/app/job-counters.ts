@@ -174,7 +174,7 @@ export class JobCounters {
     if (this.databaseWait !== null)
       return { reason: `database: ${this.databaseWait}`, untilMs: null, askedByApi: false };
     const { waiting } = client;
-    if (waiting !== null) return { reason: waiting.reason, untilMs: waiting.untilMs, askedByApi: true };
+    if (waiting !== null) return waiting;
     return isMerging && this.phase === 'merging' ? { reason: 'merge', untilMs: null, askedByApi: false } : null;
   }
 }

@@ -283,3 +283,26 @@ test('a request ends with the reason of its signal, wherever it is', async (t) =
     await assert.rejects(asked, /told to stop/);
   }
 });
+
+for (const { what, status, headers, askedByApi } of [
+  { what: 'the pause after a failure', status: 503, headers: {}, askedByApi: false },
+  { what: 'a Retry-After', status: 429, headers: { 'retry-after': '60' }, askedByApi: true },
+]) {
+  test(`${what} is ${askedByApi ? '' : 'not '}a wait that the API asked for`, async (t) => {
+    const server = await serverFor(t, (_req, res) => {
+      sendJson(res, status, '{}', headers);
+    });
+    const { client } = clientFor(t, server.baseUrl, {
+      endpoint: 'events',
+      maxWaitMs: 600_000,
+      backoff: { baseMs: 60_000, capMs: 60_000 },
+    });
+    const leave = new AbortController();
+    const asked = client.fetchPage(pageRequest({ signal: leave.signal }));
+    for (const deadline = Date.now() + 5_000; client.waiting === null && Date.now() < deadline;)
+      await new Promise(setImmediate);
+    assert.equal(client.waiting?.askedByApi, askedByApi);
+    leave.abort(new Error('seen'));
+    await assert.rejects(asked, /seen/);
+  });
+}

@@ -91,6 +91,12 @@ describe('metrics', () => {
     }
   });
 
+  it('name a wait by its kind alone: what differs each time would be a time series each', async (t) => {
+    const waiting = { reason: 'the API failed: 503 (request id 4711)', untilMs: null, askedByApi: false };
+    const scraped = await scrapeOf(metricsFor(t, () => snapshotOf({ waiting })));
+    assert.equal(valueOf(scraped, 'datasync_waiting', { reason: 'the API failed', asked_by_api: 'false' }), 1);
+  });
+
   it('hold what stages observe', async (t) => {
     const metrics = metricsFor(t, () => snapshotOf());
     metrics.observe.pageRequest(0.2, 'stream', 200);

@@ -27,7 +27,7 @@ import { MergeSchedule } from './merge-schedule.ts';
 import type { PageEncoder } from './page-encoder.ts';
 import { PageLoading } from './page-loading.ts';
 import { RejectionLimit, RejectionsToCount } from './rejection-limit.ts';
-import { newestBelievable } from './watermark.ts';
+import { clockAt, newestBelievable } from './watermark.ts';
 import { WindowSet, type WalkReport } from './windows.ts';
 
 /** The first walk, then so many to catch up. */
@@ -378,10 +378,11 @@ export class RunPasses {
     const { store, counters } = this.#parts;
     this.#passTotal = encoded?.envelope.total ?? null;
     counters.total = this.#passTotal;
-    this.#serverDateMs ??= raw.serverDateMs;
+    const clockMs = clockAt(raw);
+    this.#serverDateMs ??= clockMs;
     const times = encoded?.times ?? null;
     if (ledger.page === 1 && times !== null) {
-      const newestMs = newestBelievable(times, raw.serverDateMs);
+      const newestMs = newestBelievable(times, clockMs);
       this.#newestMs = Math.max(newestMs, this.#newestMs ?? newestMs);
     }
     await store.updateRun(this.#run.runId, {

@@ -43,7 +43,7 @@ export interface Run extends RunIdentity {
   readonly runId: number;
   readonly status: RunStatus;
   readonly startedAtMs: number;
-  /** `Date` of the response that began the run (the API's clock), epoch milliseconds; `null` until it came. */
+  /** `Date` of the response that began the run (the API's clock; ours where it sends none), epoch milliseconds; `null` until it came. */
   readonly serverDateMs: number | null;
   /** 1 for the first walk over the data set; more when the run catches up, or walks again to find what is short. */
   readonly pass: number;

@@ -1,6 +1,9 @@
 /** What one run takes and the next: news during a run and after it, limits, late arrivals, and the proof at the end. */
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { once } from 'node:events';
+import { createServer, request as httpRequest } from 'node:http';
+import { test, type TestContext } from 'node:test';
+import type { Simulator } from '../../src/simulator/simulator.ts';
 import { assertExact, readBooks } from '../support/exact-target.ts';
 import { ingestAll, ingestInto, pageRequests, sceneFor, type Scene } from '../support/ingestion-scene.ts';
 import { ingest, jobFor } from '../support/ingestion.ts';
@@ -186,3 +189,37 @@ async function countRows(database: Scene['database']): Promise<number> {
   const { rows } = await database.query<{ n: string }>('SELECT count(*) AS n FROM ingested_events');
   return Number(rows[0]?.n);
 }
+
+/** The simulator behind a server that does not say how late it is. */
+async function withoutDate(t: TestContext, simulator: Simulator): Promise<string> {
+  const { port } = simulator;
+  const server = createServer((request, response) => {
+    response.sendDate = false;
+    const { method, url, headers } = request;
+    const forwarded = httpRequest({ port, method, path: url, headers }, (answer) => {
+      const kept = Object.entries(answer.headers).filter(([name]) => name !== 'date');
+      response.writeHead(answer.statusCode ?? 0, Object.fromEntries(kept));
+      answer.pipe(response);
+    });
+    request.pipe(forwarded);
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.after(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  const address = server.address();
+  assert.ok(typeof address === 'object' && address !== null);
+  return `http://127.0.0.1:${address.port}/api/v1`;
+}
+
+void test('an event dated 2099 hides nothing that comes after it from an API without a Date either', async (t) => {
+  const scene = await sceneFor(t, { events: 2_000, ...recent(), futureEvent: true, total: false });
+  const target = { ...scene.target, baseUrl: await withoutDate(t, scene.simulator) };
+  await ingestInto({ ...scene, target });
+  scene.simulator.addEvents(300);
+  const second = await ingestInto({ ...scene, target });
+  assert.equal(second.books.inserted, 300);
+  await assertExact(scene.database, scene.simulator);
+});

@@ -32,8 +32,8 @@ import { openRun, refuseOtherRun, runIdentity } from './run-setup.ts';
 
 /** A page, its rows and a copy under way must fit together several times over. */
 const PAGE_SHARE_OF_MEMORY = 4;
-/** A stopped job lets pages that were asked for arrive for so long. */
-const STOP_GRACE_MS = 3_000;
+/** A stopped job lets pages that were asked for arrive for so long: they are paid for, and what is copied by then needs no merge to be safe. */
+const STOP_GRACE_MS = 6_000;
 
 export interface JobSource {
   /** Identity of the data set: the API's base URL, or the demo's own name. */

@@ -47,6 +47,29 @@ void test('SIGTERM with pages in flight merges what has arrived, exits with 143,
   await scene.assertExact();
 });
 
+void test('pages in flight that take as long as large ones do are not thrown away by a SIGTERM', async (t) => {
+  const scene = await CrashScene.open(t, { events: 4_000, latency: 100, flags: ['--page-size', '100'] });
+  const ingester = scene.start();
+  await ingester.waitForLog(hasLog(AT_WORK));
+  await scene.pagesMore(4, ingester);
+  // About what a page of 5,000 events takes on a slow day.
+  scene.simulator.apply({ latency: 4_000 });
+  const before = scene.simulator.stats().requestsTotal;
+  const asked = (): boolean => scene.simulator.stats().requestsTotal >= before + 3;
+  await scene.until('requests for slow pages', () => Promise.resolve(asked()), ingester);
+  await exitAfter(
+    scene,
+    ingester,
+    () => {
+      ingester.kill('SIGTERM');
+    },
+    143,
+  );
+  assert.equal(scene.simulator.log().filter(({ status }) => status === 0).length, 0, 'a request was broken off');
+  const served = scene.simulator.stats().eventsServed;
+  assert.ok((await scene.number('SELECT loaded FROM ingestion.run')) >= served - 1);
+});
+
 void test('Ctrl-C under npm start reaches node twice, counts as one signal, and ends with 130', async (t) => {
   const scene = await CrashScene.open(t, { events: 4_000, latency: 200, flags: ['--page-size', '100'] });
   const ingester = scene.start({ npm: true });

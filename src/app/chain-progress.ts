@@ -19,11 +19,6 @@ export class ChainProgress {
   #vainPages = 0;
   #namelessPages = 0;
 
-  /** In a row, up to now. */
-  get vainPages(): number {
-    return this.#vainPages;
-  }
-
   /** Returns true when the page is one too many without news. */
   note(page: ServedPage): boolean {
     const name = page.firstEventId ?? page.lastEventId;

@@ -47,6 +47,19 @@ const NASTY: NastyEvent[] = [
   },
   { what: 'an id of 1.10', event: '{"id":1.10}', row: { id: '1.10', extra: '{"id":1.10}' } },
   { what: 'an id of 1e3', event: '{"id":1e3}', row: { id: '1e3', extra: '{"id":1e3}' } },
+  { what: 'an id of minus zero', event: '{"id":-0}', row: { id: '-0', extra: '{"id":-0}' } },
+  { what: 'an id with leading zeros', event: '{"id":"007"}', row: { id: '007' } },
+  {
+    what: 'an id that is a number beyond numeric',
+    event: '{"id":1e131072}',
+    row: { id: '1e131072', extra: '{"id":"1e131072"}' },
+    anomalies: [`extra ${BIG}`],
+  },
+  {
+    what: 'a UUID in capitals and braces where ids are texts',
+    event: `{"id":"{${UUID.toUpperCase()}}"}`,
+    row: { id: `{${UUID.toUpperCase()}}` },
+  },
   { what: 'an id with escapes', event: '{"id":"\\u0065\\/\\ud83d\\ude00"}', row: { id: 'e/😀' } },
   { what: 'an id under an escaped key', event: '{"\\u0069d":"e"}', row: { id: 'e' } },
   { what: 'doubled ids', event: '{"id":"x","id":"e"}', row: { id: 'e' } },
@@ -235,6 +248,12 @@ const NASTY: NastyEvent[] = [
     event: '{"id":"e","properties":{"\\u0000":[{"k\\ud800":"v\\u0000\\\\u0000"}]},"x\\u0000":"\\udfff"}',
     row: { properties: '{"\\ufffd":[{"k\\ufffd":"v\\ufffd\\\\u0000"}]}', extra: '{"x\\ufffd":"\\ufffd"}' },
     anomalies: [`properties ${UNSTORABLE}`, `extra ${UNSTORABLE}`],
+  },
+  {
+    what: 'keys that are one key once they are repaired',
+    event: '{"id":"e","a\\u0000":1,"a\\ud800":2}',
+    row: { extra: '{"a\\ufffd":1,"a\\ufffd":2}' },
+    anomalies: [`extra ${UNSTORABLE}`],
   },
   { what: 'unknown fields', event: '{"id":"e","a" : [1, 2],"b":"c"}', row: { extra: '{"a" : [1, 2],"b":"c"}' } },
   {

@@ -4,7 +4,7 @@ import { testCluster } from '../support/database.ts';
 import type { Program } from '../support/processes.ts';
 import { CrashScene, countLogs, lastLines } from './crash-scene.ts';
 import { CRASHES, crashDatabase, emptiesStaging, type Crash } from './database-crash.ts';
-import { HeldMoment } from './held-moment.ts';
+import { HeldMoment, MOMENTS as MOMENTS_OF_JOB } from './held-moment.ts';
 
 const SOURCE = { events: 3_000, latency: 60, flags: ['--page-size', '100', '--concurrency', '4'] };
 /** Enough that some are copied and some are not. */
@@ -32,6 +32,8 @@ const MOMENTS = {
     return ingester;
   },
 } satisfies Record<string, MeetMoment>;
+
+const OTHER_MOMENTS = MOMENTS_OF_JOB.filter((moment) => !['copying', 'copied', 'merging', 'emptying'].includes(moment));
 
 type MeetMoment = (scene: CrashScene, crash: () => Promise<void>, t: TestContext) => Promise<Program>;
 
@@ -62,4 +64,18 @@ for (const [moment, meet] of Object.entries(MOMENTS)) {
       await crashAt(t, meet, crash);
     });
   }
+}
+
+/** What else a job writes, and never in the middle of a page: nothing is staged then, or nothing that is not asked for again. */
+for (const moment of OTHER_MOMENTS) {
+  void test(`PostgreSQL breaks (immediate) while the job is ${moment}: it goes on by itself, and exactly`, async (t) => {
+    const scene = await CrashScene.open(t, {
+      ...SOURCE,
+      cluster: await testCluster(t),
+      ...(moment === 'walking again' ? { faultPlan: [{ on: 'stream', nth: 5, fault: 'lost-events' }] } : {}),
+    });
+    const ingester = await atHeldMoment(moment)(scene, () => crashDatabase(scene, 'immediate', 300), t);
+    await scene.expectExit(ingester, 0);
+    await scene.assertExact();
+  });
 }

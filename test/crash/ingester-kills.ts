@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { StartOptions } from '../../src/simulator/simulator.ts';
+import { testCluster } from '../support/database.ts';
 import type { Program } from '../support/processes.ts';
 import { CrashScene, lastLines } from './crash-scene.ts';
 import { Draws } from './draws.ts';
@@ -22,6 +23,10 @@ export interface Round {
   readonly changesEndpoint: boolean;
   /** When it is complete, a later run takes what is new, and is killed too. */
   readonly goesOn: boolean;
+  /** PostgreSQL may crash between a kill and the next start: what was staged is gone. */
+  readonly losesDatabase: boolean;
+  /** What its resumes ask for again is held against what they may. */
+  readonly isMeasured: boolean;
 }
 
 /** Of the later run. */
@@ -83,7 +88,7 @@ export function drawRound(seed: number, events: number): Round {
     // Found by their number alone, where the source tells it: by walking again, which can be killed as well.
     ...(shape === 'live' && draws.chance(0.3) ? { faultPlan: lostEvents(endpoint, draws) } : {}),
   };
-  return {
+  const round: Round = {
     seed,
     // Without windows a dead cursor means walking from the top, which a cursor of a second cannot survive.
     source: source.windows === 'ignored' ? { ...source, cursorTtl: 116 } : source,
@@ -92,7 +97,10 @@ export function drawRound(seed: number, events: number): Round {
     hasNews: draws.chance(0.3),
     changesEndpoint: draws.chance(0.15),
     goesOn: draws.chance(0.3),
+    losesDatabase: draws.chance(0.2),
+    isMeasured: false,
   };
+  return draws.chance(0.35) ? measured(round) : round;
 }
 
 function lostEvents(endpoint: Endpoint, draws: Draws): NonNullable<StartOptions['faultPlan']> {
@@ -117,13 +125,22 @@ function flagsFor(speed: Speed): string[] {
   ];
 }
 
-/** Whether a resume costs no more than the pages in flight, and one a window. */
-function isCostBounded({ source, endpoint, hasNews, changesEndpoint, goesOn }: Round): boolean {
-  if (hasNews || changesEndpoint || goesOn || source.doubled !== 0 || source.distribution === 'ties') return false;
-  if (Object.keys(source.faults ?? {}).length > 0 || source.faultPlan !== undefined) return false;
-  if (endpoint === 'events') return true;
-  // Where `since` does not count beside a cursor, each window's last page reaches into the one below, in any run.
-  return source.windows === 'honoured' && source.sinceWithCursor === 'honoured';
+/**
+ * The same round without anything that makes a run ask for events again even when nobody kills it. (Where `since` does not
+ * count beside a cursor, each window's last page reaches into the one below.)
+ */
+function measured({ source, ...round }: Round): Round {
+  const calm = { doubled: 0, faults: {}, faultPlan: [], windows: 'honoured', sinceWithCursor: 'honoured' } as const;
+  const distribution = source.distribution === 'ties' ? 'uniform' : source.distribution;
+  return {
+    ...round,
+    source: { ...source, ...calm, ...(distribution === undefined ? {} : { distribution }) },
+    hasNews: false,
+    changesEndpoint: false,
+    goesOn: false,
+    losesDatabase: false,
+    isMeasured: true,
+  };
 }
 
 /**
@@ -139,7 +156,11 @@ export async function playRound(t: TestContext, round: Round, limits: { kills: n
 }
 
 async function play(t: TestContext, round: Round, mostKills: number): Promise<RoundResult> {
-  const scene = await CrashScene.open(t, { ...round.source, flags: ['--on-conflict', round.onConflict] });
+  const scene = await CrashScene.open(t, {
+    ...round.source,
+    flags: ['--on-conflict', round.onConflict],
+    ...(round.losesDatabase ? { cluster: await testCluster(t) } : {}),
+  });
   const killing = new Killing(scene, round);
   await killing.untilComplete(mostKills);
   if (round.goesOn) {
@@ -168,7 +189,7 @@ class Killing {
     this.#draws = new Draws(round.seed ^ 0x5eed);
     this.#endpoint = round.endpoint;
     this.#speed = drawSpeed(this.#draws);
-    this.#again = isCostBounded(round) ? { events: 0, allowed: 0 } : null;
+    this.#again = round.isMeasured ? { events: 0, allowed: 0 } : null;
   }
 
   /** A run, from its first start to its end. */
@@ -223,6 +244,7 @@ class Killing {
     this.#resumed = { atMs, served: ranksServed(simulator, atMs) };
     const inFlightEvents = (this.#speed.concurrency + this.#speed.connections) * this.#speed.pageSize;
     const windows = await openWindows(this.#scene);
+    if (this.#round.losesDatabase && this.#draws.chance(0.5)) await this.#scene.database.cluster.restart('immediate');
     if (this.#round.hasNews && this.#draws.chance(0.5)) simulator.addEvents(this.#draws.int(1, 50));
     const next = this.#start();
     // One page a window, and one for the look at what is new.

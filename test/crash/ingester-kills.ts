@@ -130,7 +130,13 @@ function flagsFor(speed: Speed): string[] {
  * count beside a cursor, each window's last page reaches into the one below.)
  */
 function measured({ source, ...round }: Round): Round {
-  const calm = { doubled: 0, faults: {}, faultPlan: [], windows: 'honoured', sinceWithCursor: 'honoured' } as const;
+  const calm: StartOptions = {
+    doubled: 0,
+    faults: {},
+    faultPlan: [],
+    windows: 'honoured',
+    sinceWithCursor: 'honoured',
+  };
   const distribution = source.distribution === 'ties' ? 'uniform' : source.distribution;
   return {
     ...round,

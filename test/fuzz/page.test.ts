@@ -124,7 +124,7 @@ function checkRow(row: ReadRow, source: unknown): void {
 }
 
 describe('damaged pages', () => {
-  it(`never split the scanner from JSON.parse (seed ${SEED})`, { timeout: BUDGET_MS + 60_000 }, () => {
+  it(`never split the scanner from JSON.parse (seed ${SEED})`, { timeout: BUDGET_MS + 60_000 }, (t) => {
     const details = fc.check(
       fc.property(page, damage, fc.boolean(), (document, damages, indented) => {
         const text = JSON.stringify(document, null, indented ? 1 : 0);
@@ -139,5 +139,6 @@ describe('damaged pages', () => {
     );
     assert.equal(details.failed, false, fc.defaultReportMessage(details));
     assert.ok(details.numRuns > 0);
+    t.diagnostic(`${details.numRuns} documents`);
   });
 });

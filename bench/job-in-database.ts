@@ -13,6 +13,8 @@ export interface JobSetup {
   /** Besides `events`: see src/simulator/settings.ts. */
   readonly source: Readonly<Record<string, string | number>>;
   readonly flags: readonly string[];
+  /** Called for every line that the job writes. */
+  readonly onLine?: (line: string) => void;
   /** Where the job finds the database, when not directly. */
   readonly through?: (databaseUrl: string) => string;
 }
@@ -25,7 +27,7 @@ export async function runJobOnce(context: BenchContext, setup: JobSetup): Promis
   try {
     return await setup.server.withDatabase(async (url) => {
       const databaseUrl = setup.through?.(url) ?? url;
-      const run = await runJob({ databaseUrl, source, folder }, setup.flags);
+      const run = await runJob({ databaseUrl, source, folder }, setup.flags, setup.onLine);
       const rows = await countRows(url);
       if (rows !== setup.events) throw new Error(`the job left ${rows} rows of ${setup.events}`);
       return run;

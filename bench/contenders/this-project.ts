@@ -40,6 +40,7 @@ export interface JobRun extends Measurement {
 export async function runJob(
   input: Pick<ContenderInput, 'databaseUrl' | 'source' | 'folder'>,
   flags: readonly string[] = [],
+  onLine?: (line: string) => void,
 ): Promise<JobRun> {
   const { source, databaseUrl, folder } = input;
   const before = await source.requestCount();
@@ -52,6 +53,7 @@ export async function runJob(
       LOG_FORMAT: 'json',
       LOG_LEVEL: 'debug',
     },
+    ...(onLine === undefined ? {} : { onLine }),
   });
   const end = await program.succeeded();
   return describeRun(end, await source.requestsSince(before));

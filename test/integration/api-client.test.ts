@@ -212,7 +212,7 @@ test('key, token and password appear in no log line and no error, whatever fails
   });
   const said: string[] = [];
   for (const endpoint of ['auto', 'stream', 'events'] as const) {
-    const { client, traces } = clientFor(t, server.baseUrl, { endpoint, maxWaitMs: 400, secrets: [password] });
+    const { client, traces } = clientFor(t, server.baseUrl, { endpoint, maxWaitMs: 150, secrets: [password] });
     for (let page = 1; page <= 25; page += 1) {
       const cursor = page % 2 === 0 ? 'c' : null;
       const request = pageRequest({ page, cursor, sinceMs: page % 3 === 0 ? 1 : null });

@@ -5,12 +5,9 @@ import type { Moment } from '../crash/held-moment.ts';
 /** All of them are in `npm run test:crash`; here one of each kind, those first at which rows have been lost before. */
 for (const { moment, orphan } of [
   { moment: 'making the first window', orphan: 'lives' },
-  { moment: 'splitting', orphan: 'lives' },
   { moment: 'building the key', orphan: 'lives' },
   { moment: 'emptying', orphan: 'ends' },
-  { moment: 'catching up', orphan: 'ends' },
   { moment: 'walking again', orphan: 'ends' },
-  { moment: 'completing', orphan: 'lives' },
 ] satisfies { moment: Moment; orphan: 'lives' | 'ends' }[]) {
   void test(`an ingester killed while ${moment}, whose session ${orphan}, is gone on from exactly`, async (t) => {
     await killAtMoment(t, moment, orphan);

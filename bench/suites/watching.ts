@@ -1,4 +1,5 @@
 /** What being watched costs: the job alone, against the job with its page open twice and its metrics scraped every second. */
+import { setTimeout } from 'node:timers/promises';
 import { z } from 'zod';
 import { runJobOnce } from '../job-in-database.ts';
 import { BenchServer } from '../server.ts';
@@ -29,8 +30,10 @@ export const suite: Suite = {
     const watched: Round[] = [];
     try {
       for (let at = 1; at <= context.options.rounds; at += 1) {
-        alone.push(await measureAlone(context, server));
+        // In turn first and second: every other run has a checkpoint in its merge.
+        if (at % 2 === 1) alone.push(await measureAlone(context, server));
         watched.push(await measureWatched(context, server));
+        if (at % 2 === 0) alone.push(await measureAlone(context, server));
         context.say(
           `round ${at}: ${alone.at(-1)?.seconds.toFixed(2)} s alone, ${watched.at(-1)?.seconds.toFixed(2)} s watched`,
         );
@@ -50,7 +53,7 @@ async function measureAlone(context: BenchContext, server: BenchServer): Promise
 
 async function measureWatched(context: BenchContext, server: BenchServer): Promise<Round> {
   const over = new AbortController();
-  const watching: Promise<void>[] = [];
+  const watching: Promise<unknown>[] = [];
   try {
     const run = await runJobOnce(context, {
       server,
@@ -60,18 +63,21 @@ async function measureWatched(context: BenchContext, server: BenchServer): Promi
       onLine: (line) => {
         const serving = servingSchema.safeParse(parse(line));
         if (!serving.success) return;
-        for (let viewer = 0; viewer < VIEWERS; viewer += 1) watching.push(view(serving.data.url, over.signal));
-        watching.push(scrape(serving.data.url, over.signal));
+        const { url } = serving.data;
+        const all = [...Array.from({ length: VIEWERS }, () => view(url, over.signal)), scrape(url, over.signal)];
+        // Each ends with an error, because the job closes its server; begun at all, they have done what they are for.
+        watching.push(Promise.allSettled(all));
       },
     });
+    if (watching.length === 0) throw new Error('the job did not say where its page is');
     return roundOf(run);
   } finally {
     over.abort();
-    await Promise.allSettled(watching);
+    await Promise.all(watching);
   }
 }
 
-/** Reads what an open page gets, until the job ends. */
+/** Reads what an open page gets, until the job ends and its server with it. */
 async function view(url: string, signal: AbortSignal): Promise<void> {
   const { body } = await fetch(new URL('/events', url), { signal });
   const reader = body?.getReader();
@@ -81,7 +87,7 @@ async function view(url: string, signal: AbortSignal): Promise<void> {
 async function scrape(url: string, signal: AbortSignal): Promise<void> {
   for (;;) {
     await (await fetch(new URL('/metrics', url), { signal })).text();
-    await new Promise((resolve) => setTimeout(resolve, SCRAPE_EVERY_MS));
+    await setTimeout(SCRAPE_EVERY_MS, undefined, { signal });
   }
 }
 

@@ -3,7 +3,7 @@ import type { Check } from './result.ts';
 import { round } from './statistics.ts';
 
 const PROMISED_RATIO = 1.35;
-/** The guard in CI: the machine is shared there, so the best of three rounds counts. */
+/** The guard: other work disturbs, so the best of three rounds counts. */
 const GUARD_RATIO = 1.7;
 const PROMISED_START_SECONDS = 1;
 const PROMISED_MEMORY_MB = 350;
@@ -17,7 +17,7 @@ export interface JobFigures {
   readonly delayP99Ms: number;
 }
 
-/** For CI, where the machine is shared: the best round counts. */
+/** For `--quick`. */
 export function guard(ratios: readonly number[]): Check {
   const best = Math.min(...ratios);
   return {

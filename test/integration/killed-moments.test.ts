@@ -6,7 +6,6 @@ import type { Moment } from '../crash/held-moment.ts';
 for (const { moment, orphan } of [
   { moment: 'making the first window', orphan: 'lives' },
   { moment: 'building the key', orphan: 'lives' },
-  { moment: 'emptying', orphan: 'ends' },
   { moment: 'walking again', orphan: 'ends' },
 ] satisfies { moment: Moment; orphan: 'lives' | 'ends' }[]) {
   void test(`an ingester killed while ${moment}, whose session ${orphan}, is gone on from exactly`, async (t) => {

@@ -105,7 +105,8 @@ test('a fast source without a limit is not slowed', async (t) => {
   await askFor(client, 2_000);
   const sent = server.requests.length;
   t.diagnostic(`${sent / 2} requests a second`);
-  assert.ok(sent >= 1_000, `${sent} requests in 2 s`);
+  // Any limit that was learned by mistake would allow fewer; how many more there are is the machine's affair.
+  assert.ok(sent >= 200, `${sent} requests in 2 s`);
 });
 
 test('--max-rps caps what is sent', async (t) => {

@@ -2,7 +2,7 @@ import { test } from 'node:test';
 import { killAtMoment } from '../crash/killed-moment.ts';
 import type { Moment } from '../crash/held-moment.ts';
 
-/** All of them are in `npm run test:crash`; here one of each kind, those first at which rows have been lost before. */
+/** All of them are in `npm run test:crash`; here the one at which rows were lost, and two that differ from it. */
 for (const { moment, orphan } of [
   { moment: 'making the first window', orphan: 'lives' },
   { moment: 'building the key', orphan: 'lives' },

@@ -103,8 +103,10 @@ export class WorkerPool {
     });
     // Nobody is left to run what waits, and piscina starts nobody after a failure during start-up: let the waiting ones
     // know.
+    // Not when it is being destroyed anyway: a second `destroy` ends the first one's mode, and each thread that then ends is
+    // replaced by a new one, which nobody ends any more.
     const abandonIfDead = (): void => {
-      if (piscina.threads.length === 0) void piscina.destroy();
+      if (!this.#isDestroyed && piscina.threads.length === 0) void piscina.destroy();
     };
     // The event comes while the worker is still in the list; what piscina does about it comes before the microtask.
     piscina.on('workerDestroy', () => {

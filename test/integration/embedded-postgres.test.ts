@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
-import { chmod, mkdir, mkdtemp, readFile, realpath, rm, stat, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { chmod, mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import pg from 'pg';
@@ -9,6 +8,7 @@ import { ConfigurationError } from '../../src/core/errors.ts';
 import { serverAccount } from '../../src/load/embedded-postgres-account.ts';
 import { runningServer, stopServer, untilStopped } from '../../src/load/embedded-postgres-cluster.ts';
 import { startEmbeddedPostgres } from '../../src/load/embedded-postgres.ts';
+import { newClusterFolder } from '../support/cluster.ts';
 import { startScript, type Program, type ProgramOptions } from '../support/processes.ts';
 
 const logger = pino({ level: 'silent' });
@@ -16,7 +16,7 @@ const PROGRAM = 'test/support/cluster-program.ts';
 
 /** A folder for a cluster, open to the server's account; gone, with any server in it, when the test ends. */
 async function clusterFolder(t: TestContext, name = 'postgres'): Promise<string> {
-  const folder = await realpath(await mkdtemp(join(tmpdir(), 'datasync-embedded-')));
+  const folder = await newClusterFolder('datasync-embedded-');
   await chmod(folder, 0o755);
   const dataDir = join(folder, '.data', name);
   t.after(async () => {

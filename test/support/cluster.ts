@@ -1,10 +1,10 @@
 /**
- * PostgreSQL clusters for tests: real servers, made for speed (no fsync), in a folder of their own under the system's
- * temporary one. A watchdog outside of this process stops the server and removes the folder when this process is
+ * PostgreSQL clusters for tests: real servers, made for speed (no fsync, in memory where there is room), in a folder of
+ * their own. A watchdog outside of this process stops the server and removes the folder when this process is
  * done or dies, however it dies: nothing stays behind.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { chown, mkdtemp, realpath } from 'node:fs/promises';
+import { chown, mkdtemp, realpath, statfs } from 'node:fs/promises';
 import { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -45,7 +45,26 @@ const FAST_SETTINGS: Readonly<Record<string, string>> = {
   shared_buffers: '32MB',
   max_wal_size: '2GB',
   autovacuum_naptime: '1d',
+  // Files of the cluster's own: a server that is killed leaves those of the system's behind.
+  dynamic_shared_memory_type: 'mmap',
 };
+
+const MEMORY_FOLDER = '/dev/shm';
+/** Three clusters at a time, WAL and all, with as much to spare; containers often have 64 MiB there. */
+const MEMORY_FOLDER_BYTES = 4 * 1024 ** 3;
+
+/**
+ * A new folder for a cluster, in memory where there is room: to make a database is to copy 300 files, which takes 17 ms there and
+ * 230 ms on a disk (measured). Whoever asks removes it.
+ */
+export async function newClusterFolder(prefix: string): Promise<string> {
+  const freeBytes = await statfs(MEMORY_FOLDER).then(
+    ({ bavail, bsize }) => bavail * bsize,
+    () => 0,
+  );
+  const parent = freeBytes >= MEMORY_FOLDER_BYTES ? MEMORY_FOLDER : tmpdir();
+  return realpath(await mkdtemp(join(parent, prefix)));
+}
 
 export interface TestClusterOptions {
   /** Added to settings made for speed, as for `postgres -c`. */
@@ -81,7 +100,7 @@ export class TestCluster {
 
   static async create(options: TestClusterOptions = {}): Promise<TestCluster> {
     const account = await serverAccount(null);
-    const folder = await realpath(await mkdtemp(join(tmpdir(), 'datasync-test-')));
+    const folder = await newClusterFolder('datasync-test-');
     if (account !== null) await chown(folder, account.uid, account.gid);
     const watchdog = startWatchdog(folder);
     const binaries = await usableBinaries(options.binariesDir ?? packagedBinaries(), account);

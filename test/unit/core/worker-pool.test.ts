@@ -4,6 +4,7 @@ import { cp, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 import { gzipSync } from 'node:zlib';
@@ -106,7 +107,7 @@ describe('WorkerPool', () => {
     ['ends its process', 'export default () => process.exit(3);'],
     ['throws', "export default () => { throw new TypeError('a bug'); };"],
     ['throws nothing at all', 'export default () => { throw undefined; };'],
-    ['runs out of memory', 'export default () => { const all = []; for (;;) all.push(new Array(100_000).fill({})); };'],
+    ['runs out of memory', 'export default () => { const all = []; for (;;) all.push(new Array(2 ** 23).fill({})); };'],
     ['cannot be loaded', "throw new Error('at start');"],
     ['ends while it is loaded', 'process.exit(4);'],
     ['is no program', 'this is no JavaScript'],
@@ -146,6 +147,21 @@ describe('WorkerPool', () => {
     const pending = pool.encode(encodeTask());
     await Promise.all([assert.rejects(pending, WorkerDiedError), pool.destroy()]);
     await assert.rejects(pool.encode(encodeTask()), WorkerDiedError);
+  });
+
+  it('starts no thread in the place of those that it ends when it is destroyed', async (t) => {
+    let started = 0;
+    const count = (): void => {
+      started += 1;
+    };
+    process.on('worker', count);
+    t.after(() => process.off('worker', count));
+    const pool = poolFor(t, { threads: 2 });
+    await pool.encode(encodeTask());
+    await pool.destroy();
+    // Node tells of a thread in the tick after the one that made it.
+    await setImmediate();
+    assert.equal(started, 2);
   });
 
   it('finds its worker from any folder, in a path with spaces, # and %', async (t) => {

@@ -14,12 +14,13 @@ export interface AcceptedPage {
 }
 
 /** Where a walk goes on after a page. */
-export type AfterPage = Omit<LedgerEntry, 'served' | 'loaded' | 'rejected' | 'repaired' | 'lastEventId'>;
+export type AfterPage = Omit<LedgerEntry, 'served' | 'loaded' | 'rejected' | 'repaired' | 'lastEventId' | 'oldestMs'>;
 
 export function ledgerEntry(after: AfterPage, encoded: EncodedPage | null): LedgerEntry {
   return {
     ...after,
     lastEventId: encoded?.lastEventId ?? null,
+    oldestMs: encoded?.times?.oldestMs ?? null,
     served: encoded?.servedCount ?? 0,
     loaded: encoded?.rowCount ?? 0,
     rejected: encoded?.rejectedCount ?? 0,

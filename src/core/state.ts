@@ -89,6 +89,8 @@ export interface LedgerEntry {
   readonly anchorMs: number | null;
   readonly lastEventMs: number | null;
   readonly lastEventId: string | null;
+  /** Oldest time of its events, in the window or not: a page that is on its way when its window is split reaches into the new one. */
+  readonly oldestMs: number | null;
   /** This page is the window's last. */
   readonly endsWindow: boolean;
   readonly suspect: boolean;

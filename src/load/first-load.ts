@@ -21,6 +21,11 @@ const TARGET_LOCK_TIMEOUT_MS = 3_000;
 const MANY_DOUBLES = 0.05;
 /** Bounds are sent widened by a millisecond, and are inclusive or not. */
 const EDGE_MS = 2;
+/**
+ * Of a window, those that can lie below its lower bound: on their way when the bound came, and asked for ahead. Earlier ones are
+ * not looked at, because one event with a wrong clock would make an edge of half the rows.
+ */
+const PAGES_AT_EDGE = 4;
 /** What `to_timestamp` takes, epoch ms. */
 const EARLIEST_MS = -2.1e14;
 const LATEST_MS = 9.2e15;
@@ -150,8 +155,11 @@ async function insertBestAtEdges(
  */
 async function readEdges(client: PoolClient, scope: MergeScope): Promise<number[]> {
   const { rows } = await client.query<{ sinceMs: number | null; untilMs: number | null; lowestMs: number | null }>(
-    `SELECT w.since_ms AS "sinceMs", w.until_ms AS "untilMs", min(l.last_event_ms) AS "lowestMs"
-       FROM ingestion.state w JOIN ${scope.names.ledger} l USING (run_id, window_id)
+    `SELECT w.since_ms AS "sinceMs", w.until_ms AS "untilMs",
+            min(l.oldest_ms) FILTER (WHERE l.last_page - l.page < ${PAGES_AT_EDGE}) AS "lowestMs"
+       FROM ingestion.state w
+       JOIN (SELECT *, max(page) OVER (PARTITION BY run_id, window_id) AS last_page FROM ${scope.names.ledger}) l
+         USING (run_id, window_id)
       WHERE run_id = ${scope.runId} GROUP BY run_id, window_id, w.since_ms, w.until_ms`,
   );
   if (rows.length < 2) return [];

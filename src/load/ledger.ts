@@ -22,11 +22,11 @@ export async function insertLedgerRow(
   const { rowCount } = await client.query(
     `INSERT INTO ${stagingNames(table).ledger}
        (run_id, window_id, page, generation, next_cursor, cursor_received_at_ms, anchor_ms, last_event_ms, last_event_id,
-        ends_window, suspect, served, loaded, rejected, repaired)
+        oldest_ms, ends_window, suspect, served, loaded, rejected, repaired)
      SELECT $1::bigint, $2::int, $3::int, o.generation, $4::text, $5::float8, $6::float8, $7::float8, $8::text,
-            $9::bool, $10::bool, $11::int, $12::int, $13::int, $14::int
+            $9::float8, $10::bool, $11::bool, $12::int, $13::int, $14::int, $15::int
        FROM ingestion.owner o
-      WHERE o.generation = $15 AND EXISTS (SELECT FROM ingestion.staging_epoch WHERE epoch = $16)
+      WHERE o.generation = $16 AND EXISTS (SELECT FROM ingestion.staging_epoch WHERE epoch = $17)
         FOR SHARE OF o`,
     [
       runId,
@@ -38,6 +38,7 @@ export async function insertLedgerRow(
       entry.anchorMs,
       entry.lastEventMs,
       entry.lastEventId === null ? null : entry.lastEventId.replaceAll(/\0|\p{Surrogate}/gu, '\uFFFD'),
+      entry.oldestMs,
       entry.endsWindow,
       entry.suspect,
       entry.served,

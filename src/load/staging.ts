@@ -114,6 +114,7 @@ CREATE UNLOGGED TABLE IF NOT EXISTS ${names.ledger} (
   anchor_ms double precision,
   last_event_ms double precision,
   last_event_id text,
+  oldest_ms double precision,
   ends_window boolean NOT NULL,
   suspect boolean NOT NULL,
   served integer NOT NULL,

@@ -68,6 +68,7 @@ export function pageOf(events: readonly (TestEvent | string)[], options: PageOpt
       anchorMs: 2000 + page,
       lastEventMs: 3000 + page,
       lastEventId: encoded.lastEventId,
+      oldestMs: encoded.times?.oldestMs ?? null,
       endsWindow: false,
       suspect: false,
       served: encoded.servedCount,

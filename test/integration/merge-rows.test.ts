@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { eventsOf, ids, pageOf, startLoading, targetRows } from './load-setup.ts';
@@ -75,6 +77,45 @@ test('ids that two windows serve at their common edge are one row and no doublin
   assert.equal(result.duplicates, 21);
   assert.equal(result.doubledInChain, 0);
   assert.equal((await targetRows(database)).length, 421);
+});
+
+test('a page that reaches far into the window below costs the first load no second look at all its ids', async (t) => {
+  const edgeMs = 1_700_000_000_000;
+  const { loader, merger, database } = await startLoading(t, {
+    windows: [
+      { sinceMs: edgeMs, untilMs: null },
+      { sinceMs: null, untilMs: edgeMs },
+    ],
+  });
+  // On its way when the bound came, and no time of it is one that the walk goes by.
+  const onItsWay = ids('e', 300).map((id, i) => ({ id, timestamp: edgeMs - 1_000 * (i + 1) }));
+  const wild = { id: 'wild', timestamp: 0 };
+  await loader.load(pageOf([...eventsOf(ids('n', 300)), wild], { window: 1, ledger: { lastEventMs: edgeMs } }));
+  for (let page = 2; page < 5; page += 1) {
+    await loader.load(pageOf([], { window: 1, page, ledger: { lastEventMs: edgeMs } }));
+  }
+  await loader.load(pageOf(onItsWay, { window: 1, page: 5, ledger: { lastEventMs: edgeMs } }));
+  await loader.load(pageOf([...onItsWay, { id: 'below', timestamp: 1_000 }], { window: 2 }));
+  const result = await merger().merge('a', 6);
+  assert.deepEqual([result.inserted, result.duplicates, result.firstLoad], [602, 300, true]);
+  assert.equal((await targetRows(database)).length, 602);
+  const log = await readFile(join(database.cluster.dataDir, 'datasync-server.log'), 'utf8');
+  const doubled = log.split('\n').filter((line) => line.includes('Key (id)=(e0'));
+  assert.deepEqual(doubled, [], 'the key could be built at once');
+});
+
+test('what version 1 of the schema left in staging is merged by this one', async (t) => {
+  const before = await startLoading(t);
+  await before.loader.load(pageOf(eventsOf(['a', 'b'])));
+  await before.ownership.release();
+  for (const table of ['a', 'b']) {
+    await before.database.query(`ALTER TABLE ingestion.staging_ledger_${table} DROP COLUMN oldest_ms`);
+  }
+  await before.database.query('DELETE FROM ingestion.schema_version WHERE version > 1');
+  const after = await startLoading(t, { database: before.database });
+  await after.loader.load(pageOf(eventsOf(['c']), { page: 2, table: 'b' }));
+  await after.merger().mergeLeftovers();
+  assert.equal((await targetRows(after.database)).length, 3);
 });
 
 test('what a page asked for by time serves again is no doubling inside the chain', async (t) => {

@@ -5,13 +5,14 @@ import { ConfigurationError } from '../../core/errors.ts';
 import { sqlStateOf } from '../database-errors.ts';
 import type { Database } from '../postgres.ts';
 import { ledgerAndState } from './001-ledger-and-state.ts';
+import { oldestOfPage } from './002-oldest-of-page.ts';
 
 interface Migration {
   readonly version: number;
   readonly sql: string;
 }
 
-const MIGRATIONS: readonly Migration[] = [ledgerAndState];
+const MIGRATIONS: readonly Migration[] = [ledgerAndState, oldestOfPage];
 
 /** The version this program makes; a database with a newer one is refused. */
 export const SCHEMA_VERSION = MIGRATIONS.reduce((newest, migration) => Math.max(newest, migration.version), 0);

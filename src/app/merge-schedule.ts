@@ -3,15 +3,22 @@
  *
  *   page accepted ──▶ assigned to the current table ──▶ COPY ──▶ acknowledged
  *   merge: swap the current table, wait for every page assigned to the old one, then one transaction
+ *   closing merge of a first load: the same, begun while the last pages come, which the transaction then takes too
  *
  * Pages of a window are assigned in order, so in a living process a merged table never has a gap.
  */
+import type { RestOfLoad } from '../load/merge.ts';
 import type { StagingTable } from '../load/staging.ts';
 
 /** The first merge of an empty target goes without an index, and is put off: so many intervals, or to the end. */
 const FIRST_LOAD_INTERVALS = 4;
 /** Staging that outgrows this is merged before its time. */
 const MAX_STAGED_BYTES = 2 * 2 ** 30;
+/**
+ * So long a closing merge waits for pages that come later than was thought. It holds the target locked meanwhile, and a
+ * connection on which nothing happens is given up after ten seconds.
+ */
+const MAX_REST_MS = 5_000;
 
 interface TableLoad {
   assigned: number;
@@ -22,17 +29,21 @@ interface TableLoad {
 
 export interface Merged {
   readonly seconds: number;
+  /** The table that was asked for, and the one with the rest, when it was taken. */
+  readonly tables: readonly StagingTable[];
 }
 
 export interface MergeScheduleOptions<M extends Merged> {
-  /** One transaction; `pages` is how many were acknowledged. */
-  readonly merge: (table: StagingTable, pages: number) => Promise<M>;
+  /** One transaction; `pages` is how many were acknowledged. With `rest` it may take the other table too. */
+  readonly merge: (table: StagingTable, pages: number, rest?: RestOfLoad) => Promise<M>;
   readonly onMerged: (result: M) => void;
   /** Told when a merge that nobody waits for fails. */
   readonly fail: (error: unknown) => void;
   readonly intervalMs: number;
   readonly targetIsEmpty: boolean;
   readonly maxStagedBytes?: number;
+  /** Milliseconds; 5 s unless given. */
+  readonly maxRestMs?: number;
 }
 
 /** A page's assignment; exactly one of its two methods is called once. */
@@ -49,6 +60,7 @@ export class MergeSchedule<M extends Merged> {
   readonly #loads: Record<StagingTable, TableLoad> = { a: emptyLoad(), b: emptyLoad() };
   #current: StagingTable = 'a';
   #merging: Promise<void> | null = null;
+  #closing: ClosingMerge | null = null;
   #isFirstLoad: boolean;
   #dueAtMs: number;
   #timer: NodeJS.Timeout | null = null;
@@ -77,7 +89,13 @@ export class MergeSchedule<M extends Merged> {
    * slower one, and everything waits for it.
    */
   async assign(bytes: number): Promise<Assignment> {
-    while (this.#loads[this.#current].stagedBytes > this.#maxStagedBytes) await this.#mergeInBackground();
+    for (;;) {
+      const isFull = this.#loads[this.#current].stagedBytes > this.#maxStagedBytes;
+      if (isFull) this.#closing?.leaveRest();
+      // The rest of a closing merge takes no more: the other table is locked, too.
+      if (!isFull && this.#closing?.takesRest !== true) break;
+      await this.#mergeInBackground();
+    }
     const table = this.#current;
     const load = this.#loads[table];
     load.assigned += 1;
@@ -103,6 +121,7 @@ export class MergeSchedule<M extends Merged> {
    */
   async finish(): Promise<void> {
     this.#cancel();
+    this.#closing?.takeRest();
     await this.#merging;
     if (this.#failure !== null) throw this.#failure.error;
     await this.#mergeOnce();
@@ -110,12 +129,24 @@ export class MergeSchedule<M extends Merged> {
 
   /** Merges what is there in the background, before its time: for when the walks have a moment that is theirs alone. */
   mergeSoon(): void {
+    this.#closing?.takeRest();
+    void this.#mergeInBackground();
+  }
+
+  /**
+   * Begins the one merge of a first load while its last pages come: they are merged with the others when {@link mergeSoon} or
+   * {@link finish} says that they are all there; without that, after five seconds, by themselves.
+   */
+  beginClosingMerge(): void {
+    if (!this.#isFirstLoad || this.#merging !== null) return;
+    this.#closing = new ClosingMerge();
     void this.#mergeInBackground();
   }
 
   /** No further merges on time. A merge under way goes on; wait for it before the connections are closed. */
   async stop(): Promise<void> {
     this.#cancel();
+    this.#closing?.leaveRest();
     await this.#merging?.catch(() => undefined);
   }
 
@@ -145,6 +176,7 @@ export class MergeSchedule<M extends Merged> {
       })
       .finally(() => {
         this.#merging = null;
+        this.#closing = null;
       });
     await this.#merging;
   }
@@ -156,10 +188,61 @@ export class MergeSchedule<M extends Merged> {
     this.#current = table === 'a' ? 'b' : 'a';
     await drained(load);
     if (load.acknowledged === 0) return;
-    const result = await this.#options.merge(table, load.acknowledged);
-    this.#loads[table] = emptyLoad();
+    const closing = this.#closing;
+    const rest = closing === null ? undefined : (): ReturnType<RestOfLoad> => this.#restOf(closing, this.#current);
+    const result = await this.#options.merge(table, load.acknowledged, rest);
+    for (const merged of result.tables) this.#loads[merged] = emptyLoad();
     this.#isFirstLoad = false;
     this.#options.onMerged(result);
+  }
+
+  async #restOf(closing: ClosingMerge, table: StagingTable): ReturnType<RestOfLoad> {
+    if (!(await closing.decided(this.#options.maxRestMs ?? MAX_REST_MS))) return null;
+    const load = this.#loads[table];
+    await drained(load);
+    return load.acknowledged === 0 ? null : { table, pages: load.acknowledged };
+  }
+}
+
+/** The one merge of a first load, begun before its last pages came. Whether it takes them is decided once. */
+class ClosingMerge {
+  #takesRest: boolean | null = null;
+  readonly #decision: Promise<boolean>;
+  #resolve: (takesRest: boolean) => void = () => undefined;
+
+  constructor() {
+    this.#decision = new Promise((resolve) => {
+      this.#resolve = resolve;
+    });
+  }
+
+  /** It takes the other table, too, and no page can go there any more. */
+  get takesRest(): boolean {
+    return this.#takesRest === true;
+  }
+
+  /** They are all there. */
+  takeRest(): void {
+    this.#decide(true);
+  }
+
+  /** They are not to be waited for. */
+  leaveRest(): void {
+    this.#decide(false);
+  }
+
+  #decide(takesRest: boolean): void {
+    this.#takesRest ??= takesRest;
+    this.#resolve(this.#takesRest);
+  }
+
+  async decided(withinMs: number): Promise<boolean> {
+    const timer = setTimeout(() => {
+      this.leaveRest();
+    }, withinMs);
+    return this.#decision.finally(() => {
+      clearTimeout(timer);
+    });
   }
 }
 

@@ -295,8 +295,8 @@ export class RunPasses {
     const merger = new Merger({ db, ownership, runId: this.#run.runId, onConflict: settings.onConflict, logger });
     const target = await readTargetTypes(db);
     return new MergeSchedule<MergeResult>({
-      merge: async (table, pages) => {
-        const result = await merger.merge(table, pages);
+      merge: async (table, pages, rest) => {
+        const result = await merger.merge(table, pages, rest);
         // For watchers alone: what is merged stays merged if it cannot be read now.
         counters.safe(await store.windows(this.#run.runId).catch(() => []));
         return result;
@@ -370,7 +370,7 @@ export class RunPasses {
     const fetchedEvents = counters.fetchedEvents - Math.max(0, this.#fetchedBeforePass);
     const seconds = (performance.now() - this.#passBeganMs) / 1000;
     const progress = { stagedEvents: counters.copiedEvents, remainingEvents, fetchedEvents, seconds };
-    if (isTimeForClosingMerge(progress)) schedule.mergeSoon();
+    if (isTimeForClosingMerge(progress)) schedule.beginClosingMerge();
   }
 
   /** The first response of a pass says what the data set has; the first of the run also, how late it is over there. */

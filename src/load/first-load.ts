@@ -14,6 +14,7 @@ import { quoteIdentifier } from './identifiers.ts';
 import { STAGED_COLUMNS, TARGET_COLUMNS, winnerFirst } from './merge-sql.ts';
 import type { MergeScope } from './merge-sql.ts';
 import { TARGET } from './schema/ingested-events.ts';
+import type { StagingNames } from './staging.ts';
 
 /** How long readers of an empty table may keep the merge from the quick way. */
 const TARGET_LOCK_TIMEOUT_MS = 3_000;
@@ -31,7 +32,9 @@ const EARLIEST_MS = -2.1e14;
 const LATEST_MS = 9.2e15;
 const KEY_BUILD_MEMORY = '256MB';
 
-export interface FirstLoad {
+export type FirstLoadScope = Pick<MergeScope, 'onConflict' | 'runId'>;
+
+export interface FirstLoaded {
   readonly inserted: number;
   /** Staged rows that were passed over for a better one of their id; `null` when they were not counted. */
   readonly passedOver: number | null;
@@ -42,40 +45,148 @@ export interface FirstLoad {
   readonly doubles: string | null;
 }
 
-const EDGES = 'ingestion.merge_edge';
+/** One for each staging table: only a table that is made by its query is filled by all cores. */
+const EDGES = ['ingestion.merge_edge_1', 'ingestion.merge_edge_2'] as const;
 const DOUBLED = 'ingestion.merge_doubled';
 
+/** What a row of staging is moved with: its columns, and where it was served. */
+const MOVED_COLUMNS = `${STAGED_COLUMNS}, s.source_order`;
+
 /**
- * @returns `null` when the ordinary way must be taken: the target has rows, somebody is using it, or its key cannot be
- *   dropped (a foreign key or a view needs it, or it is not as the job made it). Nothing has changed then.
- * @throws what the server says of the rows; roll back to before.
+ * One load of an empty target: {@link begin}, {@link add} for each staging table, {@link complete}. The second table may
+ * still be filled while the first is added.
  */
-export async function loadEmptyTarget(client: PoolClient, scope: MergeScope): Promise<FirstLoad | null> {
-  if (!(await isTargetEmpty(client))) return null;
-  await client.query('SAVEPOINT first_load');
-  const keyName = await dropKey(client);
-  if (keyName === null) {
-    await client.query('ROLLBACK TO SAVEPOINT first_load; RELEASE SAVEPOINT first_load');
-    return null;
+export class FirstLoad {
+  readonly #client: PoolClient;
+  readonly #scope: FirstLoadScope;
+  readonly #addKey: string;
+  readonly #tables: StagingNames[] = [];
+  readonly #edges: string[] = [];
+  #inserted = 0;
+  #atEdges = 0;
+
+  private constructor(client: PoolClient, scope: FirstLoadScope, keyName: string) {
+    this.#client = client;
+    this.#scope = scope;
+    this.#addKey = `ALTER TABLE ${TARGET} ADD CONSTRAINT ${quoteIdentifier(keyName)} PRIMARY KEY (id)`;
   }
-  const addKey = `ALTER TABLE ${TARGET} ADD CONSTRAINT ${quoteIdentifier(keyName)} PRIMARY KEY (id)`;
-  await client.query(`SET LOCAL maintenance_work_mem = '${KEY_BUILD_MEMORY}'; SAVEPOINT rows`);
-  const { inserted, passedOver } = await insertBestAtEdges(client, scope);
-  await client.query('SAVEPOINT key');
-  try {
-    await client.query(addKey);
-    return { inserted, passedOver, doubles: passedOver === 0 ? null : EDGES };
-  } catch (error) {
-    if (sqlStateOf(error) !== '23505') throw error;
-    await client.query('ROLLBACK TO SAVEPOINT key');
-    const left = await removeDoubles(client, scope, inserted);
-    await client.query(addKey);
-    return { inserted: left, passedOver: null, doubles: DOUBLED };
+
+  /**
+   * @returns `null` when the ordinary way must be taken: the target has rows, somebody is using it, or its key cannot be
+   *   dropped (a foreign key or a view needs it, or it is not as the job made it). Nothing has changed then.
+   */
+  static async begin(client: PoolClient, scope: FirstLoadScope): Promise<FirstLoad | null> {
+    if (!(await isTargetEmpty(client))) return null;
+    await client.query('SAVEPOINT first_load');
+    const keyName = await dropKey(client);
+    if (keyName === null) {
+      await client.query('ROLLBACK TO SAVEPOINT first_load; RELEASE SAVEPOINT first_load');
+      return null;
+    }
+    await client.query(`SET LOCAL maintenance_work_mem = '${KEY_BUILD_MEMORY}'; SAVEPOINT rows`);
+    return new FirstLoad(client, scope, keyName);
+  }
+
+  /**
+   * Moves the rows of a table, but those where windows overlap: they wait for {@link complete}.
+   * @param isLast whether no table follows. One that does is foreseen: what turns out to be an edge later is one for the rows
+   *   of that table alone, and an id that is double for that makes building the key fail.
+   * @throws what the server says of the rows; roll back to before.
+   */
+  async add(table: StagingNames, isLast: boolean): Promise<void> {
+    const client = this.#client;
+    this.#tables.push(table);
+    const limits = await readEdges(client, this.#scope.runId, this.#ledgers, isLast);
+    if (limits.length === 0) {
+      this.#inserted += await insertFrom(client, `SELECT ${STAGED_COLUMNS} FROM ${table.rows} s`);
+      return;
+    }
+    // Limits in turn begin and end an edge, and `width_bucket` says how many of them a time has behind it.
+    const thresholds = limits.map((ms) => `to_timestamp(${ms / 1000}::float8)`).join(', ');
+    const isAtEdge = `coalesce(width_bucket(s.occurred_at, ARRAY[${thresholds}]) % 2 = 1, true)`;
+    this.#atEdges += await this.#setApart(`SELECT ${MOVED_COLUMNS} FROM ${table.rows} s WHERE ${isAtEdge}`);
+    this.#inserted += await insertFrom(client, `SELECT ${STAGED_COLUMNS} FROM ${table.rows} s WHERE NOT ${isAtEdge}`);
+  }
+
+  /** @throws what the server says of the rows; roll back to before. */
+  async complete(): Promise<FirstLoaded> {
+    const client = this.#client;
+    const edges = `(${this.#edges.map((name) => `SELECT * FROM ${name}`).join(' UNION ALL ')})`;
+    const fromEdges = this.#atEdges === 0 ? 0 : await this.#insertDistinct(`${edges} s`);
+    this.#inserted += fromEdges;
+    const passedOver = this.#atEdges - fromEdges;
+    await client.query('SAVEPOINT key');
+    try {
+      await client.query(this.#addKey);
+      return { inserted: this.#inserted, passedOver, doubles: passedOver === 0 ? null : edges };
+    } catch (error) {
+      if (sqlStateOf(error) !== '23505') throw error;
+      await client.query('ROLLBACK TO SAVEPOINT key');
+      const inserted = await this.#removeDoubles();
+      await client.query(this.#addKey);
+      return { inserted, passedOver: null, doubles: DOUBLED };
+    }
+  }
+
+  /** All rows of the tables so far, as a relation. */
+  get #rows(): string {
+    return `(${this.#tables.map(({ rows }) => `SELECT ${MOVED_COLUMNS} FROM ${rows} s`).join(' UNION ALL ')})`;
+  }
+
+  get #ledgers(): string {
+    const pages = (ledger: string): string => `SELECT run_id, window_id, page, oldest_ms, ends_window FROM ${ledger}`;
+    return `(${this.#tables.map(({ ledger }) => pages(ledger)).join(' UNION ALL ')})`;
+  }
+
+  /** @returns how many rows */
+  async #setApart(source: string): Promise<number> {
+    const client = this.#client;
+    const name = EDGES[this.#edges.length];
+    if (name === undefined) throw new Error('a first load takes no third staging table');
+    this.#edges.push(name);
+    // The planner believes that half of all rows come back, and would not look in parallel.
+    await client.query('SET LOCAL parallel_tuple_cost = 0');
+    const { rowCount } = await client.query(`CREATE UNLOGGED TABLE ${name} AS ${source}`);
+    await client.query('SET LOCAL parallel_tuple_cost TO DEFAULT');
+    return rowCount ?? 0;
+  }
+
+  /** @param rows a relation as `s`, with a condition if need be */
+  #insertDistinct(rows: string): Promise<number> {
+    const order = `s.id, ${winnerFirst(this.#scope.onConflict)}`;
+    return insertFrom(this.#client, `SELECT DISTINCT ON (s.id) ${STAGED_COLUMNS} FROM ${rows} ORDER BY ${order}`);
+  }
+
+  /** The key could not be built: finds every double id, and leaves its best row. @returns rows in the target */
+  async #removeDoubles(): Promise<number> {
+    const client = this.#client;
+    const doubled = await this.#findDoubled();
+    if (doubled > this.#inserted * MANY_DOUBLES) {
+      // The table of doubles must outlive the rollback: made again, it is small beside sorting all rows.
+      await client.query('ROLLBACK TO SAVEPOINT rows');
+      const inserted = await this.#insertDistinct(`${this.#rows} s`);
+      await this.#findDoubled();
+      return inserted;
+    }
+    await client.query(`ANALYZE ${DOUBLED}`);
+    const isDoubled = (alias: string): string => `${alias}.id IN (SELECT d.id FROM ${DOUBLED} d)`;
+    const deleted = await client.query(`DELETE FROM ${TARGET} t WHERE ${isDoubled('t')}`);
+    const again = await this.#insertDistinct(`${this.#rows} s WHERE ${isDoubled('s')}`);
+    return this.#inserted - (deleted.rowCount ?? 0) + again;
+  }
+
+  /** @returns how many rows share their id with another */
+  async #findDoubled(): Promise<number> {
+    const { rowCount } = await this.#client.query(
+      `CREATE UNLOGGED TABLE ${DOUBLED} AS SELECT s.id, s.source_order FROM ${this.#rows} s
+        WHERE s.id IN (SELECT d.id FROM ${this.#rows} d GROUP BY d.id HAVING count(*) > 1)`,
+    );
+    return rowCount ?? 0;
   }
 }
 
-/** Relations that {@link loadEmptyTarget} may have made. */
-export const FIRST_LOAD_RELATIONS = [EDGES, DOUBLED] as const;
+/** Relations that {@link FirstLoad} may have made. */
+export const FIRST_LOAD_RELATIONS = [...EDGES, DOUBLED] as const;
 
 async function isTargetEmpty(client: PoolClient): Promise<boolean> {
   const { rows } = await client.query<{ empty: boolean }>(`SELECT NOT EXISTS (SELECT FROM ${TARGET}) AS empty`);
@@ -120,52 +231,29 @@ async function insertFrom(client: PoolClient, source: string): Promise<number> {
   return rowCount ?? 0;
 }
 
-/** @param rows a relation as `s`, with a condition if need be */
-function insertDistinct(client: PoolClient, scope: MergeScope, rows: string): Promise<number> {
-  const order = `s.id, ${winnerFirst(scope.onConflict)}`;
-  return insertFrom(client, `SELECT DISTINCT ON (s.id) ${STAGED_COLUMNS} FROM ${rows} ORDER BY ${order}`);
-}
-
-/** All rows; of those whose time lies where windows overlap, the best of each id. */
-async function insertBestAtEdges(
-  client: PoolClient,
-  scope: MergeScope,
-): Promise<{ inserted: number; passedOver: number }> {
-  const { rows } = scope.names;
-  const limits = await readEdges(client, scope);
-  if (limits.length === 0) {
-    return { inserted: await insertFrom(client, `SELECT ${STAGED_COLUMNS} FROM ${rows} s`), passedOver: 0 };
-  }
-  // Limits in turn begin and end an edge, and `width_bucket` says how many of them a time has behind it.
-  const thresholds = limits.map((ms) => `to_timestamp(${ms / 1000}::float8)`).join(', ');
-  const isAtEdge = `coalesce(width_bucket(s.occurred_at, ARRAY[${thresholds}]) % 2 = 1, true)`;
-  // The planner believes that half of all rows come back, and would not look in parallel.
-  await client.query('SET LOCAL parallel_tuple_cost = 0');
-  const found = await client.query(`CREATE UNLOGGED TABLE ${EDGES} AS SELECT s.* FROM ${rows} s WHERE ${isAtEdge}`);
-  await client.query('SET LOCAL parallel_tuple_cost TO DEFAULT');
-  const elsewhere = await insertFrom(client, `SELECT ${STAGED_COLUMNS} FROM ${rows} s WHERE NOT ${isAtEdge}`);
-  const atEdges = await insertDistinct(client, scope, `${EDGES} s`);
-  return { inserted: elsewhere + atEdges, passedOver: (found.rowCount ?? 0) - atEdges };
-}
-
 /**
- * Where windows overlap, when there are several: around each bound, and below a lower one as far as pages reached that were
- * on their way when it came.
+ * Where windows overlap, when there are several: around each bound, and below a lower one as far as pages reach that were
+ * on their way when it came. Unless all is there, two pages of a walk that
+ * is near its end may still be on theirs.
  * @returns first and last time of each edge in turn, epoch ms, ascending
  */
-async function readEdges(client: PoolClient, scope: MergeScope): Promise<number[]> {
-  const { rows } = await client.query<{ sinceMs: number | null; untilMs: number | null; lowestMs: number | null }>(
-    `SELECT w.since_ms AS "sinceMs", w.until_ms AS "untilMs",
-            min(l.oldest_ms) FILTER (WHERE l.last_page - l.page < ${PAGES_AT_EDGE}) AS "lowestMs"
+async function readEdges(client: PoolClient, runId: number, ledgers: string, isAll: boolean): Promise<number[]> {
+  const { rows } = await client.query<WalkedWindow>(
+    `SELECT w.since_ms AS "sinceMs", w.until_ms AS "untilMs", bool_or(l.ends_window) AS ended,
+            min(l.oldest_ms) FILTER (WHERE l.last_page - l.page < ${PAGES_AT_EDGE}) AS "lowestMs",
+            max(l.above_ms - l.oldest_ms) FILTER (WHERE l.last_page - l.page < ${PAGES_AT_EDGE}) AS "pageMs"
        FROM ingestion.state w
-       JOIN (SELECT *, max(page) OVER (PARTITION BY run_id, window_id) AS last_page FROM ${scope.names.ledger}) l
+       JOIN (SELECT *, max(page) OVER (PARTITION BY run_id, window_id) AS last_page,
+                    lag(oldest_ms) OVER (PARTITION BY run_id, window_id ORDER BY page) AS above_ms
+               FROM ${ledgers} pages) l
          USING (run_id, window_id)
-      WHERE run_id = ${scope.runId} GROUP BY run_id, window_id, w.since_ms, w.until_ms`,
+      WHERE run_id = ${runId} GROUP BY run_id, window_id, w.since_ms, w.until_ms`,
   );
   if (rows.length < 2) return [];
   const edges: [number, number][] = [];
-  for (const { sinceMs, untilMs, lowestMs } of rows) {
-    if (sinceMs !== null) edges.push([Math.min(sinceMs, lowestMs ?? sinceMs) - EDGE_MS, sinceMs + EDGE_MS]);
+  for (const window of rows) {
+    const { sinceMs, untilMs } = window;
+    if (sinceMs !== null) edges.push([lowestReach(window, sinceMs, isAll) - EDGE_MS, sinceMs + EDGE_MS]);
     if (untilMs !== null) edges.push([untilMs - EDGE_MS, untilMs + EDGE_MS]);
   }
   const apart: [number, number][] = [];
@@ -177,29 +265,17 @@ async function readEdges(client: PoolClient, scope: MergeScope): Promise<number[
   return apart.flat().map((ms) => Math.min(Math.max(ms, EARLIEST_MS), LATEST_MS));
 }
 
-/** The key could not be built: finds every double id, and leaves its best row. */
-async function removeDoubles(client: PoolClient, scope: MergeScope, insertedWithDoubles: number): Promise<number> {
-  const doubled = await findDoubled(client, scope);
-  if (doubled > insertedWithDoubles * MANY_DOUBLES) {
-    // The table of doubles must outlive the rollback: made again, it is small beside sorting all rows.
-    await client.query('ROLLBACK TO SAVEPOINT rows');
-    const inserted = await insertDistinct(client, scope, `${scope.names.rows} s`);
-    await findDoubled(client, scope);
-    return inserted;
-  }
-  await client.query(`ANALYZE ${DOUBLED}`);
-  const isDoubled = (alias: string): string => `${alias}.id IN (SELECT d.id FROM ${DOUBLED} d)`;
-  const deleted = await client.query(`DELETE FROM ${TARGET} t WHERE ${isDoubled('t')}`);
-  const again = await insertDistinct(client, scope, `${scope.names.rows} s WHERE ${isDoubled('s')}`);
-  return insertedWithDoubles - (deleted.rowCount ?? 0) + again;
+interface WalkedWindow {
+  readonly sinceMs: number | null;
+  readonly untilMs: number | null;
+  readonly ended: boolean;
+  /** Of its last pages the oldest time, and how much time the widest of them takes. */
+  readonly lowestMs: number | null;
+  readonly pageMs: number | null;
 }
 
-/** @returns how many rows share their id with another */
-async function findDoubled(client: PoolClient, scope: MergeScope): Promise<number> {
-  const { rows } = scope.names;
-  const { rowCount } = await client.query(
-    `CREATE UNLOGGED TABLE ${DOUBLED} AS SELECT s.id, s.source_order FROM ${rows} s
-      WHERE s.id IN (SELECT d.id FROM ${rows} d GROUP BY d.id HAVING count(*) > 1)`,
-  );
-  return rowCount ?? 0;
+function lowestReach({ ended, lowestMs, pageMs }: WalkedWindow, sinceMs: number, isAll: boolean): number {
+  const isOnItsWay =
+    !isAll && !ended && lowestMs !== null && pageMs !== null && lowestMs - sinceMs < PAGES_AT_EDGE * pageMs;
+  return Math.min(sinceMs - (isOnItsWay ? 2 * pageMs : 0), lowestMs ?? sinceMs);
 }

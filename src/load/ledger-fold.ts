@@ -86,19 +86,22 @@ export async function addToBooks(client: PoolClient, names: StagingNames, books:
 }
 
 /**
- * Ids that one chain of cursors served at two places: two rows of one id and window in this staging table, unless a
+ * Ids that one chain of cursors served at two places: two rows of one id and window in what is merged, unless a
  * suspect page begins between them. A page that was asked for by time, after a cursor had died, is suspect, so what it
  * serves again is not counted; nor is what a restart serves again, because that is in another merge.
  * @param doubles a relation (id, source_order) with every row of each id worth looking at, or `null` for all.
  */
 export async function countDoubledInChain(
   client: PoolClient,
-  names: StagingNames,
+  tables: readonly StagingNames[],
   doubles: string | null,
 ): Promise<number> {
+  const all = (columns: string, relation: 'rows' | 'ledger'): string =>
+    `(${tables.map((names) => `SELECT ${columns} FROM ${names[relation]}`).join(' UNION ALL ')})`;
+  const rowsOfAll = all('id, source_order', 'rows');
   const among =
     doubles === null
-      ? `${names.rows} s WHERE s.id IN (SELECT s.id FROM ${names.rows} s GROUP BY s.id, ${WINDOW_OF} HAVING count(*) > 1)`
+      ? `${rowsOfAll} s WHERE s.id IN (SELECT s.id FROM ${rowsOfAll} s GROUP BY s.id, ${WINDOW_OF} HAVING count(*) > 1)`
       : `${doubles} s`;
   const { rows } = await client.query<{ doubled: number }>(
     `SELECT count(*)::int AS doubled FROM (
@@ -106,7 +109,7 @@ export async function countDoubledInChain(
          FROM (SELECT s.id, s.source_order, ${WINDOW_OF} AS window_id, ${PAGE_OF} AS page FROM ${among}) places
      ) pairs
      WHERE earlier IS NOT NULL AND NOT EXISTS (
-       SELECT FROM ${names.ledger} l
+       SELECT FROM ${all('window_id, page, suspect', 'ledger')} l
         WHERE l.window_id = pairs.window_id AND l.page > pairs.earlier AND l.page <= pairs.page AND l.suspect)`,
   );
   return rows[0]?.doubled ?? 0;

@@ -12,8 +12,6 @@ export interface MergeScope {
   readonly onConflict: OnConflict;
   /** Whose windows the pages belong to. */
   readonly runId: number;
-  /** Rows that the ledger says are staged. */
-  readonly loaded: number;
 }
 
 /** How many rows of the target a merge made and changed. */

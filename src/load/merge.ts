@@ -5,10 +5,10 @@
 import type { PoolClient } from 'pg';
 import type { Logger } from '../core/logging.ts';
 import { classifyDatabaseError } from './database-errors.ts';
-import { FIRST_LOAD_RELATIONS, loadEmptyTarget } from './first-load.ts';
+import { FIRST_LOAD_RELATIONS, FirstLoad } from './first-load.ts';
 import { mergeInOrder } from './later-merge.ts';
 import { addToBooks, countDoubledInChain, countRejectedAgainInChain, foldLedger, sumLedger } from './ledger-fold.ts';
-import type { LedgerSums } from './ledger-fold.ts';
+import type { LedgerSums, MergeBooks } from './ledger-fold.ts';
 import type { MergeScope, OnConflict } from './merge-sql.ts';
 import { exactlyOnce } from './outcome.ts';
 import { checkEpoch, checkGeneration } from './owner.ts';
@@ -21,7 +21,21 @@ import type { StagingNames, StagingTable } from './staging.ts';
 
 export type { OnConflict } from './merge-sql.ts';
 
+export interface StagedPages {
+  readonly table: StagingTable;
+  /** Acknowledged since the table was last empty. */
+  readonly pages: number;
+}
+
+/**
+ * The last pages of a load, which came while its first ones were being merged; `null` when they are not to be waited for. Asked
+ * again, when the merge has to begin anew, it gives the same answer.
+ */
+export type RestOfLoad = () => Promise<StagedPages | null>;
+
 export interface MergeResult {
+  /** What was merged: the table asked for, and perhaps the one with the rest. */
+  readonly tables: readonly StagingTable[];
   readonly pages: number;
   readonly served: number;
   readonly loaded: number;
@@ -45,12 +59,22 @@ export interface MergerOptions {
   readonly logger: Logger;
 }
 
+type ExpectedPages = Pick<StagedPages, 'table'> & { readonly pages: number | null };
+
+/** A staging table that is locked, and the sums of its ledger. */
+interface LockedStaging {
+  readonly table: StagingTable;
+  readonly names: StagingNames;
+  readonly sums: LedgerSums;
+}
+
 interface Moved {
+  readonly merged: readonly LockedStaging[];
   readonly inserted: number;
   readonly updated: number;
   readonly refused: number;
   readonly firstLoad: boolean;
-  /** As {@link FirstLoad} says. */
+  /** As {@link FirstLoaded} says. */
   readonly passedOver: number | null;
   readonly doubles: string | null;
 }
@@ -66,14 +90,18 @@ export class Merger {
    * Merges one staging table. No page may be assigned to it that is not acknowledged; pages of the other one may be
    * copied meanwhile. Waits out an outage, and finds out whether a merge whose COMMIT was not answered happened.
    * @param expectedPages pages acknowledged since the table was last empty; `null` for what an earlier start left.
+   * @param rest for a load of an empty target that is about to end: asked when the rows of this table are in, and what it
+   *   gives is merged with them. Not asked when the target is not empty, or refuses a row.
    * @throws StagingLostError, TargetBusyError, GaveUpError; Error when the ledger lacks acknowledged pages.
    */
-  async merge(table: StagingTable, expectedPages: number | null): Promise<MergeResult> {
+  async merge(table: StagingTable, expectedPages: number | null, rest?: RestOfLoad): Promise<MergeResult> {
     const { db, logger } = this.#options;
     const startedMs = performance.now();
-    const merged = await exactlyOnce(db, 'merge', (client) => this.#merge(client, table, expectedPages));
+    const merged = await exactlyOnce(db, 'merge', (client) =>
+      this.#merge(client, { table, pages: expectedPages }, rest),
+    );
     const result = { ...merged, seconds: (performance.now() - startedMs) / 1000 };
-    logger.debug({ table, ...result }, 'merged');
+    logger.debug(result, 'merged');
     return result;
   }
 
@@ -102,41 +130,89 @@ export class Merger {
 
   async #merge(
     client: PoolClient,
-    table: StagingTable,
-    expectedPages: number | null,
+    staged: ExpectedPages,
+    rest: RestOfLoad | undefined,
   ): Promise<Omit<MergeResult, 'seconds'>> {
-    const { ownership, runId, onConflict, logger } = this.#options;
-    const names = stagingNames(table);
-    await client.query(`LOCK TABLE ${names.rows}, ${names.ledger}, ${names.anomalies} IN ACCESS EXCLUSIVE MODE`);
+    const { ownership } = this.#options;
+    await lockStaging(client, staged.table);
     await checkGeneration(client, ownership);
     await checkEpoch(client, ownership);
-    const sums = await sumLedger(client, names);
-    checkPages(sums, expectedPages, table, logger);
-    const scope: MergeScope = { names, onConflict, runId: sums.runId ?? runId, loaded: sums.loaded };
-    const moved = sums.loaded === 0 ? NOTHING_MOVED : await moveRows(client, scope);
-    await checkRows(client, scope, moved);
-    const loaded = sums.loaded - moved.refused;
+    const moved = await this.#move(client, await this.#readSums(client, staged), rest);
+    const { merged } = moved;
+    const sumOf = (figure: 'pages' | 'served' | 'loaded' | 'rejected' | 'repaired'): number =>
+      merged.reduce((sum, { sums }) => sum + sums[figure], 0);
+    await checkRows(client, moved, sumOf('loaded'));
+    const loaded = sumOf('loaded') - moved.refused;
     const duplicates = loaded - moved.inserted - moved.updated;
-    const doubledRows = duplicates > 0 ? await countDoubledInChain(client, names, moved.doubles) : 0;
-    const doubledRejected = sums.rejected > 0 ? await countRejectedAgainInChain(client, names) : 0;
-    const doubledInChain = doubledRows + doubledRejected;
+    const names = merged.map((staging) => staging.names);
+    let doubledInChain = duplicates > 0 ? await countDoubledInChain(client, names, moved.doubles) : 0;
     for (const relation of FIRST_LOAD_RELATIONS) await client.query(`DROP TABLE IF EXISTS ${relation}`);
-    await foldLedger(client, names);
-    await addToBooks(client, names, { ...moved, duplicates, doubledInChain });
-    await moveAnomalies(client, names);
-    await client.query(`TRUNCATE ${names.rows}, ${names.ledger}, ${names.anomalies}`);
+    for (const staging of merged) {
+      if (staging.sums.rejected > 0) doubledInChain += await countRejectedAgainInChain(client, staging.names);
+      await foldLedger(client, staging.names);
+      await moveAnomalies(client, staging.names);
+    }
+    let books = {
+      inserted: moved.inserted,
+      updated: moved.updated,
+      refused: moved.refused,
+      duplicates,
+      doubledInChain,
+    };
+    for (const staging of merged) {
+      await addToBooks(client, staging.names, books);
+      await client.query(`TRUNCATE ${staging.names.rows}, ${staging.names.ledger}, ${staging.names.anomalies}`);
+      books = NOTHING_MORE;
+    }
     return {
-      pages: sums.pages,
-      served: sums.served,
+      tables: merged.map(({ table }) => table),
+      pages: sumOf('pages'),
+      served: sumOf('served'),
       loaded,
       inserted: moved.inserted,
       updated: moved.updated,
       duplicates,
-      rejected: sums.rejected + moved.refused,
-      repaired: sums.repaired,
+      rejected: sumOf('rejected') + moved.refused,
+      repaired: sumOf('repaired'),
       doubledInChain,
       firstLoad: moved.firstLoad,
     };
+  }
+
+  async #readSums(client: PoolClient, { table, pages }: ExpectedPages): Promise<LockedStaging> {
+    const names = stagingNames(table);
+    const sums = await sumLedger(client, names);
+    checkPages(sums, pages, table, this.#options.logger);
+    return { table, names, sums };
+  }
+
+  async #move(client: PoolClient, staging: LockedStaging, rest: RestOfLoad | undefined): Promise<Moved> {
+    const { runId, onConflict } = this.#options;
+    const nothing = { merged: [staging], inserted: 0, updated: 0, refused: 0, firstLoad: false, ...NOT_LOOKED_AT };
+    if (staging.sums.loaded === 0) return nothing;
+    const scope: MergeScope = { names: staging.names, onConflict, runId: staging.sums.runId ?? runId };
+    // A deferred constraint would speak up at COMMIT only, when no row can be set aside any more, and keep the key from
+    // being built.
+    await client.query('SET CONSTRAINTS ALL IMMEDIATE; SAVEPOINT move');
+    try {
+      const first = await FirstLoad.begin(client, scope);
+      if (first === null) return { ...nothing, ...(await mergeInOrder(client, scope)) };
+      const merged = [staging];
+      await first.add(staging.names, rest === undefined);
+      const more = (await rest?.()) ?? null;
+      if (more !== null) {
+        await lockStaging(client, more.table);
+        const last = await this.#readSums(client, more);
+        await first.add(last.names, true);
+        merged.push(last);
+      }
+      return { ...nothing, ...(await first.complete()), merged, firstLoad: true };
+    } catch (error) {
+      if (classifyDatabaseError(error) !== 'data') throw error;
+      // The lock on the table with the rest is gone with it: that one is merged by itself.
+      await client.query('ROLLBACK TO SAVEPOINT move');
+      return { ...nothing, ...(await mergeAllButRefused(client, scope)) };
+    }
   }
 }
 
@@ -146,7 +222,12 @@ export async function analyzeTarget(db: Database): Promise<void> {
 }
 
 const NOT_LOOKED_AT = { passedOver: null, doubles: null };
-const NOTHING_MOVED: Moved = { inserted: 0, updated: 0, refused: 0, firstLoad: false, ...NOT_LOOKED_AT };
+const NOTHING_MORE: MergeBooks = { inserted: 0, updated: 0, refused: 0, duplicates: 0, doubledInChain: 0 };
+
+async function lockStaging(client: PoolClient, table: StagingTable): Promise<void> {
+  const { rows, ledger, anomalies } = stagingNames(table);
+  await client.query(`LOCK TABLE ${rows}, ${ledger}, ${anomalies} IN ACCESS EXCLUSIVE MODE`);
+}
 
 function checkPages(sums: LedgerSums, expectedPages: number | null, table: StagingTable, logger: Logger): void {
   if (expectedPages === null || sums.pages === expectedPages) return;
@@ -160,29 +241,15 @@ function checkPages(sums: LedgerSums, expectedPages: number | null, table: Stagi
   logger.debug({ table, ledger: sums.pages, acknowledged: expectedPages }, 'staging has more pages than acknowledged');
 }
 
-async function moveRows(client: PoolClient, scope: MergeScope): Promise<Moved> {
-  // A deferred constraint would speak up at COMMIT only, when no row can be set aside any more, and keep the key from
-  // being built.
-  await client.query('SET CONSTRAINTS ALL IMMEDIATE; SAVEPOINT move');
-  try {
-    const first = await loadEmptyTarget(client, scope);
-    const moved =
-      first === null ? { ...(await mergeInOrder(client, scope)), ...NOT_LOOKED_AT } : { ...first, updated: 0 };
-    return { ...moved, refused: 0, firstLoad: first !== null };
-  } catch (error) {
-    if (classifyDatabaseError(error) !== 'data') throw error;
-    await client.query('ROLLBACK TO SAVEPOINT move');
-    return { ...(await mergeAllButRefused(client, scope)), firstLoad: false, ...NOT_LOOKED_AT };
-  }
-}
-
 /** `duplicates` is what is left over, so rows that staging lost would pass for duplicates: count them. */
-async function checkRows(client: PoolClient, scope: MergeScope, moved: Moved): Promise<void> {
-  if (moved.inserted + (moved.passedOver ?? 0) === scope.loaded) return;
-  const { rows } = await client.query<{ staged: number }>(`SELECT count(*)::int AS staged FROM ${scope.names.rows}`);
-  const staged = rows[0]?.staged ?? 0;
-  if (staged !== scope.loaded) {
-    throw new Error(`${scope.names.rows} has ${staged} rows, and its ledger says ${scope.loaded}: not merged`);
+async function checkRows(client: PoolClient, moved: Moved, loaded: number): Promise<void> {
+  if (moved.inserted + (moved.passedOver ?? 0) === loaded) return;
+  for (const { names, sums } of moved.merged) {
+    const { rows } = await client.query<{ staged: number }>(`SELECT count(*)::int AS staged FROM ${names.rows}`);
+    const staged = rows[0]?.staged ?? 0;
+    if (staged !== sums.loaded) {
+      throw new Error(`${names.rows} has ${staged} rows, and its ledger says ${sums.loaded}: not merged`);
+    }
   }
 }
 

@@ -2,23 +2,22 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { isTimeForClosingMerge } from '../../../src/app/closing-merge.ts';
 
-/** 300,000 events that come at 35,000 a second. */
-function slowSource(fetchedEvents: number, stagedEvents = fetchedEvents) {
-  return { stagedEvents, fetchedEvents, remainingEvents: 300_000 - fetchedEvents, seconds: fetchedEvents / 35_000 };
+/** The first share at which the merge begins, of 3,000,000 events that come at a steady pace. */
+function beginsAt(eventsPerSecond: number): number {
+  for (let fetchedEvents = 10_000; fetchedEvents <= 3_000_000; fetchedEvents += 10_000) {
+    const remainingEvents = 3_000_000 - fetchedEvents;
+    const seconds = fetchedEvents / eventsPerSecond;
+    if (isTimeForClosingMerge({ stagedEvents: fetchedEvents, fetchedEvents, remainingEvents, seconds })) {
+      return fetchedEvents / 3_000_000;
+    }
+  }
+  return 1;
 }
 
-void test('with a slow source the merge begins when the rest takes about as long', () => {
-  assert.equal(isTimeForClosingMerge(slowSource(250_000)), false, 'too much would come after it');
-  assert.equal(isTimeForClosingMerge(slowSource(270_000)), true);
-  assert.equal(isTimeForClosingMerge(slowSource(295_000)), false, 'it would end after the last page');
-});
-
-void test('with a fast source everything is merged at the end, once', () => {
-  for (let fetchedEvents = 2_600_000; fetchedEvents <= 3_000_000; fetchedEvents += 10_000) {
-    const remainingEvents = 3_000_000 - fetchedEvents;
-    const progress = { stagedEvents: fetchedEvents, fetchedEvents, remainingEvents, seconds: fetchedEvents / 300_000 };
-    assert.equal(isTimeForClosingMerge(progress), false);
-  }
+void test('the slower the source, the later the merge begins: what is there is moved when the last page comes', () => {
+  assert.ok(Math.abs(beginsAt(400_000) - 0.6) < 0.01, `fast: at ${beginsAt(400_000)}`);
+  assert.ok(Math.abs(beginsAt(200_000) - 0.75) < 0.01, `slower: at ${beginsAt(200_000)}`);
+  assert.ok(Math.abs(beginsAt(20_000) - 0.97) < 0.01, `slow: at ${beginsAt(20_000)}`);
 });
 
 void test('what is merged in no time is not merged early', () => {

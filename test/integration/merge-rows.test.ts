@@ -13,6 +13,7 @@ test('a first load leaves every id once, the key with its old name, and exact bo
   assert.deepEqual(
     { ...result, seconds: 0 },
     {
+      tables: ['a'],
       pages: 2,
       served: 800,
       loaded: 800,

@@ -2,7 +2,7 @@
  * Rows into an empty target, not through its index: the key is dropped, the rows are moved as they come, double ids
  * are removed, the key is built again with all its parallelism. Nobody sees the table without its key, because all of
  * it is one transaction that holds the table exclusively. Twice to three times as fast as through the index; the
- * figures are in bench/README.md.
+ * figures are in bench/README.md. The last pages of the load may still come while the first ones are moved.
  *
  * Double ids: windows overlap at their edges, by the pages that were on their way when a window was split. Rows of such
  * times are moved apart, the best of each id. Whatever is double besides makes building the key fail; only then are all

@@ -9,6 +9,10 @@
  * A COPY takes them as it goes (its rows first, `owner` FOR SHARE with its ledger row at the end). A merge takes the
  * first three ACCESS EXCLUSIVE before it looks at `owner`. A start raises `owner.generation` in a transaction that holds
  * nothing else. Of two tables, `a` comes before `b`. Rows go into `ingested_events` in the order of their ids.
+ *
+ * One exception: a first load takes a second staging table when it holds `ingested_events` already. No page is in its COPY
+ * there by then, and an orphan's COPY waits for nothing that such a merge holds: it shares `owner`. A dump that locks every
+ * table can meet it; PostgreSQL then ends one of the two, and the merge is tried again.
  */
 import { createHash } from 'node:crypto';
 import type { PoolClient } from 'pg';

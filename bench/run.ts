@@ -2,7 +2,8 @@
  * `npm run bench`: finds the suites, runs each, prints tables, writes results.json and report.html. Starts all it needs:
  * the simulator and PostgreSQL, in a temporary folder that is removed at the end.
  */
-import { mkdtemp, rm } from 'node:fs/promises';
+import { rmSync } from 'node:fs';
+import { chmod, mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
@@ -46,6 +47,9 @@ const command = new Command('npm run bench --')
   .allowExcessArguments(false)
   .parse();
 
+// What was started ends with this process, however it ends.
+process.once('SIGINT', () => process.exit(130));
+process.once('SIGTERM', () => process.exit(143));
 process.exitCode = await bench(command.opts<Flags>());
 
 async function bench(flags: Flags): Promise<number> {
@@ -57,15 +61,17 @@ async function bench(flags: Flags): Promise<number> {
   const machine = await describeMachine();
   printMachine(machine, load());
   const folder = await mkdtemp(join(tmpdir(), 'datasync-bench-'));
+  // As root the server is another user's, who has to come in.
+  await chmod(folder, 0o755);
+  // Again and again, because processes that are being ended may still write.
+  process.once('exit', () => {
+    rmSync(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
+  });
   const results: SuiteResult[] = [];
-  try {
-    for (const suite of chosen) {
-      const result = await measure(suite, options, folder);
-      printSuite(result);
-      results.push(result);
-    }
-  } finally {
-    await rm(folder, { recursive: true, force: true });
+  for (const suite of chosen) {
+    const result = await measure(suite, options, folder);
+    printSuite(result);
+    results.push(result);
   }
   // A quick run is a guard, not a record.
   if (flags.report && !flags.quick) {

@@ -17,20 +17,26 @@ export const TUNED_SETTINGS: Readonly<Record<string, string>> = {
 
 export class BenchServer {
   readonly #embedded: EmbeddedPostgres;
+  /** A server of this kind outlives the process that started it; this one is nobody else's. */
+  readonly #endWithProcess: () => void;
   #databases = 0;
 
-  private constructor(embedded: EmbeddedPostgres) {
+  private constructor(embedded: EmbeddedPostgres, pid: number) {
     this.#embedded = embedded;
+    this.#endWithProcess = () => {
+      process.kill(pid, 'SIGQUIT');
+    };
+    // First of all: other listeners remove its folder.
+    process.prependOnceListener('exit', this.#endWithProcess);
   }
 
   static async start(folder: string, options: { readonly tuned: boolean }): Promise<BenchServer> {
-    return new BenchServer(
-      await startEmbeddedPostgres({
-        dataDir: join(folder, options.tuned ? 'cluster-tuned' : 'cluster'),
-        logger: pino({ level: 'silent' }),
-        ...(options.tuned ? { settings: TUNED_SETTINGS } : {}),
-      }),
-    );
+    const embedded = await startEmbeddedPostgres({
+      dataDir: join(folder, options.tuned ? 'cluster-tuned' : 'cluster'),
+      logger: pino({ level: 'silent' }),
+      ...(options.tuned ? { settings: TUNED_SETTINGS } : {}),
+    });
+    return new BenchServer(embedded, await pidOf(embedded));
   }
 
   address(): { readonly host: string; readonly port: number } {
@@ -38,9 +44,8 @@ export class BenchServer {
     return { host: hostname, port: Number(port) };
   }
 
-  async pid(): Promise<number> {
-    const file = await readFile(join(this.#embedded.dataDir, 'postmaster.pid'), 'utf8');
-    return Number(file.split('\n')[0]);
+  pid(): Promise<number> {
+    return pidOf(this.#embedded);
   }
 
   async version(): Promise<string> {
@@ -69,11 +74,17 @@ export class BenchServer {
 
   async stop(): Promise<void> {
     await this.#embedded.stop();
+    process.off('exit', this.#endWithProcess);
   }
 
   async #settle(): Promise<void> {
     await query(this.#embedded.url, 'CHECKPOINT');
   }
+}
+
+async function pidOf({ dataDir }: EmbeddedPostgres): Promise<number> {
+  const file = await readFile(join(dataDir, 'postmaster.pid'), 'utf8');
+  return Number(file.split('\n')[0]);
 }
 
 /** One statement on a connection of its own. */

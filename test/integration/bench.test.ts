@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict';
-import { readdir } from 'node:fs/promises';
+import { existsSync, readFileSync } from 'node:fs';
+import { chmod, mkdtemp, readFile, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { loadContenders, loadSuites } from '../../bench/files.ts';
 import { guard } from '../../bench/promises.ts';
@@ -23,6 +26,30 @@ describe('the benchmark', () => {
     }
     assert.match(bench.stdout, /cores, .* GB/, 'the machine comes first');
     assert.match(bench.stdout, /whole job ÷ floor/);
+  });
+
+  it('leaves nothing behind when it is interrupted', async (t) => {
+    const folder = await mkdtemp(join(tmpdir(), 'datasync-interrupted-'));
+    t.after(() => rm(folder, { recursive: true, force: true }));
+    await chmod(folder, 0o755);
+    const bench = startScript(t, 'bench/run.ts', ['--suite', 'pipeline', '--events', '50_000', '--no-report'], {
+      env: { TMPDIR: folder },
+    });
+    const isOurs = (name: string): boolean => name.startsWith('datasync-bench-');
+    const serverOf = async (): Promise<number> => {
+      const [name = ''] = (await readdir(folder)).filter(isOurs);
+      return Number((await readFile(join(folder, name, 'cluster', 'postmaster.pid'), 'utf8')).split('\n')[0]);
+    };
+    // Its first line comes when the server runs, its second when the first contender is through.
+    await bench.waitFor(() => bench.stderr.split('\n').length > 2, 'the first measurement');
+    const pid = await serverOf();
+    bench.kill('SIGINT');
+    assert.equal((await bench.waitForExit()).code, 130);
+    assert.deepEqual((await readdir(folder)).filter(isOurs), []);
+    // A server that nobody waits for keeps its number for a while; what it runs is empty then.
+    const command = (): string => (existsSync(`/proc/${pid}`) ? readFileSync(`/proc/${pid}/cmdline`, 'utf8') : '');
+    while (!t.signal.aborted && command() !== '') await new Promise(setImmediate);
+    assert.equal(command(), '', 'the server has ended');
   });
 
   it('finds suites and contenders by their files', async () => {

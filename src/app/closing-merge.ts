@@ -25,7 +25,8 @@ export function isTimeForClosingMerge({
   fetchedEvents,
   seconds,
 }: LoadProgress): boolean {
-  if (stagedEvents < MIN_STAGED_EVENTS || fetchedEvents === 0) return false;
+  // Nothing left: that is the end, or a total that is too small to go by.
+  if (stagedEvents < MIN_STAGED_EVENTS || fetchedEvents === 0 || remainingEvents === 0) return false;
   const moveSeconds = stagedEvents / MOVED_ROWS_PER_SECOND;
   const fetchSeconds = remainingEvents / (fetchedEvents / Math.max(seconds, 0.001));
   return fetchSeconds <= moveSeconds;

@@ -124,10 +124,12 @@ export class JobCounters {
     };
   }
 
-  /** What was staged is gone; it is fetched again. */
-  stagingLost(): void {
+  /** What was staged is gone; it is fetched again. @returns how many events */
+  stagingLost(): number {
+    const lost = this.#copiedEvents - this.#mergedEvents;
     this.#copiedEvents = this.#mergedEvents;
     this.#stagedRejected = 0;
+    return lost;
   }
 
   retry(kind: string): void {

@@ -15,10 +15,10 @@ const FIRST_LOAD_INTERVALS = 4;
 /** Staging that outgrows this is merged before its time. */
 const MAX_STAGED_BYTES = 2 * 2 ** 30;
 /**
- * So long a closing merge waits for pages that come later than was thought. It holds the target locked meanwhile, and a
- * connection on which nothing happens is given up after ten seconds.
+ * So long a closing merge waits for pages that come later than was thought, their COPY included. It holds the target locked
+ * meanwhile, and a connection on which nothing happens is given up after five to ten seconds.
  */
-const MAX_REST_MS = 5_000;
+const MAX_REST_MS = 4_000;
 
 interface TableLoad {
   assigned: number;
@@ -42,7 +42,7 @@ export interface MergeScheduleOptions<M extends Merged> {
   readonly intervalMs: number;
   readonly targetIsEmpty: boolean;
   readonly maxStagedBytes?: number;
-  /** Milliseconds; 5 s unless given. */
+  /** Milliseconds; 4 s unless given. */
   readonly maxRestMs?: number;
 }
 
@@ -135,7 +135,7 @@ export class MergeSchedule<M extends Merged> {
 
   /**
    * Begins the one merge of a first load while its last pages come: they are merged with the others when {@link mergeSoon} or
-   * {@link finish} says that they are all there; without that, after five seconds, by themselves.
+   * {@link finish} says that they are all there; without that, after four seconds, by themselves.
    */
   beginClosingMerge(): void {
     if (!this.#isFirstLoad || this.#merging !== null) return;
@@ -196,53 +196,67 @@ export class MergeSchedule<M extends Merged> {
     this.#options.onMerged(result);
   }
 
-  async #restOf(closing: ClosingMerge, table: StagingTable): ReturnType<RestOfLoad> {
-    if (!(await closing.decided(this.#options.maxRestMs ?? MAX_REST_MS))) return null;
+  /** Asked again, it answers as before. */
+  #restOf(closing: ClosingMerge, table: StagingTable): ReturnType<RestOfLoad> {
+    closing.rest ??= this.#awaitRest(closing, table);
+    return closing.rest;
+  }
+
+  async #awaitRest(closing: ClosingMerge, table: StagingTable): ReturnType<RestOfLoad> {
     const load = this.#loads[table];
-    await drained(load);
-    return load.acknowledged === 0 ? null : { table, pages: load.acknowledged };
+    const timer = setTimeout(() => {
+      closing.leaveRest();
+    }, this.#options.maxRestMs ?? MAX_REST_MS);
+    await Promise.race([closing.left, closing.allThere.then(() => drained(load))]);
+    clearTimeout(timer);
+    return closing.take() && load.acknowledged > 0 ? { table, pages: load.acknowledged } : null;
   }
 }
 
-/** The one merge of a first load, begun before its last pages came. Whether it takes them is decided once. */
+/** The one merge of a first load, begun before its last pages came. */
 class ClosingMerge {
-  #takesRest: boolean | null = null;
-  readonly #decision: Promise<boolean>;
-  #resolve: (takesRest: boolean) => void = () => undefined;
+  rest: ReturnType<RestOfLoad> | null = null;
+  /** Resolves when the last page has its table. */
+  readonly allThere: Promise<void>;
+  /** Resolves when they are not waited for any more. */
+  readonly left: Promise<void>;
+  #state: 'waiting' | 'all there' | 'taken' | 'left' = 'waiting';
+  #resolveAllThere: () => void = () => undefined;
+  #resolveLeft: () => void = () => undefined;
 
   constructor() {
-    this.#decision = new Promise((resolve) => {
-      this.#resolve = resolve;
+    this.allThere = new Promise((resolve) => {
+      this.#resolveAllThere = resolve;
+    });
+    this.left = new Promise((resolve) => {
+      this.#resolveLeft = resolve;
     });
   }
 
   /** It takes the other table, too, and no page can go there any more. */
   get takesRest(): boolean {
-    return this.#takesRest === true;
+    return this.#state === 'all there' || this.#state === 'taken';
   }
 
-  /** They are all there. */
+  /** The last pages have their table. */
   takeRest(): void {
-    this.#decide(true);
+    if (this.#state !== 'waiting') return;
+    this.#state = 'all there';
+    this.#resolveAllThere();
   }
 
-  /** They are not to be waited for. */
+  /** They are not to be waited for. Too late for that when the merge has them. */
   leaveRest(): void {
-    this.#decide(false);
+    if (this.#state === 'taken') return;
+    this.#state = 'left';
+    this.#resolveLeft();
   }
 
-  #decide(takesRest: boolean): void {
-    this.#takesRest ??= takesRest;
-    this.#resolve(this.#takesRest);
-  }
-
-  async decided(withinMs: number): Promise<boolean> {
-    const timer = setTimeout(() => {
-      this.leaveRest();
-    }, withinMs);
-    return this.#decision.finally(() => {
-      clearTimeout(timer);
-    });
+  /** The merge asks whether it has them: from now on it does. */
+  take(): boolean {
+    if (this.#state !== 'all there') return false;
+    this.#state = 'taken';
+    return true;
   }
 }
 

@@ -76,7 +76,7 @@ export class RunPasses {
   #passTotal: number | null;
   /** Whether it walks all of the data set. */
   #passIsFull: boolean;
-  /** Events fetched by this process when the pass began; less what earlier starts fetched for it. */
+  /** Events fetched by this process that do not count for the pass: before it, or lost; less what earlier starts fetched for it. */
   #fetchedBeforePass: number;
   #newestMs: number | null;
   #serverDateMs: number | null;
@@ -216,7 +216,7 @@ export class RunPasses {
             { cause: error },
           );
         }
-        counters.stagingLost();
+        this.#fetchedBeforePass += counters.stagingLost();
         logger.warn({ pages_safe: counters.counts.pages }, error.message);
         await this.#parts.db.persistently('beginning anew after staging was lost', () => ownership.renew());
       }

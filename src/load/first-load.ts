@@ -83,7 +83,7 @@ export class FirstLoad {
       await client.query('ROLLBACK TO SAVEPOINT first_load; RELEASE SAVEPOINT first_load');
       return null;
     }
-    await client.query(`SET LOCAL maintenance_work_mem = '${KEY_BUILD_MEMORY}'; SAVEPOINT rows`);
+    await client.query(`SET LOCAL maintenance_work_mem = '${KEY_BUILD_MEMORY}'`);
     return new FirstLoad(client, scope, keyName);
   }
 
@@ -162,11 +162,9 @@ export class FirstLoad {
     const client = this.#client;
     const doubled = await this.#findDoubled();
     if (doubled > this.#inserted * MANY_DOUBLES) {
-      // The table of doubles must outlive the rollback: made again, it is small beside sorting all rows.
-      await client.query('ROLLBACK TO SAVEPOINT rows');
-      const inserted = await this.#insertDistinct(`${this.#rows} s`);
-      await this.#findDoubled();
-      return inserted;
+      // Not by a savepoint: rolling back to before the second table was added would give up the lock on it.
+      await client.query(`TRUNCATE ${TARGET}`);
+      return this.#insertDistinct(`${this.#rows} s`);
     }
     await client.query(`ANALYZE ${DOUBLED}`);
     const isDoubled = (alias: string): string => `${alias}.id IN (SELECT d.id FROM ${DOUBLED} d)`;

@@ -102,6 +102,29 @@ for (const onConflict of ['ignore', 'update'] as const) {
   });
 }
 
+test('a merge of many double ids keeps both tables locked to its end', async (t) => {
+  const { loader, merger, database } = await startLoading(t);
+  await database.query(`
+    CREATE TABLE public.lock_seen (held bigint);
+    CREATE FUNCTION public.see_lock() RETURNS event_trigger LANGUAGE plpgsql AS $body$
+      BEGIN
+        INSERT INTO public.lock_seen SELECT count(*) FROM pg_locks
+         WHERE pid = pg_backend_pid() AND mode = 'AccessExclusiveLock'
+           AND relation IN ('ingestion.staging_a'::regclass, 'ingestion.staging_b'::regclass);
+      END $body$;
+    CREATE EVENT TRIGGER see_lock ON ddl_command_start WHEN TAG IN ('ALTER TABLE') EXECUTE FUNCTION public.see_lock()`);
+  await loader.load(pageOf(eventsOf(ids('a', 300))));
+  const again = (): Promise<unknown> => loader.load(pageOf(eventsOf(ids('a', 200)), { page: 2, table: 'b' }));
+  const result = await merger().merge('a', 1, restOf(1, again));
+  assert.deepEqual([result.inserted, result.duplicates, result.doubledInChain], [300, 200, 200]);
+  const { rows } = await database.query<{ held: string }>('SELECT held FROM public.lock_seen');
+  // The key is dropped with one table locked, and built at last with both.
+  assert.deepEqual(
+    rows.map(({ held }) => Number(held)),
+    [1, 2],
+  );
+});
+
 test('without a rest, or with an empty one, the first pages are merged alone', async (t) => {
   const loading = await startLoading(t);
   const { loader, merger } = loading;

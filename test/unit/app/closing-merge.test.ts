@@ -25,5 +25,7 @@ void test('what is merged in no time is not merged early', () => {
     isTimeForClosingMerge({ stagedEvents: 40_000, fetchedEvents: 40_000, remainingEvents: 2_000, seconds: 2 }),
     false,
   );
+  const capped = { stagedEvents: 60_000, fetchedEvents: 60_000, remainingEvents: 0, seconds: 2 };
+  assert.equal(isTimeForClosingMerge(capped), false, 'a total that is too small is no sign of the end');
   assert.equal(isTimeForClosingMerge({ stagedEvents: 0, fetchedEvents: 0, remainingEvents: 0, seconds: 0 }), false);
 });

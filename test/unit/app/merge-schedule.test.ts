@@ -198,6 +198,18 @@ void test('a closing merge leaves the rest to the next one when it does not come
   ]);
 });
 
+void test('a closing merge leaves a rest whose COPY does not end in time, and pages get their table again', async () => {
+  const { schedule, calls } = await closingSchedule({ maxRestMs: 1 });
+  const inCopy = await schedule.assign(1);
+  schedule.mergeSoon();
+  (await schedule.assign(1)).acknowledge();
+  while (schedule.isMerging) await new Promise(setImmediate);
+  assert.deepEqual(calls, [{ table: 'a', pages: 1 }]);
+  inCopy.acknowledge();
+  await schedule.finish();
+  assert.deepEqual(calls.slice(1), [{ table: 'b', pages: 2 }]);
+});
+
 void test('a closing merge leaves the rest when that outgrows the bound of staging, or the job ends early', async () => {
   const { schedule, calls } = await closingSchedule({ maxStagedBytes: 100 });
   (await schedule.assign(101)).acknowledge();

@@ -89,8 +89,8 @@ export class FirstLoad {
 
   /**
    * Moves the rows of a table, but those where windows overlap: they wait for {@link complete}.
-   * @param isLast whether no table follows. One that does is foreseen: what turns out to be an edge later is one for the rows
-   *   of that table alone, and an id that is double for that makes building the key fail.
+   * @param isLast whether no table follows. Where one does, edges are taken wider: an edge that is known only when that table
+   *   comes is too late for the rows moved now, and an id that is double for it makes building the key fail.
    * @throws what the server says of the rows; roll back to before.
    */
   async add(table: StagingNames, isLast: boolean): Promise<void> {

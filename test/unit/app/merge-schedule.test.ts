@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
-import { MergeSchedule } from '../../../src/app/merge-schedule.ts';
+import { test, type TestContext } from 'node:test';
+import { MAX_REST_MS, MergeSchedule } from '../../../src/app/merge-schedule.ts';
 import type { RestOfLoad } from '../../../src/load/merge.ts';
 import type { StagingTable } from '../../../src/load/staging.ts';
 
@@ -14,7 +14,6 @@ interface MergeCall {
 interface TestOptions {
   readonly intervalMs?: number;
   readonly maxStagedBytes?: number;
-  readonly maxRestMs?: number;
   readonly targetIsEmpty?: boolean;
   readonly merge?: () => Promise<void>;
 }
@@ -37,7 +36,6 @@ function scheduleWith(options: TestOptions = {}) {
     intervalMs: options.intervalMs ?? HOUR_MS,
     targetIsEmpty: options.targetIsEmpty ?? false,
     ...(options.maxStagedBytes === undefined ? {} : { maxStagedBytes: options.maxStagedBytes }),
-    ...(options.maxRestMs === undefined ? {} : { maxRestMs: options.maxRestMs }),
   });
   return { schedule, calls, failures };
 }
@@ -186,9 +184,21 @@ void test('a page that comes when a closing merge takes the rest gets its table 
   );
 });
 
-void test('a closing merge leaves the rest to the next one when it does not come in time', async () => {
-  const { schedule, calls } = await closingSchedule({ maxRestMs: 1 });
+/** Time passes when a test says so: for what came in time, and what did not. */
+function timeOf(context: TestContext): { passes: (ms: number) => void } {
+  context.mock.timers.enable({ apis: ['setTimeout'] });
+  return {
+    passes: (ms) => {
+      context.mock.timers.tick(ms);
+    },
+  };
+}
+
+void test('a closing merge leaves the rest to the next one when it does not come in time', async (t) => {
+  const time = timeOf(t);
+  const { schedule, calls } = await closingSchedule();
   const late = await schedule.assign(1);
+  time.passes(MAX_REST_MS);
   while (schedule.isMerging) await new Promise(setImmediate);
   late.acknowledge();
   await schedule.finish();
@@ -198,11 +208,14 @@ void test('a closing merge leaves the rest to the next one when it does not come
   ]);
 });
 
-void test('a closing merge leaves a rest whose COPY does not end in time, and pages get their table again', async () => {
-  const { schedule, calls } = await closingSchedule({ maxRestMs: 1 });
+void test('a closing merge leaves a rest whose COPY does not end in time, and pages get their table again', async (t) => {
+  const time = timeOf(t);
+  const { schedule, calls } = await closingSchedule();
   const inCopy = await schedule.assign(1);
   schedule.mergeSoon();
-  (await schedule.assign(1)).acknowledge();
+  const news = schedule.assign(1);
+  time.passes(MAX_REST_MS);
+  (await news).acknowledge();
   while (schedule.isMerging) await new Promise(setImmediate);
   assert.deepEqual(calls, [{ table: 'a', pages: 1 }]);
   inCopy.acknowledge();

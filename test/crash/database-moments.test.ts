@@ -4,7 +4,7 @@ import { testCluster } from '../support/database.ts';
 import type { Program } from '../support/processes.ts';
 import { CrashScene, countLogs, lastLines } from './crash-scene.ts';
 import { CRASHES, crashDatabase, emptiesStaging, type Crash } from './database-crash.ts';
-import { HeldMoment, MOMENTS as MOMENTS_OF_JOB } from './held-moment.ts';
+import { HeldMoment, MOMENTS as MOMENTS_OF_JOB, SCENE_OF_MOMENT } from './held-moment.ts';
 
 const SOURCE = { events: 3_000, latency: 60, flags: ['--page-size', '100', '--concurrency', '4'] };
 /** Enough that some are copied and some are not. */
@@ -72,7 +72,7 @@ for (const moment of OTHER_MOMENTS) {
     const scene = await CrashScene.open(t, {
       ...SOURCE,
       cluster: await testCluster(t),
-      ...(moment === 'walking again' ? { faultPlan: [{ on: 'stream', nth: 5, fault: 'lost-events' }] } : {}),
+      ...SCENE_OF_MOMENT[moment],
     });
     const ingester = await atHeldMoment(moment)(scene, () => crashDatabase(scene, 'immediate', 300), t);
     await scene.expectExit(ingester, 0);

@@ -9,7 +9,7 @@ import { Database } from '../../src/load/postgres.ts';
 import { ensureTarget } from '../../src/load/schema/ingested-events.ts';
 import { migrate } from '../../src/load/schema/migrate.ts';
 import type { Program } from '../support/processes.ts';
-import { APPLICATION_NAME, type CrashScene } from './crash-scene.ts';
+import { APPLICATION_NAME, type CrashScene, type SceneOptions } from './crash-scene.ts';
 
 /** Statement by statement: what of a job passes there. `when` is a condition in SQL, for moments that come again and again. */
 const TRIGGERS = {
@@ -27,6 +27,11 @@ const TRIGGERS = {
   copying: { on: ['INSERT ON ingestion.staging_a', 'INSERT ON ingestion.staging_b'] },
   /** Its rows are in, its ledger row is not. */
   copied: { on: ['INSERT ON ingestion.staging_ledger_a', 'INSERT ON ingestion.staging_ledger_b'] },
+  /** Of a first load what was staged is moved, and its last pages, which came meanwhile, are about to be. */
+  'moving the last pages': {
+    on: ['INSERT ON public.ingested_events'],
+    when: 'EXISTS (SELECT FROM public.ingested_events)',
+  },
   /** Rows are moved, the ledger is being folded into the state. */
   merging: { on: ['UPDATE OF safe_pages ON ingestion.state'] },
   /** All of a merge but its end. A start empties the tables too. */
@@ -50,6 +55,17 @@ function namesOf<K extends string>(record: Readonly<Record<K, unknown>>): K[] {
   const isName = (name: string): name is K => Object.hasOwn(record, name);
   return Object.keys(record).filter(isName);
 }
+
+/** What a scene needs besides, for the moment to come. */
+export const SCENE_OF_MOMENT: Partial<Record<Moment, Partial<SceneOptions>>> = {
+  'walking again': { faultPlan: [{ on: 'stream', nth: 5, fault: 'lost-events' }] },
+  // Less is merged after its end. One window, or rows at its edges would be moved last.
+  'moving the last pages': {
+    events: 200_000,
+    latency: 60,
+    flags: ['--concurrency', '1', '--endpoint', 'stream', '--merge-interval', '60'],
+  },
+};
 
 const LOCK = 'hashtext($$held moment$$)';
 

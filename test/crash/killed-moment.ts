@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import { CrashScene, countLogs, hasLog, lastLines } from './crash-scene.ts';
-import { HeldMoment, type Moment } from './held-moment.ts';
+import { HeldMoment, SCENE_OF_MOMENT, type Moment } from './held-moment.ts';
 
 const EVENTS = 3_000;
 
@@ -14,7 +14,7 @@ export async function killAtMoment(t: TestContext, moment: Moment, orphan: 'live
     events: EVENTS,
     latency: 20,
     flags: ['--page-size', '100', '--concurrency', '4', '--endpoint', 'stream'],
-    ...(moment === 'walking again' ? { faultPlan: [{ on: 'stream', nth: 5, fault: 'lost-events' }] } : {}),
+    ...SCENE_OF_MOMENT[moment],
   });
   const held = await HeldMoment.arrange(t, scene, moment);
   const ingester = scene.start();

@@ -18,7 +18,7 @@ const MAX_STAGED_BYTES = 2 * 2 ** 30;
  * So long a closing merge waits for pages that come later than was thought, their COPY included. It holds the target locked
  * meanwhile, and a connection on which nothing happens is given up after five to ten seconds.
  */
-export const MAX_REST_MS = 4_000;
+const MAX_REST_MS = 4_000;
 
 interface TableLoad {
   assigned: number;
@@ -42,6 +42,8 @@ export interface MergeScheduleOptions<M extends Merged> {
   readonly intervalMs: number;
   readonly targetIsEmpty: boolean;
   readonly maxStagedBytes?: number;
+  /** Milliseconds; 4 s unless given. */
+  readonly maxRestMs?: number;
 }
 
 /** A page's assignment; exactly one of its two methods is called once. */
@@ -204,7 +206,7 @@ export class MergeSchedule<M extends Merged> {
     const load = this.#loads[table];
     const timer = setTimeout(() => {
       closing.leaveRest();
-    }, MAX_REST_MS);
+    }, this.#options.maxRestMs ?? MAX_REST_MS);
     await Promise.race([closing.left, closing.allThere.then(() => drained(load))]);
     clearTimeout(timer);
     return closing.take() && load.acknowledged > 0 ? { table, pages: load.acknowledged } : null;

@@ -6,7 +6,7 @@
 
 /** How often the server is asked about statements that take long. */
 const CHECK_MS = 5_000;
-/** A server that has had nothing to do for so many checks has not heard the question, or its answer was lost. */
+/** A server that has had nothing to do all the time between so many checks has not heard the question, or its answer was lost. */
 const SILENT_CHECKS = 2;
 /** Where the server cannot be asked either, so many checks are waited for it. */
 const UNREACHABLE_CHECKS = 12;
@@ -18,10 +18,10 @@ export interface WatchedBackend {
 
 export interface ConnectionWatchOptions {
   /**
-   * Of these backends those that are at work, on a connection of its own; `null` when the server answered, but with a
-   * refusal. @throws when it does not answer
+   * Of these backends those that are idle or gone, and since when, in the server's words; on a connection of its own. `null`
+   * when the server answered, but with a refusal. @throws when it does not answer
    */
-  readonly askWhoWorks: (backends: readonly WatchedBackend[]) => Promise<ReadonlySet<number> | null>;
+  readonly askWhoIsIdle: (backends: readonly WatchedBackend[]) => Promise<ReadonlyMap<number, string> | null>;
   /** Milliseconds between two checks; 5 s unless given. */
   readonly checkMs?: number;
 }
@@ -29,6 +29,7 @@ export interface ConnectionWatchOptions {
 interface Watched {
   readonly backend: WatchedBackend;
   readonly giveUp: () => void;
+  idleSince: string | null;
   silentChecks: number;
   unreachableChecks: number;
 }
@@ -47,7 +48,7 @@ export class ConnectionWatch {
    * @returns to be called when nothing is awaited any more.
    */
   begin(backend: WatchedBackend, giveUp: () => void): () => void {
-    const watched: Watched = { backend, giveUp, silentChecks: 0, unreachableChecks: 0 };
+    const watched: Watched = { backend, giveUp, idleSince: null, silentChecks: 0, unreachableChecks: 0 };
     this.#watched.add(watched);
     this.#plan();
     return () => {
@@ -71,18 +72,23 @@ export class ConnectionWatch {
   async #check(long: readonly Watched[]): Promise<void> {
     if (long.length === 0) return;
     const answer = await this.#options
-      .askWhoWorks(long.map(({ backend }) => backend))
-      .then((working) => ({ working }))
+      .askWhoIsIdle(long.map(({ backend }) => backend))
+      .then((idle) => ({ idle }))
       .catch(() => null);
     for (const watched of long) {
       if (!this.#watched.has(watched)) continue;
       watched.unreachableChecks = answer === null ? watched.unreachableChecks + 1 : 0;
-      if (answer !== null && answer.working !== null) {
-        watched.silentChecks = answer.working.has(watched.backend.pid) ? 0 : watched.silentChecks + 1;
-      }
+      if (answer !== null && answer.idle !== null) noteIdle(watched, answer.idle.get(watched.backend.pid) ?? null);
       if (watched.silentChecks < SILENT_CHECKS && watched.unreachableChecks < UNREACHABLE_CHECKS) continue;
       this.#watched.delete(watched);
       watched.giveUp();
     }
   }
+}
+
+/** Idle at two checks, but not since the same moment: it has been at work in between. */
+function noteIdle(watched: Watched, idleSince: string | null): void {
+  if (idleSince === null) watched.silentChecks = 0;
+  else watched.silentChecks = idleSince === watched.idleSince ? watched.silentChecks + 1 : 1;
+  watched.idleSince = idleSince;
 }

@@ -92,7 +92,7 @@ export class Database {
       redact: (text) => settings.redact(text),
     });
     this.#watch = new ConnectionWatch({
-      askWhoWorks: (backends) => this.#askWhoWorks(backends),
+      askWhoIsIdle: (backends) => this.#askWhoIsIdle(backends),
       ...(options.watchMs === undefined ? {} : { checkMs: options.watchMs }),
     });
     this.#general = this.#openPool('query', GENERAL_CONNECTIONS);
@@ -305,19 +305,19 @@ export class Database {
   }
 
   /** See connection-watch.ts. */
-  async #askWhoWorks(backends: readonly Backend[]): Promise<ReadonlySet<number> | null> {
+  async #askWhoIsIdle(backends: readonly Backend[]): Promise<ReadonlyMap<number, string> | null> {
     let client: Client | null = null;
     try {
       client = await this.dedicatedClient('watch', () => undefined);
       const { rows } = await withinWatchdog(
-        'asking who works',
+        'asking who is idle',
         this.#connectTimeoutMs,
-        client.query<{ pid: number }>(WHO_WORKS_SQL, [
+        client.query<{ pid: number; since: string }>(WHO_IS_IDLE_SQL, [
           backends.map(({ pid }) => pid),
           backends.map(({ startedAt }) => startedAt),
         ]),
       );
-      return new Set(rows.map(({ pid }) => pid));
+      return new Map(rows.map(({ pid, since }) => [pid, since]));
     } catch (error) {
       // The server is there, and has no connection left, say.
       if (sqlStateOf(error) !== null) return null;
@@ -374,9 +374,11 @@ export class Database {
 }
 
 /** Where the server does not say what a backend does, it is taken for one at work. */
-const WHO_WORKS_SQL = `
-  SELECT a.pid FROM pg_stat_activity a JOIN unnest($1::int[], $2::text[]) AS b (pid, started_at) ON a.pid = b.pid
-   WHERE a.backend_start = b.started_at::timestamptz AND coalesce(a.state, '') NOT LIKE 'idle%'`;
+const WHO_IS_IDLE_SQL = `
+  SELECT b.pid, coalesce(a.state_change::text, 'gone') AS since
+    FROM unnest($1::int[], $2::text[]) AS b (pid, started_at)
+    LEFT JOIN pg_stat_activity a ON a.pid = b.pid AND a.backend_start = b.started_at::timestamptz
+   WHERE a.pid IS NULL OR a.state LIKE 'idle%'`;
 
 /**
  * Commits and makes sure of it: PostgreSQL answers COMMIT of a failed transaction with ROLLBACK, not with an error.

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
-import { test, type TestContext } from 'node:test';
-import { MAX_REST_MS, MergeSchedule } from '../../../src/app/merge-schedule.ts';
+import { test } from 'node:test';
+import { MergeSchedule } from '../../../src/app/merge-schedule.ts';
 import type { RestOfLoad } from '../../../src/load/merge.ts';
 import type { StagingTable } from '../../../src/load/staging.ts';
 
@@ -14,6 +14,7 @@ interface MergeCall {
 interface TestOptions {
   readonly intervalMs?: number;
   readonly maxStagedBytes?: number;
+  readonly maxRestMs?: number;
   readonly targetIsEmpty?: boolean;
   readonly merge?: () => Promise<void>;
 }
@@ -36,6 +37,7 @@ function scheduleWith(options: TestOptions = {}) {
     intervalMs: options.intervalMs ?? HOUR_MS,
     targetIsEmpty: options.targetIsEmpty ?? false,
     ...(options.maxStagedBytes === undefined ? {} : { maxStagedBytes: options.maxStagedBytes }),
+    ...(options.maxRestMs === undefined ? {} : { maxRestMs: options.maxRestMs }),
   });
   return { schedule, calls, failures };
 }
@@ -142,7 +144,8 @@ async function closingSchedule(options: TestOptions = {}) {
   const scheduled = scheduleWith({ targetIsEmpty: true, ...options });
   (await scheduled.schedule.assign(1)).acknowledge();
   scheduled.schedule.beginClosingMerge();
-  while (scheduled.calls.length === 0) await new Promise(setImmediate);
+  // By microtasks only: what the test does next comes before any timer, however short.
+  while (scheduled.calls.length === 0) await Promise.resolve();
   return scheduled;
 }
 
@@ -184,21 +187,9 @@ void test('a page that comes when a closing merge takes the rest gets its table 
   );
 });
 
-/** Time passes when a test says so: for what came in time, and what did not. */
-function timeOf(context: TestContext): { passes: (ms: number) => void } {
-  context.mock.timers.enable({ apis: ['setTimeout'] });
-  return {
-    passes: (ms) => {
-      context.mock.timers.tick(ms);
-    },
-  };
-}
-
-void test('a closing merge leaves the rest to the next one when it does not come in time', async (t) => {
-  const time = timeOf(t);
-  const { schedule, calls } = await closingSchedule();
+void test('a closing merge leaves the rest to the next one when it does not come in time', async () => {
+  const { schedule, calls } = await closingSchedule({ maxRestMs: 1 });
   const late = await schedule.assign(1);
-  time.passes(MAX_REST_MS);
   while (schedule.isMerging) await new Promise(setImmediate);
   late.acknowledge();
   await schedule.finish();
@@ -208,14 +199,11 @@ void test('a closing merge leaves the rest to the next one when it does not come
   ]);
 });
 
-void test('a closing merge leaves a rest whose COPY does not end in time, and pages get their table again', async (t) => {
-  const time = timeOf(t);
-  const { schedule, calls } = await closingSchedule();
+void test('a closing merge leaves a rest whose COPY does not end in time, and pages get their table again', async () => {
+  const { schedule, calls } = await closingSchedule({ maxRestMs: 1 });
   const inCopy = await schedule.assign(1);
   schedule.mergeSoon();
-  const news = schedule.assign(1);
-  time.passes(MAX_REST_MS);
-  (await news).acknowledge();
+  (await schedule.assign(1)).acknowledge();
   while (schedule.isMerging) await new Promise(setImmediate);
   assert.deepEqual(calls, [{ table: 'a', pages: 1 }]);
   inCopy.acknowledge();

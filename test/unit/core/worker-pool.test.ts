@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { cp, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { getPriority, platform, tmpdir } from 'node:os';
 import path from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
@@ -46,6 +46,25 @@ async function workerOf(t: TestContext, code: string): Promise<URL> {
 }
 
 describe('WorkerPool', () => {
+  it(
+    'gives way to the main thread',
+    { skip: platform() === 'linux' ? false : 'threads have a priority of their own on Linux alone' },
+    async (t) => {
+      await poolFor(t).encode(encodeTask());
+      const threads = await readdir('/proc/self/task');
+      const niceness = await Promise.all(
+        threads.map(async (id) => {
+          const stat = await readFile(`/proc/self/task/${id}/stat`, 'utf8').catch(() => '');
+          // After the name, which may hold spaces: state is field 3 of proc_pid_stat(5), nice is 19.
+          return { id: Number(id), nice: Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[16]) };
+        }),
+      );
+      const own = getPriority();
+      assert.equal(niceness.find(({ id }) => id === process.pid)?.nice, own);
+      assert.ok(niceness.some(({ nice }) => nice > own));
+    },
+  );
+
   it('encodes a page in another thread, and moves its buffers there and back', async (t) => {
     const pool = poolFor(t);
     const task = encodeTask();

@@ -4,7 +4,7 @@
  *
  * Order of locks, everywhere in `load`, which is why nothing here can deadlock with itself:
  *
- *   staging rows → ledger → staged anomalies → ingestion.owner → staging_epoch → ingested_events → run → state → anomaly
+ *   staging rows → ledger → staged anomalies → ingestion.owner → staging_epoch → ingested_events → state → anomaly → run
  *
  * A COPY takes them as it goes (its rows first, `owner` FOR SHARE with its ledger row at the end). A merge takes the
  * first three ACCESS EXCLUSIVE before it looks at `owner`. A start raises `owner.generation` in a transaction that holds

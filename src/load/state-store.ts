@@ -90,7 +90,7 @@ export class StateStore {
         const names = stagingNames(table);
         await client.query(`TRUNCATE ${names.rows}, ${names.ledger}, ${names.anomalies}`);
       }
-      await client.query(`TRUNCATE ${TARGET}, ingestion.run, ingestion.state, ingestion.anomaly, ingestion.outcome`);
+      await client.query(`TRUNCATE ${TARGET}, ingestion.state, ingestion.anomaly, ingestion.run, ingestion.outcome`);
     });
   }
 

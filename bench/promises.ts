@@ -31,18 +31,18 @@ export function guard(ratios: readonly number[]): Check {
 /** For a record. */
 export function promises({ ratio, startSeconds, peakMemoryMb, delayP99Ms }: JobFigures): Check[] {
   return [
-    atMost('whole job ÷ floor, without process start-up', ratio, PROMISED_RATIO, ''),
+    atMost('whole job ÷ floor, without process start-up', ratio, PROMISED_RATIO, '', 3),
     atMost('npm start to first request', startSeconds, PROMISED_START_SECONDS, ' s'),
     atMost('peak memory of the ingester', peakMemoryMb, PROMISED_MEMORY_MB, ' MB'),
     atMost('main-thread delay p99 at full speed', delayP99Ms, PROMISED_DELAY_MS, ' ms'),
   ];
 }
 
-function atMost(what: string, measured: number, target: number, unit: string): Check {
+function atMost(what: string, measured: number, target: number, unit: string, digits = 2): Check {
   return {
     what,
     target: `≤ ${target}${unit}`,
-    measured: `${round(measured)}${unit}`,
+    measured: `${round(measured, digits)}${unit}`,
     holds: measured <= target,
   };
 }

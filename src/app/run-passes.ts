@@ -26,6 +26,7 @@ import type { JobCounters } from './job-counters.ts';
 import { MergeSchedule } from './merge-schedule.ts';
 import type { PageEncoder } from './page-encoder.ts';
 import { PageLoading } from './page-loading.ts';
+import { PassProgress } from './pass-progress.ts';
 import { RejectionLimit, RejectionsToCount } from './rejection-limit.ts';
 import { clockAt, newestBelievable } from './watermark.ts';
 import { WindowSet, type WalkReport } from './windows.ts';
@@ -71,13 +72,7 @@ export class RunPasses {
   #pass: number;
   /** What the pass under way knows from its first response. */
   #passBegan = false;
-  /** ms of `performance.now()`. */
-  #passBeganMs = performance.now();
-  #passTotal: number | null;
-  /** Whether it walks all of the data set. */
-  #passIsFull: boolean;
-  /** Events fetched by this process that do not count for the pass: before it, or lost; less what earlier starts fetched for it. */
-  #fetchedBeforePass: number;
+  readonly #progress: PassProgress;
   #newestMs: number | null;
   #serverDateMs: number | null;
   #catchUps = 0;
@@ -93,9 +88,7 @@ export class RunPasses {
       different: () => parts.db.persistently('counting rejected events', () => rejectedCount(parts.db, run.runId)),
     });
     this.#pass = run.pass;
-    this.#passTotal = run.passTotal;
-    this.#passIsFull = run.pass === 1 && isUnlimited(run) && run.floorMs === null;
-    this.#fetchedBeforePass = -run.counts.served;
+    this.#progress = new PassProgress(parts.counters, run);
     this.#newestMs = run.newestMs;
     this.#serverDateMs = run.serverDateMs;
   }
@@ -153,7 +146,7 @@ export class RunPasses {
     const { runId, source } = this.#run;
     counters.phase = 'verifying';
     for (const attempt of ['suspects', 'everything', 'last'] as const) {
-      const found = await checkCompleteness(db, source, this.#passTotal, counters.rowsSinceEmpty);
+      const found = await checkCompleteness(db, source, this.#progress.total, counters.rowsSinceEmpty);
       if (found.hidden > 0) {
         logger.warn({ ...found }, 'completeness is not proven: the target also holds rows of other sources');
       }
@@ -185,9 +178,7 @@ export class RunPasses {
   async #beginPass(isFull = false): Promise<void> {
     this.#pass += 1;
     this.#passBegan = false;
-    this.#passBeganMs = performance.now();
-    this.#passIsFull = isFull;
-    this.#fetchedBeforePass = this.#parts.counters.fetchedEvents;
+    this.#progress.begin(isFull);
     this.#parts.counters.beginPass(this.#pass);
     await this.#parts.store.updateRun(this.#run.runId, { pass: this.#pass });
   }
@@ -216,7 +207,7 @@ export class RunPasses {
             { cause: error },
           );
         }
-        this.#fetchedBeforePass += counters.stagingLost();
+        this.#progress.lost(counters.stagingLost());
         logger.warn({ pages_safe: counters.counts.pages }, error.message);
         await this.#parts.db.persistently('beginning anew after staging was lost', () => ownership.renew());
       }
@@ -283,7 +274,7 @@ export class RunPasses {
         this.#abort.abort(error instanceof Error ? error : new Error(String(error)));
       },
       split: (windowId, cutsMs) => store.splitWindow(this.#run.runId, windowId, cutsMs),
-      remainingEvents: () => this.#remainingEvents(),
+      remainingEvents: () => this.#progress.remainingEvents,
       limitReduction: this.#pass - 1,
     });
     this.#walking = { windows, loading, schedule };
@@ -363,21 +354,17 @@ export class RunPasses {
   }
 
   #considerClosingMerge(): void {
-    const { counters } = this.#parts;
-    const remainingEvents = this.#remainingEvents();
     const schedule = this.#walking?.schedule;
-    if (remainingEvents === null || schedule?.isFirstLoad !== true || schedule.isMerging) return;
-    const fetchedEvents = counters.fetchedEvents - Math.max(0, this.#fetchedBeforePass);
-    const seconds = (performance.now() - this.#passBeganMs) / 1000;
-    const progress = { stagedEvents: counters.copiedEvents, remainingEvents, fetchedEvents, seconds };
-    if (isTimeForClosingMerge(progress)) schedule.beginClosingMerge();
+    if (schedule?.isFirstLoad !== true || schedule.isMerging) return;
+    const { load } = this.#progress;
+    if (load !== null && isTimeForClosingMerge(load)) schedule.beginClosingMerge();
   }
 
   /** The first response of a pass says what the data set has; the first of the run also, how late it is over there. */
   async #beginBooks({ encoded, ledger, raw }: AcceptedPage): Promise<void> {
     const { store, counters } = this.#parts;
-    this.#passTotal = encoded?.envelope.total ?? null;
-    counters.total = this.#passTotal;
+    this.#progress.total = encoded?.envelope.total ?? null;
+    counters.total = this.#progress.total;
     const clockMs = clockAt(raw);
     this.#serverDateMs ??= clockMs;
     const times = encoded?.times ?? null;
@@ -386,16 +373,10 @@ export class RunPasses {
       this.#newestMs = Math.max(newestMs, this.#newestMs ?? newestMs);
     }
     await store.updateRun(this.#run.runId, {
-      passTotal: this.#passTotal,
+      passTotal: this.#progress.total,
       serverDateMs: this.#serverDateMs,
       newestMs: this.#watermarkMs(),
     });
-  }
-
-  /** For judging what is worth splitting: only a pass over everything has the data set's size before it. */
-  #remainingEvents(): number | null {
-    if (this.#passTotal === null || !this.#passIsFull) return null;
-    return Math.max(0, this.#passTotal - (this.#parts.counters.fetchedEvents - this.#fetchedBeforePass));
   }
 }
 

@@ -3,7 +3,7 @@
  * worker blocks while it waits. What is wrong with a page goes back as a value; only a bug, or too little memory,
  * throws.
  */
-import { platform, setPriority } from 'node:os';
+import { getPriority, platform, setPriority } from 'node:os';
 
 import { move, transferableSymbol, valueSymbol } from 'piscina';
 
@@ -12,7 +12,8 @@ import { decodeBody } from '../src/encode/page-body.ts';
 import type { EncodeResult, PageTask, SampleResult } from './protocol.ts';
 
 /** A third of the main thread's share of a core, where both want it. */
-const NICENESS = 5;
+const NICER_BY = 5;
+const LOWEST_PRIORITY = 19;
 
 yieldToMainThread();
 
@@ -48,7 +49,7 @@ function resultOf(task: PageTask): EncodeResult | SampleResult {
 function yieldToMainThread(): void {
   if (platform() !== 'linux') return;
   try {
-    setPriority(NICENESS);
+    setPriority(Math.min(getPriority() + NICER_BY, LOWEST_PRIORITY));
   } catch {
     return;
   }

@@ -42,7 +42,7 @@ function resultOf(task: PageTask): EncodeResult | SampleResult {
 }
 
 /**
- * With more threads than cores the main thread would wait for its turn with sockets to be served: half of its delay, as
+ * With more threads than cores the main thread would wait for its turn with sockets to be served: a third of its delay, as
  * measured by `bench` at full speed. Linux gives a thread a priority of its own, others would slow the main thread as well
  * (NOTES of setpriority(2)). Any thread may lower its own; where a sandbox forbids it, it stays.
  */

@@ -30,17 +30,27 @@ export function firstMarked(marks: number): number {
   return (31 - Math.clz32(marks & -marks)) >> 3;
 }
 
-/** Result of `hexPairs` for what is not four lower-case hexadecimal digits. */
-export const NOT_HEX = -1;
+/** High half of every byte: in a result of `hexDigits` that has any of them, something was no digit. */
+export const NOT_DIGITS = -0x0f0f0f10;
 
-/** Four lower-case hexadecimal digits → the two bytes that they spell, the first one low; NOT_HEX for anything else. */
-export function hexPairs(word: number): number {
+/**
+ * Four lower-case hexadecimal digits → their values, one a byte; for anything else a result that has bits of NOT_DIGITS. Not
+ * tested here, so that many words are tested at once.
+ */
+export function hexDigits(word: number): number {
   // '0'–'9' are 0x30–0x39, 'a'–'f' 0x61–0x66: the low half of a letter, plus nine, is its value.
   const letters = (word >>> 6) & EVERY_BYTE;
   const digits = (word & 0x0f0f0f0f) + letters * 9;
-  // Spelled again it must be the same word; 'g' to 'o' would be, as digits above 15.
-  const spelled = digits + 0x30303030 + letters * 0x27;
-  if (spelled !== word || (digits & 0x10101010) !== 0) return NOT_HEX;
-  const joined = (digits << 4) | (digits >>> 8);
-  return (joined & 0xff) | ((joined >>> 8) & 0xff00);
+  // Spelled again it must be the same word. So would ':' to '?' be, 10 to 15 that are no letters, and '`', a letter of 9.
+  const aboveNine = ((digits + 0x06060606) >>> 4) & EVERY_BYTE;
+  const wrong = ((digits + 0x30303030 + letters * 0x27) ^ word) | (aboveNine ^ letters);
+  // And 'g' to 'o': digits above 15, which are in NOT_DIGITS as they are.
+  return digits | ((wrong | (wrong << 4)) & NOT_DIGITS);
+}
+
+/** The four bytes that two results of `hexDigits` spell, the first one low. */
+export function bytesOfDigits(first: number, second: number): number {
+  const low = (first << 4) | (first >>> 8);
+  const high = (second << 4) | (second >>> 8);
+  return (low & 0xff) | ((low >>> 8) & 0xff00) | ((high & 0xff) << 16) | ((high << 8) & 0xff000000);
 }

@@ -1,6 +1,6 @@
 import { COPY_COLUMNS } from './event-columns.ts';
 import { decodeInto, copyRepaired, type Repairs } from './json-strings.ts';
-import { writeUuid } from './ids.ts';
+import { type UuidWords, writeUuid } from './ids.ts';
 
 /**
  * PostgreSQL's binary COPY format (documentation of COPY, "Binary Format"): a header, tuples, a trailer. Everything is
@@ -46,11 +46,13 @@ export class CopyWriter {
 
   readonly #body: Uint8Array;
   readonly #bodyWords: DataView;
+  readonly #lastBodyDouble: number;
 
   /** `body`: where nearly all that is written is copied from. `spare`: instead of a new buffer, if large enough. */
   constructor(body: Uint8Array, capacityBytes: number, spare?: ArrayBuffer) {
     this.#body = body;
     this.#bodyWords = new DataView(body.buffer, body.byteOffset, body.byteLength);
+    this.#lastBodyDouble = body.byteLength - 8;
     const capacity = Math.min(Math.max(capacityBytes, MIN_CAPACITY_BYTES), MAX_CAPACITY_BYTES);
     this.#bytes =
       spare !== undefined && spare.byteLength >= capacity ? new Uint8Array(spare) : new Uint8Array(capacity);
@@ -117,14 +119,14 @@ export class CopyWriter {
   }
 
   /** The UUID in four words of `words`, as readUsualUuid made them. */
-  uuidWords(words: Int32Array, from: number): void {
+  uuidWords(words: UuidWords): void {
     const view = this.#view;
     const at = this.#at;
     view.setInt32(at, 16);
-    view.setInt32(at + 4, words[from] ?? 0, true);
-    view.setInt32(at + 8, words[from + 1] ?? 0, true);
-    view.setInt32(at + 12, words[from + 2] ?? 0, true);
-    view.setInt32(at + 16, words[from + 3] ?? 0, true);
+    view.setInt32(at + 4, words.word0, true);
+    view.setInt32(at + 8, words.word1, true);
+    view.setInt32(at + 12, words.word2, true);
+    view.setInt32(at + 16, words.word3, true);
     this.#at = at + 20;
   }
 
@@ -196,13 +198,18 @@ export class CopyWriter {
       return;
     }
     let at = start;
-    if (source === this.#body) {
+    if (source === this.#body && end <= this.#lastBodyDouble) {
+      // Up to seven bytes too many are copied; the next field, or the trailer, is written over them, and `reserve` has
+      // room for them. As doubles, because nothing else moves eight bytes at once; a NaN could come out with other
+      // bits, but no eight bytes of valid UTF-8 are one (0xff is never in it, nor 0xf0 and above before 0x7f), and a page
+      // of invalid UTF-8 is never loaded.
       const view = this.#view;
       const words = this.#bodyWords;
-      for (; at + 4 <= end; at += 4) {
-        view.setInt32(to, words.getInt32(at, true), true);
-        to += 4;
+      for (; at < end; at += 8) {
+        view.setFloat64(to, words.getFloat64(at, true), true);
+        to += 8;
       }
+      return;
     }
     for (; at < end; at += 1) {
       bytes[to] = source[at] ?? 0;

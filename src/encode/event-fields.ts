@@ -88,8 +88,8 @@ export class EventFields {
     if (field === NO_FIELD) {
       return (slices.present & ID_FIELDS.bits) !== 0 ? REJECTED_REASONS.idNull : REJECTED_REASONS.idMissing;
     }
-    if (field === FIELD.id && slices.hasUuid(field) && this.#types.id === 'uuid') {
-      this.#writer.uuidWords(slices.uuids, field * 4);
+    if (field === FIELD.id && this.#types.id === 'uuid' && slices.of(field).isUuid) {
+      this.#writer.uuidWords(slices.of(field));
       this.#keepOtherSpellings(slices, ID_FIELDS, field, true);
       return null;
     }
@@ -119,8 +119,8 @@ export class EventFields {
       this.#writer.null();
       return false;
     }
-    if (type === 'uuid' && slices.hasUuid(field)) {
-      this.#writer.uuidWords(slices.uuids, field * 4);
+    if (type === 'uuid' && slices.of(field).isUuid) {
+      this.#writer.uuidWords(slices.of(field));
       return true;
     }
     const isNumber = kind === KIND.number;
@@ -239,13 +239,15 @@ export class EventFields {
   }
 
   #isSameSessionId(slices: EventSlices): boolean {
-    if (slices.hasUuid(FIELD.sessionId) && slices.hasUuid(FIELD.sessionDotId)) {
-      const { uuids } = slices;
-      let difference = 0;
-      for (let word = 0; word < 4; word += 1) {
-        difference |= (uuids[FIELD.sessionId * 4 + word] ?? 0) ^ (uuids[FIELD.sessionDotId * 4 + word] ?? 0);
-      }
-      return difference === 0;
+    const sessionId = slices.of(FIELD.sessionId);
+    const ownId = slices.of(FIELD.sessionDotId);
+    if (sessionId.isUuid && ownId.isUuid) {
+      return (
+        sessionId.word0 === ownId.word0 &&
+        sessionId.word1 === ownId.word1 &&
+        sessionId.word2 === ownId.word2 &&
+        sessionId.word3 === ownId.word3
+      );
     }
     // A number is in extra itself, and then nothing is taken from it.
     if (slices.kindOf(FIELD.sessionId) === KIND.number) return false;

@@ -1,4 +1,4 @@
-import { readUsualUuid } from './ids.ts';
+import { readUsualUuid, type UuidWords } from './ids.ts';
 import { CLOSE_BRACE, COMMA, type JsonCursor, OPEN_BRACE, OPEN_BRACKET, QUOTE } from './json-cursor.ts';
 import { KnownKeys, NO_FIELD } from './known-keys.ts';
 import { MemberList } from './member-list.ts';
@@ -25,6 +25,7 @@ export const FIELD = {
 } as const;
 
 const FIELD_COUNT = 16;
+const UUID_CHARACTERS = 36;
 
 /** What kind of value stands in a field. */
 export const KIND = {
@@ -67,6 +68,22 @@ const UUID_FIELDS = bitsOf(FIELD.id, FIELD.sessionId, FIELD.userId, FIELD.sessio
 const TIME_FIELDS = bitsOf(FIELD.timestamp, FIELD.occurredAt, FIELD.occurred_at);
 const SESSION_FIELDS = bitsOf(FIELD.sessionDotId, FIELD.deviceType, FIELD.browser);
 
+/** Where one field is, and what is known of it; valid only while the field is present. */
+export class FieldSlice implements UuidWords {
+  /** One of KIND. */
+  kind: number = KIND.absent;
+  start = 0;
+  end = 0;
+  /** Opening quote of the key. */
+  keyStart = 0;
+  /** The value is a UUID in its usual spelling, whose bytes, in order, are in the four words. */
+  isUuid = false;
+  word0 = 0;
+  word1 = 0;
+  word2 = 0;
+  word3 = 0;
+}
+
 /**
  * Where the fields of one event are, as byte ranges of the page. One instance is filled again for every event: nothing
  * is allocated per event. A string's range is its characters without the quotes; any other value's range is the value.
@@ -92,44 +109,37 @@ export class EventSlices {
   /** Members that have no column. */
   readonly others = new MemberList();
   readonly sessionOthers = new MemberList();
-  /** Four words a field, the bytes of a UUID in order; valid where `hasUuid` says so. */
-  readonly uuids = new Int32Array(FIELD_COUNT * 4);
-  #uuidsRead = 0;
-  // Valid only for fields that are present.
-  readonly #kinds = new Uint8Array(FIELD_COUNT);
-  readonly #starts = new Int32Array(FIELD_COUNT);
-  readonly #ends = new Int32Array(FIELD_COUNT);
-  readonly #keyStarts = new Int32Array(FIELD_COUNT);
+  readonly #slices: readonly FieldSlice[] = Array.from({ length: FIELD_COUNT }, () => new FieldSlice());
   readonly #eventKeys = new KnownKeys(EVENT_KEYS, FIELD_COUNT);
   readonly #sessionKeys = new KnownKeys(SESSION_KEYS, FIELD_COUNT);
 
+  /** `field` is present: of one that is not, the slice tells of an event before. */
+  of(field: number): FieldSlice {
+    return this.#slices[field] ?? NO_SLICE;
+  }
+
   /** One of KIND. */
   kindOf(field: number): number {
-    return (this.present & (1 << field)) === 0 ? KIND.absent : (this.#kinds[field] ?? KIND.absent);
+    return (this.present & (1 << field)) === 0 ? KIND.absent : this.of(field).kind;
   }
 
   startOf(field: number): number {
-    return this.#starts[field] ?? 0;
+    return this.of(field).start;
   }
 
   endOf(field: number): number {
-    return this.#ends[field] ?? 0;
+    return this.of(field).end;
   }
 
   /** Opening quote of the field's key. */
   memberStartOf(field: number): number {
-    return this.#keyStarts[field] ?? 0;
+    return this.of(field).keyStart;
   }
 
   /** Offset after the field's value, its closing quote included. */
   memberEndOf(field: number): number {
     const kind = this.kindOf(field);
     return this.endOf(field) + (kind === KIND.text || kind === KIND.escapedText ? 1 : 0);
-  }
-
-  /** The field is a UUID in its usual spelling, and its bytes are in `uuids`. */
-  hasUuid(field: number): boolean {
-    return (this.#uuidsRead & (1 << field)) !== 0;
   }
 
   /** Reads the element of `data` at `at`; returns the offset after it. Throws NotJsonError. */
@@ -140,7 +150,6 @@ export class EventSlices {
     this.present = 0;
     this.isObject = cursor.bytes[at] === OPEN_BRACE;
     if (this.isObject) {
-      this.#uuidsRead = 0;
       this.timeField = NO_FIELD;
       this.others.clear();
       this.sessionOthers.clear();
@@ -155,57 +164,51 @@ export class EventSlices {
 
   #readMembers(cursor: JsonCursor, open: number, known: KnownKeys, others: MemberList, depth: number): number {
     const bytes = cursor.bytes;
-    let previous = NO_FIELD;
-    let at = cursor.skipSpace(open + 1);
-    if (bytes[at] === CLOSE_BRACE) return at + 1;
+    let learned = known.first;
+    let at = open;
     for (;;) {
-      const keyStart = at;
-      let field = known.expectedAfter(previous);
-      at = field === NO_FIELD ? 0 : known.endIfAt(cursor, keyStart, field);
-      if (at === 0) {
-        if (bytes[keyStart] !== QUOTE) cursor.fail(keyStart, 'a key');
+      const from = at;
+      let keyStart: number;
+      let field: number;
+      at = learned.endIfAt(cursor, from);
+      if (at !== 0) {
+        keyStart = from + learned.keyOffset;
+        field = learned.field;
+        if ((bytes[at] ?? 0) <= 0x20) at = cursor.skipSpace(at);
+      } else {
+        at = bytes[from] === CLOSE_BRACE ? from : cursor.skipSpace(from === open ? from + 1 : from);
+        if (bytes[at] === CLOSE_BRACE) return at + 1;
+        if (from !== open) {
+          if (bytes[at] !== COMMA) cursor.fail(at, 'a comma or }');
+          at = cursor.skipSpace(at + 1);
+        }
+        if (bytes[at] !== QUOTE) cursor.fail(at, 'a key');
+        keyStart = at;
         at = cursor.endOfString(keyStart + 1) + 1;
-        field = known.find(bytes, keyStart + 1, at - 1, cursor.escaped, previous);
+        field = known.find(bytes, keyStart + 1, at - 1, cursor.escaped);
         at = cursor.startAfterColon(at);
-      } else if ((bytes[at] ?? 0) <= 0x20) {
-        at = cursor.skipSpace(at);
+        learned.learn(cursor, from, at, keyStart, field);
       }
-      previous = field;
       if (field === NO_FIELD) {
         at = cursor.endOfValue(at, depth);
         others.add(keyStart, at);
       } else {
         at = this.#readField(cursor, at, field, keyStart, depth);
       }
-      let next = bytes[at] ?? 0;
-      if (next <= 0x20) {
-        at = cursor.skipSpace(at);
-        next = bytes[at] ?? 0;
-      }
-      if (next === COMMA) {
-        at += 1;
-        if ((bytes[at] ?? 0) <= 0x20) at = cursor.skipSpace(at);
-      } else if (next === CLOSE_BRACE) {
-        return at + 1;
-      } else {
-        cursor.fail(at, 'a comma or }');
-      }
+      learned = known.after(field);
     }
   }
 
   #readField(cursor: JsonCursor, at: number, field: number, keyStart: number, depth: number): number {
     const first = cursor.bytes[at] ?? 0;
     const bit = 1 << field;
+    const slice = this.of(field);
     this.present |= bit;
-    this.#keyStarts[field] = keyStart;
-    if (field === FIELD.session) {
-      // Of a doubled `session` only the last one counts, with nothing left of the first.
-      this.present &= ~SESSION_FIELDS;
-      this.sessionOthers.clear();
-    }
-    if (first === QUOTE) return this.#readString(cursor, at + 1, field, bit);
-    this.#uuidsRead &= ~bit;
-    this.#starts[field] = at;
+    slice.keyStart = keyStart;
+    if (first === QUOTE) return this.#readString(cursor, at + 1, slice, field, bit);
+    slice.isUuid = false;
+    slice.start = at;
+    if (field === FIELD.session) this.#forgetSession();
     let end: number;
     if (field === FIELD.session && first === OPEN_BRACE) {
       if (depth + 1 > cursor.deepest) cursor.deepest = depth + 1;
@@ -215,9 +218,15 @@ export class EventSlices {
     } else {
       end = cursor.endOfValue(at, depth);
     }
-    this.#kinds[field] = kindOfFirstByte(first);
-    this.#ends[field] = end;
+    slice.kind = kindOfFirstByte(first);
+    slice.end = end;
     return end;
+  }
+
+  /** Of a doubled `session` only the last one counts, with nothing left of the first. */
+  #forgetSession(): void {
+    this.present &= ~SESSION_FIELDS;
+    this.sessionOthers.clear();
   }
 
   /** A time that is no string. */
@@ -232,33 +241,48 @@ export class EventSlices {
   }
 
   /** `start` is the first byte inside the quotes. */
-  #readString(cursor: JsonCursor, start: number, field: number, bit: number): number {
-    this.#starts[field] = start;
-    this.#kinds[field] = KIND.text;
-    let end: number;
+  #readString(cursor: JsonCursor, start: number, slice: FieldSlice, field: number, bit: number): number {
+    slice.start = start;
+    slice.kind = KIND.text;
     if ((bit & UUID_FIELDS) !== 0) {
-      if (readUsualUuid(cursor, start, this.uuids, field * 4)) {
-        this.#uuidsRead |= bit;
-        end = start + 36;
-        this.#ends[field] = end;
-        return end + 1;
+      const isSessionId = field === FIELD.sessionDotId && this.#isSessionIdAgain(cursor, start, slice);
+      slice.isUuid = isSessionId || readUsualUuid(cursor, start, slice);
+      if (slice.isUuid) {
+        slice.end = start + UUID_CHARACTERS;
+        return slice.end + 1;
       }
-      this.#uuidsRead &= ~bit;
     } else if ((bit & TIME_FIELDS) !== 0) {
       if (cursor.bytes[start + 24] === QUOTE && this.time.readUsualText(cursor.bytes, start)) {
         this.timeField = field;
-        end = start + 24;
-        this.#ends[field] = end;
-        return end + 1;
+        slice.end = start + 24;
+        return slice.end + 1;
       }
       if (this.timeField === field) this.timeField = NO_FIELD;
+    } else if (field === FIELD.session) {
+      this.#forgetSession();
     }
-    end = cursor.endOfString(start);
-    if (cursor.escaped) this.#kinds[field] = KIND.escapedText;
-    this.#ends[field] = end;
+    const end = cursor.endOfString(start);
+    if (cursor.escaped) slice.kind = KIND.escapedText;
+    slice.end = end;
     return end + 1;
   }
+
+  /** A session's own id is nearly always the event's `sessionId`: then its digits need not be read again. */
+  #isSessionIdAgain(cursor: JsonCursor, start: number, into: UuidWords): boolean {
+    const sessionId = this.of(FIELD.sessionId);
+    if (this.kindOf(FIELD.sessionId) !== KIND.text || !sessionId.isUuid) return false;
+    // The quote behind the other one is compared as well.
+    if (!cursor.isSameText(start, sessionId.start, UUID_CHARACTERS + 1)) return false;
+    into.word0 = sessionId.word0;
+    into.word1 = sessionId.word1;
+    into.word2 = sessionId.word2;
+    into.word3 = sessionId.word3;
+    return true;
+  }
 }
+
+/** For the compiler alone: every field has a slice. */
+const NO_SLICE = new FieldSlice();
 
 function kindOfFirstByte(first: number): number {
   if (first === OPEN_BRACE) return KIND.object;

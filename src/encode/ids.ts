@@ -1,4 +1,4 @@
-import { hexPairs } from './byte-words.ts';
+import { bytesOfDigits, hexDigits, NOT_DIGITS } from './byte-words.ts';
 import { CLOSE_BRACE, HEX_VALUE, type JsonCursor, MINUS, OPEN_BRACE, QUOTE } from './json-cursor.ts';
 
 /**
@@ -10,30 +10,44 @@ import { CLOSE_BRACE, HEX_VALUE, type JsonCursor, MINUS, OPEN_BRACE, QUOTE } fro
 export const MAX_ID_BYTES = 2692;
 
 const HEX_DIGITS = 32;
+const HYPHENS = 0x2d2d2d2d;
+
+/** The 16 bytes of a UUID in order, the first one low in `word0`. */
+export interface UuidWords {
+  word0: number;
+  word1: number;
+  word2: number;
+  word3: number;
+}
 
 /**
- * Reads a UUID in its usual spelling (lower case, 8-4-4-4-12) that starts at `start` and ends at a quote, into four
- * words, its bytes in order. False: it is spelled otherwise, or is none.
+ * Reads a UUID in its usual spelling (lower case, 8-4-4-4-12) that starts at `start` and ends at a quote, into
+ * `into`. False: it is spelled otherwise, or is none.
  */
-export function readUsualUuid(cursor: JsonCursor, start: number, into: Int32Array, to: number): boolean {
+export function readUsualUuid(cursor: JsonCursor, start: number, into: UuidWords): boolean {
   const { bytes, words } = cursor;
   if (start + 36 > cursor.lastWord || bytes[start + 36] !== QUOTE) return false;
-  if (bytes[start + 8] !== MINUS || bytes[start + 13] !== MINUS || bytes[start + 18] !== MINUS) return false;
-  if (bytes[start + 23] !== MINUS) return false;
-  const pairs0 = hexPairs(words.getInt32(start, true));
-  const pairs1 = hexPairs(words.getInt32(start + 4, true));
-  const pairs2 = hexPairs(words.getInt32(start + 9, true));
-  const pairs3 = hexPairs(words.getInt32(start + 14, true));
-  const pairs4 = hexPairs(words.getInt32(start + 19, true));
-  const pairs5 = hexPairs(words.getInt32(start + 24, true));
-  const pairs6 = hexPairs(words.getInt32(start + 28, true));
-  const pairs7 = hexPairs(words.getInt32(start + 32, true));
-  // NOT_HEX is the only one below zero.
-  if ((pairs0 | pairs1 | pairs2 | pairs3 | pairs4 | pairs5 | pairs6 | pairs7) < 0) return false;
-  into[to] = pairs0 | (pairs1 << 16);
-  into[to + 1] = pairs2 | (pairs3 << 16);
-  into[to + 2] = pairs4 | (pairs5 << 16);
-  into[to + 3] = pairs6 | (pairs7 << 16);
+  // Nine words: xxxx xxxx -xxx x-xx xx-x xxx- xxxx xxxx xxxx
+  const word2 = words.getInt32(start + 8, true);
+  const word3 = words.getInt32(start + 12, true);
+  const word4 = words.getInt32(start + 16, true);
+  const word5 = words.getInt32(start + 20, true);
+  const hyphens = (word2 & 0xff) | (word3 & 0xff00) | (word4 & 0xff0000) | (word5 & 0xff000000);
+  if (hyphens !== HYPHENS) return false;
+  const digits0 = hexDigits(words.getInt32(start, true));
+  const digits1 = hexDigits(words.getInt32(start + 4, true));
+  const digits2 = hexDigits((word2 >>> 8) | (word3 << 24));
+  const digits3 = hexDigits((word3 >>> 16) | (word4 << 16));
+  const digits4 = hexDigits((word4 >>> 24) | (word5 << 8));
+  const digits5 = hexDigits(words.getInt32(start + 24, true));
+  const digits6 = hexDigits(words.getInt32(start + 28, true));
+  const digits7 = hexDigits(words.getInt32(start + 32, true));
+  const all = digits0 | digits1 | digits2 | digits3 | digits4 | digits5 | digits6 | digits7;
+  if ((all & NOT_DIGITS) !== 0) return false;
+  into.word0 = bytesOfDigits(digits0, digits1);
+  into.word1 = bytesOfDigits(digits2, digits3);
+  into.word2 = bytesOfDigits(digits4, digits5);
+  into.word3 = bytesOfDigits(digits6, digits7);
   return true;
 }
 

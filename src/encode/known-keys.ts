@@ -1,34 +1,82 @@
 import type { JsonCursor } from './json-cursor.ts';
 import { decodeToString } from './json-strings.ts';
 
-/** Stands for a key that is not known, and for "before the first key". */
+/** Stands for a key that is not known. */
 export const NO_FIELD = -1;
 
-/**
- * A key with quotes and colon is compared as at most this many words of four bytes, the last of which may overlap the
- * one before.
- */
-const MAX_KEY_WORDS = 4;
+/** Longest text that is remembered, three words of eight bytes; with indentation and the longest key it is 22. */
+const MAX_LEARNED_BYTES = 24;
+/** `{"":`, the shortest that there is. */
+const MIN_LEARNED_BYTES = 4;
 
 /**
- * The known keys of one kind of object. Events of a page are nearly always written by one program, with their keys in
- * one order, so the field that came after another one last time is tried first: two or three comparisons of words, no
- * scan.
+ * What stood before a member's value the last time, from the end of the value before (or the object's brace): a comma,
+ * white space, the key, the colon. Events of a page are nearly always written by one program, their keys in one order,
+ * so the same bytes come again and need not be read: two comparisons of eight bytes each.
+ *
+ * Eight bytes are compared as a double: the one way to have them in a register that V8 offers without allocating. Two
+ * doubles that are equal have the same bits, but for zeros, which are no text; a NaN is equal to nothing, and is read the
+ * slow way.
  */
+export class LearnedStart {
+  /** Of the member that came here; NO_FIELD if its key is not known. */
+  field = NO_FIELD;
+  /** From the start of the text to the key's opening quote. */
+  keyOffset = 0;
+  /** 0: nothing is learned. */
+  #length = 0;
+  #word = 0;
+  #lastWord = 0;
+  #double = 0.5;
+  #middleDouble = 0.5;
+  #lastDouble = 0.5;
+
+  /** Offset after the text, where a value starts or white space before it; 0: another text stands at `at`. */
+  endIfAt(cursor: JsonCursor, at: number): number {
+    const length = this.#length;
+    const end = at + length;
+    if (end > cursor.lastWord || length === 0) return 0;
+    const { words } = cursor;
+    if (length < 8) {
+      return words.getInt32(at, true) === this.#word && words.getInt32(end - 4, true) === this.#lastWord ? end : 0;
+    }
+    if (words.getFloat64(at, true) !== this.#double) return 0;
+    if (length > 16 && words.getFloat64(at + 8, true) !== this.#middleDouble) return 0;
+    return words.getFloat64(end - 8, true) === this.#lastDouble ? end : 0;
+  }
+
+  /** The text between `start` and `end` came before a value of `field`; `keyStart` is the key's opening quote. */
+  learn(cursor: JsonCursor, start: number, end: number, keyStart: number, field: number): void {
+    const length = end - start;
+    this.#length = length >= MIN_LEARNED_BYTES && length <= MAX_LEARNED_BYTES ? length : 0;
+    if (this.#length === 0) return;
+    this.field = field;
+    this.keyOffset = keyStart - start;
+    const { words } = cursor;
+    if (length < 8) {
+      this.#word = words.getInt32(start, true);
+      this.#lastWord = words.getInt32(end - 4, true);
+      return;
+    }
+    this.#double = words.getFloat64(start, true);
+    if (length > 16) this.#middleDouble = words.getFloat64(start + 8, true);
+    this.#lastDouble = words.getFloat64(end - 8, true);
+  }
+}
+
+/** The known keys of one kind of object. */
 export class KnownKeys {
-  readonly #words: Int32Array;
-  readonly #lengths: Uint8Array;
-  readonly #after: Int8Array;
+  /** The object's first member. */
+  readonly first = new LearnedStart();
+  readonly #afterUnknown = new LearnedStart();
+  readonly #after: readonly LearnedStart[];
   readonly #byName: ReadonlyMap<string, number>;
   readonly #byLength: readonly (readonly { readonly name: Uint8Array; readonly field: number }[])[];
 
-  /** `fields` are numbered from 0, below `fieldCount`. Keys are ASCII and have at most 13 characters. */
+  /** `fields` are numbered from 0, below `fieldCount`. Keys are ASCII. */
   constructor(fields: readonly (readonly [string, number])[], fieldCount: number) {
-    this.#words = new Int32Array(fieldCount * MAX_KEY_WORDS);
-    this.#lengths = new Uint8Array(fieldCount);
-    this.#after = new Int8Array(fieldCount + 1).fill(NO_FIELD);
+    this.#after = Array.from({ length: fieldCount }, () => new LearnedStart());
     this.#byName = new Map(fields);
-    for (const [name, field] of fields) this.#addPattern(name, field);
     const longest = Math.max(...fields.map(([name]) => name.length));
     this.#byLength = Array.from({ length: longest + 1 }, (_, length) =>
       fields
@@ -37,52 +85,16 @@ export class KnownKeys {
     );
   }
 
-  #addPattern(name: string, field: number): void {
-    const pattern = new TextEncoder().encode(`"${name}":`);
-    if (pattern.length > MAX_KEY_WORDS * 4)
-      throw new RangeError(`expected a key of at most 13 characters, got ${name}`);
-    const view = new DataView(pattern.buffer);
-    for (let word = 0; word < MAX_KEY_WORDS; word += 1) {
-      this.#words[field * MAX_KEY_WORDS + word] = view.getInt32(Math.min(word * 4, pattern.length - 4), true);
-    }
-    this.#lengths[field] = pattern.length;
+  /** The member after one of `field`, which may be NO_FIELD. */
+  after(field: number): LearnedStart {
+    return (field === NO_FIELD ? undefined : this.#after[field]) ?? this.#afterUnknown;
   }
 
-  /** The field that came after `previous` the last time, NO_FIELD if none is known to. */
-  expectedAfter(previous: number): number {
-    return this.#after[previous + 1] ?? NO_FIELD;
-  }
-
-  /**
-   * Offset after the colon if the key at `at`, an opening quote, is that of `field`, with the colon at once behind it;
-   * else 0.
-   */
-  endIfAt(cursor: JsonCursor, at: number, field: number): number {
-    const length = this.#lengths[field] ?? 0;
-    const end = at + length;
-    if (end > cursor.lastWord) return 0;
-    const { words } = cursor;
-    const pattern = this.#words;
-    const first = field * MAX_KEY_WORDS;
-    let difference = words.getInt32(at, true) ^ (pattern[first] ?? 0);
-    if (length > 8) {
-      difference |= words.getInt32(at + 4, true) ^ (pattern[first + 1] ?? 0);
-      if (length > 12) difference |= words.getInt32(at + 8, true) ^ (pattern[first + 2] ?? 0);
-    }
-    difference |= words.getInt32(end - 4, true) ^ (pattern[first + 3] ?? 0);
-    return difference === 0 ? end : 0;
-  }
-
-  /**
-   * The field of the key whose characters are `bytes[start, end)`, or NO_FIELD; remembers it as what comes after
-   * `previous`.
-   */
-  find(bytes: Uint8Array, start: number, end: number, escaped: boolean, previous: number): number {
-    const field = escaped
+  /** The field of the key whose characters are `bytes[start, end)`, or NO_FIELD. */
+  find(bytes: Uint8Array, start: number, end: number, escaped: boolean): number {
+    return escaped
       ? (this.#byName.get(decodeToString(bytes, start, end)) ?? NO_FIELD)
       : this.#findPlain(bytes, start, end);
-    this.#after[previous + 1] = field;
-    return field;
   }
 
   #findPlain(bytes: Uint8Array, start: number, end: number): number {

@@ -48,6 +48,13 @@ const NASTY: NastyEvent[] = [
   { what: 'an id of 1.10', event: '{"id":1.10}', row: { id: '1.10', extra: '{"id":1.10}' } },
   { what: 'an id of 1e3', event: '{"id":1e3}', row: { id: '1e3', extra: '{"id":1e3}' } },
   { what: 'an id of minus zero', event: '{"id":-0}', row: { id: '-0', extra: '{"id":-0}' } },
+  {
+    what: 'an id that is a UUID but for a colon, where ids are UUIDs',
+    event: `{"id":":${UUID.slice(1)}"}`,
+    row: NO_ROW,
+    anomalies: ['id id-not-a-uuid'],
+    types: UUID_COLUMNS,
+  },
   { what: 'an id with leading zeros', event: '{"id":"007"}', row: { id: '007' } },
   {
     what: 'an id that is a number beyond numeric',

@@ -1,7 +1,7 @@
 /** Runs a comparison program; its time counts from its first step to the end of its last. */
 import type { Measurement } from './contender.ts';
-import { startScript } from './processes.ts';
-import { findReport } from './program-report.ts';
+import { startScript } from './measure/processes.ts';
+import { findReport } from './measure/program-report.ts';
 
 export async function runComparison(file: string, args: readonly string[]): Promise<Measurement> {
   const program = startScript(file, args);

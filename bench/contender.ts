@@ -1,5 +1,5 @@
 /** What a file in `contenders/` exports as `contender`: one way to get the events into `ingested_events`. */
-import type { Source } from './source.ts';
+import type { Source } from './measure/source.ts';
 
 export interface ContenderInput {
   readonly databaseUrl: string;

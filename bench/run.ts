@@ -8,12 +8,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { loadSuites } from './files.ts';
-import { describeMachine, load } from './machine.ts';
-import { writeReport } from './report.ts';
-import type { SuiteResult } from './result.ts';
-import { writeResults } from './results-file.ts';
+import { describeMachine, load } from './measure/machine.ts';
+import { writeReport } from './results/report.ts';
+import type { SuiteResult } from './results/result.ts';
+import { writeResults } from './results/results-file.ts';
 import type { BenchOptions, Suite } from './suite.ts';
-import { printMachine, printSuite } from './terminal.ts';
+import { printMachine, printSuite } from './results/terminal.ts';
 
 /** Fewer, and what a run costs once is most of it: at 250,000 the ratio is 2.6. */
 const QUICK_EVENTS = 1_700_000;
@@ -42,7 +42,7 @@ const command = new Command('npm run bench --')
     'a guard for a quiet machine, about a minute: fails when the best ratio to the floor is worse than 1.7',
     false,
   )
-  .option('--no-report', 'leave bench/results.json and bench/report.html as they are')
+  .option('--no-report', 'leave bench/results/results.json and bench/results/report.html as they are')
   .helpOption('--help', 'show this help')
   .allowExcessArguments(false)
   .parse();

@@ -1,5 +1,5 @@
 /** What a file in `suites/` exports as `suite`. Found by glob: to add one, add a file. */
-import type { SuiteOutcome } from './result.ts';
+import type { SuiteOutcome } from './results/result.ts';
 
 export interface BenchOptions {
   readonly events: number;

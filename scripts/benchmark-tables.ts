@@ -1,4 +1,4 @@
-/** Figures of `bench/results.json` as Markdown: whatever the benchmark's suites say in their tables and checks. */
+/** Figures of `bench/results/results.json` as Markdown: whatever the benchmark's suites say in their tables and checks. */
 import { z } from 'zod';
 
 const cell = z.union([z.string(), z.number(), z.null()]);
@@ -11,7 +11,7 @@ const machine = z.object({
   node: z.string(),
 });
 
-/** As bench/results-file.ts keeps them: the newest result of each suite, with the machine it was taken on. */
+/** As bench/results/results-file.ts keeps them: the newest result of each suite, with the machine it was taken on. */
 const results = z.array(
   z.object({
     suite: z.string(),
@@ -34,7 +34,7 @@ const NOT_RUN = '`npm run bench` measures the machine it runs on.';
 /** The suite that a newcomer asks about. */
 const WHOLE_JOB = 'pipeline';
 
-/** Everything that was measured. @param json text of `bench/results.json`; `null` when the benchmark has not been run */
+/** Everything that was measured. @param json text of `bench/results/results.json`; `null` when the benchmark has not been run */
 export function benchmarkTables(json: string | null): string {
   const parts: string[] = [];
   for (const suite of read(json)) {

@@ -64,6 +64,6 @@ export function replaceSection(text: string, name: string, content: string): str
 }
 
 async function readBenchmark(): Promise<string | null> {
-  const path = join(PROJECT_FOLDER, 'bench/results.json');
+  const path = join(PROJECT_FOLDER, 'bench/results/results.json');
   return existsSync(path) ? readFile(path, 'utf8') : null;
 }

@@ -1,5 +1,5 @@
 /** Every metric as a Markdown table, from the table that the registry is built from. */
-import { METRICS, type MetricDescription } from '../src/core/metric-table.ts';
+import { METRICS, type MetricDescription } from '../src/watch/metrics/metric-table.ts';
 
 export function metricTable(): string {
   const metrics: [string, MetricDescription][] = Object.entries(METRICS);

@@ -1,5 +1,5 @@
 /** The table of `docs/metrics.md`, from the table that the registry is built from. */
-import { METRICS } from '../src/core/metric-table.ts';
+import { METRICS } from '../src/watch/metrics/metric-table.ts';
 
 export function metricsTable(): string {
   const rows = Object.entries(METRICS).map(([name, { type, labels, help }]) => {

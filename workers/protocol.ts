@@ -78,7 +78,7 @@ export interface PageAnomaly {
   readonly eventId: string | null;
   /** Column or JSON field that is odd, `event` when it is the whole. */
   readonly field: string;
-  /** From a closed list, see src/encode/anomaly-reasons.ts; free text only for what PostgreSQL itself refused. */
+  /** From a closed list, see src/encode/rows/anomaly-reasons.ts; free text only for what PostgreSQL itself refused. */
   readonly reason: string;
   /** The event's exact bytes as served. */
   readonly original: Uint8Array;

@@ -1,6 +1,6 @@
 import type { Contender } from '../contender.ts';
-import { startScript } from '../processes.ts';
-import { findReport } from '../program-report.ts';
+import { startScript } from '../measure/processes.ts';
+import { findReport } from '../measure/program-report.ts';
 import { JOB_CONNECTIONS } from './this-project.ts';
 
 /** Its end is that of its last stage: leaving the process, with its batches in memory, is not PostgreSQL's part. */

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { Contender, ContenderInput, Measurement } from '../contender.ts';
-import { RunningProgram, type JsonLine, type ProgramEnd } from '../processes.ts';
-import type { LogEntry } from '../source.ts';
+import { RunningProgram, type JsonLine, type ProgramEnd } from '../measure/processes.ts';
+import type { LogEntry } from '../measure/source.ts';
 
 /** The job's default, see DB_CONNECTIONS. */
 export const JOB_CONNECTIONS = 4;

@@ -1,5 +1,5 @@
 /** Usage: encode-beforehand.ts <base URL> <file>. Walks the source once and keeps its batches for the floor. */
-import { writeBatches } from '../batches.ts';
+import { writeBatches } from '../measure/batches.ts';
 
 const [baseUrl, file] = process.argv.slice(2);
 if (baseUrl === undefined || file === undefined) throw new Error('usage: encode-beforehand.ts <base URL> <file>');

@@ -4,9 +4,9 @@
  * What PostgreSQL alone needs: batches lie in memory, connections are open, tables are made. COPY on so many connections
  * at once, without the job's ledger and its transactions; then the job's own merge, and its ANALYZE.
  */
-import { Merger, analyzeTarget } from '../../src/load/merge.ts';
-import { readBatches } from '../batches.ts';
-import { StageClock, writeReport } from '../program-report.ts';
+import { Merger, analyzeTarget } from '../../src/load/merge/merge.ts';
+import { readBatches } from '../measure/batches.ts';
+import { StageClock, writeReport } from '../measure/program-report.ts';
 import { copyBatches, prepareTarget, silent, writeLedger } from './prepared-target.ts';
 
 const [url, file, connectionsText] = process.argv.slice(2);

@@ -5,11 +5,11 @@
  * the batches alone; ways of a later merge do the first load in the job's way, untimed, and then merge the rest.
  */
 import type { PoolClient } from 'pg';
-import { Merger, analyzeTarget } from '../../src/load/merge.ts';
+import { Merger, analyzeTarget } from '../../src/load/merge/merge.ts';
 import { EVENT_COLUMN_NAMES, TARGET } from '../../src/load/schema/ingested-events.ts';
-import { stagingNames } from '../../src/load/staging.ts';
-import { readBatches } from '../batches.ts';
-import { StageClock, writeReport } from '../program-report.ts';
+import { stagingNames } from '../../src/load/schema/staging.ts';
+import { readBatches } from '../measure/batches.ts';
+import { StageClock, writeReport } from '../measure/program-report.ts';
 import { copyBatches, prepareTarget, silent, writeLedger } from './prepared-target.ts';
 
 const CONNECTIONS = 2;

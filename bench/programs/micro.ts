@@ -4,9 +4,9 @@
  */
 import { z } from 'zod';
 import { encodePage } from '../../src/encode/encode-page.ts';
-import { scanPage } from '../../src/encode/page-scanner.ts';
-import { ID_COLUMN_TYPES, pagesOf } from '../batches.ts';
-import { median } from '../statistics.ts';
+import { scanPage } from '../../src/encode/scan/page-scanner.ts';
+import { ID_COLUMN_TYPES, pagesOf } from '../measure/batches.ts';
+import { median } from '../results/statistics.ts';
 import { encodeObjects } from './object-encoder.ts';
 
 const WARM_UP_MS = 1_500;

@@ -1,6 +1,6 @@
 /** Usage: plain-script.ts <base URL> <database URL>. Ask, parse, insert a thousand rows a statement, ask for the next page. */
 import pg from 'pg';
-import { StageClock, writeReport } from '../program-report.ts';
+import { StageClock, writeReport } from '../measure/program-report.ts';
 import { COLUMN_NAMES, CREATE_TABLE, pageSchema, toRow } from './events-as-objects.ts';
 
 const ROWS_A_STATEMENT = 1_000;

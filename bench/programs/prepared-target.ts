@@ -1,13 +1,13 @@
 /** A database as the job makes it, with batches copied into staging: what the floor and the merge programs begin with. */
 import { pino } from 'pino';
-import { copyRows } from '../../src/load/copy-stream.ts';
-import { claimTarget, type Ownership } from '../../src/load/owner.ts';
-import { Database, ownHost } from '../../src/load/postgres.ts';
+import { copyRows } from '../../src/load/copy/copy-stream.ts';
+import { claimTarget, type Ownership } from '../../src/load/state/owner.ts';
+import { Database, ownHost } from '../../src/load/postgres/database.ts';
 import { ensureTarget } from '../../src/load/schema/ingested-events.ts';
 import { migrate } from '../../src/load/schema/migrate.ts';
-import { copySql, stagingNames, type StagingTable } from '../../src/load/staging.ts';
-import { StateStore } from '../../src/load/state-store.ts';
-import { BATCH_WINDOW, ID_COLUMN_TYPES, type Batch } from '../batches.ts';
+import { copySql, stagingNames, type StagingTable } from '../../src/load/schema/staging.ts';
+import { StateStore } from '../../src/load/state/state-store.ts';
+import { BATCH_WINDOW, ID_COLUMN_TYPES, type Batch } from '../measure/batches.ts';
 
 const WATCHDOG_MS = 600_000;
 

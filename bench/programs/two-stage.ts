@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import pg from 'pg';
 import { from } from 'pg-copy-streams';
-import { StageClock, writeReport } from '../program-report.ts';
+import { StageClock, writeReport } from '../measure/program-report.ts';
 import { COLUMN_NAMES, CREATE_TABLE, pageSchema, toRow } from './events-as-objects.ts';
 
 const [baseUrl, databaseUrl, folder] = process.argv.slice(2);

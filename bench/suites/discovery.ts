@@ -1,8 +1,8 @@
 /** How much of the API's latency parallel windows hide, and what they cost in requests. */
-import { runJobOnce } from '../job-in-database.ts';
-import type { Check } from '../result.ts';
-import { BenchServer } from '../server.ts';
-import { round } from '../statistics.ts';
+import { runJobOnce } from '../measure/job-in-database.ts';
+import type { Check } from '../results/result.ts';
+import { BenchServer } from '../measure/server.ts';
+import { round } from '../results/statistics.ts';
 import type { BenchContext, Suite } from '../suite.ts';
 
 const LATENCY_MS = 200;

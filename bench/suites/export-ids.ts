@@ -4,10 +4,10 @@ import { join } from 'node:path';
 import { createHash } from 'node:crypto';
 import { runComparison } from '../comparison.ts';
 import { JOB_CONNECTIONS } from '../contenders/this-project.ts';
-import { RunningProgram, startScript } from '../processes.ts';
-import { BenchServer } from '../server.ts';
-import { Source } from '../source.ts';
-import { median, round } from '../statistics.ts';
+import { RunningProgram, startScript } from '../measure/processes.ts';
+import { BenchServer } from '../measure/server.ts';
+import { Source } from '../measure/source.ts';
+import { median, round } from '../results/statistics.ts';
 import type { BenchContext, Suite } from '../suite.ts';
 
 const PROMISED = 1.5;

@@ -2,9 +2,9 @@
  * How long the job would take on the live service, scaled down: time and events by the same factor, so that pages,
  * requests and what the database has to do in a second stay as they would be.
  */
-import { runJobOnce } from '../job-in-database.ts';
-import { BenchServer } from '../server.ts';
-import { round } from '../statistics.ts';
+import { runJobOnce } from '../measure/job-in-database.ts';
+import { BenchServer } from '../measure/server.ts';
+import { round } from '../results/statistics.ts';
 import type { BenchContext, Suite } from '../suite.ts';
 
 const FACTOR = 20;

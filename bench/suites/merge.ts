@@ -2,11 +2,11 @@
 import { join } from 'node:path';
 import { rm } from 'node:fs/promises';
 import { runComparison } from '../comparison.ts';
-import { startScript } from '../processes.ts';
-import type { Check } from '../result.ts';
-import { BenchServer } from '../server.ts';
-import { Source } from '../source.ts';
-import { median, round } from '../statistics.ts';
+import { startScript } from '../measure/processes.ts';
+import type { Check } from '../results/result.ts';
+import { BenchServer } from '../measure/server.ts';
+import { Source } from '../measure/source.ts';
+import { median, round } from '../results/statistics.ts';
 import type { BenchContext, Suite } from '../suite.ts';
 
 const PAGE_EVENTS = 5_000;

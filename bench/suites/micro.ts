@@ -1,8 +1,8 @@
 /** Scanner and encoder alone, one thread, a fresh process each. */
 import { z } from 'zod';
-import { startScript } from '../processes.ts';
-import { Source } from '../source.ts';
-import { median, round } from '../statistics.ts';
+import { startScript } from '../measure/processes.ts';
+import { Source } from '../measure/source.ts';
+import { median, round } from '../results/statistics.ts';
 import type { Suite } from '../suite.ts';
 
 const PAGE_EVENTS = 5_000;

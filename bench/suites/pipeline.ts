@@ -4,14 +4,14 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import type { Contender, Measurement } from '../contender.ts';
 import { loadContenders } from '../files.ts';
-import { startScript } from '../processes.ts';
-import { guard, promises } from '../promises.ts';
-import type { BarChart, Table } from '../result.ts';
-import { countRows, readContents, type TargetContents } from '../result-check.ts';
-import { BenchServer } from '../server.ts';
-import { ServerCpuMeter, type ServerCpu } from '../server-cpu.ts';
-import { Source } from '../source.ts';
-import { median, round } from '../statistics.ts';
+import { startScript } from '../measure/processes.ts';
+import { guard, promises } from '../results/promises.ts';
+import type { BarChart, Table } from '../results/result.ts';
+import { countRows, readContents, type TargetContents } from '../results/result-check.ts';
+import { BenchServer } from '../measure/server.ts';
+import { ServerCpuMeter, type ServerCpu } from '../measure/server-cpu.ts';
+import { Source } from '../measure/source.ts';
+import { median, round } from '../results/statistics.ts';
 import type { BenchContext, Suite } from '../suite.ts';
 
 interface Sample extends Measurement {

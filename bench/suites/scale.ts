@@ -1,7 +1,7 @@
 /** Whether time and memory stay flat as the data set grows. */
-import { runJobOnce } from '../job-in-database.ts';
-import { BenchServer } from '../server.ts';
-import { round } from '../statistics.ts';
+import { runJobOnce } from '../measure/job-in-database.ts';
+import { BenchServer } from '../measure/server.ts';
+import { round } from '../results/statistics.ts';
 import type { Suite } from '../suite.ts';
 
 /** Of `--events`, a million unless set otherwise. */

@@ -1,9 +1,9 @@
 /** A database that takes a tenth of what it could: everything must wait for it, and memory must not grow. */
 import { TcpProxy } from '../../test/support/tcp-proxy.ts';
 import { JOB_CONNECTIONS } from '../contenders/this-project.ts';
-import { runJobOnce } from '../job-in-database.ts';
-import { BenchServer } from '../server.ts';
-import { round } from '../statistics.ts';
+import { runJobOnce } from '../measure/job-in-database.ts';
+import { BenchServer } from '../measure/server.ts';
+import { round } from '../results/statistics.ts';
 import type { Suite } from '../suite.ts';
 
 /** COPY stream of one event, about. */

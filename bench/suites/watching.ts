@@ -1,9 +1,9 @@
 /** What being watched costs: the job alone, against the job with its page open twice and its metrics scraped every second. */
 import { setTimeout } from 'node:timers/promises';
 import { z } from 'zod';
-import { runJobOnce } from '../job-in-database.ts';
-import { BenchServer } from '../server.ts';
-import { median, round } from '../statistics.ts';
+import { runJobOnce } from '../measure/job-in-database.ts';
+import { BenchServer } from '../measure/server.ts';
+import { median, round } from '../results/statistics.ts';
 import type { BenchContext, Suite } from '../suite.ts';
 
 const VIEWERS = 2;

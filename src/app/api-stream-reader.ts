@@ -13,22 +13,22 @@ import type { EncodedPage, PageEnvelope } from '../../workers/protocol.ts';
 import { WorkerDiedError } from '../core/errors.ts';
 import type { Logger } from '../core/logging.ts';
 import type { WindowState } from '../core/state.ts';
-import { ledgerEntry, type AcceptedPage } from './accepted-page.ts';
-import type { ApiClient, PageAnswer, PageRequest, RawPage } from './api-client.ts';
-import { ChainProgress } from './chain-progress.ts';
-import { noteEventBytes, type EndpointTraits } from './endpoint-traits.ts';
-import type { FlightBudget, FlightPlace } from './flight-budget.ts';
-import { isFor, isTrusted, nextPage, type NextPage } from './next-page.ts';
-import { askForPage, type Asked } from './page-ask.ts';
-import { describeContradiction, ignoresSinceWithCursor, ignoresWindows } from './page-checks.ts';
-import type { PageEncoder } from './page-encoder.ts';
-import { PageLimit } from './page-limit.ts';
-import { TopRestarts } from './top-restarts.ts';
-import { eventTooLarge, vainPages, vainRestarts } from './walk-errors.ts';
-import { WalkPosition } from './walk-position.ts';
+import { ledgerEntry, type AcceptedPage } from '../core/accepted-page.ts';
+import type { ApiClient, PageAnswer, PageRequest, RawPage } from '../api/api-client.ts';
+import { ChainProgress } from './walk/chain-progress.ts';
+import { noteEventBytes, type EndpointTraits } from './walk/endpoint-traits.ts';
+import type { FlightBudget, FlightPlace } from '../core/in-flight-limit.ts';
+import { isFor, isTrusted, nextPage, type NextPage } from './walk/next-page.ts';
+import { askForPage, type Asked } from './walk/page-ask.ts';
+import { describeContradiction, ignoresSinceWithCursor, ignoresWindows } from './walk/page-checks.ts';
+import type { PageEncoder } from '../threads/page-encoder.ts';
+import { PageLimit } from './walk/page-limit.ts';
+import { TopRestarts } from './walk/top-restarts.ts';
+import { eventTooLarge, vainPages, vainRestarts } from './walk/walk-errors.ts';
+import { WalkPosition } from './walk/walk-position.ts';
 
-export type { AcceptedPage } from './accepted-page.ts';
-export { unknownTraits, type EndpointTraits } from './endpoint-traits.ts';
+export type { AcceptedPage } from '../core/accepted-page.ts';
+export { unknownTraits, type EndpointTraits } from './walk/endpoint-traits.ts';
 
 /** Body and rows of a page are both in memory until its COPY has committed. */
 const BYTES_PER_BODY_BYTE = 2;

@@ -12,8 +12,8 @@ import {
   type Anomaly,
   type AnomalyCount,
   type AnomalyFilter,
-} from '../load/anomalies.ts';
-import type { Database } from '../load/postgres.ts';
+} from '../load/copy/anomalies.ts';
+import type { Database } from '../load/postgres/database.ts';
 import { reportCommand } from './report-command.ts';
 
 const KINDS: readonly AnomalyKind[] = ['rejected', 'repaired'];

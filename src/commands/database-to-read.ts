@@ -1,9 +1,9 @@
 /** Which database a command reads that only looks at what jobs have loaded. */
-import { DEMO_DATABASE, embeddedDataDir, isDemo } from '../app/job-source.ts';
+import { DEMO_DATABASE, embeddedDataDir, isDemo } from '../app/run/job-source.ts';
 import type { Settings } from '../core/config.ts';
 import type { Logger } from '../core/logging.ts';
-import { INGESTION_DATABASE, startEmbeddedPostgres } from '../load/embedded-postgres.ts';
-import { Database } from '../load/postgres.ts';
+import { INGESTION_DATABASE, startEmbeddedPostgres } from '../embedded-postgres/embedded-postgres.ts';
+import { Database } from '../load/postgres/database.ts';
 import { TARGET } from '../load/schema/ingested-events.ts';
 
 export interface DatabaseToRead {

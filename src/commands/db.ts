@@ -1,10 +1,10 @@
 /** `npm run db`: keeps the embedded database up and says where, to look at the rows with any PostgreSQL client. */
-import { embeddedDataDir } from '../app/job-source.ts';
-import { listenForSignals } from '../app/shutdown.ts';
+import { embeddedDataDir } from '../app/run/job-source.ts';
+import { listenForSignals } from '../app/run/shutdown.ts';
 import { commandLine, readSettings, secretsOf, type Environment } from '../core/config.ts';
 import { ConfigurationError, EXIT_CODES, exitCodeOf, type ExitCode } from '../core/errors.ts';
 import { createLogging } from '../core/logging.ts';
-import { startEmbeddedPostgres } from '../load/embedded-postgres.ts';
+import { startEmbeddedPostgres } from '../embedded-postgres/embedded-postgres.ts';
 import { logEnd } from './end-of-command.ts';
 
 /**

@@ -2,11 +2,11 @@
 import { randomBytes } from 'node:crypto';
 import { open, rename, rm, stat, type FileHandle } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
-import { exitCodeOfSignal, listenForSignals, type StopSignal } from '../app/shutdown.ts';
+import { exitCodeOfSignal, listenForSignals, type StopSignal } from '../app/run/shutdown.ts';
 import { commandLine, readSettings, secretsOf, type Environment } from '../core/config.ts';
 import { ConfigurationError, EXIT_CODES, describeError, exitCodeOf, type ExitCode } from '../core/errors.ts';
 import { createLogging } from '../core/logging.ts';
-import type { Database } from '../load/postgres.ts';
+import type { Database } from '../load/postgres/database.ts';
 import { exportIds as writeIds, type ExportedIds } from '../load/export-ids.ts';
 import { openDatabaseToRead } from './database-to-read.ts';
 import { logEnd } from './end-of-command.ts';

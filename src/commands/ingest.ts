@@ -1,12 +1,12 @@
 /** `npm start` and `npm run demo`: one job, from settings to exit code. */
 import { IngestionJob, type JobReport } from '../app/ingestion-job.ts';
-import { isDemo, openSource, type OpenedSource } from '../app/job-source.ts';
-import { exitCodeOfSignal, listenForSignals, type StopSignal } from '../app/shutdown.ts';
+import { isDemo, openSource, type OpenedSource } from '../app/run/job-source.ts';
+import { exitCodeOfSignal, listenForSignals, type StopSignal } from '../app/run/shutdown.ts';
 import { commandLine, readSettings, secretsOf, type Environment, type Settings } from '../core/config.ts';
 import { EXIT_CODES, describeError, exitCodeOf, type ExitCode } from '../core/errors.ts';
 import { snapshotBeforeJob, type JobSnapshot } from '../core/job-snapshot.ts';
 import { createLogging, type Logger, type Logging } from '../core/logging.ts';
-import { ProcessMeter } from '../core/process-figures.ts';
+import { ProcessMeter } from '../watch/metrics/process-figures.ts';
 import { createTerminalDisplay } from '../watch/terminal-progress.ts';
 import { Watching } from '../watch/watching.ts';
 import { confirmReset } from './confirm-reset.ts';

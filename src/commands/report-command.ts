@@ -10,7 +10,7 @@ import {
 } from '../core/config.ts';
 import { ConfigurationError, EXIT_CODES, exitCodeOf, type ExitCode } from '../core/errors.ts';
 import { createLogging, type Logger } from '../core/logging.ts';
-import type { Database } from '../load/postgres.ts';
+import type { Database } from '../load/postgres/database.ts';
 import { readSchemaVersion } from '../load/schema/migrate.ts';
 import { openDatabaseToRead } from './database-to-read.ts';
 import { logEnd } from './end-of-command.ts';

@@ -3,8 +3,8 @@ import Table from 'cli-table3';
 import { type Environment } from '../core/config.ts';
 import type { ExitCode } from '../core/errors.ts';
 import type { RunCounts } from '../core/state.ts';
-import { sqlStateOf } from '../load/database-errors.ts';
-import type { Database } from '../load/postgres.ts';
+import { sqlStateOf } from '../load/postgres/database-errors.ts';
+import type { Database } from '../load/postgres/database.ts';
 import {
   readLastCompleteRun,
   readNewestRun,
@@ -12,7 +12,7 @@ import {
   readWindows,
   type OwnerReport,
   type StoredRun,
-} from '../load/run-reader.ts';
+} from '../load/state/run-reader.ts';
 import { TARGET } from '../load/schema/ingested-events.ts';
 import { reportCommand } from './report-command.ts';
 

@@ -1,19 +1,19 @@
 /** `npm run verify`: what the API counts against what the target holds, without taking anything. One request or two. */
-import { ApiClient, type PageAnswer } from '../app/api-client.ts';
+import { ApiClient, type PageAnswer } from '../api/api-client.ts';
 import {
   checkBooks,
   checkCompleteness,
   describeHidden,
   describeShort,
   type Completeness,
-} from '../app/completeness.ts';
-import { isDemo } from '../app/job-source.ts';
+} from '../app/run/completeness.ts';
+import { isDemo } from '../app/run/job-source.ts';
 import { secretsOf, type Environment, type Settings } from '../core/config.ts';
 import { ConfigurationError, CountsDisagreeError, type ExitCode } from '../core/errors.ts';
 import type { Logger } from '../core/logging.ts';
 import { encodePage } from '../encode/encode-page.ts';
-import type { Database } from '../load/postgres.ts';
-import { readNewestRun, type StoredRun } from '../load/run-reader.ts';
+import type { Database } from '../load/postgres/database.ts';
+import { readNewestRun, type StoredRun } from '../load/state/run-reader.ts';
 import { reportCommand } from './report-command.ts';
 
 /** An answer that asks for another endpoint comes once at most. */

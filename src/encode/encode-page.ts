@@ -1,13 +1,13 @@
 import type { EncodedPage, IdSample, PageAnomaly, SampledPage } from '../../workers/protocol.ts';
-import { REJECTED_REASONS } from './anomaly-reasons.ts';
-import { NO_FIELD } from './known-keys.ts';
-import { CopyWriter } from './copy-writer.ts';
-import { EventEncoder, type EventEncoderOptions, idOf } from './event-encoder.ts';
-import { type EventSlices, FIELD, KIND } from './event-slices.ts';
-import { chooseField, ID_FIELDS, isString } from './field-groups.ts';
-import { FieldText } from './field-texts.ts';
-import { writeUuid } from './ids.ts';
-import { type EventSink, type PageFault, scanPage } from './page-scanner.ts';
+import { REJECTED_REASONS } from './rows/anomaly-reasons.ts';
+import { NO_FIELD } from './scan/known-keys.ts';
+import { CopyWriter } from './rows/copy-writer.ts';
+import { EventEncoder, type EventEncoderOptions, idOf } from './rows/event-encoder.ts';
+import { type EventSlices, FIELD, KIND } from './scan/event-slices.ts';
+import { chooseField, ID_FIELDS, isString } from './scan/field-groups.ts';
+import { FieldText } from './rows/field-texts.ts';
+import { writeUuid } from './scan/ids.ts';
+import { type EventSink, type PageFault, scanPage } from './scan/page-scanner.ts';
 
 /**
  * Rows take about half of the page that they came from; with `extra` in use, more. Too little costs a copy, too much

@@ -3,8 +3,8 @@ import { Transform, type TransformCallback, type Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { to as copyTo } from 'pg-copy-streams';
 import { ConfigurationError } from '../core/errors.ts';
-import { sqlStateOf } from './database-errors.ts';
-import type { Database } from './postgres.ts';
+import { sqlStateOf } from './postgres/database-errors.ts';
+import type { Database } from './postgres/database.ts';
 import { TARGET } from './schema/ingested-events.ts';
 
 const BACKSLASH = 0x5c;

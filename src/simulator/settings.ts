@@ -3,7 +3,7 @@
  * `apply` all read it. Every "either" of the API contract is one line here. Values may be given as text (flags) or typed.
  */
 import { z } from 'zod';
-import { faultKinds, faultPlan, faultShares } from './fault-kinds.ts';
+import { faultKinds, faultPlan, faultShares } from './faults/fault-kinds.ts';
 
 export const timestampFormats = [
   'ms',

@@ -8,26 +8,26 @@
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { once, setMaxListeners } from 'node:events';
-import { deliver, jsonAnswer, type Answer } from './answer.ts';
-import { ApiKeys, isAnswer } from './api-keys.ts';
+import { deliver, jsonAnswer, type Answer } from './endpoints/answer.ts';
+import { ApiKeys, isAnswer } from './endpoints/api-keys.ts';
 import { Books, type RequestEntry, type RequestKind } from './books.ts';
-import { handleControl } from './control-endpoint.ts';
-import { DataSet, type ArrivalOptions, type DataSetCounts } from './data-set.ts';
-import { eventTypes } from './event-parts.ts';
-import type { TrueEvent } from './event-store.ts';
-import { replacementAnswer } from './fault-answers.ts';
-import { FaultSource } from './faults.ts';
-import { PageEndpoint } from './page-endpoint.ts';
-import { PageMaker } from './pages.ts';
-import { RateLimiter, type RateWindow } from './rate-limit.ts';
-import type { RawEvent } from './raw-events.ts';
+import { handleControl } from './endpoints/control-endpoint.ts';
+import { DataSet, type ArrivalOptions, type DataSetCounts } from './data/data-set.ts';
+import { eventTypes } from './data/event-parts.ts';
+import type { TrueEvent } from './data/event-store.ts';
+import { replacementAnswer } from './faults/fault-answers.ts';
+import { FaultSource } from './faults/faults.ts';
+import { PageEndpoint } from './endpoints/page-endpoint.ts';
+import { PageMaker } from './endpoints/pages.ts';
+import { RateLimiter, type RateWindow } from './endpoints/rate-limit.ts';
+import type { RawEvent } from './data/raw-events.ts';
 import { applySettings, parseSettings, type SimulatorSettings } from './settings.ts';
-import { StreamAccess } from './stream-access.ts';
-import { Submissions, type Submission } from './submissions.ts';
+import { StreamAccess } from './endpoints/stream-access.ts';
+import { Submissions, type Submission } from './endpoints/submissions.ts';
 
-export type { RawEvent } from './raw-events.ts';
+export type { RawEvent } from './data/raw-events.ts';
 export type { SimulatorSettings } from './settings.ts';
-export type { TrueEvent } from './event-store.ts';
+export type { TrueEvent } from './data/event-store.ts';
 export type { RequestEntry } from './books.ts';
 
 export type SimulatorStats = ReturnType<Books['totals']> & {

@@ -1,6 +1,6 @@
 /** Whether the job is well, for machines that restart or alert. Pure. */
 import type { JobSnapshot } from '../core/job-snapshot.ts';
-import { progressRatio } from '../core/progress-estimate.ts';
+import { progressRatio } from './progress-estimate.ts';
 
 export interface HealthAnswer {
   readonly status: 200 | 503;

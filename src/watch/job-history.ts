@@ -4,7 +4,7 @@
  * totals, not rates: a row left out costs detail, never a count.
  */
 import type { JobSnapshot } from '../core/job-snapshot.ts';
-import type { RecentWork } from '../core/metrics.ts';
+import type { RecentWork } from './metrics/metrics.ts';
 
 const MAX_ROWS = 720;
 const MAX_MERGES = 60;

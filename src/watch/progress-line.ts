@@ -1,6 +1,6 @@
 /** The one line under the log: as much as fits, the most important first. Pure. */
 import type { JobSnapshot } from '../core/job-snapshot.ts';
-import { eventsDone, progressRatio, type Rates } from '../core/progress-estimate.ts';
+import { eventsDone, progressRatio, type Rates } from './progress-estimate.ts';
 import { durationText, percentText, shortText, wholeText } from './number-texts.ts';
 
 const MIN_BAR = 8;

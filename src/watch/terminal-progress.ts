@@ -7,7 +7,7 @@ import type { WriteStream } from 'node:tty';
 import { MultiBar } from 'cli-progress';
 import type { JobSnapshot } from '../core/job-snapshot.ts';
 import type { Logger } from '../core/logging.ts';
-import { eventsDone, progressRatio, RateMeter } from '../core/progress-estimate.ts';
+import { eventsDone, progressRatio, RateMeter } from './progress-estimate.ts';
 import { progressLine, waitingText } from './progress-line.ts';
 import { summaryTable } from './summary-table.ts';
 

@@ -70,7 +70,7 @@ export class Watching {
 async function serve({ settings, snapshot, logger }: WatchingOptions): Promise<Serving | null> {
   if (settings.httpPort === undefined) return null;
   const [{ createMetrics }, { startHttpServer }] = await Promise.all([
-    import('../core/metrics.ts'),
+    import('./metrics/metrics.ts'),
     import('./http-server.ts'),
   ]);
   const metrics = createMetrics(snapshot);

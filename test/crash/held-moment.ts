@@ -5,7 +5,7 @@
 import type { TestContext } from 'node:test';
 import pg from 'pg';
 import { pino } from 'pino';
-import { Database } from '../../src/load/postgres.ts';
+import { Database } from '../../src/load/postgres/database.ts';
 import { ensureTarget } from '../../src/load/schema/ingested-events.ts';
 import { migrate } from '../../src/load/schema/migrate.ts';
 import type { Program } from '../support/processes.ts';

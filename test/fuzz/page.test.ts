@@ -10,7 +10,7 @@ import { describe, it } from 'node:test';
 import fc from 'fast-check';
 
 import { encodePage } from '../../src/encode/encode-page.ts';
-import { bytesOf, type ReadRow, readRows, TEXT_COLUMNS } from '../unit/encode/copy-stream-reader.ts';
+import { bytesOf, type ReadRow, readRows, TEXT_COLUMNS } from '../unit/encode/rows/copy-stream-reader.ts';
 
 const BUDGET_MS = Number(process.env['FUZZ_SECONDS'] ?? 60) * 1000;
 const SEED = Number(process.env['FUZZ_SEED'] ?? Date.now() % 2 ** 31);

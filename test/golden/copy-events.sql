@@ -2,7 +2,7 @@
 --
 --   psql -qAt -f test/golden/copy-events.sql | xxd -p
 --
--- The same events as JSON are in test/unit/encode/copy-golden.test.ts.
+-- The same events as JSON are in test/unit/encode/rows/copy-golden.test.ts.
 SET timezone TO 'UTC';
 COPY (
   SELECT *

@@ -7,9 +7,9 @@
  */
 import { dirname, join } from 'node:path';
 import { pino } from 'pino';
-import { serverAccount } from '../../src/load/embedded-postgres-account.ts';
-import { packagedBinaries, usableBinaries } from '../../src/load/embedded-postgres-binaries.ts';
-import { startEmbeddedPostgres } from '../../src/load/embedded-postgres.ts';
+import { serverAccount } from '../../src/embedded-postgres/account.ts';
+import { packagedBinaries, usableBinaries } from '../../src/embedded-postgres/binaries.ts';
+import { startEmbeddedPostgres } from '../../src/embedded-postgres/embedded-postgres.ts';
 
 const [dataDir, who] = process.argv.slice(2);
 if (dataDir === undefined) throw new Error('usage: cluster-program.ts <data folder>');

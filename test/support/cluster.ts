@@ -10,8 +10,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import pg from 'pg';
-import { serverAccount } from '../../src/load/embedded-postgres-account.ts';
-import { packagedBinaries, usableBinaries } from '../../src/load/embedded-postgres-binaries.ts';
+import { serverAccount } from '../../src/embedded-postgres/account.ts';
+import { packagedBinaries, usableBinaries } from '../../src/embedded-postgres/binaries.ts';
 import {
   SUPERUSER,
   createCluster,
@@ -22,7 +22,7 @@ import {
   untilStopped,
   type Cluster,
   type ShutdownMode,
-} from '../../src/load/embedded-postgres-cluster.ts';
+} from '../../src/embedded-postgres/cluster.ts';
 
 /** Waits for the pipe from the test process to close, then ends the server at once and removes everything. */
 const WATCHDOG = `

@@ -1,7 +1,7 @@
 /** A target as a job would have left it, written by SQL: for commands that only look. */
-import { StateStore } from '../../src/load/state-store.ts';
-import { Database } from '../../src/load/postgres.ts';
-import { claimTarget } from '../../src/load/owner.ts';
+import { StateStore } from '../../src/load/state/state-store.ts';
+import { Database } from '../../src/load/postgres/database.ts';
+import { claimTarget } from '../../src/load/state/owner.ts';
 import { ensureTarget } from '../../src/load/schema/ingested-events.ts';
 import { migrate } from '../../src/load/schema/migrate.ts';
 import { pino } from 'pino';

@@ -2,11 +2,11 @@
 import type { PoolClient } from 'pg';
 import type { IdColumnType, IdColumnTypes } from '../../../workers/protocol.ts';
 import { ConfigurationError } from '../../core/errors.ts';
-import { EVENT_COLUMNS, sqlType } from '../../encode/event-columns.ts';
-import { sqlStateOf } from '../database-errors.ts';
-import { quoteIdentifier } from '../identifiers.ts';
-import type { Database } from '../postgres.ts';
-import { makeStaging } from '../staging.ts';
+import { EVENT_COLUMNS, sqlType } from '../../encode/rows/event-columns.ts';
+import { sqlStateOf } from '../postgres/database-errors.ts';
+import { quoteIdentifier } from '../postgres/identifiers.ts';
+import type { Database } from '../postgres/database.ts';
+import { makeStaging } from './staging.ts';
 
 /** The target, schema-qualified: the job must not depend on anybody's search_path. */
 export const TARGET = 'public.ingested_events';

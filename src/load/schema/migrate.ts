@@ -2,8 +2,8 @@
  * Makes and migrates schema `ingestion`: one file a version, each applied once, in order, in one transaction.
  */
 import { ConfigurationError } from '../../core/errors.ts';
-import { sqlStateOf } from '../database-errors.ts';
-import type { Database } from '../postgres.ts';
+import { sqlStateOf } from '../postgres/database-errors.ts';
+import type { Database } from '../postgres/database.ts';
 import { ledgerAndState } from './001-ledger-and-state.ts';
 import { oldestOfPage } from './002-oldest-of-page.ts';
 

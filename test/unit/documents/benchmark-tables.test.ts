@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { KeptResult } from '../../../bench/results-file.ts';
+import type { KeptResult } from '../../../bench/results/results-file.ts';
 import { benchmarkHeadline, benchmarkTables } from '../../../scripts/benchmark-tables.ts';
 import { replaceSection } from '../../../scripts/documents.ts';
 

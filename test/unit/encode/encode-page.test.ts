@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import { encodePage, quoteEvents, samplePage, setAsideEvent } from '../../../src/encode/encode-page.ts';
-import { bytesOf, encodeText, readRows, rowsOf, TEXT_COLUMNS, UUID_COLUMNS } from './copy-stream-reader.ts';
+import { bytesOf, encodeText, readRows, rowsOf, TEXT_COLUMNS, UUID_COLUMNS } from './rows/copy-stream-reader.ts';
 
 const UUID = 'af5c33c8-8aac-4aa0-9448-b07b52ddaf9f';
 

@@ -4,7 +4,7 @@ import { brotliCompressSync, deflateRawSync, deflateSync, gzipSync } from 'node:
 
 import type { ContentEncoding } from '../../../workers/protocol.ts';
 import { decodeBody, MAX_DECODED_BYTES } from '../../../src/encode/page-body.ts';
-import { bytesOf } from './copy-stream-reader.ts';
+import { bytesOf } from './rows/copy-stream-reader.ts';
 
 const TEXT = JSON.stringify({
   data: Array.from({ length: 3000 }, (_, index) => ({ id: `event-${index}`, n: index * 7919 })),

@@ -1,0 +1,39 @@
+/** One job into a fresh database, checked to have brought every event: what the suites about time and requests repeat. */
+import { mkdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { runJob, type JobRun } from '../contenders/this-project.ts';
+import { countRows } from '../results/result-check.ts';
+import type { BenchServer } from './server.ts';
+import { Source } from './source.ts';
+import type { BenchContext } from '../suite.ts';
+
+export interface JobSetup {
+  readonly server: BenchServer;
+  readonly events: number;
+  /** Besides `events`: see src/simulator/settings.ts. */
+  readonly source: Readonly<Record<string, string | number>>;
+  readonly flags: readonly string[];
+  /** Called for every line that the job writes. */
+  readonly onLine?: (line: string) => void;
+  /** Where the job finds the database, when not directly. */
+  readonly through?: (databaseUrl: string) => string;
+}
+
+/** @throws Error when rows are missing, or there are too many */
+export async function runJobOnce(context: BenchContext, setup: JobSetup): Promise<JobRun> {
+  const folder = join(context.folder, 'job');
+  await mkdir(folder, { recursive: true });
+  const source = await Source.start({ events: setup.events, ...setup.source });
+  try {
+    return await setup.server.withDatabase(async (url) => {
+      const databaseUrl = setup.through?.(url) ?? url;
+      const run = await runJob({ databaseUrl, source, folder }, setup.flags, setup.onLine);
+      const rows = await countRows(url);
+      if (rows !== setup.events) throw new Error(`the job left ${rows} rows of ${setup.events}`);
+      return run;
+    });
+  } finally {
+    await source.stop();
+    await rm(folder, { recursive: true, force: true });
+  }
+}

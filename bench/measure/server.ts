@@ -1,0 +1,103 @@
+/** The PostgreSQL of a benchmark: an embedded cluster in a folder of its own, a fresh database for each measurement. */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import pg from 'pg';
+import { pino } from 'pino';
+import { startEmbeddedPostgres, type EmbeddedPostgres } from '../../src/embedded-postgres/embedded-postgres.ts';
+
+/** What the documents recommend for a server that loads much; see bench/README.md. */
+export const TUNED_SETTINGS: Readonly<Record<string, string>> = {
+  shared_buffers: '1GB',
+  max_wal_size: '8GB',
+  checkpoint_timeout: '30min',
+  wal_compression: 'lz4',
+  maintenance_work_mem: '512MB',
+  work_mem: '64MB',
+};
+
+export class BenchServer {
+  readonly #embedded: EmbeddedPostgres;
+  /** A server of this kind outlives the process that started it; this one is nobody else's. */
+  readonly #endWithProcess: () => void;
+  #databases = 0;
+
+  private constructor(embedded: EmbeddedPostgres, pid: number) {
+    this.#embedded = embedded;
+    this.#endWithProcess = () => {
+      process.kill(pid, 'SIGQUIT');
+    };
+    // First of all: other listeners remove its folder.
+    process.prependOnceListener('exit', this.#endWithProcess);
+  }
+
+  static async start(folder: string, options: { readonly tuned: boolean }): Promise<BenchServer> {
+    const embedded = await startEmbeddedPostgres({
+      dataDir: join(folder, options.tuned ? 'cluster-tuned' : 'cluster'),
+      logger: pino({ level: 'silent' }),
+      ...(options.tuned ? { settings: TUNED_SETTINGS } : {}),
+    });
+    return new BenchServer(embedded, await pidOf(embedded));
+  }
+
+  address(): { readonly host: string; readonly port: number } {
+    const { hostname, port } = new URL(this.#embedded.url);
+    return { host: hostname, port: Number(port) };
+  }
+
+  pid(): Promise<number> {
+    return pidOf(this.#embedded);
+  }
+
+  async version(): Promise<string> {
+    const [row] = await query<{ version: string }>(this.#embedded.url, 'SELECT current_setting($1) AS version', [
+      'server_version',
+    ]);
+    return row?.version ?? 'unknown';
+  }
+
+  /**
+   * An empty database. `work` over, it is dropped; and what PostgreSQL still has to write is written, so that no
+   * measurement pays for the one before it.
+   */
+  async withDatabase<T>(work: (url: string) => Promise<T>): Promise<T> {
+    this.#databases += 1;
+    const name = `bench_${this.#databases}`;
+    const url = await this.#embedded.urlFor(name);
+    await this.#settle();
+    try {
+      return await work(url);
+    } finally {
+      await query(this.#embedded.url, `DROP DATABASE IF EXISTS ${name} WITH (FORCE)`);
+      await this.#settle();
+    }
+  }
+
+  async stop(): Promise<void> {
+    await this.#embedded.stop();
+    process.off('exit', this.#endWithProcess);
+  }
+
+  async #settle(): Promise<void> {
+    await query(this.#embedded.url, 'CHECKPOINT');
+  }
+}
+
+async function pidOf({ dataDir }: EmbeddedPostgres): Promise<number> {
+  const file = await readFile(join(dataDir, 'postmaster.pid'), 'utf8');
+  return Number(file.split('\n')[0]);
+}
+
+/** One statement on a connection of its own. */
+export async function query<R extends pg.QueryResultRow>(
+  url: string,
+  sql: string,
+  values: unknown[] = [],
+): Promise<R[]> {
+  const client = new pg.Client({ connectionString: url, application_name: 'bench' });
+  await client.connect();
+  try {
+    return (await client.query<R>(sql, values)).rows;
+  } finally {
+    await client.end();
+  }
+}

@@ -1,0 +1,76 @@
+/**
+ * From where to where: the API and the database that the settings name, or what stands in for them.
+ *
+ *   key and database set   the API into that database
+ *   key alone              the API into the embedded PostgreSQL
+ *   database alone         refused: there is no key to ask with
+ *   neither, or the demo   the simulator into the embedded PostgreSQL, in a database of its own
+ */
+import { join } from 'node:path';
+import type { Settings } from '../../core/config.ts';
+import { ConfigurationError } from '../../core/errors.ts';
+import type { Logger } from '../../core/logging.ts';
+import { INGESTION_DATABASE, startEmbeddedPostgres } from '../../embedded-postgres/embedded-postgres.ts';
+import type { JobSource } from '../ingestion-job.ts';
+
+/** The demo's events must never mix with real ones: a database and a source of its own, the same at every start. */
+export const DEMO_DATABASE = 'demo';
+const DEMO_SOURCE = 'demo (simulated events)';
+const DEMO_EVENTS = 300_000;
+const DEMO_KEY = 'demo';
+
+export interface OpenedSource extends JobSource {
+  /** Stops what was started for it: the simulator, the embedded database. */
+  close(): Promise<void>;
+}
+
+export function isDemo(settings: Pick<Settings, 'apiKey' | 'databaseUrl'>): boolean {
+  return settings.apiKey === undefined && settings.databaseUrl === undefined;
+}
+
+/** @throws ConfigurationError when there is a database and no key, or no embedded database to be had */
+export async function openSource(settings: Settings, demo: boolean, logger: Logger): Promise<OpenedSource> {
+  if (demo) return openDemo(settings, logger);
+  if (settings.apiKey === undefined) {
+    throw new ConfigurationError(
+      'There is a database address but no key of the API: set TARGET_API_KEY (or --api-key). ' +
+        'To see the program at work without a key: npm run demo.',
+    );
+  }
+  const api = { name: sourceName(settings.apiBaseUrl), baseUrl: settings.apiBaseUrl, apiKey: settings.apiKey };
+  if (settings.databaseUrl !== undefined) {
+    return { ...api, databaseUrl: settings.databaseUrl, close: () => Promise.resolve() };
+  }
+  const postgres = await startEmbeddedPostgres({ dataDir: embeddedDataDir(settings), logger });
+  return { ...api, databaseUrl: await postgres.urlFor(INGESTION_DATABASE), close: () => postgres.stop() };
+}
+
+/** Where the embedded PostgreSQL belongs. */
+export function embeddedDataDir(settings: Pick<Settings, 'dataDir'>): string {
+  return join(settings.dataDir, 'postgres');
+}
+
+async function openDemo(settings: Settings, logger: Logger): Promise<OpenedSource> {
+  logger.info(
+    `This is the demo: ${DEMO_EVENTS.toLocaleString('en')} simulated events into an embedded PostgreSQL. ` +
+      'For the real thing set TARGET_API_KEY, API_BASE_URL and, for a database of your own, DATABASE_URL (flags, variables or .env).',
+  );
+  const postgres = await startEmbeddedPostgres({ dataDir: embeddedDataDir(settings), logger });
+  const { startSimulator } = await import('../../simulator/simulator.ts');
+  const simulator = await startSimulator({ events: DEMO_EVENTS });
+  return {
+    name: DEMO_SOURCE,
+    baseUrl: simulator.baseUrl,
+    apiKey: DEMO_KEY,
+    databaseUrl: await postgres.urlFor(DEMO_DATABASE),
+    close: async () => {
+      await Promise.allSettled([simulator.close(), postgres.stop()]);
+    },
+  };
+}
+
+/** The API's address without user, password and query: what two starts must agree on. */
+function sourceName(baseUrl: string): string {
+  const url = new URL(baseUrl);
+  return `${url.origin}${url.pathname.replace(/\/+$/, '')}`;
+}

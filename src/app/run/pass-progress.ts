@@ -1,0 +1,54 @@
+/** How far the pass under way has come, by the total that the API said. */
+import type { Run } from '../../core/state.ts';
+import type { LoadProgress } from '../../load/merge/closing-merge.ts';
+import { isUnlimited } from './completeness.ts';
+import type { JobCounters } from './job-counters.ts';
+
+export class PassProgress {
+  /** Events of the data set, as the pass's first response said; `null` when it did not. */
+  total: number | null;
+  readonly #counters: Pick<JobCounters, 'fetchedEvents' | 'copiedEvents'>;
+  /** Whether it walks all of the data set. */
+  #isFull: boolean;
+  /** Events fetched by this process that do not count for the pass: before it, or lost; less what earlier starts fetched for it. */
+  #fetchedBefore: number;
+  /** ms of `performance.now()`. */
+  #beganMs = performance.now();
+
+  constructor(counters: Pick<JobCounters, 'fetchedEvents' | 'copiedEvents'>, run: Run) {
+    this.#counters = counters;
+    this.total = run.passTotal;
+    this.#isFull = run.pass === 1 && isUnlimited(run) && run.floorMs === null;
+    this.#fetchedBefore = -run.counts.served;
+  }
+
+  /** Another pass begins; what the last one said of the total holds until this one's first response. */
+  begin(isFull: boolean): void {
+    this.#isFull = isFull;
+    this.#fetchedBefore = this.#counters.fetchedEvents;
+    this.#beganMs = performance.now();
+  }
+
+  /** Events that were staged are gone, and will be fetched again. */
+  lost(events: number): void {
+    this.#fetchedBefore += events;
+  }
+
+  /** `null` when nobody knows: only a pass over everything has the data set's size before it. */
+  get remainingEvents(): number | null {
+    if (this.total === null || !this.#isFull) return null;
+    return Math.max(0, this.total - (this.#counters.fetchedEvents - this.#fetchedBefore));
+  }
+
+  /** `null` when nobody knows what remains. */
+  get load(): LoadProgress | null {
+    const { remainingEvents } = this;
+    if (remainingEvents === null) return null;
+    return {
+      stagedEvents: this.#counters.copiedEvents,
+      remainingEvents,
+      fetchedEvents: this.#counters.fetchedEvents - Math.max(0, this.#fetchedBefore),
+      seconds: (performance.now() - this.#beganMs) / 1000,
+    };
+  }
+}

@@ -1,0 +1,85 @@
+/**
+ * Which run this start works on: the unfinished one, or a new one behind the last complete one. Refuses what would mix
+ * two sources or two ranges in one run, before anything is changed.
+ */
+import { ConfigurationError } from '../../core/errors.ts';
+import type { Settings } from '../../core/config.ts';
+import type { Logger } from '../../core/logging.ts';
+import type { Run, RunIdentity } from '../../core/state.ts';
+import type { StoredRun } from '../../load/state/run-reader.ts';
+import type { StateStore } from '../../load/state/state-store.ts';
+
+export type RunSettings = Pick<Settings, 'newRun' | 'reset' | 'full' | 'lookback' | 'since' | 'until'>;
+
+export function runIdentity(source: string, settings: RunSettings): RunIdentity {
+  return { source, sinceMs: settings.since ?? null, untilMs: settings.until ?? null };
+}
+
+/**
+ * @throws ConfigurationError with the difference and the ways out; nothing has been changed.
+ */
+export function refuseOtherRun(
+  identity: RunIdentity,
+  found: { current: StoredRun | null; lastComplete: StoredRun | null },
+  settings: RunSettings,
+): void {
+  if (settings.reset || settings.newRun) return;
+  const { current, lastComplete } = found;
+  if (current !== null) {
+    const differences = [
+      difference('source (API_BASE_URL)', current.source, identity.source),
+      difference('--since (SINCE)', describeTime(current.sinceMs), describeTime(identity.sinceMs)),
+      difference('--until (UNTIL)', describeTime(current.untilMs), describeTime(identity.untilMs)),
+    ].filter((text) => text !== null);
+    if (differences.length === 0) return;
+    throw new ConfigurationError(
+      `The target has an unfinished run that began with other settings: ${differences.join('; ')}. Nothing was changed. ` +
+        'Start with the old settings to finish it, or with --new-run to give it up and begin again (rows are kept).',
+    );
+  }
+  if (lastComplete !== null && lastComplete.source !== identity.source) {
+    throw new ConfigurationError(
+      `The target holds the events of another source: ${difference('source (API_BASE_URL)', lastComplete.source, identity.source) ?? ''}. ` +
+        'Nothing was changed. Use another database, --new-run to add this source to the same table, or --reset to empty it first.',
+    );
+  }
+}
+
+/** The run to work on, and whether it goes on from an earlier start. */
+export async function openRun(
+  store: StateStore,
+  identity: RunIdentity,
+  settings: RunSettings,
+  logger: Logger,
+): Promise<{ run: Run; isResumed: boolean }> {
+  const current = await store.currentRun();
+  if (current !== null && !settings.newRun) return { run: current, isResumed: true };
+  const floorMs = await incrementalFloor(store, identity, settings);
+  const run = await store.createRun(identity, {
+    floorMs,
+    windows: [{ sinceMs: identity.sinceMs ?? floorMs, untilMs: identity.untilMs }],
+    ...(current === null ? {} : { instead: current.runId }),
+  });
+  if (current !== null) logger.info({ run: current.runId }, 'the unfinished run was given up; its rows are kept');
+  return { run, isResumed: false };
+}
+
+/** After a complete run only what is new since its watermark is taken, and a lookback for late arrivals. */
+async function incrementalFloor(
+  store: StateStore,
+  identity: RunIdentity,
+  settings: RunSettings,
+): Promise<number | null> {
+  if (settings.full || settings.newRun || identity.sinceMs !== null) return null;
+  const last = await store.lastCompleteRun();
+  if (last === null || last.source !== identity.source || last.watermarkMs === null) return null;
+  return last.watermarkMs - settings.lookback;
+}
+
+function difference(name: string, was: string, is: string): string | null {
+  return was === is ? null : `${name} was ${was} and is now ${is}`;
+}
+
+function describeTime(ms: number | null): string {
+  return ms === null ? 'not set' : new Date(ms).toISOString();
+}

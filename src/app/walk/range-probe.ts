@@ -1,0 +1,124 @@
+/**
+ * How far back does the data set go, and does the endpoint honour `until`? A few requests for one event each, most of
+ * them at once: two round trips at most, whatever the age of the data.
+ */
+import type { Logger } from '../../core/logging.ts';
+import type { ApiClient } from '../../api/api-client.ts';
+import type { EndpointTraits } from './endpoint-traits.ts';
+import type { PageEncoder } from '../../threads/page-encoder.ts';
+
+const DAY_MS = 86_400_000;
+/** How far behind the newest event the first round looks, whatever the data. */
+const DISTANCES_MS = [
+  DAY_MS / 4,
+  2 * DAY_MS,
+  10 * DAY_MS,
+  45 * DAY_MS,
+  365 * DAY_MS,
+  8 * 365 * DAY_MS,
+  60 * 365 * DAY_MS,
+];
+/** Data that lies evenly in time begins about where its newest page and its size say. */
+const EXPECTED_SHARES = [0.85, 0.95, 1.06, 1.2];
+/** How many more, between the oldest event found and the first time that has nothing before it. */
+const REFINING_PROBES = 4;
+/** Known to this share of the whole range is known well enough. */
+const FINE_SHARE = 0.25;
+/** Wider than the widening of the bounds. */
+const SLACK_MS = 2;
+/** One event can have a wrong clock; an endpoint without windows says it with each. */
+const MIN_CONTRADICTIONS = 2;
+/** Windows are named by number; probes belong to none. */
+const NO_WINDOW = 0;
+
+export interface ProbeOptions {
+  readonly client: ApiClient;
+  readonly encoder: PageEncoder;
+  readonly traits: EndpointTraits;
+  readonly logger: Logger;
+  readonly signal: AbortSignal;
+  /** Told of a time before which little lies, epoch ms; first of one that is good enough to begin with. */
+  readonly onFound: (oldestMs: number) => void;
+}
+
+interface Probe {
+  readonly untilMs: number;
+  /** The newest event up to then; `null` when there is none. */
+  readonly foundMs: number | null;
+}
+
+/** Good for dividing the work, not for ending it. Sets `traits.honoursWindows` to false when that is how it is. */
+export async function probeOldest(
+  from: { readonly newestMs: number; /** How long ago the data probably begins. */ readonly expectedMs: number | null },
+  options: ProbeOptions,
+): Promise<void> {
+  const { newestMs, expectedMs } = from;
+  const expected = expectedMs === null ? [] : EXPECTED_SHARES.map((share) => share * expectedMs);
+  const distances = [...DISTANCES_MS, ...expected].filter((distance) => newestMs - distance > 0);
+  const first = await askAll(
+    distances.map((distance) => newestMs - distance),
+    1,
+    options,
+  );
+  const contradictions = first.filter(({ untilMs, foundMs }) => foundMs !== null && foundMs > untilMs + SLACK_MS);
+  if (contradictions.length >= Math.min(MIN_CONTRADICTIONS, first.length) && first.length > 0) {
+    options.traits.honoursWindows = false;
+    return;
+  }
+  const found = summarise(first, newestMs);
+  if (first.length === 0) return;
+  const { oldestMs, nothingBeforeMs } = found;
+  if (nothingBeforeMs === null) {
+    options.onFound(oldestMs);
+    return;
+  }
+  if (oldestMs - nothingBeforeMs < FINE_SHARE * (newestMs - nothingBeforeMs)) {
+    options.onFound(nothingBeforeMs);
+    return;
+  }
+  options.onFound(oldestMs);
+  const step = (oldestMs - nothingBeforeMs) / (REFINING_PROBES + 1);
+  const between = Array.from({ length: REFINING_PROBES }, (_, index) => nothingBeforeMs + step * (index + 1));
+  const second = summarise([...first, ...(await askAll(between, first.length + 1, options))], newestMs);
+  options.onFound(second.nothingBeforeMs ?? second.oldestMs);
+}
+
+/** Those that brought nothing usable are left out. */
+async function askAll(times: readonly number[], firstNumber: number, options: ProbeOptions): Promise<Probe[]> {
+  const settled = await Promise.allSettled(
+    times.map(async (time, index) => {
+      const untilMs = Math.floor(time);
+      return { untilMs, foundMs: await probe(untilMs, firstNumber + index, options) };
+    }),
+  );
+  return settled.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
+}
+
+function summarise(probes: readonly Probe[], newestMs: number): { oldestMs: number; nothingBeforeMs: number | null } {
+  const found = probes.flatMap(({ untilMs, foundMs }) =>
+    foundMs === null || foundMs > untilMs + SLACK_MS ? [] : [foundMs],
+  );
+  const oldestMs = Math.min(newestMs, ...found);
+  const empty = probes.flatMap(({ untilMs, foundMs }) => (foundMs === null && untilMs <= oldestMs ? [untilMs] : []));
+  return { oldestMs, nothingBeforeMs: empty.length === 0 ? null : Math.max(...empty) };
+}
+
+async function probe(untilMs: number, number: number, options: ProbeOptions): Promise<number | null> {
+  const answer = await options.client.fetchPage({
+    windowId: NO_WINDOW,
+    page: number,
+    limit: 1,
+    cursor: null,
+    cursorReceivedAtMs: null,
+    sinceMs: null,
+    untilMs,
+    signal: options.signal,
+    reask: false,
+  });
+  if (answer.kind === 'outside-range') return null;
+  if (answer.kind !== 'page') throw new Error(`a probe for the range of times was answered with ${answer.kind}`);
+  const encoded = await options.encoder.encode(NO_WINDOW, number, answer.page);
+  if (encoded.status === 'faulty') throw new Error(`a probe brought no page: ${encoded.detail}`);
+  if (encoded.servedCount > 0 && encoded.times === null) throw new Error('a probe brought an event without a time');
+  return encoded.times?.newestMs ?? null;
+}

@@ -1,0 +1,135 @@
+/**
+ * Where a walk is inside its window, told by the times of its pages. Pure: no clock, no requests.
+ *
+ * Times are what the walk is anchored by when a cursor dies, what it is split by, and what ends it where the endpoint
+ * does not. An event can carry a wrong clock, so no single time is believed: the last one of a page moves the anchor only
+ * when the page's times descend, inside the window, and a sudden jump has to be said twice. Otherwise the newest of its
+ * last few times does, which leaves nothing out: at worst a few events are served again.
+ */
+import type { EncodedPage, PageTimes } from '../../../workers/protocol.ts';
+import type { WindowState } from '../../core/state.ts';
+
+/** A page with fewer events than this needs a second one to prove that the walk has left its window. */
+const TELLING_EVENTS = 10;
+/** What makes the last time of a page suspicious: so far behind, and so many pages' worth at the pace of the page before. */
+const JUMP_MS = 60_000;
+const JUMP_PAGES = 3;
+/** Bounds are sent widened, so that much outside of them is still inside. */
+const SLACK_MS = 1;
+
+type TimedPage = Pick<EncodedPage, 'times' | 'servedCount'>;
+
+export class WalkPosition {
+  readonly untilMs: number | null;
+  /** Rises when the window is split: what lies below belongs to another one. */
+  sinceMs: number | null;
+  readonly #pageSize: number;
+  #anchorMs: number | null;
+  #walkedToMs: number | null;
+  #eventsPerMs: number | null = null;
+  #doubtedEndMs: number | null = null;
+  #olderPages = 0;
+  /** Pages that were seen to come newest first, minus those seen to come oldest first. */
+  #newestFirstVotes = 0;
+
+  constructor(
+    state: Pick<WindowState, 'sinceMs' | 'untilMs' | 'anchorMs' | 'lastEventMs'>,
+    options: { readonly pageSize: number; readonly eventsPerMs?: number | null },
+  ) {
+    this.sinceMs = state.sinceMs;
+    this.untilMs = state.untilMs;
+    this.#anchorMs = state.anchorMs;
+    this.#walkedToMs = state.lastEventMs ?? state.untilMs;
+    this.#pageSize = options.pageSize;
+    this.#eventsPerMs = options.eventsPerMs ?? null;
+  }
+
+  /** Where the walk can go on by time (`until`), epoch ms; `null` before the first page that tells. */
+  get anchorMs(): number | null {
+    return this.#anchorMs;
+  }
+
+  /** The top of what is left: the anchor, else the window's own bound. */
+  get topMs(): number | null {
+    return this.#anchorMs ?? this.untilMs;
+  }
+
+  /** How far down it has been read, epoch ms; `null` before the first page of a window without an upper bound. */
+  get walkedToMs(): number | null {
+    return this.#walkedToMs;
+  }
+
+  /** By the newest page, or a guess; `null` when nothing is known. */
+  get eventsPerMs(): number | null {
+    return this.#eventsPerMs;
+  }
+
+  /** Takes in a page of the window, in order. */
+  note({ times, servedCount }: TimedPage): void {
+    if (times === null) return;
+    if (times.newestMs > times.oldestMs) {
+      if (times.descending) this.#newestFirstVotes += 1;
+      else if (times.lastMs === times.newestMs) this.#newestFirstVotes -= 1;
+    }
+    const endMs = this.#endOf(times, servedCount);
+    if (endMs === null) return;
+    const fromMs = times.descending ? times.newestMs : (this.#walkedToMs ?? times.newestMs);
+    this.#anchorMs = Math.ceil(endMs);
+    this.#walkedToMs = Math.min(endMs, this.#walkedToMs ?? endMs);
+    this.#eventsPerMs = servedCount / Math.max(1, fromMs - endMs);
+  }
+
+  /**
+   * The time that a page ends at, or a later one: going on from there leaves nothing out. `null` when its times do not
+   * tell, or say something that is outside of what is left.
+   */
+  #endOf(times: PageTimes, servedCount: number): number | null {
+    if (times.descending && this.#isInside(times.lastMs) && !this.#isJump(times, servedCount)) return times.lastMs;
+    return this.#isInside(times.tailNewestMs) ? times.tailNewestMs : null;
+  }
+
+  /** Whether the walk has left its window with this page, which has been taken in by {@link note}. To be asked once a page. */
+  endsBelow({ times, servedCount }: TimedPage): boolean {
+    const isOlder =
+      this.sinceMs !== null &&
+      times !== null &&
+      times.newestMs < this.sinceMs - SLACK_MS &&
+      // An endpoint that serves the oldest first has everything still to come.
+      this.#newestFirstVotes > 0;
+    this.#olderPages = isOlder ? this.#olderPages + 1 : 0;
+    return isOlder && (servedCount >= TELLING_EVENTS || this.#olderPages > 1);
+  }
+
+  /** Whether all of a page lies above what is left. */
+  liesAbove({ times }: TimedPage): boolean {
+    const { topMs } = this;
+    return topMs !== null && times !== null && times.oldestMs > topMs + SLACK_MS;
+  }
+
+  /** Whether the page after the next one probably lies below the window. */
+  get isNearEnd(): boolean {
+    if (this.sinceMs === null) return false;
+    if (this.#walkedToMs === null || this.#eventsPerMs === null) return true;
+    return this.#walkedToMs - (2 * this.#pageSize) / this.#eventsPerMs < this.sinceMs;
+  }
+
+  /** Inside the window, and not above where the walk is. */
+  #isInside(timeMs: number): boolean {
+    const anchorMs = Math.ceil(timeMs);
+    return (
+      (this.sinceMs === null || anchorMs >= this.sinceMs - SLACK_MS) &&
+      (this.#anchorMs === null || anchorMs <= this.#anchorMs) &&
+      (this.untilMs === null || anchorMs <= this.untilMs + SLACK_MS)
+    );
+  }
+
+  /** A last time that is far behind the others is an event after a gap in the data, or one with a wrong clock. */
+  #isJump({ newestMs, lastMs, tailNewestMs }: PageTimes, servedCount: number): boolean {
+    const gapMs = tailNewestMs - lastMs;
+    const eventsPerMs = this.#eventsPerMs ?? servedCount / Math.max(1, newestMs - tailNewestMs);
+    if (gapMs <= JUMP_MS || gapMs * eventsPerMs <= JUMP_PAGES * this.#pageSize) return false;
+    const isDoubted = this.#doubtedEndMs !== lastMs;
+    this.#doubtedEndMs = lastMs;
+    return isDoubted;
+  }
+}

@@ -1,0 +1,220 @@
+/**
+ * Walks the windows of a run in parallel, and keeps them balanced: whenever a walk could run and none waits, what the
+ * others have left is divided anew (window-division.ts), so that all finish together whatever the distribution.
+ */
+import type { Logger } from '../../core/logging.ts';
+import type { WindowState } from '../../core/state.ts';
+import type { AcceptedPage } from '../../core/accepted-page.ts';
+import { ApiStreamReader, type ReaderOptions, type ReaderOrigin } from '../api-stream-reader.ts';
+import { probeOldest } from './range-probe.ts';
+import { divideWindows, type OpenWindow } from './window-division.ts';
+
+/** Finding the range costs a dozen requests: worth it for more pages than this. */
+const MIN_PAGES_TO_PROBE = 8;
+/** Where the size of the data set is not told, it is worth it after so many pages. */
+const PAGES_BEFORE_PROBE = 3;
+/** No data set is believed to be older than this because its newest page has few events. */
+const MAX_GUESS_MS = 60 * 365 * 86_400_000;
+/** A guess that is a little too long costs less than one that is a little too short. */
+const GUESS_MARGIN = 1.02;
+
+export interface WindowSetOptions {
+  readonly reader: Omit<ReaderOptions, 'accept' | 'isAlone'>;
+  readonly concurrency: number;
+  readonly logger: Logger;
+  readonly signal: AbortSignal;
+  readonly accept: (page: AcceptedPage) => Promise<void>;
+  /** Told of the first error of a walk, to end the others: aborts `signal`. */
+  readonly fail: (error: unknown) => void;
+  /** Durable before any page of the new windows is accepted. Cuts are newest first; so are the new windows. */
+  readonly split: (windowId: number, cutsMs: readonly number[]) => Promise<WindowState[]>;
+  /** Events that have not been fetched yet; `null` when that is not known. For judging what is left. */
+  readonly remainingEvents: () => number | null;
+  /** Each pass asks differently from the one before it, see ReaderOrigin. */
+  readonly limitReduction: number;
+}
+
+export interface WalkReport {
+  readonly outcome: 'complete' | 'stopped';
+  /** Windows that cannot be walked on the endpoint that is left: they go on as one chain. */
+  readonly orphans: readonly number[];
+}
+
+export class WindowSet {
+  readonly #options: WindowSetOptions;
+  readonly #readers: ApiStreamReader[] = [];
+  readonly #active = new Map<ApiStreamReader, Promise<void>>();
+  readonly #orphans: number[] = [];
+  readonly #failures: unknown[] = [];
+  #stopped = false;
+  /** Where the data probably begins, for windows without a lower bound. */
+  #oldestMs: number | null = null;
+  #probing: Promise<void> | null = null;
+  /** Wakes the balancing loop when something changed that it decides by. */
+  #wake: () => void = () => undefined;
+
+  constructor(states: readonly WindowState[], options: WindowSetOptions) {
+    this.#options = options;
+    for (const state of states) this.#add(state, {});
+  }
+
+  get readers(): readonly ApiStreamReader[] {
+    return this.#readers;
+  }
+
+  /** @throws the first error of any walk, after all others have ended; the signal's reason */
+  async walk(): Promise<WalkReport> {
+    const waiting = this.#readers.filter((reader) => !reader.complete);
+    for (;;) {
+      const changed = new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+      while (this.#idleWalks > 0 && waiting.length > 0) {
+        const reader = waiting.shift();
+        if (reader !== undefined) this.#start(reader);
+      }
+      if (this.#idleWalks > 0 && this.#active.size > 0) await this.#divide();
+      if (this.#active.size === 0) break;
+      await changed;
+    }
+    await this.#probing;
+    if (this.#failures.length > 0) throw this.#failures[0];
+    return { outcome: this.#stopped ? 'stopped' : 'complete', orphans: this.#orphans };
+  }
+
+  get #idleWalks(): number {
+    if (this.#failures.length > 0 || this.#stopped) return 0;
+    return Math.max(0, this.#options.concurrency - this.#active.size);
+  }
+
+  get #canDivide(): boolean {
+    const { traits, client, isStopping } = this.#options.reader;
+    return client.endpoint === 'stream' && traits.honoursWindows && !isStopping();
+  }
+
+  #add(state: WindowState, origin: ReaderOrigin): ApiStreamReader {
+    const { limitReduction } = this.#options;
+    const reader: ApiStreamReader = new ApiStreamReader(
+      state,
+      {
+        ...this.#options.reader,
+        accept: async (page) => {
+          await this.#options.accept(page);
+          this.#findOldest(reader);
+          this.#wake();
+        },
+        isAlone: () => this.#readers.every((other) => other === reader || other.complete),
+      },
+      { ...origin, limitReduction },
+    );
+    this.#readers.push(reader);
+    return reader;
+  }
+
+  #start(reader: ApiStreamReader): void {
+    const walk = async (): Promise<void> => {
+      try {
+        const outcome = await reader.walk(this.#options.signal);
+        if (outcome === 'stopped') this.#stopped = true;
+        if (outcome === 'needs-chain') this.#orphans.push(reader.windowId);
+      } catch (error) {
+        this.#fail(error);
+      } finally {
+        this.#active.delete(reader);
+        this.#wake();
+      }
+    };
+    this.#active.set(reader, walk());
+  }
+
+  #fail(error: unknown): void {
+    this.#failures.push(error);
+    this.#options.fail(error);
+  }
+
+  /**
+   * How far back does the data go? First believed to lie as evenly as on the newest page, so that all walks have something
+   * to do at once; probed when a walk finds more below, or when there is nothing to guess by.
+   */
+  #findOldest(reader: ApiStreamReader): void {
+    const { walkedToMs, complete, sinceMs } = reader;
+    if (this.#probing !== null || this.#options.concurrency === 1 || !this.#canDivide) return;
+    if (complete || sinceMs !== null || walkedToMs === null) return;
+    if (this.#oldestMs !== null && walkedToMs > this.#oldestMs) return;
+    const expectedMs = this.#expectedRangeMs(reader);
+    if (expectedMs === 'short') return;
+    if (this.#oldestMs === null && expectedMs !== null && expectedMs < MAX_GUESS_MS) {
+      this.#oldestMs = walkedToMs - expectedMs * GUESS_MARGIN;
+    } else {
+      this.#probe(walkedToMs, expectedMs);
+    }
+  }
+
+  /** If what is left goes on like the newest page; `null` when there is nothing to tell by. */
+  #expectedRangeMs({ pages, eventsPerMs }: ApiStreamReader): number | 'short' | null {
+    const { pageSize } = this.#options.reader;
+    const remainingEvents = this.#options.remainingEvents();
+    if (remainingEvents === null) return pages < PAGES_BEFORE_PROBE ? 'short' : null;
+    if (remainingEvents <= MIN_PAGES_TO_PROBE * pageSize) return 'short';
+    return eventsPerMs === null || eventsPerMs === 0 ? null : remainingEvents / eventsPerMs;
+  }
+
+  #probe(newestMs: number, expectedMs: number | null): void {
+    const { client, encoder, traits } = this.#options.reader;
+    const { logger, signal } = this.#options;
+    const onFound = (oldestMs: number): void => {
+      this.#oldestMs = oldestMs;
+      this.#wake();
+    };
+    this.#probing = probeOldest({ newestMs, expectedMs }, { client, encoder, traits, logger, signal, onFound }).then(
+      () => {
+        if (!traits.honoursWindows) logger.warn('the endpoint ignores time windows; walking one chain');
+      },
+      (error: unknown) => {
+        logger.debug({ err: error }, 'the range of times could not be probed; walking one chain');
+      },
+    );
+  }
+
+  /** Gives walks that have nothing to do a part of what others have left. */
+  async #divide(): Promise<void> {
+    if (!this.#canDivide) return;
+    const open = [...this.#active.keys()].flatMap((reader): { reader: ApiStreamReader; window: OpenWindow }[] => {
+      const fromMs = reader.sinceMs ?? this.#oldestMs;
+      const toMs = reader.walkedToMs;
+      if (fromMs === null || toMs === null || reader.complete || toMs <= fromMs) return [];
+      return [{ reader, window: { fromMs, toMs, eventsPerMs: reader.eventsPerMs } }];
+    });
+    const cuts = divideWindows(
+      open.map(({ window }) => window),
+      {
+        walks: this.#idleWalks,
+        remainingEvents: this.#options.remainingEvents(),
+        pageSize: this.#options.reader.pageSize,
+      },
+    );
+    try {
+      for (const [index, { reader }] of open.entries()) {
+        const cutsMs = cuts[index] ?? [];
+        if (cutsMs.length > 0 && !reader.complete) await this.#split(reader, cutsMs);
+      }
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  async #split(reader: ApiStreamReader, cutsMs: readonly number[]): Promise<void> {
+    const [topCutMs] = cutsMs;
+    if (topCutMs === undefined) return;
+    const states = await this.#options.split(reader.windowId, cutsMs);
+    if (states.length === 0) return;
+    reader.sinceMs = topCutMs;
+    this.#options.logger.debug(
+      { window: reader.windowId, new_windows: states.map(({ windowId }) => windowId), at: cutsMs },
+      'window split',
+    );
+    for (const state of states) {
+      this.#start(this.#add(state, { splitFrom: reader.windowId, eventsPerMs: reader.eventsPerMs }));
+    }
+  }
+}

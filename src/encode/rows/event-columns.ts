@@ -1,0 +1,43 @@
+import type { IdColumnType, IdColumnTypes } from '../../../workers/protocol.ts';
+
+/**
+ * THE column list: what the encoder writes is what COPY names and what the tables are made of, in this order.
+ * The binary rows carry no names, so a second list that differs in order would load values into the wrong columns
+ * without an error wherever the types happen to agree.
+ */
+
+type FixedType = 'text' | 'jsonb' | 'timestamptz' | 'bigint';
+
+export interface EventColumn {
+  readonly name: string;
+  /** A fixed PostgreSQL type, or which of the id types decides. */
+  readonly type: FixedType | { readonly decidedBy: keyof IdColumnTypes };
+  /** `public`: in `ingested_events` and staging. `staging`: only there. */
+  readonly where: 'public' | 'staging';
+}
+
+/** Columns that the encoder writes, in the order of COPY. `ingested_at` is not among them: the merge sets it. */
+export const COPY_COLUMNS = [
+  { name: 'id', type: { decidedBy: 'id' }, where: 'public' },
+  { name: 'session_id', type: { decidedBy: 'sessionId' }, where: 'public' },
+  { name: 'user_id', type: { decidedBy: 'userId' }, where: 'public' },
+  { name: 'type', type: 'text', where: 'public' },
+  { name: 'name', type: 'text', where: 'public' },
+  { name: 'properties', type: 'jsonb', where: 'public' },
+  { name: 'occurred_at', type: 'timestamptz', where: 'public' },
+  { name: 'device_type', type: 'text', where: 'public' },
+  { name: 'browser', type: 'text', where: 'public' },
+  { name: 'extra', type: 'jsonb', where: 'public' },
+  // Packs page and position: which of two rows with one id was served later.
+  { name: 'source_order', type: 'bigint', where: 'staging' },
+] as const satisfies readonly EventColumn[];
+
+export type CopyColumnName = (typeof COPY_COLUMNS)[number]['name'];
+
+/** Columns of `ingested_events` that come from the event. */
+export const EVENT_COLUMNS: readonly EventColumn[] = COPY_COLUMNS.filter((column) => column.where === 'public');
+
+/** The PostgreSQL type of a column, ready for DDL. */
+export function sqlType(column: EventColumn, types: IdColumnTypes): FixedType | IdColumnType {
+  return typeof column.type === 'string' ? column.type : types[column.type.decidedBy];
+}

@@ -1,0 +1,149 @@
+import type { IdColumnTypes, PageAnomaly } from '../../../workers/protocol.ts';
+import { NO_FIELD } from '../scan/known-keys.ts';
+import { type AnomalyReason, REJECTED_REASONS, type RejectedReason } from './anomaly-reasons.ts';
+import { type CopyWriter, SourceOrder } from './copy-writer.ts';
+import { EventFields } from './event-fields.ts';
+import { type EventSlices, KIND } from '../scan/event-slices.ts';
+import { chooseField, ID_FIELDS } from '../scan/field-groups.ts';
+import { excerptOfId } from './field-texts.ts';
+import type { EventSink } from '../scan/page-scanner.ts';
+import { PageTimesTracker } from './page-times.ts';
+
+/**
+ * Deepest nesting of an event, its own braces counted. PostgreSQL 18 reads jsonb down to 16,330 levels at its default
+ * `max_stack_depth` of 2 MB, jsonpath stops at 11,872, and other builds and versions use more stack a level. What a
+ * smaller setting refuses in spite of this bound is found by splitting the batch.
+ */
+export const MAX_EVENT_DEPTH = 6000;
+
+/**
+ * A row has at most the event's bytes twice (a field in its column and in `extra`), and besides them lengths and
+ * braces.
+ */
+const ROW_OVERHEAD_BYTES = 512;
+
+export interface EventEncoderOptions {
+  readonly idColumnTypes: IdColumnTypes;
+  readonly firstSourceOrder: bigint;
+  readonly maxEventBytes: number;
+}
+
+/** Where an id stands in the body; read only for the two events whose id is asked for. */
+interface IdRange {
+  kind: number;
+  start: number;
+  end: number;
+}
+
+/** Turns each event of one page into a row, or rejects it, and keeps what was odd. Anomalies are views of the body. */
+export class EventEncoder implements EventSink {
+  readonly anomalies: PageAnomaly[] = [];
+  rejectedCount = 0;
+  repairedCount = 0;
+  readonly times = new PageTimesTracker();
+
+  readonly #body: Uint8Array;
+  readonly #writer: CopyWriter;
+  readonly #fields: EventFields;
+  readonly #sourceOrder: SourceOrder;
+  readonly #maxEventBytes: number;
+  readonly #firstId: IdRange = { kind: KIND.absent, start: 0, end: 0 };
+  readonly #lastId: IdRange = { kind: KIND.absent, start: 0, end: 0 };
+
+  constructor(body: Uint8Array, writer: CopyWriter, options: EventEncoderOptions) {
+    this.#body = body;
+    this.#writer = writer;
+    this.#fields = new EventFields(body, writer, options.idColumnTypes);
+    this.#sourceOrder = new SourceOrder(options.firstSourceOrder);
+    this.#maxEventBytes = options.maxEventBytes;
+  }
+
+  /** Id of the first event in serving order that has one, as served; rejected ones count too. */
+  get firstEventId(): string | null {
+    return excerptOfId(this.#body, this.#firstId.kind, this.#firstId.start, this.#firstId.end);
+  }
+
+  get lastEventId(): string | null {
+    return excerptOfId(this.#body, this.#lastId.kind, this.#lastId.start, this.#lastId.end);
+  }
+
+  restart(): void {
+    this.#writer.restart();
+    this.anomalies.length = 0;
+    this.rejectedCount = 0;
+    this.repairedCount = 0;
+    this.times.clear();
+    this.#firstId.kind = KIND.absent;
+    this.#lastId.kind = KIND.absent;
+  }
+
+  event(slices: EventSlices, position: number): void {
+    const reason = slices.isObject ? this.#encode(slices, position) : REJECTED_REASONS.notAnObject;
+    if (reason !== null) {
+      this.rejectedCount += 1;
+      this.#note(slices, position, 'rejected', ABOUT_THE_WHOLE.has(reason) ? 'event' : 'id', reason);
+    }
+  }
+
+  #encode(slices: EventSlices, position: number): RejectedReason | null {
+    this.#rememberId(slices);
+    const fields = this.#fields;
+    const timeField = fields.readTime(slices);
+    if (fields.hasTime) this.times.add(fields.time.epochMs);
+    const bytes = slices.end - slices.start;
+    if (bytes > this.#maxEventBytes) return REJECTED_REASONS.tooLarge;
+    if (slices.depth > MAX_EVENT_DEPTH) return REJECTED_REASONS.tooDeep;
+
+    const writer = this.#writer;
+    writer.reserve(bytes * 2 + ROW_OVERHEAD_BYTES);
+    writer.startRow();
+    const rejected = fields.write(slices, timeField);
+    if (rejected !== null) {
+      writer.dropRow();
+      return rejected;
+    }
+    this.#sourceOrder.set(position);
+    writer.bigint(this.#sourceOrder.high, this.#sourceOrder.low);
+    writer.endRow();
+    if (fields.repairs.length > 0) {
+      this.repairedCount += 1;
+      for (const repair of fields.repairs) this.#note(slices, position, 'repaired', repair.column, repair.reason);
+    }
+    return null;
+  }
+
+  #rememberId(slices: EventSlices): void {
+    const field = chooseField(slices, ID_FIELDS);
+    if (field === NO_FIELD) return;
+    const last = this.#lastId;
+    last.kind = slices.kindOf(field);
+    last.start = slices.startOf(field);
+    last.end = slices.endOf(field);
+    if (this.#firstId.kind === KIND.absent) Object.assign(this.#firstId, last);
+  }
+
+  #note(slices: EventSlices, position: number, kind: PageAnomaly['kind'], field: string, reason: AnomalyReason): void {
+    this.anomalies.push({
+      kind,
+      position,
+      eventId: slices.isObject ? idOf(this.#body, slices) : null,
+      field,
+      reason,
+      original: this.#body.subarray(slices.start, slices.end),
+    });
+  }
+}
+
+/** The id of an event as served, cut; null when it has none that is a string or a number. */
+export function idOf(body: Uint8Array, slices: EventSlices): string | null {
+  const field = chooseField(slices, ID_FIELDS);
+  return field === NO_FIELD
+    ? null
+    : excerptOfId(body, slices.kindOf(field), slices.startOf(field), slices.endOf(field));
+}
+
+const ABOUT_THE_WHOLE: ReadonlySet<RejectedReason> = new Set([
+  REJECTED_REASONS.notAnObject,
+  REJECTED_REASONS.tooLarge,
+  REJECTED_REASONS.tooDeep,
+]);

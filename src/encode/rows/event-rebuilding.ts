@@ -1,0 +1,152 @@
+import { EventSlices, FIELD, KIND } from '../scan/event-slices.ts';
+import { type FieldGroup, ID_FIELDS, isString, TIME_FIELDS, TYPE_FIELDS } from '../scan/field-groups.ts';
+import { FieldText } from './field-texts.ts';
+import { JsonCursor } from '../scan/json-cursor.ts';
+import type { MemberList } from '../scan/member-list.ts';
+import { TimeReader } from '../scan/times.ts';
+
+/** A row of `ingested_events`, each column as PostgreSQL prints it (`column::text`; times with DateStyle ISO). */
+export interface StoredEvent {
+  readonly id: string;
+  readonly session_id: string | null;
+  readonly user_id: string | null;
+  readonly type: string | null;
+  readonly name: string | null;
+  readonly properties: string | null;
+  readonly occurred_at: string | null;
+  readonly device_type: string | null;
+  readonly browser: string | null;
+  readonly extra: string | null;
+}
+
+/**
+ * A row → the JSON text of its event, the same but for white space, key order, doubled keys, the spelling of times, of
+ * UUIDs and of numbers as jsonb normalises them, and what an anomaly says was repaired. How `extra` is to be read:
+ *
+ * - what is in it, the event had, so;
+ * - a column whose field is not in it under any spelling gives the canonical one (`id`, `type`, `timestamp`);
+ * - if it has only another spelling (`eventId`) of the column's own value, the event had that one and not the canonical one;
+ * - `session.id` is `sessionId`, unless `extra` has a `session.id`, or a `sessionId`, which says that there was none;
+ * - there was a session if it has a column or is in `extra`.
+ */
+export function rebuildEvent(row: StoredEvent): string {
+  return new Rebuilding(row).text();
+}
+
+class Rebuilding {
+  readonly #row: StoredEvent;
+  readonly #extra: Uint8Array;
+  readonly #slices = new EventSlices();
+  readonly #members: string[] = [];
+
+  constructor(row: StoredEvent) {
+    this.#row = row;
+    this.#extra = new TextEncoder().encode(row.extra ?? '{}');
+    this.#slices.read(new JsonCursor(this.#extra), 0);
+  }
+
+  text(): string {
+    const row = this.#row;
+    this.#addColumn(ID_FIELDS, 'id', row.id);
+    this.#addUnlessInExtra(FIELD.sessionId, 'sessionId', row.session_id);
+    this.#addUnlessInExtra(FIELD.userId, 'userId', row.user_id);
+    this.#addColumn(TYPE_FIELDS, 'type', row.type);
+    this.#addUnlessInExtra(FIELD.name, 'name', row.name);
+    if (row.properties !== null) this.#members.push(`"properties":${row.properties}`);
+    this.#addColumn(TIME_FIELDS, 'timestamp', row.occurred_at);
+    this.#addSession();
+    this.#addExtra();
+    return `{${this.#members.join(',')}}`;
+  }
+
+  #has(field: number): boolean {
+    return this.#slices.kindOf(field) !== KIND.absent;
+  }
+
+  #addUnlessInExtra(field: number, key: string, value: string | null): void {
+    if (value !== null && !this.#has(field)) this.#members.push(memberOf(key, value));
+  }
+
+  #addColumn(group: FieldGroup, key: string, value: string | null): void {
+    if (value === null || this.#has(group.canonical)) return;
+    const isOtherSpelling = group.fields.some((field) => this.#has(field) && this.#isSame(group, field, value));
+    if (!isOtherSpelling) this.#members.push(memberOf(key, value));
+  }
+
+  #isSame(group: FieldGroup, field: number, value: string): boolean {
+    const slices = this.#slices;
+    const kind = slices.kindOf(field);
+    if (!isString(kind) && kind !== KIND.number) return false;
+    const text = new FieldText(this.#extra);
+    text.read(slices, field);
+    const extraValue = new TextDecoder().decode(text.bytes.subarray(text.start, text.end));
+    if (group === TIME_FIELDS) return isSameTime(extraValue, kind, value);
+    // Numbers come out of jsonb in another spelling: 1e3 as 1000.
+    if (kind === KIND.number) return Number(extraValue) === Number(value);
+    return extraValue === value || (group === ID_FIELDS && isSameUuid(extraValue, value));
+  }
+
+  #addSession(): void {
+    const { device_type: deviceType, browser, session_id: sessionId } = this.#row;
+    const kind = this.#slices.kindOf(FIELD.session);
+    const hasSession = kind === KIND.object || deviceType !== null || browser !== null;
+    if (!hasSession) return;
+    const members: string[] = [];
+    if (sessionId !== null && !this.#has(FIELD.sessionId) && !this.#has(FIELD.sessionDotId)) {
+      members.push(memberOf('id', sessionId));
+    }
+    if (deviceType !== null) members.push(memberOf('deviceType', deviceType));
+    if (browser !== null) members.push(memberOf('browser', browser));
+    for (const field of [FIELD.sessionDotId, FIELD.deviceType, FIELD.browser]) {
+      if (this.#has(field)) members.push(this.#memberInExtra(field));
+    }
+    members.push(...this.#membersOf(this.#slices.sessionOthers));
+    this.#members.push(`"session":{${members.join(',')}}`);
+  }
+
+  #addExtra(): void {
+    for (const field of Object.values(FIELD)) {
+      const isPartOfSession = field === FIELD.sessionDotId || field === FIELD.deviceType || field === FIELD.browser;
+      const isSessionObject = field === FIELD.session && this.#slices.kindOf(field) === KIND.object;
+      if (this.#has(field) && !isPartOfSession && !isSessionObject) this.#members.push(this.#memberInExtra(field));
+    }
+    this.#members.push(...this.#membersOf(this.#slices.others));
+  }
+
+  #memberInExtra(field: number): string {
+    return this.#textOf(this.#slices.memberStartOf(field), this.#slices.memberEndOf(field));
+  }
+
+  #membersOf(list: MemberList): string[] {
+    return Array.from({ length: list.count }, (_, index) => this.#textOf(list.startOf(index), list.endOf(index)));
+  }
+
+  #textOf(start: number, end: number): string {
+    return new TextDecoder('utf-8', { ignoreBOM: true }).decode(this.#extra.subarray(start, end));
+  }
+}
+
+function memberOf(key: string, value: string): string {
+  return `${JSON.stringify(key)}:${JSON.stringify(value)}`;
+}
+
+function isSameTime(extraValue: string, kind: number, columnText: string): boolean {
+  const encoder = new TextEncoder();
+  const [extraBytes, columnBytes] = [encoder.encode(extraValue), encoder.encode(columnText)];
+  const [extraTime, columnTime] = [new TimeReader(), new TimeReader()];
+  const isTime =
+    kind === KIND.number
+      ? extraTime.readNumber(extraBytes, 0, extraBytes.length)
+      : extraTime.readText(extraBytes, 0, extraBytes.length);
+  return (
+    isTime &&
+    columnTime.readText(columnBytes, 0, columnBytes.length) &&
+    extraTime.high === columnTime.high &&
+    extraTime.low === columnTime.low
+  );
+}
+
+function isSameUuid(left: string, right: string): boolean {
+  const digits = (text: string): string => text.replaceAll(/[-{}]/g, '').toLowerCase();
+  return /^[0-9a-f]{32}$/.test(digits(left)) && digits(left) === digits(right);
+}

@@ -1,0 +1,74 @@
+/** Ledger rows: one a copied page, committed with its rows, and only while the generation and the epoch are ours. */
+import type { PoolClient } from 'pg';
+import type { LedgerEntry } from '../../core/state.ts';
+import { diagnoseFence } from '../state/owner.ts';
+import type { Ownership } from '../state/owner.ts';
+import type { Database } from '../postgres/database.ts';
+import { stagingNames } from '../schema/staging.ts';
+import type { StagingTable } from '../schema/staging.ts';
+
+/**
+ * The fence of every COPY: the row is made by selecting from `owner` where the generation is ours, FOR SHARE, and from
+ * the unlogged epoch.
+ * @throws TargetBusyError, StagingLostError when there was nothing to select.
+ */
+export async function insertLedgerRow(
+  client: PoolClient,
+  table: StagingTable,
+  runId: number,
+  entry: LedgerEntry,
+  ownership: Ownership,
+): Promise<void> {
+  const { rowCount } = await client.query(
+    `INSERT INTO ${stagingNames(table).ledger}
+       (run_id, window_id, page, generation, next_cursor, cursor_received_at_ms, anchor_ms, last_event_ms, last_event_id,
+        oldest_ms, ends_window, suspect, served, loaded, rejected, repaired)
+     SELECT $1::bigint, $2::int, $3::int, o.generation, $4::text, $5::float8, $6::float8, $7::float8, $8::text,
+            $9::float8, $10::bool, $11::bool, $12::int, $13::int, $14::int, $15::int
+       FROM ingestion.owner o
+      WHERE o.generation = $16 AND EXISTS (SELECT FROM ingestion.staging_epoch WHERE epoch = $17)
+        FOR SHARE OF o`,
+    [
+      runId,
+      entry.windowId,
+      entry.page,
+      // The cursor is a shortcut: one that a text column cannot hold byte for byte is better not remembered.
+      entry.nextCursor !== null && isUnstorable(entry.nextCursor) ? null : entry.nextCursor,
+      entry.cursorReceivedAtMs,
+      entry.anchorMs,
+      entry.lastEventMs,
+      entry.lastEventId === null ? null : entry.lastEventId.replaceAll(/\0|\p{Surrogate}/gu, '\uFFFD'),
+      entry.oldestMs,
+      entry.endsWindow,
+      entry.suspect,
+      entry.served,
+      entry.loaded,
+      entry.rejected,
+      entry.repaired,
+      ownership.generation,
+      ownership.epoch,
+    ],
+  );
+  if (rowCount !== 1) throw await diagnoseFence(client, ownership);
+}
+
+/** Whether a page is already in staging, copied by this generation; then its final figures. */
+export async function findLedgerRow(
+  db: Database,
+  table: StagingTable,
+  runId: number,
+  entry: LedgerEntry,
+  ownership: Ownership,
+): Promise<{ loaded: number; rejected: number } | null> {
+  const { rows } = await db.query<{ loaded: number; rejected: number }>(
+    `SELECT loaded, rejected FROM ${stagingNames(table).ledger}
+      WHERE run_id = $1 AND window_id = $2 AND page = $3 AND generation = $4
+        AND EXISTS (SELECT FROM ingestion.staging_epoch WHERE epoch = $5)`,
+    [runId, entry.windowId, entry.page, ownership.generation, ownership.epoch],
+  );
+  return rows[0] ?? null;
+}
+
+function isUnstorable(text: string): boolean {
+  return /\0|\p{Surrogate}/u.test(text);
+}

@@ -1,0 +1,78 @@
+/**
+ * Which rows of a page PostgreSQL refuses, by copying halves under savepoints. Slow, and only for pages where the whole
+ * was refused; what is refused depends on each row alone, so it is the same whatever the batches are.
+ */
+import pg from 'pg';
+import type { PoolClient } from 'pg';
+import type { PageAnomaly } from '../../../workers/protocol.ts';
+import { locateSourceOrder } from '../../core/state.ts';
+import { joinRows, readSourceOrder, splitRows } from '../../encode/rows/copy-rows.ts';
+import { quoteEvents } from '../../encode/encode-page.ts';
+import type { PageBatch } from './copy-loader.ts';
+import { copyRows } from './copy-stream.ts';
+import { classifyDatabaseError } from '../postgres/database-errors.ts';
+import { copySql } from '../schema/staging.ts';
+
+interface RefusedRow {
+  readonly position: number;
+  readonly field: string;
+  readonly reason: string;
+}
+
+/**
+ * In a transaction: copies every row that PostgreSQL takes. At most two COPYs a row.
+ * @returns the others as anomalies, with the events' exact bytes and PostgreSQL's own message.
+ */
+export async function copyAllButRefused(
+  client: PoolClient,
+  batch: PageBatch,
+  watchdogMs: number,
+): Promise<PageAnomaly[]> {
+  const offsets = splitRows(batch.rows);
+  const refused: RefusedRow[] = [];
+  const copyRange = async (from: number, to: number): Promise<void> => {
+    await client.query('SAVEPOINT part');
+    try {
+      const rows = joinRows(batch.rows, offsets, from, to);
+      const copied = await copyRows(client, copySql(batch.table), rows, watchdogMs);
+      if (copied !== to - from) throw new Error(`PostgreSQL took ${copied} of ${to - from} rows`);
+      await client.query('RELEASE SAVEPOINT part');
+    } catch (error) {
+      if (classifyDatabaseError(error) !== 'data') throw error;
+      await client.query('ROLLBACK TO SAVEPOINT part; RELEASE SAVEPOINT part');
+      if (to - from > 1) {
+        const middle = from + Math.floor((to - from) / 2);
+        await copyRange(from, middle);
+        await copyRange(middle, to);
+        return;
+      }
+      const { position } = locateSourceOrder(readSourceOrder(batch.rows, offsets, from));
+      refused.push({ position, ...describeRefusal(error) });
+    }
+  };
+  await copyRange(0, batch.rowCount);
+  return quote(batch.body, refused);
+}
+
+/** Column and message of a refusal, without the name of the staging table: it must read the same in either. */
+export function describeRefusal(error: unknown): { field: string; reason: string } {
+  if (!(error instanceof pg.DatabaseError)) return { field: 'event', reason: String(error) };
+  return {
+    field: error.column ?? 'event',
+    reason: error.message.replaceAll(/"staging_[ab]"/g, '"ingested_events"'),
+  };
+}
+
+function quote(body: Uint8Array, refused: readonly RefusedRow[]): PageAnomaly[] {
+  const quoted = new Map(
+    quoteEvents(
+      body,
+      refused.map((row) => row.position),
+    ).map((event) => [event.position, event]),
+  );
+  return refused.map(({ position, field, reason }) => {
+    const event = quoted.get(position);
+    if (event === undefined) throw new Error(`the page has no event at position ${position}`);
+    return { kind: 'rejected', position, eventId: event.eventId, field, reason, original: event.original };
+  });
+}

@@ -1,0 +1,81 @@
+/**
+ * From `DATABASE_URL` to what node-postgres takes, and the session settings that every connection of the job has.
+ */
+import type { ClientConfig } from 'pg';
+import { parse, toClientConfig } from 'pg-connection-string';
+import { ConfigurationError, describeError } from '../../core/errors.ts';
+
+/** The oldest and newest PostgreSQL the job is tested with, as `server_version_num`. Newer ones are not refused. */
+export const OLDEST_SERVER_VERSION = 130_000;
+
+export interface ConnectionSettings {
+  readonly config: ClientConfig;
+  /** `user@host:port/database`, for messages: never the password. */
+  readonly described: string;
+  /** Replaces the password, in any spelling the URL may have it in, by `***`. */
+  redact(text: string): string;
+}
+
+/**
+ * Reads a PostgreSQL URL as libpq would: `sslmode=require` encrypts without checking the certificate, unless
+ * `sslrootcert` is given; `verify-ca` and `verify-full` check it.
+ * @throws ConfigurationError when it is no URL or names a CA file that cannot be read.
+ */
+export function readDatabaseUrl(url: string): ConnectionSettings {
+  let config: ClientConfig;
+  try {
+    const ownCompatSwitch = /[?&]uselibpqcompat=/.test(url);
+    config = toClientConfig(parse(url, ownCompatSwitch ? {} : { useLibpqCompat: true }));
+  } catch (cause) {
+    throw new ConfigurationError(
+      `DATABASE_URL cannot be used (${redactUrlPassword(describeError(cause))}); it should look like ` +
+        'postgres://user:password@host:5432/database?sslmode=require',
+    );
+  }
+  const host = config.host ?? 'localhost';
+  const described = `${config.user ?? ''}@${host}:${config.port ?? 5432}/${config.database ?? config.user ?? ''}`;
+  const secrets = passwordSpellings(config.password);
+  const redact = (text: string): string =>
+    secrets.reduce((redacted, secret) => redacted.replaceAll(secret, '***'), text);
+  return { config, described: redact(described), redact };
+}
+
+function passwordSpellings(password: ClientConfig['password']): string[] {
+  // A one-letter password would turn every message into stars; nobody is protected by hiding it.
+  if (typeof password !== 'string' || password.length < 3) return [];
+  return [...new Set([password, encodeURIComponent(password), encodeURI(password)])];
+}
+
+function redactUrlPassword(text: string): string {
+  return text.replaceAll(/(:\/\/[^:/?#\s]*):[^@/\s]*@/g, '$1:***@');
+}
+
+/**
+ * Settings of every session of the job. Timeouts are 0 so that a role's defaults cannot kill a COPY or a merge; a dead
+ * peer is found by keepalives within about a minute. They travel in the start-up packet: a first statement that sets
+ * them could itself be cut off by a `statement_timeout` of a millisecond.
+ */
+export function sessionSettings(serverVersion: number): ReadonlyMap<string, string> {
+  const settings = new Map([
+    ['statement_timeout', '0'],
+    ['lock_timeout', '0'],
+    ['idle_in_transaction_session_timeout', '0'],
+    ['TimeZone', 'UTC'],
+    ['client_encoding', 'UTF8'],
+    ['client_min_messages', 'warning'],
+    ['tcp_keepalives_idle', '30'],
+    ['tcp_keepalives_interval', '10'],
+    ['tcp_keepalives_count', '3'],
+    ['default_transaction_isolation', 'read\\ committed'],
+    ['default_transaction_read_only', 'off'],
+  ]);
+  if (serverVersion >= 140_000) settings.set('idle_session_timeout', '0');
+  if (serverVersion >= 170_000) settings.set('transaction_timeout', '0');
+  return settings;
+}
+
+/** {@link sessionSettings} in the form of the start-up packet's `options`, after those of the URL. */
+export function startupOptions(serverVersion: number, urlOptions: string | undefined): string {
+  const ours = [...sessionSettings(serverVersion)].map(([name, value]) => `-c ${name}=${value}`);
+  return [...(urlOptions === undefined ? [] : [urlOptions]), ...ours].join(' ');
+}

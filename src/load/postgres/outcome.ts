@@ -1,0 +1,47 @@
+/**
+ * A transaction whose COMMIT was never answered may have happened. Each one notes its outcome in `ingestion.outcome`,
+ * inside itself, so that trying it again first finds out.
+ */
+import { randomUUID } from 'node:crypto';
+import type { PoolClient } from 'pg';
+import type { Database } from './database.ts';
+
+/** Outcomes are asked for by the process that made them, moments later. */
+const KEEP_OUTCOMES = '1 day';
+
+/**
+ * Does `work` in one transaction, exactly once, waiting out an outage. `work` must not hold anything outside the
+ * transaction, and its result must survive JSON.
+ * @throws GaveUpError when the database stays away; whatever `work` throws.
+ */
+export async function exactlyOnce<T>(
+  db: Database,
+  purpose: string,
+  work: (client: PoolClient) => Promise<T>,
+  signal?: AbortSignal,
+): Promise<T> {
+  const outcomeId = randomUUID();
+  let tries = 0;
+  return db.persistently(
+    purpose,
+    async () => {
+      tries += 1;
+      if (tries > 1) {
+        const earlier = await db.query<{ result: T }>('SELECT result FROM ingestion.outcome WHERE outcome_id = $1', [
+          outcomeId,
+        ]);
+        if (earlier.rows[0] !== undefined) return earlier.rows[0].result;
+      }
+      return db.transaction(purpose, async (client) => {
+        const result = await work(client);
+        await client.query('INSERT INTO ingestion.outcome (outcome_id, result) VALUES ($1, $2)', [
+          outcomeId,
+          JSON.stringify(result ?? null),
+        ]);
+        await client.query(`DELETE FROM ingestion.outcome WHERE noted_at < now() - interval '${KEEP_OUTCOMES}'`);
+        return result;
+      });
+    },
+    signal,
+  );
+}

@@ -1,0 +1,256 @@
+/**
+ * `ingestion.run` and `ingestion.state`: what the job writes outside a merge. How far a window is safe is written by the
+ * merge alone (merge.ts); here are runs, bounds and windows. Every write holds the generation FOR SHARE, so a job that
+ * was replaced without noticing changes nothing; and waits out an outage, once whatever became of a lost COMMIT.
+ */
+import type { PoolClient } from 'pg';
+import type { Run, RunIdentity, WindowState } from '../../core/state.ts';
+import { exactlyOnce } from '../postgres/outcome.ts';
+import { checkGeneration } from './owner.ts';
+import type { Ownership } from './owner.ts';
+import type { Database } from '../postgres/database.ts';
+import { readCurrentRun, readLastCompleteRun, readWindows } from './run-reader.ts';
+import { RUN_COLUMNS, WINDOW_COLUMNS, toRun, toWindow } from './run-rows.ts';
+import type { RunRow, StoredRun, WindowRow } from './run-rows.ts';
+import { TARGET } from '../schema/ingested-events.ts';
+import { STAGING_TABLES, stagingNames } from '../schema/staging.ts';
+
+export interface WindowBounds {
+  readonly sinceMs: number | null;
+  readonly untilMs: number | null;
+}
+
+export interface RunUpdate {
+  readonly serverDateMs?: number | null;
+  readonly pass?: number;
+  readonly passTotal?: number | null;
+  readonly newestMs?: number | null;
+}
+
+export interface NewRun {
+  /** See {@link Run.floorMs}. */
+  readonly floorMs: number | null;
+  readonly windows: readonly [WindowBounds, ...WindowBounds[]];
+  /** The run under way, if there is one. */
+  readonly instead?: number;
+}
+
+export class StateStore {
+  readonly #db: Database;
+  readonly #ownership: Ownership;
+
+  constructor(db: Database, ownership: Ownership) {
+    this.#db = db;
+    this.#ownership = ownership;
+  }
+
+  async currentRun(): Promise<StoredRun | null> {
+    return this.#read(() => readCurrentRun(this.#db));
+  }
+
+  async lastCompleteRun(): Promise<StoredRun | null> {
+    return this.#read(() => readLastCompleteRun(this.#db));
+  }
+
+  /** All windows of a run, by their numbers. */
+  async windows(runId: number): Promise<WindowState[]> {
+    return this.#read(() => readWindows(this.#db, runId));
+  }
+
+  /**
+   * Begins a run with its first windows, in one transaction: a run without windows would be taken for one that has
+   * nothing left to do. `instead` is given up in it as well: it is not gone on with; its rows and its books stay.
+   */
+  async createRun(identity: RunIdentity, options: NewRun): Promise<Run> {
+    return this.#write('new run', async (client) => {
+      if (options.instead !== undefined) await abandon(client, options.instead);
+      const { rows } = await client.query<RunRow>(
+        `INSERT INTO ingestion.run (source, since_ms, until_ms, floor_ms) VALUES ($1, $2, $3, $4) RETURNING ${RUN_COLUMNS}`,
+        [identity.source, identity.sinceMs, identity.untilMs, options.floorMs],
+      );
+      const run = toRun(only(rows));
+      await insertWindows(client, run.runId, options.windows);
+      return run;
+    });
+  }
+
+  /** `--reset`: empties target, staging and everything remembered, in one transaction. Grants and definitions stay. */
+  async resetTarget(): Promise<void> {
+    await this.#db.persistently('emptying the target', () => this.#reset());
+  }
+
+  async #reset(): Promise<void> {
+    await this.#db.transaction('reset', async (client) => {
+      for (const table of STAGING_TABLES) {
+        const names = stagingNames(table);
+        await client.query(`LOCK TABLE ${names.rows}, ${names.ledger}, ${names.anomalies} IN ACCESS EXCLUSIVE MODE`);
+      }
+      await checkGeneration(client, this.#ownership);
+      for (const table of STAGING_TABLES) {
+        const names = stagingNames(table);
+        await client.query(`TRUNCATE ${names.rows}, ${names.ledger}, ${names.anomalies}`);
+      }
+      await client.query(`TRUNCATE ${TARGET}, ingestion.state, ingestion.anomaly, ingestion.run, ingestion.outcome`);
+    });
+  }
+
+  /** New windows, numbered upwards from the last number the run ever used. */
+  async addWindows(runId: number, bounds: readonly WindowBounds[]): Promise<WindowState[]> {
+    return this.#write('windows', (client) => insertWindows(client, runId, bounds));
+  }
+
+  /**
+   * Splits a window at times inside what it has not asked for yet, newest first: it keeps [first cut, until], each new one
+   * gets what lies between two cuts, the last one what lies below all. All rows change in one transaction; only then may a
+   * page of a new window be staged.
+   * @returns the new windows, newest first; none when the window was walked to its end meanwhile.
+   */
+  async splitWindow(runId: number, windowId: number, cutsMs: readonly number[]): Promise<WindowState[]> {
+    return this.#write('windows', async (client) => {
+      const { rows } = await client.query<{ since_ms: number | null; complete: boolean }>(
+        `SELECT since_ms, complete FROM ingestion.state
+          WHERE run_id = $1 AND window_id = $2
+            AND (since_ms IS NULL OR since_ms <= $3) AND (until_ms IS NULL OR until_ms >= $4) FOR UPDATE`,
+        [runId, windowId, Math.min(...cutsMs), Math.max(...cutsMs)],
+      );
+      const old = rows[0];
+      if (old === undefined || cutsMs.length === 0) {
+        throw new Error(`window ${windowId} of run ${runId} cannot be split at ${cutsMs.join(', ')}`);
+      }
+      if (old.complete) return [];
+      await client.query('UPDATE ingestion.state SET since_ms = $3 WHERE run_id = $1 AND window_id = $2', [
+        runId,
+        windowId,
+        cutsMs[0],
+      ]);
+      const parts = cutsMs.map((untilMs, index) => ({ untilMs, sinceMs: cutsMs[index + 1] ?? old.since_ms }));
+      return insertWindows(client, runId, parts);
+    });
+  }
+
+  /**
+   * Walks windows again: each is replaced by a new one with the same bounds and nothing safe, so that page numbers in
+   * the ledger can never be mistaken for those of the earlier walk. A new pass begins.
+   * @returns the new windows.
+   */
+  async reopenWindows(runId: number, windowIds: readonly number[] | 'all'): Promise<WindowState[]> {
+    return this.#write('windows', async (client) => {
+      const { rows } = await client.query<WindowRow>(
+        `DELETE FROM ingestion.state WHERE run_id = $1 AND ($2::int[] IS NULL OR window_id = ANY ($2::int[]))
+         RETURNING ${WINDOW_COLUMNS}`,
+        [runId, windowIds === 'all' ? null : windowIds],
+      );
+      await client.query('UPDATE ingestion.run SET pass = pass + 1 WHERE run_id = $1', [runId]);
+      const bounds = rows.map(toWindow).sort((one, other) => one.windowId - other.windowId);
+      return insertWindows(client, runId, bounds);
+    });
+  }
+
+  /**
+   * Makes one window of several: from the earliest of their lower bounds to the latest of their upper ones, nothing of
+   * it safe. For an endpoint without time windows, which is walked as one chain.
+   */
+  async joinWindows(runId: number, windowIds: readonly number[]): Promise<WindowState> {
+    return this.#write('windows', async (client) => {
+      const { rows } = await client.query<WindowRow>(
+        `DELETE FROM ingestion.state WHERE run_id = $1 AND window_id = ANY ($2::int[]) RETURNING ${WINDOW_COLUMNS}`,
+        [runId, windowIds],
+      );
+      const windows = rows.map(toWindow);
+      const lowest = windows.map((window) => window.sinceMs ?? -Infinity);
+      // What lies above a window's anchor is safe already.
+      const highest = windows.map((window) => window.anchorMs ?? window.untilMs ?? Infinity);
+      const sinceMs = Math.min(...lowest);
+      const untilMs = Math.max(...highest);
+      return only(
+        await insertWindows(client, runId, [
+          { sinceMs: Number.isFinite(sinceMs) ? sinceMs : null, untilMs: Number.isFinite(untilMs) ? untilMs : null },
+        ]),
+      );
+    });
+  }
+
+  /** Sets what is given, leaves the rest. `newestMs` only ever rises. */
+  async updateRun(runId: number, update: RunUpdate): Promise<void> {
+    await this.#write('run', async (client) => {
+      await client.query(
+        `UPDATE ingestion.run SET
+           server_date_ms = CASE WHEN $2 THEN $3 ELSE server_date_ms END,
+           pass = coalesce($4, pass),
+           pass_total = CASE WHEN $5 THEN $6 ELSE pass_total END,
+           newest_ms = greatest(newest_ms, $7)
+         WHERE run_id = $1`,
+        [
+          runId,
+          update.serverDateMs !== undefined,
+          update.serverDateMs ?? null,
+          update.pass ?? null,
+          update.passTotal !== undefined,
+          update.passTotal ?? null,
+          update.newestMs ?? null,
+        ],
+      );
+    });
+  }
+
+  /** See `countDoubledInChain`: before a walk that serves the same chain again. */
+  async forgetDoubledInChain(runId: number): Promise<void> {
+    await this.#write('run', async (client) => {
+      await client.query('UPDATE ingestion.run SET doubled_in_chain = 0 WHERE run_id = $1', [runId]);
+    });
+  }
+
+  /** The run is complete and checked; a later one may begin from its watermark. */
+  async completeRun(runId: number, options: { readonly watermarkMs: number | null }): Promise<void> {
+    await this.#write('run', async (client) => {
+      await client.query(
+        `UPDATE ingestion.run SET status = 'complete', finished_at = now(), watermark_ms = $2 WHERE run_id = $1`,
+        [runId, options.watermarkMs],
+      );
+    });
+  }
+
+  async #read<T>(read: () => Promise<T>): Promise<T> {
+    return this.#db.persistently('reading the state', read);
+  }
+
+  async #write<T>(purpose: string, work: (client: PoolClient) => Promise<T>): Promise<T> {
+    return exactlyOnce(this.#db, purpose, async (client) => {
+      await checkGeneration(client, this.#ownership);
+      return work(client);
+    });
+  }
+}
+
+async function abandon(client: PoolClient, runId: number): Promise<void> {
+  await client.query(
+    `UPDATE ingestion.run SET status = 'abandoned', finished_at = now() WHERE run_id = $1 AND status = 'running'`,
+    [runId],
+  );
+}
+
+async function insertWindows(
+  client: PoolClient,
+  runId: number,
+  bounds: readonly WindowBounds[],
+): Promise<WindowState[]> {
+  if (bounds.length === 0) return [];
+  const { rows } = await client.query<WindowRow>(
+    `WITH numbers AS (
+       UPDATE ingestion.run SET last_window_id = last_window_id + $2 WHERE run_id = $1 RETURNING last_window_id - $2 AS before
+     )
+     INSERT INTO ingestion.state (run_id, window_id, since_ms, until_ms)
+     SELECT $1, numbers.before + b.ordinal, b.since_ms, b.until_ms
+       FROM numbers, unnest($3::double precision[], $4::double precision[]) WITH ORDINALITY AS b (since_ms, until_ms, ordinal)
+     RETURNING ${WINDOW_COLUMNS}`,
+    [runId, bounds.length, bounds.map((bound) => bound.sinceMs), bounds.map((bound) => bound.untilMs)],
+  );
+  if (rows.length !== bounds.length) throw new Error(`run ${runId} is not there`);
+  return rows.map(toWindow).sort((one, other) => one.windowId - other.windowId);
+}
+
+function only<T>(rows: readonly T[]): T {
+  const [first] = rows;
+  if (first === undefined || rows.length > 1) throw new Error(`expected one row, got ${rows.length}`);
+  return first;
+}

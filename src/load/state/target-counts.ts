@@ -1,0 +1,43 @@
+/** What the target holds, for holding it against what the API says. */
+import type { Database } from '../postgres/database.ts';
+import { TARGET } from '../schema/ingested-events.ts';
+
+export interface TargetCounts {
+  readonly rows: number;
+  /** Different rejected events (by their bytes) of all runs of the source. */
+  readonly rejected: number;
+  /** Of the last full run of the source and those that followed it. */
+  readonly doubledInChain: number;
+  /** Rows that runs of other sources inserted; some of them may be events of this source, too. */
+  readonly otherRows: number;
+}
+
+/**
+ * Counts rows one by one: seconds for many millions, and exact.
+ * @param rows if they are known already; `null` to have them counted
+ */
+export async function readTargetCounts(
+  db: Database,
+  source: string,
+  known: { readonly rows: number | null },
+): Promise<TargetCounts> {
+  const { rows } = await db.query<{ rows: string; rejected: string; doubled: string; other: string }>(
+    `SELECT coalesce($2::bigint, (SELECT count(*) FROM ${TARGET})) AS rows,
+            (SELECT count(DISTINCT sha256(a.original)) FROM ingestion.anomaly a JOIN ingestion.run r USING (run_id)
+              WHERE a.kind = 'rejected' AND r.source = $1) AS rejected,
+            (SELECT coalesce(sum(doubled_in_chain), 0) FROM ingestion.run r
+              WHERE r.source = $1 AND r.run_id >= coalesce(
+                (SELECT max(run_id) FROM ingestion.run f WHERE f.source = $1 AND f.floor_ms IS NULL AND f.since_ms IS NULL
+                    AND f.until_ms IS NULL AND f.status <> 'abandoned'), 0)) AS doubled,
+            (SELECT coalesce(sum(inserted), 0) FROM ingestion.run r WHERE r.source <> $1) AS other`,
+    [source, known.rows],
+  );
+  const [counts] = rows;
+  if (counts === undefined) throw new Error('the counts of the target came back without a row');
+  return {
+    rows: Number(counts.rows),
+    rejected: Number(counts.rejected),
+    doubledInChain: Number(counts.doubled),
+    otherRows: Number(counts.other),
+  };
+}

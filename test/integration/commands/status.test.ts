@@ -1,0 +1,93 @@
+import assert from 'node:assert/strict';
+import { test, type TestContext } from 'node:test';
+import pg from 'pg';
+import { testDatabase, type TestDatabase } from '../../support/database.ts';
+import { startMain } from '../../support/processes.ts';
+import { storeRun } from '../../support/stored-run.ts';
+
+const SOURCE = 'https://datasync-api.example.com/api/v1';
+const RUNNING = { source: SOURCE, rows: 250, passTotal: 1000, complete: false };
+
+async function status(t: TestContext, database: TestDatabase, flags: readonly string[] = ['--json']) {
+  const program = startMain(t, ['status', ...flags], { env: { DATABASE_URL: database.url } });
+  const { code } = await program.waitForExit();
+  return { code, stdout: program.stdout, stderr: program.stderr };
+}
+
+const parsed = (text: string): Record<string, unknown> => JSON.parse(text) as Record<string, unknown>;
+
+test('status shows an unfinished run, how far it is, and that a start would go on with it', async (t) => {
+  const database = await testDatabase(t);
+  await storeRun(database, RUNNING);
+  const { code, stdout, stderr } = await status(t, database);
+  assert.equal(code, 0, stderr);
+  const report = parsed(stdout);
+  assert.equal(report['rows'], 250);
+  assert.equal(report['workedOnBy'], null);
+  assert.match(String(report['nextStart']), /would go on with run 1: 1 of 2 windows are not finished/);
+  const run = report['run'] as Record<string, unknown>;
+  assert.equal(run['status'], 'running');
+  assert.equal(run['source'], SOURCE);
+  assert.equal(run['percent'], 25);
+  assert.deepEqual(run['windows'], { count: 2, complete: 1, safePages: 6 });
+});
+
+test('status for people is a table with the same figures', async (t) => {
+  const database = await testDatabase(t);
+  await storeRun(database, RUNNING);
+  const { code, stdout } = await status(t, database, []);
+  assert.equal(code, 0);
+  assert.match(stdout, /progress .* 25 % of 1,000, pass 1/);
+  assert.match(stdout, /windows .* 1 of 2 finished, 6 pages safe/);
+  assert.match(stdout, /events .* 250 served, 250 inserted/);
+  assert.match(stdout, /at work .* nobody/);
+});
+
+test('status says from where the run after a complete one would take what is new', async (t) => {
+  const database = await testDatabase(t);
+  const watermarkMs = Date.parse('2026-01-27T19:20:12.000Z');
+  await storeRun(database, { source: SOURCE, rows: 1000, passTotal: 1000, complete: true, watermarkMs });
+  const report = parsed((await status(t, database)).stdout);
+  assert.equal((report['run'] as Record<string, unknown>)['percent'], 100);
+  assert.match(String(report['nextStart']), /what is new since 2026-01-27T18:20:12\.000Z/);
+});
+
+test('status names the job that is at work', async (t) => {
+  const database = await testDatabase(t);
+  await storeRun(database, {
+    ...RUNNING,
+    while: async () => {
+      const report = parsed((await status(t, database)).stdout);
+      assert.deepEqual(
+        { ...(report['workedOnBy'] as object), since: '' },
+        { host: 'here', pid: process.pid, since: '' },
+      );
+      assert.match(String(report['nextStart']), /would end at once with code 6: process \d+ on here is at work/);
+    },
+  });
+  assert.equal(parsed((await status(t, database)).stdout)['workedOnBy'], null);
+});
+
+test('status does not wait for a merge that holds the table alone', async (t) => {
+  const database = await testDatabase(t);
+  await storeRun(database, RUNNING);
+  const merge = new pg.Client({ connectionString: database.url });
+  await merge.connect();
+  try {
+    await merge.query('BEGIN; LOCK TABLE ingested_events IN ACCESS EXCLUSIVE MODE');
+    const { code, stdout } = await status(t, database);
+    assert.equal(code, 0);
+    assert.equal(parsed(stdout)['rows'], null);
+    assert.match((await status(t, database, [])).stdout, /rows .* a merge is at work/);
+  } finally {
+    await merge.end();
+  }
+});
+
+test('status says that nothing is there yet, and what would change that', async (t) => {
+  const database = await testDatabase(t);
+  const { code, stdout, stderr } = await status(t, database);
+  assert.equal(code, 2);
+  assert.equal(stdout, '');
+  assert.match(stderr, /No job has put anything into .* yet: npm start does/);
+});

@@ -1,0 +1,124 @@
+/** Key, token and passwords of a whole job: against an API that sends back all that it was sent, at the most talkative level. */
+import assert from 'node:assert/strict';
+import { createServer, request as httpRequest, type IncomingMessage, type ServerResponse } from 'node:http';
+import { once } from 'node:events';
+import { test, type TestContext } from 'node:test';
+import { z } from 'zod';
+import { testDatabase, type TestDatabase } from '../../support/database.ts';
+import { startMain } from '../../support/processes.ts';
+import { simulatorFor } from '../../support/simulator-client.ts';
+
+const KEY = 'ds_whole_job_key_0123456789abcdef';
+const TOKEN_HEADER = /token/i;
+
+interface EchoingApi {
+  readonly baseUrl: string;
+  /** All that were sent to it. */
+  readonly tokens: Set<string>;
+}
+
+/** The simulator behind a gateway that answers some requests itself, with everything it knows, and some keys not at all. */
+async function echoingApi(t: TestContext, upstream: string, { refuses = false } = {}): Promise<EchoingApi> {
+  const tokens = new Set<string>();
+  let served = 0;
+  const server = createServer((req: IncomingMessage, res: ServerResponse) => {
+    for (const [name, value] of Object.entries(req.headers)) {
+      if (TOKEN_HEADER.test(name) && typeof value === 'string') tokens.add(value);
+    }
+    served += 1;
+    const echo = JSON.stringify({ code: 'ECHO', error: req.rawHeaders.join(' '), message: req.rawHeaders });
+    if (refuses) res.writeHead(401, { 'content-type': 'application/json', 'x-request-id': KEY }).end(echo);
+    else if (served % 7 === 3)
+      res.writeHead(500, { 'content-type': 'application/json', 'x-request-id': KEY }).end(echo);
+    else if (served % 7 === 4) res.writeHead(200, { 'content-type': 'text/html' }).end(`<html>${echo}</html>`);
+    else {
+      const url = new URL(req.url ?? '/', upstream);
+      const onward = httpRequest(url, { method: req.method, headers: { ...req.headers, host: url.host } }, (answer) => {
+        res.writeHead(answer.statusCode ?? 502, answer.headers);
+        answer.pipe(res);
+      });
+      req.pipe(onward);
+    }
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.after(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  const { port } = z.object({ port: z.number() }).parse(server.address());
+  return { baseUrl: `http://127.0.0.1:${port}${new URL(upstream).pathname}`, tokens };
+}
+
+/** Every row of every table that the job made, as text. */
+async function everythingIn(database: TestDatabase): Promise<string> {
+  const tables = await database.query<{ name: string }>(
+    `SELECT format('%I.%I', schemaname, tablename) AS name FROM pg_tables WHERE schemaname IN ('public', 'ingestion')`,
+  );
+  let text = '';
+  for (const { name } of tables.rows) {
+    const { rows } = await database.query<{ rows: string | null }>(
+      `SELECT string_agg(x::text, E'\\n') AS rows FROM ${name} x`,
+    );
+    text += `${name}\n${rows[0]?.rows ?? ''}\n`;
+  }
+  return text;
+}
+
+async function firstOf(url: string): Promise<string> {
+  const response = await fetch(url);
+  const reader = response.body?.getReader();
+  const first = await reader?.read();
+  await reader?.cancel();
+  return Buffer.from(first?.value ?? []).toString();
+}
+
+test('key, token and password are nowhere: logs, database, page, metrics, health', async (t) => {
+  const simulator = await simulatorFor(t, { events: 8_000, key: KEY, badIds: 0.01 });
+  const api = await echoingApi(t, simulator.baseUrl);
+  const database = await testDatabase(t);
+  const { password } = new URL(database.url);
+  const job = startMain(t, ['--http-port', '0', '--stay', '--page-size', '1000'], {
+    env: {
+      API_BASE_URL: api.baseUrl,
+      TARGET_API_KEY: KEY,
+      DATABASE_URL: database.url,
+      LOG_FORMAT: 'json',
+      LOG_LEVEL: 'trace',
+    },
+  });
+  const url = z
+    .string()
+    .parse((await job.waitForLog(({ msg }) => msg === 'serving the live page, /metrics, /health and /ready'))['url']);
+  assert.equal(
+    (await job.waitForLog(({ msg, level }) => msg === 'ingestion complete' || level === 'error'))['msg'],
+    'ingestion complete',
+  );
+  assert.ok(job.stdout.includes('ECHO'), 'answers were quoted');
+  const said = [job.stdout, job.stderr, await everythingIn(database)];
+  for (const path of ['/', '/metrics', '/health', '/ready']) said.push(await (await fetch(new URL(path, url))).text());
+  said.push(await firstOf(new URL('/events', url).href));
+  assert.ok(api.tokens.size > 0 && password !== '', 'there was something to find');
+  for (const secret of [KEY, password, ...api.tokens, encodeURIComponent(KEY)]) {
+    for (const text of said) assert.ok(!text.includes(secret), `${secret} in: ${text.slice(0, 200)}`);
+  }
+  job.kill('SIGTERM');
+  assert.equal((await job.waitForExit()).code, 0);
+});
+
+test('nor where the key is refused by an answer that quotes it', async (t) => {
+  const simulator = await simulatorFor(t, { events: 10, key: KEY });
+  const api = await echoingApi(t, simulator.baseUrl, { refuses: true });
+  const database = await testDatabase(t);
+  const { password } = new URL(database.url);
+  const job = startMain(t, [], {
+    env: {
+      API_BASE_URL: api.baseUrl,
+      TARGET_API_KEY: KEY,
+      DATABASE_URL: database.url,
+      LOG_LEVEL: 'trace',
+    },
+  });
+  assert.equal((await job.waitForExit()).code, 3);
+  for (const secret of [KEY, password]) assert.ok(!`${job.stdout}${job.stderr}`.includes(secret), secret);
+});

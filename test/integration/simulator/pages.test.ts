@@ -1,0 +1,391 @@
+/** Contract sections 3, 4 and 6: pages, cursors, windows and events, over real sockets. */
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { test, type TestContext } from 'node:test';
+import { z } from 'zod';
+import type { Simulator, StartOptions } from '../../../src/simulator/simulator.ts';
+import {
+  ask,
+  eventsOf,
+  eventsPath,
+  openStream,
+  parsePage,
+  simulatorFor,
+  walk,
+  type Reply,
+} from '../../support/simulator-client.ts';
+
+const TOTAL = 2_345;
+
+const plainFetch =
+  (simulator: Simulator) =>
+  (query: Record<string, string | number>): Promise<Reply> =>
+    ask(simulator.baseUrl, eventsPath(query));
+
+async function withEvents(t: TestContext, options: StartOptions = {}): Promise<Simulator> {
+  return await simulatorFor(t, { events: TOTAL, ...options });
+}
+
+const truthIds = (simulator: Simulator): (string | null)[] => Array.from(simulator.truth(), ({ id }) => id);
+const truthHash = (simulator: Simulator): string => {
+  const hash = createHash('sha256');
+  for (const { raw } of simulator.truth()) hash.update(raw).update('\n');
+  return hash.digest('hex');
+};
+
+test('a chain of pages serves every event once, newest first, and ends with hasMore false', async (t) => {
+  const simulator = await withEvents(t);
+  const pages = await walk({ limit: 100 }, plainFetch(simulator));
+  assert.equal(pages.length, Math.ceil(TOTAL / 100));
+  assert.deepEqual(
+    eventsOf(pages).map((event) => event['id']),
+    truthIds(simulator),
+  );
+  assert.equal(pages.at(-1)?.pagination.hasMore, false);
+  assert.equal(pages.at(-1)?.pagination.nextCursor, null);
+  assert.equal(pages[0]?.meta.total, TOTAL);
+  const times = Array.from(simulator.truth(), ({ occurredAtMicros }) => occurredAtMicros ?? 0);
+  assert.ok(times.every((time, index) => index === 0 || time <= (times[index - 1] ?? 0)));
+});
+
+test('limit is 100 by default, capped at 5,000, and other parameters are ignored', async (t) => {
+  const simulator = await withEvents(t, { events: 6_000 });
+  const get = async (query: Record<string, string | number>): Promise<number> =>
+    parsePage(await ask(simulator.baseUrl, eventsPath(query))).data.length;
+  assert.equal(await get({}), 100);
+  assert.equal(await get({ limit: 999_999 }), 5_000);
+  assert.equal(await get({ limit: 'many' }), 100);
+  assert.equal(await get({ limit: 7, offset: 5, page: 3, sort: 'asc', format: 'csv', fields: 'id' }), 7);
+});
+
+test('the docs shape has hasMore and nextCursor beside data and no total', async (t) => {
+  const simulator = await withEvents(t, { shape: 'docs' });
+  const page: unknown = JSON.parse((await ask(simulator.baseUrl, eventsPath({ limit: 2 }))).body.toString());
+  assert.deepEqual(Object.keys(z.record(z.string(), z.unknown()).parse(page)), ['data', 'hasMore', 'nextCursor']);
+});
+
+test('the envelope can stand before the events, under other names, with other types, in another order', async (t) => {
+  const simulator = await withEvents(t, {
+    envelope: 'before',
+    dataField: 'events',
+    keyCase: 'snake',
+    hasMoreAs: 'text',
+    keyOrder: 'reversed',
+    spaces: true,
+  });
+  const text = (await ask(simulator.baseUrl, eventsPath({ limit: 2 }))).body.toString();
+  const page = z.record(z.string(), z.record(z.string(), z.unknown()).or(z.array(z.unknown()))).parse(JSON.parse(text));
+  assert.deepEqual(Object.keys(page), ['meta', 'pagination', 'events']);
+  assert.deepEqual(Object.keys(page['pagination'] ?? {}), ['cursor_expires_in', 'next_cursor', 'has_more', 'limit']);
+  assert.match(text, /"has_more" : "true"/);
+});
+
+test('the last page can leave its cursor out, or say it is empty', async (t) => {
+  const simulator = await withEvents(t, { lastCursor: 'absent' });
+  const last = async () => parsePage(await ask(simulator.baseUrl, eventsPath({ limit: 5_000 }))).pagination;
+  assert.ok(!('nextCursor' in (await last())));
+  simulator.apply({ lastCursor: 'empty' });
+  assert.equal((await last()).nextCursor, '');
+});
+
+test('data sets of no, one and exactly a page of events are served whole', async (t) => {
+  for (const events of [0, 1, 100, 101]) {
+    const simulator = await withEvents(t, { events });
+    const pages = await walk({ limit: 100 }, plainFetch(simulator));
+    assert.equal(eventsOf(pages).length, events);
+    assert.equal(pages.length, Math.max(1, Math.ceil(events / 100)));
+  }
+});
+
+for (const ids of ['uuid', 'text', 'event-text', 'number', 'number-text'] as const) {
+  test(`paging is exact with thousands of events in one millisecond and ${ids} ids`, async (t) => {
+    const simulator = await withEvents(t, { ids, distribution: 'ties', tieSize: 1_000 });
+    const pages = await walk({ limit: 77 }, plainFetch(simulator));
+    const served = eventsOf(pages).map((event) => String(event['id']));
+    assert.deepEqual(served, truthIds(simulator));
+    assert.equal(new Set(served).size, TOTAL);
+  });
+}
+
+for (const distribution of ['skewed', 'gaps', 'instant'] as const) {
+  test(`paging is exact when the distribution is ${distribution}`, async (t) => {
+    const simulator = await withEvents(t, { distribution });
+    const pages = await walk({ limit: 500 }, plainFetch(simulator));
+    assert.deepEqual(
+      eventsOf(pages).map((event) => event['id']),
+      truthIds(simulator),
+    );
+  });
+}
+
+test('the skewed distribution has nine events of ten in a hundredth of the time, gaps have years between', async (t) => {
+  const skewed = await withEvents(t, { distribution: 'skewed' });
+  const days = Array.from(
+    skewed.truth(),
+    ({ occurredAtMicros }) => (1_769_541_612_369 - (occurredAtMicros ?? 0) / 1000) / 86_400_000,
+  );
+  const inBurst = days.filter((age) => age >= 12 && age <= 12.3).length;
+  assert.ok(Math.abs(inBurst / TOTAL - 0.9) < 0.01, `${inBurst} of ${TOTAL}`);
+  const gaps = await withEvents(t, { distribution: 'gaps' });
+  const times = Array.from(gaps.truth(), ({ occurredAtMicros }) => (occurredAtMicros ?? 0) / 1000);
+  const widest = times.filter((time, index) => index > 0 && (times[index - 1] ?? 0) - time > 300 * 86_400_000);
+  assert.equal(widest.length, 3);
+});
+
+test('the same seed serves the same bytes, another seed others', async (t) => {
+  const odd = { missingFields: 0.05, extraFields: 0.05, nasty: 0.05, badIds: 0.02, badTimes: 0.02, doubled: 9 };
+  const [one, same, other] = [
+    await withEvents(t, { seed: 7, ...odd }),
+    await withEvents(t, { seed: 7, ...odd }),
+    await withEvents(t, { seed: 8, ...odd }),
+  ];
+  assert.equal(truthHash(one), truthHash(same));
+  assert.notEqual(truthHash(one), truthHash(other));
+});
+
+test('what a page serves is what the truth says, byte for byte, odd events included', async (t) => {
+  const simulator = await withEvents(t, {
+    missingFields: 0.05,
+    extraFields: 0.05,
+    nasty: 0.1,
+    badIds: 0.05,
+    badTimes: 0.05,
+  });
+  const body = (await ask(simulator.baseUrl, eventsPath({ limit: 5_000 }))).body;
+  const expected = Buffer.from(Array.from(simulator.truth(), ({ raw }) => Buffer.from(raw).toString('utf8')).join(','));
+  assert.equal(body.indexOf(expected), '{"data":['.length);
+  JSON.parse(body.toString('utf8'));
+  const rejected = Array.from(simulator.truth()).filter(({ id }) => id === null).length;
+  assert.ok(rejected > 50);
+  assert.deepEqual(simulator.stats().data, {
+    events: TOTAL,
+    distinctIds: TOTAL - rejected,
+    expectedRejected: rejected,
+  });
+});
+
+test('a chain over events with bad ids finds every one of them, at every page size', async (t) => {
+  const simulator = await withEvents(t, { events: 300, badIds: 0.3, distribution: 'ties', tieSize: 40 });
+  for (const limit of [1, 2, 7, 50]) {
+    const pages = await walk({ limit }, plainFetch(simulator));
+    assert.equal(eventsOf(pages).length, 300);
+    assert.deepEqual(
+      eventsOf(pages).map((event) => JSON.stringify(event)),
+      Array.from(simulator.truth(), ({ raw }) => JSON.stringify(JSON.parse(Buffer.from(raw).toString('utf8')))),
+    );
+  }
+});
+
+test('types have the shares of the contract and an event takes about 347 bytes', async (t) => {
+  const simulator = await withEvents(t, { events: 50_000 });
+  const types = new Map<string, number>();
+  let bytes = 0;
+  for (const { raw } of simulator.truth()) {
+    bytes += raw.length + 1;
+    const type = /"type":"(\w+)"/.exec(Buffer.from(raw).toString('latin1'))?.[1] ?? '';
+    types.set(type, (types.get(type) ?? 0) + 1);
+  }
+  assert.ok(Math.abs(bytes / 50_000 - 347) < 5, String(bytes / 50_000));
+  for (const [type, share] of [
+    ['page_view', 0.35],
+    ['click', 0.25],
+    ['api_call', 0.1],
+    ['form_submit', 0.1],
+    ['scroll', 0.05],
+  ] as const) {
+    assert.ok(Math.abs((types.get(type) ?? 0) / 50_000 - share) < 0.01, type);
+  }
+});
+
+test('each timestamp format tells the time that the truth has', async (t) => {
+  const simulator = await withEvents(t, {
+    timestamps: ['ms', 'iso', 'seconds', 'whole-seconds', 'micros', 'nanos', 'digits', 'iso-offset', 'iso-micros'],
+  });
+  const kinds = new Set<string>();
+  for (const { raw, occurredAtMicros } of simulator.truth()) {
+    const json = /"timestamp":("?)([^",]+)/.exec(Buffer.from(raw).toString('latin1'));
+    const text = json?.[2] ?? '';
+    const quoted = json?.[1] === '"';
+    const iso = text.includes('T');
+    const digits = text.replace(/\..*/, '').length;
+    let micros: number;
+    if (iso) micros = Date.parse(text) * 1000 + Number(/\.\d{3}(\d{3})Z/.exec(text)?.[1] ?? 0);
+    else micros = Math.round(Number(text) * 10 ** (16 - digits));
+    kinds.add(iso ? `iso ${text.length}` : `${quoted ? 'text ' : ''}${digits} ${text.includes('.') ? 'fraction' : ''}`);
+    assert.equal(micros, occurredAtMicros, text);
+  }
+  assert.ok(kinds.size >= 8, [...kinds].join());
+});
+
+test('ids, times and sessions can have other names, or be absent', async (t) => {
+  const simulator = await withEvents(t, { ids: 'text', idField: 'eventId', timeField: 'occurredAt', session: false });
+  const [event] = parsePage(await ask(simulator.baseUrl, eventsPath({ limit: 1 }))).data;
+  assert.deepEqual(Object.keys(event ?? {}), ['eventId', 'userId', 'type', 'name', 'properties', 'occurredAt']);
+  assert.equal(event?.['eventId'], 'evt-0002345');
+});
+
+test('a cursor is Base64 JSON of the last event, in the alphabet and padding asked for', async (t) => {
+  const simulator = await withEvents(t, { cursorTtl: 116 });
+  const next = async (): Promise<string> =>
+    parsePage(await ask(simulator.baseUrl, eventsPath({ limit: 3 }))).pagination.nextCursor ?? '';
+  const standard = await next();
+  const content = z
+    .object({ id: z.string(), ts: z.number(), v: z.literal(2), exp: z.number() })
+    .parse(JSON.parse(Buffer.from(standard, 'base64').toString()));
+  const third = Array.from(simulator.truth())[2];
+  assert.equal(content.id, third?.id);
+  assert.equal(content.ts * 1000, third?.occurredAtMicros);
+  assert.ok(Math.abs(content.exp - Date.now() - 116_000) < 5_000);
+  simulator.apply({ cursorAlphabet: 'url-safe', cursorPadding: false });
+  assert.doesNotMatch(await next(), /[+/=]/);
+});
+
+test('a stale cursor is refused as 400, 410 or a 502 HTML page, a malformed one likewise', async (t) => {
+  const simulator = await withEvents(t, { cursorTtl: 0 });
+  const cursor = parsePage(await ask(simulator.baseUrl, eventsPath({ limit: 3 }))).pagination.nextCursor ?? '';
+  const again = async (sent: string): Promise<Reply> =>
+    await ask(simulator.baseUrl, eventsPath({ limit: 3, cursor: sent }));
+  while (Date.now() <= Number(/"exp":(\d+)/.exec(Buffer.from(cursor, 'base64').toString())?.[1]))
+    await new Promise(setImmediate);
+  const stale = await again(cursor);
+  assert.equal(stale.status, 400);
+  assert.match(stale.body.toString(), /CURSOR_EXPIRED.*expired 0 minute\(s\) ago/);
+  assert.match((await again('rubbish!')).body.toString(), /CURSOR_INVALID/);
+  simulator.apply({ staleAs: '410' });
+  assert.equal((await again(cursor)).status, 410);
+  simulator.apply({ staleAs: '502' });
+  const balancer = await again(cursor);
+  assert.equal(balancer.status, 502);
+  assert.match(String(balancer.headers['content-type']), /html/);
+  assert.equal(simulator.stats().staleCursors, 3);
+  assert.equal(simulator.stats().badCursors, 1);
+});
+
+test('since and until select on the stream endpoint only, with bounds of either kind', async (t) => {
+  const simulator = await withEvents(t, { timestamps: ['ms'] });
+  const stream = await openStream(simulator.baseUrl);
+  const truth = Array.from(simulator.truth());
+  const until = (truth[100]?.occurredAtMicros ?? 0) / 1000;
+  const since = (truth[199]?.occurredAtMicros ?? 0) / 1000;
+  const ids = async () => parsePage(await stream({ limit: 5_000, since, until })).data.map((event) => event['id']);
+  const expected = (from: number, to: number) => truth.slice(from, to).map(({ id }) => id);
+  assert.deepEqual(await ids(), expected(100, 200));
+  simulator.apply({ untilBound: 'exclusive' });
+  assert.deepEqual(await ids(), expected(101, 200));
+  simulator.apply({ sinceBound: 'exclusive' });
+  assert.deepEqual(await ids(), expected(101, 199));
+  simulator.apply({ windows: 'ignored' });
+  assert.equal((await ids()).length, TOTAL);
+  assert.equal(parsePage(await ask(simulator.baseUrl, eventsPath({ limit: 5_000, since, until }))).data.length, TOTAL);
+});
+
+test('since beside a cursor is honoured or ignored', async (t) => {
+  const simulator = await withEvents(t);
+  const stream = await openStream(simulator.baseUrl);
+  const truth = Array.from(simulator.truth());
+  const window = { limit: 30, since: Math.floor((truth[99]?.occurredAtMicros ?? 0) / 1000), until: 4_102_444_800_000 };
+  assert.equal(eventsOf(await walk(window, stream)).length, 100);
+  simulator.apply({ sinceWithCursor: 'ignored' });
+  assert.equal(eventsOf(await walk(window, stream)).length, TOTAL);
+});
+
+test('a window outside the data is an empty page or a 418', async (t) => {
+  const simulator = await withEvents(t);
+  const stream = await openStream(simulator.baseUrl);
+  const empty = parsePage(await stream({ since: 1_000, until: 2_000 }));
+  assert.deepEqual([empty.data.length, empty.pagination.hasMore], [0, false]);
+  simulator.apply({ outOfRange: '418' });
+  assert.equal((await stream({ since: 1_000, until: 2_000 })).status, 418);
+  assert.equal((await stream({ since: 4_102_444_800_000 })).status, 418);
+});
+
+test('sessionId filters, page by page', async (t) => {
+  const simulator = await withEvents(t, { sessions: 20 });
+  const truth = Array.from(simulator.truth(), ({ raw }) =>
+    z.looseObject({ sessionId: z.string(), id: z.string() }).parse(JSON.parse(Buffer.from(raw).toString())),
+  );
+  const sessionId = truth[5]?.sessionId ?? '';
+  const pages = await walk({ limit: 9, sessionId }, plainFetch(simulator));
+  assert.ok(pages.length > 3);
+  assert.deepEqual(
+    eventsOf(pages).map((event) => event['id']),
+    truth.filter((event) => event.sessionId === sessionId).map(({ id }) => id),
+  );
+});
+
+test('hand-written events are served as they are, in their places, whatever is in them', async (t) => {
+  const rawEvents = [
+    { position: 0, raw: '{"id":"first"}' },
+    { position: 4, raw: '{"id":42, "timestamp":null}' },
+    { position: 5, raw: Buffer.from([0x22, 0xff, 0xfe, 0x22]) },
+    { position: 13, raw: '"last"' },
+  ];
+  const simulator = await withEvents(t, { events: 10, rawEvents });
+  const body = (await ask(simulator.baseUrl, eventsPath({ limit: 100 }))).body;
+  const truth = Array.from(simulator.truth());
+  assert.equal(
+    body.indexOf(Buffer.concat(truth.flatMap(({ raw }, i) => (i === 0 ? [raw] : [Buffer.from(','), raw])))),
+    9,
+  );
+  for (const { position, raw } of rawEvents)
+    assert.deepEqual(Buffer.from(truth[position]?.raw ?? []), Buffer.from(raw));
+  assert.deepEqual([truth[0]?.id, truth[4]?.id, truth[5]?.id, truth[13]?.id], ['first', '42', null, null]);
+  assert.deepEqual(simulator.stats().data, { events: 14, distinctIds: 12, expectedRejected: 2 });
+});
+
+test('cursors lead past hand-written events one by one', async (t) => {
+  const rawEvents = [0, 1, 2, 6, 7, 13].map((position) => ({ position, raw: `{"id":"raw-${position}"}` }));
+  const simulator = await withEvents(t, { events: 8, distribution: 'instant', rawEvents });
+  for (const limit of [1, 2, 3, 5]) {
+    const pages = await walk({ limit }, plainFetch(simulator));
+    assert.deepEqual(
+      eventsOf(pages).map((event) => event['id']),
+      truthIds(simulator),
+    );
+  }
+});
+
+test('doubled events are served twice in a row and counted once', async (t) => {
+  const simulator = await withEvents(t, { doubled: 10 });
+  const served = eventsOf(await walk({ limit: 10 }, plainFetch(simulator))).map((event) => event['id']);
+  assert.equal(served.length, TOTAL + 10);
+  assert.equal(new Set(served).size, TOTAL);
+  assert.deepEqual(simulator.stats().data, { events: TOTAL + 10, distinctIds: TOTAL, expectedRejected: 0 });
+  const listed = (await ask(simulator.baseUrl, '/__sim/ids')).body.toString().trim().split('\n');
+  assert.deepEqual(listed.sort(), [...new Set(served)].sort());
+});
+
+test('events that arrive during a walk grow the total and disturb no cursor', async (t) => {
+  const simulator = await withEvents(t, { events: 500, distribution: 'instant' });
+  const before = truthIds(simulator);
+  let served = 0;
+  const pages = await walk({ limit: 50 }, async (query) => {
+    if ((served += 1) > 1) simulator.addEvents(7);
+    return await ask(simulator.baseUrl, eventsPath(query));
+  });
+  assert.deepEqual(
+    eventsOf(pages).map((event) => event['id']),
+    before,
+  );
+  assert.equal(pages.at(-1)?.meta.total, 500 + 9 * 7);
+  assert.equal(eventsOf(await walk({ limit: 50 }, plainFetch(simulator))).length, 563);
+});
+
+test('late arrivals take their place in time', async (t) => {
+  const simulator = await withEvents(t);
+  const middle = (Array.from(simulator.truth())[1_000]?.occurredAtMicros ?? 0) / 1000;
+  simulator.addEvents(3, { atMs: Math.floor(middle) });
+  const times = Array.from(simulator.truth(), ({ occurredAtMicros }) => occurredAtMicros ?? 0);
+  assert.equal(times.length, TOTAL + 3);
+  assert.ok(times.every((time, index) => index === 0 || time <= (times[index - 1] ?? 0)));
+  assert.deepEqual(
+    eventsOf(await walk({ limit: 10 }, plainFetch(simulator))).map((event) => event['id']),
+    truthIds(simulator),
+  );
+});
+
+test('an event from the year 2099 is the first of all', async (t) => {
+  const simulator = await withEvents(t, { futureEvent: true, timestamps: ['iso'] });
+  const [first] = parsePage(await ask(simulator.baseUrl, eventsPath({ limit: 1 }))).data;
+  assert.equal(first?.['timestamp'], '2099-01-01T00:00:00.000Z');
+});

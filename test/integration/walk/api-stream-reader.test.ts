@@ -1,0 +1,247 @@
+/** One window's walk, without a database: what ends it, what it does about worker deaths, what it asks for. */
+import assert from 'node:assert/strict';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { test, type TestContext } from 'node:test';
+import { pathToFileURL } from 'node:url';
+import { pino } from 'pino';
+import { ApiStreamReader, unknownTraits, type EndpointTraits } from '../../../src/app/api-stream-reader.ts';
+import { FlightBudget } from '../../../src/core/in-flight-limit.ts';
+import { PageEncoder } from '../../../src/threads/page-encoder.ts';
+import { GaveUpError } from '../../../src/core/errors.ts';
+import type { LedgerEntry, WindowState } from '../../../src/core/state.ts';
+import { WorkerPool } from '../../../src/threads/worker-pool.ts';
+import type { PageAnomaly } from '../../../workers/protocol.ts';
+import type { ApiClientOptions } from '../../../src/api/api-client.ts';
+import type { Simulator } from '../../../src/simulator/simulator.ts';
+import { clientFor, simulatorFor } from '../api/api-client-setup.ts';
+
+const WHOLE: WindowState = {
+  windowId: 1,
+  sinceMs: null,
+  untilMs: null,
+  safePages: 0,
+  cursor: null,
+  cursorReceivedAtMs: null,
+  anchorMs: null,
+  lastEventMs: null,
+  lastEventId: null,
+  complete: false,
+  suspect: false,
+};
+
+interface Walk {
+  readonly reader: ApiStreamReader;
+  readonly ledger: LedgerEntry[];
+  readonly anomalies: PageAnomaly[];
+  readonly budget: FlightBudget;
+  readonly traits: EndpointTraits;
+  readonly walk: () => ReturnType<ApiStreamReader['walk']>;
+}
+
+interface WalkSetup {
+  readonly state?: Partial<WindowState>;
+  readonly worker?: URL;
+  readonly pageSize?: number;
+  readonly client?: Partial<ApiClientOptions>;
+  readonly isAlone?: boolean;
+}
+
+function walkFor(t: TestContext, simulator: Simulator, setup: WalkSetup = {}): Walk {
+  const { client } = clientFor(t, simulator.baseUrl, { endpoint: 'auto', ...setup.client });
+  const pool = new WorkerPool({ threads: 1, ...(setup.worker === undefined ? {} : { worker: setup.worker }) });
+  t.after(() => pool.destroy());
+  const ledger: LedgerEntry[] = [];
+  const anomalies: PageAnomaly[] = [];
+  const budget = new FlightBudget(3, 64 * 2 ** 20);
+  const traits = unknownTraits();
+  const reader = new ApiStreamReader(
+    { ...WHOLE, ...setup.state },
+    {
+      client,
+      encoder: new PageEncoder({
+        pool,
+        maxEventBytes: 2 ** 24,
+        idColumnTypes: { id: 'uuid', sessionId: 'uuid', userId: 'uuid' },
+        idType: 'auto',
+        onDecided: () => Promise.resolve(),
+      }),
+      budget,
+      traits,
+      pageSize: setup.pageSize ?? 100,
+      logger: pino({ level: 'silent' }),
+      accept: (page) => {
+        ledger.push(page.ledger);
+        anomalies.push(...(page.encoded?.anomalies ?? []));
+        page.place.release();
+        return Promise.resolve();
+      },
+      isStopping: () => false,
+      isAlone: () => setup.isAlone ?? true,
+      onRetry: () => undefined,
+    },
+  );
+  return { reader, ledger, anomalies, budget, traits, walk: () => reader.walk(new AbortController().signal) };
+}
+
+const served = (ledger: readonly LedgerEntry[]): number => ledger.reduce((sum, entry) => sum + entry.served, 0);
+
+void test('pages are accepted in order and without a gap, the last one ends the window, every place is given back', async (t) => {
+  const simulator = await simulatorFor(t, { events: 1_050, latency: 2 });
+  const { walk, ledger, budget } = walkFor(t, simulator);
+  assert.equal(await walk(), 'complete');
+  assert.deepEqual(
+    ledger.map(({ page }) => page),
+    Array.from({ length: 11 }, (_, index) => index + 1),
+  );
+  assert.deepEqual(
+    ledger.map(({ endsWindow }) => endsWindow),
+    [...Array.from({ length: 10 }, () => false), true],
+  );
+  assert.equal(served(ledger), 1_050);
+  assert.equal(budget.pages, 0);
+  assert.equal(simulator.stats().requests.stream, 11);
+});
+
+void test('a window is asked for within its bounds, and asked for nothing outside of them', async (t) => {
+  const newest = 1_769_541_612_369;
+  const simulator = await simulatorFor(t, { events: 3_000, days: 3 });
+  const [sinceMs, untilMs] = [newest - 48 * 3_600_000, newest - 24 * 3_600_000];
+  const { walk, ledger } = walkFor(t, simulator, { state: { sinceMs, untilMs } });
+  assert.equal(await walk(), 'complete');
+  assert.ok(Math.abs(served(ledger) - 1_000) < 10, `${served(ledger)} of about 1000`);
+  for (const { sinceMs: since, untilMs: until } of simulator.log().filter(({ kind }) => kind === 'stream')) {
+    assert.deepEqual([since, until], [sinceMs - 1, untilMs + 1]);
+  }
+});
+
+/** Ways for a worker to fail of a page: as a program that ends, that runs out of its own memory, that has a bug. */
+const DEATHS = {
+  'process.exit': 'process.exit(1);',
+  'out of memory': 'const kept = []; for (;;) kept.push(new Array(100_000).fill(kept.length));',
+  'a bug': "throw new RangeError('Invalid array length');",
+} as const;
+
+/** A worker that fails of a page with `deadly` in it. */
+async function mortalWorker(t: TestContext, death: keyof typeof DEATHS): Promise<URL> {
+  const folder = await mkdtemp(path.join(tmpdir(), 'mortal-worker-'));
+  t.after(() => rm(folder, { recursive: true, force: true }));
+  const file = path.join(folder, 'worker.mjs');
+  const real = new URL('../../../workers/encode-page.ts', import.meta.url).href;
+  await writeFile(
+    file,
+    `import encode from ${JSON.stringify(real)};
+     export default (task) => {
+       if (Buffer.from(task.body, 0, task.bodyBytes).includes('deadly')) { ${DEATHS[death]} }
+       return encode(task);
+     };`,
+  );
+  return pathToFileURL(file);
+}
+
+function deadlyEvent(position: number): { position: number; raw: string } {
+  const id = `00000000-0000-4000-8000-${String(position).padStart(12, '0')}`;
+  return { position, raw: `{"id":"${id}","timestamp":1769541612369,"type":"deadly"}` };
+}
+
+for (const death of ['process.exit', 'out of memory', 'a bug'] as const) {
+  void test(`an event that kills its worker by ${death} costs itself, and everything around it is accepted`, async (t) => {
+    const deadly = deadlyEvent(5);
+    const simulator = await simulatorFor(t, { events: 11, rawEvents: [deadly] });
+    const { walk, ledger, anomalies, budget } = walkFor(t, simulator, {
+      worker: await mortalWorker(t, death),
+      pageSize: 4,
+    });
+    assert.equal(await walk(), 'complete');
+    assert.equal(served(ledger), 12);
+    assert.deepEqual(
+      ledger.filter(({ rejected }) => rejected > 0).map((page) => [page.served, page.loaded, page.rejected]),
+      [[1, 0, 1]],
+    );
+    assert.deepEqual(
+      anomalies.map(({ kind, field, reason, eventId, position, original }) => [
+        ...[kind, field, reason, eventId, position],
+        Buffer.from(original).toString(),
+      ]),
+      [['rejected', 'event', 'worker-died', deadly.raw.slice(7, 43), 0, deadly.raw]],
+    );
+    assert.equal(budget.pages, 0);
+  });
+}
+
+void test('events that kill workers first and last of a page, and side by side, cost themselves, and then full pages are asked for', async (t) => {
+  const rawEvents = [0, 99, 100, 101].map(deadlyEvent);
+  const simulator = await simulatorFor(t, { events: 1_496, rawEvents });
+  const { walk, ledger, anomalies } = walkFor(t, simulator, { worker: await mortalWorker(t, 'a bug') });
+  assert.equal(await walk(), 'complete');
+  assert.equal(served(ledger), 1_500);
+  assert.equal(anomalies.length, 4);
+  // Small parts while they are looked for, not for ever after.
+  assert.ok(ledger.length < 40, `${ledger.length} pages`);
+});
+
+void test('workers that die of every page set nothing aside: the walk is given up, with the reason', async (t) => {
+  const folder = await mkdtemp(path.join(tmpdir(), 'mortal-worker-'));
+  t.after(() => rm(folder, { recursive: true, force: true }));
+  const file = path.join(folder, 'worker.mjs');
+  await writeFile(file, "export default () => { throw new Error('nothing works here'); };");
+  const simulator = await simulatorFor(t, { events: 300 });
+  const { walk, ledger, budget } = walkFor(t, simulator, { worker: pathToFileURL(file), pageSize: 20 });
+  await assert.rejects(walk(), (error: unknown) => {
+    assert.ok(error instanceof GaveUpError);
+    assert.match(error.message, /worker-died/);
+    return true;
+  });
+  assert.equal(ledger.length, 0);
+  // The one that was asked for ahead is given back when its request has ended: then all of the budget is to be had.
+  await budget.acquire(budget.maxBytes, AbortSignal.timeout(20_000));
+});
+
+void test('an API that hands out one cursor for ever is given up, with the reason', async (t) => {
+  const simulator = await simulatorFor(t, { events: 500, streamAccess: 'absent', faults: { 'same-cursor': 1 } });
+  const { walk } = walkFor(t, simulator);
+  await assert.rejects(walk(), (error: unknown) => {
+    assert.ok(error instanceof GaveUpError);
+    assert.match(error.message, /next cursor is the one that was asked for/);
+    return true;
+  });
+});
+
+void test('a page without a cursor where there should be one is given up where it cannot be passed by time', async (t) => {
+  const simulator = await simulatorFor(t, { events: 500, streamAccess: 'absent', faults: { 'no-cursor': 1 } });
+  await assert.rejects(walkFor(t, simulator).walk(), /hasMore, but has no next cursor/);
+});
+
+void test('a window asked for by time and served from the top needs another kind of walk', async (t) => {
+  const simulator = await simulatorFor(t, { events: 500, windows: 'ignored' });
+  const { walk, ledger, traits } = walkFor(t, simulator, { state: { untilMs: 1_769_541_612_369 - 20 * 86_400_000 } });
+  assert.equal(await walk(), 'needs-chain');
+  assert.equal(traits.honoursWindows, false);
+  assert.equal(ledger.length, 0);
+});
+
+void test('when the stream endpoint is gone, a window in company without a living cursor waits for the chain of all', async (t) => {
+  const simulator = await simulatorFor(t, { events: 500, streamBreaksAfter: 1, streamBreaksAs: '404' });
+  const first = walkFor(t, simulator);
+  assert.equal(await first.walk(), 'complete', 'alone it goes on by its cursor');
+  assert.equal(served(first.ledger), 500);
+  const untilMs = 1_769_541_612_369 - 20 * 86_400_000;
+  const second = walkFor(t, simulator, { state: { untilMs }, isAlone: false });
+  assert.equal(await second.walk(), 'needs-chain');
+});
+
+void test('a cursor from an earlier start that is too old is not even tried where a time does as well', async (t) => {
+  const simulator = await simulatorFor(t, { events: 500 });
+  const state = {
+    safePages: 2,
+    cursor: 'eyJ2IjoyfQ',
+    cursorReceivedAtMs: Date.now() - 600_000,
+    anchorMs: 1_769_541_612_369 - 12 * 86_400_000,
+  };
+  const { walk, ledger } = walkFor(t, simulator, { state });
+  assert.equal(await walk(), 'complete');
+  assert.equal(ledger[0]?.page, 3);
+  const [asked] = simulator.log().filter(({ kind }) => kind === 'stream');
+  assert.deepEqual([asked?.cursor, asked?.untilMs], [null, state.anchorMs + 1]);
+});

@@ -1,0 +1,104 @@
+/** However the events lie in time, and however the API takes bounds: every event once, every value as it was. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { ingestAll, pageRequests } from '../../support/ingestion-scene.ts';
+
+for (const distribution of ['uniform', 'skewed', 'gaps'] as const) {
+  void test(`${distribution} data arrives once and whole, in several windows`, async (t) => {
+    // Long enough beside what a busy machine takes to send the next request: shorter answers never meet.
+    const { books, simulator } = await ingestAll(t, { events: 12_000, distribution, latency: 100 });
+    assert.equal(books.inserted, 12_000);
+    assert.ok(simulator.stats().maxInFlight > 2, 'windows were walked in parallel');
+  });
+}
+
+void test('more events at one instant than a page holds arrive by cursor', async (t) => {
+  const { books } = await ingestAll(t, { events: 4_000, distribution: 'instant' });
+  assert.equal(books.inserted, 4_000);
+});
+
+void test('events that share a millisecond across every border are neither lost nor doubled', async (t) => {
+  await ingestAll(t, { events: 8_000, distribution: 'ties', tieSize: 700, latency: 5 }, { BATCH_SIZE: '250' });
+});
+
+for (const sinceBound of ['inclusive', 'exclusive'] as const) {
+  for (const untilBound of ['inclusive', 'exclusive'] as const) {
+    void test(`nothing is lost at borders when since is ${sinceBound} and until ${untilBound}`, async (t) => {
+      // A day has fewer milliseconds than this has events in its ties: each border meets some.
+      await ingestAll(t, {
+        events: 6_000,
+        distribution: 'ties',
+        tieSize: 40,
+        days: 0.01,
+        latency: 3,
+        sinceBound,
+        untilBound,
+      });
+    });
+  }
+}
+
+void test('an endpoint that ignores windows is walked as one chain', async (t) => {
+  const { books, simulator, end } = await ingestAll(t, { events: 9_000, windows: 'ignored', latency: 3 });
+  assert.equal(books.inserted, 9_000);
+  assert.ok(
+    pageRequests(simulator) < 45,
+    `${pageRequests(simulator)} requests for 18 pages, probes and a look for news`,
+  );
+  assert.ok(end.log.some((line) => line.includes('ignores time windows')));
+});
+
+void test('an endpoint that ignores since beside a cursor is left at the border by the times of its pages', async (t) => {
+  const { books } = await ingestAll(t, { events: 12_000, sinceWithCursor: 'ignored', latency: 5 });
+  assert.ok(books.served < 16_000, `${books.served} events were served for 12000`);
+});
+
+void test('an endpoint that ignores both bounds beside a cursor is walked exactly', async (t) => {
+  await ingestAll(t, { events: 12_000, sinceWithCursor: 'ignored', untilWithCursor: 'ignored', latency: 5 });
+});
+
+for (const events of [0, 1, 5_000, 5_001]) {
+  void test(`a data set of ${events} events is taken as it is`, async (t) => {
+    const { books, simulator } = await ingestAll(t, { events }, { BATCH_SIZE: '5000' });
+    assert.equal(books.inserted, events);
+    assert.ok(pageRequests(simulator) <= 4, `${pageRequests(simulator)} requests`);
+  });
+}
+
+void test('a window outside of the data that is answered with 418 ends without an error', async (t) => {
+  await ingestAll(t, { events: 9_000, distribution: 'gaps', outOfRange: '418', latency: 3 });
+  await ingestAll(t, { events: 0, outOfRange: '418' });
+});
+
+void test('the flat shape, the envelope first, snake case and text flags are read alike', async (t) => {
+  await ingestAll(t, { events: 3_000, shape: 'docs' });
+  await ingestAll(t, { events: 3_000, envelope: 'before', keyOrder: 'reversed', extraFields: 0.5, hasMoreAs: 'text' });
+  await ingestAll(t, {
+    events: 3_000,
+    dataField: 'events',
+    keyCase: 'snake',
+    hasMoreAs: 'number',
+    lastCursor: 'absent',
+  });
+});
+
+for (const ids of ['text', 'event-text', 'number', 'number-text'] as const) {
+  void test(`ids written as ${ids} keep their characters`, async (t) => {
+    const { database } = await ingestAll(t, { events: 2_000, ids, idField: 'eventId', timeField: 'occurredAt' });
+    const { rows } = await database.query<{ data_type: string }>(
+      `SELECT data_type FROM information_schema.columns WHERE table_name = 'ingested_events' AND column_name = 'id'`,
+    );
+    assert.deepEqual(rows, [{ data_type: 'text' }]);
+  });
+}
+
+void test('pages of seven events, and pages of one, make a whole', async (t) => {
+  await ingestAll(t, { events: 700 }, { BATCH_SIZE: '7' });
+  await ingestAll(t, { events: 60 }, { BATCH_SIZE: '1' });
+});
+
+void test('compressed pages are taken as they are meant', async (t) => {
+  // Compression is not asked for on loopback; an address of the machine that is not called so is another matter.
+  const { simulator } = await ingestAll(t, { events: 3_000, compression: ['gzip'], host: '127.0.0.2' });
+  assert.ok(simulator.stats().bytesServed < 600_000, `${simulator.stats().bytesServed} bytes for 1 MB of events`);
+});

@@ -1,0 +1,64 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { HttpHeaders } from '../../../src/api/http-exchange.ts';
+import { readRateLimit, type RateLimitNotice } from '../../../src/api/rate-limit-headers.ts';
+
+const NOW = Date.parse('2026-01-27T19:20:12.400Z');
+const DATE = { date: 'Tue, 27 Jan 2026 19:20:12 GMT' };
+const nothing: RateLimitNotice = { limit: null, remaining: null, resetMs: null, retryAfterMs: null };
+
+function read(headers: Record<string, string>, body: unknown = null): RateLimitNotice {
+  return readRateLimit(new HttpHeaders(headers), NOW, body);
+}
+
+test('the documented headers are read, reset as seconds', () => {
+  const headers = { 'x-ratelimit-limit': '10', 'x-ratelimit-remaining': '7', 'x-ratelimit-reset': '28' };
+  assert.deepEqual(read(headers), { limit: 10, remaining: 7, resetMs: 28_000, retryAfterMs: null });
+});
+
+test('a reset as epoch seconds or milliseconds is told from seconds by its size', () => {
+  const seconds = Math.floor(NOW / 1000) + 30;
+  assert.equal(read({ ...DATE, 'x-ratelimit-reset': String(seconds) }).resetMs, seconds * 1000 - NOW);
+  assert.equal(read({ ...DATE, 'x-ratelimit-reset': String(NOW + 12_345) }).resetMs, 12_345);
+});
+
+test('an epoch in the past is ignored', () => {
+  assert.equal(read({ 'x-ratelimit-reset': '1700000000' }).resetMs, null);
+  assert.equal(read({ 'retry-after': '1700000000' }).retryAfterMs, null);
+});
+
+test("an epoch is compared with the API's own clock when the clocks disagree", () => {
+  const theirsMs = NOW - 3_600_000;
+  const headers = {
+    date: new Date(theirsMs).toUTCString(),
+    'x-ratelimit-reset': String(Math.floor(theirsMs / 1000) + 20),
+  };
+  const { resetMs } = read(headers);
+  assert.ok(resetMs !== null && Math.abs(resetMs - 20_000) <= 1_000, String(resetMs));
+});
+
+test('Retry-After is read as seconds, as an HTTP date, and as an epoch', () => {
+  assert.equal(read({ 'retry-after': '28' }).retryAfterMs, 28_000);
+  assert.equal(read({ ...DATE, 'retry-after': 'Tue, 27 Jan 2026 19:20:40 GMT' }).retryAfterMs, 27_600);
+  assert.equal(read({ ...DATE, 'retry-after': 'Tue, 27 Jan 2026 19:20:00 GMT' }).retryAfterMs, null);
+  assert.equal(read({ 'retry-after': String(Math.floor(NOW / 1000) + 60) }).retryAfterMs, 59_600);
+  assert.equal(read({ 'retry-after': 'soon' }).retryAfterMs, null);
+});
+
+test("a refusal's body says what its headers do not, except the limit, whose window nobody names", () => {
+  const body = { code: 'RATE_LIMIT_EXCEEDED', rateLimit: { limit: 10, remaining: 0, reset: 28 } };
+  assert.deepEqual(read({}, body), { limit: null, remaining: 0, resetMs: 28_000, retryAfterMs: null });
+  assert.equal(read({ 'x-ratelimit-reset': '5' }, body).resetMs, 5_000);
+});
+
+test('what makes no sense is nothing', () => {
+  assert.deepEqual(
+    read({ 'x-ratelimit-limit': '0', 'x-ratelimit-remaining': 'many', 'x-ratelimit-reset': '-1' }),
+    nothing,
+  );
+  assert.deepEqual(read({}, { rateLimit: 'none' }), nothing);
+});
+
+test('a list that gateways join gives its first number', () => {
+  assert.equal(read({ 'x-ratelimit-limit': '100, 100;window=60' }).limit, 100);
+});

@@ -1,0 +1,32 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { PageLimit } from '../../../../src/app/walk/page-limit.ts';
+
+void test('a limit that was too large is halved, and tried again only after many pages that went well', () => {
+  const limit = new PageLimit(5_000, 0);
+  limit.shrink(2);
+  assert.equal(limit.value, 2_500);
+  for (let page = 0; page < 15; page += 1) limit.grow();
+  assert.equal(limit.value, 2_500);
+  limit.grow();
+  assert.equal(limit.value, 5_000);
+});
+
+void test('a reduction differs from the one before it, and never costs more than ten events', () => {
+  const limit = new PageLimit(500, 0);
+  const seen = new Set<number>();
+  for (let turn = 0; turn < 30; turn += 1) {
+    const before = limit.value;
+    limit.reduce();
+    assert.notEqual(limit.value, before);
+    seen.add(limit.value);
+  }
+  assert.equal(Math.min(...seen), 490);
+});
+
+void test('one event is always asked for', () => {
+  const limit = new PageLimit(3, 2);
+  limit.shrink(4);
+  limit.reduce();
+  assert.equal(limit.value, 1);
+});

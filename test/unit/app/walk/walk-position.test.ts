@@ -1,0 +1,123 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { WalkPosition } from '../../../../src/app/walk/walk-position.ts';
+import { PageTimesTracker } from '../../../../src/encode/rows/page-times.ts';
+import type { EncodedPage } from '../../../../workers/protocol.ts';
+
+const HOUR_MS = 3_600_000;
+const START = { sinceMs: null, untilMs: null, anchorMs: null, lastEventMs: null };
+
+function page(times: readonly number[]): Pick<EncodedPage, 'times' | 'servedCount'> {
+  const tracker = new PageTimesTracker();
+  for (const time of times) tracker.add(time);
+  return { times: tracker.read(), servedCount: times.length };
+}
+
+/** Events a second apart, newest first. */
+function descending(fromMs: number, count: number): number[] {
+  return Array.from({ length: count }, (_, index) => fromMs - index * 1_000);
+}
+
+function walkOf(bounds: Partial<typeof START> | { sinceMs?: number; untilMs?: number } = {}): WalkPosition {
+  return new WalkPosition({ ...START, ...bounds }, { pageSize: 20 });
+}
+
+void test('a page whose times descend is anchored at its last event', () => {
+  const walk = walkOf();
+  walk.note(page(descending(1_000_000, 20)));
+  assert.equal(walk.anchorMs, 981_000);
+  assert.equal(walk.walkedToMs, 981_000);
+  assert.equal(walk.eventsPerMs, 20 / 19_000);
+});
+
+void test('an anchor is never earlier than the event, whose time has microseconds', () => {
+  const walk = walkOf();
+  walk.note(page([1_000.5, 900.001]));
+  assert.equal(walk.anchorMs, 901);
+});
+
+void test('a page with a wrong clock in it is anchored a few events before its end, where nothing is left out', () => {
+  const walk = walkOf();
+  const times = descending(1_000_000, 20);
+  times[3] = 5;
+  walk.note(page(times));
+  assert.equal(walk.anchorMs, 984_000);
+});
+
+void test('a wrong clock at the end of a page, early or late, leaves nothing out either', () => {
+  for (const wrongMs of [5, -900 * HOUR_MS, 7_000_000_000]) {
+    const walk = walkOf({ untilMs: 3_000_000 });
+    walk.note(page(descending(2_000_000, 20)));
+    walk.note(page([...descending(1_980_000, 19), wrongMs]));
+    assert.ok((walk.anchorMs ?? 0) >= 1_962_000, `anchored at ${walk.anchorMs ?? 0} after ${wrongMs}`);
+  }
+});
+
+void test('the far side of a gap is believed when it is said twice', () => {
+  const walk = walkOf();
+  const times = [...descending(9_000 * HOUR_MS, 19), 1_000];
+  walk.note(page(times));
+  assert.notEqual(walk.anchorMs, 1_000);
+  walk.note(page(times));
+  assert.equal(walk.anchorMs, 1_000);
+});
+
+void test('times outside of the window, or above what was walked, do not move it', () => {
+  const walk = walkOf({ sinceMs: 500_000, untilMs: 1_000_000 });
+  walk.note(page(descending(900_000, 20)));
+  walk.note(page(descending(990_000, 20)));
+  walk.note(page(descending(300_000, 20)));
+  assert.equal(walk.anchorMs, 881_000);
+});
+
+void test('a page without a valid time changes nothing', () => {
+  const walk = walkOf();
+  walk.note({ times: null, servedCount: 20 });
+  assert.equal(walk.anchorMs, null);
+  assert.equal(walk.endsBelow({ times: null, servedCount: 20 }), false);
+});
+
+void test('a walk ends with the first page that is all older than its window', () => {
+  const walk = walkOf({ sinceMs: 500_000 });
+  const last = page(descending(499_000, 20));
+  walk.note(last);
+  assert.equal(walk.endsBelow(last), true);
+});
+
+void test('a few older events are not enough, two such pages are', () => {
+  const walk = walkOf({ sinceMs: 500_000 });
+  const few = page(descending(400_000, 3));
+  walk.note(few);
+  assert.equal(walk.endsBelow(few), false);
+  assert.equal(walk.endsBelow(few), true);
+});
+
+void test('an event within a millisecond of the border is inside', () => {
+  const walk = walkOf({ sinceMs: 500_000 });
+  const border = page([499_999, ...descending(499_000, 19)]);
+  walk.note(border);
+  assert.equal(walk.endsBelow(border), false);
+});
+
+void test('an endpoint that serves the oldest first is never left by its times', () => {
+  const walk = walkOf({ sinceMs: 5_000_000 });
+  const ascending = page(descending(1_000_000, 20).reverse());
+  walk.note(ascending);
+  assert.equal(walk.endsBelow(ascending), false);
+});
+
+void test('after a restart, pages that lie wholly above what is left are recognised', () => {
+  const walk = new WalkPosition({ ...START, anchorMs: 500_000 }, { pageSize: 20 });
+  assert.equal(walk.liesAbove(page(descending(900_000, 20))), true);
+  assert.equal(walk.liesAbove(page(descending(510_000, 20))), false);
+  assert.equal(walkOf().liesAbove(page(descending(900_000, 20))), false);
+});
+
+void test('the end is near when two more pages would reach below the window', () => {
+  const walk = walkOf({ sinceMs: 910_000 });
+  assert.equal(walk.isNearEnd, true, 'nothing is known yet');
+  walk.note(page(descending(1_000_000, 20)));
+  assert.equal(walk.isNearEnd, false);
+  walk.note(page(descending(960_000, 20)));
+  assert.equal(walk.isNearEnd, true);
+});

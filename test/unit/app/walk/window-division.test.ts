@@ -1,0 +1,107 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { divideWindows, type OpenWindow } from '../../../../src/app/walk/window-division.ts';
+
+const PAGE = 500;
+
+function total(cuts: readonly (readonly number[])[]): number {
+  return cuts.reduce((sum, of) => sum + of.length, 0);
+}
+
+void test('one window of evenly lying events is cut into as many equal parts as there are walks', () => {
+  const [cuts] = divideWindows([{ fromMs: 0, toMs: 600_000, eventsPerMs: 0.5 }], {
+    walks: 3,
+    remainingEvents: 300_000,
+    pageSize: PAGE,
+  });
+  // The page on its way takes the topmost 1,000 ms.
+  assert.deepEqual(cuts, [449_250, 299_500, 149_750]);
+});
+
+void test('the window with the most left is divided, not the longest', () => {
+  const cuts = divideWindows(
+    [
+      { fromMs: 0, toMs: 1_000_000, eventsPerMs: 0.01 },
+      { fromMs: 1_000_000, toMs: 1_100_000, eventsPerMs: 1 },
+    ],
+    { walks: 1, remainingEvents: 110_000, pageSize: PAGE },
+  );
+  assert.deepEqual(
+    cuts.map((of) => of.length),
+    [0, 1],
+  );
+});
+
+void test('events that no window explains are looked for where the most time is', () => {
+  const quiet = { eventsPerMs: 0.001 };
+  const cuts = divideWindows(
+    [
+      { fromMs: 0, toMs: 1_000_000, ...quiet },
+      { fromMs: 1_000_000, toMs: 9_000_000, ...quiet },
+    ],
+    { walks: 4, remainingEvents: 500_000, pageSize: PAGE },
+  );
+  assert.ok((cuts[1]?.length ?? 0) >= 3);
+});
+
+void test('nothing is divided for less than a page and a bit, or for nobody', () => {
+  const window = { fromMs: 0, toMs: 2_000, eventsPerMs: 0.5 };
+  assert.equal(total(divideWindows([window], { walks: 3, remainingEvents: null, pageSize: PAGE })), 0);
+  const large = { fromMs: 0, toMs: 2_000_000, eventsPerMs: 0.5 };
+  assert.equal(total(divideWindows([large], { walks: 0, remainingEvents: null, pageSize: PAGE })), 0);
+  assert.deepEqual(divideWindows([], { walks: 3, remainingEvents: 5_000, pageSize: PAGE }), []);
+});
+
+void test('a window about which nothing is known is divided only when the size of the data set is', () => {
+  const unknown = { fromMs: 0, toMs: 2_000_000, eventsPerMs: null };
+  assert.equal(total(divideWindows([unknown], { walks: 3, remainingEvents: null, pageSize: PAGE })), 0);
+  assert.equal(total(divideWindows([unknown], { walks: 3, remainingEvents: 50_000, pageSize: PAGE })), 3);
+});
+
+void test('all events at one instant are not cut for ever', () => {
+  let window: OpenWindow = { fromMs: 0, toMs: 10_000, eventsPerMs: PAGE };
+  let rounds = 0;
+  for (; rounds < 100; rounds += 1) {
+    const [cuts] = divideWindows([window], { walks: 15, remainingEvents: 300_000, pageSize: PAGE });
+    if (cuts === undefined || cuts.length === 0) break;
+    window = { ...window, fromMs: cuts[0] ?? 0 };
+  }
+  assert.ok(rounds < 10, `${rounds} rounds`);
+});
+
+void test('cuts lie inside their window, newest first, and are no more than there are walks', () => {
+  const openWindow = fc
+    .record({
+      fromMs: fc.integer({ min: -1_000_000, max: 1_000_000 }),
+      lengthMs: fc.integer({ min: 0, max: 10_000_000 }),
+      eventsPerMs: fc.option(fc.double({ min: 0, max: 1_000, noNaN: true })),
+    })
+    .map(({ fromMs, lengthMs, eventsPerMs }) => ({ fromMs, toMs: fromMs + lengthMs, eventsPerMs }));
+  fc.assert(
+    fc.property(
+      fc.array(openWindow, { maxLength: 20 }),
+      fc.integer({ min: 0, max: 40 }),
+      fc.option(fc.integer({ min: 0, max: 10_000_000 })),
+      fc.integer({ min: 1, max: 5_000 }),
+      (windows, walks, remainingEvents, pageSize) => {
+        const cuts = divideWindows(windows, { walks, remainingEvents, pageSize });
+        assert.equal(cuts.length, windows.length);
+        assert.ok(total(cuts) <= walks);
+        for (const [index, of] of cuts.entries()) {
+          const window = windows[index];
+          assert.ok(window !== undefined);
+          let above = window.toMs;
+          for (const cut of of) {
+            assert.ok(
+              Number.isInteger(cut) && cut > window.fromMs && cut < above,
+              `${cut} in ${JSON.stringify(window)}`,
+            );
+            above = cut;
+          }
+        }
+      },
+    ),
+    { numRuns: 500 },
+  );
+});

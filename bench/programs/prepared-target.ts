@@ -34,7 +34,10 @@ export async function prepareTarget(url: string, connections: number): Promise<P
   const ownership = await claimTarget(db, { host: ownHost(), pid: process.pid, logger: silent });
   const store = new StateStore(db, ownership);
   const unlimited = { sinceMs: null, untilMs: null };
-  const run = await store.createRun({ source: 'bench', ...unlimited }, { floorMs: null, windows: [unlimited] });
+  const run = await store.createRun(
+    { source: 'bench', ...unlimited },
+    { incrementalSinceMs: null, windows: [unlimited] },
+  );
   return {
     db,
     ownership,

@@ -97,7 +97,7 @@ export interface HttpClientOptions {
 export class HttpClient {
   readonly #dispatcher: Dispatcher;
   readonly #redactor: Redactor;
-  /** Of bodies whose length was not told: the next will be about as long, and need not grow. */
+  /** Of bodies whose length was not announced: the next will be about as long, and need not grow. */
   #likelyBytes = FIRST_BUFFER_BYTES;
 
   constructor(options: HttpClientOptions) {
@@ -218,12 +218,12 @@ class Exchange implements Dispatcher.DispatchHandler {
     this.#status = status;
     this.#headers = new HttpHeaders(headers);
     this.#maxBytes = this.#request.maxBytes(status);
-    const told = Number(this.#headers.get('content-length') ?? Number.NaN);
-    if (told > this.#maxBytes && status === 200) {
+    const announced = Number(this.#headers.get('content-length') ?? Number.NaN);
+    if (announced > this.#maxBytes && status === 200) {
       this.#finish(true);
       return;
     }
-    this.#replaceBuffer(Math.min(Number.isSafeInteger(told) ? told : this.#likelyBytes, this.#maxBytes));
+    this.#replaceBuffer(Math.min(Number.isSafeInteger(announced) ? announced : this.#likelyBytes, this.#maxBytes));
   }
 
   onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
@@ -277,9 +277,11 @@ class Exchange implements Dispatcher.DispatchHandler {
   #explain(error: Error): TransportError {
     const code = errorCode(error);
     const failure = classifyFailure(code, this.#status !== 0, this.#controller !== null);
-    const told = this.#headers.get('content-length');
+    const announced = this.#headers.get('content-length');
     const progress =
-      this.#status === 0 ? '' : `; ${this.#length}${told === null ? '' : ` of ${told}`} bytes of the body had come`;
+      this.#status === 0
+        ? ''
+        : `; ${this.#length}${announced === null ? '' : ` of ${announced}`} bytes of the body had come`;
     return new TransportError(failure, code, this.#redactor.redact(`${error.message || error.name}${progress}`));
   }
 }

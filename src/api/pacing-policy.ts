@@ -3,7 +3,7 @@
  * back, given by the caller.
  *
  * Four rules, of which the latest start counts:
- *  - told:    the API names its limit: its window is divided evenly, a little slower than allowed; and never more than
+ *  - announced:    the API names its limit: its window is divided evenly, a little slower than allowed; and never more than
  *             the limit in any span as long as the window, which also keeps a sliding limit
  *  - shared:  less is left than our own requests explain, so somebody else uses the key: what is left is divided up to the reset
  *  - learned: the API names no limit but refused: what it served between two refusals is its rate; raised while nobody
@@ -42,8 +42,8 @@ const PROBE_PATIENCE_MS = 5_000;
 const UNKNOWN_PAUSE_SHARE = 0.2;
 const LEARNED_PAUSE_SHARE = 0.03;
 const PAUSE_GROWTH = 1.6;
-const MIN_UNTOLD_PAUSE_MS = 400;
-const MAX_UNTOLD_PAUSE_MS = 30_000;
+const MIN_UNANNOUNCED_PAUSE_MS = 400;
+const MAX_UNANNOUNCED_PAUSE_MS = 30_000;
 /** The pause is lengthened by up to this share, so that processes that share a key do not come back together. */
 const PAUSE_JITTER = 0.05;
 const MAX_PAUSE_JITTER_MS = 1_000;
@@ -61,12 +61,12 @@ const MIN_SPAN_MS = 1_000;
 const NO_LIMIT_BELOW_MS = 2;
 /** Our own requests of this share of a window more explain what is left of it: before somebody else is suspected. */
 const OWN_SLACK = 0.1;
-/** Starts that are remembered: more than any limit that could be told and still matter to us. */
+/** Starts that are remembered: more than any limit that could be announced and still matter to us. */
 const MAX_REMEMBERED_STARTS = 20_000;
 /** Lengths that people choose for windows, seconds. */
 const USUAL_WINDOWS_S = [1, 2, 5, 10, 15, 20, 30, 60, 120, 180, 300, 600, 900, 1_800, 3_600, 7_200, 86_400];
 
-interface Told {
+interface AnnouncedLimit {
   limit: number;
   windowMs: number;
 }
@@ -102,7 +102,7 @@ function beginCycle(startMs: number, served: number): Cycle {
 export class PacingPolicy {
   readonly #minIntervalMs: number;
   readonly #random: () => number;
-  #told: Told | null = null;
+  #announced: AnnouncedLimit | null = null;
   #margin = FIRST_MARGIN;
   #shared: { intervalMs: number; untilMs: number } | null = null;
   #learned: Learned | null = null;
@@ -124,7 +124,7 @@ export class PacingPolicy {
 
   /** Distance between requests at the moment, ms; 0 is as fast as they come. */
   get intervalMs(): number {
-    return Math.max(this.#minIntervalMs, this.#toldIntervalMs(), this.#learned?.intervalMs ?? 0);
+    return Math.max(this.#minIntervalMs, this.#announcedIntervalMs(), this.#learned?.intervalMs ?? 0);
   }
 
   /** End of the pause that everybody is in; `null` when there is none at `nowMs`. */
@@ -141,9 +141,9 @@ export class PacingPolicy {
       const last = this.#startsMs.at(-1) ?? nowMs;
       startMs = Math.max(startMs, Math.min(last + this.#shared.intervalMs, this.#shared.untilMs));
     }
-    if (this.#told !== null) {
-      const oldest = this.#startsMs.at(-this.#told.limit);
-      if (oldest !== undefined) startMs = Math.max(startMs, oldest + this.#told.windowMs * (1 + this.#margin / 2));
+    if (this.#announced !== null) {
+      const oldest = this.#startsMs.at(-this.#announced.limit);
+      if (oldest !== undefined) startMs = Math.max(startMs, oldest + this.#announced.windowMs * (1 + this.#margin / 2));
     }
     return startMs;
   }
@@ -186,14 +186,14 @@ export class PacingPolicy {
     this.#probing = true;
   }
 
-  #toldIntervalMs(): number {
-    return this.#told === null ? 0 : (this.#told.windowMs * (1 + this.#margin)) / this.#told.limit;
+  #announcedIntervalMs(): number {
+    return this.#announced === null ? 0 : (this.#announced.windowMs * (1 + this.#margin)) / this.#announced.limit;
   }
 
   /** How late a request may be without losing its place; more would let a window hold one too many. */
   #catchUpMs(): number {
-    const told = this.#toldIntervalMs();
-    if (this.#told !== null && told >= this.intervalMs) return (this.#told.windowMs * this.#margin) / 2;
+    const announced = this.#announcedIntervalMs();
+    if (this.#announced !== null && announced >= this.intervalMs) return (this.#announced.windowMs * this.#margin) / 2;
     return Math.max(20, this.intervalMs / 2);
   }
 
@@ -210,14 +210,14 @@ export class PacingPolicy {
       const fresh = remaining === limit - 1;
       const readMs = usualWindowMs(resetMs);
       // Right after the first request of a window the time to its end is the window. At other times it is less.
-      if (this.#told === null || fresh) this.#told = { limit, windowMs: readMs };
-      else this.#told = { limit, windowMs: Math.max(this.#told.windowMs, readMs) };
-    } else if (this.#told !== null) {
-      this.#told.limit = limit;
+      if (this.#announced === null || fresh) this.#announced = { limit, windowMs: readMs };
+      else this.#announced = { limit, windowMs: Math.max(this.#announced.windowMs, readMs) };
+    } else if (this.#announced !== null) {
+      this.#announced.limit = limit;
     }
-    if (this.#told === null || remaining === null || resetMs === null) return;
+    if (this.#announced === null || remaining === null || resetMs === null) return;
     // Counted a little further back than the window: what arrived at its beginning was sent before.
-    const sinceMs = nowMs - this.#told.windowMs * (1 + OWN_SLACK);
+    const sinceMs = nowMs - this.#announced.windowMs * (1 + OWN_SLACK);
     let own = 1;
     for (let at = this.#startsMs.length - 1; at >= 0 && (this.#startsMs[at] ?? 0) > sinceMs; at -= 1) own += 1;
     this.#shared = remaining < limit - own ? { intervalMs: resetMs / (remaining + 1), untilMs: nowMs + resetMs } : null;
@@ -240,8 +240,9 @@ export class PacingPolicy {
 
   #refused(ticket: PacingTicket, notice: RateLimitNotice, nowMs: number): void {
     // `Retry-After: 0` says nothing; obeyed, it would be a loop as fast as the network.
-    const toldMs = notice.retryAfterMs ?? (notice.remaining === 0 || notice.limit === null ? notice.resetMs : null);
-    const told = toldMs === 0 ? null : toldMs;
+    const announcedMs =
+      notice.retryAfterMs ?? (notice.remaining === 0 || notice.limit === null ? notice.resetMs : null);
+    const announced = announcedMs === 0 ? null : announcedMs;
     // Requests that were already on their way when the pause began belong to the same refusal.
     const sameEpisode = this.#pause !== null && ticket.startMs < this.#pause.untilMs;
     const cycle = this.#cycle;
@@ -249,12 +250,12 @@ export class PacingPolicy {
       if (cycle.refusedStartMs === null) cycle.refusedStartMs = ticket.startMs;
       else cycle.refusedAfter += 1;
     }
-    if (sameEpisode && told === null) return;
+    if (sameEpisode && announced === null) return;
     if (!sameEpisode) {
       this.#refusals += 1;
-      if (this.#told !== null) this.#margin = Math.min(MAX_MARGIN, this.#margin + MARGIN_STEP);
+      if (this.#announced !== null) this.#margin = Math.min(MAX_MARGIN, this.#margin + MARGIN_STEP);
     }
-    const waitMs = told ?? this.#untoldPauseMs(nowMs);
+    const waitMs = announced ?? this.#unannouncedPauseMs(nowMs);
     const jitterMs = sameEpisode ? 0 : this.#random() * Math.min(MAX_PAUSE_JITTER_MS, waitMs * PAUSE_JITTER);
     const untilMs = Math.max(nowMs + waitMs + jitterMs, this.#pause?.untilMs ?? 0);
     this.#pause = { sinceMs: sameEpisode ? (this.#pause?.sinceMs ?? nowMs) : nowMs, untilMs };
@@ -264,23 +265,23 @@ export class PacingPolicy {
     const elapsedMs = nowMs - cycle.startMs;
     cycle.shortestMs = Math.max(
       cycle.shortestMs,
-      told === null ? ticket.startMs - cycle.startMs : elapsedMs + told - 1000,
+      announced === null ? ticket.startMs - cycle.startMs : elapsedMs + announced - 1000,
     );
-    if (told !== null) cycle.longestMs = Math.min(cycle.longestMs, elapsedMs + told);
+    if (announced !== null) cycle.longestMs = Math.min(cycle.longestMs, elapsedMs + announced);
   }
 
-  #untoldPauseMs(nowMs: number): number {
+  #unannouncedPauseMs(nowMs: number): number {
     const share =
       this.#learned === null
         ? (nowMs - (this.#cycle?.startMs ?? nowMs)) * UNKNOWN_PAUSE_SHARE
         : this.#learned.spanMs * LEARNED_PAUSE_SHARE * PAUSE_GROWTH ** (Math.max(1, this.#refusals) - 1);
-    return Math.min(MAX_UNTOLD_PAUSE_MS, Math.max(MIN_UNTOLD_PAUSE_MS, share));
+    return Math.min(MAX_UNANNOUNCED_PAUSE_MS, Math.max(MIN_UNANNOUNCED_PAUSE_MS, share));
   }
 
   /** A cycle ended with the first request served after its refusal: what it served in that time is the API's rate. */
   #learn(cycle: Cycle, servedAgainMs: number, nowMs: number): void {
     // A limit that the API names is not to be guessed, unless it keeps refusing what it allows.
-    if (this.#told !== null && this.#margin < MAX_MARGIN) return;
+    if (this.#announced !== null && this.#margin < MAX_MARGIN) return;
     const longestMs = Math.max(1, Math.min(cycle.longestMs, servedAgainMs - cycle.startMs));
     const shortestMs = Math.min(cycle.shortestMs, longestMs);
     const usual = USUAL_WINDOWS_S.find((s) => s * 1000 >= shortestMs && s * 1000 <= longestMs);
@@ -330,7 +331,7 @@ function isContradicted({ servedAfter, refusedAfter }: Cycle): boolean {
   return servedAfter >= MIN_SERVED_AFTER && servedAfter > 3 * refusedAfter;
 }
 
-/** A length that people choose, when `readMs` is within a second of one: resets are told in whole seconds. */
+/** A length that people choose, when `readMs` is within a second of one: resets are announced in whole seconds. */
 function usualWindowMs(readMs: number): number {
   const usual = USUAL_WINDOWS_S.find((s) => Math.abs(s * 1000 - readMs) <= 1000 && s >= 5);
   return usual === undefined ? readMs : usual * 1000;

@@ -168,7 +168,7 @@ export function interpretEnvelope(page: Readonly<Record<string, unknown>>): Page
   const pagination = isObject(page['pagination']) ? page['pagination'] : {};
   const meta = isObject(page['meta']) ? page['meta'] : {};
   // A page that says that something failed is the worker's to judge.
-  if (valuesOf([page], ['error', 'errors']).some(isTelling)) return null;
+  if (valuesOf([page], ['error', 'errors']).some(isPresent)) return null;
   const holders = [pagination, page, meta];
   const flags = new Set(valuesOf(holders, ['hasMore', 'has_more']).map(readFlag));
   const cursors = new Set(valuesOf(holders, ['nextCursor', 'next_cursor']).map(readCursor));
@@ -212,7 +212,7 @@ function readCursor(value: unknown): string | null | typeof ODD_CURSOR {
   return typeof value === 'string' ? value : ODD_CURSOR;
 }
 
-function isTelling(value: unknown): boolean {
+function isPresent(value: unknown): boolean {
   if (Array.isArray(value)) return value.length > 0;
   return value !== null && value !== false && value !== '' && value !== 0;
 }

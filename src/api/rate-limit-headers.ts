@@ -8,7 +8,7 @@ export interface RateLimitNotice {
   readonly remaining: number | null;
   /** Until the window ends, ms. */
   readonly resetMs: number | null;
-  /** How long a refused caller is told to wait, ms. */
+  /** How long a refused caller must wait, ms. */
   readonly retryAfterMs: number | null;
 }
 
@@ -27,12 +27,12 @@ export function readRateLimit(headers: HttpHeaders, nowMs: number, body: unknown
   const dateMs = readDateMs(headers);
   // What the API counts by its clock must be compared with its clock.
   const theirNowMs = dateMs === null || Math.abs(dateMs + 500 - nowMs) <= CLOCKS_AGREE_MS ? nowMs : dateMs + 500;
-  const told = isRecord(body) && isRecord(body['rateLimit']) ? body['rateLimit'] : {};
+  const announced = isRecord(body) && isRecord(body['rateLimit']) ? body['rateLimit'] : {};
   const value = (name: string): number | null => {
     const text =
       headers.get(`x-ratelimit-${name}`) ?? headers.get(`x-rate-limit-${name}`) ?? headers.get(`ratelimit-${name}`);
     // A body's own limit is not believed: without headers nobody says what its window is.
-    return readNumber(text) ?? (name === 'limit' ? null : readNumber(told[name]));
+    return readNumber(text) ?? (name === 'limit' ? null : readNumber(announced[name]));
   };
   const limit = value('limit');
   const reset = value('reset');
@@ -57,7 +57,7 @@ function readRetryAfter(text: string | null, theirNowMs: number): number | null 
   return Number.isNaN(dateMs) || dateMs <= theirNowMs ? null : dateMs - theirNowMs;
 }
 
-/** Seconds to go, epoch seconds or epoch milliseconds, told apart by size; `null` for a moment that has passed. */
+/** Seconds to go, epoch seconds or epoch milliseconds, distinguished by size; `null` for a moment that has passed. */
 function durationMs(number: number, theirNowMs: number): number | null {
   if (number < EPOCH_SECONDS_FROM) return number * 1000;
   const untilMs = (number >= EPOCH_MS_FROM ? number : number * 1000) - theirNowMs;

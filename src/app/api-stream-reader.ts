@@ -17,14 +17,14 @@ import { ledgerEntry, type AcceptedPage } from '../core/accepted-page.ts';
 import type { ApiClient, PageAnswer, PageRequest, RawPage } from '../api/api-client.ts';
 import { ChainProgress } from './walk/chain-progress.ts';
 import { noteEventBytes, type EndpointTraits } from './walk/endpoint-traits.ts';
-import type { FlightBudget, FlightPlace } from '../core/in-flight-limit.ts';
+import type { InFlightLimit, Permit } from '../core/in-flight-limit.ts';
 import { isFor, isTrusted, nextPage, type NextPage } from './walk/next-page.ts';
 import { askForPage, type Asked } from './walk/page-ask.ts';
 import { describeContradiction, ignoresSinceWithCursor, ignoresWindows } from './walk/page-checks.ts';
 import type { PageEncoder } from '../threads/page-encoder.ts';
 import { PageLimit } from './walk/page-limit.ts';
 import { TopRestarts } from './walk/top-restarts.ts';
-import { eventTooLarge, vainPages, vainRestarts } from './walk/walk-errors.ts';
+import { eventTooLarge, noNewEvents, noProgress } from './walk/walk-errors.ts';
 import { WalkPosition } from './walk/walk-position.ts';
 
 export type { AcceptedPage } from '../core/accepted-page.ts';
@@ -36,7 +36,7 @@ const BYTES_PER_BODY_BYTE = 2;
 export interface ReaderOptions {
   readonly client: ApiClient;
   readonly encoder: PageEncoder;
-  readonly budget: FlightBudget;
+  readonly inFlight: InFlightLimit;
   readonly traits: EndpointTraits;
   readonly pageSize: number;
   readonly logger: Logger;
@@ -140,18 +140,18 @@ export class ApiStreamReader {
         if (ahead === null && this.#options.isStopping()) return 'stopped';
         const asked: Asked = ahead ?? this.#ask(this.#next, signal);
         ahead = null;
-        const { answer, place } = await asked.result;
+        const { answer, permit } = await asked.result;
         if (answer.kind !== 'page') {
-          place.release();
+          permit.release();
           if ((await this.#handle(asked.request, answer, signal)) === 'needs-chain') return 'needs-chain';
           continue;
         }
         const { page: raw } = answer;
-        place.resize(raw.bodyBytes * BYTES_PER_BODY_BYTE);
+        permit.resize(raw.bodyBytes * BYTES_PER_BODY_BYTE);
         const encoding = this.#encode(asked.request, raw);
         encoding.catch(() => undefined);
         if (raw.envelope !== null) ahead = this.#askAhead(asked.request, raw, raw.envelope, signal);
-        const settled = await this.#settle(asked.request, raw, encoding, place, signal);
+        const settled = await this.#settle(asked.request, raw, encoding, permit, signal);
         if (settled === 'needs-chain') return 'needs-chain';
         // What was asked ahead is right only when the page is what its tail said.
         if (ahead !== null && !(settled !== null && isFor(ahead.request, settled))) {
@@ -169,7 +169,7 @@ export class ApiStreamReader {
     request: PageRequest,
     raw: RawPage,
     encoding: ReturnType<PageEncoder['encode']>,
-    place: FlightPlace,
+    permit: Permit,
     signal: AbortSignal,
   ): Promise<Settled> {
     let isTaken = false;
@@ -183,11 +183,11 @@ export class ApiStreamReader {
       if (ignoresWindows(request, encoded)) return this.#onWindowsIgnored();
       const contradiction = describeContradiction(request, encoded.envelope);
       if (contradiction !== null && !(await this.#canPassOver(request, encoded, contradiction))) return null;
-      place.resize(encoded.bodyBytes + encoded.rows.byteLength);
+      permit.resize(encoded.bodyBytes + encoded.rows.byteLength);
       this.#learn(request, encoded);
       const following = nextPage(request, raw, contradiction === null ? encoded.envelope.nextCursor : null);
       const ends = this.#endsWith(encoded);
-      if (!ends && this.#skipping && this.#position.liesAbove(encoded)) {
+      if (!ends && this.#skipping && this.#position.isAboveAnchor(encoded)) {
         this.#next = { ...following, page: request.page };
         return this.#next;
       }
@@ -200,23 +200,23 @@ export class ApiStreamReader {
       this.#limit.grow();
       signal.throwIfAborted();
       isTaken = true;
-      await this.#options.accept({ raw, encoded, ledger, place });
+      await this.#options.accept({ raw, encoded, ledger, permit });
       return ends ? null : following;
     } catch (error) {
       if (!(error instanceof WorkerDiedError)) throw error;
       await this.#onWorkerDeath(request, error);
       return null;
     } finally {
-      if (!isTaken) place.release();
+      if (!isTaken) permit.release();
     }
   }
 
-  get #honoursWindows(): boolean {
-    return this.#options.client.endpoint === 'stream' && this.#options.traits.honoursWindows;
+  get #supportsTimeBounds(): boolean {
+    return this.#options.client.endpoint === 'stream' && this.#options.traits.supportsTimeBounds;
   }
 
   #ask(next: NextPage, signal: AbortSignal): Asked {
-    const isWindowed = this.#honoursWindows;
+    const isWindowed = this.#supportsTimeBounds;
     const { sinceMs, topMs, anchorMs, untilMs } = this.#position;
     const isByCursor = next.cursor !== null && !(isWindowed && anchorMs !== null && !isTrusted(next));
     if (!isByCursor) this.#beginChain(next.page, isWindowed ? topMs : null);
@@ -240,7 +240,7 @@ export class ApiStreamReader {
   #beginChain(page: number, untilMs: number | null): void {
     const { topMs } = this.#position;
     const before = this.#restarts.begin(untilMs);
-    if (before === 'too-many-vain') throw vainRestarts({ windowId: this.windowId, page, untilMs }, this.#brokenBy);
+    if (before === 'too-many-vain') throw noProgress({ windowId: this.windowId, page, untilMs }, this.#brokenBy);
     if (before !== 'nothing') this.#progress = new ChainProgress();
     // A page may have no times that descend: a smaller one is more likely to.
     if (before === 'vain' && untilMs !== null) this.#limit.shrink(2);
@@ -255,7 +255,7 @@ export class ApiStreamReader {
     if (hasMore !== true || nextCursor === null || nextCursor === request.cursor) return null;
     if (this.#options.isStopping() || this.#skipping) return null;
     // Where `since` does not end the walk by itself, the page behind the border would be asked for in vain.
-    const isEndedByApi = this.#honoursWindows && this.#options.traits.honoursSinceWithCursor;
+    const isEndedByApi = this.#supportsTimeBounds && this.#options.traits.honoursSinceWithCursor;
     if (!isEndedByApi && this.#position.isNearEnd) return null;
     return this.#ask(nextPage(request, raw, nextCursor), signal);
   }
@@ -290,7 +290,7 @@ export class ApiStreamReader {
     onRetry('stale-cursor');
     const where = { window: this.windowId, page: this.#next.page };
     this.#next = { ...this.#next, cursor: null, cursorReceivedAtMs: null };
-    if (this.#honoursWindows) {
+    if (this.#supportsTimeBounds) {
       logger.debug({ ...where, until: this.#position.topMs }, `a cursor is stale; going on by time: ${detail}`);
       return 'go-on';
     }
@@ -301,7 +301,7 @@ export class ApiStreamReader {
 
   /** Asked for by time, and served from the top: every window would walk all of it. */
   #onWindowsIgnored(): 'needs-chain' {
-    this.#options.traits.honoursWindows = false;
+    this.#options.traits.supportsTimeBounds = false;
     this.#options.logger.warn({ window: this.windowId }, 'the endpoint ignores time windows; walking one chain');
     return 'needs-chain';
   }
@@ -311,7 +311,7 @@ export class ApiStreamReader {
     this.#suspect = true;
     this.#brokenBy = contradiction;
     this.#options.logger.warn({ window: this.windowId, page: request.page }, `contradiction: ${contradiction}`);
-    if (this.#honoursWindows && encoded.times !== null) return true;
+    if (this.#supportsTimeBounds && encoded.times !== null) return true;
     await this.#askAgain(request, 'contradiction', contradiction);
     return false;
   }
@@ -353,7 +353,7 @@ export class ApiStreamReader {
 
   #endsWith(encoded: EncodedPage): boolean {
     const { hasMore, nextCursor } = encoded.envelope;
-    const isBelow = this.#position.endsBelow(encoded);
+    const isBelow = this.#position.isPastWindow(encoded);
     if (hasMore === false) return true;
     if (hasMore === null && nextCursor === null) {
       // No flag at all: believed, but looked at again when the run comes out short.
@@ -364,7 +364,7 @@ export class ApiStreamReader {
   }
 
   #checkProgress(request: PageRequest, encoded: EncodedPage): void {
-    if (this.#progress.note(encoded)) throw vainPages(request);
+    if (this.#progress.note(encoded)) throw noNewEvents(request);
   }
 
   #afterPage(page: number, following: NextPage, endsWindow: boolean): Parameters<typeof ledgerEntry>[0] {
@@ -382,13 +382,13 @@ export class ApiStreamReader {
 
   /** The API says that nothing lies in these bounds: the window ends with a page that has no events. */
   async #acceptNothing(request: PageRequest, signal: AbortSignal): Promise<void> {
-    const place = await this.#options.budget.acquire(0, signal);
+    const permit = await this.#options.inFlight.acquire(0, signal);
     this.#complete = true;
     const following = { page: request.page + 1, cursor: null, cursorReceivedAtMs: null };
     await this.#options.accept({
       raw: { receivedAtMs: Date.now(), serverDateMs: null, bodyBytes: 0 },
       encoded: null,
-      place,
+      permit,
       ledger: ledgerEntry(this.#afterPage(request.page, following, true), null),
     });
   }

@@ -23,8 +23,8 @@ import { migrate, readSchemaVersion } from '../load/schema/migrate.ts';
 import { StateStore } from '../load/state/state-store.ts';
 import { ApiClient } from '../api/api-client.ts';
 import { unknownTraits } from './api-stream-reader.ts';
-import { checkBooks } from './run/completeness.ts';
-import { FlightBudget } from '../core/in-flight-limit.ts';
+import { checkCountsBalance } from './run/completeness.ts';
+import { InFlightLimit } from '../core/in-flight-limit.ts';
 import { JobCounters } from './run/job-counters.ts';
 import { PageEncoder } from '../threads/page-encoder.ts';
 import { RunPasses } from './run/run-passes.ts';
@@ -68,7 +68,7 @@ export class IngestionJob {
   readonly #counters: JobCounters;
   readonly #client: ApiClient;
   readonly #pool: WorkerPool;
-  readonly #budget: FlightBudget;
+  readonly #inFlight: InFlightLimit;
   #isStopping = false;
   #passes: RunPasses | null = null;
 
@@ -78,7 +78,7 @@ export class IngestionJob {
     this.#observe = options.observe ?? {};
     this.#counters = new JobCounters(source.name);
     // A page that is being copied keeps its place, but must not keep the next request waiting.
-    this.#budget = new FlightBudget(settings.concurrency + settings.connections, settings.maxBytesInFlight);
+    this.#inFlight = new InFlightLimit(settings.concurrency + settings.connections, settings.maxBytesInFlight);
     this.#pool = new WorkerPool({ threads: settings.threads });
     this.#client = this.#openClient();
   }
@@ -88,7 +88,7 @@ export class IngestionJob {
     return this.#counters.snapshot({
       client: this.#client,
       pool: this.#pool,
-      budget: this.#budget,
+      inFlight: this.#inFlight,
       copying: walking?.loading.copying ?? 0,
       isMerging: walking?.schedule.isMerging ?? false,
       readers: this.#passes?.readers ?? [],
@@ -224,7 +224,7 @@ export class IngestionJob {
         observe: this.#observe,
         counters: this.#counters,
         client: this.#client,
-        budget: this.#budget,
+        inFlight: this.#inFlight,
         encoder: await this.#makeEncoder(db),
         db,
         ownership,
@@ -235,7 +235,7 @@ export class IngestionJob {
       run,
     );
     const outcome = await this.#passes.run();
-    checkBooks(this.#counters.counts);
+    checkCountsBalance(this.#counters.counts);
     if (outcome === 'complete') await analyzeTarget(db);
     return outcome;
   }
@@ -271,12 +271,13 @@ function logRunBegin(logger: Logger, run: Run, isResumed: boolean): void {
   const fields = {
     run: run.runId,
     source: run.source,
-    since: isoOrNull(run.sinceMs ?? run.floorMs),
+    since: isoOrNull(run.sinceMs ?? run.incrementalSinceMs),
     until: isoOrNull(run.untilMs),
     pages: run.counts.pages,
   };
   if (isResumed) logger.info(fields, 'going on with the unfinished run');
-  else if (run.floorMs !== null) logger.info(fields, 'run started: only what is new since the last complete run');
+  else if (run.incrementalSinceMs !== null)
+    logger.info(fields, 'run started: only what is new since the last complete run');
   else logger.info(fields, 'run started');
 }
 

@@ -107,7 +107,7 @@ async function reportRun(db: Database, run: StoredRun, rows: number | null): Pro
     runId: run.runId,
     status: run.status,
     source: run.source,
-    since: isoOrNull(run.sinceMs ?? run.floorMs),
+    since: isoOrNull(run.sinceMs ?? run.incrementalSinceMs),
     until: isoOrNull(run.untilMs),
     startedAt: iso(run.startedAtMs),
     lastMergeAt: isoOrNull(run.lastMergeAtMs),

@@ -1,7 +1,7 @@
 /** `npm run verify`: what the API counts against what the target holds, without taking anything. One request or two. */
 import { ApiClient, type PageAnswer } from '../api/api-client.ts';
 import {
-  checkBooks,
+  checkCountsBalance,
   checkCompleteness,
   describeHidden,
   describeShort,
@@ -42,7 +42,7 @@ async function report(db: Database, run: StoredRun, total: number | null, isJson
   const found = await checkCompleteness(db, run.source, total, null);
   const result = { runId: run.runId, runStatus: run.status, ...found };
   process.stdout.write(`${isJson ? JSON.stringify(result, null, 2) : describe(found)}\n`);
-  checkBooks(run.counts);
+  checkCountsBalance(run.counts);
   if (found.short === 0) return;
   throw new CountsDisagreeError(
     `${describeShort(found)}. ` +
@@ -53,8 +53,8 @@ async function report(db: Database, run: StoredRun, total: number | null, isJson
 }
 
 function describe(found: Completeness): string {
-  const { total, rows, rejected, doubledInChain, short, hidden } = found;
-  const held = `${rows} rows, ${rejected} events rejected, ${doubledInChain} served again inside one chain`;
+  const { total, rows, rejected, servedTwiceInChain, short, hidden } = found;
+  const held = `${rows} rows, ${rejected} events rejected, ${servedTwiceInChain} served again inside one chain`;
   if (total === null) return `The API does not say how many events it has; the target holds ${held}.`;
   if (hidden > 0) return `The API counts ${total} events; the target holds ${held}. But ${describeHidden(found)}.`;
   return `The API counts ${total} events; the target holds ${held}: ${short === 0 ? 'nothing is missing' : `${short} missing`}.`;

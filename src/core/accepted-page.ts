@@ -2,15 +2,15 @@
 import type { EncodedPage } from '../../workers/protocol.ts';
 import type { LedgerEntry } from './state.ts';
 import type { RawPage } from '../api/api-client.ts';
-import type { FlightPlace } from './in-flight-limit.ts';
+import type { Permit } from './in-flight-limit.ts';
 
-/** From here on it is the loader's, who releases its place. */
+/** From here on it is the loader's, who releases its permit. */
 export interface AcceptedPage {
   readonly raw: Pick<RawPage, 'receivedAtMs' | 'serverDateMs' | 'bodyBytes'>;
   /** `null` when there was no page: the API says that nothing lies in the window. */
   readonly encoded: EncodedPage | null;
   readonly ledger: LedgerEntry;
-  readonly place: FlightPlace;
+  readonly permit: Permit;
 }
 
 /** Where a walk goes on after a page. */

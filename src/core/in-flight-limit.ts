@@ -4,7 +4,7 @@
  */
 
 /** A page's place in flight. Returned exactly once; further calls of `release` do nothing. */
-export interface FlightPlace {
+export interface Permit {
   /** Replaces the estimate by what the page really takes; may go over the cap for the page that is already here. */
   resize(bytes: number): void;
   release(): void;
@@ -15,7 +15,7 @@ interface Waiter {
   readonly grant: () => void;
 }
 
-export class FlightBudget {
+export class InFlightLimit {
   readonly maxPages: number;
   readonly maxBytes: number;
   #pages = 0;
@@ -41,7 +41,7 @@ export class FlightBudget {
    * flight, so that it cannot wait for ever.
    * @throws the signal's reason
    */
-  async acquire(bytes: number, signal: AbortSignal): Promise<FlightPlace> {
+  async acquire(bytes: number, signal: AbortSignal): Promise<Permit> {
     signal.throwIfAborted();
     const wanted = Math.min(bytes, this.maxBytes);
     if (this.#waiters.length > 0 || !this.#fits(wanted)) await this.#queue(wanted, signal);
@@ -71,7 +71,7 @@ export class FlightBudget {
     });
   }
 
-  #place(initialBytes: number): FlightPlace {
+  #place(initialBytes: number): Permit {
     let held = initialBytes;
     let released = false;
     return {

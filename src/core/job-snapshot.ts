@@ -101,6 +101,6 @@ export interface JobObserver {
   readonly pageRequest?: (seconds: number, endpoint: string, status: number | null) => void;
   readonly encode?: (seconds: number) => void;
   readonly copy?: (seconds: number) => void;
-  readonly merge?: (seconds: number, isFirstLoad: boolean) => void;
+  readonly merge?: (seconds: number, isInitialMerge: boolean) => void;
   readonly rateLimitWait?: (seconds: number) => void;
 }

@@ -22,7 +22,7 @@ export interface RunCounts {
   readonly rejected: number;
   readonly repaired: number;
   /** Ids that one chain of cursors served at two places; part of `duplicates`. */
-  readonly doubledInChain: number;
+  readonly servedTwiceInChain: number;
 }
 
 export const NO_COUNTS: RunCounts = Object.freeze({
@@ -34,7 +34,7 @@ export const NO_COUNTS: RunCounts = Object.freeze({
   duplicates: 0,
   rejected: 0,
   repaired: 0,
-  doubledInChain: 0,
+  servedTwiceInChain: 0,
 });
 
 export type RunStatus = 'running' | 'complete' | 'abandoned';
@@ -52,7 +52,7 @@ export interface Run extends RunIdentity {
   /** Newest event time in serving order that this run has seen, at most `serverDateMs`, epoch ms. */
   readonly newestMs: number | null;
   /** Lower bound this run walks down to because of an earlier complete run's watermark minus the lookback, epoch ms. */
-  readonly floorMs: number | null;
+  readonly incrementalSinceMs: number | null;
   readonly counts: RunCounts;
 }
 

@@ -30,15 +30,15 @@ export class PageLoading {
     return this.#copying.size;
   }
 
-  /** Takes the page over, its place too. Returns when it has its staging table, in the order of the calls. */
+  /** Takes the page over, its permit too. Returns when it has its staging table, in the order of the calls. */
   async accept(page: AcceptedPage): Promise<void> {
     const { schedule } = this.#options;
     if (this.#failed) {
-      page.place.release();
+      page.permit.release();
       return;
     }
     const assignment = await schedule.assign(page.encoded?.rowsBytes ?? 0).catch((error: unknown) => {
-      page.place.release();
+      page.permit.release();
       throw error;
     });
     const copy = this.#copy(page, assignment).finally(() => {
@@ -54,7 +54,7 @@ export class PageLoading {
 
   async #copy(page: AcceptedPage, assignment: Assignment): Promise<void> {
     const { loader, onCopied, fail, observe } = this.#options;
-    const { encoded, ledger, place } = page;
+    const { encoded, ledger, permit } = page;
     try {
       const { loaded, rejected, copyMs } = await loader.load({
         table: assignment.table,
@@ -73,7 +73,7 @@ export class PageLoading {
       assignment.abandon();
       fail(error);
     } finally {
-      place.release();
+      permit.release();
     }
   }
 }

@@ -14,7 +14,7 @@ const ESTIMATE_MS = 60_000;
  * and later passes over the same events cannot count past the total.
  */
 export function eventsDone(snapshot: JobSnapshot): number {
-  const events = snapshot.counts.served - snapshot.counts.doubledInChain + snapshot.stagedRows;
+  const events = snapshot.counts.served - snapshot.counts.servedTwiceInChain + snapshot.stagedRows;
   return snapshot.totalEvents === null ? events : Math.min(events, snapshot.totalEvents);
 }
 

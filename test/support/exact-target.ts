@@ -106,14 +106,14 @@ export interface Books {
   readonly duplicates: number;
   readonly rejected: number;
   readonly repaired: number;
-  readonly doubledInChain: number;
+  readonly servedTwiceInChain: number;
 }
 
 /** Of the newest run; checked to balance, and against the table and what staging must be when nothing runs: empty. */
 export async function readBooks(database: TestDatabase): Promise<Books> {
   const { rows } = await database.query<{ [K in keyof Books]: string }>(
     `SELECT status, pass, pages, served, loaded, inserted, updated, duplicates, rejected, repaired,
-            doubled_in_chain AS "doubledInChain"
+            doubled_in_chain AS "servedTwiceInChain"
        FROM ingestion.run ORDER BY run_id DESC LIMIT 1`,
   );
   const [row] = rows;
@@ -131,7 +131,7 @@ export async function readBooks(database: TestDatabase): Promise<Books> {
       duplicates: z.number(),
       rejected: z.number(),
       repaired: z.number(),
-      doubledInChain: z.number(),
+      servedTwiceInChain: z.number(),
     })
     .parse(numbers);
   assert.equal(books.served, books.loaded + books.rejected, 'served = loaded + rejected');

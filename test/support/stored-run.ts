@@ -38,7 +38,7 @@ export async function storeRun(database: TestDatabase, options: StoredRunOptions
       const store = new StateStore(db, ownership);
       const identity = { source: options.source, sinceMs: null, untilMs: null };
       const run = await store.createRun(identity, {
-        floorMs: null,
+        incrementalSinceMs: null,
         windows: [
           { sinceMs: WINDOW_START_MS + DAY_MS, untilMs: null },
           { sinceMs: null, untilMs: WINDOW_START_MS + DAY_MS },

@@ -14,7 +14,7 @@ export interface Completeness {
   /** Different events that have no row because they were rejected. */
   readonly rejected: number;
   /** Events that one chain served at a further place: counted again by the API, one row (or one anomaly) here. */
-  readonly doubledInChain: number;
+  readonly servedTwiceInChain: number;
   /** Events the API counts and the target lacks; 0 when none, or when it cannot be told. */
   readonly short: number;
   /** Rows of the target that came from other sources, at most. */
@@ -37,7 +37,7 @@ export async function checkCompleteness(
   const read = (rows: number | null) =>
     db.persistently('counting what is there', () => readTargetCounts(db, source, { rows }));
   const completeness = (counts: TargetCounts): Completeness => {
-    const lacking = total === null ? 0 : total - counts.rows - counts.rejected - counts.doubledInChain;
+    const lacking = total === null ? 0 : total - counts.rows - counts.rejected - counts.servedTwiceInChain;
     const short = Math.max(0, lacking);
     // Nothing says of a row which source it is from, and the same event may come from two: a bound, not a count.
     const hidden = short > 0 || total === null ? 0 : Math.max(0, Math.min(total, lacking + counts.otherRows));
@@ -53,7 +53,7 @@ export function isUnlimited(run: Pick<Run, 'sinceMs' | 'untilMs'>): boolean {
 }
 
 /** @throws CountsDisagreeError naming both sides of the equation that does not hold */
-export function checkBooks(counts: RunCounts): void {
+export function checkCountsBalance(counts: RunCounts): void {
   const { served, loaded, rejected, inserted, updated, duplicates } = counts;
   const problems: string[] = [];
   if (served !== loaded + rejected) problems.push(`served ${served} ≠ loaded ${loaded} + rejected ${rejected}`);
@@ -77,6 +77,6 @@ export function describeHidden(found: Completeness): string {
 export function describeShort(found: Completeness): string {
   return (
     `${found.short} events are missing: the API counts ${found.total ?? '?'}, the target has ${found.rows} rows, ` +
-    `${found.rejected} events were rejected, ${found.doubledInChain} were served again inside one chain`
+    `${found.rejected} events were rejected, ${found.servedTwiceInChain} were served again inside one chain`
   );
 }

@@ -5,13 +5,13 @@ import type { WorkerPool } from '../../threads/worker-pool.ts';
 import type { MergeResult } from '../../load/merge/merge.ts';
 import type { ApiClient } from '../../api/api-client.ts';
 import type { AcceptedPage, ApiStreamReader } from '../api-stream-reader.ts';
-import type { FlightBudget } from '../../core/in-flight-limit.ts';
+import type { InFlightLimit } from '../../core/in-flight-limit.ts';
 
 /** Parts of the job that know their own state. */
 export interface LiveParts {
   readonly client: ApiClient;
   readonly pool: WorkerPool;
-  readonly budget: FlightBudget;
+  readonly inFlight: InFlightLimit;
   readonly copying: number;
   readonly isMerging: boolean;
   readonly readers: readonly ApiStreamReader[];
@@ -108,7 +108,7 @@ export class JobCounters {
     this.#mergedEvents += result.loaded;
     this.#stagedRejected = Math.max(0, this.#stagedRejected - result.rejected);
     this.#lastMerge = { atMs: Date.now(), seconds: result.seconds, events: result.loaded };
-    if (result.firstLoad) this.rowsSinceEmpty = result.inserted;
+    if (result.isInitialMerge) this.rowsSinceEmpty = result.inserted;
     else if (this.rowsSinceEmpty !== null) this.rowsSinceEmpty += result.inserted;
     const { counts } = this;
     this.counts = {
@@ -120,7 +120,7 @@ export class JobCounters {
       duplicates: counts.duplicates + result.duplicates,
       rejected: counts.rejected + result.rejected,
       repaired: counts.repaired + result.repaired,
-      doubledInChain: counts.doubledInChain + result.doubledInChain,
+      servedTwiceInChain: counts.servedTwiceInChain + result.servedTwiceInChain,
     };
   }
 
@@ -137,7 +137,7 @@ export class JobCounters {
   }
 
   snapshot(parts: LiveParts): JobSnapshot {
-    const { client, pool, budget, copying, isMerging, readers } = parts;
+    const { client, pool, inFlight, copying, isMerging, readers } = parts;
     return {
       phase: this.phase,
       source: this.#source,
@@ -154,9 +154,9 @@ export class JobCounters {
       copiedEvents: this.#copiedEvents,
       mergedEvents: this.#mergedEvents,
       requests: client.requests,
-      pagesInFlight: budget.pages,
-      bytesInFlight: budget.bytes,
-      maxBytesInFlight: budget.maxBytes,
+      pagesInFlight: inFlight.pages,
+      bytesInFlight: inFlight.bytes,
+      maxBytesInFlight: inFlight.maxBytes,
       encodeQueue: pool.queued,
       copyQueue: copying,
       stagedRows: Math.max(0, this.#copiedEvents - this.#mergedEvents),

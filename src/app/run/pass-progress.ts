@@ -18,7 +18,7 @@ export class PassProgress {
   constructor(counters: Pick<JobCounters, 'fetchedEvents' | 'copiedEvents'>, run: Run) {
     this.#counters = counters;
     this.total = run.passTotal;
-    this.#isFull = run.pass === 1 && isUnlimited(run) && run.floorMs === null;
+    this.#isFull = run.pass === 1 && isUnlimited(run) && run.incrementalSinceMs === null;
     this.#fetchedBefore = -run.counts.served;
   }
 

@@ -21,7 +21,7 @@ import type { ApiClient } from '../../api/api-client.ts';
 import type { AcceptedPage, ApiStreamReader, EndpointTraits } from '../api-stream-reader.ts';
 import { isTimeForClosingMerge } from '../../load/merge/closing-merge.ts';
 import { checkCompleteness, describeShort, isUnlimited } from './completeness.ts';
-import type { FlightBudget } from '../../core/in-flight-limit.ts';
+import type { InFlightLimit } from '../../core/in-flight-limit.ts';
 import type { JobCounters } from './job-counters.ts';
 import { MergeSchedule } from '../../load/merge/merge-schedule.ts';
 import type { PageEncoder } from '../../threads/page-encoder.ts';
@@ -42,7 +42,7 @@ export interface RunParts {
   readonly observe: JobObserver;
   readonly counters: JobCounters;
   readonly client: ApiClient;
-  readonly budget: FlightBudget;
+  readonly inFlight: InFlightLimit;
   readonly encoder: PageEncoder;
   readonly db: Database;
   readonly ownership: Ownership;
@@ -162,7 +162,7 @@ export class RunPasses {
       logger.warn({ ...found, walking_again: attempt }, 'events are missing; walking again');
       await this.#beginPass(attempt === 'everything');
       // What is walked again is counted again: kept, the first count would hide as many missing events.
-      await store.forgetDoubledInChain(runId);
+      await store.forgetServedTwiceInChain(runId);
       if (attempt === 'suspects') {
         await store.reopenWindows(
           runId,
@@ -194,8 +194,8 @@ export class RunPasses {
         const report = await this.#walkOnce(options);
         if (report === 'again') continue;
         if (report.outcome === 'stopped') return 'stopped';
-        if (report.orphans.length === 0) return 'complete';
-        await this.#joinOrphans(report.orphans);
+        if (report.unwalkable.length === 0) return 'complete';
+        await this.#joinIntoOneChain(report.unwalkable);
       } catch (error) {
         if (!(error instanceof StagingLostError)) throw error;
         losses = counters.counts.pages > mergedBefore ? 1 : losses + 1;
@@ -228,7 +228,7 @@ export class RunPasses {
     const loading = this.#openLoading(schedule, fail);
     const walkAll = async (): Promise<WalkReport> => {
       let report = await this.#walkWindows(await this.#windowsToWalk(), loading, schedule);
-      while (thenCatchUp && report.outcome === 'complete' && report.orphans.length === 0 && this.#isBehind) {
+      while (thenCatchUp && report.outcome === 'complete' && report.unwalkable.length === 0 && this.#isBehind) {
         // Merging what was walked and asking for what is new have nothing to wait for in each other.
         schedule.mergeSoon();
         this.#walkedBefore.push(...(this.#walking?.windows.readers ?? []));
@@ -246,7 +246,7 @@ export class RunPasses {
       if (!this.#parts.isStopping()) await this.#rejections.check();
       if ('value' in walked) return walked.value;
       if (walked.error instanceof RejectionsToCount) return 'again';
-      if (walked.error instanceof StopRequested) return { outcome: 'stopped', orphans: [] };
+      if (walked.error instanceof StopRequested) return { outcome: 'stopped', unwalkable: [] };
       throw walked.error;
     } finally {
       await schedule.stop();
@@ -258,14 +258,14 @@ export class RunPasses {
     loading: PageLoading,
     schedule: MergeSchedule<MergeResult>,
   ): Promise<WalkReport> {
-    const { counters, store, client, encoder, budget, traits, settings, logger, isStopping } = this.#parts;
+    const { counters, store, client, encoder, inFlight, traits, settings, logger, isStopping } = this.#parts;
     const { pageSize, concurrency } = settings;
     counters.safe(states);
     const onRetry = (kind: string): void => {
       counters.retry(kind);
     };
     const windows = new WindowSet(states, {
-      reader: { client, encoder, budget, traits, pageSize, logger, isStopping, onRetry },
+      reader: { client, encoder, inFlight, traits, pageSize, logger, isStopping, onRetry },
       concurrency,
       logger,
       signal: this.#abort.signal,
@@ -294,7 +294,7 @@ export class RunPasses {
       },
       onMerged: (result) => {
         counters.merged(result);
-        observe.merge?.(result.seconds, result.firstLoad);
+        observe.merge?.(result.seconds, result.isInitialMerge);
         logger.info(
           {
             pages: result.pages,
@@ -331,14 +331,14 @@ export class RunPasses {
   async #windowsToWalk(): Promise<readonly WindowState[]> {
     const { store, client, traits } = this.#parts;
     const states = await store.windows(this.#run.runId);
-    if (client.endpoint === 'stream' && traits.honoursWindows) return states;
+    if (client.endpoint === 'stream' && traits.supportsTimeBounds) return states;
     const dead = states.filter((state) => !state.complete && state.cursor === null);
     if (dead.length < 2) return states;
-    await this.#joinOrphans(dead.map((state) => state.windowId));
+    await this.#joinIntoOneChain(dead.map((state) => state.windowId));
     return store.windows(this.#run.runId);
   }
 
-  async #joinOrphans(windowIds: readonly number[]): Promise<void> {
+  async #joinIntoOneChain(windowIds: readonly number[]): Promise<void> {
     await this.#parts.store.joinWindows(this.#run.runId, windowIds);
   }
 
@@ -355,7 +355,7 @@ export class RunPasses {
 
   #considerClosingMerge(): void {
     const schedule = this.#walking?.schedule;
-    if (schedule?.isFirstLoad !== true || schedule.isMerging) return;
+    if (schedule?.isInitialMerge !== true || schedule.isMerging) return;
     const { load } = this.#progress;
     if (load !== null && isTimeForClosingMerge(load)) schedule.beginClosingMerge();
   }

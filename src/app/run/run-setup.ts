@@ -54,10 +54,10 @@ export async function openRun(
 ): Promise<{ run: Run; isResumed: boolean }> {
   const current = await store.currentRun();
   if (current !== null && !settings.newRun) return { run: current, isResumed: true };
-  const floorMs = await incrementalFloor(store, identity, settings);
+  const incrementalSinceMs = await incrementalFloor(store, identity, settings);
   const run = await store.createRun(identity, {
-    floorMs,
-    windows: [{ sinceMs: identity.sinceMs ?? floorMs, untilMs: identity.untilMs }],
+    incrementalSinceMs,
+    windows: [{ sinceMs: identity.sinceMs ?? incrementalSinceMs, untilMs: identity.untilMs }],
     ...(current === null ? {} : { instead: current.runId }),
   });
   if (current !== null) logger.info({ run: current.runId }, 'the unfinished run was given up; its rows are kept');

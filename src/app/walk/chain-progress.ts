@@ -16,7 +16,7 @@ export class ChainProgress {
 
   /** First event of a page → events served from there on; more from the same place are news. */
   readonly #served = new Map<string, number>();
-  #vainPages = 0;
+  #noNewEvents = 0;
   #namelessPages = 0;
 
   /** Returns true when the page is one too many without news. */
@@ -28,9 +28,9 @@ export class ChainProgress {
     }
     this.#namelessPages = 0;
     const isVain = name === null || page.servedCount <= (this.#served.get(name) ?? 0);
-    this.#vainPages = isVain ? this.#vainPages + 1 : 0;
+    this.#noNewEvents = isVain ? this.#noNewEvents + 1 : 0;
     if (name !== null && !isVain) this.#remember(name, page.servedCount);
-    return this.#vainPages >= ChainProgress.MAX_VAIN_PAGES;
+    return this.#noNewEvents >= ChainProgress.MAX_VAIN_PAGES;
   }
 
   #remember(name: string, servedCount: number): void {

@@ -1,7 +1,7 @@
 /** What was learned about the endpoint by looking at its pages; shared by all walks of a run. */
 export interface EndpointTraits {
   /** Whether `since` and `until` select a window. */
-  honoursWindows: boolean;
+  supportsTimeBounds: boolean;
   /** Whether `since` counts when a cursor is sent with it. */
   honoursSinceWithCursor: boolean;
   /** How large an event has to be expected, bytes of JSON. */
@@ -14,7 +14,7 @@ const FORGETTING = 0.98;
 
 /** Believed until a page says otherwise. */
 export function unknownTraits(): EndpointTraits {
-  return { honoursWindows: true, honoursSinceWithCursor: true, eventBytes: FIRST_GUESS_EVENT_BYTES };
+  return { supportsTimeBounds: true, honoursSinceWithCursor: true, eventBytes: FIRST_GUESS_EVENT_BYTES };
 }
 
 export function noteEventBytes(traits: EndpointTraits, page: { servedCount: number; bodyBytes: number }): void {

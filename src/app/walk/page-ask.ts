@@ -1,21 +1,21 @@
-/** One request for a page, from waiting for a place in flight to the answer; can be given up at any moment. */
+/** One request for a page, from waiting for a permit in flight to the answer; can be given up at any moment. */
 import type { ApiClient, PageAnswer, PageRequest } from '../../api/api-client.ts';
-import type { FlightBudget, FlightPlace } from '../../core/in-flight-limit.ts';
+import type { InFlightLimit, Permit } from '../../core/in-flight-limit.ts';
 
 /** Why a request that was asked ahead was given up. */
-class AskedInVain extends Error {}
+class Superseded extends Error {}
 
 export interface Asked {
   readonly request: PageRequest;
-  /** The place is the receiver's to release. Rejects with GaveUpError, KeyRefusedError, the signal's reason. */
-  readonly result: Promise<{ readonly answer: PageAnswer; readonly place: FlightPlace }>;
-  /** Nobody wants the answer any more: ends the request, releases its place. */
+  /** The permit is the receiver's to release. Rejects with GaveUpError, KeyRefusedError, the signal's reason. */
+  readonly result: Promise<{ readonly answer: PageAnswer; readonly permit: Permit }>;
+  /** Nobody wants the answer any more: ends the request, releases its permit. */
   readonly abandon: () => void;
 }
 
 /** @param expectedBytes what the page will probably take, body and rows */
 export function askForPage(
-  { client, budget }: { readonly client: ApiClient; readonly budget: FlightBudget },
+  { client, inFlight }: { readonly client: ApiClient; readonly inFlight: InFlightLimit },
   bare: Omit<PageRequest, 'signal'>,
   expectedBytes: number,
   outer: AbortSignal,
@@ -27,12 +27,12 @@ export function askForPage(
   outer.addEventListener('abort', abort, { once: true });
   if (outer.aborted) abort();
   const request: PageRequest = { ...bare, signal: controller.signal };
-  const fetch = async (): Promise<{ answer: PageAnswer; place: FlightPlace }> => {
-    const place = await budget.acquire(expectedBytes, request.signal);
+  const fetch = async (): Promise<{ answer: PageAnswer; permit: Permit }> => {
+    const permit = await inFlight.acquire(expectedBytes, request.signal);
     try {
-      return { answer: await client.fetchPage(request), place };
+      return { answer: await client.fetchPage(request), permit };
     } catch (error) {
-      place.release();
+      permit.release();
       throw error;
     }
   };
@@ -45,10 +45,10 @@ export function askForPage(
     request,
     result,
     abandon: () => {
-      controller.abort(new AskedInVain());
+      controller.abort(new Superseded());
       result.then(
-        ({ place }) => {
-          place.release();
+        ({ permit }) => {
+          permit.release();
         },
         () => undefined,
       );

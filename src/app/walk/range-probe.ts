@@ -47,7 +47,7 @@ interface Probe {
   readonly foundMs: number | null;
 }
 
-/** Good for dividing the work, not for ending it. Sets `traits.honoursWindows` to false when that is how it is. */
+/** Good for dividing the work, not for ending it. Sets `traits.supportsTimeBounds` to false when that is how it is. */
 export async function probeOldest(
   from: { readonly newestMs: number; /** How long ago the data probably begins. */ readonly expectedMs: number | null },
   options: ProbeOptions,
@@ -62,7 +62,7 @@ export async function probeOldest(
   );
   const contradictions = first.filter(({ untilMs, foundMs }) => foundMs !== null && foundMs > untilMs + SLACK_MS);
   if (contradictions.length >= Math.min(MIN_CONTRADICTIONS, first.length) && first.length > 0) {
-    options.traits.honoursWindows = false;
+    options.traits.supportsTimeBounds = false;
     return;
   }
   const found = summarise(first, newestMs);

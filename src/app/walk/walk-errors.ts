@@ -7,7 +7,7 @@ import { TopRestarts } from './top-restarts.ts';
 type Where = Pick<PageRequest, 'windowId' | 'page'>;
 
 /** Pages in a row without news. */
-export function vainPages({ windowId, page }: Where): GaveUpError {
+export function noNewEvents({ windowId, page }: Where): GaveUpError {
   return new GaveUpError(
     `Window ${windowId}, page ${page}: ${ChainProgress.MAX_VAIN_PAGES} pages in a row brought no new event: the API repeats ` +
       'itself. What was merged is safe.',
@@ -16,7 +16,7 @@ export function vainPages({ windowId, page }: Where): GaveUpError {
 }
 
 /** @param why what ended the last of the walks, as it was told; `null` when nothing was */
-export function vainRestarts(
+export function noProgress(
   { windowId, page, untilMs }: Where & Pick<PageRequest, 'untilMs'>,
   why: string | null,
 ): GaveUpError {

@@ -89,7 +89,7 @@ export class WalkPosition {
   }
 
   /** Whether the walk has left its window with this page, which has been taken in by {@link note}. To be asked once a page. */
-  endsBelow({ times, servedCount }: TimedPage): boolean {
+  isPastWindow({ times, servedCount }: TimedPage): boolean {
     const isOlder =
       this.sinceMs !== null &&
       times !== null &&
@@ -101,7 +101,7 @@ export class WalkPosition {
   }
 
   /** Whether all of a page lies above what is left. */
-  liesAbove({ times }: TimedPage): boolean {
+  isAboveAnchor({ times }: TimedPage): boolean {
     const { topMs } = this;
     return topMs !== null && times !== null && times.oldestMs > topMs + SLACK_MS;
   }

@@ -37,14 +37,14 @@ export interface WindowSetOptions {
 export interface WalkReport {
   readonly outcome: 'complete' | 'stopped';
   /** Windows that cannot be walked on the endpoint that is left: they go on as one chain. */
-  readonly orphans: readonly number[];
+  readonly unwalkable: readonly number[];
 }
 
 export class WindowSet {
   readonly #options: WindowSetOptions;
   readonly #readers: ApiStreamReader[] = [];
   readonly #active = new Map<ApiStreamReader, Promise<void>>();
-  readonly #orphans: number[] = [];
+  readonly #unwalkable: number[] = [];
   readonly #failures: unknown[] = [];
   #stopped = false;
   /** Where the data probably begins, for windows without a lower bound. */
@@ -79,7 +79,7 @@ export class WindowSet {
     }
     await this.#probing;
     if (this.#failures.length > 0) throw this.#failures[0];
-    return { outcome: this.#stopped ? 'stopped' : 'complete', orphans: this.#orphans };
+    return { outcome: this.#stopped ? 'stopped' : 'complete', unwalkable: this.#unwalkable };
   }
 
   get #idleWalks(): number {
@@ -89,7 +89,7 @@ export class WindowSet {
 
   get #canDivide(): boolean {
     const { traits, client, isStopping } = this.#options.reader;
-    return client.endpoint === 'stream' && traits.honoursWindows && !isStopping();
+    return client.endpoint === 'stream' && traits.supportsTimeBounds && !isStopping();
   }
 
   #add(state: WindowState, origin: ReaderOrigin): ApiStreamReader {
@@ -116,7 +116,7 @@ export class WindowSet {
       try {
         const outcome = await reader.walk(this.#options.signal);
         if (outcome === 'stopped') this.#stopped = true;
-        if (outcome === 'needs-chain') this.#orphans.push(reader.windowId);
+        if (outcome === 'needs-chain') this.#unwalkable.push(reader.windowId);
       } catch (error) {
         this.#fail(error);
       } finally {
@@ -168,7 +168,7 @@ export class WindowSet {
     };
     this.#probing = probeOldest({ newestMs, expectedMs }, { client, encoder, traits, logger, signal, onFound }).then(
       () => {
-        if (!traits.honoursWindows) logger.warn('the endpoint ignores time windows; walking one chain');
+        if (!traits.supportsTimeBounds) logger.warn('the endpoint ignores time windows; walking one chain');
       },
       (error: unknown) => {
         logger.debug({ err: error }, 'the range of times could not be probed; walking one chain');

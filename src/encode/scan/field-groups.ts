@@ -22,16 +22,16 @@ export const TIME_FIELDS = groupOf(FIELD.timestamp, FIELD.occurredAt, FIELD.occu
 /** The spelling that the column is read from: the first that is there and not null; NO_FIELD if there is none. */
 export function chooseField(slices: EventSlices, group: FieldGroup): number {
   const { canonical, fields } = group;
-  if (isTelling(slices, canonical)) return canonical;
+  if (isPresent(slices, canonical)) return canonical;
   if ((slices.present & group.bits) === 0) return NO_FIELD;
   for (let index = 1; index < fields.length; index += 1) {
     const field = fields[index];
-    if (field !== undefined && isTelling(slices, field)) return field;
+    if (field !== undefined && isPresent(slices, field)) return field;
   }
   return NO_FIELD;
 }
 
-function isTelling(slices: EventSlices, field: number): boolean {
+function isPresent(slices: EventSlices, field: number): boolean {
   const kind = slices.kindOf(field);
   return kind !== KIND.absent && kind !== KIND.null;
 }

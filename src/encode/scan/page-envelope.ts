@@ -60,7 +60,7 @@ export class EnvelopeSlices {
    */
   hasError(hasEvents: boolean): boolean {
     const keys = hasEvents ? ['error', 'errors'] : ['error', 'errors', 'code', 'message'];
-    return keys.some((key) => isTelling(this.#value(key)));
+    return keys.some((key) => isPresent(this.#value(key)));
   }
 
   /** The API's own error code, if it gave one. */
@@ -95,7 +95,7 @@ export class EnvelopeSlices {
   }
 }
 
-function isTelling(value: unknown): boolean {
+function isPresent(value: unknown): boolean {
   if (Array.isArray(value)) return value.length > 0;
   return value !== undefined && value !== null && value !== false && value !== '' && value !== 0;
 }

@@ -32,9 +32,9 @@ const EARLIEST_MS = -2.1e14;
 const LATEST_MS = 9.2e15;
 const KEY_BUILD_MEMORY = '256MB';
 
-export type FirstLoadScope = Pick<MergeScope, 'onConflict' | 'runId'>;
+export type EmptyTargetMergeScope = Pick<MergeScope, 'onConflict' | 'runId'>;
 
-export interface FirstLoaded {
+export interface EmptyTargetMerged {
   readonly inserted: number;
   /** Staged rows that were passed over for a better one of their id; `null` when they were not counted. */
   readonly passedOver: number | null;
@@ -56,16 +56,16 @@ const MOVED_COLUMNS = `${STAGED_COLUMNS}, s.source_order`;
  * One load of an empty target: {@link begin}, {@link add} for each staging table, {@link complete}. The second table may
  * still be filled while the first is added.
  */
-export class FirstLoad {
+export class EmptyTargetMerge {
   readonly #client: PoolClient;
-  readonly #scope: FirstLoadScope;
+  readonly #scope: EmptyTargetMergeScope;
   readonly #addKey: string;
   readonly #tables: StagingNames[] = [];
   readonly #edges: string[] = [];
   #inserted = 0;
   #atEdges = 0;
 
-  private constructor(client: PoolClient, scope: FirstLoadScope, keyName: string) {
+  private constructor(client: PoolClient, scope: EmptyTargetMergeScope, keyName: string) {
     this.#client = client;
     this.#scope = scope;
     this.#addKey = `ALTER TABLE ${TARGET} ADD CONSTRAINT ${quoteIdentifier(keyName)} PRIMARY KEY (id)`;
@@ -75,7 +75,7 @@ export class FirstLoad {
    * @returns `null` when the ordinary way must be taken: the target has rows, somebody is using it, or its key cannot be
    *   dropped (a foreign key or a view needs it, or it is not as the job made it). Nothing has changed then.
    */
-  static async begin(client: PoolClient, scope: FirstLoadScope): Promise<FirstLoad | null> {
+  static async begin(client: PoolClient, scope: EmptyTargetMergeScope): Promise<EmptyTargetMerge | null> {
     if (!(await isTargetEmpty(client))) return null;
     await client.query('SAVEPOINT first_load');
     const keyName = await dropKey(client);
@@ -84,7 +84,7 @@ export class FirstLoad {
       return null;
     }
     await client.query(`SET LOCAL maintenance_work_mem = '${KEY_BUILD_MEMORY}'`);
-    return new FirstLoad(client, scope, keyName);
+    return new EmptyTargetMerge(client, scope, keyName);
   }
 
   /**
@@ -109,7 +109,7 @@ export class FirstLoad {
   }
 
   /** @throws what the server says of the rows; roll back to before. */
-  async complete(): Promise<FirstLoaded> {
+  async complete(): Promise<EmptyTargetMerged> {
     const client = this.#client;
     const edges = `(${this.#edges.map((name) => `SELECT * FROM ${name}`).join(' UNION ALL ')})`;
     const fromEdges = this.#atEdges === 0 ? 0 : await this.#insertDistinct(`${edges} s`);
@@ -183,8 +183,8 @@ export class FirstLoad {
   }
 }
 
-/** Relations that {@link FirstLoad} may have made. */
-export const FIRST_LOAD_RELATIONS = [...EDGES, DOUBLED] as const;
+/** Relations that {@link EmptyTargetMerge} may have made. */
+export const EMPTY_TARGET_MERGE_RELATIONS = [...EDGES, DOUBLED] as const;
 
 async function isTargetEmpty(client: PoolClient): Promise<boolean> {
   const { rows } = await client.query<{ empty: boolean }>(`SELECT NOT EXISTS (SELECT FROM ${TARGET}) AS empty`);

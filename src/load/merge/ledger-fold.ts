@@ -19,7 +19,7 @@ export interface MergeBooks {
   readonly updated: number;
   readonly duplicates: number;
   readonly refused: number;
-  readonly doubledInChain: number;
+  readonly servedTwiceInChain: number;
 }
 
 export async function sumLedger(client: PoolClient, names: StagingNames): Promise<LedgerSums> {
@@ -81,7 +81,7 @@ export async function addToBooks(client: PoolClient, names: StagingNames, books:
             doubled_in_chain = r.doubled_in_chain + CASE WHEN s.newest THEN $5::int ELSE 0 END,
             last_merge_at = now()
        FROM sums s WHERE r.run_id = s.run_id`,
-    [books.inserted, books.updated, books.duplicates, books.refused, books.doubledInChain],
+    [books.inserted, books.updated, books.duplicates, books.refused, books.servedTwiceInChain],
   );
 }
 

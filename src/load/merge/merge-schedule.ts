@@ -7,11 +7,11 @@
  *
  * Pages of a window are assigned in order, so in a living process a merged table never has a gap.
  */
-import type { RestOfLoad } from './merge.ts';
+import type { LatePages } from './merge.ts';
 import type { StagingTable } from '../schema/staging.ts';
 
 /** The first merge of an empty target goes without an index, and is put off: so many intervals, or to the end. */
-const FIRST_LOAD_INTERVALS = 4;
+const INITIAL_MERGE_INTERVALS = 4;
 /** Staging that outgrows this is merged before its time. */
 const MAX_STAGED_BYTES = 2 * 2 ** 30;
 /**
@@ -20,7 +20,7 @@ const MAX_STAGED_BYTES = 2 * 2 ** 30;
  */
 const MAX_REST_MS = 4_000;
 
-interface TableLoad {
+interface StagingFill {
   assigned: number;
   acknowledged: number;
   stagedBytes: number;
@@ -35,7 +35,7 @@ export interface Merged {
 
 export interface MergeScheduleOptions<M extends Merged> {
   /** One transaction; `pages` is how many were acknowledged. With `rest` it may take the other table too. */
-  readonly merge: (table: StagingTable, pages: number, rest?: RestOfLoad) => Promise<M>;
+  readonly merge: (table: StagingTable, pages: number, rest?: LatePages) => Promise<M>;
   readonly onMerged: (result: M) => void;
   /** Told when a merge that nobody waits for fails. */
   readonly fail: (error: unknown) => void;
@@ -57,11 +57,11 @@ export interface Assignment {
 export class MergeSchedule<M extends Merged> {
   readonly #options: MergeScheduleOptions<M>;
   readonly #maxStagedBytes: number;
-  readonly #loads: Record<StagingTable, TableLoad> = { a: emptyLoad(), b: emptyLoad() };
+  readonly #loads: Record<StagingTable, StagingFill> = { a: emptyFill(), b: emptyFill() };
   #current: StagingTable = 'a';
   #merging: Promise<void> | null = null;
   #closing: ClosingMerge | null = null;
-  #isFirstLoad: boolean;
+  #isInitialMerge: boolean;
   #dueAtMs: number;
   #timer: NodeJS.Timeout | null = null;
   /** Of a merge in the background: what it should have merged is not. */
@@ -70,14 +70,14 @@ export class MergeSchedule<M extends Merged> {
   constructor(options: MergeScheduleOptions<M>) {
     this.#options = options;
     this.#maxStagedBytes = options.maxStagedBytes ?? MAX_STAGED_BYTES;
-    this.#isFirstLoad = options.targetIsEmpty;
+    this.#isInitialMerge = options.targetIsEmpty;
     this.#dueAtMs = 0;
     this.#plan();
   }
 
   /** The next merge is the first of an empty target: put off, because it goes without an index. */
-  get isFirstLoad(): boolean {
-    return this.#isFirstLoad;
+  get isInitialMerge(): boolean {
+    return this.#isInitialMerge;
   }
 
   get isMerging(): boolean {
@@ -91,7 +91,7 @@ export class MergeSchedule<M extends Merged> {
   async assign(bytes: number): Promise<Assignment> {
     for (;;) {
       const isFull = this.#loads[this.#current].stagedBytes > this.#maxStagedBytes;
-      if (isFull) this.#closing?.leaveRest();
+      if (isFull) this.#closing?.giveUpOnLatePages();
       // The rest of a closing merge takes no more: the other table is locked, too.
       if (!isFull && this.#closing?.takesRest !== true) break;
       await this.#mergeInBackground();
@@ -121,7 +121,7 @@ export class MergeSchedule<M extends Merged> {
    */
   async finish(): Promise<void> {
     this.#cancel();
-    this.#closing?.takeRest();
+    this.#closing?.includeLatePages();
     await this.#merging;
     if (this.#failure !== null) throw this.#failure.error;
     await this.#mergeOnce();
@@ -129,7 +129,7 @@ export class MergeSchedule<M extends Merged> {
 
   /** Merges what is there in the background, before its time: for when the walks have a moment that is theirs alone. */
   mergeSoon(): void {
-    this.#closing?.takeRest();
+    this.#closing?.includeLatePages();
     void this.#mergeInBackground();
   }
 
@@ -138,7 +138,7 @@ export class MergeSchedule<M extends Merged> {
    * {@link finish} says that they are all there; without that, after four seconds, by themselves.
    */
   beginClosingMerge(): void {
-    if (!this.#isFirstLoad || this.#merging !== null) return;
+    if (!this.#isInitialMerge || this.#merging !== null) return;
     this.#closing = new ClosingMerge();
     void this.#mergeInBackground();
   }
@@ -146,12 +146,12 @@ export class MergeSchedule<M extends Merged> {
   /** No further merges on time. A merge under way goes on; wait for it before the connections are closed. */
   async stop(): Promise<void> {
     this.#cancel();
-    this.#closing?.leaveRest();
+    this.#closing?.giveUpOnLatePages();
     await this.#merging?.catch(() => undefined);
   }
 
   #plan(): void {
-    const intervals = this.#isFirstLoad ? FIRST_LOAD_INTERVALS : 1;
+    const intervals = this.#isInitialMerge ? INITIAL_MERGE_INTERVALS : 1;
     this.#dueAtMs = performance.now() + intervals * this.#options.intervalMs;
     this.#timer = setTimeout(() => {
       void this.#mergeInBackground().then(() => {
@@ -189,23 +189,23 @@ export class MergeSchedule<M extends Merged> {
     await drained(load);
     if (load.acknowledged === 0) return;
     const closing = this.#closing;
-    const rest = closing === null ? undefined : (): ReturnType<RestOfLoad> => this.#restOf(closing, this.#current);
+    const rest = closing === null ? undefined : (): ReturnType<LatePages> => this.#latePagesOf(closing, this.#current);
     const result = await this.#options.merge(table, load.acknowledged, rest);
-    for (const merged of result.tables) this.#loads[merged] = emptyLoad();
-    this.#isFirstLoad = false;
+    for (const merged of result.tables) this.#loads[merged] = emptyFill();
+    this.#isInitialMerge = false;
     this.#options.onMerged(result);
   }
 
   /** Asked again, it answers as before. */
-  #restOf(closing: ClosingMerge, table: StagingTable): ReturnType<RestOfLoad> {
-    closing.rest ??= this.#awaitRest(closing, table);
+  #latePagesOf(closing: ClosingMerge, table: StagingTable): ReturnType<LatePages> {
+    closing.rest ??= this.#awaitLatePages(closing, table);
     return closing.rest;
   }
 
-  async #awaitRest(closing: ClosingMerge, table: StagingTable): ReturnType<RestOfLoad> {
+  async #awaitLatePages(closing: ClosingMerge, table: StagingTable): ReturnType<LatePages> {
     const load = this.#loads[table];
     const timer = setTimeout(() => {
-      closing.leaveRest();
+      closing.giveUpOnLatePages();
     }, this.#options.maxRestMs ?? MAX_REST_MS);
     await Promise.race([closing.left, closing.allThere.then(() => drained(load))]);
     clearTimeout(timer);
@@ -215,7 +215,7 @@ export class MergeSchedule<M extends Merged> {
 
 /** The one merge of a first load, begun before its last pages came. */
 class ClosingMerge {
-  rest: ReturnType<RestOfLoad> | null = null;
+  rest: ReturnType<LatePages> | null = null;
   /** Resolves when the last page has its table. */
   readonly allThere: Promise<void>;
   /** Resolves when they are not waited for any more. */
@@ -239,14 +239,14 @@ class ClosingMerge {
   }
 
   /** The last pages have their table. */
-  takeRest(): void {
+  includeLatePages(): void {
     if (this.#state !== 'waiting') return;
     this.#state = 'all there';
     this.#resolveAllThere();
   }
 
   /** They are not to be waited for. Too late for that when the merge has them. */
-  leaveRest(): void {
+  giveUpOnLatePages(): void {
     if (this.#state === 'taken') return;
     this.#state = 'left';
     this.#resolveLeft();
@@ -260,11 +260,11 @@ class ClosingMerge {
   }
 }
 
-function emptyLoad(): TableLoad {
+function emptyFill(): StagingFill {
   return { assigned: 0, acknowledged: 0, stagedBytes: 0, drained: null };
 }
 
-function drained(load: TableLoad): Promise<void> {
+function drained(load: StagingFill): Promise<void> {
   if (load.assigned === 0) return Promise.resolve();
   return new Promise((resolve) => {
     load.drained = resolve;

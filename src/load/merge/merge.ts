@@ -5,7 +5,7 @@
 import type { PoolClient } from 'pg';
 import type { Logger } from '../../core/logging.ts';
 import { classifyDatabaseError } from '../postgres/database-errors.ts';
-import { FIRST_LOAD_RELATIONS, FirstLoad } from './empty-target-merge.ts';
+import { EMPTY_TARGET_MERGE_RELATIONS, EmptyTargetMerge } from './empty-target-merge.ts';
 import { mergeInOrder } from './later-merge.ts';
 import { addToBooks, countDoubledInChain, countRejectedAgainInChain, foldLedger, sumLedger } from './ledger-fold.ts';
 import type { LedgerSums, MergeBooks } from './ledger-fold.ts';
@@ -31,7 +31,7 @@ export interface StagedPages {
  * The last pages of a load, which came while its first ones were being merged; `null` when they are not to be waited for. Asked
  * again, when the merge has to begin anew, it gives the same answer.
  */
-export type RestOfLoad = () => Promise<StagedPages | null>;
+export type LatePages = () => Promise<StagedPages | null>;
 
 export interface MergeResult {
   /** What was merged: the table asked for, and perhaps the one with the rest. */
@@ -45,10 +45,10 @@ export interface MergeResult {
   readonly rejected: number;
   readonly repaired: number;
   /** See `countDoubledInChain` (part of `duplicates`) and `countRejectedAgainInChain` (part of `rejected`). */
-  readonly doubledInChain: number;
+  readonly servedTwiceInChain: number;
   readonly seconds: number;
   /** Went into an empty target without its index. */
-  readonly firstLoad: boolean;
+  readonly isInitialMerge: boolean;
 }
 
 export interface MergerOptions {
@@ -73,8 +73,8 @@ interface Moved {
   readonly inserted: number;
   readonly updated: number;
   readonly refused: number;
-  readonly firstLoad: boolean;
-  /** As {@link FirstLoaded} says. */
+  readonly isInitialMerge: boolean;
+  /** As {@link EmptyTargetMerged} says. */
   readonly passedOver: number | null;
   readonly doubles: string | null;
 }
@@ -94,7 +94,7 @@ export class Merger {
    *   gives is merged with them. Not asked when the target is not empty, or refuses a row.
    * @throws StagingLostError, TargetBusyError, GaveUpError; Error when the ledger lacks acknowledged pages.
    */
-  async merge(table: StagingTable, expectedPages: number | null, rest?: RestOfLoad): Promise<MergeResult> {
+  async merge(table: StagingTable, expectedPages: number | null, rest?: LatePages): Promise<MergeResult> {
     const { db, logger } = this.#options;
     const startedMs = performance.now();
     const merged = await exactlyOnce(db, 'merge', (client) =>
@@ -131,7 +131,7 @@ export class Merger {
   async #merge(
     client: PoolClient,
     staged: ExpectedPages,
-    rest: RestOfLoad | undefined,
+    rest: LatePages | undefined,
   ): Promise<Omit<MergeResult, 'seconds'>> {
     const { ownership } = this.#options;
     await lockStaging(client, staged.table);
@@ -145,10 +145,10 @@ export class Merger {
     const loaded = sumOf('loaded') - moved.refused;
     const duplicates = loaded - moved.inserted - moved.updated;
     const names = merged.map((staging) => staging.names);
-    let doubledInChain = duplicates > 0 ? await countDoubledInChain(client, names, moved.doubles) : 0;
-    for (const relation of FIRST_LOAD_RELATIONS) await client.query(`DROP TABLE IF EXISTS ${relation}`);
+    let servedTwiceInChain = duplicates > 0 ? await countDoubledInChain(client, names, moved.doubles) : 0;
+    for (const relation of EMPTY_TARGET_MERGE_RELATIONS) await client.query(`DROP TABLE IF EXISTS ${relation}`);
     for (const staging of merged) {
-      if (staging.sums.rejected > 0) doubledInChain += await countRejectedAgainInChain(client, staging.names);
+      if (staging.sums.rejected > 0) servedTwiceInChain += await countRejectedAgainInChain(client, staging.names);
       await foldLedger(client, staging.names);
       await moveAnomalies(client, staging.names);
     }
@@ -157,7 +157,7 @@ export class Merger {
       updated: moved.updated,
       refused: moved.refused,
       duplicates,
-      doubledInChain,
+      servedTwiceInChain,
     };
     for (const staging of merged) {
       await addToBooks(client, staging.names, books);
@@ -174,8 +174,8 @@ export class Merger {
       duplicates,
       rejected: sumOf('rejected') + moved.refused,
       repaired: sumOf('repaired'),
-      doubledInChain,
-      firstLoad: moved.firstLoad,
+      servedTwiceInChain,
+      isInitialMerge: moved.isInitialMerge,
     };
   }
 
@@ -186,16 +186,16 @@ export class Merger {
     return { table, names, sums };
   }
 
-  async #move(client: PoolClient, staging: LockedStaging, rest: RestOfLoad | undefined): Promise<Moved> {
+  async #move(client: PoolClient, staging: LockedStaging, rest: LatePages | undefined): Promise<Moved> {
     const { runId, onConflict } = this.#options;
-    const nothing = { merged: [staging], inserted: 0, updated: 0, refused: 0, firstLoad: false, ...NOT_LOOKED_AT };
+    const nothing = { merged: [staging], inserted: 0, updated: 0, refused: 0, isInitialMerge: false, ...NOT_LOOKED_AT };
     if (staging.sums.loaded === 0) return nothing;
     const scope: MergeScope = { names: staging.names, onConflict, runId: staging.sums.runId ?? runId };
     // A deferred constraint would speak up at COMMIT only, when no row can be set aside any more, and keep the key from
     // being built.
     await client.query('SET CONSTRAINTS ALL IMMEDIATE; SAVEPOINT move');
     try {
-      const first = await FirstLoad.begin(client, scope);
+      const first = await EmptyTargetMerge.begin(client, scope);
       if (first === null) return { ...nothing, ...(await mergeInOrder(client, scope)) };
       const merged = [staging];
       await first.add(staging.names, rest === undefined);
@@ -206,7 +206,7 @@ export class Merger {
         await first.add(last.names, true);
         merged.push(last);
       }
-      return { ...nothing, ...(await first.complete()), merged, firstLoad: true };
+      return { ...nothing, ...(await first.complete()), merged, isInitialMerge: true };
     } catch (error) {
       if (classifyDatabaseError(error) !== 'data') throw error;
       // The lock on the table with the rest is gone with it: that one is merged by itself.
@@ -222,7 +222,7 @@ export async function analyzeTarget(db: Database): Promise<void> {
 }
 
 const NOT_LOOKED_AT = { passedOver: null, doubles: null };
-const NOTHING_MORE: MergeBooks = { inserted: 0, updated: 0, refused: 0, duplicates: 0, doubledInChain: 0 };
+const NOTHING_MORE: MergeBooks = { inserted: 0, updated: 0, refused: 0, duplicates: 0, servedTwiceInChain: 0 };
 
 async function lockStaging(client: PoolClient, table: StagingTable): Promise<void> {
   const { rows, ledger, anomalies } = stagingNames(table);

@@ -44,7 +44,7 @@ export function toRun(row: RunRow): StoredRun {
     source: row.source,
     sinceMs: row.since_ms,
     untilMs: row.until_ms,
-    floorMs: row.floor_ms,
+    incrementalSinceMs: row.floor_ms,
     status: row.status,
     startedAtMs: row.started_at_ms,
     serverDateMs: row.server_date_ms,
@@ -62,7 +62,7 @@ export function toRun(row: RunRow): StoredRun {
       duplicates: Number(row.duplicates),
       rejected: Number(row.rejected),
       repaired: Number(row.repaired),
-      doubledInChain: Number(row.doubled_in_chain),
+      servedTwiceInChain: Number(row.doubled_in_chain),
     },
   };
 }

@@ -28,8 +28,8 @@ export interface RunUpdate {
 }
 
 export interface NewRun {
-  /** See {@link Run.floorMs}. */
-  readonly floorMs: number | null;
+  /** See {@link Run.incrementalSinceMs}. */
+  readonly incrementalSinceMs: number | null;
   readonly windows: readonly [WindowBounds, ...WindowBounds[]];
   /** The run under way, if there is one. */
   readonly instead?: number;
@@ -66,7 +66,7 @@ export class StateStore {
       if (options.instead !== undefined) await abandon(client, options.instead);
       const { rows } = await client.query<RunRow>(
         `INSERT INTO ingestion.run (source, since_ms, until_ms, floor_ms) VALUES ($1, $2, $3, $4) RETURNING ${RUN_COLUMNS}`,
-        [identity.source, identity.sinceMs, identity.untilMs, options.floorMs],
+        [identity.source, identity.sinceMs, identity.untilMs, options.incrementalSinceMs],
       );
       const run = toRun(only(rows));
       await insertWindows(client, run.runId, options.windows);
@@ -194,7 +194,7 @@ export class StateStore {
   }
 
   /** See `countDoubledInChain`: before a walk that serves the same chain again. */
-  async forgetDoubledInChain(runId: number): Promise<void> {
+  async forgetServedTwiceInChain(runId: number): Promise<void> {
     await this.#write('run', async (client) => {
       await client.query('UPDATE ingestion.run SET doubled_in_chain = 0 WHERE run_id = $1', [runId]);
     });

@@ -7,7 +7,7 @@ export interface TargetCounts {
   /** Different rejected events (by their bytes) of all runs of the source. */
   readonly rejected: number;
   /** Of the last full run of the source and those that followed it. */
-  readonly doubledInChain: number;
+  readonly servedTwiceInChain: number;
   /** Rows that runs of other sources inserted; some of them may be events of this source, too. */
   readonly otherRows: number;
 }
@@ -37,7 +37,7 @@ export async function readTargetCounts(
   return {
     rows: Number(counts.rows),
     rejected: Number(counts.rejected),
-    doubledInChain: Number(counts.doubled),
+    servedTwiceInChain: Number(counts.doubled),
     otherRows: Number(counts.other),
   };
 }

@@ -21,7 +21,7 @@ export interface MetricObservers {
   /** One request to the API; `status` is `null` when no answer came. */
   readonly pageRequest: (seconds: number, endpoint: string, status: number | null) => void;
   readonly copy: (seconds: number) => void;
-  readonly merge: (seconds: number, firstLoad: boolean) => void;
+  readonly merge: (seconds: number, isInitialMerge: boolean) => void;
   readonly encode: (seconds: number) => void;
   /** A request waited this long for its turn. */
   readonly rateLimitWait: (seconds: number) => void;
@@ -75,8 +75,8 @@ export function createMetrics(snapshot: () => JobSnapshot): Metrics {
         copy.observe(seconds);
         recent.copy.add(seconds);
       },
-      merge(seconds, firstLoad) {
-        merge.observe({ first_load: String(firstLoad) }, seconds);
+      merge(seconds, isInitialMerge) {
+        merge.observe({ first_load: String(isInitialMerge) }, seconds);
         recent.merge.add(seconds);
       },
       encode(seconds) {

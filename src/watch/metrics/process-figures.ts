@@ -42,9 +42,9 @@ export class ProcessMeter {
         this.#busy.copy += seconds;
         inner.copy?.(seconds);
       },
-      merge: (seconds, isFirstLoad) => {
+      merge: (seconds, isInitialMerge) => {
         this.#busy.merge += seconds;
-        inner.merge?.(seconds, isFirstLoad);
+        inner.merge?.(seconds, isInitialMerge);
       },
     };
   }

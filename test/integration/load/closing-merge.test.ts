@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import type { RestOfLoad } from '../../../src/load/merge/merge.ts';
+import type { LatePages } from '../../../src/load/merge/merge.ts';
 import { STAGING_TABLES } from '../../../src/load/schema/staging.ts';
 import { eventsOf, eventually, ids, pageOf, startLoading, targetRows } from './load-setup.ts';
 import type { Loading } from './load-setup.ts';
@@ -14,7 +14,7 @@ const TWO_WINDOWS = [
 ] as const;
 
 /** All of staging table b, which is loaded when it is asked for. */
-function restOf(pages: number, load: () => Promise<unknown> = () => Promise.resolve()): RestOfLoad {
+function restOf(pages: number, load: () => Promise<unknown> = () => Promise.resolve()): LatePages {
   return async () => {
     await load();
     return { table: 'b', pages };
@@ -63,9 +63,9 @@ test('the rest is merged with what it came after: one result, exact books, every
       rejected: 2,
       repaired: 1,
       // Two ids and one rejected element: each at two places of one chain, in two tables.
-      doubledInChain: 3,
+      servedTwiceInChain: 3,
       seconds: 0,
-      firstLoad: true,
+      isInitialMerge: true,
     },
   );
   assert.equal((await targetRows(database)).length, 603);
@@ -95,7 +95,7 @@ for (const onConflict of ['ignore', 'update'] as const) {
     await loader.load(pageOf(page('second window'), { window: 2 }));
     const late = (): Promise<unknown> => loader.load(pageOf(page('first window'), { window: 1, page: 2, table: 'b' }));
     const result = await merger(onConflict).merge('a', 2, restOf(1, late));
-    assert.deepEqual([result.inserted, result.duplicates, result.doubledInChain], [600, 300, 0]);
+    assert.deepEqual([result.inserted, result.duplicates, result.servedTwiceInChain], [600, 300, 0]);
     const winner = onConflict === 'ignore' ? 'first window' : 'second window';
     const names = new Set((await targetRows(database)).flatMap(({ id, name }) => (id.startsWith('x') ? [name] : [])));
     assert.deepEqual([...names], [winner]);
@@ -116,7 +116,7 @@ test('a merge of many double ids keeps both tables locked to its end', async (t)
   await loader.load(pageOf(eventsOf(ids('a', 300))));
   const again = (): Promise<unknown> => loader.load(pageOf(eventsOf(ids('a', 200)), { page: 2, table: 'b' }));
   const result = await merger().merge('a', 1, restOf(1, again));
-  assert.deepEqual([result.inserted, result.duplicates, result.doubledInChain], [300, 200, 200]);
+  assert.deepEqual([result.inserted, result.duplicates, result.servedTwiceInChain], [300, 200, 200]);
   const { rows } = await database.query<{ held: string }>('SELECT held FROM public.lock_seen');
   // The key is dropped with one table locked, and built at last with both.
   assert.deepEqual(
@@ -141,7 +141,7 @@ test('a target with rows takes one table, and the rest is not waited for', async
   await merger().merge('a', 1);
   await loader.load(pageOf(eventsOf(['b']), { page: 2 }));
   const result = await merger().merge('a', 1, () => assert.fail('asked'));
-  assert.deepEqual([result.tables, result.firstLoad], [['a'], false]);
+  assert.deepEqual([result.tables, result.isInitialMerge], [['a'], false]);
 });
 
 for (const refused of ['first', 'rest'] as const) {

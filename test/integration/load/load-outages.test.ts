@@ -89,7 +89,7 @@ test('a merge whose COMMIT was never answered is not done twice, and its result 
   proxy.cut();
   proxy.setMode('pass');
   const result = await merging;
-  assert.deepEqual([result.pages, result.inserted, result.firstLoad], [1, 10, true]);
+  assert.deepEqual([result.pages, result.inserted, result.isInitialMerge], [1, 10, true]);
   assert.equal((await store.currentRun())?.counts.inserted, 10);
 });
 

@@ -141,7 +141,7 @@ export async function startLoading(t: TestContext, options: LoadingOptions = {})
   const ownership = await claim(t, db);
   const store = new StateStore(db, ownership);
   const windows: NewRun['windows'] = options.windows ?? [{ sinceMs: null, untilMs: null }];
-  const run = (await store.currentRun()) ?? (await store.createRun(SOURCE, { floorMs: null, windows }));
+  const run = (await store.currentRun()) ?? (await store.createRun(SOURCE, { incrementalSinceMs: null, windows }));
   const { runId } = run;
   const watchdog = options.watchdogMs === undefined ? {} : { watchdogMs: options.watchdogMs };
   return {

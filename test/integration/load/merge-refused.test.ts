@@ -141,7 +141,7 @@ for (const [what, { sql, message }] of Object.entries(MERGE_REFUSALS)) {
         await loader.load(pageOf([bad[1] ?? assert.fail(), { id: 'more', name: 'n99' }], { page: 3 }));
         await database.query(sql);
         const result = await loading.merger(onConflict).merge('a', 2);
-        assert.deepEqual([result.inserted, result.rejected, result.served, result.firstLoad], [61, 2, 63, false]);
+        assert.deepEqual([result.inserted, result.rejected, result.served, result.isInitialMerge], [61, 2, 63, false]);
         const refused = await anomalies(loading);
         assert.deepEqual(
           refused.map((row) => [row.event_id, row.window_id, row.page, row.position]),
@@ -213,7 +213,7 @@ test('a column that somebody added, with a default and without null, gets its de
 const POISONED = [['null', '{"id":"a"}'], ['{"id":"b"}'], ['{"id":"c"}'], ['null', '{"id":"d"}', 'null']];
 
 async function doubledIn({ store }: Loading): Promise<number> {
-  return (await store.currentRun())?.counts.doubledInChain ?? assert.fail('no run');
+  return (await store.currentRun())?.counts.servedTwiceInChain ?? assert.fail('no run');
 }
 
 test('identical rejected events of one chain are counted, whichever merges they are in', async (t) => {

@@ -22,9 +22,9 @@ test('a first load leaves every id once, the key with its old name, and exact bo
       duplicates: 0,
       rejected: 0,
       repaired: 0,
-      doubledInChain: 0,
+      servedTwiceInChain: 0,
       seconds: 0,
-      firstLoad: true,
+      isInitialMerge: true,
     },
   );
   assert.equal((await targetRows(database)).length, 800);
@@ -50,8 +50,8 @@ for (const share of ['few', 'many']) {
     const result = await merger().merge('a', 2);
     assert.equal(result.inserted, 1000);
     assert.equal(result.duplicates, again.length);
-    assert.equal(result.doubledInChain, again.length);
-    assert.equal(result.firstLoad, true);
+    assert.equal(result.servedTwiceInChain, again.length);
+    assert.equal(result.isInitialMerge, true);
     assert.ok((await targetRows(database)).every((row) => row.name === 'first'));
     const left = await database.query(`SELECT relname FROM pg_class WHERE relname LIKE 'merge!_%' ESCAPE '!'`);
     assert.deepEqual(left.rows, []);
@@ -73,10 +73,10 @@ test('ids that two windows serve at their common edge are one row and no doublin
   await loader.load(pageOf([...newer, ...edge, beyond], { window: 1 }));
   await loader.load(pageOf([...edge, beyond, ...older], { window: 2 }));
   const result = await merger().merge('a', 2);
-  assert.equal(result.firstLoad, true);
+  assert.equal(result.isInitialMerge, true);
   assert.equal(result.inserted, 421);
   assert.equal(result.duplicates, 21);
-  assert.equal(result.doubledInChain, 0);
+  assert.equal(result.servedTwiceInChain, 0);
   assert.equal((await targetRows(database)).length, 421);
 });
 
@@ -98,7 +98,7 @@ test('a page that reaches far into the window below costs the first load no seco
   await loader.load(pageOf(onItsWay, { window: 1, page: 5, ledger: { lastEventMs: edgeMs } }));
   await loader.load(pageOf([...onItsWay, { id: 'below', timestamp: 1_000 }], { window: 2 }));
   const result = await merger().merge('a', 6);
-  assert.deepEqual([result.inserted, result.duplicates, result.firstLoad], [602, 300, true]);
+  assert.deepEqual([result.inserted, result.duplicates, result.isInitialMerge], [602, 300, true]);
   assert.equal((await targetRows(database)).length, 602);
   const log = await readFile(join(database.cluster.dataDir, 'datasync-server.log'), 'utf8');
   const doubled = log.split('\n').filter((line) => line.includes('Key (id)=(e0'));
@@ -126,7 +126,7 @@ test('what a page asked for by time serves again is no doubling inside the chain
   await loader.load(pageOf(eventsOf(['d', 'e']), { page: 3 }));
   const result = await merger().merge('a', 3);
   assert.equal(result.duplicates, 2);
-  assert.equal(result.doubledInChain, 1);
+  assert.equal(result.servedTwiceInChain, 1);
 });
 
 test('a later merge counts what was there already as duplicates and leaves it alone', async (t) => {
@@ -135,7 +135,7 @@ test('a later merge counts what was there already as duplicates and leaves it al
   await merger().merge('a', 1);
   await loader.load(pageOf(eventsOf(['b', 'c'], { name: 'new' }), { page: 2, table: 'b' }));
   const result = await merger().merge('b', 1);
-  assert.deepEqual([result.inserted, result.updated, result.duplicates, result.firstLoad], [1, 0, 1, false]);
+  assert.deepEqual([result.inserted, result.updated, result.duplicates, result.isInitialMerge], [1, 0, 1, false]);
   assert.deepEqual(await targetRows(database), [
     { id: 'a', name: 'old' },
     { id: 'b', name: 'old' },
@@ -224,7 +224,7 @@ test('a foreign key that needs the primary key does not keep an empty target fro
   await database.query('CREATE TABLE note (event_id text REFERENCES ingested_events)');
   await loader.load(pageOf(eventsOf(ids('a', 50))));
   const result = await merger().merge('a', 1);
-  assert.deepEqual([result.inserted, result.firstLoad], [50, false]);
+  assert.deepEqual([result.inserted, result.isInitialMerge], [50, false]);
   assert.equal(
     (await database.query(`SELECT FROM pg_constraint WHERE contype = 'f' AND conrelid = 'note'::regclass`)).rowCount,
     1,
@@ -237,7 +237,7 @@ test('a reader who keeps an empty target open gets the ordinary merge, after a s
   await db.transaction('reading', async (client) => {
     await client.query('SELECT count(*) FROM ingested_events');
     const result = await merger().merge('a', 1);
-    assert.deepEqual([result.inserted, result.firstLoad], [50, false]);
+    assert.deepEqual([result.inserted, result.isInitialMerge], [50, false]);
   });
   assert.equal((await targetRows(database)).length, 50);
 });

@@ -7,7 +7,7 @@ import { test, type TestContext } from 'node:test';
 import { pathToFileURL } from 'node:url';
 import { pino } from 'pino';
 import { ApiStreamReader, unknownTraits, type EndpointTraits } from '../../../src/app/api-stream-reader.ts';
-import { FlightBudget } from '../../../src/core/in-flight-limit.ts';
+import { InFlightLimit } from '../../../src/core/in-flight-limit.ts';
 import { PageEncoder } from '../../../src/threads/page-encoder.ts';
 import { GaveUpError } from '../../../src/core/errors.ts';
 import type { LedgerEntry, WindowState } from '../../../src/core/state.ts';
@@ -35,7 +35,7 @@ interface Walk {
   readonly reader: ApiStreamReader;
   readonly ledger: LedgerEntry[];
   readonly anomalies: PageAnomaly[];
-  readonly budget: FlightBudget;
+  readonly inFlight: InFlightLimit;
   readonly traits: EndpointTraits;
   readonly walk: () => ReturnType<ApiStreamReader['walk']>;
 }
@@ -54,7 +54,7 @@ function walkFor(t: TestContext, simulator: Simulator, setup: WalkSetup = {}): W
   t.after(() => pool.destroy());
   const ledger: LedgerEntry[] = [];
   const anomalies: PageAnomaly[] = [];
-  const budget = new FlightBudget(3, 64 * 2 ** 20);
+  const inFlight = new InFlightLimit(3, 64 * 2 ** 20);
   const traits = unknownTraits();
   const reader = new ApiStreamReader(
     { ...WHOLE, ...setup.state },
@@ -67,14 +67,14 @@ function walkFor(t: TestContext, simulator: Simulator, setup: WalkSetup = {}): W
         idType: 'auto',
         onDecided: () => Promise.resolve(),
       }),
-      budget,
+      inFlight,
       traits,
       pageSize: setup.pageSize ?? 100,
       logger: pino({ level: 'silent' }),
       accept: (page) => {
         ledger.push(page.ledger);
         anomalies.push(...(page.encoded?.anomalies ?? []));
-        page.place.release();
+        page.permit.release();
         return Promise.resolve();
       },
       isStopping: () => false,
@@ -82,14 +82,14 @@ function walkFor(t: TestContext, simulator: Simulator, setup: WalkSetup = {}): W
       onRetry: () => undefined,
     },
   );
-  return { reader, ledger, anomalies, budget, traits, walk: () => reader.walk(new AbortController().signal) };
+  return { reader, ledger, anomalies, inFlight, traits, walk: () => reader.walk(new AbortController().signal) };
 }
 
 const served = (ledger: readonly LedgerEntry[]): number => ledger.reduce((sum, entry) => sum + entry.served, 0);
 
 void test('pages are accepted in order and without a gap, the last one ends the window, every place is given back', async (t) => {
   const simulator = await simulatorFor(t, { events: 1_050, latency: 2 });
-  const { walk, ledger, budget } = walkFor(t, simulator);
+  const { walk, ledger, inFlight } = walkFor(t, simulator);
   assert.equal(await walk(), 'complete');
   assert.deepEqual(
     ledger.map(({ page }) => page),
@@ -100,7 +100,7 @@ void test('pages are accepted in order and without a gap, the last one ends the 
     [...Array.from({ length: 10 }, () => false), true],
   );
   assert.equal(served(ledger), 1_050);
-  assert.equal(budget.pages, 0);
+  assert.equal(inFlight.pages, 0);
   assert.equal(simulator.stats().requests.stream, 11);
 });
 
@@ -149,7 +149,7 @@ for (const death of ['process.exit', 'out of memory', 'a bug'] as const) {
   void test(`an event that kills its worker by ${death} costs itself, and everything around it is accepted`, async (t) => {
     const deadly = deadlyEvent(5);
     const simulator = await simulatorFor(t, { events: 11, rawEvents: [deadly] });
-    const { walk, ledger, anomalies, budget } = walkFor(t, simulator, {
+    const { walk, ledger, anomalies, inFlight } = walkFor(t, simulator, {
       worker: await mortalWorker(t, death),
       pageSize: 4,
     });
@@ -166,7 +166,7 @@ for (const death of ['process.exit', 'out of memory', 'a bug'] as const) {
       ]),
       [['rejected', 'event', 'worker-died', deadly.raw.slice(7, 43), 0, deadly.raw]],
     );
-    assert.equal(budget.pages, 0);
+    assert.equal(inFlight.pages, 0);
   });
 }
 
@@ -187,15 +187,15 @@ void test('workers that die of every page set nothing aside: the walk is given u
   const file = path.join(folder, 'worker.mjs');
   await writeFile(file, "export default () => { throw new Error('nothing works here'); };");
   const simulator = await simulatorFor(t, { events: 300 });
-  const { walk, ledger, budget } = walkFor(t, simulator, { worker: pathToFileURL(file), pageSize: 20 });
+  const { walk, ledger, inFlight } = walkFor(t, simulator, { worker: pathToFileURL(file), pageSize: 20 });
   await assert.rejects(walk(), (error: unknown) => {
     assert.ok(error instanceof GaveUpError);
     assert.match(error.message, /worker-died/);
     return true;
   });
   assert.equal(ledger.length, 0);
-  // The one that was asked for ahead is given back when its request has ended: then all of the budget is to be had.
-  await budget.acquire(budget.maxBytes, AbortSignal.timeout(20_000));
+  // The one that was asked for ahead is given back when its request has ended: then all of the limit is to be had.
+  await inFlight.acquire(inFlight.maxBytes, AbortSignal.timeout(20_000));
 });
 
 void test('an API that hands out one cursor for ever is given up, with the reason', async (t) => {
@@ -217,7 +217,7 @@ void test('a window asked for by time and served from the top needs another kind
   const simulator = await simulatorFor(t, { events: 500, windows: 'ignored' });
   const { walk, ledger, traits } = walkFor(t, simulator, { state: { untilMs: 1_769_541_612_369 - 20 * 86_400_000 } });
   assert.equal(await walk(), 'needs-chain');
-  assert.equal(traits.honoursWindows, false);
+  assert.equal(traits.supportsTimeBounds, false);
   assert.equal(ledger.length, 0);
 });
 

@@ -14,7 +14,7 @@ const RUN: Run = {
   pass: 1,
   passTotal: 1_000,
   newestMs: null,
-  floorMs: null,
+  incrementalSinceMs: null,
   counts: NO_COUNTS,
 };
 
@@ -53,7 +53,7 @@ void test('more events than the API said leave nothing to fetch', () => {
 
 void test('nobody knows what remains without a total, or when only a part of the data set is walked', () => {
   assert.equal(progressOf({ passTotal: null }).progress.load, null);
-  assert.equal(progressOf({ floorMs: 5 }).progress.load, null);
+  assert.equal(progressOf({ incrementalSinceMs: 5 }).progress.load, null);
   assert.equal(progressOf({ sinceMs: 5 }).progress.remainingEvents, null);
   assert.equal(progressOf({ pass: 2 }).progress.remainingEvents, null);
 });

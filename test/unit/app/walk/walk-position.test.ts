@@ -74,43 +74,43 @@ void test('a page without a valid time changes nothing', () => {
   const walk = walkOf();
   walk.note({ times: null, servedCount: 20 });
   assert.equal(walk.anchorMs, null);
-  assert.equal(walk.endsBelow({ times: null, servedCount: 20 }), false);
+  assert.equal(walk.isPastWindow({ times: null, servedCount: 20 }), false);
 });
 
 void test('a walk ends with the first page that is all older than its window', () => {
   const walk = walkOf({ sinceMs: 500_000 });
   const last = page(descending(499_000, 20));
   walk.note(last);
-  assert.equal(walk.endsBelow(last), true);
+  assert.equal(walk.isPastWindow(last), true);
 });
 
 void test('a few older events are not enough, two such pages are', () => {
   const walk = walkOf({ sinceMs: 500_000 });
   const few = page(descending(400_000, 3));
   walk.note(few);
-  assert.equal(walk.endsBelow(few), false);
-  assert.equal(walk.endsBelow(few), true);
+  assert.equal(walk.isPastWindow(few), false);
+  assert.equal(walk.isPastWindow(few), true);
 });
 
 void test('an event within a millisecond of the border is inside', () => {
   const walk = walkOf({ sinceMs: 500_000 });
   const border = page([499_999, ...descending(499_000, 19)]);
   walk.note(border);
-  assert.equal(walk.endsBelow(border), false);
+  assert.equal(walk.isPastWindow(border), false);
 });
 
 void test('an endpoint that serves the oldest first is never left by its times', () => {
   const walk = walkOf({ sinceMs: 5_000_000 });
   const ascending = page(descending(1_000_000, 20).reverse());
   walk.note(ascending);
-  assert.equal(walk.endsBelow(ascending), false);
+  assert.equal(walk.isPastWindow(ascending), false);
 });
 
 void test('after a restart, pages that lie wholly above what is left are recognised', () => {
   const walk = new WalkPosition({ ...START, anchorMs: 500_000 }, { pageSize: 20 });
-  assert.equal(walk.liesAbove(page(descending(900_000, 20))), true);
-  assert.equal(walk.liesAbove(page(descending(510_000, 20))), false);
-  assert.equal(walkOf().liesAbove(page(descending(900_000, 20))), false);
+  assert.equal(walk.isAboveAnchor(page(descending(900_000, 20))), true);
+  assert.equal(walk.isAboveAnchor(page(descending(510_000, 20))), false);
+  assert.equal(walkOf().isAboveAnchor(page(descending(900_000, 20))), false);
 });
 
 void test('the end is near when two more pages would reach below the window', () => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { MergeSchedule } from '../../../../src/load/merge/merge-schedule.ts';
-import type { RestOfLoad } from '../../../../src/load/merge/merge.ts';
+import type { LatePages } from '../../../../src/load/merge/merge.ts';
 import type { StagingTable } from '../../../../src/load/schema/staging.ts';
 
 const HOUR_MS = 3_600_000;
@@ -24,7 +24,7 @@ function scheduleWith(options: TestOptions = {}) {
   const calls: MergeCall[] = [];
   const failures: unknown[] = [];
   const schedule = new MergeSchedule({
-    merge: async (table, pages, rest?: RestOfLoad) => {
+    merge: async (table, pages, rest?: LatePages) => {
       calls.push({ table, pages });
       await options.merge?.();
       const more = (await rest?.()) ?? null;

@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { once } from 'node:events';
 import { firstSourceOrder } from '../../src/core/state.ts';
 import { encodePage } from '../../src/encode/encode-page.ts';
-import type { IdColumnTypes } from '../../workers/protocol.ts';
+import type { IdColumnTypes } from '../../src/core/encoded-page.ts';
 
 export interface Batch {
   readonly rows: Uint8Array;

@@ -1,6 +1,6 @@
 /** What an answer is, told from its headers and a glance at its bytes. */
 import { brotliDecompressSync, gunzipSync, inflateSync } from 'node:zlib';
-import type { ContentEncoding } from '../../workers/protocol.ts';
+import type { ContentEncoding } from '../core/encoded-page.ts';
 import type { HttpAnswer } from './http-exchange.ts';
 import { firstByte, lastByte } from './page-tail.ts';
 

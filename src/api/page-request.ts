@@ -1,5 +1,5 @@
 /** What is asked of the API client, and what it answers. Types only. */
-import type { ContentEncoding, PageEnvelope } from '../../workers/protocol.ts';
+import type { ContentEncoding, PageEnvelope } from '../core/encoded-page.ts';
 import type { Logger } from '../core/logging.ts';
 import type { BackoffRule } from '../core/backoff.ts';
 import type { ProxySettings } from './http-exchange.ts';

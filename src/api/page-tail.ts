@@ -12,7 +12,7 @@
  * ends. What is read then holds for a body that is cut, too: its array has no end. Whatever is not certain, and pages whose
  * events are full of arrays, are `null`, and the worker, which reads every byte, tells.
  */
-import type { PageEnvelope } from '../../workers/protocol.ts';
+import type { PageEnvelope } from '../core/encoded-page.ts';
 import { findStringState, readOn, type StringState } from './json-string-state.ts';
 
 export interface PageTail {

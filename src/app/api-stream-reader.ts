@@ -9,7 +9,7 @@
  * shortcut, the position is the truth: a cursor that is too old is replaced by a time (`until`) where the endpoint honours
  * windows, else by walking from the top again and skipping what was accepted already.
  */
-import type { EncodedPage, PageEnvelope } from '../../workers/protocol.ts';
+import type { EncodedPage, PageEnvelope } from '../core/encoded-page.ts';
 import { WorkerDiedError } from '../core/errors.ts';
 import type { Logger } from '../core/logging.ts';
 import type { WindowState } from '../core/state.ts';

@@ -3,7 +3,7 @@ import { createWriteStream } from 'node:fs';
 import { once } from 'node:events';
 import { finished } from 'node:stream/promises';
 import Table from 'cli-table3';
-import type { AnomalyKind } from '../../workers/protocol.ts';
+import type { AnomalyKind } from '../core/encoded-page.ts';
 import type { Environment } from '../core/config.ts';
 import { ConfigurationError, describeError, type ExitCode } from '../core/errors.ts';
 import {

@@ -1,5 +1,5 @@
 /** A page that passed all checks, and its row in the ledger. */
-import type { EncodedPage } from '../../workers/protocol.ts';
+import type { EncodedPage } from './encoded-page.ts';
 import type { LedgerEntry } from './state.ts';
 import type { RawPage } from '../api/api-client.ts';
 import type { Permit } from './in-flight-limit.ts';

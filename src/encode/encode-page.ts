@@ -1,4 +1,4 @@
-import type { EncodedPage, IdSample, PageAnomaly, SampledPage } from '../../workers/protocol.ts';
+import type { EncodedPage, IdSample, PageAnomaly, SampledPage } from '../core/encoded-page.ts';
 import { REJECTED_REASONS } from './rows/anomaly-reasons.ts';
 import { NO_FIELD } from './scan/known-keys.ts';
 import { CopyWriter } from './rows/copy-writer.ts';

@@ -1,6 +1,6 @@
 import { constants, brotliDecompressSync, gunzipSync, inflateRawSync, inflateSync } from 'node:zlib';
 
-import type { ContentEncoding } from '../../workers/protocol.ts';
+import type { ContentEncoding } from '../core/encoded-page.ts';
 
 /** A page that decodes to more is a bomb, or not a page: 5,000 events of the live API are 1.7 MB. */
 export const MAX_DECODED_BYTES = 256 * 1024 * 1024;

@@ -2,7 +2,8 @@
  * Raw page → encoded page, through the worker pool. Decides the types of the id columns by the first page with rows
  * when the target is new and empty; everything else waits for that decision.
  */
-import type { EncodeResult, IdColumnType, IdColumnTypes, IdSample } from '../../workers/protocol.ts';
+import type { IdColumnType, IdColumnTypes, IdSample } from '../core/encoded-page.ts';
+import type { EncodeResult } from '../../workers/protocol.ts';
 import { WorkerDiedError } from '../core/errors.ts';
 import { pageBuffers } from '../core/page-buffers.ts';
 import { firstSourceOrder } from '../core/state.ts';

@@ -1,5 +1,5 @@
 /** How new an event time may be believed to be. Pure. */
-import type { PageTimes } from '../../../workers/protocol.ts';
+import type { PageTimes } from '../../core/encoded-page.ts';
 
 /** `Date` comes in whole seconds, cut off. */
 const DATE_PRECISION_MS = 1_000;

@@ -2,7 +2,7 @@
  * Does a chain of pages still bring something new? Pure; remembers the newest pages only, which is enough: a chain that
  * runs in a circle of more pages than that brings what its windows' books find at the end.
  */
-import type { EncodedPage } from '../../../workers/protocol.ts';
+import type { EncodedPage } from '../../core/encoded-page.ts';
 
 const REMEMBERED_PAGES = 1_000;
 /** Pages in a row whose events have no ids by which they could be told from others. */

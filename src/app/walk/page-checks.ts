@@ -1,5 +1,5 @@
 /** What a page says that cannot be, or that says something about its endpoint. Pure. */
-import type { EncodedPage, PageEnvelope } from '../../../workers/protocol.ts';
+import type { EncodedPage, PageEnvelope } from '../../core/encoded-page.ts';
 
 /** `since` and `until` are sent widened by a millisecond, and rounded. */
 const WIDENED_MS = 2;

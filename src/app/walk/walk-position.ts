@@ -6,7 +6,7 @@
  * when the page's times descend, inside the window, and a sudden jump has to be said twice. Otherwise the newest of its
  * last few times does, which leaves nothing out: at worst a few events are served again.
  */
-import type { EncodedPage, PageTimes } from '../../../workers/protocol.ts';
+import type { EncodedPage, PageTimes } from '../../core/encoded-page.ts';
 import type { WindowState } from '../../core/state.ts';
 
 /** A page with fewer events than this needs a second one to prove that the walk has left its window. */

@@ -1,4 +1,4 @@
-import type { IdColumnType, IdColumnTypes } from '../../../workers/protocol.ts';
+import type { IdColumnType, IdColumnTypes } from '../../core/encoded-page.ts';
 
 /**
  * THE column list: what the encoder writes is what COPY names and what the tables are made of, in this order.

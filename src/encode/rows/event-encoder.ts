@@ -1,4 +1,4 @@
-import type { IdColumnTypes, PageAnomaly } from '../../../workers/protocol.ts';
+import type { IdColumnTypes, PageAnomaly } from '../../core/encoded-page.ts';
 import { NO_FIELD } from '../scan/known-keys.ts';
 import { type AnomalyReason, REJECTED_REASONS, type RejectedReason } from './anomaly-reasons.ts';
 import { type CopyWriter, SourceOrder } from './copy-writer.ts';

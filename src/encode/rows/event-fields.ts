@@ -1,4 +1,4 @@
-import type { IdColumnType, IdColumnTypes } from '../../../workers/protocol.ts';
+import type { IdColumnType, IdColumnTypes } from '../../core/encoded-page.ts';
 import { REJECTED_REASONS, type RejectedReason, REPAIRED_REASONS, type RepairedReason } from './anomaly-reasons.ts';
 import type { CopyWriter } from './copy-writer.ts';
 import type { CopyColumnName } from './event-columns.ts';

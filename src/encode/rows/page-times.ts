@@ -1,4 +1,4 @@
-import type { PageTimes } from '../../../workers/protocol.ts';
+import type { PageTimes } from '../../core/encoded-page.ts';
 
 /** A power of two: so many of the last events are not all likely to have a wrong clock. */
 const TAIL_EVENTS = 4;

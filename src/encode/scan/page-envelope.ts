@@ -1,4 +1,4 @@
-import type { PageEnvelope } from '../../../workers/protocol.ts';
+import type { PageEnvelope } from '../../core/encoded-page.ts';
 
 /**
  * Above this an envelope value is not one: no cursor, count or error text is that long, and they are parsed with

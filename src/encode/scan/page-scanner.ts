@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 
-import type { FaultyPage, PageEnvelope } from '../../../workers/protocol.ts';
+import type { FaultyPage, PageEnvelope } from '../../core/encoded-page.ts';
 import { EventSlices } from './event-slices.ts';
 import {
   CLOSE_BRACE,

@@ -1,6 +1,6 @@
 /** `ingestion.anomaly`, for `npm run anomalies` and for `--max-rejected`; and how staged ones are written. */
 import type { PoolClient } from 'pg';
-import type { AnomalyKind, PageAnomaly } from '../../../workers/protocol.ts';
+import type { AnomalyKind, PageAnomaly } from '../../core/encoded-page.ts';
 import type { Database } from '../postgres/database.ts';
 import { stagingNames } from '../schema/staging.ts';
 import type { StagingTable } from '../schema/staging.ts';

@@ -3,7 +3,7 @@
  * kept by the caller until this has returned, so that it can be loaded again, split, or quoted.
  */
 import type { PoolClient } from 'pg';
-import type { PageAnomaly } from '../../../workers/protocol.ts';
+import type { PageAnomaly } from '../../core/encoded-page.ts';
 import type { Logger } from '../../core/logging.ts';
 import type { LedgerEntry } from '../../core/state.ts';
 import { stageAnomalies } from './anomalies.ts';

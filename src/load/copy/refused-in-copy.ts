@@ -4,7 +4,7 @@
  */
 import pg from 'pg';
 import type { PoolClient } from 'pg';
-import type { PageAnomaly } from '../../../workers/protocol.ts';
+import type { PageAnomaly } from '../../core/encoded-page.ts';
 import { locateSourceOrder } from '../../core/state.ts';
 import { joinRows, readSourceOrder, splitRows } from '../../encode/rows/copy-rows.ts';
 import { quoteEvents } from '../../encode/encode-page.ts';

@@ -1,6 +1,6 @@
 /** `ingested_events`, the public table: made from the encoder's column list, never altered once it has rows. */
 import type { PoolClient } from 'pg';
-import type { IdColumnType, IdColumnTypes } from '../../../workers/protocol.ts';
+import type { IdColumnType, IdColumnTypes } from '../../core/encoded-page.ts';
 import { ConfigurationError } from '../../core/errors.ts';
 import { EVENT_COLUMNS, sqlType } from '../../encode/rows/event-columns.ts';
 import { sqlStateOf } from '../postgres/database-errors.ts';

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import { pino } from 'pino';
-import type { IdColumnTypes } from '../../../workers/protocol.ts';
+import type { IdColumnTypes } from '../../../src/core/encoded-page.ts';
 import type { LedgerEntry } from '../../../src/core/state.ts';
 import { firstSourceOrder } from '../../../src/core/state.ts';
 import { encodePage } from '../../../src/encode/encode-page.ts';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { brotliCompressSync, deflateRawSync, deflateSync, gzipSync } from 'node:zlib';
 
-import type { ContentEncoding } from '../../../workers/protocol.ts';
+import type { ContentEncoding } from '../../../src/core/encoded-page.ts';
 import { decodeBody, MAX_DECODED_BYTES } from '../../../src/encode/page-body.ts';
 import { bytesOf } from './rows/copy-stream-reader.ts';
 

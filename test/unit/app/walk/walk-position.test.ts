@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { WalkPosition } from '../../../../src/app/walk/walk-position.ts';
 import { PageTimesTracker } from '../../../../src/encode/rows/page-times.ts';
-import type { EncodedPage } from '../../../../workers/protocol.ts';
+import type { EncodedPage } from '../../../../src/core/encoded-page.ts';
 
 const HOUR_MS = 3_600_000;
 const START = { sinceMs: null, untilMs: null, anchorMs: null, lastEventMs: null };

@@ -1,0 +1,104 @@
+/** What the stages hand each other about one page. Types only. */
+
+/** The type of an id column, decided when the first rows arrive. */
+export type IdColumnType = 'uuid' | 'text';
+
+export interface IdColumnTypes {
+  readonly id: IdColumnType;
+  readonly sessionId: IdColumnType;
+  readonly userId: IdColumnType;
+}
+
+/** `Content-Encoding` of a page as the API sent it; decoding is the worker's work. */
+export type ContentEncoding = 'identity' | 'gzip' | 'deflate' | 'br';
+
+/** What a page says about itself outside its events. */
+export interface PageEnvelope {
+  /** The API's own flag; `null` when the page has none. */
+  readonly hasMore: boolean | null;
+  /** Sent back byte for byte; `null` when absent, null or empty. */
+  readonly nextCursor: string | null;
+  /** Number of events in the whole data set, when the page says so. */
+  readonly total: number | null;
+}
+
+/** Times of a page's events, epoch milliseconds, microseconds as a fraction. Events without a valid time are left out. */
+export interface PageTimes {
+  readonly newestMs: number;
+  readonly oldestMs: number;
+  /** Time of the last event in serving order that has a valid time. */
+  readonly lastMs: number;
+  /** Newest of the last four: never earlier than where the page ends, even when the last one has a wrong clock. */
+  readonly tailNewestMs: number;
+  /** Whether the valid times never rise in serving order: only then may `lastMs` anchor a walk. */
+  readonly descending: boolean;
+}
+
+export type AnomalyKind = 'rejected' | 'repaired';
+
+/** Something odd about one event. A rejected event has no row; a repaired one has a row, with a change. */
+export interface PageAnomaly {
+  readonly kind: AnomalyKind;
+  /** Place of the event in the page's `data`, from 0. */
+  readonly position: number;
+  /** The id's text as served, cut to 200 characters at a character border; `null` when there is none. */
+  readonly eventId: string | null;
+  /** Column or JSON field that is odd, `event` when it is the whole. */
+  readonly field: string;
+  /** From a closed list, see src/encode/rows/anomaly-reasons.ts; free text only for what PostgreSQL itself refused. */
+  readonly reason: string;
+  /** The event's exact bytes as served. */
+  readonly original: Uint8Array;
+}
+
+export interface EncodedPage {
+  readonly status: 'encoded';
+  /** Complete binary COPY stream: header, rows, trailer. Own ArrayBuffer, transferred: the receiver owns it. */
+  readonly rows: ArrayBuffer;
+  readonly rowsBytes: number;
+  readonly rowCount: number;
+  /** Elements of `data`: always `rowCount` + rejected anomalies' events. */
+  readonly servedCount: number;
+  readonly rejectedCount: number;
+  /** Events with at least one repair. */
+  readonly repairedCount: number;
+  readonly anomalies: readonly PageAnomaly[];
+  readonly envelope: PageEnvelope;
+  readonly times: PageTimes | null;
+  readonly firstEventId: string | null;
+  readonly lastEventId: string | null;
+  /** The decompressed page, transferred back and kept until its COPY has committed. */
+  readonly body: ArrayBuffer;
+  readonly bodyBytes: number;
+  readonly decodeMs: number;
+  readonly encodeMs: number;
+}
+
+/** How many of the newest (at most 100) events' values are strings, and how many of those are UUIDs. */
+export interface IdSample {
+  readonly strings: number;
+  readonly uuids: number;
+}
+
+export interface SampledPage {
+  readonly status: 'sampled';
+  readonly id: IdSample;
+  readonly sessionId: IdSample;
+  readonly userId: IdSample;
+  /** The decompressed page: encode it next with `contentEncoding: 'identity'`. */
+  readonly body: ArrayBuffer;
+  readonly bodyBytes: number;
+}
+
+/** The body is not a page (not JSON, cut, an error object, no events array): it must be asked for again. */
+export interface FaultyPage {
+  readonly status: 'faulty';
+  /** Closed list: what the reader counts retries by. */
+  readonly fault: 'cut-body' | 'not-json' | 'error-object' | 'no-events' | 'undecodable';
+  /** One sentence for the log: what was expected, what came, at which byte. */
+  readonly detail: string;
+  /** For an error object: the API's own code, if it gave one. */
+  readonly apiCode: string | null;
+  readonly body: ArrayBuffer;
+  readonly bodyBytes: number;
+}

@@ -21,7 +21,6 @@ import {
   type PageFailure,
 } from './page-failure.ts';
 import type { ApiClientOptions, EndpointName, PageAnswer, PageRequest, RawPage } from './page-request.ts';
-import { readPageTail } from './page-tail.ts';
 import { readDateMs } from './rate-limit-headers.ts';
 import { decide, isSuspicious } from './retry-policy.ts';
 import { StreamUnavailableError } from './stream-access.ts';
@@ -56,8 +55,6 @@ export class ApiClient {
   #streamLost: string | null = null;
   /** When an endpoint last served anything, ms of `performance.now()`. */
   readonly #servedMs: Record<EndpointName, number> = { stream: -Infinity, events: -Infinity };
-  /** As the newest page that tells it tells it. */
-  #cursorLifeMs: number | null = null;
 
   constructor(options: ApiClientOptions) {
     this.#options = options;
@@ -181,19 +178,15 @@ export class ApiClient {
   #accept(fetch: Fetch, sent: Sent, answer: HttpAnswer, contentEncoding: RawPage['contentEncoding']): RawPage {
     if (sent.access !== null) this.#sender.access.accepted();
     this.#servedMs[fetch.endpoint] = performance.now();
-    const tail = contentEncoding === 'identity' ? readPageTail(bodyOf(answer)) : null;
-    if (tail !== null && tail.cursorLifeMs !== null) this.#cursorLifeMs = tail.cursorLifeMs;
     return {
       body: answer.body,
       bodyBytes: answer.bodyBytes,
       contentEncoding,
-      envelope: tail?.envelope ?? null,
       limit: fetch.limit,
       receivedAtMs: answer.receivedAtMs,
       serverDateMs: readDateMs(answer.headers),
       requestId: this.#requestId(answer),
       fromCache: isFromCache(answer),
-      requestMs: answer.requestMs,
       endpoint: fetch.endpoint,
     };
   }
@@ -206,7 +199,7 @@ export class ApiClient {
     const action = decide(failure.outcome, {
       endpoint,
       cursorAgeMs: cursorAgeMs(request),
-      cursorLifeMs: this.#cursorLifeMs,
+      cursorLifeMs: request.cursorLifeMs,
       bounded: endpoint === 'stream' && (request.sinceMs !== null || request.untilMs !== null),
       suspiciousFailures: attempts.suspiciousFailures + suspicious,
       failures: attempts.failures + 1,

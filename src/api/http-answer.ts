@@ -2,7 +2,6 @@
 import { brotliDecompressSync, gunzipSync, inflateSync } from 'node:zlib';
 import type { ContentEncoding } from '../core/encoded-page.ts';
 import type { HttpAnswer } from './http-exchange.ts';
-import { firstByte, lastByte } from './page-tail.ts';
 
 /** Most bytes read of a body that is no page. */
 export const MAX_ERROR_BYTES = 65_536;
@@ -51,8 +50,12 @@ export function findFault(answer: HttpAnswer, encoding: ContentEncoding | null):
   if (/html/i.test(type)) return `its Content-Type is ${type}`;
   if (encoding !== 'identity') return null;
   const body = bodyOf(answer);
-  if (firstByte(body) !== OPEN_BRACE) return 'its body does not begin with {';
-  return lastByte(body) === CLOSE_BRACE ? null : 'its body does not end with }';
+  if (body.find(isNoSpace) !== OPEN_BRACE) return 'its body does not begin with {';
+  return body.findLast(isNoSpace) === CLOSE_BRACE ? null : 'its body does not end with }';
+}
+
+function isNoSpace(byte: number): boolean {
+  return byte !== 0x20 && byte !== 0x0a && byte !== 0x0d && byte !== 0x09;
 }
 
 /** An error's body: decompressed, parsed if it is JSON, and the API's own code and request id. */

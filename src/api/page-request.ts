@@ -1,5 +1,5 @@
 /** What is asked of the API client, and what it answers. Types only. */
-import type { ContentEncoding, PageEnvelope } from '../core/encoded-page.ts';
+import type { ContentEncoding } from '../core/encoded-page.ts';
 import type { Logger } from '../core/logging.ts';
 import type { BackoffRule } from '../core/backoff.ts';
 import type { ProxySettings } from './http-exchange.ts';
@@ -16,6 +16,8 @@ export interface PageRequest {
   readonly cursor: string | null;
   /** When the cursor's response arrived, epoch ms of our clock. */
   readonly cursorReceivedAtMs: number | null;
+  /** As the cursor's page says it; `null` when it does not. */
+  readonly cursorLifeMs: number | null;
   /**
    * Bounds, epoch ms, inclusive in meaning, fractions allowed. Sent on the stream endpoint only, and widened (floor − 1,
    * ceil + 1), so that it does not matter whether the API takes them as inclusive.
@@ -23,8 +25,6 @@ export interface PageRequest {
   readonly sinceMs: number | null;
   readonly untilMs: number | null;
   readonly signal: AbortSignal;
-  /** The caller has already changed the limit, because an earlier answer was bad or stale. */
-  readonly reask: boolean;
 }
 
 export interface RawPage {
@@ -32,8 +32,6 @@ export interface RawPage {
   readonly body: ArrayBuffer;
   readonly bodyBytes: number;
   readonly contentEncoding: ContentEncoding;
-  /** What the page says about itself, when that could be told without parsing it; `null` asks the worker. */
-  readonly envelope: PageEnvelope | null;
   /** The limit that was sent. */
   readonly limit: number;
   /** When the last byte arrived, epoch ms of our clock: from here the age of the next cursor counts. */
@@ -43,7 +41,6 @@ export interface RawPage {
   readonly requestId: string | null;
   /** Served from the API's cache: its cursor can be as old as the cache. */
   readonly fromCache: boolean;
-  readonly requestMs: number;
   readonly endpoint: EndpointName;
 }
 

@@ -1,31 +1,33 @@
 /**
  * Reads one window: a chain of pages from its newest event to its oldest.
  *
- *   ask ──▶ page n arrives ──▶ worker encodes it ──▶ checked, accepted in order ──▶ COPY (not waited for)
- *              └─▶ its tail names the next cursor: page n+1 is asked for meanwhile
+ *   ask ──▶ page n arrives ──▶ a worker encodes it ──▶ judged ──▶ accepted, in order ──▶ its COPY is not waited for
+ *              └─▶ its next cursor is guessed, and page n+1 asked for meanwhile
  *
- * Two rules keep it exact. A page is accepted only after the page before it was: a page that turns out to be none takes
- * the one asked for behind it along, so the numbers in the ledger never have a gap that nobody fills. And the cursor is a
- * shortcut, the position is the truth: a cursor that is too old is replaced by a time (`until`) where the endpoint honours
- * windows, else by walking from the top again and skipping what was accepted already.
+ * Two rules keep it exact. A page is accepted only after the page before it, and what was asked for by a wrong guess is
+ * thrown away, so the page numbers in the ledger have no gap. And the cursor is a shortcut, the position is the truth: a
+ * cursor that is too old is replaced by a time (`until`) where the endpoint supports time bounds, else by walking from the
+ * top again and skipping what was accepted already.
  */
-import type { EncodedPage, PageEnvelope } from '../core/encoded-page.ts';
-import { WorkerDiedError } from '../core/errors.ts';
-import type { Logger } from '../core/logging.ts';
-import type { WindowState } from '../core/state.ts';
-import { ledgerEntry, type AcceptedPage } from '../core/accepted-page.ts';
 import type { ApiClient, PageAnswer, PageRequest, RawPage } from '../api/api-client.ts';
-import { ChainProgress } from './walk/chain-progress.ts';
-import { noteEventBytes, type EndpointTraits } from './walk/endpoint-traits.ts';
+import { ledgerEntry, type AcceptedPage } from '../core/accepted-page.ts';
+import type { EncodedPage } from '../core/encoded-page.ts';
+import { WorkerDiedError } from '../core/errors.ts';
 import type { InFlightLimit, Permit } from '../core/in-flight-limit.ts';
+import type { Logger } from '../core/logging.ts';
+import type { LedgerEntry, WindowState } from '../core/state.ts';
+import type { PageEncoder } from '../threads/page-encoder.ts';
+import { ChainProgress } from './walk/chain-progress.ts';
+import { guessNextCursor } from './walk/cursor-guess.ts';
+import { noteEventBytes, type EndpointTraits } from './walk/endpoint-traits.ts';
 import { isFor, isTrusted, nextPage, type NextPage } from './walk/next-page.ts';
 import { askForPage, type Asked } from './walk/page-ask.ts';
-import { describeContradiction, ignoresSinceWithCursor, ignoresWindows } from './walk/page-checks.ts';
-import type { PageEncoder } from '../threads/page-encoder.ts';
+import { describeContradiction, ignoresWindows } from './walk/page-checks.ts';
 import { PageLimit } from './walk/page-limit.ts';
 import { TopRestarts } from './walk/top-restarts.ts';
 import { eventTooLarge, noNewEvents, noProgress } from './walk/walk-errors.ts';
 import { WalkPosition } from './walk/walk-position.ts';
+import { WorkerDeathSearch } from './walk/worker-death-search.ts';
 
 export type { AcceptedPage } from '../core/accepted-page.ts';
 export { unknownTraits, type EndpointTraits } from './walk/endpoint-traits.ts';
@@ -63,8 +65,28 @@ export interface ReaderOrigin {
  */
 export type WalkOutcome = 'complete' | 'stopped' | 'needs-chain';
 
-/** What became of a page that came: where the walk goes on, or null (asked for again, or the walk is over). */
-type Settled = NextPage | null | 'needs-chain';
+/** A page that is none, or that no worker survived. */
+interface UnusablePage {
+  readonly status: 'faulty';
+  readonly fault: string;
+  readonly detail: string;
+}
+
+/** What one answer came to, and so what the walk does next. */
+type Step =
+  /** The page is accepted, and the walk goes on behind it (`advance`) or is over (`end`). */
+  | {
+      readonly kind: 'advance' | 'end';
+      readonly raw: AcceptedPage['raw'];
+      readonly encoded: EncodedPage | null;
+      readonly next: NextPage;
+      readonly suspect: boolean;
+    }
+  /** An earlier chain has brought this page already: passed over. */
+  | { readonly kind: 'skip'; readonly next: NextPage }
+  /** The same page is asked for again. `suspect`: what went wrong can have cost events. */
+  | { readonly kind: 'retry'; readonly suspect: boolean }
+  | { readonly kind: 'needs-chain' };
 
 export class ApiStreamReader {
   readonly windowId: number;
@@ -78,10 +100,9 @@ export class ApiStreamReader {
   #complete: boolean;
   /** Since the last accepted page something happened that can have cost events: the next one carries the mark. */
   #suspect = false;
+  /** The chain began above what is accepted already. */
   #skipping = false;
-  #workerDeaths = 0;
-  /** The last worker died of a page of one event. */
-  #killsAlone = false;
+  readonly #deaths: WorkerDeathSearch;
   /** Why the last chain of cursors ended before its window. */
   #brokenBy: string | null = null;
 
@@ -92,7 +113,9 @@ export class ApiStreamReader {
     this.splitFrom = origin.splitFrom ?? null;
     this.#position = new WalkPosition(state, { pageSize, eventsPerMs: origin.eventsPerMs ?? null });
     this.#limit = new PageLimit(pageSize, origin.limitReduction ?? 0);
-    this.#next = { page: state.safePages + 1, cursor: state.cursor, cursorReceivedAtMs: state.cursorReceivedAtMs };
+    this.#deaths = new WorkerDeathSearch(this.#limit);
+    const { safePages, cursor, cursorReceivedAtMs } = state;
+    this.#next = { page: safePages + 1, cursor, cursorReceivedAtMs, cursorLifeMs: null };
     this.#complete = state.complete;
   }
 
@@ -135,80 +158,162 @@ export class ApiStreamReader {
   async walk(signal: AbortSignal): Promise<WalkOutcome> {
     let ahead: Asked | null = null;
     try {
-      for (;;) {
-        if (this.#complete) return 'complete';
+      while (!this.#complete) {
         if (ahead === null && this.#options.isStopping()) return 'stopped';
-        const asked: Asked = ahead ?? this.#ask(this.#next, signal);
+        const { request, result }: Asked = ahead ?? this.#ask(this.#next, signal);
         ahead = null;
-        const { answer, permit } = await asked.result;
-        if (answer.kind !== 'page') {
-          permit.release();
-          if ((await this.#handle(asked.request, answer, signal)) === 'needs-chain') return 'needs-chain';
-          continue;
-        }
-        const { page: raw } = answer;
-        permit.resize(raw.bodyBytes * BYTES_PER_BODY_BYTE);
-        const encoding = this.#encode(asked.request, raw);
-        encoding.catch(() => undefined);
-        if (raw.envelope !== null) ahead = this.#askAhead(asked.request, raw, raw.envelope, signal);
-        const settled = await this.#settle(asked.request, raw, encoding, permit, signal);
-        if (settled === 'needs-chain') return 'needs-chain';
-        // What was asked ahead is right only when the page is what its tail said.
-        if (ahead !== null && !(settled !== null && isFor(ahead.request, settled))) {
+        const { answer, permit } = await result;
+        if (answer.kind === 'page') ahead = this.#askAhead(request, answer.page, signal);
+        if ((await this.#take(request, answer, permit)) === 'needs-chain') return 'needs-chain';
+        // What was asked ahead is right only when the worker has read the cursor that was guessed.
+        if (ahead !== null && !isFor(ahead.request, this.#next)) {
           ahead.abandon();
           ahead = null;
         }
       }
+      return 'complete';
     } finally {
       ahead?.abandon();
     }
   }
 
-  /** Checks a page when its encoding is done, and accepts it. */
-  async #settle(
-    request: PageRequest,
-    raw: RawPage,
-    encoding: ReturnType<PageEncoder['encode']>,
-    permit: Permit,
-    signal: AbortSignal,
-  ): Promise<Settled> {
-    let isTaken = false;
+  /** Judges an answer, and carries out what follows from it. The permit goes on with the page, or is released. */
+  async #take(request: PageRequest, answer: PageAnswer, permit: Permit): Promise<Step['kind']> {
+    let isAccepted = false;
     try {
-      const encoded = await encoding;
-      if (encoded.status === 'faulty') {
-        await this.#askAgain(request, encoded.fault, encoded.detail);
-        return null;
+      const step = await this.#judge(request, answer, permit);
+      switch (step.kind) {
+        case 'advance':
+        case 'end': {
+          const suspect = this.#suspect || step.suspect;
+          this.#suspect = false;
+          this.#next = step.next;
+          this.#complete = step.kind === 'end';
+          request.signal.throwIfAborted();
+          isAccepted = true;
+          const { raw, encoded } = step;
+          await this.#options.accept({
+            raw,
+            encoded,
+            ledger: this.#ledgerEntry(request.page, encoded, suspect),
+            permit,
+          });
+          break;
+        }
+        case 'skip':
+          this.#next = step.next;
+          break;
+        case 'retry':
+          this.#suspect ||= step.suspect;
+          break;
+        case 'needs-chain':
+          break;
       }
-      this.#endSearchForKiller();
-      if (ignoresWindows(request, encoded)) return this.#onWindowsIgnored();
-      const contradiction = describeContradiction(request, encoded.envelope);
-      if (contradiction !== null && !(await this.#canPassOver(request, encoded, contradiction))) return null;
-      permit.resize(encoded.bodyBytes + encoded.rows.byteLength);
-      this.#learn(request, encoded);
-      const following = nextPage(request, raw, contradiction === null ? encoded.envelope.nextCursor : null);
-      const ends = this.#endsWith(encoded);
-      if (!ends && this.#skipping && this.#position.isAboveAnchor(encoded)) {
-        this.#next = { ...following, page: request.page };
-        return this.#next;
+      return step.kind;
+    } finally {
+      if (!isAccepted) permit.release();
+    }
+  }
+
+  async #judge(request: PageRequest, answer: PageAnswer, permit: Permit): Promise<Step> {
+    switch (answer.kind) {
+      case 'page':
+        return this.#judgePage(request, answer.page, permit);
+      case 'outside-range': {
+        // The API says that nothing lies in these bounds: the window ends with a page that has no events.
+        const next = { page: request.page + 1, cursor: null, cursorReceivedAtMs: null, cursorLifeMs: null };
+        const raw = { receivedAtMs: Date.now(), serverDateMs: null, bodyBytes: 0 };
+        permit.resize(0);
+        return { kind: 'end', raw, encoded: null, next, suspect: false };
       }
-      this.#skipping = false;
-      this.#checkProgress(request, encoded);
-      const ledger = ledgerEntry(this.#afterPage(request.page, following, ends), encoded);
-      this.#next = following;
-      this.#complete = ends;
-      this.#suspect = false;
-      this.#limit.grow();
-      signal.throwIfAborted();
-      isTaken = true;
-      await this.#options.accept({ raw, encoded, ledger, permit });
-      return ends ? null : following;
+      case 'stale-cursor':
+        return this.#dropCursor(answer.detail);
+      case 'endpoint-changed':
+        return isTrusted(this.#next) || this.#options.isAlone()
+          ? { kind: 'retry', suspect: true }
+          : { kind: 'needs-chain' };
+      case 'too-large':
+        if (request.limit <= 1) throw eventTooLarge(request);
+        this.#limit.shrink(2);
+        this.#options.onRetry('too-large');
+        return { kind: 'retry', suspect: false };
+    }
+  }
+
+  async #judgePage(request: PageRequest, raw: RawPage, permit: Permit): Promise<Step> {
+    permit.resize(raw.bodyBytes * BYTES_PER_BODY_BYTE);
+    const encoded = await this.#encode(request, raw);
+    if (encoded.status === 'faulty') return this.#askAgain(request, encoded.fault, encoded.detail);
+    this.#deaths.survived();
+    if (ignoresWindows(request, encoded)) {
+      // Every window would walk all of the data.
+      this.#options.traits.supportsTimeBounds = false;
+      this.#options.logger.warn({ window: this.windowId }, 'the endpoint ignores time windows; walking one chain');
+      return { kind: 'needs-chain' };
+    }
+    const contradiction = describeContradiction(request, encoded.envelope);
+    if (contradiction !== null) {
+      this.#brokenBy = contradiction;
+      this.#options.logger.warn({ window: this.windowId, page: request.page }, `contradiction: ${contradiction}`);
+      // The page is good when the walk can go on by its times.
+      if (!this.#supportsTimeBounds || encoded.times === null) {
+        return this.#askAgain(request, 'contradiction', contradiction, true);
+      }
+    }
+    permit.resize(encoded.bodyBytes + encoded.rows.byteLength);
+    noteEventBytes(this.#options.traits, encoded);
+    this.#restarts.note(encoded.servedCount);
+    this.#position.note(encoded);
+    const next = nextPage(request, raw, contradiction === null ? encoded.envelope : null);
+    const isPastWindow = this.#position.isPastWindow(encoded);
+    const { hasMore, nextCursor } = encoded.envelope;
+    // No flag at all: believed, but looked at again when the run comes out short.
+    const hasNoFlag = hasMore === null && nextCursor === null;
+    const ends = hasMore === false || hasNoFlag || isPastWindow;
+    if (!ends && this.#skipping && this.#position.isAboveAnchor(encoded)) {
+      return { kind: 'skip', next: { ...next, page: request.page } };
+    }
+    this.#skipping = false;
+    if (this.#progress.note(encoded)) throw noNewEvents(request);
+    this.#limit.grow();
+    return { kind: ends ? 'end' : 'advance', raw, encoded, next, suspect: contradiction !== null || hasNoFlag };
+  }
+
+  async #encode({ page, limit }: PageRequest, raw: RawPage): Promise<EncodedPage | UnusablePage> {
+    const { encoder, logger } = this.#options;
+    try {
+      return this.#deaths.isFound(limit)
+        ? await encoder.encodeSuspect(this.windowId, page, raw)
+        : await encoder.encode(this.windowId, page, raw);
     } catch (error) {
       if (!(error instanceof WorkerDiedError)) throw error;
-      await this.#onWorkerDeath(request, error);
-      return null;
-    } finally {
-      if (!isTaken) permit.release();
+      this.#deaths.died(limit);
+      logger.error({ window: this.windowId, page, err: error.message }, 'a worker died');
+      return { status: 'faulty', fault: 'worker-died', detail: error.message };
     }
+  }
+
+  /** Waits before the page is asked for again. @throws GaveUpError when it was faulty too often */
+  async #askAgain(request: PageRequest, fault: string, detail: string, suspect = false): Promise<Step> {
+    await this.#options.client.faultyPage(request, fault, detail);
+    return { kind: 'retry', suspect };
+  }
+
+  /** The cursor is stale: the walk goes on by time, or from the top where the endpoint has no time windows. */
+  #dropCursor(detail: string): Step {
+    const { logger, onRetry, isAlone } = this.#options;
+    this.#brokenBy = detail;
+    onRetry('stale-cursor');
+    const where = { window: this.windowId, page: this.#next.page };
+    this.#next = { ...this.#next, cursor: null, cursorReceivedAtMs: null };
+    if (this.#supportsTimeBounds) {
+      logger.debug({ ...where, until: this.#position.topMs }, `a cursor is stale; going on by time: ${detail}`);
+    } else if (isAlone()) {
+      logger.warn(where, `a cursor is stale and this endpoint has no time windows; walking from the top: ${detail}`);
+    } else {
+      return { kind: 'needs-chain' };
+    }
+    return { kind: 'retry', suspect: true };
   }
 
   get #supportsTimeBounds(): boolean {
@@ -226,11 +331,20 @@ export class ApiStreamReader {
       limit: this.#limit.value,
       cursor: isByCursor ? next.cursor : null,
       cursorReceivedAtMs: isByCursor ? next.cursorReceivedAtMs : null,
+      cursorLifeMs: isByCursor ? next.cursorLifeMs : null,
       sinceMs: isWindowed ? sinceMs : null,
       untilMs: isWindowed ? (isByCursor ? untilMs : topMs) : null,
-      reask: this.#limit.isReduced,
     };
     return askForPage(this.#options, bare, bare.limit * this.#options.traits.eventBytes * BYTES_PER_BODY_BYTE, signal);
+  }
+
+  /** Asks for the next page by a guessed cursor while a worker encodes this one; `null` where that is likely to be useless. */
+  #askAhead(request: PageRequest, raw: RawPage, signal: AbortSignal): Asked | null {
+    // Behind the border of a window the API may go on serving, and the page would be thrown away.
+    if (this.#options.isStopping() || this.#skipping || this.#position.isNearEnd) return null;
+    const cursor = guessNextCursor(raw);
+    if (cursor === null || cursor === request.cursor) return null;
+    return this.#ask(nextPage(request, raw, { nextCursor: cursor, cursorLifeMs: null }), signal);
   }
 
   /**
@@ -249,147 +363,18 @@ export class ApiStreamReader {
     this.#skipping = untilMs === null && topMs !== null;
   }
 
-  /** The next page's request leaves as soon as its cursor is known, unless it would probably be in vain. */
-  #askAhead(request: PageRequest, raw: RawPage, envelope: PageEnvelope, signal: AbortSignal): Asked | null {
-    const { nextCursor, hasMore } = envelope;
-    if (hasMore !== true || nextCursor === null || nextCursor === request.cursor) return null;
-    if (this.#options.isStopping() || this.#skipping) return null;
-    // Where `since` does not end the walk by itself, the page behind the border would be asked for in vain.
-    const isEndedByApi = this.#supportsTimeBounds && this.#options.traits.honoursSinceWithCursor;
-    if (!isEndedByApi && this.#position.isNearEnd) return null;
-    return this.#ask(nextPage(request, raw, nextCursor), signal);
-  }
-
-  /** Anything but a page. */
-  async #handle(
-    request: PageRequest,
-    answer: Exclude<PageAnswer, { kind: 'page' }>,
-    signal: AbortSignal,
-  ): Promise<'go-on' | 'needs-chain'> {
-    switch (answer.kind) {
-      case 'stale-cursor':
-        return this.#onStaleCursor(answer.detail);
-      case 'outside-range':
-        await this.#acceptNothing(request, signal);
-        return 'go-on';
-      case 'endpoint-changed':
-        this.#suspect = true;
-        return isTrusted(this.#next) || this.#options.isAlone() ? 'go-on' : 'needs-chain';
-      case 'too-large':
-        if (request.limit <= 1) throw eventTooLarge(request);
-        this.#limit.shrink(2);
-        this.#options.onRetry('too-large');
-        return 'go-on';
-    }
-  }
-
-  #onStaleCursor(detail: string): 'go-on' | 'needs-chain' {
-    const { logger, onRetry, isAlone } = this.#options;
-    this.#suspect = true;
-    this.#brokenBy = detail;
-    onRetry('stale-cursor');
-    const where = { window: this.windowId, page: this.#next.page };
-    this.#next = { ...this.#next, cursor: null, cursorReceivedAtMs: null };
-    if (this.#supportsTimeBounds) {
-      logger.debug({ ...where, until: this.#position.topMs }, `a cursor is stale; going on by time: ${detail}`);
-      return 'go-on';
-    }
-    if (!isAlone()) return 'needs-chain';
-    logger.warn(where, `a cursor is stale and this endpoint has no time windows; walking from the top: ${detail}`);
-    return 'go-on';
-  }
-
-  /** Asked for by time, and served from the top: every window would walk all of it. */
-  #onWindowsIgnored(): 'needs-chain' {
-    this.#options.traits.supportsTimeBounds = false;
-    this.#options.logger.warn({ window: this.windowId }, 'the endpoint ignores time windows; walking one chain');
-    return 'needs-chain';
-  }
-
-  /** A page whose envelope contradicts itself is good, when the walk can go on by its times. */
-  async #canPassOver(request: PageRequest, encoded: EncodedPage, contradiction: string): Promise<boolean> {
-    this.#suspect = true;
-    this.#brokenBy = contradiction;
-    this.#options.logger.warn({ window: this.windowId, page: request.page }, `contradiction: ${contradiction}`);
-    if (this.#supportsTimeBounds && encoded.times !== null) return true;
-    await this.#askAgain(request, 'contradiction', contradiction);
-    return false;
-  }
-
-  async #askAgain(request: PageRequest, fault: string, detail: string): Promise<void> {
-    await this.#options.client.faultyPage(request, fault, detail);
-  }
-
-  #encode(request: PageRequest, raw: RawPage): ReturnType<PageEncoder['encode']> {
-    const { encoder } = this.#options;
-    return this.#killsAlone && request.limit === 1
-      ? encoder.encodeSuspect(this.windowId, request.page, raw)
-      : encoder.encode(this.windowId, request.page, raw);
-  }
-
-  /** Once more as it was, then in ever smaller parts, until the event that kills workers stands alone; that one, too, once more. */
-  async #onWorkerDeath(request: PageRequest, error: WorkerDiedError): Promise<void> {
-    this.#workerDeaths += 1;
-    this.#killsAlone = request.limit === 1;
-    this.#options.logger.error({ window: this.windowId, page: request.page, err: error.message }, 'a worker died');
-    if (this.#workerDeaths > 1) this.#limit.shrink(4);
-    await this.#askAgain(request, 'worker-died', error.message);
-  }
-
-  /** The page was encoded, or its only event set aside: nothing behind it is suspected of anything. */
-  #endSearchForKiller(): void {
-    if (this.#killsAlone) this.#limit.restore();
-    this.#workerDeaths = 0;
-    this.#killsAlone = false;
-  }
-
-  #learn(request: PageRequest, encoded: EncodedPage): void {
-    const { traits } = this.#options;
-    noteEventBytes(traits, encoded);
-    this.#restarts.note(encoded.servedCount);
-    this.#position.note(encoded);
-    if (ignoresSinceWithCursor(request, encoded)) traits.honoursSinceWithCursor = false;
-  }
-
-  #endsWith(encoded: EncodedPage): boolean {
-    const { hasMore, nextCursor } = encoded.envelope;
-    const isBelow = this.#position.isPastWindow(encoded);
-    if (hasMore === false) return true;
-    if (hasMore === null && nextCursor === null) {
-      // No flag at all: believed, but looked at again when the run comes out short.
-      this.#suspect = true;
-      return true;
-    }
-    return isBelow;
-  }
-
-  #checkProgress(request: PageRequest, encoded: EncodedPage): void {
-    if (this.#progress.note(encoded)) throw noNewEvents(request);
-  }
-
-  #afterPage(page: number, following: NextPage, endsWindow: boolean): Parameters<typeof ledgerEntry>[0] {
-    return {
+  /** The row of the ledger for a page that was taken in: where the walk goes on behind it. */
+  #ledgerEntry(page: number, encoded: EncodedPage | null, suspect: boolean): LedgerEntry {
+    const after = {
       windowId: this.windowId,
       page,
-      nextCursor: following.cursor,
-      cursorReceivedAtMs: following.cursorReceivedAtMs,
+      nextCursor: this.#next.cursor,
+      cursorReceivedAtMs: this.#next.cursorReceivedAtMs,
       anchorMs: this.#position.anchorMs,
       lastEventMs: this.#position.walkedToMs,
-      endsWindow,
-      suspect: this.#suspect,
+      endsWindow: this.#complete,
+      suspect,
     };
-  }
-
-  /** The API says that nothing lies in these bounds: the window ends with a page that has no events. */
-  async #acceptNothing(request: PageRequest, signal: AbortSignal): Promise<void> {
-    const permit = await this.#options.inFlight.acquire(0, signal);
-    this.#complete = true;
-    const following = { page: request.page + 1, cursor: null, cursorReceivedAtMs: null };
-    await this.#options.accept({
-      raw: { receivedAtMs: Date.now(), serverDateMs: null, bodyBytes: 0 },
-      encoded: null,
-      permit,
-      ledger: ledgerEntry(this.#afterPage(request.page, following, true), null),
-    });
+    return ledgerEntry(after, encoded);
   }
 }

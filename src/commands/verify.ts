@@ -100,10 +100,10 @@ function askOne(client: ApiClient): Promise<PageAnswer> {
     limit: 1,
     cursor: null,
     cursorReceivedAtMs: null,
+    cursorLifeMs: null,
     sinceMs: null,
     untilMs: null,
     signal: new AbortController().signal,
-    reask: false,
   });
 }
 
@@ -111,8 +111,7 @@ function askOne(client: ApiClient): Promise<PageAnswer> {
 function readTotal(answer: PageAnswer): number | null | undefined {
   if (answer.kind === 'outside-range') return 0;
   if (answer.kind !== 'page') return undefined;
-  const { body, bodyBytes, envelope } = answer.page;
-  if (envelope !== null) return envelope.total;
+  const { body, bodyBytes } = answer.page;
   const page = encodePage(new Uint8Array(body, 0, bodyBytes), {
     idColumnTypes: { id: 'text', sessionId: 'text', userId: 'text' },
     firstSourceOrder: 0n,

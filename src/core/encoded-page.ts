@@ -20,6 +20,8 @@ export interface PageEnvelope {
   readonly nextCursor: string | null;
   /** Number of events in the whole data set, when the page says so. */
   readonly total: number | null;
+  /** Life of the next cursor from its arrival, ms; `null` when the page does not say. */
+  readonly cursorLifeMs: number | null;
 }
 
 /** Times of a page's events, epoch milliseconds, microseconds as a fraction. Events without a valid time are left out. */

@@ -3,7 +3,6 @@ export interface EndpointTraits {
   /** Whether `since` and `until` select a window. */
   supportsTimeBounds: boolean;
   /** Whether `since` counts when a cursor is sent with it. */
-  honoursSinceWithCursor: boolean;
   /** How large an event has to be expected, bytes of JSON. */
   eventBytes: number;
 }
@@ -14,7 +13,7 @@ const FORGETTING = 0.98;
 
 /** Believed until a page says otherwise. */
 export function unknownTraits(): EndpointTraits {
-  return { supportsTimeBounds: true, honoursSinceWithCursor: true, eventBytes: FIRST_GUESS_EVENT_BYTES };
+  return { supportsTimeBounds: true, eventBytes: FIRST_GUESS_EVENT_BYTES };
 }
 
 export function noteEventBytes(traits: EndpointTraits, page: { servedCount: number; bodyBytes: number }): void {

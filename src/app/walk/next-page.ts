@@ -1,5 +1,6 @@
 /** Where a walk's next request starts, and how long that is good for. */
 import type { PageRequest, RawPage } from '../../api/api-client.ts';
+import type { PageEnvelope } from '../../core/encoded-page.ts';
 
 /** A cursor lives 116 s: an older one is not worth a request where a time does as well. */
 const CURSOR_TRUSTED_MS = 100_000;
@@ -12,12 +13,27 @@ export interface NextPage {
   readonly cursor: string | null;
   /** Epoch ms of our clock. */
   readonly cursorReceivedAtMs: number | null;
+  /** As its page says it; `null` when nobody knows. */
+  readonly cursorLifeMs: number | null;
 }
 
-/** The age of a cursor counts from the moment its response arrived, or was put into the cache. */
-export function nextPage(request: PageRequest, raw: RawPage, cursor: string | null): NextPage {
+/**
+ * The age of a cursor counts from the moment its response arrived, or was put into the cache.
+ * @param envelope `null`: what the page says of its cursor is not used
+ */
+export function nextPage(
+  { page }: Pick<PageRequest, 'page'>,
+  raw: Pick<RawPage, 'receivedAtMs' | 'fromCache'>,
+  envelope: Pick<PageEnvelope, 'nextCursor' | 'cursorLifeMs'> | null,
+): NextPage {
+  const cursor = envelope?.nextCursor ?? null;
   const receivedAtMs = raw.receivedAtMs - (raw.fromCache ? CACHE_LIFE_MS : 0);
-  return { page: request.page + 1, cursor, cursorReceivedAtMs: cursor === null ? null : receivedAtMs };
+  return {
+    page: page + 1,
+    cursor,
+    cursorReceivedAtMs: cursor === null ? null : receivedAtMs,
+    cursorLifeMs: envelope?.cursorLifeMs ?? null,
+  };
 }
 
 /** Whether a request that was asked ahead is the one that is wanted now. */

@@ -11,7 +11,10 @@ interface AskedFor {
 }
 
 /** One half-sentence for the log; `null` when the envelope makes sense. */
-export function describeContradiction(asked: Pick<AskedFor, 'cursor'>, envelope: PageEnvelope): string | null {
+export function describeContradiction(
+  asked: Pick<AskedFor, 'cursor'>,
+  envelope: Pick<PageEnvelope, 'hasMore' | 'nextCursor'>,
+): string | null {
   if (envelope.hasMore === true && envelope.nextCursor === null) return 'the page says hasMore, but has no next cursor';
   if (envelope.nextCursor !== null && envelope.nextCursor === asked.cursor && envelope.hasMore !== false) {
     return 'the next cursor is the one that was asked for';
@@ -26,10 +29,4 @@ export function ignoresWindows(asked: AskedFor, { times, servedCount }: TimedPag
   if (asked.cursor !== null || asked.untilMs === null || times === null) return false;
   // One event alone may have a wrong clock.
   return servedCount > 1 && times.descending && times.lastMs > asked.untilMs + WIDENED_MS;
-}
-
-/** A page wholly older than the `since` that was sent beside its cursor. */
-export function ignoresSinceWithCursor(asked: AskedFor, { times, servedCount }: TimedPage): boolean {
-  if (asked.cursor === null || asked.sinceMs === null || times === null) return false;
-  return servedCount > 1 && times.descending && times.newestMs < asked.sinceMs - WIDENED_MS;
 }

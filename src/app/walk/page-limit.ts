@@ -21,10 +21,6 @@ export class PageLimit {
     return Math.max(1, this.#size - this.#reduction);
   }
 
-  get isReduced(): boolean {
-    return this.#reduction > 0;
-  }
-
   /** Asks a little differently from now on: the same request again may be answered from the API's cache. */
   reduce(): void {
     this.#reduction = (this.#reduction % MAX_REDUCTION) + 1;

@@ -110,10 +110,10 @@ async function probe(untilMs: number, number: number, options: ProbeOptions): Pr
     limit: 1,
     cursor: null,
     cursorReceivedAtMs: null,
+    cursorLifeMs: null,
     sinceMs: null,
     untilMs,
     signal: options.signal,
-    reask: false,
   });
   if (answer.kind === 'outside-range') return null;
   if (answer.kind !== 'page') throw new Error(`a probe for the range of times was answered with ${answer.kind}`);

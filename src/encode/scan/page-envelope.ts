@@ -19,6 +19,8 @@ const ENVELOPE_KEYS = new Set([
   'nextCursor',
   'next_cursor',
   'total',
+  'cursorExpiresIn',
+  'cursor_expires_in',
   'error',
   'errors',
   'code',
@@ -51,6 +53,7 @@ export class EnvelopeSlices {
       hasMore: firstOf(places, ['hasMore', 'has_more'], asFlag),
       nextCursor: firstOf(places, ['nextCursor', 'next_cursor'], asCursor),
       total: firstOf([meta, pagination, this.#topLevel()], ['total'], asCount),
+      cursorLifeMs: firstOf(places, ['cursorExpiresIn', 'cursor_expires_in'], asSeconds),
     };
   }
 
@@ -135,4 +138,8 @@ function asCursor(value: unknown): string | null {
 function asCount(value: unknown): number | null {
   const count = typeof value === 'string' && /^\d+$/.test(value) ? Number(value) : value;
   return typeof count === 'number' && Number.isSafeInteger(count) && count >= 0 ? count : null;
+}
+
+function asSeconds(value: unknown): number | null {
+  return typeof value === 'number' && value > 0 ? value * 1000 : null;
 }

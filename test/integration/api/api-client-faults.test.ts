@@ -41,13 +41,11 @@ async function walk(client: ApiClient, limit: number): Promise<string[]> {
     const raw = pageOf(await client.fetchPage(request));
     const parsed = parsePage(textOf(raw));
     if (parsed === null) {
-      assert.equal(raw.envelope, null, 'something was told of a page that is none');
       await client.faultyPage(request, 'cut-body', 'it cannot be parsed');
       continue;
     }
     const { hasMore, nextCursor } = parsed.pagination;
     ids.push(...parsed.data.map(({ id }) => id));
-    assert.deepEqual({ hasMore: raw.envelope?.hasMore, nextCursor: raw.envelope?.nextCursor }, { hasMore, nextCursor });
     if (!hasMore) return ids;
     cursor = nextCursor;
     cursorReceivedAtMs = raw.receivedAtMs;

@@ -90,10 +90,10 @@ export function pageRequest(changes: Partial<PageRequest> = {}): PageRequest {
     limit: 100,
     cursor: null,
     cursorReceivedAtMs: null,
+    cursorLifeMs: null,
     sinceMs: null,
     untilMs: null,
     signal: new AbortController().signal,
-    reask: false,
     ...changes,
   };
 }

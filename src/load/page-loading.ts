@@ -5,7 +5,7 @@
 import type { JobObserver } from '../core/job-snapshot.ts';
 import { pageBuffers } from '../core/page-buffers.ts';
 import type { CopyLoader } from './copy/copy-loader.ts';
-import type { AcceptedPage } from '../app/api-stream-reader.ts';
+import type { AcceptedPage } from '../core/accepted-page.ts';
 import type { Assignment } from './merge/merge-schedule.ts';
 
 export interface PageLoadingOptions {

@@ -3,14 +3,13 @@
  * when the target is new and empty; everything else waits for that decision.
  */
 import type { IdColumnType, IdColumnTypes, IdSample } from '../core/encoded-page.ts';
-import type { EncodeResult } from '../../workers/protocol.ts';
+import type { EncodeResult, EncodeTask } from '../../workers/protocol.ts';
 import { WorkerDiedError } from '../core/errors.ts';
 import { pageBuffers } from '../core/page-buffers.ts';
 import { firstSourceOrder } from '../core/state.ts';
 import type { WorkerPool } from './worker-pool.ts';
 import { likelyRowsBytes, setAsideEvent } from '../encode/encode-page.ts';
 import { decodeBody } from '../encode/page-body.ts';
-import type { RawPage } from '../api/api-client.ts';
 
 export interface PageEncoderOptions {
   readonly pool: WorkerPool;
@@ -24,7 +23,8 @@ export interface PageEncoderOptions {
   readonly onEncoded?: ((seconds: number) => void) | undefined;
 }
 
-type PageBody = Pick<RawPage, 'body' | 'bodyBytes' | 'contentEncoding'>;
+/** A page as it came; its buffer is transferred. */
+export type PageBody = Pick<EncodeTask, 'body' | 'bodyBytes' | 'contentEncoding'>;
 
 export class PageEncoder {
   readonly #options: PageEncoderOptions;

@@ -2,7 +2,16 @@ import { defineConfig } from 'eslint/config';
 import tseslint from 'typescript-eslint';
 
 export default defineConfig(
-  { ignores: ['node_modules/', '.data/', 'coverage/', 'bench/results/report.html', 'src/watch/page/'] },
+  {
+    ignores: [
+      '.dependency-cruiser.cjs',
+      'node_modules/',
+      '.data/',
+      'coverage/',
+      'bench/results/report.html',
+      'src/watch/page/',
+    ],
+  },
   tseslint.configs.strictTypeChecked,
   {
     languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },

@@ -1,3 +1,4 @@
+import type { PageEnvelope } from '../../../../src/core/encoded-page.ts';
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
@@ -6,6 +7,8 @@ import fc from 'fast-check';
 import type { EventSlices } from '../../../../src/encode/scan/event-slices.ts';
 import { type PageFault, type ScannedPage, scanPage } from '../../../../src/encode/scan/page-scanner.ts';
 import { bytesOf } from '../rows/copy-stream-reader.ts';
+
+const EMPTY_ENVELOPE: PageEnvelope = { hasMore: null, nextCursor: null, total: null, cursorLifeMs: null };
 
 /** Scans and gives back the exact text of every event. */
 function scan(body: string | Uint8Array): { page: ScannedPage | PageFault; events: string[] } {
@@ -48,46 +51,30 @@ describe('scanPage', () => {
       '\n{ "data" : [ {"id": 1.10} , null,"x\\u0041", [1,[2]] ,-0.0e+1 ] , "hasMore" : true }\r\n',
     );
     assert.deepEqual(events, ['{"id": 1.10}', 'null', '"x\\u0041"', '[1,[2]]', '-0.0e+1']);
-    assert.deepEqual(page, { envelope: { hasMore: true, nextCursor: null, total: null }, servedCount: 5 });
+    assert.deepEqual(page, { envelope: { ...EMPTY_ENVELOPE, hasMore: true }, servedCount: 5 });
   });
 
-  const envelopes: [string, string, { hasMore: boolean | null; nextCursor: string | null; total: number | null }][] = [
+  const envelopes: [string, string, Partial<PageEnvelope>][] = [
     [
       'the live shape',
-      '{"data":[],"pagination":{"hasMore":true,"nextCursor":"c"},"meta":{"total":3}}',
-      { hasMore: true, nextCursor: 'c', total: 3 },
+      '{"data":[],"pagination":{"hasMore":true,"nextCursor":"c","cursorExpiresIn":116},"meta":{"total":3}}',
+      { hasMore: true, nextCursor: 'c', total: 3, cursorLifeMs: 116_000 },
     ],
-    [
-      'the documented shape',
-      '{"data":[],"hasMore":true,"nextCursor":"c"}',
-      { hasMore: true, nextCursor: 'c', total: null },
-    ],
-    [
-      'the envelope first',
-      '{"pagination":{"hasMore":false,"nextCursor":null},"data":[]}',
-      { hasMore: false, nextCursor: null, total: null },
-    ],
-    ['snake case', '{"events":[],"has_more":true,"next_cursor":"c"}', { hasMore: true, nextCursor: 'c', total: null }],
-    ['a flag as text', '{"data":[],"hasMore":"false"}', { hasMore: false, nextCursor: null, total: null }],
-    ['a flag as a number', '{"data":[],"pagination":{"has_more":1}}', { hasMore: true, nextCursor: null, total: null }],
-    ['an empty cursor', '{"data":[],"nextCursor":""}', { hasMore: null, nextCursor: null, total: null }],
-    [
-      'an escaped cursor and key',
-      '{"data":[],"next\\u0043ursor":"a\\/b\\u003d"}',
-      { hasMore: null, nextCursor: 'a/b=', total: null },
-    ],
-    ['doubled keys', '{"data":[],"hasMore":true,"hasMore":false}', { hasMore: false, nextCursor: null, total: null }],
-    ['a total as text', '{"data":[],"meta":{"total":"12"}}', { hasMore: null, nextCursor: null, total: 12 }],
-    [
-      'nonsense',
-      '{"data":[],"hasMore":[],"nextCursor":{},"meta":{"total":-1.5}}',
-      { hasMore: null, nextCursor: null, total: null },
-    ],
-    ['nothing', '{"data":[]}', { hasMore: null, nextCursor: null, total: null }],
+    ['the documented shape', '{"data":[],"hasMore":true,"nextCursor":"c"}', { hasMore: true, nextCursor: 'c' }],
+    ['the envelope first', '{"pagination":{"hasMore":false,"nextCursor":null},"data":[]}', { hasMore: false }],
+    ['snake case', '{"events":[],"has_more":true,"next_cursor":"c"}', { hasMore: true, nextCursor: 'c' }],
+    ['a flag as text', '{"data":[],"hasMore":"false"}', { hasMore: false }],
+    ['a flag as a number', '{"data":[],"pagination":{"has_more":1}}', { hasMore: true }],
+    ['an empty cursor', '{"data":[],"nextCursor":""}', {}],
+    ['an escaped cursor and key', '{"data":[],"next\\u0043ursor":"a\\/b\\u003d"}', { nextCursor: 'a/b=' }],
+    ['doubled keys', '{"data":[],"hasMore":true,"hasMore":false}', { hasMore: false }],
+    ['a total as text', '{"data":[],"meta":{"total":"12"}}', { total: 12 }],
+    ['nonsense', '{"data":[],"hasMore":[],"nextCursor":{},"meta":{"total":-1.5}}', {}],
+    ['nothing', '{"data":[]}', {}],
   ];
   for (const [name, body, envelope] of envelopes) {
     it(`reads the envelope: ${name}`, () => {
-      assert.deepEqual(scan(body).page, { envelope, servedCount: 0 });
+      assert.deepEqual(scan(body).page, { envelope: { ...EMPTY_ENVELOPE, ...envelope }, servedCount: 0 });
     });
   }
 
@@ -95,7 +82,7 @@ describe('scanPage', () => {
     const { page } = scan(
       '{"pagination":{"hasMore":true,"nextCursor":"c"},"data":[{"hasMore":false,"nextCursor":"x","pagination":{"hasMore":false}}]}',
     );
-    assert.deepEqual(page, { envelope: { hasMore: true, nextCursor: 'c', total: null }, servedCount: 1 });
+    assert.deepEqual(page, { envelope: { ...EMPTY_ENVELOPE, hasMore: true, nextCursor: 'c' }, servedCount: 1 });
   });
 
   it('takes the events from data rather than from events, whichever comes first, and the last of doubled keys', () => {

@@ -1,7 +1,7 @@
 /** The documents as tests look at them: fenced blocks, inline code, links, headings. */
 import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { PROJECT_FOLDER } from '../../support/processes.ts';
+import { PROJECT_FOLDER } from '../support/processes.ts';
 
 export interface Document {
   /** From the project's folder. */

@@ -6,9 +6,9 @@ import { test } from 'node:test';
 import { parseEnv } from 'node:util';
 import ts from 'typescript';
 import { z } from 'zod';
-import { renderDocuments } from '../../../scripts/documents.ts';
-import { SETTINGS, commandLine, readSettings } from '../../../src/core/config.ts';
-import { PROJECT_FOLDER } from '../../support/processes.ts';
+import { renderDocuments } from '../../scripts/documents.ts';
+import { SETTINGS, commandLine, readSettings } from '../../src/core/config.ts';
+import { PROJECT_FOLDER } from '../support/processes.ts';
 import { anchors, inlineCode, links, readDocuments, shellCommands } from './document-texts.ts';
 
 const documents = readDocuments();

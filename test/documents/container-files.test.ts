@@ -8,8 +8,8 @@ import { test } from 'node:test';
 import { validate } from 'dockerfile-utils';
 import { parse } from 'yaml';
 import { z } from 'zod';
-import { SETTINGS, commandLine, readSettings } from '../../../src/core/config.ts';
-import { PROJECT_FOLDER } from '../../support/processes.ts';
+import { SETTINGS, commandLine, readSettings } from '../../src/core/config.ts';
+import { PROJECT_FOLDER } from '../support/processes.ts';
 
 const read = (path: string): string => readFileSync(join(PROJECT_FOLDER, path), 'utf8');
 const dockerfile = read('Dockerfile');

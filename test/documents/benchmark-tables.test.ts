@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { KeptResult } from '../../../bench/results/results-file.ts';
-import { benchmarkHeadline, benchmarkTables } from '../../../scripts/benchmark-tables.ts';
-import { replaceSection } from '../../../scripts/documents.ts';
+import type { KeptResult } from '../../bench/results/results-file.ts';
+import { benchmarkHeadline, benchmarkTables } from '../../scripts/benchmark-tables.ts';
+import { replaceSection } from '../../scripts/documents.ts';
 
 const RESULT: KeptResult = {
   suite: 'pipeline',

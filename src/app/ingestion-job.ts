@@ -12,6 +12,7 @@
 import type { Settings } from '../core/config.ts';
 import type { JobObserver, JobSnapshot } from '../core/job-snapshot.ts';
 import type { Logger } from '../core/logging.ts';
+import { pageBuffers } from '../core/page-buffers.ts';
 import type { Run, RunCounts } from '../core/state.ts';
 import { WorkerPool } from '../threads/worker-pool.ts';
 import { Merger, analyzeTarget } from '../load/merge/merge.ts';
@@ -84,13 +85,13 @@ export class IngestionJob {
   }
 
   snapshot(): JobSnapshot {
-    const walking = this.#passes?.walking ?? null;
+    const staging = this.#passes?.staging ?? null;
     return this.#counters.snapshot({
       client: this.#client,
       pool: this.#pool,
       inFlight: this.#inFlight,
-      copying: walking?.loading.copying ?? 0,
-      isMerging: walking?.schedule.isMerging ?? false,
+      copying: staging?.copying ?? 0,
+      isMerging: staging?.isMerging ?? false,
       readers: this.#passes?.readers ?? [],
     });
   }
@@ -226,6 +227,7 @@ export class IngestionJob {
         client: this.#client,
         inFlight: this.#inFlight,
         encoder: await this.#makeEncoder(db),
+        buffers: pageBuffers,
         db,
         ownership,
         store,

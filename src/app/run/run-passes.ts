@@ -5,35 +5,33 @@
  *     ▲                                                                                                    │
  *     └── staging was lost: from ingestion.state ◀── any moment                                complete ◀──┘
  */
+import type { ApiClient } from '../../api/api-client.ts';
+import type { AcceptedPage } from '../../core/accepted-page.ts';
 import type { Settings } from '../../core/config.ts';
 import { CountsDisagreeError, GaveUpError, StagingLostError } from '../../core/errors.ts';
+import type { InFlightLimit } from '../../core/in-flight-limit.ts';
 import type { JobObserver } from '../../core/job-snapshot.ts';
 import type { Logger } from '../../core/logging.ts';
+import type { PageBuffers } from '../../core/page-buffers.ts';
 import type { Run, WindowState } from '../../core/state.ts';
 import { rejectedCount } from '../../load/copy/anomalies.ts';
 import { CopyLoader } from '../../load/copy/copy-loader.ts';
 import { Merger, type MergeResult } from '../../load/merge/merge.ts';
-import type { Ownership } from '../../load/state/owner.ts';
 import type { Database } from '../../load/postgres/database.ts';
 import { readTargetTypes } from '../../load/schema/ingested-events.ts';
+import { StagingArea } from '../../load/staging-area.ts';
+import type { Ownership } from '../../load/state/owner.ts';
 import type { StateStore } from '../../load/state/state-store.ts';
-import type { ApiClient } from '../../api/api-client.ts';
-import type { AcceptedPage, ApiStreamReader, EndpointTraits } from '../api-stream-reader.ts';
-import { isTimeForClosingMerge } from '../../load/merge/closing-merge.ts';
-import { checkCompleteness, describeShort, isUnlimited } from './completeness.ts';
-import type { InFlightLimit } from '../../core/in-flight-limit.ts';
-import type { JobCounters } from './job-counters.ts';
-import { MergeSchedule } from '../../load/merge/merge-schedule.ts';
 import type { PageEncoder } from '../../threads/page-encoder.ts';
-import { PageLoading } from '../../load/page-loading.ts';
-import { PassProgress } from './pass-progress.ts';
-import { RejectionLimit, RejectionsToCount } from './rejection-limit.ts';
-import { clockAt, newestBelievable } from './watermark.ts';
+import type { ApiStreamReader, EndpointTraits } from '../api-stream-reader.ts';
 import { WindowSet, type WalkReport } from '../walk/windows.ts';
+import { checkCompleteness, describeShort, isUnlimited } from './completeness.ts';
+import type { JobCounters } from './job-counters.ts';
+import { PassProgress } from './pass-progress.ts';
+import { RejectionLimit } from './rejection-limit.ts';
+import { Watermark, clockAt } from './watermark.ts';
 
-/** The first walk, then so many to catch up. */
-const MAX_CATCH_UPS = 2;
-/** PostgreSQL may crash again and again under the load itself: an end, then, when nothing was merged in between. */
+/** PostgreSQL may crash again and again under the load itself: crashes without a merge in between that end the run. */
 const MAX_LOSSES_WITHOUT_MERGE = 10;
 
 export interface RunParts {
@@ -44,6 +42,7 @@ export interface RunParts {
   readonly client: ApiClient;
   readonly inFlight: InFlightLimit;
   readonly encoder: PageEncoder;
+  readonly buffers: PageBuffers;
   readonly db: Database;
   readonly ownership: Ownership;
   readonly store: StateStore;
@@ -52,32 +51,20 @@ export interface RunParts {
   readonly isStopping: () => boolean;
 }
 
-/** The live parts of a walk, for the snapshot. */
-export interface Walking {
-  readonly windows: WindowSet;
-  readonly loading: PageLoading;
-  readonly schedule: MergeSchedule<MergeResult>;
-}
-
-/** Why walks were aborted: the job was asked to stop. */
-export class StopRequested extends Error {}
-
 export class RunPasses {
   readonly #parts: RunParts;
   readonly #run: Run;
   readonly #rejections: RejectionLimit;
-  #walking: Walking | null = null;
-  #walkedBefore: ApiStreamReader[] = [];
-  #abort = new AbortController();
-  #pass: number;
-  /** What the pass under way knows from its first response. */
-  #passBegan = false;
   readonly #progress: PassProgress;
-  #newestMs: number | null;
-  #serverDateMs: number | null;
-  #catchUps = 0;
-  /** Newest time that was known when the last catch-up began. */
-  #caughtUpToMs: number | null = null;
+  readonly #watermark: Watermark;
+  /** Ends the requests of every walk. */
+  readonly #abort = new AbortController();
+  #pass: number;
+  /** The first page of the pass has come. */
+  #passBegan = false;
+  #walking: { readonly windows: WindowSet; readonly staging: StagingArea } | null = null;
+  /** Walked in this walk before a catch-up. */
+  #walkedBefore: ApiStreamReader[] = [];
 
   constructor(parts: RunParts, run: Run) {
     this.#parts = parts;
@@ -89,8 +76,7 @@ export class RunPasses {
     });
     this.#pass = run.pass;
     this.#progress = new PassProgress(parts.counters, run);
-    this.#newestMs = run.newestMs;
-    this.#serverDateMs = run.serverDateMs;
+    this.#watermark = new Watermark(run);
   }
 
   /** For watchers: of the walk under way, and of those before it that it only adds what is new to. */
@@ -98,13 +84,14 @@ export class RunPasses {
     return [...this.#walkedBefore, ...(this.#walking?.windows.readers ?? [])];
   }
 
-  get walking(): Walking | null {
-    return this.#walking;
+  /** For watchers. */
+  get staging(): StagingArea | null {
+    return this.#walking?.staging ?? null;
   }
 
   /** Ends requests that are on their way or wait for their turn. */
   abort(): void {
-    this.#abort.abort(new StopRequested());
+    this.#abort.abort();
   }
 
   /** @throws JobError; everything that could be merged has been */
@@ -115,30 +102,10 @@ export class RunPasses {
     return 'complete';
   }
 
-  /** Whether to look once more for what came since: the last look brought news, or there was none yet. */
-  get #isBehind(): boolean {
-    // Without any time there is nothing to tell what is new by.
-    if (this.#newestMs === null || this.#run.untilMs !== null || this.#parts.isStopping()) return false;
-    return this.#catchUps < MAX_CATCH_UPS && (this.#caughtUpToMs === null || this.#newestMs > this.#caughtUpToMs);
-  }
-
-  async #beginCatchUp(): Promise<WindowState[]> {
-    this.#catchUps += 1;
-    this.#caughtUpToMs = this.#newestMs;
-    await this.#beginPass();
-    return this.#parts.store.addWindows(this.#run.runId, [{ sinceMs: this.#newestMs, untilMs: null }]);
-  }
-
-  /** Newest time seen, but never later than the API's own clock when the run began. */
-  #watermarkMs(): number | null {
-    if (this.#newestMs === null || this.#serverDateMs === null) return this.#newestMs;
-    return Math.min(this.#newestMs, this.#serverDateMs);
-  }
-
   /** Only an unlimited run moves it. */
   async #finalWatermarkMs(): Promise<number | null> {
     const before = (await this.#parts.store.lastCompleteRun())?.watermarkMs ?? null;
-    return isUnlimited(this.#run) ? (this.#watermarkMs() ?? before) : before;
+    return isUnlimited(this.#run) ? (this.#watermark.ms ?? before) : before;
   }
 
   async #prove(): Promise<'proven' | 'stopped'> {
@@ -191,11 +158,11 @@ export class RunPasses {
     for (;;) {
       counters.phase = 'loading';
       try {
-        const report = await this.#walkOnce(options);
-        if (report === 'again') continue;
-        if (report.outcome === 'stopped') return 'stopped';
-        if (report.unwalkable.length === 0) return 'complete';
-        await this.#joinIntoOneChain(report.unwalkable);
+        const { outcome, unwalkable } = await this.#walkOnce(options);
+        if (outcome === 'stopped') return 'stopped';
+        if (outcome === 'interrupted') continue;
+        if (unwalkable.length === 0) return 'complete';
+        await this.#parts.store.joinWindows(this.#run.runId, unwalkable);
       } catch (error) {
         if (!(error instanceof StagingLostError)) throw error;
         losses = counters.counts.pages > mergedBefore ? 1 : losses + 1;
@@ -214,50 +181,50 @@ export class RunPasses {
     }
   }
 
-  /** One walk over what `ingestion.state` says is left; ends with everything merged, or with an error. */
-  async #walkOnce({ thenCatchUp }: { readonly thenCatchUp: boolean }): Promise<WalkReport | 'again'> {
-    const { counters } = this.#parts;
-    this.#abort = new AbortController();
+  /** One walk over what `ingestion.state` says is left. Everything acknowledged is merged then, whatever ended the walk. */
+  async #walkOnce(options: { readonly thenCatchUp: boolean }): Promise<WalkReport> {
+    const { counters, isStopping } = this.#parts;
     this.#walkedBefore = [];
-    const failures: unknown[] = [];
-    const fail = (error: unknown): void => {
-      failures.push(error);
-      this.#abort.abort(error instanceof Error ? error : new Error(String(error)));
-    };
-    const schedule = await this.#openSchedule(fail);
-    const loading = this.#openLoading(schedule, fail);
-    const walkAll = async (): Promise<WalkReport> => {
-      let report = await this.#walkWindows(await this.#windowsToWalk(), loading, schedule);
-      while (thenCatchUp && report.outcome === 'complete' && report.unwalkable.length === 0 && this.#isBehind) {
-        // Merging what was walked and asking for what is new have nothing to wait for in each other.
-        schedule.mergeSoon();
-        this.#walkedBefore.push(...(this.#walking?.windows.readers ?? []));
-        report = await this.#walkWindows(await this.#beginCatchUp(), loading, schedule);
-      }
-      return report;
-    };
+    const tooManyRejected = new AbortController();
+    const staging = await this.#openStaging(tooManyRejected);
+    const signal = AbortSignal.any([this.#abort.signal, staging.failed, tooManyRejected.signal]);
     try {
-      const walked = await settle(walkAll());
-      await loading.settled();
-      // A failure of a COPY or a merge comes first: it is why the walks were aborted.
-      if (failures.length > 0) throw failures[0];
-      counters.phase = this.#parts.isStopping() ? 'stopping' : 'merging';
-      await schedule.finish();
-      if (!this.#parts.isStopping()) await this.#rejections.check();
-      if ('value' in walked) return walked.value;
-      if (walked.error instanceof RejectionsToCount) return 'again';
-      if (walked.error instanceof StopRequested) return { outcome: 'stopped', unwalkable: [] };
-      throw walked.error;
+      const walked = await settled(this.#walkAll(staging, signal, options));
+      // A failure of a COPY or a merge comes first: it is why the walks ended.
+      await staging.copied();
+      counters.phase = isStopping() ? 'stopping' : 'merging';
+      await staging.finish();
+      if (!isStopping()) await this.#rejections.check();
+      if ('error' in walked) throw walked.error;
+      const { outcome, unwalkable } = walked.value;
+      const isStopped = outcome === 'interrupted' && this.#abort.signal.aborted;
+      return { outcome: isStopped ? 'stopped' : outcome, unwalkable };
     } finally {
-      await schedule.stop();
+      await staging.stop();
     }
   }
 
-  async #walkWindows(
-    states: readonly WindowState[],
-    loading: PageLoading,
-    schedule: MergeSchedule<MergeResult>,
+  async #walkAll(
+    staging: StagingArea,
+    signal: AbortSignal,
+    { thenCatchUp }: { readonly thenCatchUp: boolean },
   ): Promise<WalkReport> {
+    const { store, isStopping } = this.#parts;
+    const { runId, untilMs } = this.#run;
+    let report = await this.#walkWindows(await this.#windowsToWalk(), staging, signal);
+    while (thenCatchUp && report.outcome === 'complete' && report.unwalkable.length === 0) {
+      if (untilMs !== null || isStopping() || !this.#watermark.isBehind) break;
+      // The merge of what was walked, and the requests for what is new, do not wait for each other.
+      staging.mergeSoon();
+      this.#walkedBefore.push(...(this.#walking?.windows.readers ?? []));
+      const sinceMs = this.#watermark.beginCatchUp();
+      await this.#beginPass();
+      report = await this.#walkWindows(await store.addWindows(runId, [{ sinceMs, untilMs: null }]), staging, signal);
+    }
+    return report;
+  }
+
+  async #walkWindows(states: readonly WindowState[], staging: StagingArea, signal: AbortSignal): Promise<WalkReport> {
     const { counters, store, client, encoder, inFlight, traits, settings, logger, isStopping } = this.#parts;
     const { pageSize, concurrency } = settings;
     counters.safe(states);
@@ -268,121 +235,87 @@ export class RunPasses {
       reader: { client, encoder, inFlight, traits, pageSize, logger, isStopping, onRetry },
       concurrency,
       logger,
-      signal: this.#abort.signal,
-      accept: (page) => this.#accept(page, loading),
-      fail: (error) => {
-        this.#abort.abort(error instanceof Error ? error : new Error(String(error)));
-      },
+      signal,
+      accept: (page) => this.#accept(page, staging),
       split: (windowId, cutsMs) => store.splitWindow(this.#run.runId, windowId, cutsMs),
       remainingEvents: () => this.#progress.remainingEvents,
       limitReduction: this.#pass - 1,
     });
-    this.#walking = { windows, loading, schedule };
+    this.#walking = { windows, staging };
     return windows.walk();
   }
 
-  async #openSchedule(fail: (error: unknown) => void): Promise<MergeSchedule<MergeResult>> {
-    const { settings, logger, db, ownership, counters, observe, store } = this.#parts;
-    const merger = new Merger({ db, ownership, runId: this.#run.runId, onConflict: settings.onConflict, logger });
+  async #openStaging(tooManyRejected: AbortController): Promise<StagingArea> {
+    const { settings, logger, db, ownership, counters, observe, buffers } = this.#parts;
+    const { runId } = this.#run;
     const target = await readTargetTypes(db);
-    return new MergeSchedule<MergeResult>({
-      merge: async (table, pages, rest) => {
-        const result = await merger.merge(table, pages, rest);
-        // For watchers alone: what is merged stays merged if it cannot be read now.
-        counters.safe(await store.windows(this.#run.runId).catch(() => []));
-        return result;
+    return new StagingArea({
+      loader: new CopyLoader({ db, ownership, runId, logger }),
+      merger: new Merger({ db, ownership, runId, onConflict: settings.onConflict, logger }),
+      mergeIntervalMs: settings.mergeInterval,
+      isTargetEmpty: target?.empty ?? true,
+      buffers,
+      copied: ({ loaded, rejected, copyMs }) => {
+        observe.copy?.(copyMs / 1000);
+        counters.copied(loaded, rejected);
+        // Perhaps: they are counted when the walks have ended and everything is merged.
+        if (this.#rejections.isPassed) tooManyRejected.abort();
       },
-      onMerged: (result) => {
-        counters.merged(result);
-        observe.merge?.(result.seconds, result.isInitialMerge);
-        logger.info(
-          {
-            pages: result.pages,
-            inserted: result.inserted,
-            updated: result.updated,
-            duplicates: result.duplicates,
-            rejected: result.rejected,
-            seconds: Number(result.seconds.toFixed(3)),
-          },
-          'merged',
-        );
-      },
-      fail,
-      intervalMs: settings.mergeInterval,
-      targetIsEmpty: target?.empty ?? true,
+      merged: (result) => this.#merged(result),
     });
   }
 
-  #openLoading(schedule: MergeSchedule<MergeResult>, fail: (error: unknown) => void): PageLoading {
-    const { logger, db, ownership, counters, observe } = this.#parts;
-    return new PageLoading({
-      loader: new CopyLoader({ db, ownership, runId: this.#run.runId, logger }),
-      schedule,
-      observe,
-      fail,
-      onCopied: (events, rejected) => {
-        counters.copied(events, rejected);
-        if (this.#rejections.isPassed) this.#abort.abort(new RejectionsToCount());
-      },
-    });
+  async #merged(result: MergeResult): Promise<void> {
+    const { counters, observe, logger, store } = this.#parts;
+    counters.merged(result);
+    observe.merge?.(result.seconds, result.isInitialMerge);
+    const { pages, inserted, updated, duplicates, rejected, seconds } = result;
+    logger.info({ pages, inserted, updated, duplicates, rejected, seconds: Number(seconds.toFixed(3)) }, 'merged');
+    // For watchers alone: what is merged stays merged if it cannot be read now.
+    counters.safe(await store.windows(this.#run.runId).catch(() => []));
   }
 
-  /** Without windows, those that have no living cursor are walked as one chain from the top. */
+  /** Without time bounds, windows that have no living cursor are walked as one chain from the top. */
   async #windowsToWalk(): Promise<readonly WindowState[]> {
     const { store, client, traits } = this.#parts;
-    const states = await store.windows(this.#run.runId);
+    const { runId } = this.#run;
+    const states = await store.windows(runId);
     if (client.endpoint === 'stream' && traits.supportsTimeBounds) return states;
     const dead = states.filter((state) => !state.complete && state.cursor === null);
     if (dead.length < 2) return states;
-    await this.#joinIntoOneChain(dead.map((state) => state.windowId));
-    return store.windows(this.#run.runId);
+    await store.joinWindows(
+      runId,
+      dead.map((state) => state.windowId),
+    );
+    return store.windows(runId);
   }
 
-  async #joinIntoOneChain(windowIds: readonly number[]): Promise<void> {
-    await this.#parts.store.joinWindows(this.#run.runId, windowIds);
-  }
-
-  async #accept(page: AcceptedPage, loading: PageLoading): Promise<void> {
-    const { counters } = this.#parts;
-    counters.page(page);
+  async #accept(page: AcceptedPage, staging: StagingArea): Promise<void> {
+    this.#parts.counters.page(page);
     if (!this.#passBegan && page.encoded !== null) {
       this.#passBegan = true;
-      await this.#beginBooks(page);
+      await this.#noteFirstPage(page);
     }
-    await loading.accept(page);
-    this.#considerClosingMerge();
+    await staging.accept(page, this.#progress.load);
   }
 
-  #considerClosingMerge(): void {
-    const schedule = this.#walking?.schedule;
-    if (schedule?.isInitialMerge !== true || schedule.isMerging) return;
-    const { load } = this.#progress;
-    if (load !== null && isTimeForClosingMerge(load)) schedule.beginClosingMerge();
-  }
-
-  /** The first response of a pass says what the data set has; the first of the run also, how late it is over there. */
-  async #beginBooks({ encoded, ledger, raw }: AcceptedPage): Promise<void> {
+  /** The first response of a pass says how large the data set is; the first of the run also, what time it is over there. */
+  async #noteFirstPage({ encoded, ledger, raw }: AcceptedPage): Promise<void> {
     const { store, counters } = this.#parts;
     this.#progress.total = encoded?.envelope.total ?? null;
     counters.total = this.#progress.total;
-    const clockMs = clockAt(raw);
-    this.#serverDateMs ??= clockMs;
-    const times = encoded?.times ?? null;
-    if (ledger.page === 1 && times !== null) {
-      const newestMs = newestBelievable(times, clockMs);
-      this.#newestMs = Math.max(newestMs, this.#newestMs ?? newestMs);
-    }
+    this.#watermark.note(clockAt(raw), ledger.page === 1 ? (encoded?.times ?? null) : null);
     await store.updateRun(this.#run.runId, {
       passTotal: this.#progress.total,
-      serverDateMs: this.#serverDateMs,
-      newestMs: this.#watermarkMs(),
+      serverDateMs: this.#watermark.serverDateMs,
+      newestMs: this.#watermark.ms,
     });
   }
 }
 
 type Settled<T> = { readonly value: T } | { readonly error: unknown };
 
-async function settle<T>(promise: Promise<T>): Promise<Settled<T>> {
+async function settled<T>(promise: Promise<T>): Promise<Settled<T>> {
   try {
     return { value: await promise };
   } catch (error) {

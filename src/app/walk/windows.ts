@@ -22,10 +22,9 @@ export interface WindowSetOptions {
   readonly reader: Omit<ReaderOptions, 'accept' | 'isAlone'>;
   readonly concurrency: number;
   readonly logger: Logger;
+  /** Ends all walks; then the report says `interrupted`. */
   readonly signal: AbortSignal;
   readonly accept: (page: AcceptedPage) => Promise<void>;
-  /** Told of the first error of a walk, to end the others: aborts `signal`. */
-  readonly fail: (error: unknown) => void;
   /** Durable before any page of the new windows is accepted. Cuts are newest first; so are the new windows. */
   readonly split: (windowId: number, cutsMs: readonly number[]) => Promise<WindowState[]>;
   /** Events that have not been fetched yet; `null` when that is not known. For judging what is left. */
@@ -35,7 +34,8 @@ export interface WindowSetOptions {
 }
 
 export interface WalkReport {
-  readonly outcome: 'complete' | 'stopped';
+  /** stopped: no further page was asked for, as the job is stopping. interrupted: requests were ended by the signal. */
+  readonly outcome: 'complete' | 'stopped' | 'interrupted';
   /** Windows that cannot be walked on the endpoint that is left: they go on as one chain. */
   readonly unwalkable: readonly number[];
 }
@@ -45,8 +45,11 @@ export class WindowSet {
   readonly #readers: ApiStreamReader[] = [];
   readonly #active = new Map<ApiStreamReader, Promise<void>>();
   readonly #unwalkable: number[] = [];
-  readonly #failures: unknown[] = [];
-  #stopped = false;
+  #outcome: WalkReport['outcome'] = 'complete';
+  /** Of the first walk that failed; it ends the others. */
+  #failure: { readonly error: unknown } | null = null;
+  readonly #failed = new AbortController();
+  readonly #signal: AbortSignal;
   /** Where the data probably begins, for windows without a lower bound. */
   #oldestMs: number | null = null;
   #probing: Promise<void> | null = null;
@@ -55,6 +58,7 @@ export class WindowSet {
 
   constructor(states: readonly WindowState[], options: WindowSetOptions) {
     this.#options = options;
+    this.#signal = AbortSignal.any([options.signal, this.#failed.signal]);
     for (const state of states) this.#add(state, {});
   }
 
@@ -62,7 +66,7 @@ export class WindowSet {
     return this.#readers;
   }
 
-  /** @throws the first error of any walk, after all others have ended; the signal's reason */
+  /** @throws the first error of any walk, after all others have ended */
   async walk(): Promise<WalkReport> {
     const waiting = this.#readers.filter((reader) => !reader.complete);
     for (;;) {
@@ -78,12 +82,12 @@ export class WindowSet {
       await changed;
     }
     await this.#probing;
-    if (this.#failures.length > 0) throw this.#failures[0];
-    return { outcome: this.#stopped ? 'stopped' : 'complete', unwalkable: this.#unwalkable };
+    if (this.#failure !== null) throw this.#failure.error;
+    return { outcome: this.#outcome, unwalkable: this.#unwalkable };
   }
 
   get #idleWalks(): number {
-    if (this.#failures.length > 0 || this.#stopped) return 0;
+    if (this.#failure !== null || this.#outcome !== 'complete') return 0;
     return Math.max(0, this.#options.concurrency - this.#active.size);
   }
 
@@ -114,8 +118,8 @@ export class WindowSet {
   #start(reader: ApiStreamReader): void {
     const walk = async (): Promise<void> => {
       try {
-        const outcome = await reader.walk(this.#options.signal);
-        if (outcome === 'stopped') this.#stopped = true;
+        const outcome = await reader.walk(this.#signal);
+        if (outcome === 'stopped') this.#outcome = 'stopped';
         if (outcome === 'needs-chain') this.#unwalkable.push(reader.windowId);
       } catch (error) {
         this.#fail(error);
@@ -127,9 +131,14 @@ export class WindowSet {
     this.#active.set(reader, walk());
   }
 
+  /** An error after the signal is the signal's doing. */
   #fail(error: unknown): void {
-    this.#failures.push(error);
-    this.#options.fail(error);
+    if (this.#options.signal.aborted) {
+      this.#outcome = 'interrupted';
+      return;
+    }
+    this.#failure ??= { error };
+    this.#failed.abort();
   }
 
   /**
@@ -161,7 +170,8 @@ export class WindowSet {
 
   #probe(newestMs: number, expectedMs: number | null): void {
     const { client, encoder, traits } = this.#options.reader;
-    const { logger, signal } = this.#options;
+    const { logger } = this.#options;
+    const signal = this.#signal;
     const onFound = (oldestMs: number): void => {
       this.#oldestMs = oldestMs;
       this.#wake();

@@ -1,24 +1,20 @@
 /**
- * When staging is merged. Two staging tables in turn: new pages go to one while the other is merged.
+ * When staging is merged. Two staging tables take turns: new pages go to one while the other is merged.
  *
  *   page accepted ──▶ assigned to the current table ──▶ COPY ──▶ acknowledged
  *   merge: swap the current table, wait for every page assigned to the old one, then one transaction
- *   closing merge of a first load: the same, begun while the last pages come, which the transaction then takes too
+ *   closing merge: the same, begun while the last pages of a first load come; it may take the second table, too
  *
  * Pages of a window are assigned in order, so in a living process a merged table never has a gap.
  */
-import type { LatePages } from './merge.ts';
 import type { StagingTable } from '../schema/staging.ts';
+import { ClosingMerge } from './closing-merge.ts';
+import type { LatePages, MergeResult, StagedPages } from './merge.ts';
 
-/** The first merge of an empty target goes without an index, and is put off: so many intervals, or to the end. */
+/** Intervals until the initial merge. It goes without an index, so it is put off. */
 const INITIAL_MERGE_INTERVALS = 4;
 /** Staging that outgrows this is merged before its time. */
 const MAX_STAGED_BYTES = 2 * 2 ** 30;
-/**
- * So long a closing merge waits for pages that come later than was thought, their COPY included. It holds the target locked
- * meanwhile, and a connection on which nothing happens is given up after five to ten seconds.
- */
-const MAX_REST_MS = 4_000;
 
 interface StagingFill {
   assigned: number;
@@ -27,23 +23,16 @@ interface StagingFill {
   drained: (() => void) | null;
 }
 
-export interface Merged {
-  readonly seconds: number;
-  /** The table that was asked for, and the one with the rest, when it was taken. */
-  readonly tables: readonly StagingTable[];
-}
-
-export interface MergeScheduleOptions<M extends Merged> {
-  /** One transaction; `pages` is how many were acknowledged. With `rest` it may take the other table too. */
-  readonly merge: (table: StagingTable, pages: number, rest?: LatePages) => Promise<M>;
-  readonly onMerged: (result: M) => void;
-  /** Told when a merge that nobody waits for fails. */
+export interface MergeScheduleOptions {
+  /** One transaction; `pages` is how many were acknowledged. With `latePages` it may take the other table too. */
+  readonly merge: (table: StagingTable, pages: number, latePages?: LatePages) => Promise<MergeResult>;
+  readonly merged: (result: MergeResult) => Promise<void>;
+  /** A merge that nobody waits for has failed. */
   readonly fail: (error: unknown) => void;
   readonly intervalMs: number;
-  readonly targetIsEmpty: boolean;
+  readonly isTargetEmpty: boolean;
   readonly maxStagedBytes?: number;
-  /** Milliseconds; 4 s unless given. */
-  readonly maxRestMs?: number;
+  readonly maxLateMs?: number;
 }
 
 /** A page's assignment; exactly one of its two methods is called once. */
@@ -54,30 +43,23 @@ export interface Assignment {
   abandon(): void;
 }
 
-export class MergeSchedule<M extends Merged> {
-  readonly #options: MergeScheduleOptions<M>;
+export class MergeSchedule {
+  readonly #options: MergeScheduleOptions;
   readonly #maxStagedBytes: number;
-  readonly #loads: Record<StagingTable, StagingFill> = { a: emptyFill(), b: emptyFill() };
+  readonly #fills: Record<StagingTable, StagingFill> = { a: emptyFill(), b: emptyFill() };
   #current: StagingTable = 'a';
   #merging: Promise<void> | null = null;
   #closing: ClosingMerge | null = null;
   #isInitialMerge: boolean;
-  #dueAtMs: number;
   #timer: NodeJS.Timeout | null = null;
-  /** Of a merge in the background: what it should have merged is not. */
+  /** Of a merge in the background: what it should have merged is not merged. */
   #failure: { readonly error: unknown } | null = null;
 
-  constructor(options: MergeScheduleOptions<M>) {
+  constructor(options: MergeScheduleOptions) {
     this.#options = options;
     this.#maxStagedBytes = options.maxStagedBytes ?? MAX_STAGED_BYTES;
-    this.#isInitialMerge = options.targetIsEmpty;
-    this.#dueAtMs = 0;
+    this.#isInitialMerge = options.isTargetEmpty;
     this.#plan();
-  }
-
-  /** The next merge is the first of an empty target: put off, because it goes without an index. */
-  get isInitialMerge(): boolean {
-    return this.#isInitialMerge;
   }
 
   get isMerging(): boolean {
@@ -85,32 +67,32 @@ export class MergeSchedule<M extends Merged> {
   }
 
   /**
-   * Where a page's rows go. Waits when staging has outgrown its bound and a merge is under way: then PostgreSQL is the
-   * slower one, and everything waits for it.
+   * Where a page's rows go. Waits while staging has outgrown its bound and is merged: PostgreSQL is the slower one then, and
+   * everything waits for it.
    */
   async assign(bytes: number): Promise<Assignment> {
     for (;;) {
-      const isFull = this.#loads[this.#current].stagedBytes > this.#maxStagedBytes;
+      const isFull = this.#fills[this.#current].stagedBytes > this.#maxStagedBytes;
       if (isFull) this.#closing?.giveUpOnLatePages();
-      // The rest of a closing merge takes no more: the other table is locked, too.
-      if (!isFull && this.#closing?.takesRest !== true) break;
+      // A closing merge that takes late pages locks the other table, too.
+      if (!isFull && this.#closing?.takesLatePages !== true) break;
       await this.#mergeInBackground();
     }
     const table = this.#current;
-    const load = this.#loads[table];
-    load.assigned += 1;
-    load.stagedBytes += bytes;
-    const settle = (): void => {
-      load.assigned -= 1;
-      if (load.assigned === 0) load.drained?.();
+    const fill = this.#fills[table];
+    fill.assigned += 1;
+    fill.stagedBytes += bytes;
+    const leave = (): void => {
+      fill.assigned -= 1;
+      if (fill.assigned === 0) fill.drained?.();
     };
     return {
       table,
       acknowledge: () => {
-        load.acknowledged += 1;
-        settle();
+        fill.acknowledged += 1;
+        leave();
       },
-      abandon: settle,
+      abandon: leave,
     };
   }
 
@@ -127,15 +109,15 @@ export class MergeSchedule<M extends Merged> {
     await this.#mergeOnce();
   }
 
-  /** Merges what is there in the background, before its time: for when the walks have a moment that is theirs alone. */
+  /** Merges in the background what is there, before its time: for when the walks are idle anyway. */
   mergeSoon(): void {
     this.#closing?.includeLatePages();
     void this.#mergeInBackground();
   }
 
   /**
-   * Begins the one merge of a first load while its last pages come: they are merged with the others when {@link mergeSoon} or
-   * {@link finish} says that they are all there; without that, after four seconds, by themselves.
+   * Begins the initial merge while the last pages come. {@link mergeSoon} or {@link finish} says that all late pages have
+   * their table; without that, the merge gives up on them after four seconds. Does nothing after the initial merge.
    */
   beginClosingMerge(): void {
     if (!this.#isInitialMerge || this.#merging !== null) return;
@@ -143,7 +125,7 @@ export class MergeSchedule<M extends Merged> {
     void this.#mergeInBackground();
   }
 
-  /** No further merges on time. A merge under way goes on; wait for it before the connections are closed. */
+  /** No further merge begins on time. Waits for the one under way: its connection must stay open. */
   async stop(): Promise<void> {
     this.#cancel();
     this.#closing?.giveUpOnLatePages();
@@ -152,12 +134,11 @@ export class MergeSchedule<M extends Merged> {
 
   #plan(): void {
     const intervals = this.#isInitialMerge ? INITIAL_MERGE_INTERVALS : 1;
-    this.#dueAtMs = performance.now() + intervals * this.#options.intervalMs;
     this.#timer = setTimeout(() => {
       void this.#mergeInBackground().then(() => {
         if (this.#timer !== null) this.#plan();
       });
-    }, this.#dueAtMs - performance.now());
+    }, intervals * this.#options.intervalMs);
   }
 
   #cancel(): void {
@@ -169,8 +150,8 @@ export class MergeSchedule<M extends Merged> {
   async #mergeInBackground(): Promise<void> {
     this.#merging ??= this.#mergeOnce()
       .catch((error: unknown) => {
-        // What is staged cannot be merged by this process any more; nothing may wait for it.
-        this.#loads[this.#current].stagedBytes = 0;
+        // This process cannot merge any more what is staged; nothing may wait for it.
+        this.#fills[this.#current].stagedBytes = 0;
         this.#failure ??= { error };
         this.#options.fail(error);
       })
@@ -183,80 +164,24 @@ export class MergeSchedule<M extends Merged> {
 
   async #mergeOnce(): Promise<void> {
     const table = this.#current;
-    const load = this.#loads[table];
-    if (load.assigned === 0 && load.acknowledged === 0) return;
-    this.#current = table === 'a' ? 'b' : 'a';
-    await drained(load);
-    if (load.acknowledged === 0) return;
+    const fill = this.#fills[table];
+    if (fill.assigned === 0 && fill.acknowledged === 0) return;
+    const other = table === 'a' ? 'b' : 'a';
+    this.#current = other;
+    await drained(fill);
+    if (fill.acknowledged === 0) return;
     const closing = this.#closing;
-    const rest = closing === null ? undefined : (): ReturnType<LatePages> => this.#latePagesOf(closing, this.#current);
-    const result = await this.#options.merge(table, load.acknowledged, rest);
-    for (const merged of result.tables) this.#loads[merged] = emptyFill();
+    const latePages = (): ReturnType<LatePages> =>
+      closing?.latePages(() => this.#staged(other), this.#options.maxLateMs) ?? Promise.resolve(null);
+    const result = await this.#options.merge(table, fill.acknowledged, closing === null ? undefined : latePages);
+    for (const merged of result.tables) this.#fills[merged] = emptyFill();
     this.#isInitialMerge = false;
-    this.#options.onMerged(result);
+    await this.#options.merged(result);
   }
 
-  /** Asked again, it answers as before. */
-  #latePagesOf(closing: ClosingMerge, table: StagingTable): ReturnType<LatePages> {
-    closing.rest ??= this.#awaitLatePages(closing, table);
-    return closing.rest;
-  }
-
-  async #awaitLatePages(closing: ClosingMerge, table: StagingTable): ReturnType<LatePages> {
-    const load = this.#loads[table];
-    const timer = setTimeout(() => {
-      closing.giveUpOnLatePages();
-    }, this.#options.maxRestMs ?? MAX_REST_MS);
-    await Promise.race([closing.left, closing.allThere.then(() => drained(load))]);
-    clearTimeout(timer);
-    return closing.take() && load.acknowledged > 0 ? { table, pages: load.acknowledged } : null;
-  }
-}
-
-/** The one merge of a first load, begun before its last pages came. */
-class ClosingMerge {
-  rest: ReturnType<LatePages> | null = null;
-  /** Resolves when the last page has its table. */
-  readonly allThere: Promise<void>;
-  /** Resolves when they are not waited for any more. */
-  readonly left: Promise<void>;
-  #state: 'waiting' | 'all there' | 'taken' | 'left' = 'waiting';
-  #resolveAllThere: () => void = () => undefined;
-  #resolveLeft: () => void = () => undefined;
-
-  constructor() {
-    this.allThere = new Promise((resolve) => {
-      this.#resolveAllThere = resolve;
-    });
-    this.left = new Promise((resolve) => {
-      this.#resolveLeft = resolve;
-    });
-  }
-
-  /** It takes the other table, too, and no page can go there any more. */
-  get takesRest(): boolean {
-    return this.#state === 'all there' || this.#state === 'taken';
-  }
-
-  /** The last pages have their table. */
-  includeLatePages(): void {
-    if (this.#state !== 'waiting') return;
-    this.#state = 'all there';
-    this.#resolveAllThere();
-  }
-
-  /** They are not to be waited for. Too late for that when the merge has them. */
-  giveUpOnLatePages(): void {
-    if (this.#state === 'taken') return;
-    this.#state = 'left';
-    this.#resolveLeft();
-  }
-
-  /** The merge asks whether it has them: from now on it does. */
-  take(): boolean {
-    if (this.#state !== 'all there') return false;
-    this.#state = 'taken';
-    return true;
+  async #staged(table: StagingTable): Promise<StagedPages> {
+    await drained(this.#fills[table]);
+    return { table, pages: this.#fills[table].acknowledged };
   }
 }
 
@@ -264,9 +189,9 @@ function emptyFill(): StagingFill {
   return { assigned: 0, acknowledged: 0, stagedBytes: 0, drained: null };
 }
 
-function drained(load: StagingFill): Promise<void> {
-  if (load.assigned === 0) return Promise.resolve();
+function drained(fill: StagingFill): Promise<void> {
+  if (fill.assigned === 0) return Promise.resolve();
   return new Promise((resolve) => {
-    load.drained = resolve;
+    fill.drained = resolve;
   });
 }

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { MergeSchedule } from '../../../../src/load/merge/merge-schedule.ts';
-import type { LatePages } from '../../../../src/load/merge/merge.ts';
+import type { MergeResult } from '../../../../src/load/merge/merge.ts';
+import { NO_COUNTS } from '../../../../src/core/state.ts';
 import type { StagingTable } from '../../../../src/load/schema/staging.ts';
 
 const HOUR_MS = 3_600_000;
@@ -14,30 +15,34 @@ interface MergeCall {
 interface TestOptions {
   readonly intervalMs?: number;
   readonly maxStagedBytes?: number;
-  readonly maxRestMs?: number;
-  readonly targetIsEmpty?: boolean;
+  readonly maxLateMs?: number;
+  readonly isTargetEmpty?: boolean;
   readonly merge?: () => Promise<void>;
 }
 
-/** Its merges note what they are for; a closing one also what it got as the rest. */
+function resultOf(...tables: StagingTable[]): MergeResult {
+  return { ...NO_COUNTS, tables, seconds: 0, isInitialMerge: false };
+}
+
+/** Its merges note what they are for; a closing one also which late pages it got. */
 function scheduleWith(options: TestOptions = {}) {
   const calls: MergeCall[] = [];
   const failures: unknown[] = [];
   const schedule = new MergeSchedule({
-    merge: async (table, pages, rest?: LatePages) => {
+    merge: async (table, pages, latePages) => {
       calls.push({ table, pages });
       await options.merge?.();
-      const more = (await rest?.()) ?? null;
-      if (more === null) return { seconds: 0, tables: [table] };
+      const more = (await latePages?.()) ?? null;
+      if (more === null) return resultOf(table);
       calls.push(more);
-      return { seconds: 0, tables: [table, more.table] };
+      return resultOf(table, more.table);
     },
-    onMerged: () => undefined,
+    merged: () => Promise.resolve(),
     fail: (error) => failures.push(error),
     intervalMs: options.intervalMs ?? HOUR_MS,
-    targetIsEmpty: options.targetIsEmpty ?? false,
+    isTargetEmpty: options.isTargetEmpty ?? false,
     ...(options.maxStagedBytes === undefined ? {} : { maxStagedBytes: options.maxStagedBytes }),
-    ...(options.maxRestMs === undefined ? {} : { maxRestMs: options.maxRestMs }),
+    ...(options.maxLateMs === undefined ? {} : { maxLateMs: options.maxLateMs }),
   });
   return { schedule, calls, failures };
 }
@@ -141,7 +146,7 @@ void test('a merge that fails in the background while the end waits for it is th
 
 /** A first load whose closing merge has begun with one page. */
 async function closingSchedule(options: TestOptions = {}) {
-  const scheduled = scheduleWith({ targetIsEmpty: true, ...options });
+  const scheduled = scheduleWith({ isTargetEmpty: true, ...options });
   (await scheduled.schedule.assign(1)).acknowledge();
   scheduled.schedule.beginClosingMerge();
   // By microtasks only: what the test does next comes before any timer, however short.
@@ -167,7 +172,7 @@ for (const end of ['finish', 'mergeSoon'] as const) {
   });
 }
 
-void test('a page that comes when a closing merge takes the rest gets its table afterwards', async () => {
+void test('a page that comes when a closing merge takes late pages gets its table afterwards', async () => {
   const { schedule, calls } = await closingSchedule();
   (await schedule.assign(1)).acknowledge();
   const inCopy = await schedule.assign(1);
@@ -187,8 +192,8 @@ void test('a page that comes when a closing merge takes the rest gets its table 
   );
 });
 
-void test('a closing merge leaves the rest to the next one when it does not come in time', async () => {
-  const { schedule, calls } = await closingSchedule({ maxRestMs: 1 });
+void test('a closing merge gives up on late pages that do not come in time', async () => {
+  const { schedule, calls } = await closingSchedule({ maxLateMs: 1 });
   const late = await schedule.assign(1);
   while (schedule.isMerging) await new Promise(setImmediate);
   late.acknowledge();
@@ -199,8 +204,8 @@ void test('a closing merge leaves the rest to the next one when it does not come
   ]);
 });
 
-void test('a closing merge leaves a rest whose COPY does not end in time, and pages get their table again', async () => {
-  const { schedule, calls } = await closingSchedule({ maxRestMs: 1 });
+void test('a closing merge gives up on late pages whose COPY does not end in time, and pages get their table again', async () => {
+  const { schedule, calls } = await closingSchedule({ maxLateMs: 1 });
   const inCopy = await schedule.assign(1);
   schedule.mergeSoon();
   (await schedule.assign(1)).acknowledge();
@@ -211,7 +216,7 @@ void test('a closing merge leaves a rest whose COPY does not end in time, and pa
   assert.deepEqual(calls.slice(1), [{ table: 'b', pages: 2 }]);
 });
 
-void test('a closing merge leaves the rest when that outgrows the bound of staging, or the job ends early', async () => {
+void test('a closing merge gives up on late pages when they outgrow the bound of staging, or the job ends early', async () => {
   const { schedule, calls } = await closingSchedule({ maxStagedBytes: 100 });
   (await schedule.assign(101)).acknowledge();
   (await schedule.assign(1)).acknowledge();
@@ -227,7 +232,7 @@ void test('a closing merge leaves the rest when that outgrows the bound of stagi
   assert.deepEqual(stopped.calls, [{ table: 'a', pages: 1 }]);
 });
 
-void test('only a first load has a closing merge', async () => {
+void test('only the initial merge can be a closing merge', async () => {
   const { schedule, calls } = scheduleWith();
   (await schedule.assign(1)).acknowledge();
   schedule.beginClosingMerge();

@@ -12,25 +12,24 @@
 import type { ApiClient, PageAnswer, PageRequest, RawPage } from '../api/api-client.ts';
 import { ledgerEntry, type AcceptedPage } from '../core/accepted-page.ts';
 import type { EncodedPage } from '../core/encoded-page.ts';
-import { WorkerDiedError } from '../core/errors.ts';
 import type { InFlightLimit, Permit } from '../core/in-flight-limit.ts';
 import type { Logger } from '../core/logging.ts';
 import type { LedgerEntry, WindowState } from '../core/state.ts';
 import type { PageEncoder } from '../threads/page-encoder.ts';
-import { ChainProgress } from './walk/chain-progress.ts';
+import { Chain } from './walk/chain.ts';
 import { guessNextCursor } from './walk/cursor-guess.ts';
-import { noteEventBytes, type EndpointTraits } from './walk/endpoint-traits.ts';
+import {
+  describeContradiction,
+  ignoresTimeBounds,
+  noteEventBytes,
+  type EndpointTraits,
+} from './walk/endpoint-traits.ts';
 import { isFor, isTrusted, nextPage, type NextPage } from './walk/next-page.ts';
+import { eventTooLarge } from './walk/no-progress.ts';
 import { askForPage, type Asked } from './walk/page-ask.ts';
-import { describeContradiction, ignoresWindows } from './walk/page-checks.ts';
 import { PageLimit } from './walk/page-limit.ts';
-import { TopRestarts } from './walk/top-restarts.ts';
-import { eventTooLarge, noNewEvents, noProgress } from './walk/walk-errors.ts';
 import { WalkPosition } from './walk/walk-position.ts';
 import { WorkerDeathSearch } from './walk/worker-death-search.ts';
-
-export type { AcceptedPage } from '../core/accepted-page.ts';
-export { unknownTraits, type EndpointTraits } from './walk/endpoint-traits.ts';
 
 /** Body and rows of a page are both in memory until its COPY has committed. */
 const BYTES_PER_BODY_BYTE = 2;
@@ -46,31 +45,21 @@ export interface ReaderOptions {
   readonly accept: (page: AcceptedPage) => Promise<void>;
   /** True when no further page shall be asked for. */
   readonly isStopping: () => boolean;
-  /** Whether no other window is left: then nothing is won by waiting for the others to make one chain of all. */
+  /** True for the last open window: it need not wait to be joined with others. */
   readonly isAlone: () => boolean;
   readonly onRetry: (kind: string) => void;
 }
 
 export interface ReaderOrigin {
   readonly splitFrom?: number;
-  /** So many events less than a full page are asked for, so that no answer comes from what the API remembers. */
+  /** Events less than a full page to ask for, so that no answer comes from the API's cache. */
   readonly limitReduction?: number;
   /** A guess, before the first page tells. */
   readonly eventsPerMs?: number | null;
 }
 
-/**
- * complete: walked to its end. stopped: on request. needs-chain: it cannot be walked as a window (any more), and no
- * cursor lives by which it could go on.
- */
+/** stopped: on request. needs-chain: the endpoint has no time bounds, and the window has no living cursor. */
 export type WalkOutcome = 'complete' | 'stopped' | 'needs-chain';
-
-/** A page that is none, or that no worker survived. */
-interface UnusablePage {
-  readonly status: 'faulty';
-  readonly fault: string;
-  readonly detail: string;
-}
 
 /** What one answer came to, and so what the walk does next. */
 type Step =
@@ -92,54 +81,28 @@ export class ApiStreamReader {
   readonly windowId: number;
   readonly splitFrom: number | null;
   readonly #options: ReaderOptions;
-  readonly #position: WalkPosition;
+  /** Where the walk is inside its window. */
+  readonly position: WalkPosition;
   readonly #limit: PageLimit;
-  readonly #restarts = new TopRestarts();
-  #progress = new ChainProgress();
+  readonly #chain: Chain;
+  readonly #deaths: WorkerDeathSearch;
   #next: NextPage;
   #complete: boolean;
   /** Since the last accepted page something happened that can have cost events: the next one carries the mark. */
   #suspect = false;
-  /** The chain began above what is accepted already. */
-  #skipping = false;
-  readonly #deaths: WorkerDeathSearch;
-  /** Why the last chain of cursors ended before its window. */
-  #brokenBy: string | null = null;
 
   constructor(state: WindowState, options: ReaderOptions, origin: ReaderOrigin = {}) {
     const { pageSize } = options;
     this.#options = options;
     this.windowId = state.windowId;
     this.splitFrom = origin.splitFrom ?? null;
-    this.#position = new WalkPosition(state, { pageSize, eventsPerMs: origin.eventsPerMs ?? null });
+    this.position = new WalkPosition(state, { pageSize, eventsPerMs: origin.eventsPerMs ?? null });
     this.#limit = new PageLimit(pageSize, origin.limitReduction ?? 0);
-    this.#deaths = new WorkerDeathSearch(this.#limit);
+    this.#chain = new Chain(state.windowId, this.position, this.#limit);
+    this.#deaths = new WorkerDeathSearch(options.encoder, this.#limit, options.logger);
     const { safePages, cursor, cursorReceivedAtMs } = state;
     this.#next = { page: safePages + 1, cursor, cursorReceivedAtMs, cursorLifeMs: null };
     this.#complete = state.complete;
-  }
-
-  get untilMs(): number | null {
-    return this.#position.untilMs;
-  }
-
-  get sinceMs(): number | null {
-    return this.#position.sinceMs;
-  }
-
-  /** After a split: the rest below belongs to another window. What is on its way may reach below; the merge removes it. */
-  set sinceMs(value: number | null) {
-    this.#position.sinceMs = value;
-  }
-
-  /** How far down it has been read, epoch ms; `null` before the first page of a window without an upper bound. */
-  get walkedToMs(): number | null {
-    return this.#position.walkedToMs;
-  }
-
-  /** By the newest page, or a guess; `null` when nothing is known. */
-  get eventsPerMs(): number | null {
-    return this.#position.eventsPerMs;
   }
 
   /** Accepted so far. */
@@ -242,10 +205,9 @@ export class ApiStreamReader {
 
   async #judgePage(request: PageRequest, raw: RawPage, permit: Permit): Promise<Step> {
     permit.resize(raw.bodyBytes * BYTES_PER_BODY_BYTE);
-    const encoded = await this.#encode(request, raw);
+    const encoded = await this.#deaths.encode(request, raw);
     if (encoded.status === 'faulty') return this.#askAgain(request, encoded.fault, encoded.detail);
-    this.#deaths.survived();
-    if (ignoresWindows(request, encoded)) {
+    if (ignoresTimeBounds(request, encoded)) {
       // Every window would walk all of the data.
       this.#options.traits.supportsTimeBounds = false;
       this.#options.logger.warn({ window: this.windowId }, 'the endpoint ignores time windows; walking one chain');
@@ -253,7 +215,7 @@ export class ApiStreamReader {
     }
     const contradiction = describeContradiction(request, encoded.envelope);
     if (contradiction !== null) {
-      this.#brokenBy = contradiction;
+      this.#chain.broke(contradiction);
       this.#options.logger.warn({ window: this.windowId, page: request.page }, `contradiction: ${contradiction}`);
       // The page is good when the walk can go on by its times.
       if (!this.#supportsTimeBounds || encoded.times === null) {
@@ -262,35 +224,20 @@ export class ApiStreamReader {
     }
     permit.resize(encoded.bodyBytes + encoded.rows.byteLength);
     noteEventBytes(this.#options.traits, encoded);
-    this.#restarts.note(encoded.servedCount);
-    this.#position.note(encoded);
+    this.#chain.served(encoded);
+    this.position.note(encoded);
     const next = nextPage(request, raw, contradiction === null ? encoded.envelope : null);
-    const isPastWindow = this.#position.isPastWindow(encoded);
+    const isPastWindow = this.position.isPastWindow(encoded);
     const { hasMore, nextCursor } = encoded.envelope;
     // No flag at all: believed, but looked at again when the run comes out short.
     const hasNoFlag = hasMore === null && nextCursor === null;
     const ends = hasMore === false || hasNoFlag || isPastWindow;
-    if (!ends && this.#skipping && this.#position.isAboveAnchor(encoded)) {
+    if (!ends && this.#chain.isSkipping && this.position.isAboveAnchor(encoded)) {
       return { kind: 'skip', next: { ...next, page: request.page } };
     }
-    this.#skipping = false;
-    if (this.#progress.note(encoded)) throw noNewEvents(request);
+    this.#chain.accepts(request, encoded);
     this.#limit.grow();
     return { kind: ends ? 'end' : 'advance', raw, encoded, next, suspect: contradiction !== null || hasNoFlag };
-  }
-
-  async #encode({ page, limit }: PageRequest, raw: RawPage): Promise<EncodedPage | UnusablePage> {
-    const { encoder, logger } = this.#options;
-    try {
-      return this.#deaths.isFound(limit)
-        ? await encoder.encodeSuspect(this.windowId, page, raw)
-        : await encoder.encode(this.windowId, page, raw);
-    } catch (error) {
-      if (!(error instanceof WorkerDiedError)) throw error;
-      this.#deaths.died(limit);
-      logger.error({ window: this.windowId, page, err: error.message }, 'a worker died');
-      return { status: 'faulty', fault: 'worker-died', detail: error.message };
-    }
   }
 
   /** Waits before the page is asked for again. @throws GaveUpError when it was faulty too often */
@@ -302,12 +249,12 @@ export class ApiStreamReader {
   /** The cursor is stale: the walk goes on by time, or from the top where the endpoint has no time windows. */
   #dropCursor(detail: string): Step {
     const { logger, onRetry, isAlone } = this.#options;
-    this.#brokenBy = detail;
+    this.#chain.broke(detail);
     onRetry('stale-cursor');
     const where = { window: this.windowId, page: this.#next.page };
     this.#next = { ...this.#next, cursor: null, cursorReceivedAtMs: null };
     if (this.#supportsTimeBounds) {
-      logger.debug({ ...where, until: this.#position.topMs }, `a cursor is stale; going on by time: ${detail}`);
+      logger.debug({ ...where, until: this.position.topMs }, `a cursor is stale; going on by time: ${detail}`);
     } else if (isAlone()) {
       logger.warn(where, `a cursor is stale and this endpoint has no time windows; walking from the top: ${detail}`);
     } else {
@@ -321,46 +268,18 @@ export class ApiStreamReader {
   }
 
   #ask(next: NextPage, signal: AbortSignal): Asked {
-    const isWindowed = this.#supportsTimeBounds;
-    const { sinceMs, topMs, anchorMs, untilMs } = this.#position;
-    const isByCursor = next.cursor !== null && !(isWindowed && anchorMs !== null && !isTrusted(next));
-    if (!isByCursor) this.#beginChain(next.page, isWindowed ? topMs : null);
-    const bare = {
-      windowId: this.windowId,
-      page: next.page,
-      limit: this.#limit.value,
-      cursor: isByCursor ? next.cursor : null,
-      cursorReceivedAtMs: isByCursor ? next.cursorReceivedAtMs : null,
-      cursorLifeMs: isByCursor ? next.cursorLifeMs : null,
-      sinceMs: isWindowed ? sinceMs : null,
-      untilMs: isWindowed ? (isByCursor ? untilMs : topMs) : null,
-    };
-    return askForPage(this.#options, bare, bare.limit * this.#options.traits.eventBytes * BYTES_PER_BODY_BYTE, signal);
+    const request = this.#chain.request(next, this.#supportsTimeBounds);
+    const expectedBytes = request.limit * this.#options.traits.eventBytes * BYTES_PER_BODY_BYTE;
+    return askForPage(this.#options, request, expectedBytes, signal);
   }
 
   /** Asks for the next page by a guessed cursor while a worker encodes this one; `null` where that is likely to be useless. */
   #askAhead(request: PageRequest, raw: RawPage, signal: AbortSignal): Asked | null {
     // Behind the border of a window the API may go on serving, and the page would be thrown away.
-    if (this.#options.isStopping() || this.#skipping || this.#position.isNearEnd) return null;
+    if (this.#options.isStopping() || this.#chain.isSkipping || this.position.isNearEnd) return null;
     const cursor = guessNextCursor(raw);
     if (cursor === null || cursor === request.cursor) return null;
     return this.#ask(nextPage(request, raw, { nextCursor: cursor, cursorLifeMs: null }), signal);
-  }
-
-  /**
-   * A request without a cursor: by time, or from the top of everything. Pages above may be served again, and are no sign
-   * of a chain that goes nowhere, as long as chains get further.
-   */
-  #beginChain(page: number, untilMs: number | null): void {
-    const { topMs } = this.#position;
-    const before = this.#restarts.begin(untilMs);
-    if (before === 'too-many-vain') throw noProgress({ windowId: this.windowId, page, untilMs }, this.#brokenBy);
-    if (before !== 'nothing') this.#progress = new ChainProgress();
-    // A page may have no times that descend: a smaller one is more likely to.
-    if (before === 'vain' && untilMs !== null) this.#limit.shrink(2);
-    // Asked for the same again: the answer must not come from what the API remembers.
-    if (before === 'further' || before === 'vain') this.#limit.reduce();
-    this.#skipping = untilMs === null && topMs !== null;
   }
 
   /** The row of the ledger for a page that was taken in: where the walk goes on behind it. */
@@ -370,8 +289,8 @@ export class ApiStreamReader {
       page,
       nextCursor: this.#next.cursor,
       cursorReceivedAtMs: this.#next.cursorReceivedAtMs,
-      anchorMs: this.#position.anchorMs,
-      lastEventMs: this.#position.walkedToMs,
+      anchorMs: this.position.anchorMs,
+      lastEventMs: this.position.walkedToMs,
       endsWindow: this.#complete,
       suspect,
     };

@@ -23,12 +23,12 @@ import { ensureTarget, readTargetTypes, retypeTarget } from '../load/schema/inge
 import { migrate, readSchemaVersion } from '../load/schema/migrate.ts';
 import { StateStore } from '../load/state/state-store.ts';
 import { ApiClient } from '../api/api-client.ts';
-import { unknownTraits } from './api-stream-reader.ts';
 import { checkCountsBalance } from './run/completeness.ts';
 import { InFlightLimit } from '../core/in-flight-limit.ts';
 import { JobCounters } from './run/job-counters.ts';
 import { PageEncoder } from '../threads/page-encoder.ts';
 import { RunPasses } from './run/run-passes.ts';
+import { unknownTraits } from './walk/endpoint-traits.ts';
 import { openRun, refuseOtherRun, runIdentity } from './run/run-setup.ts';
 
 /** A page, its rows and a copy under way must fit together several times over. */

@@ -4,7 +4,8 @@ import { NO_COUNTS, type Run, type RunCounts, type WindowState } from '../../cor
 import type { WorkerPool } from '../../threads/worker-pool.ts';
 import type { MergeResult } from '../../load/merge/merge.ts';
 import type { ApiClient } from '../../api/api-client.ts';
-import type { AcceptedPage, ApiStreamReader } from '../api-stream-reader.ts';
+import type { AcceptedPage } from '../../core/accepted-page.ts';
+import type { ApiStreamReader } from '../api-stream-reader.ts';
 import type { InFlightLimit } from '../../core/in-flight-limit.ts';
 
 /** Parts of the job that know their own state. */
@@ -184,9 +185,9 @@ export class JobCounters {
 function describeWindow(reader: ApiStreamReader, safeToMs: number | null): WindowSnapshot {
   return {
     windowId: reader.windowId,
-    sinceMs: reader.sinceMs,
-    untilMs: reader.untilMs,
-    walkedToMs: reader.walkedToMs,
+    sinceMs: reader.position.sinceMs,
+    untilMs: reader.position.untilMs,
+    walkedToMs: reader.position.walkedToMs,
     safeToMs,
     pages: reader.pages,
     complete: reader.complete,

@@ -21,7 +21,10 @@ type TimedPage = Pick<EncodedPage, 'times' | 'servedCount'>;
 
 export class WalkPosition {
   readonly untilMs: number | null;
-  /** Rises when the window is split: what lies below belongs to another one. */
+  /**
+   * Rises when the window is split: what lies below belongs to another window. A page that is on its way then may reach below;
+   * the merge removes what comes twice.
+   */
   sinceMs: number | null;
   readonly #pageSize: number;
   #anchorMs: number | null;

@@ -146,9 +146,9 @@ export class WindowSet {
    * to do at once; probed when a walk finds more below, or when there is nothing to guess by.
    */
   #findOldest(reader: ApiStreamReader): void {
-    const { walkedToMs, complete, sinceMs } = reader;
+    const { walkedToMs, sinceMs } = reader.position;
     if (this.#probing !== null || this.#options.concurrency === 1 || !this.#canDivide) return;
-    if (complete || sinceMs !== null || walkedToMs === null) return;
+    if (reader.complete || sinceMs !== null || walkedToMs === null) return;
     if (this.#oldestMs !== null && walkedToMs > this.#oldestMs) return;
     const expectedMs = this.#expectedRangeMs(reader);
     if (expectedMs === 'short') return;
@@ -160,7 +160,7 @@ export class WindowSet {
   }
 
   /** If what is left goes on like the newest page; `null` when there is nothing to tell by. */
-  #expectedRangeMs({ pages, eventsPerMs }: ApiStreamReader): number | 'short' | null {
+  #expectedRangeMs({ pages, position: { eventsPerMs } }: ApiStreamReader): number | 'short' | null {
     const { pageSize } = this.#options.reader;
     const remainingEvents = this.#options.remainingEvents();
     if (remainingEvents === null) return pages < PAGES_BEFORE_PROBE ? 'short' : null;
@@ -190,10 +190,10 @@ export class WindowSet {
   async #divide(): Promise<void> {
     if (!this.#canDivide) return;
     const open = [...this.#active.keys()].flatMap((reader): { reader: ApiStreamReader; window: OpenWindow }[] => {
-      const fromMs = reader.sinceMs ?? this.#oldestMs;
-      const toMs = reader.walkedToMs;
+      const { sinceMs, walkedToMs: toMs, eventsPerMs } = reader.position;
+      const fromMs = sinceMs ?? this.#oldestMs;
       if (fromMs === null || toMs === null || reader.complete || toMs <= fromMs) return [];
-      return [{ reader, window: { fromMs, toMs, eventsPerMs: reader.eventsPerMs } }];
+      return [{ reader, window: { fromMs, toMs, eventsPerMs } }];
     });
     const cuts = divideWindows(
       open.map(({ window }) => window),
@@ -218,13 +218,13 @@ export class WindowSet {
     if (topCutMs === undefined) return;
     const states = await this.#options.split(reader.windowId, cutsMs);
     if (states.length === 0) return;
-    reader.sinceMs = topCutMs;
+    reader.position.sinceMs = topCutMs;
     this.#options.logger.debug(
       { window: reader.windowId, new_windows: states.map(({ windowId }) => windowId), at: cutsMs },
       'window split',
     );
     for (const state of states) {
-      this.#start(this.#add(state, { splitFrom: reader.windowId, eventsPerMs: reader.eventsPerMs }));
+      this.#start(this.#add(state, { splitFrom: reader.windowId, eventsPerMs: reader.position.eventsPerMs }));
     }
   }
 }

@@ -1,35 +1,58 @@
 /**
- * Finds the one event of a page that kills every worker that encodes it: the page is retried unchanged once, then asked for
- * in ever smaller parts until the event stands alone; alone it is tried once more, and then it is rejected.
+ * Encodes pages, and finds the one event of a page that kills every worker: the page is retried unchanged once, then asked
+ * for in ever smaller parts until the event stands alone; alone it is tried once more, and then it is rejected.
  */
+import type { PageRequest } from '../../api/api-client.ts';
+import type { EncodedPage } from '../../core/encoded-page.ts';
+import { WorkerDiedError } from '../../core/errors.ts';
+import type { Logger } from '../../core/logging.ts';
+import type { PageBody, PageEncoder } from '../../threads/page-encoder.ts';
 import type { PageLimit } from './page-limit.ts';
 
 const SHRINK_FACTOR = 4;
 
+/** No page, or a page that its worker did not survive: it must be asked for again. */
+export interface UnusablePage {
+  readonly status: 'faulty';
+  readonly fault: string;
+  readonly detail: string;
+}
+
 export class WorkerDeathSearch {
+  readonly #encoder: PageEncoder;
   readonly #limit: PageLimit;
+  readonly #logger: Logger;
   #deaths = 0;
   /** The last worker died of a page of one event. */
   #killsAlone = false;
 
-  constructor(limit: PageLimit) {
+  constructor(encoder: PageEncoder, limit: PageLimit, logger: Logger) {
+    this.#encoder = encoder;
     this.#limit = limit;
+    this.#logger = logger;
   }
 
-  /** Whether a page of `requested` events holds the event that was found: the encoder sets it aside if it kills again. */
-  isFound(requested: number): boolean {
-    return this.#killsAlone && requested === 1;
-  }
-
-  /** A worker died of a page of at most `requested` events. */
-  died(requested: number): void {
-    this.#deaths += 1;
-    this.#killsAlone = requested === 1;
-    if (this.#deaths > 1) this.#limit.shrink(SHRINK_FACTOR);
+  /** The page's body is transferred. */
+  async encode({ windowId, page, limit }: PageRequest, raw: PageBody): Promise<EncodedPage | UnusablePage> {
+    try {
+      const isFound = this.#killsAlone && limit === 1;
+      const encoded = isFound
+        ? await this.#encoder.encodeSuspect(windowId, page, raw)
+        : await this.#encoder.encode(windowId, page, raw);
+      if (encoded.status === 'encoded') this.#survived();
+      return encoded;
+    } catch (error) {
+      if (!(error instanceof WorkerDiedError)) throw error;
+      this.#logger.error({ window: windowId, page, err: error.message }, 'a worker died');
+      this.#deaths += 1;
+      this.#killsAlone = limit === 1;
+      if (this.#deaths > 1) this.#limit.shrink(SHRINK_FACTOR);
+      return { status: 'faulty', fault: 'worker-died', detail: error.message };
+    }
   }
 
   /** The page was encoded, or its only event set aside: full pages are asked for again. */
-  survived(): void {
+  #survived(): void {
     if (this.#killsAlone) this.#limit.restore();
     this.#deaths = 0;
     this.#killsAlone = false;

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { describeContradiction, ignoresWindows } from '../../../../src/app/walk/page-checks.ts';
+import { describeContradiction, ignoresTimeBounds } from '../../../../src/app/walk/endpoint-traits.ts';
 
 const asked = { cursor: null, sinceMs: null, untilMs: null };
 
@@ -22,10 +22,10 @@ void test('a last page may say what it likes about cursors', () => {
 });
 
 void test('a page above the time that was asked for gives an endpoint without windows away', () => {
-  assert.equal(ignoresWindows({ ...asked, untilMs: 1_000 }, page(9_000, 5_000)), true);
-  assert.equal(ignoresWindows({ ...asked, untilMs: 1_000 }, page(1_001.5, 500)), false);
-  assert.equal(ignoresWindows({ ...asked, untilMs: 1_000 }, page(9_000, 5_000, 1)), false, 'one wrong clock');
-  assert.equal(ignoresWindows({ ...asked, untilMs: 1_000, cursor: 'c' }, page(9_000, 5_000)), false, 'by cursor');
-  assert.equal(ignoresWindows(asked, page(9_000, 5_000)), false);
-  assert.equal(ignoresWindows({ ...asked, untilMs: 1_000 }, { servedCount: 0, times: null }), false);
+  assert.equal(ignoresTimeBounds({ ...asked, untilMs: 1_000 }, page(9_000, 5_000)), true);
+  assert.equal(ignoresTimeBounds({ ...asked, untilMs: 1_000 }, page(1_001.5, 500)), false);
+  assert.equal(ignoresTimeBounds({ ...asked, untilMs: 1_000 }, page(9_000, 5_000, 1)), false, 'one wrong clock');
+  assert.equal(ignoresTimeBounds({ ...asked, untilMs: 1_000, cursor: 'c' }, page(9_000, 5_000)), false, 'by cursor');
+  assert.equal(ignoresTimeBounds(asked, page(9_000, 5_000)), false);
+  assert.equal(ignoresTimeBounds({ ...asked, untilMs: 1_000 }, { servedCount: 0, times: null }), false);
 });

@@ -1,0 +1,80 @@
+/**
+ * The chain of requests by which a window is walked: by cursor, and where no cursor is to be had, anew by time or from the
+ * top of everything. Says what to ask for next, and gives up when asking brings nothing new. Pure, but for the clock.
+ */
+import type { PageRequest } from '../../api/api-client.ts';
+import type { EncodedPage } from '../../core/encoded-page.ts';
+import { isTrusted, type NextPage } from './next-page.ts';
+import { ChainProgress, TopRestarts, noNewEvents, noProgress } from './no-progress.ts';
+import type { PageLimit } from './page-limit.ts';
+import type { WalkPosition } from './walk-position.ts';
+
+export class Chain {
+  readonly #windowId: number;
+  readonly #position: WalkPosition;
+  readonly #limit: PageLimit;
+  readonly #restarts = new TopRestarts();
+  #progress = new ChainProgress();
+  #isSkipping = false;
+  /** Why the last cursor could not be used. */
+  #brokenBy: string | null = null;
+
+  constructor(windowId: number, position: WalkPosition, limit: PageLimit) {
+    this.#windowId = windowId;
+    this.#position = position;
+    this.#limit = limit;
+  }
+
+  /** The chain began above what is accepted already, and has not come down to it yet. */
+  get isSkipping(): boolean {
+    return this.#isSkipping;
+  }
+
+  /** @throws GaveUpError when the same place was begun at too often without getting further */
+  request(next: NextPage, supportsTimeBounds: boolean): Omit<PageRequest, 'signal'> {
+    const { sinceMs, topMs, anchorMs, untilMs } = this.#position;
+    const isByCursor = next.cursor !== null && !(supportsTimeBounds && anchorMs !== null && !isTrusted(next));
+    if (!isByCursor) this.#begin(next.page, supportsTimeBounds ? topMs : null);
+    return {
+      windowId: this.#windowId,
+      page: next.page,
+      limit: this.#limit.value,
+      cursor: isByCursor ? next.cursor : null,
+      cursorReceivedAtMs: isByCursor ? next.cursorReceivedAtMs : null,
+      cursorLifeMs: isByCursor ? next.cursorLifeMs : null,
+      sinceMs: supportsTimeBounds ? sinceMs : null,
+      untilMs: supportsTimeBounds ? (isByCursor ? untilMs : topMs) : null,
+    };
+  }
+
+  /** The cursor cannot be used. `why` is for the message, should the walk be given up. */
+  broke(why: string): void {
+    this.#brokenBy = why;
+  }
+
+  /** A page was served on the way down; taken in by the position already. */
+  served(page: Pick<EncodedPage, 'servedCount'>): void {
+    this.#restarts.note(page.servedCount);
+  }
+
+  /** The page is about to be accepted. @throws GaveUpError when page after page brings no new event */
+  accepts(request: PageRequest, page: EncodedPage): void {
+    this.#isSkipping = false;
+    if (this.#progress.note(page)) throw noNewEvents(request);
+  }
+
+  /**
+   * A request without a cursor. Pages above may be served again, and are no sign of a chain that goes nowhere, as long as
+   * chains get further.
+   */
+  #begin(page: number, untilMs: number | null): void {
+    const before = this.#restarts.begin(untilMs);
+    if (before === 'too-often') throw noProgress({ windowId: this.#windowId, page, untilMs }, this.#brokenBy);
+    if (before !== 'nothing') this.#progress = new ChainProgress();
+    // A page may have no times that descend: a smaller one is more likely to.
+    if (before === 'no-further' && untilMs !== null) this.#limit.shrink(2);
+    // The same is asked for again: the answer must not come from the API's cache.
+    if (before === 'further' || before === 'no-further') this.#limit.reduce();
+    this.#isSkipping = untilMs === null && this.#position.topMs !== null;
+  }
+}

@@ -1,0 +1,119 @@
+/** When a walk goes nowhere, and what is said then. Pure. */
+import type { PageRequest } from '../../api/api-client.ts';
+import { GaveUpError } from '../../core/errors.ts';
+import type { EncodedPage } from '../../core/encoded-page.ts';
+
+const REMEMBERED_PAGES = 1_000;
+/** Pages in a row whose events have no ids by which they could be told apart. */
+const MAX_NAMELESS_PAGES = 1_000;
+/** Pages in a row without a new event that end the walk. */
+export const MAX_STALE_PAGES = 5;
+/** Chains from one place that come no further, in a row, that end the walk. */
+export const MAX_RESTARTS = 5;
+
+/**
+ * Does a chain of pages still bring something new? Only the newest pages are remembered: a longer cycle is caught by the
+ * final count.
+ */
+export class ChainProgress {
+  /** First event of a page → events served from there on; more from the same place are new. */
+  readonly #served = new Map<string, number>();
+  #stalePages = 0;
+  #namelessPages = 0;
+
+  /** Returns true when too many pages in a row brought nothing new. */
+  note(page: Pick<EncodedPage, 'servedCount' | 'firstEventId' | 'lastEventId'>): boolean {
+    const name = page.firstEventId ?? page.lastEventId;
+    if (page.servedCount > 0 && name === null) {
+      this.#namelessPages += 1;
+      return this.#namelessPages >= MAX_NAMELESS_PAGES;
+    }
+    this.#namelessPages = 0;
+    const isStale = name === null || page.servedCount <= (this.#served.get(name) ?? 0);
+    this.#stalePages = isStale ? this.#stalePages + 1 : 0;
+    if (name !== null && !isStale) this.#remember(name, page.servedCount);
+    return this.#stalePages >= MAX_STALE_PAGES;
+  }
+
+  #remember(name: string, servedCount: number): void {
+    this.#served.set(name, servedCount);
+    if (this.#served.size <= REMEMBERED_PAGES) return;
+    const [oldest] = this.#served.keys();
+    if (oldest !== undefined) this.#served.delete(oldest);
+  }
+}
+
+/**
+ * Chains that begin at one place again: at a time, or at the top of everything where an endpoint cannot be asked by time.
+ * They are not bounded while each gets further down than all before it. Depth is counted in events served, because times
+ * may be missing, wrong, or all the same.
+ */
+export class TopRestarts {
+  /** Undefined before the first chain. */
+  #topMs: number | null | undefined;
+  #depth = 0;
+  #deepest = 0;
+  #noFurther = 0;
+
+  /** A chain begins; `null`: at the top of everything. Returns what the chain before it came to. */
+  begin(topMs: number | null): 'nothing' | 'moved-on' | 'further' | 'no-further' | 'too-often' {
+    const depth = this.#depth;
+    this.#depth = 0;
+    if (topMs !== this.#topMs) {
+      this.#topMs = topMs;
+      this.#deepest = 0;
+      this.#noFurther = 0;
+      return depth === 0 ? 'nothing' : 'moved-on';
+    }
+    if (depth === 0) return 'nothing';
+    this.#noFurther = depth > this.#deepest ? 0 : this.#noFurther + 1;
+    this.#deepest = Math.max(this.#deepest, depth);
+    if (this.#noFurther === 0) return 'further';
+    return this.#noFurther >= MAX_RESTARTS ? 'too-often' : 'no-further';
+  }
+
+  /** A page was served on the way down. */
+  note(servedCount: number): void {
+    this.#depth += servedCount;
+  }
+}
+
+type Where = Pick<PageRequest, 'windowId' | 'page'>;
+
+export function noNewEvents({ windowId, page }: Where): GaveUpError {
+  return new GaveUpError(
+    `Window ${windowId}, page ${page}: ${MAX_STALE_PAGES} pages in a row brought no new event: the API repeats itself. ` +
+      'What was merged is safe.',
+    { location: { windowId, page } },
+  );
+}
+
+/** @param why what ended the last of the chains; `null` when nothing was said */
+export function noProgress(
+  { windowId, page, untilMs }: Where & Pick<PageRequest, 'untilMs'>,
+  why: string | null,
+): GaveUpError {
+  const reason = why === null ? '' : `: ${why}`;
+  const text =
+    untilMs === null
+      ? `was walked from its top ${MAX_RESTARTS} times, and each time the cursor was stale before the walk came further ` +
+        `than before${reason}. This walk cannot go on by time. What was merged is safe; start again when requests come ` +
+        'through faster.'
+      : `was walked from ${isoTime(untilMs)} down ${MAX_RESTARTS} times, and each walk brought no new event before its ` +
+        `cursor ended${reason}. Either more events than a page holds share one instant, or the API repeats itself. ` +
+        'What was merged is safe.';
+  return new GaveUpError(`Window ${windowId}, page ${page}, ${text}`, { location: { windowId, page } });
+}
+
+function isoTime(ms: number): string {
+  const date = new Date(ms);
+  return Number.isNaN(date.getTime()) ? `${ms} ms` : date.toISOString();
+}
+
+export function eventTooLarge({ windowId, page }: Where): GaveUpError {
+  return new GaveUpError(
+    `Window ${windowId}, page ${page}: a page of one event is larger than memory allows. Raise --max-bytes-in-flight. ` +
+      'What was merged is safe.',
+    { location: { windowId, page } },
+  );
+}

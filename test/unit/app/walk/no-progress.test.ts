@@ -1,0 +1,92 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { ChainProgress, MAX_STALE_PAGES, TopRestarts } from '../../../../src/app/walk/no-progress.ts';
+
+function page(number: number): { servedCount: number; firstEventId: string; lastEventId: string } {
+  return { servedCount: 2, firstEventId: `first-${number}`, lastEventId: `last-${number}` };
+}
+
+void test('pages that differ are progress, however many there are', () => {
+  const progress = new ChainProgress();
+  for (let number = 0; number < 5_000; number += 1) assert.equal(progress.note(page(number)), false);
+});
+
+void test('the same page over and over ends the walk', () => {
+  const progress = new ChainProgress();
+  progress.note(page(1));
+  for (let turn = 1; turn < MAX_STALE_PAGES; turn += 1) assert.equal(progress.note(page(1)), false);
+  assert.equal(progress.note(page(1)), true);
+});
+
+void test('a circle of a few pages ends the walk', () => {
+  const progress = new ChainProgress();
+  const verdicts = Array.from({ length: 12 }, (_, index) => progress.note(page(index % 3)));
+  assert.equal(verdicts.indexOf(true), 3 + MAX_STALE_PAGES - 1);
+});
+
+void test('empty pages are no progress, and one page with a new event forgives those before it', () => {
+  const progress = new ChainProgress();
+  const empty = { servedCount: 0, firstEventId: null, lastEventId: null };
+  for (let turn = 1; turn < MAX_STALE_PAGES; turn += 1) assert.equal(progress.note(empty), false);
+  assert.equal(progress.note(page(7)), false);
+  assert.equal(progress.note(empty), false);
+});
+
+void test('a smaller page from the same place brings nothing, a larger one does', () => {
+  const progress = new ChainProgress();
+  const from = (servedCount: number): boolean =>
+    progress.note({ servedCount, firstEventId: 'a', lastEventId: `b-${servedCount}` });
+  assert.deepEqual([500, 499, 250, 400, 300].map(from), [false, false, false, false, false]);
+  assert.equal(from(501), false, 'news: those before it are forgiven');
+  assert.deepEqual([500, 499, 250, 400, 300].map(from), [false, false, false, false, true]);
+});
+
+void test('pages of events without any id are not taken for each other', () => {
+  const progress = new ChainProgress();
+  const nameless = { servedCount: 500, firstEventId: null, lastEventId: null };
+  for (let number = 0; number < 900; number += 1) assert.equal(progress.note(nameless), false);
+});
+
+/** What a walk of so many pages came to, as the next one hears it. */
+function walk(restarts: TopRestarts, pages: number, topMs: number | null = null): ReturnType<TopRestarts['begin']> {
+  for (let page = 0; page < pages; page += 1) restarts.note(500);
+  return restarts.begin(topMs);
+}
+
+void test('walks from the top go on as long as each comes further than all before it', () => {
+  const restarts = new TopRestarts();
+  assert.equal(restarts.begin(null), 'nothing');
+  for (let pages = 1; pages < 100; pages += 1) assert.equal(walk(restarts, pages), 'further');
+});
+
+void test('five walks that come no further are enough', () => {
+  const restarts = new TopRestarts();
+  restarts.begin(null);
+  assert.deepEqual(
+    [10, 9, 10, 3, 10, 8].map((pages) => walk(restarts, pages)),
+    ['further', 'no-further', 'no-further', 'no-further', 'no-further', 'too-often'],
+  );
+});
+
+void test('one that comes further forgives those before it', () => {
+  const restarts = new TopRestarts();
+  restarts.begin(null);
+  for (let turn = 0; turn < 5; turn += 1) walk(restarts, 10);
+  assert.equal(walk(restarts, 11), 'further');
+  assert.equal(walk(restarts, 11), 'no-further');
+});
+
+void test('a walk from another time has nothing to be held against', () => {
+  const restarts = new TopRestarts();
+  restarts.begin(9_000);
+  for (let turn = 0; turn < 5; turn += 1) walk(restarts, 10, 9_000);
+  assert.equal(walk(restarts, 1, 8_000), 'moved-on');
+  assert.equal(walk(restarts, 1, 8_000), 'further');
+  assert.equal(walk(restarts, 1, 8_000), 'no-further');
+});
+
+void test('a request that brought no page is no walk', () => {
+  const restarts = new TopRestarts();
+  restarts.begin(9_000);
+  for (let turn = 0; turn < 50; turn += 1) assert.equal(walk(restarts, 0, 9_000), 'nothing');
+});

@@ -8,10 +8,11 @@
  */
 import type { AcceptedPage } from '../core/accepted-page.ts';
 import type { PageBuffers } from '../core/page-buffers.ts';
-import type { CopyLoader } from './copy/copy-loader.ts';
+import { CopyLoader } from './copy/copy-loader.ts';
 import { isTimeForClosingMerge, type LoadProgress } from './merge/closing-merge.ts';
 import { MergeSchedule, type Assignment } from './merge/merge-schedule.ts';
-import type { Merger, MergeResult } from './merge/merge.ts';
+import { Merger, type MergeResult, type MergerOptions } from './merge/merge.ts';
+import { readTargetTypes } from './schema/ingested-events.ts';
 
 export interface StagingEvents {
   /** A page is in staging. */
@@ -20,32 +21,43 @@ export interface StagingEvents {
   readonly merged: (result: MergeResult) => Promise<void>;
 }
 
-export interface StagingAreaOptions extends StagingEvents {
-  readonly loader: CopyLoader;
-  readonly merger: Merger;
+export interface StagingAreaOptions extends MergerOptions {
   readonly mergeIntervalMs: number;
-  readonly isTargetEmpty: boolean;
   /** Takes back the buffers of pages that are in staging. */
   readonly buffers: PageBuffers;
 }
 
 export class StagingArea {
-  readonly #options: StagingAreaOptions;
+  readonly #loader: CopyLoader;
+  readonly #buffers: PageBuffers;
+  readonly #events: StagingEvents;
   readonly #schedule: MergeSchedule;
   readonly #copies = new Set<Promise<void>>();
   readonly #failed = new AbortController();
   #failure: { readonly error: unknown } | null = null;
 
-  constructor(options: StagingAreaOptions) {
-    const { merger, merged, mergeIntervalMs, isTargetEmpty } = options;
-    this.#options = options;
+  static async open(options: StagingAreaOptions, events: StagingEvents): Promise<StagingArea> {
+    const target = await readTargetTypes(options.db);
+    return new StagingArea(options, events, target?.empty ?? true);
+  }
+
+  private constructor(options: StagingAreaOptions, events: StagingEvents, isTargetEmpty: boolean) {
+    const merger = new Merger(options);
+    this.#loader = new CopyLoader(options);
+    this.#buffers = options.buffers;
+    this.#events = events;
     this.#schedule = new MergeSchedule({
       merge: (table, pages, latePages) => merger.merge(table, pages, latePages),
-      merged,
+      merged: async (result) => {
+        const { pages, inserted, updated, duplicates, rejected } = result;
+        const seconds = Number(result.seconds.toFixed(3));
+        options.logger.info({ pages, inserted, updated, duplicates, rejected, seconds }, 'merged');
+        await events.merged(result);
+      },
       fail: (error) => {
         this.#fail(error);
       },
-      intervalMs: mergeIntervalMs,
+      intervalMs: options.mergeIntervalMs,
       isTargetEmpty,
     });
   }
@@ -104,9 +116,8 @@ export class StagingArea {
   }
 
   async #copy({ encoded, ledger, permit }: AcceptedPage, assignment: Assignment): Promise<void> {
-    const { loader, buffers, copied } = this.#options;
     try {
-      const page = await loader.load({
+      const page = await this.#loader.load({
         table: assignment.table,
         rows: encoded === null ? new Uint8Array() : new Uint8Array(encoded.rows, 0, encoded.rowsBytes),
         rowCount: encoded?.rowCount ?? 0,
@@ -117,10 +128,10 @@ export class StagingArea {
       assignment.acknowledge();
       if (encoded !== null) {
         // Only now: until PostgreSQL has acknowledged the page, a connection may still send from them.
-        buffers.give(encoded.rows);
-        buffers.give(encoded.body);
+        this.#buffers.give(encoded.rows);
+        this.#buffers.give(encoded.body);
       }
-      copied(page);
+      this.#events.copied(page);
     } catch (error) {
       assignment.abandon();
       this.#fail(error);

@@ -15,10 +15,7 @@ import type { Logger } from '../../core/logging.ts';
 import type { PageBuffers } from '../../core/page-buffers.ts';
 import type { Run, WindowState } from '../../core/state.ts';
 import { rejectedCount } from '../../load/copy/anomalies.ts';
-import { CopyLoader } from '../../load/copy/copy-loader.ts';
-import { Merger, type MergeResult } from '../../load/merge/merge.ts';
 import type { Database } from '../../load/postgres/database.ts';
-import { readTargetTypes } from '../../load/schema/ingested-events.ts';
 import { StagingArea } from '../../load/staging-area.ts';
 import type { Ownership } from '../../load/state/owner.ts';
 import type { StateStore } from '../../load/state/state-store.ts';
@@ -99,14 +96,12 @@ export class RunPasses {
   async run(): Promise<'complete' | 'stopped'> {
     if ((await this.#walk({ thenCatchUp: true })) === 'stopped') return 'stopped';
     if (isUnlimited(this.#run) && (await this.#prove()) === 'stopped') return 'stopped';
-    await this.#parts.store.completeRun(this.#run.runId, { watermarkMs: await this.#finalWatermarkMs() });
+    const { store } = this.#parts;
+    const before = (await store.lastCompleteRun())?.watermarkMs ?? null;
+    // Only an unlimited run moves the watermark.
+    const watermarkMs = isUnlimited(this.#run) ? (this.#watermark.ms ?? before) : before;
+    await store.completeRun(this.#run.runId, { watermarkMs });
     return 'complete';
-  }
-
-  /** Only an unlimited run moves it. */
-  async #finalWatermarkMs(): Promise<number | null> {
-    const before = (await this.#parts.store.lastCompleteRun())?.watermarkMs ?? null;
-    return isUnlimited(this.#run) ? (this.#watermark.ms ?? before) : before;
   }
 
   async #prove(): Promise<'proven' | 'stopped'> {
@@ -125,18 +120,14 @@ export class RunPasses {
             'npm run verify checks again; npm start -- --full walks once more.',
         );
       }
-      const suspects = (await store.windows(runId)).filter((window) => window.suspect);
+      const suspects = (await store.windows(runId)).filter(({ suspect }) => suspect).map(({ windowId }) => windowId);
       if (attempt === 'suspects' && suspects.length === 0) continue;
       logger.warn({ ...found, walking_again: attempt }, 'events are missing; walking again');
       await this.#beginPass(attempt === 'everything');
       // What is walked again is counted again: kept, the first count would hide as many missing events.
       await store.forgetServedTwiceInChain(runId);
-      if (attempt === 'suspects') {
-        await store.reopenWindows(
-          runId,
-          suspects.map((window) => window.windowId),
-        );
-      } else await store.addWindows(runId, [{ sinceMs: null, untilMs: null }]);
+      if (attempt === 'suspects') await store.reopenWindows(runId, suspects);
+      else await store.addWindows(runId, [{ sinceMs: null, untilMs: null }]);
       if ((await this.#walk({ thenCatchUp: false })) === 'stopped') return 'stopped';
       counters.phase = 'verifying';
     }
@@ -190,13 +181,13 @@ export class RunPasses {
     const staging = await this.#openStaging(tooManyRejected);
     const signal = AbortSignal.any([this.#abort.signal, staging.failed, tooManyRejected.signal]);
     try {
-      const walked = await settled(this.#walkAll(staging, signal, options));
+      const [walked] = await Promise.allSettled([this.#walkAll(staging, signal, options)]);
       // A failure of a COPY or a merge comes first: it is why the walks ended.
       await staging.copied();
       counters.phase = isStopping() ? 'stopping' : 'merging';
       await staging.finish();
       if (!isStopping()) await this.#rejections.check();
-      if ('error' in walked) throw walked.error;
+      if (walked.status === 'rejected') throw walked.reason;
       const { outcome, unwalkable } = walked.value;
       const isStopped = outcome === 'interrupted' && this.#abort.signal.aborted;
       return { outcome: isStopped ? 'stopped' : outcome, unwalkable };
@@ -246,34 +237,27 @@ export class RunPasses {
     return windows.walk();
   }
 
-  async #openStaging(tooManyRejected: AbortController): Promise<StagingArea> {
-    const { settings, logger, db, ownership, counters, observe, buffers } = this.#parts;
+  #openStaging(tooManyRejected: AbortController): Promise<StagingArea> {
+    const { settings, logger, db, ownership, counters, observe, store, buffers } = this.#parts;
     const { runId } = this.#run;
-    const target = await readTargetTypes(db);
-    return new StagingArea({
-      loader: new CopyLoader({ db, ownership, runId, logger }),
-      merger: new Merger({ db, ownership, runId, onConflict: settings.onConflict, logger }),
-      mergeIntervalMs: settings.mergeInterval,
-      isTargetEmpty: target?.empty ?? true,
-      buffers,
-      copied: ({ loaded, rejected, copyMs }) => {
-        observe.copy?.(copyMs / 1000);
-        counters.copied(loaded, rejected);
-        // Perhaps: they are counted when the walks have ended and everything is merged.
-        if (this.#rejections.isPassed) tooManyRejected.abort();
+    const { onConflict, mergeInterval } = settings;
+    return StagingArea.open(
+      { db, ownership, runId, onConflict, logger, mergeIntervalMs: mergeInterval, buffers },
+      {
+        copied: ({ loaded, rejected, copyMs }) => {
+          observe.copy?.(copyMs / 1000);
+          counters.copied(loaded, rejected);
+          // Perhaps: they are counted when the walks have ended and everything is merged.
+          if (this.#rejections.isPassed) tooManyRejected.abort();
+        },
+        merged: async (result) => {
+          observe.merge?.(result.seconds, result.isInitialMerge);
+          counters.merged(result);
+          // For watchers alone: what is merged stays merged if it cannot be read now.
+          counters.safe(await store.windows(runId).catch(() => []));
+        },
       },
-      merged: (result) => this.#merged(result),
-    });
-  }
-
-  async #merged(result: MergeResult): Promise<void> {
-    const { counters, observe, logger, store } = this.#parts;
-    counters.merged(result);
-    observe.merge?.(result.seconds, result.isInitialMerge);
-    const { pages, inserted, updated, duplicates, rejected, seconds } = result;
-    logger.info({ pages, inserted, updated, duplicates, rejected, seconds: Number(seconds.toFixed(3)) }, 'merged');
-    // For watchers alone: what is merged stays merged if it cannot be read now.
-    counters.safe(await store.windows(this.#run.runId).catch(() => []));
+    );
   }
 
   /** Without time bounds, windows that have no living cursor are walked as one chain from the top. */
@@ -311,15 +295,5 @@ export class RunPasses {
       serverDateMs: this.#watermark.serverDateMs,
       newestMs: this.#watermark.ms,
     });
-  }
-}
-
-type Settled<T> = { readonly value: T } | { readonly error: unknown };
-
-async function settled<T>(promise: Promise<T>): Promise<Settled<T>> {
-  try {
-    return { value: await promise };
-  } catch (error) {
-    return { error };
   }
 }

@@ -124,6 +124,17 @@ test('flags and variables that the documents mention are known', () => {
   }
 });
 
+test('files that the architecture and the contributing guide name are there', () => {
+  const paths = ['docs/architecture.md', 'CONTRIBUTING.md'].flatMap((document) =>
+    [...textOf(document).matchAll(/`((?:[\w-]+\/)+[\w-]+\.ts)`/g)].map(([, path = '']) => path),
+  );
+  assert.ok(paths.length > 30, `found ${paths.length}`);
+  for (const path of paths) {
+    const isThere = ['', 'src', 'src/app'].some((folder) => existsSync(join(PROJECT_FOLDER, folder, path)));
+    assert.ok(isThere, path);
+  }
+});
+
 test('every dependency has its line in the architecture, and no other has one', () => {
   const bill = textOf('docs/architecture.md').split('## Dependencies')[1] ?? '';
   const named = [...bill.matchAll(/^\| (`[^|]+) \|/gm)].flatMap(([, cell = '']) =>

@@ -1,13 +1,16 @@
 /**
- * One job, from the API to the table. Read this file first; each stage has one of its own.
+ * One job, from the API to the table. Read this file first.
  *
- *   page       one response of the API                        api-client.ts, api-stream-reader.ts
- *   window     a time range walked by its own chain           windows.ts, range-probe.ts
- *   batch      the COPY rows of one page                      page-encoder.ts, workers/
- *   staging    unlogged tables that batches are copied into   page-loading.ts, load/copy-loader.ts
- *   merge      staging → ingested_events, ledger → state      merge-schedule.ts, load/merge.ts
- *   pass       one walk over the windows of a run             here: walk, catch up, prove
- *   run        from its first request until complete          run-setup.ts; survives restarts
+ *   page       one answer of the API, at most 5,000 events                api/api-client.ts
+ *   cursor     the API's opaque position after a page                     app/walk/next-page.ts
+ *   window     a time range that is walked by its own chain of cursors    app/walk/windows.ts, app/api-stream-reader.ts
+ *   batch      the binary COPY rows made from one page                    threads/, workers/, encode/
+ *   staging    the unlogged tables that batches are copied into           load/staging-area.ts, load/copy/
+ *   ledger     beside staging: one row for each copied page               load/copy/ledger.ts
+ *   merge      staging → ingested_events, ledger → ingestion.state        load/merge/
+ *   anomaly    something unusual about one event: rejected or repaired    encode/rows/anomaly-reasons.ts
+ *   pass       one walk over the windows of a run: first, catching up, proving; one to five    app/run/run-passes.ts
+ *   run        everything from the first request until complete; survives restarts             app/run/run-setup.ts
  */
 import type { Settings } from '../core/config.ts';
 import type { JobObserver, JobSnapshot } from '../core/job-snapshot.ts';
@@ -31,9 +34,9 @@ import { RunPasses } from './run/run-passes.ts';
 import { unknownTraits } from './walk/endpoint-traits.ts';
 import { openRun, refuseOtherRun, runIdentity } from './run/run-setup.ts';
 
-/** A page, its rows and a copy under way must fit together several times over. */
+/** A page may take this part of the memory in flight: its body, its rows and other pages must fit beside each other. */
 const PAGE_SHARE_OF_MEMORY = 4;
-/** A stopped job lets pages that were asked for arrive for so long: they are paid for, and what is copied by then needs no merge to be safe. */
+/** How long a stopped job waits for pages that it has asked for: they have cost a request. */
 const STOP_GRACE_MS = 6_000;
 
 export interface JobSource {
@@ -78,7 +81,7 @@ export class IngestionJob {
     this.#options = options;
     this.#observe = options.observe ?? {};
     this.#counters = new JobCounters(source.name);
-    // A page that is being copied keeps its place, but must not keep the next request waiting.
+    // A page keeps its permit while it is copied, and must not keep the next request waiting.
     this.#inFlight = new InFlightLimit(settings.concurrency + settings.connections, settings.maxBytesInFlight);
     this.#pool = new WorkerPool({ threads: settings.threads });
     this.#client = this.#openClient();
@@ -97,8 +100,8 @@ export class IngestionJob {
   }
 
   /**
-   * Stops asking for pages; what is on its way gets a few seconds, everything that arrived is merged. A wait that the API
-   * asked for is not waited out.
+   * Asks for no further page, waits a few seconds for those on their way, and merges everything that has arrived. Does not
+   * wait when the API has asked for a pause.
    */
   stop(): void {
     if (this.#isStopping) return;
@@ -146,7 +149,7 @@ export class IngestionJob {
       maxWaitMs: settings.maxWait,
       connectTimeoutMs: settings.connectTimeout,
       pageTimeoutMs: settings.pageTimeout,
-      // On loopback, compressing costs more than it saves.
+      // On loopback, compression costs more than it saves.
       acceptCompression: !['localhost', '127.0.0.1', '[::1]'].includes(host),
       maxPageBytes: Math.floor(settings.maxBytesInFlight / PAGE_SHARE_OF_MEMORY),
       logger,
@@ -163,7 +166,7 @@ export class IngestionJob {
     });
   }
 
-  /** Both ends at once: the API says whether the key is good while the database is reached. Changes nothing. */
+  /** Contacts the API and the database at the same time. Changes nothing. */
   async #openEnds(): Promise<Database> {
     const { settings, source, logger } = this.#options;
     const opening = Database.open({
@@ -242,7 +245,7 @@ export class IngestionJob {
     return outcome;
   }
 
-  /** Pages that an earlier start copied and did not merge: they are paid for. */
+  /** Merges the pages that an earlier start has copied and not merged. */
   async #mergeLeftovers(db: Database, ownership: Ownership, store: StateStore): Promise<void> {
     const { settings, logger } = this.#options;
     const run = await store.currentRun();

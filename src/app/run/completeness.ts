@@ -1,6 +1,6 @@
 /**
- * Proof that nothing is missing: what the API says the data set has, against what is in the target. And the books of the
- * run, which must balance whatever the API says.
+ * Proof that nothing is missing: the API's total against what is in the target. And the counts of the run, which must balance
+ * whatever the API says.
  */
 import { CountsDisagreeError } from '../../core/errors.ts';
 import type { Run, RunCounts } from '../../core/state.ts';
@@ -13,13 +13,13 @@ export interface Completeness {
   readonly rows: number;
   /** Different events that have no row because they were rejected. */
   readonly rejected: number;
-  /** Events that one chain served at a further place: counted again by the API, one row (or one anomaly) here. */
+  /** Events that one chain served a second time elsewhere: the API counts them twice, here they are one row or anomaly. */
   readonly servedTwiceInChain: number;
-  /** Events the API counts and the target lacks; 0 when none, or when it cannot be told. */
+  /** Events that the API counts and the target lacks; 0 when none, or when nobody knows. */
   readonly short: number;
-  /** Rows of the target that came from other sources, at most. */
+  /** At most so many rows of the target came from other sources. */
   readonly otherRows: number;
-  /** So many events could be missing without being noticed, because rows of other sources stand in for them. */
+  /** Events that could be missing unnoticed, because rows of other sources stand in for them. */
   readonly hidden: number;
 }
 
@@ -39,7 +39,7 @@ export async function checkCompleteness(
   const completeness = (counts: TargetCounts): Completeness => {
     const lacking = total === null ? 0 : total - counts.rows - counts.rejected - counts.servedTwiceInChain;
     const short = Math.max(0, lacking);
-    // Nothing says of a row which source it is from, and the same event may come from two: a bound, not a count.
+    // A row does not say from which source it is, and an event may come from two: a bound, not a count.
     const hidden = short > 0 || total === null ? 0 : Math.max(0, Math.min(total, lacking + counts.otherRows));
     return { total, ...counts, short, hidden };
   };
@@ -62,7 +62,7 @@ export function checkCountsBalance(counts: RunCounts): void {
   }
   if (problems.length === 0) return;
   throw new CountsDisagreeError(
-    `The books of the run do not balance: ${problems.join('; ')}. Rows are in the target as merged; ` +
+    `The counts of the run do not balance: ${problems.join('; ')}. Rows are in the target as merged; ` +
       'npm start -- --full walks everything again.',
   );
 }

@@ -22,7 +22,7 @@ export class JobCounters {
   phase: JobPhase = 'starting';
   /** Why the database is waited for; `null` when it is not. */
   databaseWait: string | null = null;
-  /** The run's books as merged. */
+  /** The run's counts, as merged. */
   counts: RunCounts = NO_COUNTS;
   fetchedEvents = 0;
 
@@ -82,7 +82,7 @@ export class JobCounters {
     this.#fetchedBytes += page.raw.bodyBytes;
     this.fetchedEvents += page.ledger.served;
     const times = page.encoded?.times;
-    // Elsewhere one wrong clock would be the newest.
+    // Otherwise one wrong clock would be the newest.
     if (times?.descending === true) this.#newestEventMs = Math.max(times.newestMs, this.#newestEventMs ?? -Infinity);
     for (const { kind, field, reason } of page.encoded?.anomalies ?? []) {
       const key = `${kind} ${field}: ${reason}`;

@@ -1,8 +1,8 @@
 /** How many events a window asks for at once. Pure. */
 
-/** Pages of a size that works before a larger one is tried: too large once, it will be again. */
+/** Good pages before a larger size is tried: what was too large once will be again. */
 const PAGES_BEFORE_GROWTH = 16;
-/** A reduction only has to differ from those before it. */
+/** Reductions go round from 1 to this: each only has to differ from those before it. */
 const MAX_REDUCTION = 10;
 
 export class PageLimit {
@@ -21,7 +21,7 @@ export class PageLimit {
     return Math.max(1, this.#size - this.#reduction);
   }
 
-  /** Asks a little differently from now on: the same request again may be answered from the API's cache. */
+  /** Asks a little differently from now on: the API may answer the same request from its cache. */
   reduce(): void {
     this.#reduction = (this.#reduction % MAX_REDUCTION) + 1;
   }

@@ -1,14 +1,13 @@
 /**
- * How far back does the data set go, and does the endpoint honour `until`? A few requests for one event each, most of
- * them at once: two round trips at most, whatever the age of the data.
+ * How far back does the data set go, and does the endpoint support `until`? A few requests for one event each, most of
+ * them at once: at most two round trips, whatever the age of the data.
  */
-import type { Logger } from '../../core/logging.ts';
 import type { ApiClient } from '../../api/api-client.ts';
 import type { EndpointTraits } from './endpoint-traits.ts';
 import type { PageEncoder } from '../../threads/page-encoder.ts';
 
 const DAY_MS = 86_400_000;
-/** How far behind the newest event the first round looks, whatever the data. */
+/** Where the first round looks, behind the newest event. */
 const DISTANCES_MS = [
   DAY_MS / 4,
   2 * DAY_MS,
@@ -18,15 +17,15 @@ const DISTANCES_MS = [
   8 * 365 * DAY_MS,
   60 * 365 * DAY_MS,
 ];
-/** Data that lies evenly in time begins about where its newest page and its size say. */
+/** It also looks near where evenly dense data would begin, by its newest page and the API's total. */
 const EXPECTED_SHARES = [0.85, 0.95, 1.06, 1.2];
-/** How many more, between the oldest event found and the first time that has nothing before it. */
+/** The second round: probes between the oldest event found and the first time with nothing before it. */
 const REFINING_PROBES = 4;
-/** Known to this share of the whole range is known well enough. */
+/** An error of this share of the whole range is good enough. */
 const FINE_SHARE = 0.25;
 /** Wider than the widening of the bounds. */
 const SLACK_MS = 2;
-/** One event can have a wrong clock; an endpoint without windows says it with each. */
+/** One event can have a wrong clock; an endpoint without time bounds contradicts each probe. */
 const MIN_CONTRADICTIONS = 2;
 /** Windows are named by number; probes belong to none. */
 const NO_WINDOW = 0;
@@ -35,9 +34,8 @@ export interface ProbeOptions {
   readonly client: ApiClient;
   readonly encoder: PageEncoder;
   readonly traits: EndpointTraits;
-  readonly logger: Logger;
   readonly signal: AbortSignal;
-  /** Told of a time before which little lies, epoch ms; first of one that is good enough to begin with. */
+  /** Gets a time before which little data lies, epoch ms: first one that is good enough to begin with. */
   readonly onFound: (oldestMs: number) => void;
 }
 
@@ -47,7 +45,7 @@ interface Probe {
   readonly foundMs: number | null;
 }
 
-/** Good for dividing the work, not for ending it. Sets `traits.supportsTimeBounds` to false when that is how it is. */
+/** Good enough to divide the work by, not to end it. Sets `traits.supportsTimeBounds` to false when probes contradict it. */
 export async function probeOldest(
   from: { readonly newestMs: number; /** How long ago the data probably begins. */ readonly expectedMs: number | null },
   options: ProbeOptions,
@@ -65,25 +63,18 @@ export async function probeOldest(
     options.traits.supportsTimeBounds = false;
     return;
   }
-  const found = summarise(first, newestMs);
   if (first.length === 0) return;
-  const { oldestMs, nothingBeforeMs } = found;
-  if (nothingBeforeMs === null) {
-    options.onFound(oldestMs);
-    return;
-  }
-  if (oldestMs - nothingBeforeMs < FINE_SHARE * (newestMs - nothingBeforeMs)) {
-    options.onFound(nothingBeforeMs);
-    return;
-  }
-  options.onFound(oldestMs);
+  const { oldestMs, nothingBeforeMs } = summarise(first, newestMs);
+  const isFine = nothingBeforeMs !== null && oldestMs - nothingBeforeMs < FINE_SHARE * (newestMs - nothingBeforeMs);
+  options.onFound(isFine ? nothingBeforeMs : oldestMs);
+  if (isFine || nothingBeforeMs === null) return;
   const step = (oldestMs - nothingBeforeMs) / (REFINING_PROBES + 1);
   const between = Array.from({ length: REFINING_PROBES }, (_, index) => nothingBeforeMs + step * (index + 1));
   const second = summarise([...first, ...(await askAll(between, first.length + 1, options))], newestMs);
   options.onFound(second.nothingBeforeMs ?? second.oldestMs);
 }
 
-/** Those that brought nothing usable are left out. */
+/** Leaves out probes that brought nothing usable. */
 async function askAll(times: readonly number[], firstNumber: number, options: ProbeOptions): Promise<Probe[]> {
   const settled = await Promise.allSettled(
     times.map(async (time, index) => {

@@ -1,20 +1,20 @@
 /**
- * Where a walk is inside its window, told by the times of its pages. Pure: no clock, no requests.
+ * Where a walk is inside its window, by the times of its pages. Pure: no clock, no requests.
  *
- * Times are what the walk is anchored by when a cursor dies, what it is split by, and what ends it where the endpoint
- * does not. An event can carry a wrong clock, so no single time is believed: the last one of a page moves the anchor only
- * when the page's times descend, inside the window, and a sudden jump has to be said twice. Otherwise the newest of its
- * last few times does, which leaves nothing out: at worst a few events are served again.
+ * By these times a walk is anchored when its cursor dies, divided, and ended where the endpoint does not end it. One event can
+ * have a wrong clock, so no single time is believed. The last time of a page moves the anchor only when the page's times
+ * descend inside the window, and a sudden jump must show twice. Otherwise the newest of the page's last few times moves it:
+ * that leaves nothing out, at worst a few events are served again.
  */
 import type { EncodedPage, PageTimes } from '../../core/encoded-page.ts';
 import type { WindowState } from '../../core/state.ts';
 
-/** A page with fewer events than this needs a second one to prove that the walk has left its window. */
-const TELLING_EVENTS = 10;
-/** What makes the last time of a page suspicious: so far behind, and so many pages' worth at the pace of the page before. */
+/** A page with fewer events needs a second one to prove that the walk has left its window. */
+const PROVING_EVENTS = 10;
+/** The last time of a page is suspicious when it is this far behind the others, in time and in pages at the pace so far. */
 const JUMP_MS = 60_000;
 const JUMP_PAGES = 3;
-/** Bounds are sent widened, so that much outside of them is still inside. */
+/** Bounds are sent widened by this much. */
 const SLACK_MS = 1;
 
 type TimedPage = Pick<EncodedPage, 'times' | 'servedCount'>;
@@ -47,7 +47,7 @@ export class WalkPosition {
     this.#eventsPerMs = options.eventsPerMs ?? null;
   }
 
-  /** Where the walk can go on by time (`until`), epoch ms; `null` before the first page that tells. */
+  /** Where the walk can go on by time (`until`), epoch ms; `null` until a page shows it. */
   get anchorMs(): number | null {
     return this.#anchorMs;
   }
@@ -83,24 +83,24 @@ export class WalkPosition {
   }
 
   /**
-   * The time that a page ends at, or a later one: going on from there leaves nothing out. `null` when its times do not
-   * tell, or say something that is outside of what is left.
+   * The time at which a page ends, or a later one: going on from there leaves nothing out. `null` when its times do not
+   * show it, or lie outside of what is left.
    */
   #endOf(times: PageTimes, servedCount: number): number | null {
     if (times.descending && this.#isInside(times.lastMs) && !this.#isJump(times, servedCount)) return times.lastMs;
     return this.#isInside(times.tailNewestMs) ? times.tailNewestMs : null;
   }
 
-  /** Whether the walk has left its window with this page, which has been taken in by {@link note}. To be asked once a page. */
+  /** Whether the walk has left its window with this page. Call it once for each page, after {@link note}. */
   isPastWindow({ times, servedCount }: TimedPage): boolean {
     const isOlder =
       this.sinceMs !== null &&
       times !== null &&
       times.newestMs < this.sinceMs - SLACK_MS &&
-      // An endpoint that serves the oldest first has everything still to come.
+      // Where the oldest events come first, everything is still to come.
       this.#newestFirstVotes > 0;
     this.#olderPages = isOlder ? this.#olderPages + 1 : 0;
-    return isOlder && (servedCount >= TELLING_EVENTS || this.#olderPages > 1);
+    return isOlder && (servedCount >= PROVING_EVENTS || this.#olderPages > 1);
   }
 
   /** Whether all of a page lies above what is left. */

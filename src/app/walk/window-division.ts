@@ -1,16 +1,16 @@
 /**
- * How the windows under way are divided among the walks that have nothing to do. Pure: estimates in, cuts out.
+ * How the windows under way are divided among idle walks. Pure: estimates in, cuts out.
  *
- * What a window still has is known from its newest page, as long as the data goes on like that. What all have together
- * is known better, when the API says how large the data set is. What the windows' own pages do not explain must lie
- * somewhere in the time that is left: it is shared out by time, so that the search for a burst goes where it can be.
+ * The newest page of a window shows how many events the window still has, if the data goes on like that. The API's total
+ * shows better how many all windows have together. Events that the windows' own pages do not explain must lie somewhere in
+ * the time that is left: they are spread over it evenly, so that a burst is searched for wherever it can be.
  */
 
-/** Splitting less than this makes more requests and ends no sooner, pages. */
+/** Pages. Splitting less makes more requests and ends no sooner. */
 const MIN_PAGES_TO_SPLIT = 1.3;
-/** Below this a border would be wider than the window. */
+/** A narrower window would be narrower than its own border. */
 const MIN_SPLIT_MS = 8;
-/** A part that should be whole pages is made a little smaller: an estimate that is just wrong costs a page. */
+/** A part of whole pages is made a little smaller: a slightly wrong estimate would cost a page. */
 const WHOLE_PAGES_SHARE = 0.94;
 /** With more pages than this a fraction of a page does not matter. */
 const FEW_PAGES = 8;
@@ -27,7 +27,7 @@ export interface OpenWindow {
 export interface Idle {
   /** Walks that have nothing to do. */
   readonly walks: number;
-  /** Events that all windows together still have; `null` when it is not known. */
+  /** Events that all windows together still have; `null` when nobody knows. */
   readonly remainingEvents: number | null;
   readonly pageSize: number;
 }
@@ -77,7 +77,7 @@ function estimate(windows: readonly OpenWindow[], { remainingEvents, pageSize }:
   return windows.map(({ fromMs, toMs, eventsPerMs }, index) => {
     const length = lengths[index] ?? 0;
     const events = (own[index] ?? 0) * scale + (allMs === 0 ? 0 : (unexplained * length) / allMs);
-    // The page on its way goes on as the last one did, not as the estimate says.
+    // The page on its way is as dense as the last one, whatever the estimate says.
     const perMs = eventsPerMs ?? (length === 0 ? 0 : events / length);
     const inFlightMs = perMs === 0 ? 0 : Math.min(length, pageSize / perMs);
     const leftShare = length === 0 ? 0 : (length - inFlightMs) / length;

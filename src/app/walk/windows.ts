@@ -1,6 +1,6 @@
 /**
- * Walks the windows of a run in parallel, and keeps them balanced: whenever a walk could run and none waits, what the
- * others have left is divided anew (window-division.ts), so that all finish together whatever the distribution.
+ * Walks the windows of a run in parallel, and keeps them balanced: when there are fewer windows than walks, it divides what
+ * the others have left (window-division.ts), so that all finish together whatever the distribution.
  */
 import type { Logger } from '../../core/logging.ts';
 import type { WindowState } from '../../core/state.ts';
@@ -9,11 +9,11 @@ import { ApiStreamReader, type ReaderOptions, type ReaderOrigin } from '../api-s
 import { probeOldest } from './range-probe.ts';
 import { divideWindows, type OpenWindow } from './window-division.ts';
 
-/** Finding the range costs a dozen requests: worth it for more pages than this. */
+/** Finding where the data begins costs a dozen requests: worth it for more pages than this. */
 const MIN_PAGES_TO_PROBE = 8;
-/** Where the size of the data set is not told, it is worth it after so many pages. */
+/** Pages of a window after which it is worth it where the API gives no total. */
 const PAGES_BEFORE_PROBE = 3;
-/** No data set is believed to be older than this because its newest page has few events. */
+/** A guess beyond this is not used: the newest page has too few events to go by. */
 const MAX_GUESS_MS = 60 * 365 * 86_400_000;
 /** A guess that is a little too long costs less than one that is a little too short. */
 const GUESS_MARGIN = 1.02;
@@ -25,18 +25,18 @@ export interface WindowSetOptions {
   /** Ends all walks; then the report says `interrupted`. */
   readonly signal: AbortSignal;
   readonly accept: (page: AcceptedPage) => Promise<void>;
-  /** Durable before any page of the new windows is accepted. Cuts are newest first; so are the new windows. */
+  /** Writes the new windows, durably. Cuts are newest first; so are the new windows. */
   readonly split: (windowId: number, cutsMs: readonly number[]) => Promise<WindowState[]>;
-  /** Events that have not been fetched yet; `null` when that is not known. For judging what is left. */
+  /** Events that have not been fetched yet; `null` when nobody knows. */
   readonly remainingEvents: () => number | null;
-  /** Each pass asks differently from the one before it, see ReaderOrigin. */
+  /** See {@link ReaderOrigin}: each pass asks differently from the one before it. */
   readonly limitReduction: number;
 }
 
 export interface WalkReport {
   /** stopped: no further page was asked for, as the job is stopping. interrupted: requests were ended by the signal. */
   readonly outcome: 'complete' | 'stopped' | 'interrupted';
-  /** Windows that cannot be walked on the endpoint that is left: they go on as one chain. */
+  /** Windows that the endpoint cannot walk: they go on as one chain. */
   readonly unwalkable: readonly number[];
 }
 
@@ -53,7 +53,7 @@ export class WindowSet {
   /** Where the data probably begins, for windows without a lower bound. */
   #oldestMs: number | null = null;
   #probing: Promise<void> | null = null;
-  /** Wakes the balancing loop when something changed that it decides by. */
+  /** Wakes the balancing loop when something has changed by which it decides. */
   #wake: () => void = () => undefined;
 
   constructor(states: readonly WindowState[], options: WindowSetOptions) {
@@ -142,8 +142,8 @@ export class WindowSet {
   }
 
   /**
-   * How far back does the data go? First believed to lie as evenly as on the newest page, so that all walks have something
-   * to do at once; probed when a walk finds more below, or when there is nothing to guess by.
+   * How far back does the data go? The first guess is that all of it lies as densely as the newest page, so that all walks
+   * have something to do at once. Probes find out when a walk finds older events, or when there is nothing to guess by.
    */
   #findOldest(reader: ApiStreamReader): void {
     const { walkedToMs, sinceMs } = reader.position;
@@ -159,7 +159,7 @@ export class WindowSet {
     }
   }
 
-  /** If what is left goes on like the newest page; `null` when there is nothing to tell by. */
+  /** How long the data reaches back if it goes on like the newest page; `null` when there is nothing to go by. */
   #expectedRangeMs({ pages, position: { eventsPerMs } }: ApiStreamReader): number | 'short' | null {
     const { pageSize } = this.#options.reader;
     const remainingEvents = this.#options.remainingEvents();
@@ -171,12 +171,14 @@ export class WindowSet {
   #probe(newestMs: number, expectedMs: number | null): void {
     const { client, encoder, traits } = this.#options.reader;
     const { logger } = this.#options;
-    const signal = this.#signal;
     const onFound = (oldestMs: number): void => {
       this.#oldestMs = oldestMs;
       this.#wake();
     };
-    this.#probing = probeOldest({ newestMs, expectedMs }, { client, encoder, traits, logger, signal, onFound }).then(
+    this.#probing = probeOldest(
+      { newestMs, expectedMs },
+      { client, encoder, traits, signal: this.#signal, onFound },
+    ).then(
       () => {
         if (!traits.supportsTimeBounds) logger.warn('the endpoint ignores time windows; walking one chain');
       },
@@ -186,7 +188,7 @@ export class WindowSet {
     );
   }
 
-  /** Gives walks that have nothing to do a part of what others have left. */
+  /** Gives idle walks a part of what the others have left. */
   async #divide(): Promise<void> {
     if (!this.#canDivide) return;
     const open = [...this.#active.keys()].flatMap((reader): { reader: ApiStreamReader; window: OpenWindow }[] => {

@@ -2,14 +2,12 @@
 import { DEMO_DATABASE, embeddedDataDir, isDemo } from '../app/run/job-source.ts';
 import type { Settings } from '../core/config.ts';
 import type { Logger } from '../core/logging.ts';
-import { INGESTION_DATABASE, startEmbeddedPostgres } from '../embedded-postgres/embedded-postgres.ts';
+import { startEmbeddedPostgres } from '../embedded-postgres/embedded-postgres.ts';
 import { Database } from '../load/postgres/database.ts';
 import { TARGET } from '../load/schema/ingested-events.ts';
 
 export interface DatabaseToRead {
   readonly db: Database;
-  /** It is the demo's: its events are made up. */
-  readonly isDemo: boolean;
   /** Closes the connections, and stops the embedded server if this started it and nobody else uses it. */
   close(): Promise<void>;
 }
@@ -30,26 +28,25 @@ export async function openDatabaseToRead(options: DatabaseToReadOptions): Promis
   const { settings, logger } = options;
   if (settings.databaseUrl !== undefined) {
     const db = await open(settings.databaseUrl, options);
-    return { db, isDemo: false, close: () => db.close() };
+    return { db, close: () => db.close() };
   }
   const server = await startEmbeddedPostgres({ dataDir: embeddedDataDir(settings), logger, existing: true });
+  const close = (db: Database) => async (): Promise<void> => {
+    await db.close();
+    await server.stop();
+  };
   try {
-    const real = await open(await server.urlFor(INGESTION_DATABASE), options);
-    const close = (db: Database) => async (): Promise<void> => {
-      await db.close();
-      await server.stop();
-    };
-    if (!isDemo(settings) || (await hasEvents(real)) || !(await server.hasDatabase(DEMO_DATABASE))) {
-      return { db: real, isDemo: false, close: close(real) };
-    }
-    const demo = await open(await server.urlFor(DEMO_DATABASE), options);
-    if (!(await hasEvents(demo))) {
+    const real = await open(server.url, options);
+    if (isDemo(settings) && !(await hasEvents(real)) && (await hasDemo(real))) {
+      const demo = await open(await server.urlFor(DEMO_DATABASE), options);
+      if (await hasEvents(demo)) {
+        await real.close();
+        logger.warn("nothing else is configured, and no real events are there: this reads the demo's database");
+        return { db: demo, close: close(demo) };
+      }
       await demo.close();
-      return { db: real, isDemo: false, close: close(real) };
     }
-    await real.close();
-    logger.warn("nothing else is configured, and no real events are there: this reads the demo's database");
-    return { db: demo, isDemo: true, close: close(demo) };
+    return { db: real, close: close(real) };
   } catch (error) {
     await server.stop();
     throw error;
@@ -59,6 +56,11 @@ export async function openDatabaseToRead(options: DatabaseToReadOptions): Promis
 function open(url: string, { settings, logger, purpose }: DatabaseToReadOptions): Promise<Database> {
   const applicationName = `datasync-ingestion ${purpose}`;
   return Database.open({ url, copyConnections: 1, applicationName, logger, maxWaitMs: settings.maxWait });
+}
+
+async function hasDemo(db: Database): Promise<boolean> {
+  const { rows } = await db.query('SELECT FROM pg_database WHERE datname = $1', [DEMO_DATABASE]);
+  return rows.length > 0;
 }
 
 async function hasEvents(db: Database): Promise<boolean> {

@@ -8,8 +8,8 @@ import { startEmbeddedPostgres } from '../embedded-postgres/embedded-postgres.ts
 import { logEnd } from './end-of-command.ts';
 
 /**
- * Returns after the first SIGINT or SIGTERM, the normal end of this command. The database is stopped then, unless a job uses it: in
- * that case the job stops it at its end. The address goes to stdout, everything else to stderr.
+ * Returns after the first SIGINT or SIGTERM, the normal end of this command. The database is stopped then, unless a job
+ * uses it: then the job stops it at its end. The address goes to stdout, everything else to stderr.
  */
 export async function serveDatabase(argv: readonly string[], environment: Environment): Promise<ExitCode> {
   const command = commandLine('npm run db --', 'Keeps the embedded PostgreSQL up until it is stopped with Ctrl-C.', [
@@ -26,25 +26,19 @@ export async function serveDatabase(argv: readonly string[], environment: Enviro
     write: (line) => process.stderr.write(line),
   });
   const say = (line: string): boolean => process.stderr.write(`${line}\n`);
-  let resolveStopped: () => void = () => undefined;
-  const stopped = new Promise<void>((resolve) => {
-    resolveStopped = resolve;
-  });
   // Before anything is started: a signal that comes early must not leave a server behind.
-  const stopListening = listenForSignals({
-    drain: () => {
-      resolveStopped();
-    },
-    force: () => process.exit(EXIT_CODES.complete),
+  const stopped = new Promise<void>((resolve) => {
+    listenForSignals({
+      drain: () => {
+        resolve();
+      },
+      force: () => process.exit(EXIT_CODES.complete),
+    });
   });
-  // Neither a listener for signals nor the session with the server keeps this process alive; a timer does.
+  // Listening for signals does not keep this process alive; a timer does.
   const alive = setInterval(() => undefined, 2 ** 30);
   try {
-    const server = await startEmbeddedPostgres({
-      dataDir: embeddedDataDir(settings),
-      logger,
-      ...(port === undefined ? {} : { port }),
-    });
+    const server = await startEmbeddedPostgres({ dataDir: embeddedDataDir(settings), logger, port });
     try {
       process.stdout.write(`${server.url}\n`);
       say(`look at the rows, for example: psql '${server.url}' -c 'SELECT count(*) FROM ingested_events'`);
@@ -62,7 +56,6 @@ export async function serveDatabase(argv: readonly string[], environment: Enviro
     return exitCodeOf(error);
   } finally {
     clearInterval(alive);
-    stopListening();
   }
 }
 

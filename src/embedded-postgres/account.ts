@@ -4,9 +4,9 @@
  * PostgreSQL refuses to run as root. A job that runs as root (the usual case in a container) therefore hands the server
  * to an unprivileged account; everybody else runs it as they are.
  */
-import { readFile, stat } from 'node:fs/promises';
+import { chmod, mkdir, readFile, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { ConfigurationError } from '../core/errors.ts';
+import { ConfigurationError, describeError } from '../core/errors.ts';
 
 export interface ServerAccount {
   readonly name: string;
@@ -14,8 +14,8 @@ export interface ServerAccount {
   readonly gid: number;
 }
 
-/** Tried in this order. initdb looks its own account up, so a bare number without an entry would not do. */
-const PREFERRED_ACCOUNTS = ['postgres', 'nobody'];
+/** For programs and clusters of root's projects whose folder is closed to the server's account. Only root can make it there. */
+export const SHARED_FOLDER = '/var/lib/datasync-ingestion';
 
 const EXECUTE_BY_OTHERS = 0o001;
 const EXECUTE_BY_GROUP = 0o010;
@@ -30,20 +30,18 @@ export async function serverAccount(existingCluster: string | null): Promise<Ser
   if (process.getuid?.() !== 0) return null;
   const accounts = await unprivilegedAccounts();
   if (existingCluster !== null) {
-    const owner = await stat(existingCluster);
-    const known = accounts.find((account) => account.uid === owner.uid);
-    if (known !== undefined) return known;
+    const { uid } = await stat(existingCluster);
+    const owner = accounts.find((account) => account.uid === uid);
+    if (owner !== undefined) return owner;
     throw new ConfigurationError(
-      `The embedded database in ${existingCluster} belongs to user number ${owner.uid}, whom this machine does not know, ` +
+      `The embedded database in ${existingCluster} belongs to user number ${uid}, whom this machine does not know, ` +
         'so its server cannot be started. Give the folder to an ordinary user (chown -R), or set DATABASE_URL.',
     );
   }
-  for (const name of PREFERRED_ACCOUNTS) {
-    const account = accounts.find((candidate) => candidate.name === name);
-    if (account !== undefined) return account;
-  }
-  const [first] = accounts;
-  if (first !== undefined) return first;
+  // initdb looks its own account up, so a bare number without an entry would not do.
+  const named = (name: string): ServerAccount | undefined => accounts.find((account) => account.name === name);
+  const account = named('postgres') ?? named('nobody') ?? accounts[0];
+  if (account !== undefined) return account;
   throw new ConfigurationError(
     'The embedded database cannot run as root, and /etc/passwd names no other account. ' +
       'Add a user (useradd --system postgres), run as an ordinary user, or set DATABASE_URL.',
@@ -62,6 +60,20 @@ async function unprivilegedAccounts(): Promise<ServerAccount[]> {
 }
 
 /**
+ * Options for child_process that run one of PostgreSQL's programs as the account. The environment is all it gets: a
+ * PGDATA, PGPORT, LC_ALL or LD_PRELOAD of the job's shell must not change what the cluster is. initdb needs a shell in PATH.
+ */
+export function programOptions(account: ServerAccount | null): {
+  uid?: number;
+  gid?: number;
+  cwd: string;
+  env: NodeJS.ProcessEnv;
+} {
+  const identity = account === null ? {} : { uid: account.uid, gid: account.gid };
+  return { ...identity, cwd: '/', env: { PATH: '/usr/local/bin:/usr/bin:/bin', LC_ALL: 'C' } };
+}
+
+/**
  * Whether the account may enter every folder above `path`. Judged by mode bits alone: an access list can only make the
  * answer too careful, and then the cluster merely lives elsewhere.
  */
@@ -75,7 +87,17 @@ export async function canReach(account: ServerAccount | null, path: string): Pro
   }
 }
 
-/** Options for child_process that make the child run as the account. */
-export function asAccount(account: ServerAccount | null): { uid: number; gid: number } | Record<string, never> {
-  return account === null ? {} : { uid: account.uid, gid: account.gid };
+/** Makes {@link SHARED_FOLDER}. Only called as root. */
+export async function makeSharedFolder(): Promise<void> {
+  try {
+    await mkdir(SHARED_FOLDER, { recursive: true });
+    // Not by mkdir's mode: a strict umask would close it again.
+    await chmod(SHARED_FOLDER, 0o755);
+  } catch (cause) {
+    throw new ConfigurationError(
+      `The embedded database runs as another user than root, who cannot enter this folder, and there is no place for it elsewhere: ` +
+        `${describeError(cause)}. Open the project's folder to others (chmod o+x), or set DATABASE_URL.`,
+      { cause },
+    );
+  }
 }

@@ -2,51 +2,48 @@
  * The PostgreSQL that comes with the project, for when no DATABASE_URL is set: found or made, started or adopted,
  * and stopped by the last process that needs it.
  *
- *   job ──keeps (a session with a shared advisory lock)──▶ server ◀──keeps── npm run db
+ *   npm start ──lease──▶ server ◀──lease── npm run db, status, verify, ...
  *
- * A process that is killed leaves the server running; the next start adopts it. Who needs the server is known to the
- * server itself, by sessions: they end with their process, however it ends, so nothing can go stale.
+ * A process that is killed leaves the server running; the next start adopts it, and stops it at its end.
  */
-import { mkdir, writeFile } from 'node:fs/promises';
-import { dirname, join, resolve } from 'node:path';
+import { randomUUID } from 'node:crypto';
+import { mkdir, realpath, writeFile } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import pg from 'pg';
 import { ConfigurationError, GaveUpError, describeError } from '../core/errors.ts';
 import type { Logger } from '../core/logging.ts';
-import { canReach, serverAccount, type ServerAccount } from './account.ts';
-import { exists, isErrno, packagedBinaries, sharedClusterFolders, sharedFolder, usableBinaries } from './binaries.ts';
+import { SHARED_FOLDER, canReach, makeSharedFolder, serverAccount, type ServerAccount } from './account.ts';
+import { packagedBinaries, usableBinaries } from './binaries.ts';
 import {
   SUPERUSER,
   checkVersion,
   createCluster,
   endOfLog,
   readPassword,
-  resolvedDataDir,
   startServer,
   stopServer,
   type Cluster,
+  type StartOptions,
 } from './cluster.ts';
-import { Keeper } from './keeper.ts';
+import { exists, isErrno, shortHash } from './files.ts';
+import { isServerAway, returnLease, takeLease, withClient } from './server-lease.ts';
+import { runningServer } from './server-process.ts';
 
 /** The database of real events; the demo has one of its own. */
-export const INGESTION_DATABASE = 'ingestion';
+const INGESTION_DATABASE = 'ingestion';
 
-/** How long a start may meet a server that is just going away, or recovers from a crash of one of its processes. */
-const MEETINGS_WITHIN_MS = 300_000;
-const MEETING_PAUSE_MS = 100;
+/** How long a server may be stopping, or recovering from a crash, when a process needs it or wants to stop it. */
+const AWAY_LIMIT_MS = 300_000;
+const AWAY_PAUSE_MS = 100;
 
-export interface EmbeddedPostgresOptions {
+export interface EmbeddedPostgresOptions extends Omit<StartOptions, 'onWaiting'> {
   /** Where the cluster belongs; as root it can lie elsewhere, see {@link EmbeddedPostgres.dataDir}. */
   readonly dataDir: string;
   readonly logger: Logger;
-  /** Default: any free port. */
-  readonly port?: number;
   /** Only a cluster that is there already: for commands that read. Default: made if missing. */
   readonly existing?: boolean;
   /** `native` folder of another version of the platform package. Default: the installed one. */
   readonly binariesDir?: string;
-  /** Server settings, as for `postgres -c`. */
-  readonly settings?: Readonly<Record<string, string>>;
 }
 
 export interface EmbeddedPostgres {
@@ -54,11 +51,8 @@ export interface EmbeddedPostgres {
   readonly url: string;
   /** Address of another database of this server, created (UTF-8, C locale) if missing. */
   urlFor(database: string): Promise<string>;
-  hasDatabase(database: string): Promise<boolean>;
-  /** Stops the server, unless another process needs it too: then that one stops it. Idempotent. */
+  /** Stops the server, unless another process needs it too: then the other one stops it. Idempotent. */
   stop(): Promise<void>;
-  /** The server was running before. */
-  readonly adopted: boolean;
   /** Where the cluster really is. */
   readonly dataDir: string;
 }
@@ -74,80 +68,81 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
   await createCluster(cluster, { sync: true });
   await checkVersion(cluster);
   const password = await readPassword(dataDir);
+  const addressOf = (port: number, database: string): string =>
+    `postgresql://${SUPERUSER}:${password}@127.0.0.1:${port}/${encodeURIComponent(database)}`;
+  const leaseId = randomUUID();
+  const onWaiting = (what: string): void => {
+    logger.info(`waiting: ${what}`);
+  };
 
-  const deadline = Date.now() + MEETINGS_WITHIN_MS;
-  while (Date.now() < deadline) {
-    const server = await startServer(cluster, {
-      ...(options.port === undefined ? {} : { port: options.port }),
-      ...(options.settings === undefined ? {} : { settings: options.settings }),
-      onWaiting: (what) => {
-        logger.info(`waiting: ${what}`);
-      },
-    });
-    const addressOf = (database: string) =>
-      `postgresql://${SUPERUSER}:${password}@127.0.0.1:${server.port}/${encodeURIComponent(database)}`;
-    const keeper = await Keeper.open(addressOf('postgres'), dataDir);
-    if (keeper === null) {
-      await delay(MEETING_PAUSE_MS);
-      continue;
-    }
-    logger.info(
-      { data_dir: dataDir, port: server.port, server_pid: server.pid, adopted: !server.started },
-      server.started ? 'embedded PostgreSQL started' : 'embedded PostgreSQL was running already; using it',
-    );
-    const urlFor = async (database: string): Promise<string> => {
-      await ensureDatabase(addressOf('postgres'), database);
-      return addressOf(database);
-    };
-    let stopping: Promise<void> | null = null;
-    return {
-      url: await urlFor(INGESTION_DATABASE),
-      urlFor,
-      hasDatabase: (database) =>
-        withClient(addressOf('postgres'), 'look for database', (client) => isDatabase(client, database)),
-      adopted: !server.started,
-      dataDir,
-      stop: () => (stopping ??= stopUnlessNeeded(keeper, dataDir, logger)),
-    };
-  }
-  throw new GaveUpError(
-    `The embedded database in ${dataDir} runs, but takes no connections since ${MEETINGS_WITHIN_MS / 60_000} minutes. ` +
-      `Its log ends with:\n${await endOfLog(dataDir)}\nStart again later.`,
+  const server = await whileServerIsAway(dataDir, async () => {
+    const found = await startServer(cluster, { ...options, onWaiting });
+    await takeLease(addressOf(found.port, 'postgres'), leaseId);
+    await ensureDatabase(addressOf(found.port, 'postgres'), INGESTION_DATABASE);
+    return found;
+  });
+  logger.info(
+    { data_dir: dataDir, port: server.port, server_pid: server.pid, adopted: !server.started },
+    server.started ? 'embedded PostgreSQL started' : 'embedded PostgreSQL was running already; using it',
   );
+
+  const adminUrl = addressOf(server.port, 'postgres');
+  // Said at debug level: the last line of a job is what became of the job.
+  const stopUnlessNeeded = async (): Promise<void> => {
+    const running = await runningServer(dataDir);
+    if (running === null) return;
+    const stopped = await returnLease(addressOf(running.port, 'postgres'), leaseId, () => stopServer(dataDir, 'fast'));
+    const outcome = stopped ? 'stopped' : 'left running: another process uses it, and will stop it';
+    logger.debug({ data_dir: dataDir }, `embedded PostgreSQL ${outcome}`);
+  };
+  let stopping: Promise<void> | null = null;
+  return {
+    url: addressOf(server.port, INGESTION_DATABASE),
+    urlFor: async (database) => {
+      await ensureDatabase(adminUrl, database);
+      return addressOf(server.port, database);
+    },
+    dataDir,
+    stop: () => (stopping ??= whileServerIsAway(dataDir, stopUnlessNeeded)),
+  };
 }
 
-/** Said at debug level: the last line of a job is what became of the job. */
-async function stopUnlessNeeded(keeper: Keeper, dataDir: string, logger: Logger): Promise<void> {
-  if (await keeper.isLast()) {
-    await stopServer(dataDir, 'fast');
-    logger.debug({ data_dir: dataDir }, 'embedded PostgreSQL stopped');
-  } else {
-    logger.debug({ data_dir: dataDir }, 'embedded PostgreSQL left running: another process uses it, and will stop it');
+/** Repeats `attempt` while it fails because the server is just stopping, starting or recovering. */
+async function whileServerIsAway<T>(dataDir: string, attempt: () => Promise<T>): Promise<T> {
+  const deadline = Date.now() + AWAY_LIMIT_MS;
+  for (;;) {
+    try {
+      return await attempt();
+    } catch (cause) {
+      if (!isServerAway(cause)) throw cause;
+      if (Date.now() > deadline) {
+        throw new GaveUpError(
+          `The embedded database in ${dataDir} has taken no connections for ${AWAY_LIMIT_MS / 60_000} minutes. ` +
+            `Its log ends with:\n${await endOfLog(dataDir)}\nStart again later.`,
+          { cause },
+        );
+      }
+    }
+    await delay(AWAY_PAUSE_MS);
   }
-  await keeper.close();
 }
 
 /** Where the cluster is, or will be, and who runs it. */
 async function findCluster(options: EmbeddedPostgresOptions): Promise<Cluster> {
   const wanted = resolve(options.dataDir);
   const nativeDir = options.binariesDir ?? packagedBinaries();
-  await makeFolder(dirname(wanted));
-  const inPlace = await resolvedDataDir(wanted);
-
-  const places = process.getuid?.() === 0 ? [inPlace, ...sharedClusterFolders(inPlace)] : [inPlace];
-  for (const dataDir of places) {
-    if (!(await isCluster(dataDir))) continue;
-    const account = await serverAccount(dataDir);
-    if (!(await canReach(account, dataDir))) {
+  const { inPlace, elsewhere, existing } = await lookForCluster(wanted);
+  if (existing !== null) {
+    const account = await serverAccount(existing);
+    if (!(await canReach(account, existing))) {
       throw new ConfigurationError(
-        `The embedded database is in ${dataDir}, where user ${account?.name ?? ''}, who runs it, cannot enter any more. ` +
+        `The embedded database is in ${existing}, where user ${account?.name ?? ''}, who runs it, cannot enter any more. ` +
           'Nothing was changed. Open the folders above it to others (chmod o+x), or set DATABASE_URL.',
       );
     }
-    if (dataDir !== inPlace) await sayWhere(wanted, dataDir, account, options.logger);
-    return { dataDir, account, binaries: await usableBinaries(nativeDir, account) };
+    if (existing === elsewhere) await sayWhere(wanted, existing, account, options.logger);
+    return { dataDir: existing, account, binaries: await usableBinaries(nativeDir, account) };
   }
-
   if (options.existing === true) {
     throw new ConfigurationError(
       `There is no embedded database in ${inPlace} yet, and no DATABASE_URL is set: ` +
@@ -157,10 +152,31 @@ async function findCluster(options: EmbeddedPostgresOptions): Promise<Cluster> {
   const account = await serverAccount(null);
   const binaries = await usableBinaries(nativeDir, account);
   if (await canReach(account, inPlace)) return { dataDir: inPlace, account, binaries };
-  const folder = await sharedFolder();
-  const dataDir = places.find((place) => dirname(place) === folder) ?? inPlace;
-  await sayWhere(wanted, dataDir, account, options.logger);
-  return { dataDir, account, binaries };
+  await makeSharedFolder();
+  await sayWhere(wanted, elsewhere, account, options.logger);
+  return { dataDir: elsewhere, account, binaries };
+}
+
+/** The two places where a cluster may be, as resolved paths, and in which one there is one. */
+async function lookForCluster(
+  wanted: string,
+): Promise<{ inPlace: string; elsewhere: string; existing: string | null }> {
+  const parent = dirname(wanted);
+  try {
+    await mkdir(parent, { recursive: true });
+    const inPlace = (await exists(wanted)) ? await realpath(wanted) : join(await realpath(parent), basename(wanted));
+    const elsewhere = join(SHARED_FOLDER, `cluster-${shortHash(inPlace)}`);
+    for (const place of process.getuid?.() === 0 ? [inPlace, elsewhere] : [inPlace]) {
+      if (await exists(join(place, 'PG_VERSION'))) return { inPlace, elsewhere, existing: place };
+    }
+    return { inPlace, elsewhere, existing: null };
+  } catch (cause) {
+    throw new ConfigurationError(
+      `The folder ${wanted} for the embedded database cannot be used: ${describeError(cause)}. ` +
+        'Run as the user to whom it belongs (a run as root gives it to another user), make it writable, or set DATABASE_URL.',
+      { cause },
+    );
+  }
 }
 
 /** A cluster that is elsewhere is mentioned in the log, and in a file where people look for it. */
@@ -170,35 +186,11 @@ async function sayWhere(wanted: string, dataDir: string, account: ServerAccount 
   await writeFile(`${wanted}.location.txt`, `${dataDir}\n\n${reason}.\nRemove that folder to remove the database.\n`);
 }
 
-async function makeFolder(folder: string): Promise<void> {
-  try {
-    await mkdir(folder, { recursive: true });
-  } catch (cause) {
-    throw new ConfigurationError(
-      `The folder ${folder} for the embedded database cannot be made: ${describeError(cause)}. ` +
-        'Make it writable, or set DATABASE_URL.',
-      { cause },
-    );
-  }
-}
-
-async function isCluster(dataDir: string): Promise<boolean> {
-  try {
-    return await exists(join(dataDir, 'PG_VERSION'));
-  } catch (cause) {
-    if (!isErrno(cause, 'EACCES')) throw cause;
-    throw new ConfigurationError(
-      `The embedded database in ${dataDir} belongs to another user (a run as root makes such a one). ` +
-        'Run as that user, remove or give away the folder, or set DATABASE_URL.',
-      { cause },
-    );
-  }
-}
-
-/** Two processes may do this at once: the second is told that it is there (42P04), or by the catalog's own key (23505). */
+/** Two processes may do this at once: the second one fails because it is there (42P04), or by the catalog's key (23505). */
 async function ensureDatabase(adminUrl: string, database: string): Promise<void> {
   await withClient(adminUrl, 'create database', async (client) => {
-    if (await isDatabase(client, database)) return;
+    const { rowCount } = await client.query('SELECT FROM pg_database WHERE datname = $1', [database]);
+    if (rowCount === 1) return;
     const name = client.escapeIdentifier(database);
     try {
       await client.query(`CREATE DATABASE ${name} TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'`);
@@ -206,19 +198,4 @@ async function ensureDatabase(adminUrl: string, database: string): Promise<void>
       if (!isErrno(error, '42P04') && !isErrno(error, '23505')) throw error;
     }
   });
-}
-
-async function isDatabase(client: pg.Client, database: string): Promise<boolean> {
-  const { rowCount } = await client.query('SELECT FROM pg_database WHERE datname = $1', [database]);
-  return rowCount === 1;
-}
-
-async function withClient<T>(url: string, purpose: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
-  const client = new pg.Client({ connectionString: url, application_name: `datasync-ingestion ${purpose}` });
-  await client.connect();
-  try {
-    return await work(client);
-  } finally {
-    await client.end();
-  }
 }

@@ -37,8 +37,7 @@ try {
   const binaries = who === 'ordinary' ? { binariesDir: await becomeOrdinary() } : {};
   const server = await startEmbeddedPostgres({ dataDir, logger, ...binaries });
   const terminated = new Promise((resolve) => process.once('SIGTERM', resolve));
-  const { url, adopted, dataDir: place } = server;
-  logger.info({ url, adopted, place }, 'ready');
+  logger.info({ url: server.url }, 'ready');
   await terminated;
   await server.stop();
 } finally {

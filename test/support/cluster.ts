@@ -16,13 +16,13 @@ import {
   SUPERUSER,
   createCluster,
   readPassword,
-  runningServer,
   startServer,
   stopServer,
   untilStopped,
   type Cluster,
   type ShutdownMode,
 } from '../../src/embedded-postgres/cluster.ts';
+import { runningServer } from '../../src/embedded-postgres/server-process.ts';
 
 /** Waits for the pipe from the test process to close, then ends the server at once and removes everything. */
 const WATCHDOG = `

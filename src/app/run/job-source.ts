@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import type { Settings } from '../../core/config.ts';
 import { ConfigurationError } from '../../core/errors.ts';
 import type { Logger } from '../../core/logging.ts';
-import { INGESTION_DATABASE, startEmbeddedPostgres } from '../../embedded-postgres/embedded-postgres.ts';
+import { startEmbeddedPostgres } from '../../embedded-postgres/embedded-postgres.ts';
 import type { JobSource } from '../ingestion-job.ts';
 
 /** The demo's events must never mix with real ones: a database and a source of its own, the same at every start. */
@@ -42,7 +42,7 @@ export async function openSource(settings: Settings, demo: boolean, logger: Logg
     return { ...api, databaseUrl: settings.databaseUrl, close: () => Promise.resolve() };
   }
   const postgres = await startEmbeddedPostgres({ dataDir: embeddedDataDir(settings), logger });
-  return { ...api, databaseUrl: await postgres.urlFor(INGESTION_DATABASE), close: () => postgres.stop() };
+  return { ...api, databaseUrl: postgres.url, close: () => postgres.stop() };
 }
 
 /** Where the embedded PostgreSQL belongs. */

@@ -5,14 +5,15 @@
  *  - A process writes its row, and looks for the rows of others, only while it holds one advisory lock. When it finds
  *    none, it keeps the lock until the server is gone. A start that comes in between waits for the lock, loses its
  *    session together with the server, and starts the server again.
- *  - A process that stops first deletes its row, and looks for others after that. When several stop at once, the last one to
- *    delete its row finds none.
- *  - A row counts while its process lives and the server runs for which it was written. The row of a killed process
- *    does not keep the server up. A crash recovery ends all sessions, but keeps all rows.
+ *  - A process that ends deletes its own row first, and looks for others after that. When several end at once, the one
+ *    that deletes its row last finds none.
+ *  - A row counts while both its process and the server that it was written on are running. So the row of a killed
+ *    process does not keep the server up, and a crash recovery, which ends all sessions, changes no row.
  */
 import pg from 'pg';
 import { isAlive } from './server-process.ts';
 
+/** The advisory lock; any number that nothing else in that database uses. */
 const LEASE_LOCK = 7_304_112_502;
 /** A lock is held for milliseconds, or for as long as the server takes to stop, or to copy a new database. */
 const LOCK_TIMEOUT_MS = 30_000;

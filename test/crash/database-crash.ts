@@ -30,7 +30,7 @@ export async function crashDatabase(scene: CrashScene, crash: Crash, downMs: num
   const { cluster } = scene.database;
   switch (crash) {
     case 'immediate':
-      await cluster.stopImmediate();
+      await cluster.stop('immediate');
       await delay(downMs);
       await cluster.start();
       break;

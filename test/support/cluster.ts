@@ -69,33 +69,28 @@ export async function newClusterFolder(prefix: string): Promise<string> {
 export interface TestClusterOptions {
   /** Added to settings made for speed, as for `postgres -c`. */
   readonly settings?: Readonly<Record<string, string>>;
-  /** `native` folder of another version's platform package. */
-  readonly binariesDir?: string;
 }
 
 export class TestCluster {
+  readonly dataDir: string;
+  readonly port: number;
   readonly #cluster: Cluster;
-  readonly #folder: string;
   readonly #password: string;
   readonly #settings: Readonly<Record<string, string>>;
   readonly #watchdog: ChildProcess;
-  #port: number;
   #removed: Promise<void> | null = null;
 
-  private constructor(parts: {
-    cluster: Cluster;
-    folder: string;
-    password: string;
-    settings: Readonly<Record<string, string>>;
-    watchdog: ChildProcess;
-    port: number;
-  }) {
-    this.#cluster = parts.cluster;
-    this.#folder = parts.folder;
-    this.#password = parts.password;
-    this.#settings = parts.settings;
-    this.#watchdog = parts.watchdog;
-    this.#port = parts.port;
+  private constructor(
+    cluster: Cluster,
+    server: { port: number; password: string; settings: Readonly<Record<string, string>> },
+    watchdog: ChildProcess,
+  ) {
+    this.dataDir = cluster.dataDir;
+    this.port = server.port;
+    this.#cluster = cluster;
+    this.#password = server.password;
+    this.#settings = server.settings;
+    this.#watchdog = watchdog;
   }
 
   static async create(options: TestClusterOptions = {}): Promise<TestCluster> {
@@ -103,31 +98,18 @@ export class TestCluster {
     const folder = await newClusterFolder('datasync-test-');
     if (account !== null) await chown(folder, account.uid, account.gid);
     const watchdog = startWatchdog(folder);
-    const binaries = await usableBinaries(options.binariesDir ?? packagedBinaries(), account);
+    const binaries = await usableBinaries(packagedBinaries(), account);
     const cluster: Cluster = { dataDir: join(folder, 'cluster'), binaries, account };
     await createCluster(cluster, { sync: false });
     const password = await readPassword(cluster.dataDir);
     const settings = { ...FAST_SETTINGS, ...options.settings };
     const { port } = await startServer(cluster, { settings });
-    return new TestCluster({ cluster, folder, password, settings, watchdog, port });
-  }
-
-  get dataDir(): string {
-    return this.#cluster.dataDir;
-  }
-
-  /** Everything of this cluster, free for the test's own files too; removed with it. */
-  get folder(): string {
-    return this.#folder;
-  }
-
-  get port(): number {
-    return this.#port;
+    return new TestCluster(cluster, { port, password, settings }, watchdog);
   }
 
   /** Address of a database; the same after a restart. */
   urlFor(database: string): string {
-    return `postgresql://${SUPERUSER}:${this.#password}@127.0.0.1:${this.#port}/${encodeURIComponent(database)}`;
+    return `postgresql://${SUPERUSER}:${this.#password}@127.0.0.1:${this.port}/${encodeURIComponent(database)}`;
   }
 
   /** Creates a database and gives its address. */
@@ -161,16 +143,12 @@ export class TestCluster {
 
   /** On the same port as before, and with all its rows as PostgreSQL keeps them. */
   async start(): Promise<void> {
-    await startServer(this.#cluster, { port: this.#port, settings: this.#settings });
+    await startServer(this.#cluster, { port: this.port, settings: this.#settings });
   }
 
   /** `fast` ends all sessions and writes everything; `immediate` is a crash: unlogged tables will be empty. */
   async stop(mode: ShutdownMode = 'fast'): Promise<void> {
     await stopServer(this.dataDir, mode);
-  }
-
-  async stopImmediate(): Promise<void> {
-    await this.stop('immediate');
   }
 
   async restart(mode: ShutdownMode = 'fast'): Promise<void> {
@@ -215,7 +193,7 @@ function startWatchdog(folder: string): ChildProcess {
   return watchdog;
 }
 
-/** A cluster that one test has for itself, to crash it or to give it odd settings; removed when the test ends. */
+/** A cluster that one test has for itself, to crash it or to give it unusual settings; removed when the test ends. */
 export async function testCluster(t: TestContext, options: TestClusterOptions = {}): Promise<TestCluster> {
   const cluster = await TestCluster.create(options);
   t.after(() => cluster.remove());

@@ -16,6 +16,8 @@ export interface ServerAccount {
 
 /** For programs and clusters of root's projects whose folder is closed to the server's account. Only root can make it there. */
 export const SHARED_FOLDER = '/var/lib/datasync-ingestion';
+/** Where version 1.0.0 put a cluster when it could not write to the shared folder: still found, no longer made there. */
+export const FORMER_SHARED_FOLDER = '/var/tmp/datasync-ingestion';
 
 const EXECUTE_BY_OTHERS = 0o001;
 const EXECUTE_BY_GROUP = 0o010;

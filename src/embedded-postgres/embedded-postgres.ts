@@ -12,7 +12,14 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { ConfigurationError, GaveUpError, describeError } from '../core/errors.ts';
 import type { Logger } from '../core/logging.ts';
-import { SHARED_FOLDER, canReach, makeSharedFolder, serverAccount, type ServerAccount } from './account.ts';
+import {
+  FORMER_SHARED_FOLDER,
+  SHARED_FOLDER,
+  canReach,
+  makeSharedFolder,
+  serverAccount,
+  type ServerAccount,
+} from './account.ts';
 import { packagedBinaries, usableBinaries } from './binaries.ts';
 import {
   SUPERUSER,
@@ -165,8 +172,10 @@ async function lookForCluster(
   try {
     await mkdir(parent, { recursive: true });
     const inPlace = (await exists(wanted)) ? await realpath(wanted) : join(await realpath(parent), basename(wanted));
-    const elsewhere = join(SHARED_FOLDER, `cluster-${shortHash(inPlace)}`);
-    for (const place of process.getuid?.() === 0 ? [inPlace, elsewhere] : [inPlace]) {
+    const cluster = `cluster-${shortHash(inPlace)}`;
+    const elsewhere = join(SHARED_FOLDER, cluster);
+    const formerly = join(FORMER_SHARED_FOLDER, cluster);
+    for (const place of process.getuid?.() === 0 ? [inPlace, elsewhere, formerly] : [inPlace]) {
       if (await exists(join(place, 'PG_VERSION'))) return { inPlace, elsewhere, existing: place };
     }
     return { inPlace, elsewhere, existing: null };

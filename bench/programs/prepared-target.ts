@@ -1,8 +1,9 @@
 /** A database as the job makes it, with batches copied into staging: what the floor and the merge programs begin with. */
+import { hostname } from 'node:os';
 import { pino } from 'pino';
 import { copyRows } from '../../src/load/copy/copy-stream.ts';
 import { claimTarget, type Ownership } from '../../src/load/state/owner.ts';
-import { Database, ownHost } from '../../src/load/postgres/database.ts';
+import { Database } from '../../src/load/postgres/database.ts';
 import { ensureTarget } from '../../src/load/schema/ingested-events.ts';
 import { migrate } from '../../src/load/schema/migrate.ts';
 import { copySql, stagingNames, type StagingTable } from '../../src/load/schema/staging.ts';
@@ -31,7 +32,7 @@ export async function prepareTarget(url: string, connections: number): Promise<P
   });
   await migrate(db);
   await ensureTarget(db, ID_COLUMN_TYPES);
-  const ownership = await claimTarget(db, { host: ownHost(), pid: process.pid, logger: silent });
+  const ownership = await claimTarget(db, { host: hostname(), pid: process.pid, logger: silent });
   const store = new StateStore(db, ownership);
   const unlimited = { sinceMs: null, untilMs: null };
   const run = await store.createRun(

@@ -12,6 +12,7 @@
  *   pass       one walk over the windows of a run: first, catching up, proving; one to five    app/run/run-passes.ts
  *   run        everything from the first request until complete; survives restarts             app/run/run-setup.ts
  */
+import { hostname } from 'node:os';
 import type { Settings } from '../core/config.ts';
 import type { JobObserver, JobSnapshot } from '../core/job-snapshot.ts';
 import type { Logger } from '../core/logging.ts';
@@ -20,7 +21,7 @@ import type { Run, RunCounts } from '../core/state.ts';
 import { WorkerPool } from '../threads/worker-pool.ts';
 import { Merger, analyzeTarget } from '../load/merge/merge.ts';
 import { claimTarget, type Ownership } from '../load/state/owner.ts';
-import { Database, ownHost } from '../load/postgres/database.ts';
+import { Database } from '../load/postgres/database.ts';
 import { readCurrentRun, readLastCompleteRun } from '../load/state/run-reader.ts';
 import { ensureTarget, readTargetTypes, retypeTarget } from '../load/schema/ingested-events.ts';
 import { migrate, readSchemaVersion } from '../load/schema/migrate.ts';
@@ -199,7 +200,7 @@ export class IngestionJob {
     }
     await migrate(db);
     return claimTarget(db, {
-      host: ownHost(),
+      host: hostname(),
       pid: process.pid,
       logger,
       prepare: async () => {

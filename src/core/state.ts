@@ -1,6 +1,7 @@
 /**
  * What a run remembers, as data. `ingestion.run` and `ingestion.state` hold exactly this; nothing else is remembered.
  */
+import { describePlace, type PagePlace } from './page-place.ts';
 
 /** What makes two starts the same run. A start that differs in these is refused. */
 export interface RunIdentity {
@@ -71,9 +72,8 @@ export interface WindowState {
   readonly cursorReceivedAtMs: number | null;
   /** Where the walk can be anchored again by time (`until`), epoch ms: from the newest safe page whose times descend. */
   readonly anchorMs: number | null;
-  /** The last safe event in serving order. */
+  /** Time of the last safe event in serving order. */
   readonly lastEventMs: number | null;
-  readonly lastEventId: string | null;
   /** Walked to its end. */
   readonly complete: boolean;
   /** Had retries that matter, new anchors or contradictions: walked again first when the run is short. */
@@ -81,9 +81,7 @@ export interface WindowState {
 }
 
 /** One copied page: committed in the same transaction as its rows, folded into its window's state by the merge. */
-export interface LedgerEntry {
-  readonly windowId: number;
-  readonly page: number;
+export interface LedgerEntry extends PagePlace {
   readonly nextCursor: string | null;
   readonly cursorReceivedAtMs: number | null;
   readonly anchorMs: number | null;
@@ -110,13 +108,13 @@ const POSITION_BITS = 16n;
  */
 export function firstSourceOrder(windowId: number, page: number): bigint {
   if (windowId < 0 || windowId >= 2 ** 23 || page < 0 || page >= 2 ** 24) {
-    throw new RangeError(`window ${windowId}, page ${page} cannot be numbered`);
+    throw new RangeError(`${describePlace({ windowId, page })} cannot be numbered`);
   }
   return (BigInt(windowId) << (PAGE_BITS + POSITION_BITS)) | (BigInt(page) << POSITION_BITS);
 }
 
 /** The reverse of {@link firstSourceOrder}, for any event. */
-export function locateSourceOrder(order: bigint): { windowId: number; page: number; position: number } {
+export function locateSourceOrder(order: bigint): PagePlace & { readonly position: number } {
   return {
     windowId: Number(order >> (PAGE_BITS + POSITION_BITS)),
     page: Number((order >> POSITION_BITS) & ((1n << PAGE_BITS) - 1n)),

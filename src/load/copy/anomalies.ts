@@ -1,24 +1,22 @@
-/** `ingestion.anomaly`, for `npm run anomalies` and for `--max-rejected`; and how staged ones are written. */
+/** `ingestion.anomaly`: its readers for `npm run anomalies` and `--max-rejected`, and the writer of staged anomalies. */
 import type { PoolClient } from 'pg';
 import type { AnomalyKind, PageAnomaly } from '../../core/encoded-page.ts';
+import type { PagePlace } from '../../core/page-place.ts';
 import type { Database } from '../postgres/database.ts';
-import { stagingNames } from '../schema/staging.ts';
-import type { StagingTable } from '../schema/staging.ts';
+import { stagingNames, type StagingTable } from '../schema/staging.ts';
 
-/** The index key of an anomaly is a hash, so these are only for the reader's sake. */
+/** Limits for the reader's sake: the index key of an anomaly is a hash. */
 const MAX_REASON_CHARACTERS = 1_000;
 const MAX_EVENT_ID_CHARACTERS = 200;
 
-export interface Anomaly {
+export interface Anomaly extends PagePlace {
   readonly runId: number;
-  readonly windowId: number;
-  readonly page: number;
   readonly position: number;
   readonly eventId: string | null;
   readonly kind: AnomalyKind;
   readonly field: string;
   readonly reason: string;
-  /** The event's exact bytes; for what only a merge refused, its row as JSON. */
+  /** The event's exact bytes; for an event that only a merge refused, its row as JSON. */
   readonly original: Buffer;
 }
 
@@ -37,16 +35,16 @@ export interface AnomalyFilter {
 
 /** Counts by kind, field and reason, most frequent first. */
 export async function countAnomalies(db: Database, filter: AnomalyFilter = {}): Promise<AnomalyCount[]> {
-  const { rows } = await db.query<{ kind: AnomalyKind; field: string; reason: string; count: string }>(
-    `SELECT kind, field, reason, count(*) AS count FROM ingestion.anomaly
+  const { rows } = await db.query<AnomalyCount>(
+    `SELECT kind, field, reason, count(*)::float8 AS count FROM ingestion.anomaly
       WHERE ($1::bigint IS NULL OR run_id = $1) AND ($2::text IS NULL OR kind = $2)
       GROUP BY kind, field, reason ORDER BY count(*) DESC, kind, field, reason`,
     [filter.runId ?? null, filter.kind ?? null],
   );
-  return rows.map((row) => ({ ...row, count: Number(row.count) }));
+  return rows;
 }
 
-/** Pages of anomalies in the order they were merged: memory stays flat however many there are. */
+/** All anomalies in the order they were merged, read in pages: memory stays flat however many there are. */
 export async function* readAnomalies(
   db: Database,
   filter: AnomalyFilter = {},
@@ -54,52 +52,38 @@ export async function* readAnomalies(
 ): AsyncGenerator<Anomaly> {
   let after = '0';
   for (;;) {
-    const { rows } = await db.query<Omit<Anomaly, 'runId' | 'windowId' | 'eventId'> & AnomalyRow>(
-      `SELECT anomaly_id, run_id, window_id, page, position, event_id, kind, field, reason, original FROM ingestion.anomaly
+    const { rows } = await db.query<Anomaly & { anomaly_id: string }>(
+      `SELECT anomaly_id, run_id::float8 AS "runId", window_id AS "windowId", page, position, event_id AS "eventId", kind,
+              field, reason, original
+         FROM ingestion.anomaly
         WHERE anomaly_id > $1 AND ($2::bigint IS NULL OR run_id = $2) AND ($3::text IS NULL OR kind = $3)
         ORDER BY anomaly_id LIMIT $4`,
       [after, filter.runId ?? null, filter.kind ?? null, pageSize],
     );
-    for (const row of rows) {
-      yield {
-        runId: Number(row.run_id),
-        windowId: row.window_id,
-        page: row.page,
-        position: row.position,
-        eventId: row.event_id,
-        kind: row.kind,
-        field: row.field,
-        reason: row.reason,
-        original: row.original,
-      };
+    for (const { anomaly_id, ...anomaly } of rows) {
+      after = anomaly_id;
+      yield anomaly;
     }
-    const last = rows.at(-1);
-    if (last === undefined) return;
-    after = last.anomaly_id;
+    if (rows.length === 0) return;
   }
 }
 
-interface AnomalyRow {
-  anomaly_id: string;
-  run_id: string;
-  window_id: number;
-  event_id: string | null;
-}
-
-/** Different events (by their bytes) without a row that the run has merged so far, however often each was served. */
+/** How many different events (by their bytes) without a row the run has merged so far, however often each was served. */
 export async function rejectedCount(db: Database, runId: number): Promise<number> {
-  const { rows } = await db.query<{ rejected: string }>(
-    `SELECT count(DISTINCT sha256(original)) AS rejected FROM ingestion.anomaly WHERE kind = 'rejected' AND run_id = $1`,
+  const { rows } = await db.query<{ rejected: number }>(
+    `SELECT count(DISTINCT sha256(original))::float8 AS rejected FROM ingestion.anomaly
+      WHERE kind = 'rejected' AND run_id = $1`,
     [runId],
   );
-  return Number(rows[0]?.rejected ?? 0);
+  return rows[0]?.rejected ?? 0;
 }
 
 /** Stages the anomalies of one page, in the transaction of its rows. */
 export async function stageAnomalies(
   client: PoolClient,
   table: StagingTable,
-  place: { readonly runId: number; readonly windowId: number; readonly page: number },
+  runId: number,
+  { windowId, page }: PagePlace,
   anomalies: readonly PageAnomaly[],
 ): Promise<void> {
   if (anomalies.length === 0) return;
@@ -108,25 +92,21 @@ export async function stageAnomalies(
        (run_id, window_id, page, position, event_id, kind, field, reason, original)
      SELECT $1, $2, $3, a.* FROM unnest($4::int[], $5::text[], $6::text[], $7::text[], $8::text[], $9::bytea[]) a`,
     [
-      place.runId,
-      place.windowId,
-      place.page,
-      anomalies.map((anomaly) => anomaly.position),
-      anomalies.map((anomaly) =>
-        anomaly.eventId === null ? null : displayable(anomaly.eventId, MAX_EVENT_ID_CHARACTERS),
-      ),
-      anomalies.map((anomaly) => anomaly.kind),
-      anomalies.map((anomaly) => displayable(anomaly.field, MAX_EVENT_ID_CHARACTERS)),
-      anomalies.map((anomaly) => displayable(anomaly.reason, MAX_REASON_CHARACTERS)),
-      anomalies.map((anomaly) =>
-        Buffer.from(anomaly.original.buffer, anomaly.original.byteOffset, anomaly.original.byteLength),
-      ),
+      runId,
+      windowId,
+      page,
+      anomalies.map(({ position }) => position),
+      anomalies.map(({ eventId }) => (eventId === null ? null : displayable(eventId, MAX_EVENT_ID_CHARACTERS))),
+      anomalies.map(({ kind }) => kind),
+      anomalies.map(({ field }) => displayable(field, MAX_EVENT_ID_CHARACTERS)),
+      anomalies.map(({ reason }) => displayable(reason, MAX_REASON_CHARACTERS)),
+      anomalies.map(({ original }) => Buffer.from(original.buffer, original.byteOffset, original.byteLength)),
     ],
   );
 }
 
 /** `text` as PostgreSQL can hold it, cut at a character: NUL and lone surrogates become U+FFFD. */
-export function displayable(text: string, maxCharacters: number): string {
+export function displayable(text: string, maxCharacters = Infinity): string {
   const cut = text.length > maxCharacters ? text.slice(0, maxCharacters).replace(/[\uD800-\uDBFF]$/, '') : text;
   return cut.replaceAll(/\0|\p{Surrogate}/gu, '\uFFFD');
 }

@@ -1,19 +1,19 @@
 /**
- * One COPY … FROM STDIN over a pooled connection: few large chunks, back-pressure respected, `finish` is the end, and a
- * watchdog, because a connection that dies inside a COPY can wait for a `drain` that never comes.
+ * One COPY … FROM STDIN over a pooled connection: few large chunks, back-pressure respected, `finish` is the end. A watchdog
+ * limits it, because a connection that dies inside a COPY can wait for a `drain` that never comes.
  */
 import type { PoolClient } from 'pg';
 import { from } from 'pg-copy-streams';
 import { NoProgressError } from '../postgres/database-errors.ts';
 
-/** Large, since each chunk costs two socket writes; small enough that progress shows on a slow link. */
+/** Large, because each chunk costs two socket writes; small enough to show progress on a slow link. */
 const CHUNK_BYTES = 256 * 1024;
 
 /**
  * Sends a complete binary COPY stream. Does not keep or change `rows`.
- * @returns the server's own count of rows, to be compared with what was meant: a cut stream is no error to PostgreSQL.
- * @throws the server's error; NoProgressError when no chunk was taken for `watchdogMs`. After the former the connection
- *   is in order again (within its failed transaction), after the latter it must be thrown away.
+ * @returns the server's own count of rows. Compare it with the intended one: a cut stream is not an error for PostgreSQL.
+ * @throws the server's error, after which the connection can be used again (its transaction has failed); NoProgressError
+ *   when the server took no chunk for `watchdogMs`, after which the connection must be thrown away.
  */
 export async function copyRows(client: PoolClient, sql: string, rows: Uint8Array, watchdogMs: number): Promise<number> {
   const stream = client.query(from(sql, { highWaterMark: CHUNK_BYTES }));
@@ -23,8 +23,8 @@ export async function copyRows(client: PoolClient, sql: string, rows: Uint8Array
     }, watchdogMs);
     stream.on('error', (error) => {
       clearTimeout(watchdog);
-      // Inside this listener the stream still has its connection; afterwards a late `drain` would make it write to
-      // nothing and throw where nobody can catch it. The CopyFail this sends is ignored by the server.
+      // Inside this listener the stream still has its connection. Later, a late `drain` would make the stream write without
+      // one and throw where nobody can catch it. The server ignores the CopyFail that this sends.
       stream.destroy();
       reject(error);
     });
@@ -47,17 +47,5 @@ export async function copyRows(client: PoolClient, sql: string, rows: Uint8Array
       stream.end();
     };
     writeOn();
-  });
-}
-
-/** Fails when `work`, a few short statements, does not end in time: the connection must then be thrown away. */
-export async function withinWatchdog<T>(what: string, watchdogMs: number, work: Promise<T>): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const watchdog = setTimeout(() => {
-      reject(new NoProgressError(what, watchdogMs));
-    }, watchdogMs);
-    work.then(resolve, reject).finally(() => {
-      clearTimeout(watchdog);
-    });
   });
 }

@@ -1,15 +1,23 @@
 /** Ledger rows: one a copied page, committed with its rows, and only while the generation and the epoch are ours. */
 import type { PoolClient } from 'pg';
+import type { PagePlace } from '../../core/page-place.ts';
 import type { LedgerEntry } from '../../core/state.ts';
-import { diagnoseFence } from '../state/owner.ts';
-import type { Ownership } from '../state/owner.ts';
 import type { Database } from '../postgres/database.ts';
-import { stagingNames } from '../schema/staging.ts';
-import type { StagingTable } from '../schema/staging.ts';
+import { stagingNames, type StagingTable } from '../schema/staging.ts';
+import { diagnoseFence, type Ownership } from '../state/owner.ts';
+import { displayable } from './anomalies.ts';
+
+/** What became of a page's events. */
+export interface LoadedRows {
+  readonly loaded: number;
+  readonly rejected: number;
+}
+
+const UNSTORABLE = /\0|\p{Surrogate}/u;
 
 /**
- * The fence of every COPY: the row is made by selecting from `owner` where the generation is ours, FOR SHARE, and from
- * the unlogged epoch.
+ * The fence of every COPY: selects the row from `owner` where the generation is ours, FOR SHARE, and from the unlogged
+ * epoch.
  * @throws TargetBusyError, StagingLostError when there was nothing to select.
  */
 export async function insertLedgerRow(
@@ -32,12 +40,12 @@ export async function insertLedgerRow(
       runId,
       entry.windowId,
       entry.page,
-      // The cursor is a shortcut: one that a text column cannot hold byte for byte is better not remembered.
-      entry.nextCursor !== null && isUnstorable(entry.nextCursor) ? null : entry.nextCursor,
+      // The cursor is only a shortcut: one that a text column cannot hold byte for byte is not remembered.
+      UNSTORABLE.test(entry.nextCursor ?? '') ? null : entry.nextCursor,
       entry.cursorReceivedAtMs,
       entry.anchorMs,
       entry.lastEventMs,
-      entry.lastEventId === null ? null : entry.lastEventId.replaceAll(/\0|\p{Surrogate}/gu, '\uFFFD'),
+      entry.lastEventId === null ? null : displayable(entry.lastEventId),
       entry.oldestMs,
       entry.endsWindow,
       entry.suspect,
@@ -52,23 +60,19 @@ export async function insertLedgerRow(
   if (rowCount !== 1) throw await diagnoseFence(client, ownership);
 }
 
-/** Whether a page is already in staging, copied by this generation; then its final figures. */
+/** What became of a page that this generation has copied already; `null` when it is not in staging. */
 export async function findLedgerRow(
   db: Database,
   table: StagingTable,
   runId: number,
-  entry: LedgerEntry,
+  { windowId, page }: PagePlace,
   ownership: Ownership,
-): Promise<{ loaded: number; rejected: number } | null> {
-  const { rows } = await db.query<{ loaded: number; rejected: number }>(
+): Promise<LoadedRows | null> {
+  const { rows } = await db.query<LoadedRows>(
     `SELECT loaded, rejected FROM ${stagingNames(table).ledger}
       WHERE run_id = $1 AND window_id = $2 AND page = $3 AND generation = $4
         AND EXISTS (SELECT FROM ingestion.staging_epoch WHERE epoch = $5)`,
-    [runId, entry.windowId, entry.page, ownership.generation, ownership.epoch],
+    [runId, windowId, page, ownership.generation, ownership.epoch],
   );
   return rows[0] ?? null;
-}
-
-function isUnstorable(text: string): boolean {
-  return /\0|\p{Surrogate}/u.test(text);
 }

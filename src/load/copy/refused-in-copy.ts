@@ -1,17 +1,17 @@
 /**
- * Which rows of a page PostgreSQL refuses, by copying halves under savepoints. Slow, and only for pages where the whole
- * was refused; what is refused depends on each row alone, so it is the same whatever the batches are.
+ * Finds the rows of a page that PostgreSQL refuses, by copying halves under savepoints. Slow, and only for pages that were
+ * refused as a whole. PostgreSQL judges each row alone, so the result does not depend on how rows were batched.
  */
 import pg from 'pg';
 import type { PoolClient } from 'pg';
 import type { PageAnomaly } from '../../core/encoded-page.ts';
 import { locateSourceOrder } from '../../core/state.ts';
-import { joinRows, readSourceOrder, splitRows } from '../../encode/rows/copy-rows.ts';
 import { quoteEvents } from '../../encode/encode-page.ts';
-import type { PageBatch } from './copy-loader.ts';
-import { copyRows } from './copy-stream.ts';
+import { joinRows, readSourceOrder, splitRows } from '../../encode/rows/copy-rows.ts';
 import { classifyDatabaseError } from '../postgres/database-errors.ts';
 import { copySql } from '../schema/staging.ts';
+import { copyRows } from './copy-stream.ts';
+import type { PageBatch } from './page-batch.ts';
 
 interface RefusedRow {
   readonly position: number;
@@ -20,8 +20,8 @@ interface RefusedRow {
 }
 
 /**
- * In a transaction: copies every row that PostgreSQL takes. At most two COPYs a row.
- * @returns the others as anomalies, with the events' exact bytes and PostgreSQL's own message.
+ * In a transaction: copies every row that PostgreSQL takes, with at most two COPYs a row.
+ * @returns the refused rows as anomalies, with the events' exact bytes and PostgreSQL's own message.
  */
 export async function copyAllButRefused(
   client: PoolClient,
@@ -54,7 +54,7 @@ export async function copyAllButRefused(
   return quote(batch.body, refused);
 }
 
-/** Column and message of a refusal, without the name of the staging table: it must read the same in either. */
+/** Column and message of a refusal, with the target's name in place of the staging table's: `a` and `b` must read the same. */
 export function describeRefusal(error: unknown): { field: string; reason: string } {
   if (!(error instanceof pg.DatabaseError)) return { field: 'event', reason: String(error) };
   return {
@@ -64,15 +64,11 @@ export function describeRefusal(error: unknown): { field: string; reason: string
 }
 
 function quote(body: Uint8Array, refused: readonly RefusedRow[]): PageAnomaly[] {
-  const quoted = new Map(
-    quoteEvents(
-      body,
-      refused.map((row) => row.position),
-    ).map((event) => [event.position, event]),
-  );
-  return refused.map(({ position, field, reason }) => {
-    const event = quoted.get(position);
-    if (event === undefined) throw new Error(`the page has no event at position ${position}`);
-    return { kind: 'rejected', position, eventId: event.eventId, field, reason, original: event.original };
+  const positions = refused.map(({ position }) => position);
+  const quoted = new Map(quoteEvents(body, positions).map((event) => [event.position, event]));
+  return refused.map((row) => {
+    const event = quoted.get(row.position);
+    if (event === undefined) throw new Error(`the page has no event at position ${row.position}`);
+    return { kind: 'rejected', ...row, eventId: event.eventId, original: event.original };
   });
 }

@@ -1,11 +1,9 @@
-/**
- * From `DATABASE_URL` to what node-postgres takes, and the session settings that every connection of the job has.
- */
+/** From `DATABASE_URL` to what node-postgres takes, and the session settings that every connection of the job has. */
 import type { ClientConfig } from 'pg';
 import { parse, toClientConfig } from 'pg-connection-string';
 import { ConfigurationError, describeError } from '../../core/errors.ts';
 
-/** The oldest and newest PostgreSQL the job is tested with, as `server_version_num`. Newer ones are not refused. */
+/** The oldest PostgreSQL the job works with, as `server_version_num`. */
 export const OLDEST_SERVER_VERSION = 130_000;
 
 export interface ConnectionSettings {
@@ -19,7 +17,7 @@ export interface ConnectionSettings {
 /**
  * Reads a PostgreSQL URL as libpq would: `sslmode=require` encrypts without checking the certificate, unless
  * `sslrootcert` is given; `verify-ca` and `verify-full` check it.
- * @throws ConfigurationError when it is no URL or names a CA file that cannot be read.
+ * @throws ConfigurationError when it is not a URL, or names a CA file that cannot be read.
  */
 export function readDatabaseUrl(url: string): ConnectionSettings {
   let config: ClientConfig;
@@ -41,7 +39,7 @@ export function readDatabaseUrl(url: string): ConnectionSettings {
 }
 
 function passwordSpellings(password: ClientConfig['password']): string[] {
-  // A one-letter password would turn every message into stars; nobody is protected by hiding it.
+  // Replacing a one-letter password would turn every message into stars and protect nobody.
   if (typeof password !== 'string' || password.length < 3) return [];
   return [...new Set([password, encodeURIComponent(password), encodeURI(password)])];
 }
@@ -51,31 +49,26 @@ function redactUrlPassword(text: string): string {
 }
 
 /**
- * Settings of every session of the job. Timeouts are 0 so that a role's defaults cannot kill a COPY or a merge; a dead
- * peer is found by keepalives within about a minute. They travel in the start-up packet: a first statement that sets
- * them could itself be cut off by a `statement_timeout` of a millisecond.
+ * Settings of every session of the job, as `options` of the start-up packet, after those of the URL. Timeouts are 0 so that
+ * a role's defaults cannot kill a COPY or a merge; keepalives find a dead peer within about a minute. A first statement
+ * could not set them instead: a `statement_timeout` of a millisecond would cut it off.
  */
-export function sessionSettings(serverVersion: number): ReadonlyMap<string, string> {
-  const settings = new Map([
-    ['statement_timeout', '0'],
-    ['lock_timeout', '0'],
-    ['idle_in_transaction_session_timeout', '0'],
-    ['TimeZone', 'UTC'],
-    ['client_encoding', 'UTF8'],
-    ['client_min_messages', 'warning'],
-    ['tcp_keepalives_idle', '30'],
-    ['tcp_keepalives_interval', '10'],
-    ['tcp_keepalives_count', '3'],
-    ['default_transaction_isolation', 'read\\ committed'],
-    ['default_transaction_read_only', 'off'],
-  ]);
-  if (serverVersion >= 140_000) settings.set('idle_session_timeout', '0');
-  if (serverVersion >= 170_000) settings.set('transaction_timeout', '0');
-  return settings;
-}
-
-/** {@link sessionSettings} in the form of the start-up packet's `options`, after those of the URL. */
 export function startupOptions(serverVersion: number, urlOptions: string | undefined): string {
-  const ours = [...sessionSettings(serverVersion)].map(([name, value]) => `-c ${name}=${value}`);
+  const settings = [
+    'statement_timeout=0',
+    'lock_timeout=0',
+    'idle_in_transaction_session_timeout=0',
+    'TimeZone=UTC',
+    'client_encoding=UTF8',
+    'client_min_messages=warning',
+    'tcp_keepalives_idle=30',
+    'tcp_keepalives_interval=10',
+    'tcp_keepalives_count=3',
+    'default_transaction_isolation=read\\ committed',
+    'default_transaction_read_only=off',
+  ];
+  if (serverVersion >= 140_000) settings.push('idle_session_timeout=0');
+  if (serverVersion >= 170_000) settings.push('transaction_timeout=0');
+  const ours = settings.map((setting) => `-c ${setting}`);
   return [...(urlOptions === undefined ? [] : [urlOptions]), ...ours].join(' ');
 }

@@ -1,33 +1,34 @@
 /**
- * Finds connections that are dead and do not say so: a firewall has forgotten them, a machine is gone without a FIN. TCP
- * itself notices after a quarter of an hour. A timeout would not do, because a merge may take as long as it needs; but the
- * server knows what it is doing for a connection, and a new one can ask.
+ * Finds dead connections that report no error: a firewall has forgotten them, or a machine vanished without a FIN. TCP
+ * itself takes a quarter of an hour to notice. A timeout is no solution, because a merge may take as long as it needs. But
+ * the server knows whether it is working for a connection, and a new connection can ask it.
  */
 
-/** How often the server is asked about statements that take long. */
+/** How often the server is asked about long statements. */
 const CHECK_MS = 5_000;
-/** A server that has had nothing to do all the time between so many checks has not heard the question, or its answer was lost. */
+/** Idle since the same moment at this many checks in a row: our query or its reply was lost. */
 const SILENT_CHECKS = 2;
-/** Where the server cannot be asked either, so many checks are waited for it. */
+/** A connection is given up after this many checks in a row at which the server could not be asked. */
 const UNREACHABLE_CHECKS = 12;
 
-export interface WatchedBackend {
+/** A server process. Its start tells it apart from a later process with the same number. */
+export interface Backend {
   readonly pid: number;
   readonly startedAt: string;
 }
 
 export interface ConnectionWatchOptions {
   /**
-   * Of these backends those that are idle or gone, and since when, in the server's words; on a connection of its own. `null`
-   * when the server answered, but with a refusal. @throws when it does not answer
+   * Asks on a connection of its own which of these backends are idle or gone, and since when, in the server's words. The
+   * answer is `null` when the server refused to answer. @throws when the server does not answer
    */
-  readonly askWhoIsIdle: (backends: readonly WatchedBackend[]) => Promise<ReadonlyMap<number, string> | null>;
+  readonly askWhoIsIdle: (backends: readonly Backend[]) => Promise<ReadonlyMap<number, string> | null>;
   /** Milliseconds between two checks; 5 s unless given. */
   readonly checkMs?: number;
 }
 
 interface Watched {
-  readonly backend: WatchedBackend;
+  readonly backend: Backend;
   readonly giveUp: () => void;
   idleSince: string | null;
   silentChecks: number;
@@ -44,10 +45,10 @@ export class ConnectionWatch {
   }
 
   /**
-   * From now on something is awaited from this backend all the time; `giveUp` is called when it will not come.
-   * @returns to be called when nothing is awaited any more.
+   * Watches a backend from which an answer is awaited; calls `giveUp` when the answer will not come.
+   * @returns ends the watch: call it when nothing is awaited any more.
    */
-  begin(backend: WatchedBackend, giveUp: () => void): () => void {
+  begin(backend: Backend, giveUp: () => void): () => void {
     const watched: Watched = { backend, giveUp, idleSince: null, silentChecks: 0, unreachableChecks: 0 };
     this.#watched.add(watched);
     this.#plan();
@@ -68,7 +69,7 @@ export class ConnectionWatch {
     this.#timer.unref();
   }
 
-  /** Those that were there a check ago. Never rejects. */
+  /** @param long backends that were watched at the check before, too. Never rejects. */
   async #check(long: readonly Watched[]): Promise<void> {
     if (long.length === 0) return;
     const answer = await this.#options
@@ -86,7 +87,7 @@ export class ConnectionWatch {
   }
 }
 
-/** Idle at two checks, but not since the same moment: it has been at work in between. */
+/** A backend that is idle at two checks, but not since the same moment, was at work in between. */
 function noteIdle(watched: Watched, idleSince: string | null): void {
   if (idleSince === null) watched.silentChecks = 0;
   else watched.silentChecks = idleSince === watched.idleSince ? watched.silentChecks + 1 : 1;

@@ -1,11 +1,11 @@
 /**
  * What an error from PostgreSQL or from its socket means for the job. Decided by SQLSTATE and errno, never by message
- * text; an error nobody listed is terminal.
+ * text; an error that is not listed is terminal.
  */
 import pg from 'pg';
 
 /**
- * - `transient`: the server is away, full of clients, or gave up on one transaction: the same again may go well.
+ * - `transient`: the server is away, full of clients, or gave up on one transaction: a second try may succeed.
  * - `disk-full`: trying again makes it worse; the state is intact.
  * - `data`: the server refused a row; the rest of its page or merge is fine.
  * - `terminal`: needs a person.
@@ -14,22 +14,17 @@ export type DatabaseErrorClass = 'transient' | 'disk-full' | 'data' | 'terminal'
 
 /** A connection ended under a statement: whether the statement took effect is not known. */
 export class ConnectionLostError extends Error {
-  readonly code = 'CONNECTION_LOST';
-
   constructor(purpose: string, cause: unknown) {
     const reason = cause instanceof Error ? cause.message : String(cause);
     super(`lost the connection to PostgreSQL during ${purpose}: ${reason}`, { cause });
-    this.name = 'ConnectionLostError';
+    this.name = new.target.name;
   }
 }
 
-/** A statement that made no progress within its watchdog: the connection is thrown away and its backend terminated. */
-export class NoProgressError extends Error {
-  readonly code = 'NO_PROGRESS';
-
+/** A statement made no progress within its watchdog: throw the connection away and terminate its backend. */
+export class NoProgressError extends ConnectionLostError {
   constructor(purpose: string, watchdogMs: number) {
-    super(`${purpose} made no progress for ${watchdogMs} ms`);
-    this.name = 'NoProgressError';
+    super(purpose, `no progress for ${watchdogMs} ms`);
   }
 }
 
@@ -52,8 +47,6 @@ const TRANSIENT_SQLSTATES: ReadonlySet<string> = new Set([
 ]);
 
 const TRANSIENT_ERRNOS: ReadonlySet<string> = new Set([
-  'CONNECTION_LOST',
-  'NO_PROGRESS',
   'ECONNREFUSED',
   'ECONNRESET',
   'ECONNABORTED',
@@ -68,11 +61,11 @@ const TRANSIENT_ERRNOS: ReadonlySet<string> = new Set([
   'ENOENT', // the Unix socket of a server that restarts
 ]);
 
-/** Single codes outside classes 22 and 23 by which a server refuses one row. */
+/** SQLSTATEs outside classes 22 and 23 by which a server refuses one row. */
 const DATA_SQLSTATES: ReadonlySet<string> = new Set([
-  'P0001', // raise_exception: a trigger said no
+  'P0001', // raise_exception: a trigger refused the row
   '44000', // with_check_option_violation
-  '54000', // program_limit_exceeded: an index row too long, for one
+  '54000', // program_limit_exceeded, for example an index row that is too long
 ]);
 
 /** The SQLSTATE of a server's error, or `null` when the error did not come from the server. */
@@ -80,18 +73,23 @@ export function sqlStateOf(error: unknown): string | null {
   return error instanceof pg.DatabaseError && typeof error.code === 'string' ? error.code : null;
 }
 
+/** Whether the error names its reason itself: it has a code (a SQLSTATE, an errno, a JobError's), or it is one of the above. */
+export function isExplained(error: unknown): boolean {
+  return error instanceof ConnectionLostError || codeOf(error) !== null;
+}
+
 /** See {@link DatabaseErrorClass}. */
 export function classifyDatabaseError(error: unknown): DatabaseErrorClass {
+  if (error instanceof ConnectionLostError) return 'transient';
   const sqlState = sqlStateOf(error);
-  if (sqlState !== null) {
-    if (sqlState === '53100') return 'disk-full';
-    if (sqlState.startsWith('08') || TRANSIENT_SQLSTATES.has(sqlState)) return 'transient';
-    if (sqlState.startsWith('22') || sqlState.startsWith('23') || DATA_SQLSTATES.has(sqlState)) return 'data';
-    return 'terminal';
-  }
   // Several addresses of one host (happy eyeballs) fail together as an AggregateError whose own code is the first one's.
-  if (error instanceof Error && 'code' in error && typeof error.code === 'string') {
-    return TRANSIENT_ERRNOS.has(error.code) ? 'transient' : 'terminal';
-  }
+  if (sqlState === null) return TRANSIENT_ERRNOS.has(codeOf(error) ?? '') ? 'transient' : 'terminal';
+  if (sqlState === '53100') return 'disk-full';
+  if (sqlState.startsWith('08') || TRANSIENT_SQLSTATES.has(sqlState)) return 'transient';
+  if (sqlState.startsWith('22') || sqlState.startsWith('23') || DATA_SQLSTATES.has(sqlState)) return 'data';
   return 'terminal';
+}
+
+function codeOf(error: unknown): string | null {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : null;
 }

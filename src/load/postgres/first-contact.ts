@@ -1,4 +1,4 @@
-/** The first connection of all: is this a server and a database the job can work with, and has it room for the job? */
+/** The very first connection: can the job work with this server and database, and are enough connections left? */
 import pg from 'pg';
 import { ConfigurationError } from '../../core/errors.ts';
 import { OLDEST_SERVER_VERSION, startupOptions } from './connection-settings.ts';
@@ -13,7 +13,8 @@ export interface ServerNeeds {
 /**
  * One try.
  * @returns `server_version_num`.
- * @throws ConfigurationError when the server or the database will not do; the server's own error when it does not take us.
+ * @throws ConfigurationError when the job cannot work with the server or the database; otherwise the server's own error,
+ *   or one without a code when too few connections are left.
  */
 export async function contactServer(settings: ConnectionSettings, needs: ServerNeeds): Promise<number> {
   const client = new pg.Client({
@@ -25,36 +26,39 @@ export async function contactServer(settings: ConnectionSettings, needs: ServerN
   client.on('error', () => undefined); // the query in flight reports it
   try {
     await client.connect();
-    const { rows } = await client.query<{
-      version: number;
-      encoding: string;
-      free: number;
-      in_recovery: boolean;
-    }>(FIRST_CONTACT_SQL);
+    const { rows } = await client.query<ServerFacts>(FIRST_CONTACT_SQL);
     const found = rows[0];
     if (found === undefined) throw new Error('the server answered a query with no row');
-    const problem =
-      found.version < OLDEST_SERVER_VERSION
-        ? `is PostgreSQL ${Math.floor(found.version / 10_000)}; the job needs 13 or newer`
-        : found.encoding !== 'UTF8'
-          ? `has the encoding ${found.encoding}; the job needs a UTF8 database (CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0)`
-          : found.in_recovery
-            ? 'is a read-only standby; the job needs the primary'
-            : null;
+    const problem = problemOf(found);
     if (problem !== null) throw new ConfigurationError(`the database ${settings.described} ${problem}`);
+    // The connection that asks is one of those that will be free. Not a ConfigurationError: the connections of a run that
+    // just died may still be closing, so the caller tries again.
     if (found.free + 1 < needs.connections) {
-      // Connections of a run that just died are still being cleared away: worth the rest of the 15 s.
-      throw Object.assign(
-        new Error(
-          `it has ${found.free + 1} connections left and the job needs ${needs.connections}: lower --connections or raise max_connections`,
-        ),
-        { code: 'CONNECTION_LOST' },
+      throw new Error(
+        `it has ${found.free + 1} connections left and the job needs ${needs.connections}: lower --connections or raise max_connections`,
       );
     }
     return found.version;
   } finally {
     await client.end().catch(() => undefined);
   }
+}
+
+interface ServerFacts {
+  readonly version: number;
+  readonly encoding: string;
+  readonly free: number;
+  readonly in_recovery: boolean;
+}
+
+function problemOf(found: ServerFacts): string | null {
+  if (found.version < OLDEST_SERVER_VERSION) {
+    return `is PostgreSQL ${Math.floor(found.version / 10_000)}; the job needs 13 or newer`;
+  }
+  if (found.encoding !== 'UTF8') {
+    return `has the encoding ${found.encoding}; the job needs a UTF8 database (CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0)`;
+  }
+  return found.in_recovery ? 'is a read-only standby; the job needs the primary' : null;
 }
 
 const FIRST_CONTACT_SQL = `

@@ -6,11 +6,6 @@ export function quoteIdentifier(name: string): string {
   return pg.escapeIdentifier(name);
 }
 
-/** `schema.name`, both quoted. */
-export function quoteQualified(schema: string, name: string): string {
-  return `${pg.escapeIdentifier(schema)}.${pg.escapeIdentifier(name)}`;
-}
-
 /** `text` as an SQL literal, for the statements that take no parameters (SET, COMMENT, several statements at once). */
 export function quoteLiteral(text: string): string {
   return pg.escapeLiteral(text);

@@ -1,6 +1,4 @@
-/**
- * A database that is away: everyone who needs it waits here, each with a growing pause, and one of them says so.
- */
+/** A database that is away: everyone who needs it waits here, each with a growing pause, and one of them logs it. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { GaveUpError, describeError } from '../../core/errors.ts';
 import type { Logger } from '../../core/logging.ts';
@@ -9,7 +7,7 @@ import { classifyDatabaseError } from './database-errors.ts';
 const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 5_000;
 const PAUSE_GROWTH = 1.7;
-/** Pauses are stretched by up to this part, so that everyone who waits does not come back at once. */
+/** Each pause is stretched by a random part of up to this much, so that the waiting callers do not all come back at once. */
 const JITTER = 0.25;
 
 export interface OutageOptions {
@@ -22,7 +20,7 @@ export interface OutageOptions {
 
 export class Outage {
   readonly #options: OutageOptions;
-  /** How many callers are waiting, and since when the first one is; `null` while the database is there. */
+  /** When the first caller began to wait; `null` while the database is there. */
   #since: number | null = null;
 
   constructor(options: OutageOptions) {
@@ -30,25 +28,30 @@ export class Outage {
   }
 
   /** See `Database.persistently`. */
-  async persistently<T>(what: string, work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
+  async persistently<T>(what: string, work: () => Promise<T>): Promise<T> {
+    const { maxWaitMs } = this.#options;
     let firstFailureMs: number | null = null;
     let pauseMs = FIRST_PAUSE_MS;
     for (;;) {
       try {
-        signal?.throwIfAborted();
         const result = await work();
-        if (firstFailureMs !== null) this.#over();
+        if (firstFailureMs !== null) this.#end();
         return result;
       } catch (error) {
         const kind = classifyDatabaseError(error);
-        if (kind === 'disk-full') throw this.#diskFull(what, error);
+        if (kind === 'disk-full') {
+          throw this.#gaveUp("PostgreSQL's disk is full", what, error, 'make room and start again');
+        }
         if (kind !== 'transient') throw error;
         firstFailureMs ??= Date.now();
         this.#begin(what, error);
-        const leftMs = firstFailureMs + this.#options.maxWaitMs - Date.now();
-        if (leftMs <= 0) throw this.#gaveUp(what, error);
-        const jittered = pauseMs * (1 + Math.random() * JITTER);
-        await delay(Math.min(jittered, leftMs), undefined, signal === undefined ? {} : { signal });
+        const leftMs = firstFailureMs + maxWaitMs - Date.now();
+        if (leftMs <= 0) {
+          const seconds = Math.round(maxWaitMs / 1000);
+          const problem = `gave up after ${seconds} s without the database`;
+          throw this.#gaveUp(problem, what, error, 'start again when the server is back');
+        }
+        await delay(Math.min(pauseMs * (1 + Math.random() * JITTER), leftMs));
         pauseMs = Math.min(pauseMs * PAUSE_GROWTH, LONGEST_PAUSE_MS);
       }
     }
@@ -65,7 +68,7 @@ export class Outage {
     );
   }
 
-  #over(): void {
+  #end(): void {
     if (this.#since === null) return;
     const seconds = (Date.now() - this.#since) / 1000;
     this.#since = null;
@@ -73,20 +76,12 @@ export class Outage {
     this.#options.logger.info({ seconds }, 'database is back');
   }
 
-  #diskFull(what: string, cause: unknown): GaveUpError {
+  #gaveUp(problem: string, what: string, cause: unknown, advice: string): GaveUpError {
+    const { described, redact } = this.#options;
     return new GaveUpError(
-      `PostgreSQL's disk is full (${what}, ${this.#options.described}: ${this.#options.redact(describeError(cause))}). ` +
-        'What was merged is safe and nothing needs to be undone: make room and start again.',
-      { cause, location: { connection: this.#options.described } },
-    );
-  }
-
-  #gaveUp(what: string, cause: unknown): GaveUpError {
-    const seconds = Math.round(this.#options.maxWaitMs / 1000);
-    return new GaveUpError(
-      `gave up after ${seconds} s without the database ${this.#options.described} (${what}: ` +
-        `${this.#options.redact(describeError(cause))}). What was merged is safe: start again when the server is back.`,
-      { cause, location: { connection: this.#options.described } },
+      `${problem} (${what}, ${described}: ${redact(describeError(cause))}). ` +
+        `What was merged is safe and nothing needs to be undone: ${advice}.`,
+      { cause, location: { connection: described } },
     );
   }
 }

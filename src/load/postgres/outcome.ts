@@ -1,12 +1,12 @@
 /**
- * A transaction whose COMMIT was never answered may have happened. Each one notes its outcome in `ingestion.outcome`,
- * inside itself, so that trying it again first finds out.
+ * A transaction whose COMMIT was never answered may have happened. Each transaction therefore notes its own outcome in
+ * `ingestion.outcome`, and a second try looks there first.
  */
 import { randomUUID } from 'node:crypto';
 import type { PoolClient } from 'pg';
 import type { Database } from './database.ts';
 
-/** Outcomes are asked for by the process that made them, moments later. */
+/** The process that noted an outcome asks for it moments later, or never. */
 const KEEP_OUTCOMES = '1 day';
 
 /**
@@ -18,30 +18,25 @@ export async function exactlyOnce<T>(
   db: Database,
   purpose: string,
   work: (client: PoolClient) => Promise<T>,
-  signal?: AbortSignal,
 ): Promise<T> {
   const outcomeId = randomUUID();
   let tries = 0;
-  return db.persistently(
-    purpose,
-    async () => {
-      tries += 1;
-      if (tries > 1) {
-        const earlier = await db.query<{ result: T }>('SELECT result FROM ingestion.outcome WHERE outcome_id = $1', [
-          outcomeId,
-        ]);
-        if (earlier.rows[0] !== undefined) return earlier.rows[0].result;
-      }
-      return db.transaction(purpose, async (client) => {
-        const result = await work(client);
-        await client.query('INSERT INTO ingestion.outcome (outcome_id, result) VALUES ($1, $2)', [
-          outcomeId,
-          JSON.stringify(result ?? null),
-        ]);
-        await client.query(`DELETE FROM ingestion.outcome WHERE noted_at < now() - interval '${KEEP_OUTCOMES}'`);
-        return result;
-      });
-    },
-    signal,
-  );
+  return db.persistently(purpose, async () => {
+    tries += 1;
+    if (tries > 1) {
+      const earlier = await db.query<{ result: T }>('SELECT result FROM ingestion.outcome WHERE outcome_id = $1', [
+        outcomeId,
+      ]);
+      if (earlier.rows[0] !== undefined) return earlier.rows[0].result;
+    }
+    return db.transaction(purpose, async (client) => {
+      const result = await work(client);
+      await client.query('INSERT INTO ingestion.outcome (outcome_id, result) VALUES ($1, $2)', [
+        outcomeId,
+        JSON.stringify(result ?? null),
+      ]);
+      await client.query(`DELETE FROM ingestion.outcome WHERE noted_at < now() - interval '${KEEP_OUTCOMES}'`);
+      return result;
+    });
+  });
 }

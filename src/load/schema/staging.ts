@@ -2,17 +2,18 @@
  * Two unlogged staging tables in turn, `a` and `b`: rows, the ledger of the pages they came from, staged anomalies.
  * Rows, ledger, anomalies and the one-row epoch are all unlogged, so that a crash of PostgreSQL empties them together.
  *
- * Order of locks, everywhere in `load`, which is why nothing here can deadlock with itself:
+ * Everything in `load` takes its locks in this order, so the job cannot deadlock with itself:
  *
  *   staging rows → ledger → staged anomalies → ingestion.owner → staging_epoch → ingested_events → state → anomaly → run
  *
- * A COPY takes them as it goes (its rows first, `owner` FOR SHARE with its ledger row at the end). A merge takes the
+ * A COPY takes them as it goes: its rows first, and `owner` FOR SHARE with its ledger row at the end. A merge takes the
  * first three ACCESS EXCLUSIVE before it looks at `owner`. A start raises `owner.generation` in a transaction that holds
  * nothing else. Of two tables, `a` comes before `b`. Rows go into `ingested_events` in the order of their ids.
  *
- * One exception: a first load takes a second staging table when it holds `ingested_events` already. No page is in its COPY
- * there by then, and an orphan's COPY waits for nothing that such a merge holds: it shares `owner`. A dump that locks every
- * table can meet it; PostgreSQL then ends one of the two, and the merge is tried again.
+ * There is one exception: a merge into an empty target locks a second staging table, that of the late pages, when it
+ * already holds `ingested_events`. By then no page is in its COPY there, and the COPY of an orphan waits for nothing that
+ * the merge holds, because both share `owner`. A dump that locks every table can deadlock with the merge: PostgreSQL then
+ * ends one of the two, and the merge is tried again.
  */
 import { createHash } from 'node:crypto';
 import type { PoolClient } from 'pg';
@@ -23,7 +24,7 @@ export type StagingTable = 'a' | 'b';
 
 export const STAGING_TABLES: readonly StagingTable[] = ['a', 'b'];
 
-/** Names of one staging table's relations, qualified and ready for SQL. */
+/** Names of one staging table's relations, with their schema, as SQL takes them. */
 export interface StagingNames {
   readonly rows: string;
   readonly ledger: string;
@@ -39,30 +40,40 @@ export function stagingNames(table: StagingTable): StagingNames {
   };
 }
 
-/** Names the columns, in the order of the encoder's rows. */
+/** In a transaction: locks a staging table for a merge or for emptying it, in the order given above. */
+export async function lockStaging(client: PoolClient, table: StagingTable): Promise<void> {
+  const { rows, ledger, anomalies } = stagingNames(table);
+  await client.query(`LOCK TABLE ${rows}, ${ledger}, ${anomalies} IN ACCESS EXCLUSIVE MODE`);
+}
+
+/** In a transaction that holds its lock: empties a staging table. */
+export async function emptyStaging(client: PoolClient, table: StagingTable): Promise<void> {
+  const { rows, ledger, anomalies } = stagingNames(table);
+  await client.query(`TRUNCATE ${rows}, ${ledger}, ${anomalies}`);
+}
+
+/** The COPY statement, with the columns in the order of the encoder's rows. */
 export function copySql(table: StagingTable): string {
   return `COPY ${stagingNames(table).rows} (${columnList(COPY_COLUMNS.map((column) => column.name))}) FROM STDIN (FORMAT binary)`;
 }
 
 /**
- * Makes both staging tables, or makes them again when `ingested_events` has changed since and they are empty. A check
- * that somebody added to the target is copied, so that it fails in the COPY, with its row; one that was added while rows
- * are staged fails in the merge instead, which isolates the row as well.
+ * Makes both staging tables. When `ingested_events` has changed since, makes them again, but only while they are empty. A
+ * check that somebody added to the target is copied, so that a bad row already fails in its COPY. A check that was added
+ * while rows are staged fails in the merge instead, which isolates the row as well.
  */
 export async function makeStaging(client: PoolClient): Promise<void> {
   const definition = await targetDefinition(client);
   for (const table of STAGING_TABLES) {
     const names = stagingNames(table);
     await client.query(ledgerSql(names));
-    const { rows } = await client.query<{ found: string | null }>(
-      `SELECT obj_description(to_regclass('${names.rows}'), 'pg_class') AS found`,
+    const { rows } = await client.query<{ found: string | null; present: boolean }>(
+      `SELECT obj_description(to_regclass('${names.rows}'), 'pg_class') AS found,
+              to_regclass('${names.rows}') IS NOT NULL AS present`,
     );
     if (rows[0]?.found === definition) continue;
-    const exists = await client.query<{ present: boolean }>(
-      `SELECT to_regclass('${names.rows}') IS NOT NULL AS present`,
-    );
-    if (exists.rows[0]?.present === true) {
-      await client.query(`LOCK TABLE ${names.rows}, ${names.ledger} IN ACCESS EXCLUSIVE MODE`);
+    if (rows[0]?.present === true) {
+      await lockStaging(client, table);
       const { rows: leftover } = await client.query<{ empty: boolean }>(
         `SELECT NOT EXISTS (SELECT FROM ${names.rows}) AND NOT EXISTS (SELECT FROM ${names.ledger}) AS empty`,
       );
@@ -76,7 +87,7 @@ export async function makeStaging(client: PoolClient): Promise<void> {
   }
 }
 
-/** What only the target fills in (`ingested_at`, columns somebody added, with their defaults) is absent from staging. */
+/** The rows of a page lack what only the target fills in: `ingested_at`, and columns with defaults that somebody added. */
 async function allowMissingColumns(client: PoolClient, rowsTable: string): Promise<void> {
   const ours = COPY_COLUMNS.map((column) => column.name);
   const { rows } = await client.query<{ name: string }>(
@@ -89,7 +100,7 @@ async function allowMissingColumns(client: PoolClient, rowsTable: string): Promi
   }
 }
 
-/** A fingerprint of the target's columns and checks, with which staging is labelled. */
+/** A fingerprint of the target's columns and checks. It is the comment of each staging table. */
 async function targetDefinition(client: PoolClient): Promise<string> {
   const { rows } = await client.query<{ definition: string }>(
     `SELECT coalesce(string_agg(line, E'\\n' ORDER BY line COLLATE "C"), '') AS definition FROM (

@@ -1,24 +1,18 @@
 /**
  * Who may write. The generation in `ingestion.owner` is the truth: each start raises it, and every COPY and every merge
- * of an earlier one finds no row and rolls back. The advisory lock only gives the friendly message, and losing it is no
- * harm: it is taken again when the database is there.
+ * of an earlier start then finds no row and rolls back. The advisory lock (owner-lock.ts) only gives the friendly message:
+ * losing it does no harm.
  */
 import { randomUUID } from 'node:crypto';
-import type { Client, PoolClient } from 'pg';
-import { StagingLostError, TargetBusyError, describeError } from '../../core/errors.ts';
+import type { PoolClient } from 'pg';
+import { StagingLostError, TargetBusyError } from '../../core/errors.ts';
 import type { Logger } from '../../core/logging.ts';
+import type { Backend } from '../postgres/connection-watch.ts';
 import { sqlStateOf } from '../postgres/database-errors.ts';
-import { quoteLiteral } from '../postgres/identifiers.ts';
-import type { Backend, Database } from '../postgres/database.ts';
-import { STAGING_TABLES, stagingNames } from '../schema/staging.ts';
+import type { Database } from '../postgres/database.ts';
+import { STAGING_TABLES, emptyStaging, lockStaging, stagingNames } from '../schema/staging.ts';
+import { OwnerLock, readOwnerRow } from './owner-lock.ts';
 
-/** Key of the advisory lock; one a database, so two integers that nobody else is likely to use. */
-export const LOCK_KEYS = [0x0da7_a51c, 0x16e5_7e4] as const;
-/** A job that was just killed: its backends need a moment to notice. */
-const LOCK_PATIENCE_MS = 1_000;
-const LOCK_POLL_MS = 100;
-const REGAIN_PAUSE_MS = 2_000;
-const GOODBYE_MS = 1_000;
 /** How long a start waits for a COPY or a merge that is just committing, before it ends the backend that stands in its way. */
 const RAISE_LOCK_TIMEOUT_MS = 1_000;
 const RAISE_ATTEMPTS = 10;
@@ -26,14 +20,12 @@ const RAISE_ATTEMPTS = 10;
 export interface Ownership {
   /** Raised by each start, and by {@link renew}. */
   readonly generation: number;
-  /** In the unlogged one-row table; gone when PostgreSQL emptied staging. */
+  /** A row of an unlogged table: it is gone when PostgreSQL has emptied staging. */
   readonly epoch: string;
-  /** Pages an earlier start copied and did not merge: merge both staging tables before anything else. */
+  /** Pages that an earlier start copied and did not merge: merge both staging tables before anything else. */
   readonly leftoverPages: number;
-  /** An earlier start's staging was emptied by a crash of PostgreSQL. */
-  readonly stagingLost: boolean;
   /**
-   * After a StagingLostError, with no load or merge of ours under way: raises the generation, empties what is left of
+   * After a StagingLostError, with no COPY or merge of ours under way: raises the generation, empties what is left of
    * staging and writes a new epoch. Then the walks go on from `ingestion.state`.
    * @throws TargetBusyError when another run has taken over.
    */
@@ -46,15 +38,15 @@ export interface ClaimOptions {
   readonly pid: number;
   readonly logger: Logger;
   /**
-   * Done under the lock, before the generation is raised: what needs the target itself, which a merge of another run may
-   * hold for as long as it takes.
+   * Called under the advisory lock, before the generation is raised: for what needs the target itself, which a merge of
+   * another run may hold for as long as it takes.
    */
   readonly prepare?: () => Promise<void>;
 }
 
 /**
- * Takes the target: advisory lock, new generation, end of orphaned backends, new epoch. Changes neither rows nor state.
- * The schema must be migrated, and the target must exist once it is prepared.
+ * Takes the target: advisory lock, new generation, end of orphans, new epoch. Changes neither rows nor state. The schema
+ * must be migrated, and the target must exist after `prepare`.
  * @throws TargetBusyError when another run holds it: host, pid, since when.
  */
 export async function claimTarget(db: Database, options: ClaimOptions): Promise<Ownership> {
@@ -71,7 +63,7 @@ export async function claimTarget(db: Database, options: ClaimOptions): Promise<
   }
 }
 
-/** In a transaction: holds the generation until its end, or fails. Every write to the state goes through here. */
+/** In a transaction: holds the generation until the transaction ends, or fails. Every write to the state begins with this. */
 export async function checkGeneration(client: PoolClient, ownership: Ownership): Promise<void> {
   const { rowCount } = await client.query('SELECT FROM ingestion.owner WHERE generation = $1 FOR SHARE', [
     ownership.generation,
@@ -97,11 +89,11 @@ export async function diagnoseFence(client: PoolClient, ownership: Ownership): P
 }
 
 async function takenOver(client: PoolClient, ownership: Ownership): Promise<TargetBusyError> {
-  const { rows } = await client.query<OwnerRow>('SELECT generation, host, pid, since::text FROM ingestion.owner');
-  const owner = rows[0];
+  const owner = await readOwnerRow(client);
+  const who =
+    owner === null ? '' : ` (${owner.described}, generation ${owner.generation}; ours was ${ownership.generation})`;
   return new TargetBusyError(
-    `another run has taken over this target${owner === undefined ? '' : ` (${describeOwner(owner)}, generation ${owner.generation}; ours was ${ownership.generation})`}. ` +
-      'What this one has merged is safe; the other goes on from there.',
+    `another run has taken over this target${who}. What this one has merged is safe; the other goes on from there.`,
   );
 }
 
@@ -111,54 +103,38 @@ function stagingLost(): StagingLostError {
   );
 }
 
-interface OwnerRow {
-  generation: string;
-  host: string;
-  pid: number;
-  since: string;
-}
-
-function describeOwner(owner: OwnerRow): string {
-  return `process ${owner.pid} on ${owner.host}, since ${owner.since}`;
-}
-
 class ClaimedTarget implements Ownership {
   generation = 0;
   epoch = '';
   leftoverPages = 0;
-  stagingLost = false;
 
   readonly #db: Database;
   readonly #lock: OwnerLock;
-  readonly #who: { readonly host: string; readonly pid: number; readonly logger: Logger };
+  readonly #options: ClaimOptions;
 
-  constructor(
-    db: Database,
-    lock: OwnerLock,
-    who: { readonly host: string; readonly pid: number; readonly logger: Logger },
-  ) {
+  constructor(db: Database, lock: OwnerLock, options: ClaimOptions) {
     this.#db = db;
     this.#lock = lock;
-    this.#who = who;
+    this.#options = options;
   }
 
   async claim(): Promise<void> {
     await this.#raiseGeneration(null);
-    await this.#endOrphans();
+    // The new generation fences orphans, but their locks would keep the merge of the leftovers waiting.
+    await this.#endOrphans(STAGING_RELATIONS, WRITING_LOCKS, 'works on staging');
     await this.#writeEpoch('keep');
   }
 
   async renew(): Promise<void> {
     await this.#raiseGeneration(this.generation);
     await this.#writeEpoch('empty');
-    this.leftoverPages = 0;
   }
 
   async release(): Promise<void> {
     await this.#lock.release();
   }
 
-  /** Waits for whoever holds the old generation FOR SHARE; an orphan that sits on it is ended. */
+  /** Waits for transactions that hold the old generation FOR SHARE, and ends an orphan that keeps holding it. */
   async #raiseGeneration(from: number | null): Promise<void> {
     for (let attempt = 1; ; attempt += 1) {
       try {
@@ -168,10 +144,10 @@ class ClaimedTarget implements Ownership {
             `UPDATE ingestion.owner SET generation = generation + 1, host = $1, pid = $2, since = now()
               WHERE $3::bigint IS NULL
                  OR generation = $3
-                 -- A first try whose COMMIT was never answered: it is ours all the same.
+                 -- Our own first try, whose COMMIT was never answered.
                  OR (generation = $3 + 1 AND host = $1 AND pid = $2)
              RETURNING generation`,
-            [this.#who.host, this.#who.pid, from],
+            [this.#options.host, this.#options.pid, from],
           );
           const raised = rows[0];
           if (raised === undefined) throw await takenOver(client, this);
@@ -180,40 +156,30 @@ class ClaimedTarget implements Ownership {
         return;
       } catch (error) {
         if (sqlStateOf(error) !== '55P03' || attempt >= RAISE_ATTEMPTS) throw error;
-        // Only COPYs and merges of an earlier start share-lock this row, besides a `renew` of our own run's.
-        if (from === null) await this.#end(HOLDERS_OF_OWNER_SQL, 'holds the generation');
+        // When a start claims the target, only orphans share this row. When a run renews, its own transactions may.
+        if (from === null) await this.#endOrphans(['ingestion.owner'], ROW_LOCKS, 'holds the generation');
       }
     }
   }
 
-  /** Backends of a dead start: fenced now, but their locks would keep the merge of the leftovers waiting. */
-  async #endOrphans(): Promise<void> {
-    await this.#end(HOLDERS_OF_STAGING_SQL, 'works on staging');
-  }
-
-  async #end(holdersSql: string, why: string): Promise<void> {
-    const { rows } = await this.#db.query<Backend>(holdersSql, [`${this.#db.applicationName} %`]);
+  /** Ends the backends of a killed ingester that hold such locks on these relations. */
+  async #endOrphans(relations: readonly string[], locks: readonly string[], why: string): Promise<void> {
+    const { rows } = await this.#db.query<Backend>(HOLDERS_SQL, [relations, locks, `${this.#db.applicationName} %`]);
     for (const backend of rows) {
-      this.#who.logger.info({ pid: backend.pid, why }, 'ending a backend that an earlier start left behind');
-      await this.#db.terminateBackend(backend);
+      this.#options.logger.info({ pid: backend.pid, why }, 'ending a backend that an earlier start left behind');
+      await this.#db.connections.terminate(backend);
     }
   }
 
   async #writeEpoch(leftovers: 'keep' | 'empty'): Promise<void> {
     const epoch = randomUUID();
-    await this.#db.transaction('start', async (client) => {
-      for (const table of STAGING_TABLES) {
-        const names = stagingNames(table);
-        await client.query(`LOCK TABLE ${names.rows}, ${names.ledger}, ${names.anomalies} IN ACCESS EXCLUSIVE MODE`);
-      }
+    this.leftoverPages = await this.#db.transaction('start', async (client) => {
+      for (const table of STAGING_TABLES) await lockStaging(client, table);
       await checkGeneration(client, this);
+      // The very first start finds no epoch either.
       const { rowCount } = await client.query('SELECT FROM ingestion.staging_epoch');
-      const lost = rowCount === 0;
-      if (lost || leftovers === 'empty') {
-        for (const table of STAGING_TABLES) {
-          const names = stagingNames(table);
-          await client.query(`TRUNCATE ${names.rows}, ${names.ledger}, ${names.anomalies}`);
-        }
+      if (rowCount === 0 || leftovers === 'empty') {
+        for (const table of STAGING_TABLES) await emptyStaging(client, table);
       }
       const { rows } = await client.query<{ pages: number }>(
         `SELECT ((SELECT count(*) FROM ${stagingNames('a').ledger}) + (SELECT count(*) FROM ${stagingNames('b').ledger}))::int AS pages`,
@@ -222,124 +188,25 @@ class ClaimedTarget implements Ownership {
         `INSERT INTO ingestion.staging_epoch (epoch) VALUES ($1) ON CONFLICT (one_row) DO UPDATE SET epoch = excluded.epoch`,
         [epoch],
       );
-      this.leftoverPages = rows[0]?.pages ?? 0;
-      // The first start of all finds no epoch either.
-      this.stagingLost = lost && this.generation > 1;
+      return rows[0]?.pages ?? 0;
     });
     this.epoch = epoch;
   }
 }
 
-const HOLDERS_OF_STAGING_SQL = `
+const STAGING_RELATIONS = STAGING_TABLES.map(stagingNames).flatMap(({ rows, ledger, anomalies }) => [
+  rows,
+  ledger,
+  anomalies,
+]);
+/** Whoever only reads staging (a person, the status command) is left alone. */
+const WRITING_LOCKS = ['RowExclusiveLock', 'ShareLock', 'ExclusiveLock', 'AccessExclusiveLock'];
+/** Of `SELECT … FOR SHARE` and of `UPDATE`. */
+const ROW_LOCKS = ['RowShareLock', 'RowExclusiveLock'];
+
+const HOLDERS_SQL = `
   SELECT DISTINCT s.pid, s.backend_start::text AS "startedAt"
     FROM pg_locks l JOIN pg_stat_activity s ON s.pid = l.pid
    WHERE l.locktype = 'relation' AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-     AND l.relation IN (${STAGING_TABLES.flatMap((table) => {
-       const names = stagingNames(table);
-       return [names.rows, names.ledger, names.anomalies].map((name) => `to_regclass(${quoteLiteral(name)})`);
-     }).join(', ')})
-     -- Whoever only reads (a person, the status command) is left alone.
-     AND l.mode IN ('RowExclusiveLock', 'ShareLock', 'ExclusiveLock', 'AccessExclusiveLock')
-     AND s.application_name LIKE $1 AND s.pid <> pg_backend_pid()`;
-
-const HOLDERS_OF_OWNER_SQL = `
-  SELECT DISTINCT s.pid, s.backend_start::text AS "startedAt"
-    FROM pg_locks l JOIN pg_stat_activity s ON s.pid = l.pid
-   WHERE l.locktype = 'relation' AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-     AND l.relation = to_regclass('ingestion.owner') AND l.mode IN ('RowShareLock', 'RowExclusiveLock')
-     AND s.application_name LIKE $1 AND s.pid <> pg_backend_pid()`;
-
-/** The advisory lock, on a connection of its own, taken again when that is lost. */
-class OwnerLock {
-  readonly #db: Database;
-  readonly #logger: Logger;
-  #client: Client | null = null;
-  #released = false;
-  #regainTimer: NodeJS.Timeout | null = null;
-
-  constructor(db: Database, logger: Logger) {
-    this.#db = db;
-    this.#logger = logger;
-  }
-
-  async acquire(): Promise<void> {
-    const deadlineMs = Date.now() + LOCK_PATIENCE_MS;
-    const client = await this.#connect();
-    for (;;) {
-      if (await this.#tryLock(client)) {
-        this.#client = client;
-        return;
-      }
-      if (Date.now() > deadlineMs) break;
-      await new Promise((resolve) => setTimeout(resolve, LOCK_POLL_MS));
-    }
-    const { rows } = await client.query<OwnerRow>('SELECT generation, host, pid, since::text FROM ingestion.owner');
-    await client.end().catch(() => undefined);
-    const owner = rows[0];
-    throw new TargetBusyError(
-      `another run is working on ${this.#db.described}${owner === undefined ? '' : `: ${describeOwner(owner)}`}. ` +
-        'Nothing was changed; wait for it, or stop it.',
-    );
-  }
-
-  async release(): Promise<void> {
-    this.#released = true;
-    if (this.#regainTimer !== null) clearTimeout(this.#regainTimer);
-    const client = this.#client;
-    this.#client = null;
-    if (client === null) return;
-    // A connection that is dead without knowing it would never say goodbye.
-    const limit = setTimeout(() => {
-      client.connection.stream.destroy();
-    }, GOODBYE_MS);
-    await client.end().catch(() => undefined);
-    clearTimeout(limit);
-  }
-
-  async #connect(): Promise<Client> {
-    return this.#db.dedicatedClient('owner', (error) => {
-      this.#lost(error);
-    });
-  }
-
-  async #tryLock(client: Client): Promise<boolean> {
-    const { rows } = await client.query<{ locked: boolean }>('SELECT pg_try_advisory_lock($1, $2) AS locked', [
-      ...LOCK_KEYS,
-    ]);
-    return rows[0]?.locked === true;
-  }
-
-  #lost(error: Error): void {
-    if (this.#released || this.#client === null) return;
-    this.#client = null;
-    this.#logger.debug(
-      { reason: this.#db.redact(describeError(error)) },
-      'lost the advisory lock; the generation still fences',
-    );
-    this.#scheduleRegain();
-  }
-
-  #scheduleRegain(): void {
-    this.#regainTimer = setTimeout(() => {
-      this.#regain().catch(() => {
-        if (!this.#released) this.#scheduleRegain();
-      });
-    }, REGAIN_PAUSE_MS);
-    // Waiting to be polite is no reason to keep the process alive.
-    this.#regainTimer.unref();
-  }
-
-  async #regain(): Promise<void> {
-    const client = await this.#connect();
-    // When somebody else has it, the generation is theirs too, and the next COPY says so.
-    if (this.#isReleased() || !(await this.#tryLock(client))) {
-      await client.end().catch(() => undefined);
-      return;
-    }
-    this.#client = client;
-  }
-
-  #isReleased(): boolean {
-    return this.#released;
-  }
-}
+     AND l.relation IN (SELECT to_regclass(name) FROM unnest($1::text[]) AS name) AND l.mode = ANY ($2::text[])
+     AND s.application_name LIKE $3 AND s.pid <> pg_backend_pid()`;

@@ -1,44 +1,59 @@
 /** What the database knows about runs, read only: no claim, no change, safe beside a running job. */
-import type { WindowState } from '../../core/state.ts';
-import { LOCK_KEYS } from './owner.ts';
+import type { Run, WindowState } from '../../core/state.ts';
 import type { Database } from '../postgres/database.ts';
-import { RUN_COLUMNS, WINDOW_COLUMNS, toRun, toWindow } from './run-rows.ts';
-import type { RunRow, StoredRun, WindowRow } from './run-rows.ts';
+import { LOCK_KEYS } from './owner-lock.ts';
 
-export type { StoredRun } from './run-rows.ts';
+/** A run, and what only reports need. */
+export interface StoredRun extends Run {
+  readonly watermarkMs: number | null;
+  readonly lastMergeAtMs: number | null;
+}
+
+/** Selects a {@link StoredRun}. Casts, because node-postgres returns a bigint as text. */
+export const RUN_COLUMNS = `run_id::float8 AS "runId", source, since_ms AS "sinceMs", until_ms AS "untilMs",
+  floor_ms AS "incrementalSinceMs", status, extract(epoch FROM started_at)::float8 * 1000 AS "startedAtMs",
+  server_date_ms AS "serverDateMs", pass, pass_total::float8 AS "passTotal", newest_ms AS "newestMs",
+  watermark_ms AS "watermarkMs", extract(epoch FROM last_merge_at)::float8 * 1000 AS "lastMergeAtMs",
+  json_build_object('pages', pages, 'served', served, 'loaded', loaded, 'inserted', inserted, 'updated', updated,
+    'duplicates', duplicates, 'rejected', rejected, 'repaired', repaired, 'servedTwiceInChain', doubled_in_chain) AS counts`;
+
+/** Selects a `WindowState`. */
+export const WINDOW_COLUMNS = `window_id AS "windowId", since_ms AS "sinceMs", until_ms AS "untilMs",
+  safe_pages AS "safePages", cursor, cursor_received_at_ms AS "cursorReceivedAtMs", anchor_ms AS "anchorMs",
+  last_event_ms AS "lastEventMs", complete, suspect`;
 
 /** The run that is under way or was interrupted; `null` when there is none. There is never more than one. */
 export async function readCurrentRun(db: Database): Promise<StoredRun | null> {
   return readRun(db, `status = 'running'`);
 }
 
-/** The newest complete run; `null` when none ever was. */
+/** The newest complete run; `null` when there is none. */
 export async function readLastCompleteRun(db: Database): Promise<StoredRun | null> {
   return readRun(db, `status = 'complete'`);
 }
 
-/** The newest run, whatever became of it. */
+/** The newest run in any status. */
 export async function readNewestRun(db: Database): Promise<StoredRun | null> {
   return readRun(db, 'true');
 }
 
 async function readRun(db: Database, condition: string): Promise<StoredRun | null> {
-  const { rows } = await db.query<RunRow>(
+  const { rows } = await db.query<StoredRun>(
     `SELECT ${RUN_COLUMNS} FROM ingestion.run WHERE ${condition} ORDER BY run_id DESC LIMIT 1`,
   );
-  return rows[0] === undefined ? null : toRun(rows[0]);
+  return rows[0] ?? null;
 }
 
 /** All windows of a run, by their numbers. */
 export async function readWindows(db: Database, runId: number): Promise<WindowState[]> {
-  const { rows } = await db.query<WindowRow>(
+  const { rows } = await db.query<WindowState>(
     `SELECT ${WINDOW_COLUMNS} FROM ingestion.state WHERE run_id = $1 ORDER BY window_id`,
     [runId],
   );
-  return rows.map(toWindow);
+  return rows;
 }
 
-/** Who holds the target, as far as the table says, and whether its advisory lock is held right now. */
+/** Who took the target last, and whether its advisory lock is held right now. */
 export interface OwnerReport {
   readonly generation: number;
   readonly host: string;
@@ -47,24 +62,15 @@ export interface OwnerReport {
   readonly active: boolean;
 }
 
-/** See {@link OwnerReport}; `null` when no job has ever been here. */
+/** See {@link OwnerReport}; `null` when no job has ever taken this target. */
 export async function readOwner(db: Database): Promise<OwnerReport | null> {
-  const { rows } = await db.query<{ generation: string; host: string; pid: number; since_ms: number; active: boolean }>(
-    `SELECT generation, host, pid, extract(epoch FROM since)::double precision * 1000 AS since_ms,
+  const { rows } = await db.query<OwnerReport>(
+    `SELECT generation::float8 AS generation, host, pid, extract(epoch FROM since)::float8 * 1000 AS "sinceMs",
             EXISTS (SELECT FROM pg_locks l JOIN pg_database d ON d.oid = l.database
                      WHERE l.locktype = 'advisory' AND l.granted AND d.datname = current_database()
                        AND l.classid = $1 AND l.objid = $2) AS active
        FROM ingestion.owner WHERE generation > 0`,
     [...LOCK_KEYS],
   );
-  const row = rows[0];
-  return row === undefined
-    ? null
-    : {
-        generation: Number(row.generation),
-        host: row.host,
-        pid: row.pid,
-        sinceMs: row.since_ms,
-        active: row.active,
-      };
+  return rows[0] ?? null;
 }

@@ -1,19 +1,24 @@
 /**
- * `ingestion.run` and `ingestion.state`: what the job writes outside a merge. How far a window is safe is written by the
- * merge alone (merge.ts); here are runs, bounds and windows. Every write holds the generation FOR SHARE, so a job that
- * was replaced without noticing changes nothing; and waits out an outage, once whatever became of a lost COMMIT.
+ * `ingestion.run` and `ingestion.state`: what the job writes outside a merge. Only the merge (merge.ts) writes how far a
+ * window is safe; this store writes runs, bounds and windows. Every write holds the generation FOR SHARE, so that a job
+ * that was replaced without noticing changes nothing. Every write waits out an outage, and happens once even when a COMMIT
+ * is not answered.
  */
 import type { PoolClient } from 'pg';
 import type { Run, RunIdentity, WindowState } from '../../core/state.ts';
-import { exactlyOnce } from '../postgres/outcome.ts';
-import { checkGeneration } from './owner.ts';
-import type { Ownership } from './owner.ts';
 import type { Database } from '../postgres/database.ts';
-import { readCurrentRun, readLastCompleteRun, readWindows } from './run-reader.ts';
-import { RUN_COLUMNS, WINDOW_COLUMNS, toRun, toWindow } from './run-rows.ts';
-import type { RunRow, StoredRun, WindowRow } from './run-rows.ts';
+import { exactlyOnce } from '../postgres/outcome.ts';
 import { TARGET } from '../schema/ingested-events.ts';
-import { STAGING_TABLES, stagingNames } from '../schema/staging.ts';
+import { STAGING_TABLES, emptyStaging, lockStaging } from '../schema/staging.ts';
+import { checkGeneration, type Ownership } from './owner.ts';
+import {
+  RUN_COLUMNS,
+  WINDOW_COLUMNS,
+  readCurrentRun,
+  readLastCompleteRun,
+  readWindows,
+  type StoredRun,
+} from './run-reader.ts';
 
 export interface WindowBounds {
   readonly sinceMs: number | null;
@@ -31,7 +36,7 @@ export interface NewRun {
   /** See {@link Run.incrementalSinceMs}. */
   readonly incrementalSinceMs: number | null;
   readonly windows: readonly [WindowBounds, ...WindowBounds[]];
-  /** The run under way, if there is one. */
+  /** The unfinished run that is given up for this one, if there is one. */
   readonly instead?: number;
 }
 
@@ -58,17 +63,22 @@ export class StateStore {
   }
 
   /**
-   * Begins a run with its first windows, in one transaction: a run without windows would be taken for one that has
-   * nothing left to do. `instead` is given up in it as well: it is not gone on with; its rows and its books stay.
+   * Begins a run with its first windows, in one transaction: a run without windows would look like one that has nothing
+   * left to do. The same transaction marks the run `instead` as abandoned; its rows and counts stay.
    */
   async createRun(identity: RunIdentity, options: NewRun): Promise<Run> {
     return this.#write('new run', async (client) => {
-      if (options.instead !== undefined) await abandon(client, options.instead);
-      const { rows } = await client.query<RunRow>(
+      if (options.instead !== undefined) {
+        await client.query(
+          `UPDATE ingestion.run SET status = 'abandoned', finished_at = now() WHERE run_id = $1 AND status = 'running'`,
+          [options.instead],
+        );
+      }
+      const { rows } = await client.query<StoredRun>(
         `INSERT INTO ingestion.run (source, since_ms, until_ms, floor_ms) VALUES ($1, $2, $3, $4) RETURNING ${RUN_COLUMNS}`,
         [identity.source, identity.sinceMs, identity.untilMs, options.incrementalSinceMs],
       );
-      const run = toRun(only(rows));
+      const run = only(rows);
       await insertWindows(client, run.runId, options.windows);
       return run;
     });
@@ -76,33 +86,25 @@ export class StateStore {
 
   /** `--reset`: empties target, staging and everything remembered, in one transaction. Grants and definitions stay. */
   async resetTarget(): Promise<void> {
-    await this.#db.persistently('emptying the target', () => this.#reset());
-  }
-
-  async #reset(): Promise<void> {
-    await this.#db.transaction('reset', async (client) => {
-      for (const table of STAGING_TABLES) {
-        const names = stagingNames(table);
-        await client.query(`LOCK TABLE ${names.rows}, ${names.ledger}, ${names.anomalies} IN ACCESS EXCLUSIVE MODE`);
-      }
+    // Without an outcome to note: that table is emptied too, and emptying twice is the same.
+    const reset = async (client: PoolClient): Promise<void> => {
+      for (const table of STAGING_TABLES) await lockStaging(client, table);
       await checkGeneration(client, this.#ownership);
-      for (const table of STAGING_TABLES) {
-        const names = stagingNames(table);
-        await client.query(`TRUNCATE ${names.rows}, ${names.ledger}, ${names.anomalies}`);
-      }
+      for (const table of STAGING_TABLES) await emptyStaging(client, table);
       await client.query(`TRUNCATE ${TARGET}, ingestion.state, ingestion.anomaly, ingestion.run, ingestion.outcome`);
-    });
+    };
+    await this.#db.persistently('emptying the target', () => this.#db.transaction('reset', reset));
   }
 
-  /** New windows, numbered upwards from the last number the run ever used. */
+  /** Adds windows; their numbers follow the last one that the run ever used. */
   async addWindows(runId: number, bounds: readonly WindowBounds[]): Promise<WindowState[]> {
     return this.#write('windows', (client) => insertWindows(client, runId, bounds));
   }
 
   /**
-   * Splits a window at times inside what it has not asked for yet, newest first: it keeps [first cut, until], each new one
-   * gets what lies between two cuts, the last one what lies below all. All rows change in one transaction; only then may a
-   * page of a new window be staged.
+   * Splits a window at times, newest first, that it has not reached yet. The window keeps [first cut, until], each new
+   * window gets what lies between two cuts, and the last one what lies below all cuts. All rows change in one transaction;
+   * pages of a new window may be staged only after it.
    * @returns the new windows, newest first; none when the window was walked to its end meanwhile.
    */
   async splitWindow(runId: number, windowId: number, cutsMs: readonly number[]): Promise<WindowState[]> {
@@ -129,48 +131,31 @@ export class StateStore {
   }
 
   /**
-   * Walks windows again: each is replaced by a new one with the same bounds and nothing safe, so that page numbers in
-   * the ledger can never be mistaken for those of the earlier walk. A new pass begins.
-   * @returns the new windows.
+   * Walks windows again: replaces each by a new one with the same bounds and nothing safe. New numbers, so that page
+   * numbers in the ledger cannot be mistaken for those of the earlier walk.
    */
-  async reopenWindows(runId: number, windowIds: readonly number[] | 'all'): Promise<WindowState[]> {
-    return this.#write('windows', async (client) => {
-      const { rows } = await client.query<WindowRow>(
-        `DELETE FROM ingestion.state WHERE run_id = $1 AND ($2::int[] IS NULL OR window_id = ANY ($2::int[]))
-         RETURNING ${WINDOW_COLUMNS}`,
-        [runId, windowIds === 'all' ? null : windowIds],
-      );
-      await client.query('UPDATE ingestion.run SET pass = pass + 1 WHERE run_id = $1', [runId]);
-      const bounds = rows.map(toWindow).sort((one, other) => one.windowId - other.windowId);
-      return insertWindows(client, runId, bounds);
-    });
+  async reopenWindows(runId: number, windowIds: readonly number[]): Promise<void> {
+    await this.#replaceWindows(runId, windowIds, (windows) =>
+      windows.toSorted((one, other) => one.windowId - other.windowId),
+    );
   }
 
   /**
    * Makes one window of several: from the earliest of their lower bounds to the latest of their upper ones, nothing of
    * it safe. For an endpoint without time windows, which is walked as one chain.
    */
-  async joinWindows(runId: number, windowIds: readonly number[]): Promise<WindowState> {
-    return this.#write('windows', async (client) => {
-      const { rows } = await client.query<WindowRow>(
-        `DELETE FROM ingestion.state WHERE run_id = $1 AND window_id = ANY ($2::int[]) RETURNING ${WINDOW_COLUMNS}`,
-        [runId, windowIds],
-      );
-      const windows = rows.map(toWindow);
-      const lowest = windows.map((window) => window.sinceMs ?? -Infinity);
+  async joinWindows(runId: number, windowIds: readonly number[]): Promise<void> {
+    await this.#replaceWindows(runId, windowIds, (windows) => {
+      const sinceMs = Math.min(...windows.map((window) => window.sinceMs ?? -Infinity));
       // What lies above a window's anchor is safe already.
-      const highest = windows.map((window) => window.anchorMs ?? window.untilMs ?? Infinity);
-      const sinceMs = Math.min(...lowest);
-      const untilMs = Math.max(...highest);
-      return only(
-        await insertWindows(client, runId, [
-          { sinceMs: Number.isFinite(sinceMs) ? sinceMs : null, untilMs: Number.isFinite(untilMs) ? untilMs : null },
-        ]),
-      );
+      const untilMs = Math.max(...windows.map((window) => window.anchorMs ?? window.untilMs ?? Infinity));
+      return [
+        { sinceMs: Number.isFinite(sinceMs) ? sinceMs : null, untilMs: Number.isFinite(untilMs) ? untilMs : null },
+      ];
     });
   }
 
-  /** Sets what is given, leaves the rest. `newestMs` only ever rises. */
+  /** Sets the fields that are given and leaves the others. `newestMs` only ever rises. */
   async updateRun(runId: number, update: RunUpdate): Promise<void> {
     await this.#write('run', async (client) => {
       await client.query(
@@ -193,7 +178,7 @@ export class StateStore {
     });
   }
 
-  /** See `countDoubledInChain`: before a walk that serves the same chain again. */
+  /** Before a walk that serves the same chains again. See `countDoubledInChain`. */
   async forgetServedTwiceInChain(runId: number): Promise<void> {
     await this.#write('run', async (client) => {
       await client.query('UPDATE ingestion.run SET doubled_in_chain = 0 WHERE run_id = $1', [runId]);
@@ -214,6 +199,20 @@ export class StateStore {
     return this.#db.persistently('reading the state', read);
   }
 
+  async #replaceWindows(
+    runId: number,
+    windowIds: readonly number[],
+    toBounds: (windows: readonly WindowState[]) => readonly WindowBounds[],
+  ): Promise<void> {
+    await this.#write('windows', async (client) => {
+      const { rows } = await client.query<WindowState>(
+        `DELETE FROM ingestion.state WHERE run_id = $1 AND window_id = ANY ($2::int[]) RETURNING ${WINDOW_COLUMNS}`,
+        [runId, windowIds],
+      );
+      await insertWindows(client, runId, toBounds(rows));
+    });
+  }
+
   async #write<T>(purpose: string, work: (client: PoolClient) => Promise<T>): Promise<T> {
     return exactlyOnce(this.#db, purpose, async (client) => {
       await checkGeneration(client, this.#ownership);
@@ -222,20 +221,13 @@ export class StateStore {
   }
 }
 
-async function abandon(client: PoolClient, runId: number): Promise<void> {
-  await client.query(
-    `UPDATE ingestion.run SET status = 'abandoned', finished_at = now() WHERE run_id = $1 AND status = 'running'`,
-    [runId],
-  );
-}
-
 async function insertWindows(
   client: PoolClient,
   runId: number,
   bounds: readonly WindowBounds[],
 ): Promise<WindowState[]> {
   if (bounds.length === 0) return [];
-  const { rows } = await client.query<WindowRow>(
+  const { rows } = await client.query<WindowState>(
     `WITH numbers AS (
        UPDATE ingestion.run SET last_window_id = last_window_id + $2 WHERE run_id = $1 RETURNING last_window_id - $2 AS before
      )
@@ -246,7 +238,7 @@ async function insertWindows(
     [runId, bounds.length, bounds.map((bound) => bound.sinceMs), bounds.map((bound) => bound.untilMs)],
   );
   if (rows.length !== bounds.length) throw new Error(`run ${runId} is not there`);
-  return rows.map(toWindow).sort((one, other) => one.windowId - other.windowId);
+  return rows.sort((one, other) => one.windowId - other.windowId);
 }
 
 function only<T>(rows: readonly T[]): T {

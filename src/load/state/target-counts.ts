@@ -1,4 +1,4 @@
-/** What the target holds, for holding it against what the API says. */
+/** What the target holds, to be compared with what the API counts. */
 import type { Database } from '../postgres/database.ts';
 import { TARGET } from '../schema/ingested-events.ts';
 
@@ -13,31 +13,26 @@ export interface TargetCounts {
 }
 
 /**
- * Counts rows one by one: seconds for many millions, and exact.
- * @param rows if they are known already; `null` to have them counted
+ * Counts rows one by one: exact, and seconds for many millions.
+ * @param known `rows` when they are known already; `null` to have them counted
  */
 export async function readTargetCounts(
   db: Database,
   source: string,
   known: { readonly rows: number | null },
 ): Promise<TargetCounts> {
-  const { rows } = await db.query<{ rows: string; rejected: string; doubled: string; other: string }>(
-    `SELECT coalesce($2::bigint, (SELECT count(*) FROM ${TARGET})) AS rows,
+  const { rows } = await db.query<TargetCounts>(
+    `SELECT coalesce($2::float8, (SELECT count(*) FROM ${TARGET})) AS rows,
             (SELECT count(DISTINCT sha256(a.original)) FROM ingestion.anomaly a JOIN ingestion.run r USING (run_id)
-              WHERE a.kind = 'rejected' AND r.source = $1) AS rejected,
+              WHERE a.kind = 'rejected' AND r.source = $1)::float8 AS rejected,
             (SELECT coalesce(sum(doubled_in_chain), 0) FROM ingestion.run r
               WHERE r.source = $1 AND r.run_id >= coalesce(
                 (SELECT max(run_id) FROM ingestion.run f WHERE f.source = $1 AND f.floor_ms IS NULL AND f.since_ms IS NULL
-                    AND f.until_ms IS NULL AND f.status <> 'abandoned'), 0)) AS doubled,
-            (SELECT coalesce(sum(inserted), 0) FROM ingestion.run r WHERE r.source <> $1) AS other`,
+                    AND f.until_ms IS NULL AND f.status <> 'abandoned'), 0))::float8 AS "servedTwiceInChain",
+            (SELECT coalesce(sum(inserted), 0) FROM ingestion.run r WHERE r.source <> $1)::float8 AS "otherRows"`,
     [source, known.rows],
   );
   const [counts] = rows;
   if (counts === undefined) throw new Error('the counts of the target came back without a row');
-  return {
-    rows: Number(counts.rows),
-    rejected: Number(counts.rejected),
-    servedTwiceInChain: Number(counts.doubled),
-    otherRows: Number(counts.other),
-  };
+  return counts;
 }

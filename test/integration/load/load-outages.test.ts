@@ -206,19 +206,6 @@ test('a database that stays away ends the job with code 4 after the longest wait
   });
 });
 
-test('a wait for the database ends with its signal', async (t) => {
-  const cluster = await testCluster(t);
-  const database = await databaseIn(t, cluster);
-  const controller = new AbortController();
-  const db = await openDatabase(t, database.url, {
-    onWaiting: () => {
-      controller.abort(new Error('stopped'));
-    },
-  });
-  await cluster.stop('fast');
-  await assert.rejects(db.persistently('asking', () => db.query('SELECT 1'), controller.signal));
-});
-
 test('a deadlock with somebody else costs a second try of the merge', async (t) => {
   const { loader, merger, database, db } = await startLoading(t);
   await loader.load(pageOf(eventsOf(['a', 'z'])));

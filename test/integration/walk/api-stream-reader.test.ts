@@ -27,7 +27,6 @@ const WHOLE: WindowState = {
   cursorReceivedAtMs: null,
   anchorMs: null,
   lastEventMs: null,
-  lastEventId: null,
   complete: false,
   suspect: false,
 };

@@ -37,11 +37,10 @@ export interface JobErrorOptions {
   readonly location?: ErrorLocation;
 }
 
-/** Base of every error that the job knows. `transient` means: the same thing may go well later, without a change. */
+/** Base of every error that the job knows. */
 export abstract class JobError extends Error {
   abstract readonly code: string;
   abstract readonly exitCode: ExitCode;
-  readonly transient: boolean = false;
   readonly location: ErrorLocation;
 
   constructor(message: string, options: JobErrorOptions = {}) {
@@ -85,14 +84,12 @@ export class TargetBusyError extends JobError {
 export class WorkerDiedError extends JobError {
   readonly code = 'WORKER_DIED';
   readonly exitCode = EXIT_CODES.unexpected;
-  override readonly transient = true;
 }
 
 /** Staging was emptied by a database crash: what memory believes is wrong, walks go on from `ingestion.state`. */
 export class StagingLostError extends JobError {
   readonly code = 'STAGING_LOST';
   readonly exitCode = EXIT_CODES.gaveUp;
-  override readonly transient = true;
 }
 
 /** Which exit code an ending deserves. Anything that is not a JobError is unexpected. */

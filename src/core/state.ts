@@ -22,7 +22,7 @@ export interface RunCounts {
   readonly duplicates: number;
   readonly rejected: number;
   readonly repaired: number;
-  /** Ids that one chain of cursors served at two places; part of `duplicates`. */
+  /** Ids and rejected elements that one chain of cursors served again; part of `duplicates` and `rejected`. */
   readonly servedTwiceInChain: number;
 }
 

@@ -10,12 +10,12 @@ import { TARGET } from './schema/ingested-events.ts';
 const BACKSLASH = 0x5c;
 const LINE_FEED = 0x0a;
 const UNDEFINED_TABLE = '42P01';
-/** How COPY's text format writes what it must not write as it is. */
+/** The characters that COPY's text format escapes. */
 const ESCAPED: Readonly<Record<string, string>> = { b: '\b', f: '\f', t: '\t', v: '\v', '\\': '\\' };
 
 export interface ExportedIds {
   readonly ids: number;
-  /** Ids that hold a line break themselves: written as `\n` or `\r`, two characters, so that a line stays an id. */
+  /** Ids that contain a line break. It is written as two characters, `\n` or `\r`, so that each id stays one line. */
   readonly withLineBreak: number;
 }
 
@@ -29,7 +29,7 @@ export async function exportIds(db: Database, destination: Writable, signal?: Ab
     await db.withExportClient(async (client) => {
       const rows = client.query(copyTo(`COPY (SELECT id FROM ${TARGET}) TO STDOUT`));
       await pipeline(rows, lines, destination, signal === undefined ? {} : { signal });
-      // The stream ends before the server has said that the COPY went well: only an answer after it proves that.
+      // The stream ends before the server has confirmed the COPY. Only the answer to a later statement proves it.
       await client.query('SELECT');
       if (rows.rowCount !== lines.ids) {
         throw new Error(`PostgreSQL sent ${rows.rowCount} ids and ${lines.ids} were written`);
@@ -42,11 +42,11 @@ export async function exportIds(db: Database, destination: Writable, signal?: Ab
   return { ids: lines.ids, withLineBreak: lines.withLineBreak };
 }
 
-/** COPY's text format to plain lines. UUIDs have nothing to undo: their chunks go through untouched. */
+/** COPY's text format to plain lines. Chunks without an escape, as those of UUIDs, pass unchanged. */
 class IdLines extends Transform {
   ids = 0;
   withLineBreak = 0;
-  /** Everything after the last line's end, when it has a backslash: an escape must not be cut in two. */
+  /** What follows the last line break of chunks with escapes: an escape must not be cut in two. */
   #rest: Buffer | null = null;
 
   override _transform(chunk: Buffer, _encoding: BufferEncoding, done: TransformCallback): void {
@@ -66,7 +66,7 @@ class IdLines extends Transform {
   }
 
   #unescape(lines: Buffer): Buffer {
-    // latin1: bytes to characters and back, one to one, whatever they mean.
+    // latin1 maps bytes to characters and back one to one.
     const plain = lines
       .toString('latin1')
       .split('\n')

@@ -1,24 +1,24 @@
 /**
- * Rows into a target that has some: one sorted INSERT … ON CONFLICT, in the order of the key, so that its index is
- * walked once from left to right.
+ * Moves rows into a target that is not empty: one INSERT … ON CONFLICT in the order of the key, so that PostgreSQL walks the
+ * index once from left to right.
  */
 import type { PoolClient } from 'pg';
+import { TARGET } from '../schema/ingested-events.ts';
 import { STAGED_COLUMNS, TARGET_COLUMNS, conflictClause, countedInsert, winnerFirst } from './merge-sql.ts';
 import type { MergeScope, MovedRows } from './merge-sql.ts';
-import { TARGET } from '../schema/ingested-events.ts';
 
 /** No statistics are needed: the plan is a scan and a sort, whatever the planner believes. */
 export async function mergeInOrder(client: PoolClient, scope: MergeScope): Promise<MovedRows> {
   const { names, onConflict } = scope;
   if (onConflict === 'ignore') {
-    // Two staged rows of one id: the second finds the first in its way, as it would any other row.
+    // Of two staged rows of one id the second conflicts with the first, as it would with any other row of the target.
     const { rowCount } = await client.query(
       `INSERT INTO ${TARGET} AS t (${TARGET_COLUMNS})
        SELECT ${STAGED_COLUMNS} FROM ${names.rows} s ORDER BY s.id, ${winnerFirst(onConflict)} ${conflictClause(onConflict)}`,
     );
     return { inserted: rowCount ?? 0, updated: 0 };
   }
-  // DO UPDATE may not touch a row twice, so only the best row of each id comes.
+  // DO UPDATE may not touch a row twice, so only the best row of each id is moved.
   const { rows } = await client.query<MovedRows>(
     countedInsert(
       onConflict,

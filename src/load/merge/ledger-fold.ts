@@ -1,43 +1,35 @@
 /** The ledger of a staging table: its sums, and its folding into `ingestion.state` and `ingestion.run`. */
 import type { PoolClient } from 'pg';
-import { PAGE_OF, WINDOW_OF } from './merge-sql.ts';
+import type { RunCounts } from '../../core/state.ts';
 import type { StagingNames } from '../schema/staging.ts';
+import { PAGE_OF, WINDOW_OF } from './merge-sql.ts';
 
-export interface LedgerSums {
-  readonly pages: number;
-  readonly served: number;
-  readonly loaded: number;
-  readonly rejected: number;
-  readonly repaired: number;
+export interface LedgerSums extends Pick<RunCounts, 'pages' | 'served' | 'loaded' | 'rejected' | 'repaired'> {
   /** Of the newest run among the pages; `null` when there are none. */
   readonly runId: number | null;
 }
 
-/** What a merge adds to the books of its run, beyond the sums of its ledger. */
-export interface MergeBooks {
-  readonly inserted: number;
-  readonly updated: number;
-  readonly duplicates: number;
+/** What a merge adds to the counts of its run, beyond the sums of its ledger. */
+export interface MergeCounts extends Pick<RunCounts, 'inserted' | 'updated' | 'duplicates' | 'servedTwiceInChain'> {
   readonly refused: number;
-  readonly servedTwiceInChain: number;
 }
 
 export async function sumLedger(client: PoolClient, names: StagingNames): Promise<LedgerSums> {
-  const { rows } = await client.query<Omit<LedgerSums, 'runId'> & { runId: string | null }>(
+  const { rows } = await client.query<LedgerSums>(
     `SELECT count(*)::int AS pages, coalesce(sum(served), 0)::int AS served, coalesce(sum(loaded), 0)::int AS loaded,
             coalesce(sum(rejected), 0)::int AS rejected, coalesce(sum(repaired), 0)::int AS repaired,
-            max(run_id) AS "runId"
+            max(run_id)::float8 AS "runId"
        FROM ${names.ledger}`,
   );
   const [sums] = rows;
   if (sums === undefined) throw new Error('the sums of the ledger came back without a row');
-  return { ...sums, runId: sums.runId === null ? null : Number(sums.runId) };
+  return sums;
 }
 
 /**
- * Moves each window's safe position to the end of the longest run of pages without a gap. What the last safe page does
- * not say (a time to anchor at, its last event) stays as an earlier one said it. Pages of windows that are walked again
- * under new numbers are counted, and change no position.
+ * Moves each window's safe position to the end of the longest row of pages without a gap. Where the last safe page has no
+ * anchor or no last event, those of an earlier page stay. Pages whose window was replaced by one with a new number count,
+ * but change no position.
  */
 export async function foldLedger(client: PoolClient, names: StagingNames): Promise<void> {
   const last = (column: string): string => `(array_agg(${column} ORDER BY page DESC))[1] AS ${column}`;
@@ -63,8 +55,8 @@ export async function foldLedger(client: PoolClient, names: StagingNames): Promi
   );
 }
 
-/** Adds the ledger and the merge to the books of the run. */
-export async function addToBooks(client: PoolClient, names: StagingNames, books: MergeBooks): Promise<void> {
+/** Adds the ledger to the counts of each of its runs, and the merge to those of the newest. */
+export async function addToCounts(client: PoolClient, names: StagingNames, counts: MergeCounts): Promise<void> {
   await client.query(
     `WITH sums AS (
        SELECT run_id, count(*) AS pages, sum(served) AS served, sum(loaded) AS loaded, sum(rejected) AS rejected,
@@ -81,17 +73,17 @@ export async function addToBooks(client: PoolClient, names: StagingNames, books:
             doubled_in_chain = r.doubled_in_chain + CASE WHEN s.newest THEN $5::int ELSE 0 END,
             last_merge_at = now()
        FROM sums s WHERE r.run_id = s.run_id`,
-    [books.inserted, books.updated, books.duplicates, books.refused, books.servedTwiceInChain],
+    [counts.inserted, counts.updated, counts.duplicates, counts.refused, counts.servedTwiceInChain],
   );
 }
 
 /**
- * Ids that one chain of cursors served at two places: two rows of one id and window in what is merged, unless a
- * suspect page begins between them. A page that was asked for by time, after a cursor had died, is suspect, so what it
- * serves again is not counted; nor is what a restart serves again, because that is in another merge.
+ * Counts ids that one chain of cursors served at two places: two rows of one id and window in what is merged, with no
+ * suspect page from the first to the second. A page that was asked for by time, after a cursor had died, is suspect, so
+ * what it serves again does not count. What a restart serves again does not count either: it is in another merge.
  * @param doubles a relation (id, source_order) with every row of each id worth looking at, or `null` for all.
  */
-export async function countDoubledInChain(
+export async function countServedTwiceInChain(
   client: PoolClient,
   tables: readonly StagingNames[],
   doubles: string | null,
@@ -103,8 +95,8 @@ export async function countDoubledInChain(
     doubles === null
       ? `${rowsOfAll} s WHERE s.id IN (SELECT s.id FROM ${rowsOfAll} s GROUP BY s.id, ${WINDOW_OF} HAVING count(*) > 1)`
       : `${doubles} s`;
-  const { rows } = await client.query<{ doubled: number }>(
-    `SELECT count(*)::int AS doubled FROM (
+  const { rows } = await client.query<{ twice: number }>(
+    `SELECT count(*)::int AS twice FROM (
        SELECT window_id, page, lag(page) OVER (PARTITION BY id, window_id ORDER BY source_order) AS earlier
          FROM (SELECT s.id, s.source_order, ${WINDOW_OF} AS window_id, ${PAGE_OF} AS page FROM ${among}) places
      ) pairs
@@ -112,14 +104,14 @@ export async function countDoubledInChain(
        SELECT FROM ${all('window_id, page, suspect', 'ledger')} l
         WHERE l.window_id = pairs.window_id AND l.page > pairs.earlier AND l.page <= pairs.page AND l.suspect)`,
   );
-  return rows[0]?.doubled ?? 0;
+  return rows[0]?.twice ?? 0;
 }
 
 /**
- * Rejected elements that one chain served at a further place, byte for byte the same: one anomaly, and each of them is
- * counted by the API. By the same rule as ids: a suspect page between two places may be serving the first again. Places
- * of earlier merges count too, where the chain has been whole since its first page; what lies behind a gap comes again.
- * Asked before the ledger is folded and the anomalies are moved.
+ * Counts rejected elements that one chain served again at a further place, byte for byte the same: they are one anomaly,
+ * but the API counts each of them. The rule is that of ids: after a suspect page a repetition may be the first place served
+ * again. Places of earlier merges count too if no page of the chain has been suspect. Pages behind a gap do not count yet:
+ * they come again. Call it before the ledger is folded and the anomalies are moved.
  */
 export async function countRejectedAgainInChain(client: PoolClient, names: StagingNames): Promise<number> {
   const { rows } = await client.query<{ again: number }>(

@@ -1,4 +1,4 @@
-/** SQL that the ways of moving rows share: which row of an id wins, and what a conflict does. */
+/** SQL that all ways of moving rows share: which row of an id wins, and what a conflict does. */
 import { COPY_COLUMNS, EVENT_COLUMNS } from '../../encode/rows/event-columns.ts';
 import { columnList, quoteIdentifier } from '../postgres/identifiers.ts';
 import { EVENT_COLUMN_NAMES, TARGET } from '../schema/ingested-events.ts';
@@ -6,11 +6,11 @@ import type { StagingNames } from '../schema/staging.ts';
 
 export type OnConflict = 'ignore' | 'update';
 
-/** What one merge moves, and where it stands; the transaction's client holds staging and its ledger exclusively. */
+/** What one merge moves. Its transaction holds the staging table and its ledger exclusively. */
 export interface MergeScope {
   readonly names: StagingNames;
   readonly onConflict: OnConflict;
-  /** Whose windows the pages belong to. */
+  /** The run whose windows the pages belong to. */
   readonly runId: number;
 }
 
@@ -24,23 +24,23 @@ export const TARGET_COLUMNS = columnList(EVENT_COLUMN_NAMES);
 
 export const STAGED_COLUMNS = columnList(EVENT_COLUMN_NAMES, 's');
 
-/** How far `source_order` must be shifted for the window, and for the page within it: see core/state.ts. */
+/** The parts of `source_order`: see `firstSourceOrder`. */
 export const WINDOW_OF = '(s.source_order >> 40)::int';
 export const PAGE_OF = '((s.source_order >> 16) & 16777215)::int';
 export const POSITION_OF = '(s.source_order & 65535)::int';
 
 /**
- * Best row of an id first. `ignore` keeps the first in serving order; `update` the newest `occurred_at`, where none is
- * oldest, and on a tie the later one in serving order.
+ * ORDER BY that puts the best row of an id first. `ignore` keeps the first row in serving order. `update` keeps the newest
+ * `occurred_at` (null is oldest), and on a tie the row that was served later.
  */
 export function winnerFirst(onConflict: OnConflict): string {
   return onConflict === 'ignore' ? 's.source_order' : 's.occurred_at DESC NULLS LAST, s.source_order DESC';
 }
 
 /**
- * Against a row that is there already. The conflict target is named: a violation of another unique index is a refusal,
- * not a duplicate. For `update` the incoming row wins a tie, and an identical row changes nothing; jsonb is compared as
- * text, because 1.10 and 1.1 are equal as jsonb and are not the same value.
+ * What happens when the target already has the id. The clause names its column, because a violation of another unique index
+ * is a refusal, not a duplicate. For `update` the incoming row wins a tie, and an identical row changes nothing. jsonb is
+ * compared as text: 1.10 and 1.1 are equal as jsonb, but not the same value.
  */
 export function conflictClause(onConflict: OnConflict): string {
   if (onConflict === 'ignore') return 'ON CONFLICT (id) DO NOTHING';
@@ -53,16 +53,16 @@ export function conflictClause(onConflict: OnConflict): string {
       AND (${side('t')}) IS DISTINCT FROM (${side('excluded')})`;
 }
 
-/** `INSERT … <source> ON CONFLICT …` as one row of two counts: made, and changed. A fresh row has no `xmax`. */
+/** `INSERT … <source> ON CONFLICT …` that returns a {@link MovedRows}. A new row has no `xmax`. */
 export function countedInsert(onConflict: OnConflict, source: string): string {
   return `WITH moved AS (
       INSERT INTO ${TARGET} AS t (${TARGET_COLUMNS}) ${source} ${conflictClause(onConflict)}
-      RETURNING t.xmax = 0 AS made
+      RETURNING t.xmax = 0 AS is_new
     )
-    SELECT count(*) FILTER (WHERE made)::int AS inserted, count(*) FILTER (WHERE NOT made)::int AS updated FROM moved`;
+    SELECT count(*) FILTER (WHERE is_new)::int AS inserted, count(*) FILTER (WHERE NOT is_new)::int AS updated FROM moved`;
 }
 
-/** The columns of a staged row as texts, in the form that {@link rebuildEvent} reads; times in ISO 8601, whatever DateStyle says. */
+/** Selects a staged row as the texts that `rebuildEvent` reads; times in ISO 8601, whatever DateStyle says. */
 export const STAGED_EVENT = COPY_COLUMNS.filter((column) => column.where === 'public')
   .map(({ name, type }) => {
     const column = `s.${quoteIdentifier(name)}`;

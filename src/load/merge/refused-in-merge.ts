@@ -1,13 +1,15 @@
 /**
- * The merge as a whole was refused (a unique index on another column, a trigger, a foreign key, a check that came
- * later): finds the rows it was for, by moving halves under savepoints, sets them aside as anomalies and moves the rest.
+ * PostgreSQL refused the merge as a whole: a unique index on another column, a trigger, a foreign key, or a check that was
+ * added later. Finds the rows that caused it, by moving halves under savepoints, sets them aside as anomalies and moves all
+ * others.
  *
- * Only the best row of each id is tried, then, where it was refused, the next best: what is refused does not depend on
- * how rows were batched.
+ * Each round tries the best row of each id, and the next round the next best of those that were refused. So what is refused
+ * does not depend on how rows were batched.
  */
 import type { PoolClient } from 'pg';
 import { rebuildEvent, type StoredEvent } from '../../encode/rows/event-rebuilding.ts';
 import { displayable } from '../copy/anomalies.ts';
+import { describeRefusal } from '../copy/refused-in-copy.ts';
 import { classifyDatabaseError } from '../postgres/database-errors.ts';
 import {
   PAGE_OF,
@@ -19,42 +21,42 @@ import {
   winnerFirst,
 } from './merge-sql.ts';
 import type { MergeScope, MovedRows } from './merge-sql.ts';
-import { describeRefusal } from '../copy/refused-in-copy.ts';
 
 const CANDIDATES = 'ingestion.merge_candidate';
 const REFUSED = 'ingestion.merge_refused';
 const MAX_MESSAGE_CHARACTERS = 800;
 
-/**
- * In the merge's transaction, with nothing moved yet.
- * @returns what was moved, and how many staged rows were refused.
- */
-export async function mergeAllButRefused(
-  client: PoolClient,
-  scope: MergeScope,
-): Promise<MovedRows & { refused: number }> {
+interface MovedAndRefused extends MovedRows {
+  /** Staged rows. */
+  readonly refused: number;
+}
+
+/** In the merge's transaction, before anything is moved. */
+export async function mergeAllButRefused(client: PoolClient, scope: MergeScope): Promise<MovedAndRefused> {
   const { rows } = scope.names;
-  // Here rows are joined by their place; the planner must know how many there are.
+  // Rows are joined by their place below; the planner must know how many there are.
   await client.query(`ANALYZE ${rows}`);
   await client.query(`CREATE UNLOGGED TABLE ${REFUSED} AS SELECT ctid AS tid, id, 0 AS round FROM ${rows} LIMIT 0`);
-  let inserted = 0;
-  let updated = 0;
-  let refused = 0;
+  const sums = { inserted: 0, updated: 0, refused: 0 };
   for (let round = 1; ; round += 1) {
     const candidates = await pickCandidates(client, scope, round);
     if (candidates === 0) break;
     const part = new PartialMerge(client, scope, round);
     await part.move(1, candidates);
-    inserted += part.inserted;
-    updated += part.updated;
-    refused += part.refused;
+    await client.query(`DROP TABLE ${CANDIDATES}`);
+    sums.inserted += part.inserted;
+    sums.updated += part.updated;
+    sums.refused += part.refused;
     if (part.refused === 0) break;
   }
   await client.query(`DROP TABLE ${REFUSED}`);
-  return { inserted, updated, refused };
+  return sums;
 }
 
-/** The best row of each id; after the first round, of the ids whose last best row was refused. Numbered from 1. */
+/**
+ * Numbers the rows to try from 1: the best row of each id, and after the first round the best remaining row of each id that
+ * the round before refused. @returns how many there are; with 0 there is no table of candidates
+ */
 async function pickCandidates(client: PoolClient, scope: MergeScope, round: number): Promise<number> {
   const again =
     round === 1
@@ -97,13 +99,8 @@ class PartialMerge {
     );
   }
 
-  /** Moves the candidates `from` to `to`. At most two tries a row; drops the candidates when all are through. */
+  /** Moves the candidates `from` to `to`, with at most two tries a row. */
   async move(from: number, to: number): Promise<void> {
-    await this.#moveRange(from, to);
-    await this.#client.query(`DROP TABLE ${CANDIDATES}`);
-  }
-
-  async #moveRange(from: number, to: number): Promise<void> {
     const client = this.#client;
     await client.query('SAVEPOINT part');
     try {
@@ -119,8 +116,8 @@ class PartialMerge {
         return;
       }
       const middle = from + Math.floor((to - from) / 2);
-      await this.#moveRange(from, middle);
-      await this.#moveRange(middle + 1, to);
+      await this.move(from, middle);
+      await this.move(middle + 1, to);
     }
   }
 

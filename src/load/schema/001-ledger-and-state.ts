@@ -1,6 +1,6 @@
 /**
- * Version 1: who may write, what a run is, how far each window is safe, what was odd; and the unlogged epoch. The
- * staging tables themselves are made from `ingested_events` (see staging.ts), not here.
+ * Version 1: who may write, what a run is, how far each window is safe, anomalies, and the unlogged epoch. The staging
+ * tables are made from `ingested_events` instead: see staging.ts.
  *
  * Times of the API are `double precision` epoch milliseconds, exactly the numbers the job computes with.
  */

@@ -1,4 +1,4 @@
-/** Version 2: the ledger of staging knows how far down each page reaches. New tables are made with it (see staging.ts). */
+/** Version 2: the ledger of staging has the oldest time of each page. staging.ts makes new ledgers with this column. */
 export const oldestOfPage = {
   version: 2,
   sql: `

@@ -2,22 +2,22 @@
 import type { PoolClient } from 'pg';
 import type { IdColumnType, IdColumnTypes } from '../../core/encoded-page.ts';
 import { ConfigurationError } from '../../core/errors.ts';
-import { EVENT_COLUMNS, sqlType } from '../../encode/rows/event-columns.ts';
+import { EVENT_COLUMNS, sqlType, type EventColumn } from '../../encode/rows/event-columns.ts';
 import { sqlStateOf } from '../postgres/database-errors.ts';
-import { quoteIdentifier } from '../postgres/identifiers.ts';
 import type { Database } from '../postgres/database.ts';
+import { quoteIdentifier } from '../postgres/identifiers.ts';
 import { makeStaging } from './staging.ts';
 
-/** The target, schema-qualified: the job must not depend on anybody's search_path. */
+/** The target with its schema, so that the job does not depend on anybody's search_path. */
 export const TARGET = 'public.ingested_events';
 
 /** Names of the columns that come from an event, in the order of COPY. */
 export const EVENT_COLUMN_NAMES: readonly string[] = EVENT_COLUMNS.map((column) => column.name);
 
 /**
- * Makes `ingested_events` when it is not there, and the staging tables to match it. Existing rows and definitions are
- * left alone; staging is made again only while it is empty.
- * @throws ConfigurationError when an existing table is not ours, or the role may not make one.
+ * Makes `ingested_events` when it does not exist, and the staging tables to match it. Existing rows and definitions stay;
+ * staging is made again only while it is empty.
+ * @throws ConfigurationError when an existing table does not fit, or the role may not make one.
  */
 export async function ensureTarget(db: Database, types: IdColumnTypes): Promise<void> {
   try {
@@ -38,47 +38,50 @@ export async function ensureTarget(db: Database, types: IdColumnTypes): Promise<
 
 /** The types of the id columns and whether there are rows; `null` when there is no table yet. Waits out an outage. */
 export async function readTargetTypes(db: Database): Promise<{ types: IdColumnTypes; empty: boolean } | null> {
-  return db.persistently('reading the types of the target', () => readTypes(db));
-}
-
-async function readTypes(db: Database): Promise<{ types: IdColumnTypes; empty: boolean } | null> {
-  const columns = toColumns((await db.query<ColumnRow>(COLUMNS_SQL)).rows);
-  if (columns.size === 0) return null;
-  const { rows } = await db.query<{ empty: boolean }>(`SELECT NOT EXISTS (SELECT FROM ${TARGET}) AS empty`);
-  const types = {
-    id: idType(columns, 'id', db),
-    sessionId: idType(columns, 'session_id', db),
-    userId: idType(columns, 'user_id', db),
-  };
-  return { types, empty: rows[0]?.empty ?? true };
+  return db.persistently('reading the types of the target', async () => {
+    const columns = await readColumns(db);
+    if (columns.size === 0) return null;
+    const types = {
+      id: idType(columns, 'id', db),
+      sessionId: idType(columns, 'session_id', db),
+      userId: idType(columns, 'user_id', db),
+    };
+    return { types, empty: await isTargetEmpty(db) };
+  });
 }
 
 /**
- * Gives a new table other id types, keeping grants and whatever else somebody put on it. Waits out an outage.
+ * Gives an empty table other id types, keeping grants and whatever else somebody put on it. Waits out an outage.
  * @throws ConfigurationError when it is not empty: types are decided once.
  */
 export async function retypeTarget(db: Database, types: IdColumnTypes): Promise<void> {
-  // Done twice it is the same, so it does not matter whether a COMMIT that was not answered happened.
-  await db.persistently('giving the target its types', () => retype(db, types));
+  // Doing it twice gives the same, so it does not matter whether a COMMIT that was not answered happened.
+  await db.persistently('giving the target its types', () =>
+    db.transaction('making tables', async (client) => {
+      await client.query(`LOCK TABLE ${TARGET} IN ACCESS EXCLUSIVE MODE`);
+      if (!(await isTargetEmpty(client))) {
+        throw new ConfigurationError(
+          `public.ingested_events in ${db.described} has rows, so its id types cannot change; --reset would empty it first`,
+        );
+      }
+      for (const column of EVENT_COLUMNS) {
+        if (typeof column.type === 'string') continue;
+        const name = quoteIdentifier(column.name);
+        const type = sqlType(column, types);
+        await client.query(`ALTER TABLE ${TARGET} ALTER COLUMN ${name} TYPE ${type} USING ${name}::text::${type}`);
+      }
+      await makeStaging(client);
+    }),
+  );
 }
 
-async function retype(db: Database, types: IdColumnTypes): Promise<void> {
-  await db.transaction('making tables', async (client) => {
-    await client.query(`LOCK TABLE ${TARGET} IN ACCESS EXCLUSIVE MODE`);
-    const { rows } = await client.query<{ empty: boolean }>(`SELECT NOT EXISTS (SELECT FROM ${TARGET}) AS empty`);
-    if (rows[0]?.empty !== true) {
-      throw new ConfigurationError(
-        `public.ingested_events in ${db.described} has rows, so its id types cannot change; --reset would empty it first`,
-      );
-    }
-    for (const column of EVENT_COLUMNS) {
-      if (typeof column.type === 'string') continue;
-      const name = quoteIdentifier(column.name);
-      const type = sqlType(column, types);
-      await client.query(`ALTER TABLE ${TARGET} ALTER COLUMN ${name} TYPE ${type} USING ${name}::text::${type}`);
-    }
-    await makeStaging(client);
-  });
+/** A {@link Database}, or the client of a transaction. */
+type Queryable = Pick<Database, 'query'>;
+
+/** Whether the target, which must exist, has no row that this role can see. */
+export async function isTargetEmpty(db: Queryable): Promise<boolean> {
+  const { rows } = await db.query<{ empty: boolean }>(`SELECT NOT EXISTS (SELECT FROM ${TARGET}) AS empty`);
+  return rows[0]?.empty === true;
 }
 
 function createTargetSql(types: IdColumnTypes): string {
@@ -89,39 +92,30 @@ function createTargetSql(types: IdColumnTypes): string {
   return `CREATE TABLE IF NOT EXISTS ${TARGET} (${columns.join(', ')}, ingested_at timestamptz NOT NULL DEFAULT now())`;
 }
 
-interface ColumnRow {
-  name: string;
-  type: string;
-}
-
-const COLUMNS_SQL = `
-  SELECT a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type
-    FROM pg_attribute a
-   WHERE a.attrelid = to_regclass('${TARGET}') AND a.attnum > 0 AND NOT a.attisdropped`;
-
-function toColumns(rows: readonly ColumnRow[]): Map<string, string> {
-  return new Map(rows.map((row) => [row.name, row.type]));
+/** Name and type of each column; none when there is no table. */
+async function readColumns(db: Queryable): Promise<ReadonlyMap<string, string>> {
+  const { rows } = await db.query<{ name: string; type: string }>(
+    `SELECT a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type
+       FROM pg_attribute a
+      WHERE a.attrelid = to_regclass('${TARGET}') AND a.attnum > 0 AND NOT a.attisdropped`,
+  );
+  return new Map(rows.map(({ name, type }) => [name, type]));
 }
 
 function idType(columns: ReadonlyMap<string, string>, name: string, db: Database): IdColumnType {
   const type = columns.get(name);
   if (type === 'uuid' || type === 'text') return type;
-  throw notOurs(db, `its column ${name} is ${type ?? 'missing'}, not uuid or text`);
+  throw doesNotFit(db, `its column ${name} is ${type ?? 'missing'}, not uuid or text`);
 }
 
 /** An `ingested_events` that somebody else made must have our columns: COPY writes binary values by type. */
 async function checkTarget(client: PoolClient, db: Database): Promise<void> {
-  const columns = toColumns((await client.query<ColumnRow>(COLUMNS_SQL)).rows);
+  const columns = await readColumns(client);
   for (const column of EVENT_COLUMNS) {
-    const wanted =
-      column.type === 'timestamptz'
-        ? ['timestamp with time zone']
-        : typeof column.type === 'string'
-          ? [column.type]
-          : ['uuid', 'text'];
+    const fitting = fittingTypes(column);
     const found = columns.get(column.name);
-    if (found === undefined || !wanted.includes(found)) {
-      throw notOurs(db, `its column ${column.name} is ${found ?? 'missing'}, not ${wanted.join(' or ')}`);
+    if (found === undefined || !fitting.includes(found)) {
+      throw doesNotFit(db, `its column ${column.name} is ${found ?? 'missing'}, not ${fitting.join(' or ')}`);
     }
   }
   const { rows } = await client.query<{ keyed: boolean }>(
@@ -130,10 +124,15 @@ async function checkTarget(client: PoolClient, db: Database): Promise<void> {
         WHERE i.indrelid = to_regclass('${TARGET}') AND i.indisunique AND i.indisvalid AND i.indpred IS NULL
           AND i.indnkeyatts = 1 AND i.indkey[0] = a.attnum AND i.indimmediate) AS keyed`,
   );
-  if (rows[0]?.keyed !== true) throw notOurs(db, 'it has no primary key or unique constraint on (id)');
+  if (rows[0]?.keyed !== true) throw doesNotFit(db, 'it has no primary key or unique constraint on (id)');
 }
 
-function notOurs(db: Database, why: string): ConfigurationError {
+function fittingTypes({ type }: EventColumn): readonly string[] {
+  if (typeof type !== 'string') return ['uuid', 'text'];
+  return [type === 'timestamptz' ? 'timestamp with time zone' : type];
+}
+
+function doesNotFit(db: Database, why: string): ConfigurationError {
   return new ConfigurationError(
     `public.ingested_events in ${db.described} cannot be used: ${why}. Nothing was changed; rename that table or use another database.`,
   );

@@ -1,6 +1,4 @@
-/**
- * Makes and migrates schema `ingestion`: one file a version, each applied once, in order, in one transaction.
- */
+/** Makes and migrates schema `ingestion`: one file a version, each applied once, in order, in one transaction. */
 import { ConfigurationError } from '../../core/errors.ts';
 import { sqlStateOf } from '../postgres/database-errors.ts';
 import type { Database } from '../postgres/database.ts';
@@ -14,14 +12,16 @@ interface Migration {
 
 const MIGRATIONS: readonly Migration[] = [ledgerAndState, oldestOfPage];
 
-/** The version this program makes; a database with a newer one is refused. */
-export const SCHEMA_VERSION = MIGRATIONS.reduce((newest, migration) => Math.max(newest, migration.version), 0);
+/** The version this program makes. */
+const SCHEMA_VERSION = Math.max(...MIGRATIONS.map(({ version }) => version));
 
-/** Serialises migrations of two starts at once; any number that is ours. */
+/** Makes two starts migrate one after the other; any number that is ours. */
 const MIGRATION_LOCK = 0x1d5_19e57;
 
+const VERSION_SQL = 'SELECT coalesce(max(version), 0)::int AS version FROM ingestion.schema_version';
+
 /**
- * Idempotent. Safe beside a running job: an up-to-date schema is only read.
+ * Idempotent, and safe beside a running job: an up-to-date schema is only read.
  * @throws ConfigurationError when a newer version of this program made the schema, or the role may not make it.
  */
 export async function migrate(db: Database): Promise<void> {
@@ -34,9 +34,7 @@ export async function migrate(db: Database): Promise<void> {
         `CREATE TABLE IF NOT EXISTS ingestion.schema_version
            (version integer PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())`,
       );
-      const { rows } = await client.query<{ version: number }>(
-        'SELECT coalesce(max(version), 0)::int AS version FROM ingestion.schema_version',
-      );
+      const { rows } = await client.query<{ version: number }>(VERSION_SQL);
       const found = rows[0]?.version ?? 0;
       for (const migration of MIGRATIONS) {
         if (migration.version <= found) continue;
@@ -45,19 +43,17 @@ export async function migrate(db: Database): Promise<void> {
       }
     });
   } catch (error) {
-    if (sqlStateOf(error) === '42501') {
-      throw new ConfigurationError(
-        `the role of ${db.described} may not make the schema "ingestion"; ` +
-          'GRANT CREATE ON DATABASE … TO it (and CREATE ON SCHEMA public), or let another role make it once',
-        { cause: error },
-      );
-    }
-    throw error;
+    if (sqlStateOf(error) !== '42501') throw error;
+    throw new ConfigurationError(
+      `the role of ${db.described} may not make the schema "ingestion"; ` +
+        'GRANT CREATE ON DATABASE … TO it (and CREATE ON SCHEMA public), or let another role make it once',
+      { cause: error },
+    );
   }
 }
 
 /**
- * The version the database has, 0 when the job has never been here.
+ * The version the database has; 0 when the job has never used it.
  * @throws ConfigurationError when it is newer than this program.
  */
 export async function readSchemaVersion(db: Database): Promise<number> {
@@ -65,9 +61,7 @@ export async function readSchemaVersion(db: Database): Promise<number> {
     `SELECT to_regclass('ingestion.schema_version') IS NOT NULL AS present`,
   );
   if (rows[0]?.present !== true) return 0;
-  const found = await db.query<{ version: number }>(
-    'SELECT coalesce(max(version), 0)::int AS version FROM ingestion.schema_version',
-  );
+  const found = await db.query<{ version: number }>(VERSION_SQL);
   const version = found.rows[0]?.version ?? 0;
   if (version > SCHEMA_VERSION) {
     throw new ConfigurationError(

@@ -178,7 +178,7 @@ export class StateStore {
     });
   }
 
-  /** Before a walk that serves the same chains again. See `countDoubledInChain`. */
+  /** Before a walk that serves the same chains again. See `countServedTwiceInChain`. */
   async forgetServedTwiceInChain(runId: number): Promise<void> {
     await this.#write('run', async (client) => {
       await client.query('UPDATE ingestion.run SET doubled_in_chain = 0 WHERE run_id = $1', [runId]);

@@ -5,8 +5,7 @@ import type { Logger } from '../../core/logging.ts';
 import { describePlace } from '../../core/page-place.ts';
 import type { LedgerEntry } from '../../core/state.ts';
 import { classifyDatabaseError, sqlStateOf } from '../postgres/database-errors.ts';
-import { commit } from '../postgres/database.ts';
-import type { Database } from '../postgres/database.ts';
+import { commit, type Database } from '../postgres/database.ts';
 import { withinWatchdog } from '../postgres/watchdog.ts';
 import { copySql } from '../schema/staging.ts';
 import type { Ownership } from '../state/owner.ts';
@@ -59,17 +58,16 @@ export class CopyLoader {
   }
 
   async #try(batch: PageBatch): Promise<LoadedRows> {
-    try {
-      return await this.#options.db.withCopyClient(async (client) => {
-        await this.#copyWhole(client, batch).catch((error: unknown) => {
-          throw classifyDatabaseError(error) === 'data' ? new PageRefusedError(error) : error;
-        });
-        return this.#finish(client, batch, batch.ledger, batch.anomalies);
-      });
-    } catch (error) {
-      if (!(error instanceof PageRefusedError)) throw error;
-      return this.#tryByParts(batch, error.cause);
-    }
+    return this.#options.db.withCopyClient(async (client) => {
+      try {
+        await this.#copyWhole(client, batch);
+      } catch (error) {
+        if (classifyDatabaseError(error) !== 'data') throw error;
+        await client.query('ROLLBACK');
+        return this.#tryByParts(client, batch, error);
+      }
+      return this.#finish(client, batch, batch.ledger, batch.anomalies);
+    });
   }
 
   async #copyWhole(client: PoolClient, batch: PageBatch): Promise<void> {
@@ -85,29 +83,26 @@ export class CopyLoader {
   }
 
   /** PostgreSQL refused something in this page: finds what it refused, and loads everything else. */
-  async #tryByParts(batch: PageBatch, cause: unknown): Promise<LoadedRows> {
-    const { windowId, page } = batch.ledger;
-    const { db, logger } = this.#options;
-    return db.withCopyClient(async (client) => {
-      await client.query(BEGIN);
-      const refused = await copyAllButRefused(client, batch, this.#watchdogMs);
-      const refusedPositions = new Set(refused.map((anomaly) => anomaly.position));
-      // A refused event has no row, so a repair in it no longer counts.
-      const kept = batch.anomalies.filter((anomaly) => !refusedPositions.has(anomaly.position));
-      const repaired = new Set(kept.filter(({ kind }) => kind === 'repaired').map(({ position }) => position)).size;
-      const ledger: LedgerEntry = {
-        ...batch.ledger,
-        loaded: batch.ledger.loaded - refused.length,
-        rejected: batch.ledger.rejected + refused.length,
-        repaired: Math.min(batch.ledger.repaired, repaired),
-      };
-      const loaded = await this.#finish(client, batch, ledger, [...kept, ...refused]);
-      logger.warn(
-        { window: windowId, page, refused: refused.length, sqlstate: sqlStateOf(cause), reason: refused[0]?.reason },
-        'PostgreSQL refused events of a page; they are set aside in ingestion.anomaly',
-      );
-      return loaded;
-    });
+  async #tryByParts(client: PoolClient, batch: PageBatch, cause: unknown): Promise<LoadedRows> {
+    await client.query(BEGIN);
+    const refused = await copyAllButRefused(client, batch, this.#watchdogMs);
+    const refusedPositions = new Set(refused.map((anomaly) => anomaly.position));
+    // A refused event has no row, so a repair in it no longer counts.
+    const kept = batch.anomalies.filter((anomaly) => !refusedPositions.has(anomaly.position));
+    const repaired = new Set(kept.filter(({ kind }) => kind === 'repaired').map(({ position }) => position)).size;
+    const ledger: LedgerEntry = {
+      ...batch.ledger,
+      loaded: batch.ledger.loaded - refused.length,
+      rejected: batch.ledger.rejected + refused.length,
+      repaired: Math.min(batch.ledger.repaired, repaired),
+    };
+    const loaded = await this.#finish(client, batch, ledger, [...kept, ...refused]);
+    const { windowId: window, page } = batch.ledger;
+    this.#options.logger.warn(
+      { window, page, refused: refused.length, sqlstate: sqlStateOf(cause), reason: refused[0]?.reason },
+      'PostgreSQL refused events of a page; they are set aside in ingestion.anomaly',
+    );
+    return loaded;
   }
 
   async #finish(
@@ -125,13 +120,5 @@ export class CopyLoader {
     };
     await withinWatchdog('committing a page', this.#watchdogMs, work());
     return { loaded: ledger.loaded, rejected: ledger.rejected };
-  }
-}
-
-/** PostgreSQL refused the COPY of a whole page: at least one of its rows is wrong. */
-class PageRefusedError extends Error {
-  constructor(cause: unknown) {
-    super('PostgreSQL refused a page', { cause });
-    this.name = 'PageRefusedError';
   }
 }

@@ -4,7 +4,7 @@ import type { PagePlace } from '../../core/page-place.ts';
 import type { LedgerEntry } from '../../core/state.ts';
 import type { Database } from '../postgres/database.ts';
 import { stagingNames, type StagingTable } from '../schema/staging.ts';
-import { diagnoseFence, type Ownership } from '../state/owner.ts';
+import { failAtFence, type Ownership } from '../state/owner.ts';
 import { displayable } from './anomalies.ts';
 
 /** What became of a page's events. */
@@ -57,7 +57,7 @@ export async function insertLedgerRow(
       ownership.epoch,
     ],
   );
-  if (rowCount !== 1) throw await diagnoseFence(client, ownership);
+  if (rowCount !== 1) await failAtFence(client, ownership);
 }
 
 /** What became of a page that this generation has copied already; `null` when it is not in staging. */

@@ -13,8 +13,7 @@ import { sqlStateOf } from '../postgres/database-errors.ts';
 import { quoteIdentifier } from '../postgres/identifiers.ts';
 import { TARGET, isTargetEmpty } from '../schema/ingested-events.ts';
 import type { StagingNames } from '../schema/staging.ts';
-import { STAGED_COLUMNS, TARGET_COLUMNS, winnerFirst } from './merge-sql.ts';
-import type { MergeScope } from './merge-sql.ts';
+import { STAGED_COLUMNS, TARGET_COLUMNS, winnerFirst, type MergeScope } from './merge-sql.ts';
 import { readEdges } from './window-edges.ts';
 
 /** How long readers of an empty table may keep the merge from taking its lock. After that it goes through the index. */

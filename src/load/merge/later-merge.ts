@@ -4,8 +4,15 @@
  */
 import type { PoolClient } from 'pg';
 import { TARGET } from '../schema/ingested-events.ts';
-import { STAGED_COLUMNS, TARGET_COLUMNS, conflictClause, countedInsert, winnerFirst } from './merge-sql.ts';
-import type { MergeScope, MovedRows } from './merge-sql.ts';
+import {
+  STAGED_COLUMNS,
+  TARGET_COLUMNS,
+  conflictClause,
+  countedInsert,
+  winnerFirst,
+  type MergeScope,
+  type MovedRows,
+} from './merge-sql.ts';
 
 /** No statistics are needed: the plan is a scan and a sort, whatever the planner believes. */
 export async function mergeInOrder(client: PoolClient, scope: MergeScope): Promise<MovedRows> {

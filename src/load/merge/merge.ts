@@ -9,8 +9,14 @@ import { classifyDatabaseError } from '../postgres/database-errors.ts';
 import type { Database } from '../postgres/database.ts';
 import { exactlyOnce } from '../postgres/outcome.ts';
 import { TARGET } from '../schema/ingested-events.ts';
-import { STAGING_TABLES, emptyStaging, lockStaging, stagingNames } from '../schema/staging.ts';
-import type { StagingNames, StagingTable } from '../schema/staging.ts';
+import {
+  STAGING_TABLES,
+  emptyStaging,
+  lockStaging,
+  stagingNames,
+  type StagingNames,
+  type StagingTable,
+} from '../schema/staging.ts';
 import { checkEpoch, checkGeneration, type Ownership } from '../state/owner.ts';
 import { EMPTY_TARGET_MERGE_RELATIONS, EmptyTargetMerge, type EmptyTargetMerged } from './empty-target-merge.ts';
 import { mergeInOrder } from './later-merge.ts';

@@ -19,8 +19,9 @@ import {
   WINDOW_OF,
   countedInsert,
   winnerFirst,
+  type MergeScope,
+  type MovedRows,
 } from './merge-sql.ts';
-import type { MergeScope, MovedRows } from './merge-sql.ts';
 
 const CANDIDATES = 'ingestion.merge_candidate';
 const REFUSED = 'ingestion.merge_refused';
@@ -31,26 +32,25 @@ interface MovedAndRefused extends MovedRows {
   readonly refused: number;
 }
 
+const NOTHING: MovedAndRefused = { inserted: 0, updated: 0, refused: 0 };
+
 /** In the merge's transaction, before anything is moved. */
 export async function mergeAllButRefused(client: PoolClient, scope: MergeScope): Promise<MovedAndRefused> {
   const { rows } = scope.names;
   // Rows are joined by their place below; the planner must know how many there are.
   await client.query(`ANALYZE ${rows}`);
   await client.query(`CREATE UNLOGGED TABLE ${REFUSED} AS SELECT ctid AS tid, id, 0 AS round FROM ${rows} LIMIT 0`);
-  const sums = { inserted: 0, updated: 0, refused: 0 };
+  let sum = NOTHING;
   for (let round = 1; ; round += 1) {
     const candidates = await pickCandidates(client, scope, round);
     if (candidates === 0) break;
-    const part = new PartialMerge(client, scope, round);
-    await part.move(1, candidates);
+    const moved = await moveCandidates(client, scope, round, 1, candidates);
     await client.query(`DROP TABLE ${CANDIDATES}`);
-    sums.inserted += part.inserted;
-    sums.updated += part.updated;
-    sums.refused += part.refused;
-    if (part.refused === 0) break;
+    sum = add(sum, moved);
+    if (moved.refused === 0) break;
   }
   await client.query(`DROP TABLE ${REFUSED}`);
-  return sums;
+  return sum;
 }
 
 /**
@@ -78,74 +78,61 @@ async function pickCandidates(client: PoolClient, scope: MergeScope, round: numb
   return rowCount ?? 0;
 }
 
-class PartialMerge {
-  inserted = 0;
-  updated = 0;
-  refused = 0;
-
-  readonly #client: PoolClient;
-  readonly #scope: MergeScope;
-  readonly #round: number;
-  readonly #insert: string;
-
-  constructor(client: PoolClient, scope: MergeScope, round: number) {
-    this.#client = client;
-    this.#scope = scope;
-    this.#round = round;
-    this.#insert = countedInsert(
-      scope.onConflict,
-      `SELECT ${STAGED_COLUMNS} FROM ${CANDIDATES} c JOIN ${scope.names.rows} s ON s.ctid = c.tid
-        WHERE c.ordinal BETWEEN $1 AND $2 ORDER BY s.id`,
-    );
-  }
-
-  /** Moves the candidates `from` to `to`, with at most two tries a row. */
-  async move(from: number, to: number): Promise<void> {
-    const client = this.#client;
-    await client.query('SAVEPOINT part');
-    try {
-      const { rows } = await client.query<MovedRows>(this.#insert, [from, to]);
-      await client.query('RELEASE SAVEPOINT part');
-      this.inserted += rows[0]?.inserted ?? 0;
-      this.updated += rows[0]?.updated ?? 0;
-    } catch (error) {
-      if (classifyDatabaseError(error) !== 'data') throw error;
-      await client.query('ROLLBACK TO SAVEPOINT part; RELEASE SAVEPOINT part');
-      if (from === to) {
-        await this.#setAside(from, error);
-        return;
-      }
-      const middle = from + Math.floor((to - from) / 2);
-      await this.move(from, middle);
-      await this.move(middle + 1, to);
+/** Moves the candidates `from` to `to`, with at most two tries a row. */
+async function moveCandidates(
+  client: PoolClient,
+  scope: MergeScope,
+  round: number,
+  from: number,
+  to: number,
+): Promise<MovedAndRefused> {
+  const insert = countedInsert(
+    scope.onConflict,
+    `SELECT ${STAGED_COLUMNS} FROM ${CANDIDATES} c JOIN ${scope.names.rows} s ON s.ctid = c.tid
+      WHERE c.ordinal BETWEEN $1 AND $2 ORDER BY s.id`,
+  );
+  await client.query('SAVEPOINT part');
+  try {
+    const { rows } = await client.query<MovedRows>(insert, [from, to]);
+    await client.query('RELEASE SAVEPOINT part');
+    return { ...NOTHING, ...rows[0] };
+  } catch (error) {
+    if (classifyDatabaseError(error) !== 'data') throw error;
+    await client.query('ROLLBACK TO SAVEPOINT part; RELEASE SAVEPOINT part');
+    if (from === to) {
+      await setAside(client, scope, round, from, error);
+      return { ...NOTHING, refused: 1 };
     }
+    const middle = from + Math.floor((to - from) / 2);
+    const lower = await moveCandidates(client, scope, round, from, middle);
+    return add(lower, await moveCandidates(client, scope, round, middle + 1, to));
   }
+}
 
-  async #setAside(ordinal: number, error: unknown): Promise<void> {
-    const { rows: staged } = this.#scope.names;
-    const message = displayable(describeRefusal(error).reason, MAX_MESSAGE_CHARACTERS);
-    const event = await this.#client.query<StoredEvent>(
-      `SELECT ${STAGED_EVENT} FROM ${CANDIDATES} c JOIN ${staged} s ON s.ctid = c.tid WHERE c.ordinal = $1`,
-      [ordinal],
-    );
-    const original = event.rows.map((row) => Buffer.from(rebuildEvent(row)));
-    await this.#client.query(
-      `INSERT INTO ingestion.anomaly (run_id, window_id, page, position, event_id, kind, field, reason, original)
-       SELECT $2::bigint, ${WINDOW_OF}, ${PAGE_OF}, ${POSITION_OF}, left(s.id::text, 200), 'rejected', 'event', $3::text, $4::bytea
-         FROM ${CANDIDATES} c JOIN ${staged} s ON s.ctid = c.tid WHERE c.ordinal = $1
-       ON CONFLICT DO NOTHING`,
-      [
-        ordinal,
-        this.#scope.runId,
-        `refused by the merge: ${message}; the original is rebuilt from its row`,
-        original[0],
-      ],
-    );
-    await this.#client.query(
-      `INSERT INTO ${REFUSED} SELECT s.ctid, s.id, $2::int FROM ${CANDIDATES} c JOIN ${staged} s ON s.ctid = c.tid
-        WHERE c.ordinal = $1`,
-      [ordinal, this.#round],
-    );
-    this.refused += 1;
-  }
+async function setAside(
+  client: PoolClient,
+  scope: MergeScope,
+  round: number,
+  ordinal: number,
+  error: unknown,
+): Promise<void> {
+  const candidate = `FROM ${CANDIDATES} c JOIN ${scope.names.rows} s ON s.ctid = c.tid WHERE c.ordinal = $1`;
+  const message = displayable(describeRefusal(error).reason, MAX_MESSAGE_CHARACTERS);
+  const event = await client.query<StoredEvent>(`SELECT ${STAGED_EVENT} ${candidate}`, [ordinal]);
+  const original = event.rows.map((row) => Buffer.from(rebuildEvent(row)));
+  await client.query(
+    `INSERT INTO ingestion.anomaly (run_id, window_id, page, position, event_id, kind, field, reason, original)
+     SELECT $2::bigint, ${WINDOW_OF}, ${PAGE_OF}, ${POSITION_OF}, left(s.id::text, 200), 'rejected', 'event', $3::text, $4::bytea
+       ${candidate} ON CONFLICT DO NOTHING`,
+    [ordinal, scope.runId, `refused by the merge: ${message}; the original is rebuilt from its row`, original[0]],
+  );
+  await client.query(`INSERT INTO ${REFUSED} SELECT s.ctid, s.id, $2::int ${candidate}`, [ordinal, round]);
+}
+
+function add(one: MovedAndRefused, other: MovedAndRefused): MovedAndRefused {
+  return {
+    inserted: one.inserted + other.inserted,
+    updated: one.updated + other.updated,
+    refused: one.refused + other.refused,
+  };
 }

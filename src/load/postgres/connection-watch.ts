@@ -17,15 +17,11 @@ export interface Backend {
   readonly startedAt: string;
 }
 
-export interface ConnectionWatchOptions {
-  /**
-   * Asks on a connection of its own which of these backends are idle or gone, and since when, in the server's words. The
-   * answer is `null` when the server refused to answer. @throws when the server does not answer
-   */
-  readonly askWhoIsIdle: (backends: readonly Backend[]) => Promise<ReadonlyMap<number, string> | null>;
-  /** Milliseconds between two checks; 5 s unless given. */
-  readonly checkMs?: number;
-}
+/**
+ * Asks the server, on a connection of its own, which of these backends are idle or gone, and since when, in the server's
+ * words. The answer is `null` when the server refused to answer. @throws when the server does not answer
+ */
+export type AskWhoIsIdle = (backends: readonly Backend[]) => Promise<ReadonlyMap<number, string> | null>;
 
 interface Watched {
   readonly backend: Backend;
@@ -36,12 +32,15 @@ interface Watched {
 }
 
 export class ConnectionWatch {
-  readonly #options: ConnectionWatchOptions;
+  readonly #askWhoIsIdle: AskWhoIsIdle;
+  readonly #checkMs: number;
   readonly #watched = new Set<Watched>();
   #timer: NodeJS.Timeout | null = null;
 
-  constructor(options: ConnectionWatchOptions) {
-    this.#options = options;
+  /** @param checkMs between two checks, milliseconds */
+  constructor(askWhoIsIdle: AskWhoIsIdle, checkMs = CHECK_MS) {
+    this.#askWhoIsIdle = askWhoIsIdle;
+    this.#checkMs = checkMs;
   }
 
   /**
@@ -65,15 +64,14 @@ export class ConnectionWatch {
         this.#timer = null;
         this.#plan();
       });
-    }, this.#options.checkMs ?? CHECK_MS);
+    }, this.#checkMs);
     this.#timer.unref();
   }
 
   /** @param long backends that were watched at the check before, too. Never rejects. */
   async #check(long: readonly Watched[]): Promise<void> {
     if (long.length === 0) return;
-    const answer = await this.#options
-      .askWhoIsIdle(long.map(({ backend }) => backend))
+    const answer = await this.#askWhoIsIdle(long.map(({ backend }) => backend))
       .then((idle) => ({ idle }))
       .catch(() => null);
     for (const watched of long) {

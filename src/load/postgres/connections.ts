@@ -9,10 +9,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 import type { Client, ClientConfig, PoolClient } from 'pg';
 import type { Logger } from '../../core/logging.ts';
-import { startupOptions } from './connection-settings.ts';
-import type { ConnectionSettings } from './connection-settings.ts';
-import { ConnectionWatch } from './connection-watch.ts';
-import type { Backend } from './connection-watch.ts';
+import { startupOptions, type ConnectionSettings } from './connection-settings.ts';
+import { ConnectionWatch, type Backend } from './connection-watch.ts';
 import { ConnectionLostError, NoProgressError, isExplained, sqlStateOf } from './database-errors.ts';
 import { withinWatchdog } from './watchdog.ts';
 
@@ -52,10 +50,7 @@ export class Connections {
 
   constructor(options: ConnectionsOptions) {
     this.#options = options;
-    this.#watch = new ConnectionWatch({
-      askWhoIsIdle: (backends) => this.#askWhoIsIdle(backends),
-      ...(options.watchMs === undefined ? {} : { checkMs: options.watchMs }),
-    });
+    this.#watch = new ConnectionWatch((backends) => this.#askWhoIsIdle(backends), options.watchMs);
     this.#pools = {
       query: this.#openPool('query', QUERY_CONNECTIONS),
       copy: this.#openPool('copy', options.copyConnections),

@@ -1,8 +1,7 @@
 /** The very first connection: can the job work with this server and database, and are enough connections left? */
 import pg from 'pg';
 import { ConfigurationError } from '../../core/errors.ts';
-import { OLDEST_SERVER_VERSION, startupOptions } from './connection-settings.ts';
-import type { ConnectionSettings } from './connection-settings.ts';
+import { OLDEST_SERVER_VERSION, startupOptions, type ConnectionSettings } from './connection-settings.ts';
 
 export interface ServerNeeds {
   readonly applicationName: string;

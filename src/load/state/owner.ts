@@ -77,15 +77,11 @@ export async function checkEpoch(client: PoolClient, ownership: Ownership): Prom
   if (rowCount === 0) throw stagingLost();
 }
 
-/** For a write that found no owner row of its generation with its epoch: which of the two was it? */
-export async function diagnoseFence(client: PoolClient, ownership: Ownership): Promise<Error> {
-  try {
-    await checkGeneration(client, ownership);
-    await checkEpoch(client, ownership);
-  } catch (error) {
-    if (error instanceof Error) return error;
-  }
-  return stagingLost();
+/** For a write that did not find its generation together with its epoch: fails by saying which of the two is gone. */
+export async function failAtFence(client: PoolClient, ownership: Ownership): Promise<never> {
+  await checkGeneration(client, ownership);
+  await checkEpoch(client, ownership);
+  throw stagingLost();
 }
 
 async function takenOver(client: PoolClient, ownership: Ownership): Promise<TargetBusyError> {

@@ -11,15 +11,12 @@ const BACKEND = { pid: 7, startedAt: 'then' };
 async function checksUntilGivenUp(answers: readonly (string | null | Error)[]): Promise<number | null> {
   let check = 0;
   const givenUp: number[] = [];
-  const watch = new ConnectionWatch({
-    checkMs: 1,
-    askWhoIsIdle: () => {
-      const answer = answers[check] ?? null;
-      check += 1;
-      if (answer instanceof Error) return Promise.reject(answer);
-      return Promise.resolve(answer === null ? new Map() : new Map([[BACKEND.pid, answer]]));
-    },
-  });
+  const watch = new ConnectionWatch(() => {
+    const answer = answers[check] ?? null;
+    check += 1;
+    if (answer instanceof Error) return Promise.reject(answer);
+    return Promise.resolve(answer === null ? new Map() : new Map([[BACKEND.pid, answer]]));
+  }, 1);
   const end = watch.begin(BACKEND, () => {
     givenUp.push(check);
   });

@@ -47,22 +47,22 @@ class IdLines extends Transform {
   ids = 0;
   withLineBreak = 0;
   /** What follows the last line break of chunks with escapes: an escape must not be cut in two. */
-  #rest: Buffer | null = null;
+  #unfinished: Buffer | null = null;
 
   override _transform(chunk: Buffer, _encoding: BufferEncoding, done: TransformCallback): void {
     this.ids += countLines(chunk);
-    if (this.#rest === null && !chunk.includes(BACKSLASH)) {
+    if (this.#unfinished === null && !chunk.includes(BACKSLASH)) {
       done(null, chunk);
       return;
     }
-    const text = this.#rest === null ? chunk : Buffer.concat([this.#rest, chunk]);
+    const text = this.#unfinished === null ? chunk : Buffer.concat([this.#unfinished, chunk]);
     const end = text.lastIndexOf(LINE_FEED) + 1;
-    this.#rest = end === text.length ? null : text.subarray(end);
+    this.#unfinished = end === text.length ? null : text.subarray(end);
     done(null, this.#unescape(text.subarray(0, end)));
   }
 
   override _flush(done: TransformCallback): void {
-    done(null, this.#rest === null ? null : this.#unescape(this.#rest));
+    done(null, this.#unfinished === null ? null : this.#unescape(this.#unfinished));
   }
 
   #unescape(lines: Buffer): Buffer {

@@ -8,6 +8,7 @@ import { stagingNames, type StagingTable } from '../schema/staging.ts';
 /** Limits for the reader's sake: the index key of an anomaly is a hash. */
 const MAX_REASON_CHARACTERS = 1_000;
 const MAX_EVENT_ID_CHARACTERS = 200;
+const READ_AT_ONCE = 200;
 
 export interface Anomaly extends PagePlace {
   readonly runId: number;
@@ -34,7 +35,7 @@ export interface AnomalyFilter {
 }
 
 /** Counts by kind, field and reason, most frequent first. */
-export async function countAnomalies(db: Database, filter: AnomalyFilter = {}): Promise<AnomalyCount[]> {
+export async function countAnomalies(db: Database, filter: AnomalyFilter): Promise<AnomalyCount[]> {
   const { rows } = await db.query<AnomalyCount>(
     `SELECT kind, field, reason, count(*)::float8 AS count FROM ingestion.anomaly
       WHERE ($1::bigint IS NULL OR run_id = $1) AND ($2::text IS NULL OR kind = $2)
@@ -45,11 +46,7 @@ export async function countAnomalies(db: Database, filter: AnomalyFilter = {}): 
 }
 
 /** All anomalies in the order they were merged, read in pages: memory stays flat however many there are. */
-export async function* readAnomalies(
-  db: Database,
-  filter: AnomalyFilter = {},
-  pageSize = 200,
-): AsyncGenerator<Anomaly> {
+export async function* readAnomalies(db: Database, filter: AnomalyFilter): AsyncGenerator<Anomaly> {
   let after = '0';
   for (;;) {
     const { rows } = await db.query<Anomaly & { anomaly_id: string }>(
@@ -58,7 +55,7 @@ export async function* readAnomalies(
          FROM ingestion.anomaly
         WHERE anomaly_id > $1 AND ($2::bigint IS NULL OR run_id = $2) AND ($3::text IS NULL OR kind = $3)
         ORDER BY anomaly_id LIMIT $4`,
-      [after, filter.runId ?? null, filter.kind ?? null, pageSize],
+      [after, filter.runId ?? null, filter.kind ?? null, READ_AT_ONCE],
     );
     for (const { anomaly_id, ...anomaly } of rows) {
       after = anomaly_id;

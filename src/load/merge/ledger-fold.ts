@@ -26,6 +26,16 @@ export async function sumLedger(client: PoolClient, names: StagingNames): Promis
   return sums;
 }
 
+/** A relation: the ledger rows that continue their window's safe pages without a gap, and what the window's state was. */
+function newlySafePages(names: StagingNames): string {
+  return `(SELECT * FROM (
+       SELECT l.*, w.safe_pages, w.suspect AS was_suspect,
+              l.page - w.safe_pages - row_number() OVER (PARTITION BY l.run_id, l.window_id ORDER BY l.page) AS missing
+         FROM ${names.ledger} l JOIN ingestion.state w USING (run_id, window_id)
+        WHERE l.page > w.safe_pages
+     ) numbered WHERE missing = 0)`;
+}
+
 /**
  * Moves each window's safe position to the end of the longest row of pages without a gap. Where the last safe page has no
  * anchor or no last event, those of an earlier page stay. Pages whose window was replaced by one with a new number count,
@@ -36,15 +46,11 @@ export async function foldLedger(client: PoolClient, names: StagingNames): Promi
   const lastKnown = (column: string): string =>
     `(array_agg(${column} ORDER BY page DESC) FILTER (WHERE ${column} IS NOT NULL))[1] AS ${column}`;
   await client.query(
-    `WITH numbered AS (
-       SELECT l.*, l.page - w.safe_pages - row_number() OVER (PARTITION BY l.run_id, l.window_id ORDER BY l.page) AS missing
-         FROM ${names.ledger} l JOIN ingestion.state w USING (run_id, window_id)
-        WHERE l.page > w.safe_pages
-     ), folded AS (
+    `WITH folded AS (
        SELECT run_id, window_id, max(page) AS safe_pages, ${last('next_cursor')}, ${last('cursor_received_at_ms')},
               ${lastKnown('anchor_ms')}, ${lastKnown('last_event_ms')}, ${lastKnown('last_event_id')},
               bool_or(ends_window) AS ends_window, bool_or(suspect) AS suspect
-         FROM numbered WHERE missing = 0 GROUP BY run_id, window_id
+         FROM ${newlySafePages(names)} pages GROUP BY run_id, window_id
      )
      UPDATE ingestion.state w
         SET safe_pages = f.safe_pages, cursor = f.next_cursor, cursor_received_at_ms = f.cursor_received_at_ms,
@@ -116,12 +122,7 @@ export async function countServedTwiceInChain(
 export async function countRejectedAgainInChain(client: PoolClient, names: StagingNames): Promise<number> {
   const { rows } = await client.query<{ again: number }>(
     `WITH safe AS (
-       SELECT run_id, window_id, page, suspect, safe_pages, was_suspect FROM (
-         SELECT l.*, w.safe_pages, w.suspect AS was_suspect,
-                l.page - w.safe_pages - row_number() OVER (PARTITION BY l.run_id, l.window_id ORDER BY l.page) AS missing
-           FROM ${names.ledger} l JOIN ingestion.state w USING (run_id, window_id)
-          WHERE l.page > w.safe_pages
-       ) numbered WHERE missing = 0
+       SELECT run_id, window_id, page, suspect, safe_pages, was_suspect FROM ${newlySafePages(names)} pages
      ), rejected AS (
        SELECT DISTINCT run_id, window_id, page, position, sha256(original) AS digest
          FROM ${names.anomalies} WHERE kind = 'rejected'

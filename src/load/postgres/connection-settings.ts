@@ -11,7 +11,7 @@ export interface ConnectionSettings {
   /** `user@host:port/database`, for messages: never the password. */
   readonly described: string;
   /** Replaces the password, in any spelling the URL may have it in, by `***`. */
-  redact(text: string): string;
+  readonly redact: (text: string) => string;
 }
 
 /**

@@ -7,7 +7,7 @@ import pg from 'pg';
 /**
  * - `transient`: the server is away, full of clients, or gave up on one transaction: a second try may succeed.
  * - `disk-full`: trying again makes it worse; the state is intact.
- * - `data`: the server refused a row; the rest of its page or merge is fine.
+ * - `data`: the server refused a row; the other rows of its page or merge are fine.
  * - `terminal`: needs a person.
  */
 export type DatabaseErrorClass = 'transient' | 'disk-full' | 'data' | 'terminal';

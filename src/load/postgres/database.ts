@@ -36,6 +36,7 @@ export class Database {
   /** `user@host:port/database`, for messages. */
   readonly described: string;
   readonly applicationName: string;
+  /** For connections outside a transaction, and to end those of others. */
   readonly connections: Connections;
 
   readonly #settings: ConnectionSettings;
@@ -46,13 +47,7 @@ export class Database {
     this.connections = connections;
     this.described = settings.described;
     this.applicationName = options.applicationName;
-    this.#outage = new Outage({
-      described: settings.described,
-      logger: options.logger,
-      maxWaitMs: options.maxWaitMs,
-      onWaiting: options.onWaiting ?? (() => undefined),
-      redact: (text) => settings.redact(text),
-    });
+    this.#outage = new Outage({ ...options, settings });
   }
 
   /**

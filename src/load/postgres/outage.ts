@@ -2,6 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { GaveUpError, describeError } from '../../core/errors.ts';
 import type { Logger } from '../../core/logging.ts';
+import type { ConnectionSettings } from './connection-settings.ts';
 import { classifyDatabaseError } from './database-errors.ts';
 
 const FIRST_PAUSE_MS = 100;
@@ -11,11 +12,10 @@ const PAUSE_GROWTH = 1.7;
 const JITTER = 0.25;
 
 export interface OutageOptions {
-  readonly described: string;
+  readonly settings: ConnectionSettings;
   readonly logger: Logger;
   readonly maxWaitMs: number;
-  readonly onWaiting: (waiting: string | null) => void;
-  readonly redact: (text: string) => string;
+  readonly onWaiting?: (waiting: string | null) => void;
 }
 
 export class Outage {
@@ -60,8 +60,8 @@ export class Outage {
   #begin(what: string, error: unknown): void {
     if (this.#since !== null) return;
     this.#since = Date.now();
-    const reason = this.#options.redact(describeError(error));
-    this.#options.onWaiting(reason);
+    const reason = this.#options.settings.redact(describeError(error));
+    this.#options.onWaiting?.(reason);
     this.#options.logger.warn(
       { what, reason, max_wait_seconds: Math.round(this.#options.maxWaitMs / 1000) },
       'database is away, waiting for it; nothing is lost',
@@ -72,12 +72,12 @@ export class Outage {
     if (this.#since === null) return;
     const seconds = (Date.now() - this.#since) / 1000;
     this.#since = null;
-    this.#options.onWaiting(null);
+    this.#options.onWaiting?.(null);
     this.#options.logger.info({ seconds }, 'database is back');
   }
 
   #gaveUp(problem: string, what: string, cause: unknown, advice: string): GaveUpError {
-    const { described, redact } = this.#options;
+    const { described, redact } = this.#options.settings;
     return new GaveUpError(
       `${problem} (${what}, ${described}: ${redact(describeError(cause))}). ` +
         `What was merged is safe and nothing needs to be undone: ${advice}.`,

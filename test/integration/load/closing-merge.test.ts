@@ -1,4 +1,4 @@
-/** A first load that is merged while its last pages come: two staging tables, one transaction. */
+/** A merge into an empty target that begins before its late pages are there: two staging tables, one transaction. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
@@ -14,7 +14,7 @@ const TWO_WINDOWS = [
 ] as const;
 
 /** All of staging table b, which is loaded when it is asked for. */
-function restOf(pages: number, load: () => Promise<unknown> = () => Promise.resolve()): LatePages {
+function latePagesOf(pages: number, load: () => Promise<unknown> = () => Promise.resolve()): LatePages {
   return async () => {
     await load();
     return { table: 'b', pages };
@@ -35,7 +35,7 @@ async function assertStagingIsEmpty({ database }: Loading): Promise<void> {
   }
 }
 
-test('the rest is merged with what it came after: one result, exact books, every window as far as it was walked', async (t) => {
+test('late pages are merged with the first ones: one result, exact counts, every window as far as it was walked', async (t) => {
   const loading = await startLoading(t, { windows: TWO_WINDOWS });
   const { loader, merger, store, runId, database } = loading;
   const newer = ids('n', 300).map((id, i) => ({ id, timestamp: EDGE_MS + 1000 - i }));
@@ -49,7 +49,7 @@ test('the rest is merged with what it came after: one result, exact books, every
     await loader.load(pageOf([...again, ...eventsOf(['last']), 'null'], last));
     await loader.load(pageOf(eventsOf(['oldest']), { window: 2, page: 2, table: 'b' }));
   };
-  const result = await merger().merge('a', 2, restOf(2, later));
+  const result = await merger().merge('a', 2, latePagesOf(2, later));
   assert.deepEqual(
     { ...result, seconds: 0 },
     {
@@ -94,7 +94,7 @@ for (const onConflict of ['ignore', 'update'] as const) {
     await loader.load(pageOf(eventsOf(ids('n', 300)), { window: 1 }));
     await loader.load(pageOf(page('second window'), { window: 2 }));
     const late = (): Promise<unknown> => loader.load(pageOf(page('first window'), { window: 1, page: 2, table: 'b' }));
-    const result = await merger(onConflict).merge('a', 2, restOf(1, late));
+    const result = await merger(onConflict).merge('a', 2, latePagesOf(1, late));
     assert.deepEqual([result.inserted, result.duplicates, result.servedTwiceInChain], [600, 300, 0]);
     const winner = onConflict === 'ignore' ? 'first window' : 'second window';
     const names = new Set((await targetRows(database)).flatMap(({ id, name }) => (id.startsWith('x') ? [name] : [])));
@@ -115,7 +115,7 @@ test('a merge of many double ids keeps both tables locked to its end', async (t)
     CREATE EVENT TRIGGER see_lock ON ddl_command_start WHEN TAG IN ('ALTER TABLE') EXECUTE FUNCTION public.see_lock()`);
   await loader.load(pageOf(eventsOf(ids('a', 300))));
   const again = (): Promise<unknown> => loader.load(pageOf(eventsOf(ids('a', 200)), { page: 2, table: 'b' }));
-  const result = await merger().merge('a', 1, restOf(1, again));
+  const result = await merger().merge('a', 1, latePagesOf(1, again));
   assert.deepEqual([result.inserted, result.duplicates, result.servedTwiceInChain], [300, 200, 200]);
   const { rows } = await database.query<{ held: string }>('SELECT held FROM public.lock_seen');
   // The key is dropped with one table locked, and built at last with both.
@@ -125,7 +125,7 @@ test('a merge of many double ids keeps both tables locked to its end', async (t)
   );
 });
 
-test('without a rest, or with an empty one, the first pages are merged alone', async (t) => {
+test('without late pages the first pages are merged alone', async (t) => {
   const loading = await startLoading(t);
   const { loader, merger } = loading;
   await loader.load(pageOf(eventsOf(['a'])));
@@ -135,7 +135,7 @@ test('without a rest, or with an empty one, the first pages are merged alone', a
   assert.deepEqual(await targetIds(loading), ['a', 'b']);
 });
 
-test('a target with rows takes one table, and the rest is not waited for', async (t) => {
+test('a target with rows takes one table, and late pages are not waited for', async (t) => {
   const { loader, merger } = await startLoading(t);
   await loader.load(pageOf(eventsOf(['a'])));
   await merger().merge('a', 1);
@@ -144,8 +144,8 @@ test('a target with rows takes one table, and the rest is not waited for', async
   assert.deepEqual([result.tables, result.isInitialMerge], [['a'], false]);
 });
 
-for (const refused of ['first', 'rest'] as const) {
-  test(`an event that the merge refuses (among the ${refused}) leaves the rest to its own merge, and costs only itself`, async (t) => {
+for (const refused of ['first', 'late'] as const) {
+  test(`an event that the merge refuses (among the ${refused} pages) leaves the late pages to a merge of their own, and costs only itself`, async (t) => {
     const loading = await startLoading(t);
     const { loader, merger, database, store } = loading;
     await database.query('CREATE UNIQUE INDEX one_name ON ingested_events (name)');
@@ -160,7 +160,7 @@ for (const refused of ['first', 'rest'] as const) {
         pageOf(
           [
             { id: 'c', name: 'three' },
-            { id: 'd', name: refused === 'rest' ? 'three' : 'four' },
+            { id: 'd', name: refused === 'late' ? 'three' : 'four' },
           ],
           {
             page: 2,
@@ -169,7 +169,11 @@ for (const refused of ['first', 'rest'] as const) {
         ),
       );
     if (refused === 'first') await later();
-    const first = await merger().merge('a', 1, refused === 'first' ? () => assert.fail('asked') : restOf(1, later));
+    const first = await merger().merge(
+      'a',
+      1,
+      refused === 'first' ? () => assert.fail('asked') : latePagesOf(1, later),
+    );
     assert.deepEqual(first.tables, ['a']);
     const second = await merger().merge('b', 1);
     assert.deepEqual([first.inserted + second.inserted, first.rejected + second.rejected], [3, 1]);
@@ -179,12 +183,12 @@ for (const refused of ['first', 'rest'] as const) {
   });
 }
 
-test('a merge whose connection is lost while it waits for the rest begins anew, with the rest', async (t) => {
+test('a merge whose connection is lost while it waits for late pages begins again, and includes them', async (t) => {
   const loading = await startLoading(t);
   const { loader, merger, database } = loading;
   await loader.load(pageOf(eventsOf(ids('a', 100))));
   let asked = 0;
-  const rest = restOf(1, async () => {
+  const latePages = latePagesOf(1, async () => {
     asked += 1;
     if (asked > 1) return;
     await loader.load(pageOf(eventsOf(ids('b', 100)), { page: 2, table: 'b' }));
@@ -194,21 +198,21 @@ test('a merge whose connection is lost while it waits for the rest begins anew, 
         WHERE datname = current_database() AND application_name LIKE '%merge' AND state = 'idle in transaction'`,
     );
   });
-  const result = await merger().merge('a', 1, rest);
+  const result = await merger().merge('a', 1, latePages);
   assert.equal(asked, 2);
   assert.deepEqual([result.tables, result.inserted, result.duplicates], [['a', 'b'], 200, 0]);
   assert.equal((await targetRows(database)).length, 200);
   await assertStagingIsEmpty(loading);
 });
 
-test('a rest with fewer ledger rows than were acknowledged changes nothing', async (t) => {
+test('late pages with fewer ledger rows than were acknowledged change nothing', async (t) => {
   const loading = await startLoading(t);
   const { loader, merger } = loading;
   await loader.load(pageOf(eventsOf(['a'])));
   await loader.load(pageOf(eventsOf(['b']), { page: 2, table: 'b' }));
-  await assert.rejects(merger().merge('a', 1, restOf(2)), /the ledger of 1 pages, and 2 were acknowledged/);
+  await assert.rejects(merger().merge('a', 1, latePagesOf(2)), /the ledger of 1 pages, and 2 were acknowledged/);
   assert.deepEqual(await targetIds(loading), []);
-  assert.deepEqual((await merger().merge('a', 1, restOf(1))).tables, ['a', 'b']);
+  assert.deepEqual((await merger().merge('a', 1, latePagesOf(1))).tables, ['a', 'b']);
 });
 
 test('whatever lies in which table, every id is there once, and its row is the first that was served', async (t) => {
@@ -216,10 +220,10 @@ test('whatever lies in which table, every id is there once, and its row is the f
   const page = fc.record({ window: fc.constantFrom(1, 2), events: fc.array(event, { minLength: 1, maxLength: 25 }) });
   const load = fc.record({
     first: fc.array(page, { minLength: 1, maxLength: 4 }),
-    rest: fc.array(page, { maxLength: 4 }),
+    late: fc.array(page, { maxLength: 4 }),
   });
   await fc.assert(
-    fc.asyncProperty(load, async ({ first, rest }) => {
+    fc.asyncProperty(load, async ({ first, late }) => {
       const { loader, merger, database } = await startLoading(t, { windows: TWO_WINDOWS });
       const expected = new Map<string, { place: number; name: string }>();
       const pagesOf = { 1: 0, 2: 0 };
@@ -238,15 +242,15 @@ test('whatever lies in which table, every id is there once, and its row is the f
       };
       await send(first, 'a');
       const result = await merger().merge('a', first.length, async () => {
-        await send(rest, 'b');
-        return rest.length === 0 ? null : { table: 'b', pages: rest.length };
+        await send(late, 'b');
+        return late.length === 0 ? null : { table: 'b', pages: late.length };
       });
       const rows = await targetRows(database);
       assert.deepEqual(
         rows,
         [...expected].map(([id, { name }]) => ({ id, name })).sort((one, other) => (one.id < other.id ? -1 : 1)),
       );
-      const served = [...first, ...rest].reduce((sum, { events }) => sum + events.length, 0);
+      const served = [...first, ...late].reduce((sum, { events }) => sum + events.length, 0);
       assert.deepEqual([result.inserted, result.duplicates], [rows.length, served - rows.length]);
     }),
     { numRuns: 25 },

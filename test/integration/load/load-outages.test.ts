@@ -150,7 +150,7 @@ test('a COPY that makes no progress is given up by its watchdog, and its backend
 
 test('terminated sessions cost a second try: pages and merges come through, each once', async (t) => {
   const { loader, merger, database } = await startLoading(t);
-  // So many and no more, each in the middle of its work: on a busy machine nothing would come through between two of them.
+  // Four at most, each in the middle of its work: with more, nothing would come through on a busy machine.
   const terminator = { busy: true, left: 4 };
   const terminating = (async () => {
     while (terminator.busy && terminator.left > 0) {
@@ -247,7 +247,7 @@ test('a connection that is cut while checked out, or idle, does not end the proc
   await db.persistently('asking', () => db.query('SELECT 1'));
 });
 
-test('watchers are told why the first contact takes long, and that it is over', async (t) => {
+test('watchers learn why the first contact takes long, and that it is over', async (t) => {
   const { url } = await testDatabase(t);
   const waits: (string | null)[] = [];
   const nowhere = new URL(url);

@@ -122,7 +122,7 @@ test('trap 2: a backend killed by the kernel empties staging under a living job,
   const victim = await database.query<{ pid: number }>('SELECT pg_backend_pid() AS pid');
   database.cluster.killBackend(victim.rows[0]?.pid ?? assert.fail());
   await eventuallyLost(loader);
-  // All looks as before to whoever connects again, and the page it was told of is gone.
+  // A new connection sees no difference, except that the acknowledged page is gone.
   assert.deepEqual((await db.query(scene)).rows, [{ at: before.at, staged: 0 }]);
   await assert.rejects(merger().merge('a', 2), StagingLostError);
   await assert.rejects(merger().merge('a', null), StagingLostError);
@@ -137,7 +137,7 @@ test('trap 2: a backend killed by the kernel empties staging under a living job,
   assert.equal((await store.windows(runId))[0]?.safePages, 3);
 });
 
-/** The server takes a moment to notice that a backend died: pages that get in before are lost with the rest. */
+/** The server takes a moment to notice that a backend died: pages copied before that are lost too. */
 async function eventuallyLost(loader: CopyLoader): Promise<void> {
   for (let page = 100; ; page += 1) {
     try {

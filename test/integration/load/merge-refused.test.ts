@@ -20,7 +20,7 @@ async function anomalies({ database }: Loading): Promise<AnomalyRow[]> {
   return rows;
 }
 
-async function booksBalance({ store }: Loading): Promise<void> {
+async function countsBalance({ store }: Loading): Promise<void> {
   const { counts } = (await store.currentRun()) ?? assert.fail('no run');
   assert.equal(counts.served, counts.loaded + counts.rejected);
   assert.equal(counts.loaded, counts.inserted + counts.updated + counts.duplicates);
@@ -56,7 +56,7 @@ for (const [place, positions] of Object.entries({
       assert.equal(row.reason, 'new row for relation "ingested_events" violates check constraint "polite"');
       assert.equal(row.event_id, events[row.position]?.id);
     }
-    await booksBalance(loading);
+    await countsBalance(loading);
   });
 }
 
@@ -64,7 +64,7 @@ test('a page after one that PostgreSQL refused is loaded as if nothing had been'
   const loading = await startLoading(t, { open: { copyConnections: 1 } });
   await loading.database.query(`ALTER TABLE ingested_events ADD CHECK (name <> 'rude')`);
   await ensureTarget(loading.db, TEXT_IDS);
-  // Large enough that the refusal arrives while the rest is still being sent.
+  // Large enough that the refusal arrives while other rows are still being sent.
   const big = ids('big', 4000).map((id, at) => ({ id, name: at === 2 ? 'rude' : 'kind', filler: 'x'.repeat(1000) }));
   await Promise.all([
     loading.loader.load(pageOf(big)),
@@ -155,7 +155,7 @@ for (const [what, { sql, message }] of Object.entries(MERGE_REFUSALS)) {
           assert.match(row.reason, /^refused by the merge: .*rebuilt from its row$/);
           assert.equal((JSON.parse(row.original.toString()) as { id: string }).id, row.event_id);
         }
-        await booksBalance(loading);
+        await countsBalance(loading);
         const key = await database.query(
           `SELECT FROM pg_constraint WHERE conrelid = 'ingested_events'::regclass AND contype = 'p'`,
         );
@@ -224,7 +224,7 @@ test('identical rejected events of one chain are counted, whichever merges they 
   }
   assert.equal(await doubledIn(loading), 2);
   assert.equal((await anomalies(loading)).length, 1);
-  await booksBalance(loading);
+  await countsBalance(loading);
 });
 
 test('identical rejected events behind a gap are counted once, when a restart has them served again', async (t) => {
@@ -237,7 +237,7 @@ test('identical rejected events behind a gap are counted once, when a restart ha
   for (const page of [3, 4]) await load(page);
   await loading.merger().merge('a', 2);
   assert.equal(await doubledIn(loading), 2);
-  await booksBalance(loading);
+  await countsBalance(loading);
 });
 
 test('a rejected event that a page asked for by time may be serving again is not counted twice', async (t) => {

@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { eventsOf, ids, pageOf, startLoading, targetRows } from './load-setup.ts';
 
-test('a first load leaves every id once, the key with its old name, and exact books', async (t) => {
+test('a merge into an empty target leaves every id once, the key with its old name, and exact counts', async (t) => {
   const { loader, merger, store, runId, database } = await startLoading(t);
   await loader.load(pageOf(eventsOf(ids('a', 500))));
   await loader.load(pageOf(eventsOf(ids('b', 300)), { page: 2 }));
@@ -40,7 +40,7 @@ test('a first load leaves every id once, the key with its old name, and exact bo
 });
 
 for (const share of ['few', 'many']) {
-  test(`a first load with ${share} ids served twice in one chain keeps the first in serving order and counts them`, async (t) => {
+  test(`a merge into an empty target with ${share} ids served twice in one chain keeps the first in serving order and counts them`, async (t) => {
     const { loader, merger, database } = await startLoading(t);
     const all = ids('a', 1000);
     const again = all.slice(0, share === 'few' ? 3 : 600);
@@ -80,7 +80,7 @@ test('ids that two windows serve at their common edge are one row and no doublin
   assert.equal((await targetRows(database)).length, 421);
 });
 
-test('a page that reaches far into the window below costs the first load no second look at all its ids', async (t) => {
+test('a page that reaches far into the window below does not make a merge into an empty target sort all ids', async (t) => {
   const edgeMs = 1_700_000_000_000;
   const { loader, merger, database } = await startLoading(t, {
     windows: [

@@ -75,7 +75,7 @@ test('a merge whose connection is forgotten under it is done again, once, and it
   assert.equal((await store.currentRun())?.counts.inserted, 10);
 });
 
-test('a network that carries nothing at all is an outage that is told, and over when it carries again', async (t) => {
+test('a network that carries nothing at all is announced as an outage, which ends when it carries again', async (t) => {
   const database = await testDatabase(t);
   const proxy = await tcpProxy(t, database.url);
   const waiting: (string | null)[] = [];

@@ -1,12 +1,12 @@
 /** The figures of a job, counted where things happen and read by whoever watches. */
-import type { JobPhase, JobSnapshot, WindowSnapshot } from '../../core/job-snapshot.ts';
-import { NO_COUNTS, type Run, type RunCounts, type WindowState } from '../../core/state.ts';
-import type { WorkerPool } from '../../threads/worker-pool.ts';
-import type { MergeResult } from '../../load/merge/merge.ts';
 import type { ApiClient } from '../../api/api-client.ts';
 import type { AcceptedPage } from '../../core/accepted-page.ts';
-import type { ApiStreamReader } from '../api-stream-reader.ts';
 import type { InFlightLimit } from '../../core/in-flight-limit.ts';
+import { snapshotBeforeJob, type JobPhase, type JobSnapshot, type WindowSnapshot } from '../../core/job-snapshot.ts';
+import type { Run, RunCounts, WindowState } from '../../core/state.ts';
+import type { MergeResult } from '../../load/merge/merge.ts';
+import type { WorkerPool } from '../../threads/worker-pool.ts';
+import type { ApiStreamReader } from '../api-stream-reader.ts';
 
 /** Parts of the job that know their own state. */
 export interface LiveParts {
@@ -18,37 +18,29 @@ export interface LiveParts {
   readonly readers: readonly ApiStreamReader[];
 }
 
+type Figures = { -readonly [Name in keyof JobSnapshot]: JobSnapshot[Name] };
+
 export class JobCounters {
   phase: JobPhase = 'starting';
   /** Why the database is waited for; `null` when it is not. */
   databaseWait: string | null = null;
-  /** The run's counts, as merged. */
-  counts: RunCounts = NO_COUNTS;
-  fetchedEvents = 0;
-
-  readonly #source: string;
-  readonly #startedAtMs = Date.now();
-  #run: Run | null = null;
-  #lastProgressMs = Date.now();
-  #pass = 1;
-  #total: number | null = null;
-  #fetchedPages = 0;
-  #fetchedBytes = 0;
-  #copiedEvents = 0;
-  #mergedEvents = 0;
-  /** Rejected in pages that are copied and not merged. */
-  #stagedRejected = 0;
-  #merges = 0;
-  #lastMerge: JobSnapshot['lastMerge'] = null;
-  #newestEventMs: number | null = null;
-  readonly #safeToMs = new Map<number, number>();
   /** Rows of the target, when this process found it empty: all that the server says it inserted since. */
   rowsSinceEmpty: number | null = null;
-  readonly #retries = new Map<string, number>();
-  readonly #anomalies = new Map<string, number>();
+  /** What is counted here; {@link snapshot} asks the parts for the rest. */
+  readonly #figures: Figures;
+  /** Rejected in pages that are copied and not merged. */
+  #stagedRejected = 0;
+  readonly #safeToMs = new Map<number, number>();
+  readonly #retries: Record<string, number> = {};
+  readonly #anomalies: Record<string, number> = {};
 
   constructor(source: string) {
-    this.#source = source;
+    this.#figures = { ...snapshotBeforeJob(Date.now()), source };
+  }
+
+  /** The run's counts, as merged. */
+  get counts(): RunCounts {
+    return this.#figures.counts;
   }
 
   /** Rejected by the run so far, merged or staged. */
@@ -56,37 +48,44 @@ export class JobCounters {
     return this.counts.rejected + this.#stagedRejected;
   }
 
+  get fetchedEvents(): number {
+    return this.#figures.fetchedEvents;
+  }
+
   get copiedEvents(): number {
-    return this.#copiedEvents;
-  }
-
-  begin(run: Run): void {
-    this.#run = run;
-    this.counts = run.counts;
-    this.#pass = run.pass;
-    this.#total = run.passTotal;
-    this.#newestEventMs = run.newestMs;
-  }
-
-  beginPass(pass: number): void {
-    this.#pass = pass;
+    return this.#figures.copiedEvents;
   }
 
   set total(total: number | null) {
-    this.#total = total;
+    this.#figures.totalEvents = total;
   }
 
-  page(page: AcceptedPage): void {
-    this.#lastProgressMs = Date.now();
-    this.#fetchedPages += 1;
-    this.#fetchedBytes += page.raw.bodyBytes;
-    this.fetchedEvents += page.ledger.served;
-    const times = page.encoded?.times;
+  begin(run: Run): void {
+    const figures = this.#figures;
+    figures.runId = run.runId;
+    figures.counts = run.counts;
+    figures.pass = run.pass;
+    figures.totalEvents = run.passTotal;
+    figures.newestEventMs = run.newestMs;
+  }
+
+  beginPass(pass: number): void {
+    this.#figures.pass = pass;
+  }
+
+  page({ raw, encoded, ledger }: AcceptedPage): void {
+    const figures = this.#figures;
+    figures.lastProgressMs = Date.now();
+    figures.fetchedPages += 1;
+    figures.fetchedBytes += raw.bodyBytes;
+    figures.fetchedEvents += ledger.served;
+    const times = encoded?.times;
     // Otherwise one wrong clock would be the newest.
-    if (times?.descending === true) this.#newestEventMs = Math.max(times.newestMs, this.#newestEventMs ?? -Infinity);
-    for (const { kind, field, reason } of page.encoded?.anomalies ?? []) {
-      const key = `${kind} ${field}: ${reason}`;
-      this.#anomalies.set(key, (this.#anomalies.get(key) ?? 0) + 1);
+    if (times?.descending === true) {
+      figures.newestEventMs = Math.max(times.newestMs, figures.newestEventMs ?? -Infinity);
+    }
+    for (const { kind, field, reason } of encoded?.anomalies ?? []) {
+      countOne(this.#anomalies, `${kind} ${field}: ${reason}`);
     }
   }
 
@@ -98,99 +97,86 @@ export class JobCounters {
   }
 
   copied(events: number, rejected: number): void {
-    this.#lastProgressMs = Date.now();
-    this.#copiedEvents += events;
+    this.#figures.lastProgressMs = Date.now();
+    this.#figures.copiedEvents += events;
     this.#stagedRejected += rejected;
   }
 
   merged(result: MergeResult): void {
-    this.#lastProgressMs = Date.now();
-    this.#merges += 1;
-    this.#mergedEvents += result.loaded;
+    const figures = this.#figures;
+    figures.lastProgressMs = Date.now();
+    figures.merges += 1;
+    figures.mergedEvents += result.loaded;
+    figures.lastMerge = { atMs: Date.now(), seconds: result.seconds, events: result.loaded };
     this.#stagedRejected = Math.max(0, this.#stagedRejected - result.rejected);
-    this.#lastMerge = { atMs: Date.now(), seconds: result.seconds, events: result.loaded };
     if (result.isInitialMerge) this.rowsSinceEmpty = result.inserted;
     else if (this.rowsSinceEmpty !== null) this.rowsSinceEmpty += result.inserted;
-    const { counts } = this;
-    this.counts = {
-      pages: counts.pages + result.pages,
-      served: counts.served + result.served,
-      loaded: counts.loaded + result.loaded,
-      inserted: counts.inserted + result.inserted,
-      updated: counts.updated + result.updated,
-      duplicates: counts.duplicates + result.duplicates,
-      rejected: counts.rejected + result.rejected,
-      repaired: counts.repaired + result.repaired,
-      servedTwiceInChain: counts.servedTwiceInChain + result.servedTwiceInChain,
-    };
+    figures.counts = addCounts(figures.counts, result);
   }
 
   /** What was staged is gone; it is fetched again. @returns how many events */
   stagingLost(): number {
-    const lost = this.#copiedEvents - this.#mergedEvents;
-    this.#copiedEvents = this.#mergedEvents;
+    const { copiedEvents, mergedEvents } = this.#figures;
+    this.#figures.copiedEvents = mergedEvents;
     this.#stagedRejected = 0;
-    return lost;
+    return copiedEvents - mergedEvents;
   }
 
   retry(kind: string): void {
-    this.#retries.set(kind, (this.#retries.get(kind) ?? 0) + 1);
+    countOne(this.#retries, kind);
   }
 
-  snapshot(parts: LiveParts): JobSnapshot {
-    const { client, pool, inFlight, copying, isMerging, readers } = parts;
+  snapshot({ client, pool, inFlight, copying, isMerging, readers }: LiveParts): JobSnapshot {
+    const figures = this.#figures;
     return {
+      ...figures,
       phase: this.phase,
-      source: this.#source,
-      endpoint: this.#run === null ? null : client.endpoint,
-      runId: this.#run?.runId ?? null,
-      pass: this.#pass,
-      startedAtMs: this.#startedAtMs,
-      lastProgressMs: this.#lastProgressMs,
-      totalEvents: this.#total,
-      counts: this.counts,
-      fetchedEvents: this.fetchedEvents,
-      fetchedPages: this.#fetchedPages,
-      fetchedBytes: this.#fetchedBytes,
-      copiedEvents: this.#copiedEvents,
-      mergedEvents: this.#mergedEvents,
+      endpoint: figures.runId === null ? null : client.endpoint,
       requests: client.requests,
       pagesInFlight: inFlight.pages,
       bytesInFlight: inFlight.bytes,
       maxBytesInFlight: inFlight.maxBytes,
       encodeQueue: pool.queued,
       copyQueue: copying,
-      stagedRows: Math.max(0, this.#copiedEvents - this.#mergedEvents),
+      stagedRows: Math.max(0, figures.copiedEvents - figures.mergedEvents),
       waiting: this.#waiting(client, isMerging),
-      retriesByKind: Object.fromEntries(this.#retries),
-      rateLimited: this.#retries.get('rate-limit') ?? 0,
-      anomaliesByReason: Object.fromEntries(this.#anomalies),
-      merges: this.#merges,
-      lastMerge: this.#lastMerge,
-      newestEventMs: this.#newestEventMs,
+      retriesByKind: { ...this.#retries },
+      rateLimited: this.#retries['rate-limit'] ?? 0,
+      anomaliesByReason: { ...this.#anomalies },
       windows: readers.map((reader) => describeWindow(reader, this.#safeToMs.get(reader.windowId) ?? null)),
-      ended: null,
     };
   }
 
-  #waiting(client: ApiClient, isMerging: boolean): JobSnapshot['waiting'] {
-    if (this.databaseWait !== null)
-      return { reason: `database: ${this.databaseWait}`, untilMs: null, askedByApi: false };
-    const { waiting } = client;
+  #waiting({ waiting }: ApiClient, isMerging: boolean): JobSnapshot['waiting'] {
+    const { databaseWait } = this;
+    if (databaseWait !== null) return { reason: `database: ${databaseWait}`, untilMs: null, askedByApi: false };
     if (waiting !== null) return waiting;
     return isMerging && this.phase === 'merging' ? { reason: 'merge', untilMs: null, askedByApi: false } : null;
   }
 }
 
-function describeWindow(reader: ApiStreamReader, safeToMs: number | null): WindowSnapshot {
+function countOne(counts: Record<string, number>, name: string): void {
+  counts[name] = (counts[name] ?? 0) + 1;
+}
+
+function addCounts(one: RunCounts, other: RunCounts): RunCounts {
   return {
-    windowId: reader.windowId,
-    sinceMs: reader.position.sinceMs,
-    untilMs: reader.position.untilMs,
-    walkedToMs: reader.position.walkedToMs,
-    safeToMs,
-    pages: reader.pages,
-    complete: reader.complete,
-    splitFrom: reader.splitFrom,
+    pages: one.pages + other.pages,
+    served: one.served + other.served,
+    loaded: one.loaded + other.loaded,
+    inserted: one.inserted + other.inserted,
+    updated: one.updated + other.updated,
+    duplicates: one.duplicates + other.duplicates,
+    rejected: one.rejected + other.rejected,
+    repaired: one.repaired + other.repaired,
+    servedTwiceInChain: one.servedTwiceInChain + other.servedTwiceInChain,
   };
+}
+
+function describeWindow(
+  { windowId, splitFrom, position, pages, complete }: ApiStreamReader,
+  safeToMs: number | null,
+): WindowSnapshot {
+  const { sinceMs, untilMs, walkedToMs } = position;
+  return { windowId, sinceMs, untilMs, walkedToMs, safeToMs, pages, complete, splitFrom };
 }

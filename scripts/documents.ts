@@ -1,18 +1,17 @@
-/** Which parts of which documents are written by the program, and how. */
+/** Which parts of which documents the program writes, and from what. */
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { format } from 'prettier';
-import { envExample, settingsByGroup, settingsNamed } from '../src/core/settings-document.ts';
 import { benchmarkHeadline, benchmarkTables } from './benchmark-tables.ts';
 import { exitCodeTable } from './exit-codes.ts';
-import { metricTable } from './metric-table.ts';
 import { metricsTable } from './metrics-table.ts';
+import { envExample, settingsByGroup, settingsNamed } from './settings-tables.ts';
 
 export const PROJECT_FOLDER = fileURLToPath(new URL('..', import.meta.url));
 
-/** What most people set; all there is stands in docs/operations.md. */
+/** What most people set; docs/operations.md has all settings. */
 const FREQUENT_SETTINGS = [
   'apiBaseUrl',
   'apiKey',
@@ -38,7 +37,6 @@ const SECTIONS: readonly { file: string; name: string; content: () => Promise<st
   { file: 'docs/performance.md', name: 'benchmark', content: async () => benchmarkTables(await readBenchmark()) },
   { file: 'docs/operations.md', name: 'settings', content: () => settingsByGroup(3) },
   { file: 'docs/operations.md', name: 'exit-codes', content: exitCodeTable },
-  { file: 'docs/metrics.md', name: 'metrics', content: metricTable },
   { file: 'docs/metrics.md', name: 'metrics', content: metricsTable },
 ];
 
@@ -55,7 +53,7 @@ export async function renderDocuments(): Promise<Map<string, string>> {
   return documents;
 }
 
-/** `<!-- name:begin … -->` and `<!-- name:end -->` stay, what is between them is replaced. @throws Error without markers */
+/** Replaces what stands between `<!-- name:begin … -->` and `<!-- name:end -->`. @throws Error without these markers */
 export function replaceSection(text: string, name: string, content: string): string {
   const begin = new RegExp(`<!-- ${name}:begin[^>]*-->`).exec(text);
   const end = text.indexOf(`<!-- ${name}:end -->`);

@@ -15,8 +15,13 @@ import { logEnd } from './end-of-command.ts';
 const DESCRIPTION =
   'Takes every event of the API into PostgreSQL, each exactly once. Can be killed at any moment; start it again to go on.';
 
+/** `npm run demo`: simulated events, whatever is configured. Returns the exit code; the reason has been logged. */
+export function demo(argv: readonly string[], environment: Environment): Promise<ExitCode> {
+  return ingest(argv, environment, true);
+}
+
 /** Returns the exit code; the reason has been logged. */
-export async function ingest(argv: readonly string[], environment: Environment, asDemo: boolean): Promise<ExitCode> {
+export async function ingest(argv: readonly string[], environment: Environment, asDemo = false): Promise<ExitCode> {
   const command = commandLine(asDemo ? 'npm run demo --' : 'npm start --', DESCRIPTION, [
     'source',
     'database',
@@ -55,6 +60,9 @@ export async function ingest(argv: readonly string[], environment: Environment, 
   const meter = logging.logger.isLevelEnabled('debug') ? new ProcessMeter() : null;
   let exitCode: ExitCode;
   try {
+    if (settings.keepAlive !== undefined) {
+      logging.logger.info('--keep-alive (KEEP_ALIVE) does nothing any more; the next version will refuse it');
+    }
     if (settings.reset) await confirmReset(settings);
     const snapshot = () => watched.snapshot();
     watching = await Watching.open({ settings, logger: logging.logger, snapshot, stdout: process.stdout, display });

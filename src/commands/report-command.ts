@@ -1,15 +1,9 @@
 /** What the commands that only look have in common: the database of a start with the same settings, and the exit code. */
 import type { Command } from 'commander';
-import {
-  commandLine,
-  readSettings,
-  secretsOf,
-  type Environment,
-  type SettingGroup,
-  type Settings,
-} from '../core/config.ts';
+import { commandLine, readSettings, secretsOf, type Environment, type Settings } from '../core/config.ts';
 import { ConfigurationError, EXIT_CODES, exitCodeOf, type ExitCode } from '../core/errors.ts';
 import { createLogging, type Logger } from '../core/logging.ts';
+import type { SettingGroup } from '../core/settings-table.ts';
 import type { Database } from '../load/postgres/database.ts';
 import { readSchemaVersion } from '../load/schema/migrate.ts';
 import { openDatabaseToRead } from './database-to-read.ts';

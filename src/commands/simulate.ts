@@ -1,69 +1,51 @@
 /** `npm run simulate`: the simulated API alone, until a signal ends it. */
 import { once } from 'node:events';
-import { Command, CommanderError, Option } from 'commander';
-import { z } from 'zod';
-import { ConfigurationError } from '../core/errors.ts';
+import { Option, type Command } from 'commander';
+import type { z } from 'zod';
+import { commandLine, parseFlags } from '../core/config.ts';
+import { ConfigurationError, EXIT_CODES, type ExitCode } from '../core/errors.ts';
+import { flagOf } from '../core/settings-table.ts';
 import { isToggle, settingDescription, settingNames, settingsSchema } from '../simulator/settings.ts';
 import { startSimulator } from '../simulator/simulator.ts';
 
 const DEFAULT_PORT = 8787;
 
-const flagOf = (name: string): string => `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
-
-function commandOf(): Command {
-  const defaults = settingsSchema.parse({ port: DEFAULT_PORT });
-  const command = new Command('npm run simulate --')
-    .configureHelp({ helpWidth: 120 })
-    .description(
-      'Serves the DataSync API, simulated: every setting below is one way the live service has been seen to behave.',
-    )
-    .helpOption('--help', 'show this help')
-    .exitOverride()
-    .configureOutput({ writeErr: () => undefined });
-  for (const name of settingNames) {
-    const value = isToggle(name) ? '[true|false]' : '<value>';
-    const preset = defaults[name];
-    const text = typeof preset === 'object' ? JSON.stringify(preset) : String(preset);
-    const option = new Option(
-      `${flagOf(name)} ${value}`,
-      settingDescription(name) + (text === '' ? '' : ` (default: ${text})`),
-    );
-    command.addOption(isToggle(name) ? option.preset('true') : option);
-  }
-  return command;
-}
-
-/** Throws ConfigurationError for unknown flags and bad values; returns when SIGINT or SIGTERM has closed the server. */
-export async function simulate(argv: readonly string[]): Promise<void> {
-  const command = commandOf();
-  try {
-    command.parse([...argv], { from: 'user' });
-  } catch (error) {
-    if (!(error instanceof CommanderError)) throw error;
-    if (error.exitCode === 0) return;
-    throw new ConfigurationError(`${error.message.replace(/^error: /, '')}; see npm run simulate -- --help`, {
-      cause: error,
-    });
-  }
-  const parsed = settingsSchema.safeParse({ port: DEFAULT_PORT, ...command.opts<Record<string, unknown>>() });
+/** Returns when SIGINT or SIGTERM has closed the server. @throws ConfigurationError for unknown flags and bad values */
+export async function simulate(argv: readonly string[]): Promise<ExitCode> {
+  const parsed = settingsSchema.safeParse({ port: DEFAULT_PORT, ...parseFlags(simulatorCommand(), argv) });
   if (!parsed.success) throw new ConfigurationError(describeProblems(parsed.error), { cause: parsed.error });
   const stopped = Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM')]);
   const startedMs = performance.now();
-  const simulator = await startSimulator(parsed.data).catch((error: unknown) => {
-    if (!(error instanceof Error && 'syscall' in error)) throw error;
+  const simulator = await startSimulator(parsed.data).catch((cause: unknown) => {
+    if (!(cause instanceof Error && 'syscall' in cause)) throw cause;
     const { host, port } = parsed.data;
-    throw new ConfigurationError(
-      `cannot listen on ${host}:${port}: ${error.message}; choose another --port or --host`,
-      {
-        cause: error,
-      },
-    );
+    const problem = `cannot listen on ${host}:${port}: ${cause.message}`;
+    throw new ConfigurationError(`${problem}; choose another --port or --host`, { cause });
   });
   const seconds = ((performance.now() - startedMs) / 1000).toFixed(1);
   const { events } = simulator.stats().data;
   process.stdout.write(`simulator: ${simulator.baseUrl} serves ${events} events (ready in ${seconds} s)\n`);
   await stopped;
   await simulator.close();
+  return EXIT_CODES.complete;
+}
+
+function simulatorCommand(): Command {
+  const command = commandLine(
+    'npm run simulate --',
+    'Serves the DataSync API, simulated: every setting below is one way the live service has been seen to behave.',
+    [],
+  );
+  const defaults = settingsSchema.parse({ port: DEFAULT_PORT });
+  for (const name of settingNames) {
+    const value = isToggle(name) ? '[true|false]' : '<value>';
+    const preset = defaults[name];
+    const text = typeof preset === 'object' ? JSON.stringify(preset) : String(preset);
+    const help = settingDescription(name) + (text === '' ? '' : ` (default: ${text})`);
+    const option = new Option(`${flagOf(name)} ${value}`, help);
+    command.addOption(isToggle(name) ? option.preset('true') : option);
+  }
+  return command;
 }
 
 function describeProblems(error: z.ZodError): string {

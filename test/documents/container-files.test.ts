@@ -8,7 +8,8 @@ import { test } from 'node:test';
 import { validate } from 'dockerfile-utils';
 import { parse } from 'yaml';
 import { z } from 'zod';
-import { SETTINGS, commandLine, readSettings } from '../../src/core/config.ts';
+import { commandLine, readSettings } from '../../src/core/config.ts';
+import { SETTINGS } from '../../src/core/settings-table.ts';
 import { PROJECT_FOLDER } from '../support/processes.ts';
 
 const read = (path: string): string => readFileSync(join(PROJECT_FOLDER, path), 'utf8');

@@ -7,7 +7,8 @@ import { parseEnv } from 'node:util';
 import ts from 'typescript';
 import { z } from 'zod';
 import { renderDocuments } from '../../scripts/documents.ts';
-import { SETTINGS, commandLine, readSettings } from '../../src/core/config.ts';
+import { commandLine, readSettings } from '../../src/core/config.ts';
+import { SETTINGS } from '../../src/core/settings-table.ts';
 import { PROJECT_FOLDER } from '../support/processes.ts';
 import { anchors, inlineCode, links, readDocuments, shellCommands } from './document-texts.ts';
 

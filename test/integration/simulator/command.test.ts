@@ -12,9 +12,8 @@ import { settingNames } from '../../../src/simulator/settings.ts';
 import { ask, simulatorFor } from '../../support/simulator-client.ts';
 
 const root = new URL('../../../', import.meta.url);
-const program = "import('./src/commands/simulate.ts').then((module) => module.simulate(process.argv.slice(1)))";
 const start = (...flags: string[]) =>
-  spawn(process.execPath, ['--import', 'tsx', '-e', program, '--', ...flags], {
+  spawn(process.execPath, ['--import', 'tsx', 'src/main.ts', 'simulate', ...flags], {
     cwd: root,
     stdio: ['ignore', 'pipe', 'inherit'],
   });

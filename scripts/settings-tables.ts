@@ -1,5 +1,5 @@
 /** The table of settings as documents show it: Markdown tables and `.env.example`. Pure text. */
-import { SETTINGS, type Setting, type SettingGroup } from './config.ts';
+import { SETTINGS, type Setting, type SettingGroup } from '../src/core/settings-table.ts';
 
 const GROUP_TITLES: Readonly<Record<SettingGroup, string>> = {
   source: 'Source',
@@ -12,7 +12,7 @@ const GROUP_TITLES: Readonly<Record<SettingGroup, string>> = {
   output: 'Output',
 };
 
-/** The default depends on the machine: documents must not. */
+/** Defaults that depend on the machine; documents must not. */
 const MACHINE_DEFAULTS: Readonly<Record<string, string>> = { threads: 'the cores' };
 
 /** One Markdown table for each group, under headings of `level`. */
@@ -22,7 +22,7 @@ export function settingsByGroup(level: number): string {
     .join('\n\n');
 }
 
-/** One table of the settings that are named, in the order given. @throws Error for a name that is none */
+/** One table of the named settings, in the order given. @throws Error for an unknown name */
 export function settingsNamed(names: readonly string[]): string {
   return settingsTable(
     names.map((name) => {
@@ -68,7 +68,7 @@ function settingsTable(settings: readonly Setting[]): string {
 function describeDefault(setting: Setting): string {
   if (setting.isSwitch) return 'off';
   const value = MACHINE_DEFAULTS[setting.name] ?? (setting.default === undefined ? '' : code(setting.default));
-  // A default that says its unit, or that has none, needs no other.
+  // A default like 96MiB says its unit itself.
   const isNumber = setting.default !== undefined && /^\d+$/.test(setting.default);
   return isNumber && setting.name !== 'threads' ? `${value} ${setting.unit ?? ''}`.trim() : value;
 }

@@ -1,0 +1,234 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, it } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { HelpShown, commandLine, readSettings, secretsOf, type Environment } from '../../../src/core/config.ts';
+import { ConfigurationError } from '../../../src/core/errors.ts';
+import { SETTINGS } from '../../../src/core/settings-table.ts';
+
+const ALL_GROUPS = [...new Set(SETTINGS.map((setting) => setting.group))];
+
+function read(argv: readonly string[], environment: Environment = {}) {
+  return readSettings(commandLine('test', '', ALL_GROUPS), argv, environment);
+}
+
+/** The message that these settings are refused with. */
+function refusal(argv: readonly string[], environment: Environment = {}): string {
+  try {
+    read(argv, environment);
+  } catch (error) {
+    assert.ok(error instanceof ConfigurationError, String(error));
+    assert.equal(error.exitCode, 2);
+    return error.message;
+  }
+  return assert.fail('the settings were taken');
+}
+
+describe('the table of settings', () => {
+  it('gives no variable and no flag to two settings', () => {
+    for (const key of ['variable', 'flag'] as const) {
+      assert.equal(new Set(SETTINGS.map((setting) => setting[key])).size, SETTINGS.length);
+    }
+  });
+
+  it('has defaults that are taken', () => {
+    const settings = read([]);
+    assert.equal(settings.apiBaseUrl, 'https://datasync-api.example.com/api/v1');
+    assert.equal(settings.concurrency, 8);
+    assert.equal(settings.mergeInterval, 15_000);
+    assert.equal(settings.lookback, 3_600_000);
+    assert.equal(settings.maxBytesInFlight, 96 * 2 ** 20);
+    assert.equal(settings.full, false);
+    for (const name of ['apiKey', 'databaseUrl', 'maxRps', 'since', 'maxRejected', 'httpPort', 'keepAlive'] as const) {
+      assert.equal(settings[name], undefined, name);
+    }
+    assert.ok(Object.isFrozen(settings));
+  });
+});
+
+describe('values', () => {
+  const taken: [flag: string, text: string, value: unknown][] = [
+    ['--max-wait', '90', 90_000],
+    ['--max-wait', '1.5s', 1_500],
+    ['--max-wait', '10m', 600_000],
+    ['--max-wait', '1 h', 3_600_000],
+    ['--max-wait', '7d', 7 * 86_400_000],
+    ['--connect-timeout', '0.1', 100],
+    ['--max-event-bytes', '2048', 2048],
+    ['--max-event-bytes', '4KiB', 4096],
+    ['--max-event-bytes', '16 mib', 16 * 2 ** 20],
+    ['--max-bytes-in-flight', '1GiB', 2 ** 30],
+    ['--concurrency', '256', 256],
+    ['--max-rejected', '0', 0],
+    ['--max-rps', '0.5', 0.5],
+    ['--since', '2026-01-01T00:00:00Z', Date.UTC(2026, 0)],
+    ['--since', '-1', -1],
+    ['--until', '1767225600000', 1_767_225_600_000],
+    ['--endpoint', 'events', 'events'],
+    ['--api-base-url', 'http://localhost:8080/api/v1//', 'http://localhost:8080/api/v1'],
+    ['--database-url', 'postgres:///ingestion', 'postgres:///ingestion'],
+    ['--http-host', '::1', '::1'],
+  ];
+  for (const [flag, text, value] of taken) {
+    it(`take ${flag} ${text}`, () => {
+      const name = SETTINGS.find((setting) => setting.flag === flag)?.name ?? '';
+      const settings: Readonly<Record<string, unknown>> = read([`${flag}=${text}`]);
+      assert.equal(settings[name], value);
+    });
+  }
+
+  const refused: [flag: string, text: string, message: RegExp][] = [
+    [
+      '--max-wait',
+      '0.5',
+      /--max-wait \(MAX_WAIT\): expected seconds, or a duration like 10m, from 1 to 604800 seconds/,
+    ],
+    ['--max-wait', '8d', /got "8d"/],
+    ['--max-wait', '-5', /got "-5"/],
+    ['--max-wait', '5 parsecs', /got "5 parsecs"/],
+    ['--max-wait', '1.5.2s', /got "1\.5\.2s"/],
+    ['--max-event-bytes', '1023', /expected bytes, or a size like 96MiB, from 1024 to 268435456 bytes, got "1023"/],
+    ['--max-event-bytes', '16MB', /got "16MB"/],
+    ['--concurrency', '0', /expected a whole number from 1 to 256, got "0"/],
+    ['--concurrency', '257', /got "257"/],
+    ['--concurrency', '8.5', /got "8\.5"/],
+    ['--concurrency', '1e2', /got "1e2"/],
+    ['--concurrency', '', /got ""/],
+    ['--max-rps', '0', /expected a number from 0\.001 to 100000, got "0"/],
+    ['--since', 'yesterday', /expected an ISO 8601 time or epoch milliseconds, got "yesterday"/],
+    ['--since', '9e15', /got "9e15"/],
+    ['--since', '8640000000000001', /got "8640000000000001"/],
+    ['--endpoint', 'both', /expected auto, stream, events; got "both"/],
+    ['--api-base-url', 'ftp://host/api', /expected a URL beginning with http:\/\/ or https:\/\//],
+    ['--api-base-url', 'host/api', /expected a URL/],
+    ['--database-url', 'mysql://host/db', /expected postgresql:\/\//],
+    ['--user-agent', 'Zoë', /expected printable ASCII/],
+    ['--http-host', 'a b', /expected a host name/],
+  ];
+  for (const [flag, text, message] of refused) {
+    it(`refuse ${flag} ${JSON.stringify(text)}`, () => {
+      assert.match(refusal([`${flag}=${text}`]), message);
+    });
+  }
+
+  it('of switches are on by the flag alone, and on or off by the variable', () => {
+    assert.equal(read(['--full']).full, true);
+    for (const on of ['1', 'true', 'YES', 'on']) assert.equal(read([], { FULL: on }).full, true, on);
+    for (const off of ['0', 'False', 'no', 'off', '']) assert.equal(read([], { FULL: off }).full, false, off);
+    assert.match(refusal([], { FULL: '2' }), /--full \(FULL\): expected 1 or 0, got "2"/);
+  });
+
+  it('of one switch turn on no other', () => {
+    const switches = SETTINGS.filter((setting) => setting.isSwitch);
+    assert.ok(switches.length >= 5);
+    for (const { variable, name } of switches) {
+      const settings: Readonly<Record<string, unknown>> = read([], { [variable]: '1' });
+      const on = switches.filter((other) => settings[other.name] === true).map((other) => other.name);
+      assert.deepEqual(on, [name]);
+    }
+  });
+});
+
+describe('where a value comes from', () => {
+  it('is the flag, else the variable, else the default; an empty variable is not set', () => {
+    assert.equal(read(['--page-size', '7'], { BATCH_SIZE: '9' }).pageSize, 7);
+    assert.equal(read([], { BATCH_SIZE: ' 9 ' }).pageSize, 9);
+    assert.equal(read([], { BATCH_SIZE: '  ' }).pageSize, 5000);
+    assert.equal(read([], { TARGET_API_KEY: '' }).apiKey, undefined);
+  });
+
+  it('is a variable in lower case too where other programs write it so', () => {
+    assert.equal(read([], { https_proxy: 'http://proxy:3128' }).httpsProxy, 'http://proxy:3128');
+    assert.equal(read([], { HTTPS_PROXY: 'http://upper', https_proxy: 'http://lower' }).httpsProxy, 'http://upper');
+    assert.equal(read([], { batch_size: '9' }).pageSize, 5000);
+  });
+
+  it('is .env for what the shell does not set', (t) => {
+    const folder = mkdtempSync(join(tmpdir(), 'datasync-env-'));
+    t.after(() => {
+      rmSync(folder, { recursive: true });
+    });
+    // Each value is wrong in its own way, so that the refusal says which ones were read.
+    writeFileSync(join(folder, '.env'), 'BATCH_SIZE=file\nMAX_WAIT=file\nCONNECT_TIMEOUT=file\n');
+    const main = fileURLToPath(new URL('../../../src/main.ts', import.meta.url));
+    const { status, stderr } = spawnSync(
+      process.execPath,
+      ['--import', import.meta.resolve('tsx'), main, '--connect-timeout', 'flag'],
+      { cwd: folder, env: { PATH: process.env['PATH'], BATCH_SIZE: 'shell' }, encoding: 'utf8' },
+    );
+    assert.equal(status, 2, stderr);
+    assert.match(stderr, /--page-size.* got "shell".*--max-wait.* got "file".*--connect-timeout.* got "flag"/);
+  });
+});
+
+describe('problems', () => {
+  it('are all named at once, by flag and variable', () => {
+    const message = refusal(['--page-size', '0'], { MAX_WAIT: 'never', HTTP_PROXY: 'proxy', LOG_LEVEL: 'loud' });
+    assert.equal(message.split(/; (?=--|HTTP_)/).length, 4, message);
+    for (const part of [
+      '--page-size (BATCH_SIZE)',
+      '--max-wait (MAX_WAIT)',
+      'HTTP_PROXY:',
+      '--log-level (LOG_LEVEL)',
+    ]) {
+      assert.ok(message.includes(part), message);
+    }
+  });
+
+  it('are unknown flags, flags without their value, and words', () => {
+    assert.match(refusal(['--page-sise', '9']), /unknown option '--page-sise'.*--help lists what there is/);
+    assert.match(refusal(['--page-size']), /'--page-size <events>' argument missing/);
+    assert.match(refusal(['ingest', '--full']), /"ingest" is neither a command nor a flag/);
+  });
+
+  it('are flags of groups that the command does not take', () => {
+    assert.throws(
+      () => readSettings(commandLine('test', '', ['output']), ['--page-size', '9'], {}),
+      /unknown option '--page-size'/,
+    );
+  });
+
+  it('are bounds of time that hold nothing', () => {
+    assert.match(refusal(['--since', '2', '--until', '1']), /--since \(SINCE\) is later than --until \(UNTIL\)/);
+    assert.equal(read(['--since', '1', '--until', '1']).until, 1);
+  });
+
+  it('never quote a secret', () => {
+    const secrets = SETTINGS.filter((setting) => setting.secret);
+    assert.ok(secrets.length >= 4);
+    for (const { variable } of secrets) {
+      const message = refusal([], { [variable]: 's3cr3t-ß' });
+      assert.match(message, new RegExp(`${variable}.*expected`));
+      assert.doesNotMatch(message, /s3cr3t/);
+    }
+  });
+});
+
+describe('secrets of the settings', () => {
+  it('are the key, and the passwords inside addresses, as written and decoded', () => {
+    const settings = read([], {
+      TARGET_API_KEY: 'the-key',
+      API_BASE_URL: 'https://user:in-api@host/api/v1',
+      DATABASE_URL: 'postgresql://user:p%40ss@host/db',
+      HTTPS_PROXY: 'http://user:in-proxy@proxy:3128',
+    });
+    assert.deepEqual(secretsOf(settings).sort(), ['in-api', 'in-proxy', 'p%40ss', 'p@ss', 'the-key']);
+    assert.deepEqual(secretsOf(read([])), []);
+  });
+});
+
+describe('help', () => {
+  it('lists flags with variable, unit and default, and is not an error of the settings', () => {
+    const written: string[] = [];
+    const command = commandLine('test', 'what it does', ['speed']).configureOutput({
+      writeOut: (text) => written.push(text),
+    });
+    assert.throws(() => readSettings(command, ['--help'], {}), HelpShown);
+    const text = written.join('').replaceAll(/\s+/g, ' ');
+    assert.match(text, /--page-size <events> Events a request asks for.* \[BATCH_SIZE; events; default 5000\]/);
+    assert.doesNotMatch(text, /--api-key/);
+  });
+});

@@ -2,13 +2,12 @@
 import { IngestionJob, type JobReport } from '../app/ingestion-job.ts';
 import { isDemo, openSource, type OpenedSource } from '../app/run/job-source.ts';
 import { exitCodeOfSignal, listenForSignals, type StopSignal } from '../app/run/shutdown.ts';
-import { commandLine, readSettings, secretsOf, type Environment, type Settings } from '../core/config.ts';
+import { commandLine, readSettings, secretsOf, type Environment } from '../core/config.ts';
 import { EXIT_CODES, describeError, exitCodeOf, type ExitCode } from '../core/errors.ts';
 import { snapshotBeforeJob, type JobSnapshot } from '../core/job-snapshot.ts';
-import { createLogging, type Logger, type Logging } from '../core/logging.ts';
-import { ProcessMeter } from '../watch/metrics/process-figures.ts';
+import { createLogging, type Logger } from '../core/logging.ts';
 import { createTerminalDisplay } from '../watch/terminal-progress.ts';
-import { Watching } from '../watch/watching.ts';
+import { startWatching, type Watching } from '../watch/watching.ts';
 import { confirmReset } from './confirm-reset.ts';
 import { logEnd } from './end-of-command.ts';
 
@@ -33,22 +32,24 @@ export async function ingest(argv: readonly string[], environment: Environment, 
     'output',
   ]);
   const settings = readSettings(command, argv, environment);
+  const secrets = secretsOf(settings);
   const display = createTerminalDisplay(process.stdout, environment['TERM']);
   const logging = createLogging({
     format: settings.logFormat,
     level: settings.logLevel,
-    secrets: secretsOf(settings),
+    secrets,
     ...(display === null ? {} : { write: display.write }),
   });
+  const { logger } = logging;
   const watched = new WatchedJob();
   const stopListening = listenForSignals({
     drain: (signal) => {
-      logging.logger.warn({ signal }, 'stopping: no further pages; what has arrived is merged. Again to stop at once');
+      logger.warn({ signal }, 'stopping: no further pages; what has arrived is merged. Again to stop at once');
       watched.stop(signal);
     },
     force: (signal, why) => {
       display?.stop();
-      logging.logger.warn(
+      logger.warn(
         { signal, exit_code: exitCodeOfSignal(signal) },
         `ended at once (${why}); start again to go on, nothing is lost`,
       );
@@ -57,58 +58,55 @@ export async function ingest(argv: readonly string[], environment: Environment, 
   });
   let watching: Watching | null = null;
   let source: OpenedSource | null = null;
-  const meter = logging.logger.isLevelEnabled('debug') ? new ProcessMeter() : null;
   let exitCode: ExitCode;
   try {
     if (settings.keepAlive !== undefined) {
-      logging.logger.info('--keep-alive (KEEP_ALIVE) does nothing any more; the next version will refuse it');
+      logger.info('--keep-alive (KEEP_ALIVE) does nothing any more; the next version will refuse it');
     }
     if (settings.reset) await confirmReset(settings);
     const snapshot = () => watched.snapshot();
-    watching = await Watching.open({ settings, logger: logging.logger, snapshot, stdout: process.stdout, display });
-    source = await openSource(settings, asDemo || isDemo(settings), logging.logger);
-    const observe = meter?.observing(watching.observe) ?? watching.observe;
-    const report = await watched.run(createJob(settings, source, logging, observe));
+    watching = await startWatching({ settings, logger, snapshot, stdout: process.stdout, display });
+    source = await openSource(settings, asDemo || isDemo(settings), logger);
+    const { observe } = watching;
+    const onSecret = (secret: string) => {
+      logging.addSecret(secret);
+    };
+    const job = new IngestionJob({ settings, source, logger, secrets, observe, onSecret });
+    const report = await watched.run(job);
     exitCode = report.outcome === 'complete' ? EXIT_CODES.complete : exitCodeOfSignal(watched.stoppedBy ?? 'SIGTERM');
     watched.end(exitCode, report.outcome);
     watching.endProgress();
-    logReport(logging.logger, report, watched.stoppedBy, exitCode);
+    logReport(logger, report, watched.stoppedBy, exitCode);
   } catch (error) {
     exitCode = exitCodeOf(error);
     watched.end(exitCode, describeError(error));
     watching?.endProgress();
-    logEnd(logging.logger, error);
+    logEnd(logger, error);
   }
   stopListening();
-  if (meter !== null) logging.logger.debug(meter.read(), 'process figures');
-  meter?.stop();
   const code = (await watching?.close(exitCode)) ?? exitCode;
   await source?.close().catch((error: unknown) => {
-    logging.logger.warn({ err: error }, 'what was started for the job could not be stopped');
+    logger.warn({ err: error }, 'what was started for the job could not be stopped');
   });
   return code;
 }
 
-/** The job as signals and watchers see it: also before it is there, and after its end. */
+/** The job as signals and watchers see it, also before it exists and after its end. */
 class WatchedJob {
   readonly #startedAtMs = Date.now();
   #job: IngestionJob | null = null;
   #ended: JobSnapshot['ended'] = null;
-  #stoppedBy: StopSignal | null = null;
-
-  get stoppedBy(): StopSignal | null {
-    return this.#stoppedBy;
-  }
+  stoppedBy: StopSignal | null = null;
 
   stop(signal: StopSignal): void {
-    this.#stoppedBy = signal;
+    this.stoppedBy = signal;
     this.#job?.stop();
   }
 
   run(job: IngestionJob): Promise<JobReport> {
     this.#job = job;
     // A signal may have come while the database was starting.
-    if (this.#stoppedBy !== null) job.stop();
+    if (this.stoppedBy !== null) job.stop();
     return job.run();
   }
 
@@ -120,24 +118,6 @@ class WatchedJob {
     const snapshot = this.#job?.snapshot() ?? snapshotBeforeJob(this.#startedAtMs);
     return this.#ended === null ? snapshot : { ...snapshot, phase: 'ended', ended: this.#ended };
   }
-}
-
-function createJob(
-  settings: Settings,
-  source: OpenedSource,
-  logging: Logging,
-  observe: Watching['observe'],
-): IngestionJob {
-  return new IngestionJob({
-    settings,
-    source,
-    logger: logging.logger,
-    secrets: secretsOf(settings),
-    observe,
-    onSecret: (secret) => {
-      logging.addSecret(secret);
-    },
-  });
 }
 
 function logReport(logger: Logger, report: JobReport, signal: StopSignal | null, exitCode: ExitCode): void {

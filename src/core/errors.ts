@@ -1,7 +1,7 @@
 /**
  * Every error the job can end with, and the one place that maps errors to exit codes.
  *
- * Decisions are made by class, `code` or SQLSTATE, never by message text. An error nobody classified is terminal.
+ * Decisions are made by class, `code` or SQLSTATE, never by message text. An error that nobody classified is terminal.
  * A message is for the person who reads it at night: what was being done, to what, what came back, what to do.
  */
 
@@ -20,7 +20,7 @@ export const EXIT_CODES = {
 
 export type ExitCode = (typeof EXIT_CODES)[keyof typeof EXIT_CODES];
 
-/** Where it happened, as far as known; becomes fields of the log line. */
+/** Where the error happened, as far as known. Its members become fields of the log line. */
 export interface ErrorLocation {
   readonly windowId?: number;
   readonly page?: number;
@@ -43,10 +43,10 @@ export abstract class JobError extends Error {
   abstract readonly exitCode: ExitCode;
   readonly location: ErrorLocation;
 
-  constructor(message: string, options: JobErrorOptions = {}) {
-    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+  constructor(message: string, { cause, location }: JobErrorOptions = {}) {
+    super(message, cause === undefined ? undefined : { cause });
     this.name = new.target.name;
-    this.location = options.location ?? {};
+    this.location = location ?? {};
   }
 }
 
@@ -62,47 +62,50 @@ export class KeyRefusedError extends JobError {
   readonly exitCode = EXIT_CODES.keyRefused;
 }
 
-/** The job stopped trying; the state is intact and the next start goes on. */
+/** The job stopped trying. Its state is intact, and the next start goes on. */
 export class GaveUpError extends JobError {
   readonly code = 'GAVE_UP';
   readonly exitCode = EXIT_CODES.gaveUp;
 }
 
-/** The job finished, but what is in the target is not what the source counted. */
+/** The job finished, but the target does not hold what the source counted. */
 export class CountsDisagreeError extends JobError {
   readonly code = 'COUNTS_DISAGREE';
   readonly exitCode = EXIT_CODES.countsDisagree;
 }
 
-/** Another run owns the target: found at the start, or noticed because its generation is newer than ours. */
+/** Another process owns the target: it was there at the start, or its generation is newer than ours. */
 export class TargetBusyError extends JobError {
   readonly code = 'TARGET_BUSY';
   readonly exitCode = EXIT_CODES.targetBusy;
 }
 
-/** A worker thread died with the page it was given; the page's bytes are gone and must be asked for again. */
+/** A worker thread died while it had a page. The bytes of the page are gone; it must be requested again. */
 export class WorkerDiedError extends JobError {
   readonly code = 'WORKER_DIED';
   readonly exitCode = EXIT_CODES.unexpected;
 }
 
-/** Staging was emptied by a database crash: what memory believes is wrong, walks go on from `ingestion.state`. */
+/** A database crash emptied staging: what memory holds is wrong, and the walks go on from `ingestion.state`. */
 export class StagingLostError extends JobError {
   readonly code = 'STAGING_LOST';
   readonly exitCode = EXIT_CODES.gaveUp;
 }
 
-/** Which exit code an ending deserves. Anything that is not a JobError is unexpected. */
+/** The exit code of an ending. Anything that is not a JobError is unexpected. */
 export function exitCodeOf(error: unknown): ExitCode {
   return error instanceof JobError ? error.exitCode : EXIT_CODES.unexpected;
 }
 
-/** Deepest useful text of an error: undici and node wrap the real reason in `cause`, AggregateError in `errors`. */
+/** Causes can run in a circle. */
+const MAX_CAUSES = 5;
+
+/** The messages of an error and of its causes: undici and node wrap the real reason in `cause`, AggregateError in `errors`. */
 export function describeError(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const parts: string[] = [];
   let current: unknown = error;
-  for (let depth = 0; current instanceof Error && depth < 5; depth += 1) {
+  for (let depth = 0; current instanceof Error && depth < MAX_CAUSES; depth += 1) {
     const code = 'code' in current && typeof current.code === 'string' ? current.code : '';
     const text = current.message || current.name;
     const part = code && !text.includes(code) ? `${text} (${code})` : text;

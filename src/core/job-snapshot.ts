@@ -1,10 +1,12 @@
 /**
  * What watchers see of a job: one plain object, made when somebody asks. Terminal, metrics, health and live page read
- * it and nothing else, so that a slow or dead viewer cannot touch the job.
+ * nothing else, so that a slow or dead viewer cannot touch the job.
  */
 import { NO_COUNTS, type RunCounts } from './state.ts';
 
-export type JobPhase = 'starting' | 'discovering' | 'loading' | 'merging' | 'verifying' | 'stopping' | 'ended';
+export const JOB_PHASES = ['starting', 'loading', 'merging', 'verifying', 'stopping', 'ended'] as const;
+
+export type JobPhase = (typeof JOB_PHASES)[number];
 
 export interface WindowSnapshot {
   readonly windowId: number;
@@ -29,11 +31,11 @@ export interface JobSnapshot {
   readonly startedAtMs: number;
   /** The last time anything moved: a page came, a batch was copied, a merge ended. */
   readonly lastProgressMs: number;
-  /** Events the data set has, by the API's own word; null when it does not say. */
+  /** Events that the API says the data set has; null when it does not say. */
   readonly totalEvents: number | null;
-  /** The run's books, merged; all its starts together. */
+  /** Merged events of the run, all its starts together. */
   readonly counts: RunCounts;
-  /** This process alone. */
+  // From here on: of this process alone.
   readonly fetchedEvents: number;
   readonly fetchedPages: number;
   readonly fetchedBytes: number;
@@ -53,10 +55,10 @@ export interface JobSnapshot {
   readonly anomaliesByReason: Readonly<Record<string, number>>;
   readonly merges: number;
   readonly lastMerge: { readonly atMs: number; readonly seconds: number; readonly events: number } | null;
-  /** Where the time axis ends: the newest event seen, by the run's own word at first, epoch ms. */
+  /** Where the time axis ends: the newest event seen, at first the one that the run has stored; epoch ms. */
   readonly newestEventMs: number | null;
   readonly windows: readonly WindowSnapshot[];
-  /** Set by the command when the job has ended: exit code and the last line's reason. */
+  /** Set when the job has ended: its exit code, and the reason that the last line of the log gives. */
   readonly ended: { readonly exitCode: number; readonly reason: string } | null;
 }
 
@@ -96,11 +98,13 @@ export function snapshotBeforeJob(startedAtMs: number): JobSnapshot {
   };
 }
 
-/** Moments the stages report as they happen; for histograms. Seconds. */
+/** What the stages of a job report as it happens. Durations are seconds. */
 export interface JobObserver {
+  /** One request to the API; `status` is `null` when no answer came. */
   readonly pageRequest?: (seconds: number, endpoint: string, status: number | null) => void;
   readonly encode?: (seconds: number) => void;
   readonly copy?: (seconds: number) => void;
   readonly merge?: (seconds: number, isInitialMerge: boolean) => void;
+  /** A request waited this long for its turn. */
   readonly rateLimitWait?: (seconds: number) => void;
 }

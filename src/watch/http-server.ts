@@ -8,11 +8,12 @@ import { isIP } from 'node:net';
 import { describeError, ConfigurationError } from '../core/errors.ts';
 import type { JobSnapshot } from '../core/job-snapshot.ts';
 import type { Logger } from '../core/logging.ts';
-import type { Metrics } from './metrics/metrics.ts';
-import { eventsDone, progressRatio, RateMeter } from './progress-estimate.ts';
 import { type HealthAnswer, healthOf, readinessOf } from './health.ts';
 import { HISTORY_COLUMNS, historyRow, JobHistory } from './job-history.ts';
+import type { Metrics } from './metrics/metrics.ts';
+import type { RecentWork } from './metrics/recent-work.ts';
 import { readPageFiles } from './page-files.ts';
+import { eventsDone, progressRatio, RateMeter } from './progress-estimate.ts';
 import { eventFrame, MAX_VIEWERS, Viewers } from './viewers.ts';
 
 export interface HttpServerOptions {
@@ -21,6 +22,8 @@ export interface HttpServerOptions {
   readonly port: number;
   readonly snapshot: () => JobSnapshot;
   readonly metrics: Metrics;
+  /** Durations, for the page. */
+  readonly work: RecentWork;
   readonly stallAfterMs: number;
   readonly logger: Logger;
 }
@@ -110,7 +113,7 @@ class JobWatch {
     const remember = () => {
       const snapshot = this.#options.snapshot();
       this.#rates.observe(snapshot, Date.now());
-      if (snapshot.ended === null) this.#history.add(snapshot, this.#options.metrics.recent(), Date.now());
+      if (snapshot.ended === null) this.#history.add(snapshot, this.#options.work.summary(), Date.now());
     };
     remember();
     // unref: a watcher never keeps a job alive that has ended.
@@ -153,8 +156,8 @@ class JobWatch {
   }
 
   #view(snapshot: JobSnapshot, nowMs: number) {
-    const { metrics, stallAfterMs } = this.#options;
-    const recent = metrics.recent();
+    const { work, stallAfterMs } = this.#options;
+    const recent = work.summary();
     return {
       nowMs,
       snapshot,

@@ -4,7 +4,7 @@
  * totals, not rates: a row left out costs detail, never a count.
  */
 import type { JobSnapshot } from '../core/job-snapshot.ts';
-import type { RecentWork } from './metrics/metrics.ts';
+import type { WorkSummary } from './metrics/recent-work.ts';
 
 const MAX_ROWS = 720;
 const MAX_MERGES = 60;
@@ -46,7 +46,7 @@ export class JobHistory {
   }
 
   /** Ask as often as you like: rows are kept at the history's own pace. */
-  add(snapshot: JobSnapshot, recent: RecentWork, atMs: number): void {
+  add(snapshot: JobSnapshot, recent: WorkSummary, atMs: number): void {
     const { lastMerge } = snapshot;
     if (lastMerge !== null && lastMerge.atMs !== this.#merges.at(-1)?.atMs) {
       this.#merges.push(lastMerge);
@@ -63,7 +63,7 @@ export class JobHistory {
   }
 }
 
-export function historyRow(snapshot: JobSnapshot, recent: RecentWork, atMs: number): HistoryRow {
+export function historyRow(snapshot: JobSnapshot, recent: WorkSummary, atMs: number): HistoryRow {
   const retries = Object.values(snapshot.retriesByKind).reduce((sum, count) => sum + count, 0);
   return [
     atMs,

@@ -1,7 +1,7 @@
-/** The last thing a person at a terminal sees of a run: its books, where the time went, what was odd. */
+/** The last thing that a person at a terminal sees of a run: its counts, its time, its anomalies. */
 import Table from 'cli-table3';
 import type { JobSnapshot } from '../core/job-snapshot.ts';
-import { bytesText, durationText, wholeText } from './number-texts.ts';
+import { bytes, duration, whole } from './page/texts.js';
 
 /** @param columns width of the terminal; no line is longer, values wrap inside their column */
 export function summaryTable(snapshot: JobSnapshot, endedAtMs: number, columns: number): string {
@@ -10,24 +10,21 @@ export function summaryTable(snapshot: JobSnapshot, endedAtMs: number, columns: 
   const retries = Object.values(snapshot.retriesByKind).reduce((sum, count) => sum + count, 0);
   const rows: [string, string][] = [
     ['ended', endText(ended)],
-    ['events expected', snapshot.totalEvents === null ? 'not known' : wholeText(snapshot.totalEvents)],
-    ['served and merged', wholeText(counts.served)],
-    ['inserted', wholeText(counts.inserted)],
-    ['updated', wholeText(counts.updated)],
-    ['duplicates', wholeText(counts.duplicates)],
-    ['rejected', wholeText(counts.rejected)],
-    ['repaired', wholeText(counts.repaired)],
-    ['time', durationText(seconds)],
-    ['throughput', `${wholeText(snapshot.copiedEvents / seconds)} events/s`],
-    ['pages', `${wholeText(snapshot.fetchedPages)} (${bytesText(snapshot.fetchedBytes)})`],
-    [
-      'requests',
-      `${wholeText(snapshot.requests)}, ${wholeText(retries)} retries, ${wholeText(snapshot.rateLimited)} of 429`,
-    ],
-    ['merges', wholeText(snapshot.merges)],
+    ['events expected', snapshot.totalEvents === null ? 'not known' : whole(snapshot.totalEvents)],
+    ['served and merged', whole(counts.served)],
+    ['inserted', whole(counts.inserted)],
+    ['updated', whole(counts.updated)],
+    ['duplicates', whole(counts.duplicates)],
+    ['rejected', whole(counts.rejected)],
+    ['repaired', whole(counts.repaired)],
+    ['time', duration(seconds)],
+    ['throughput', `${whole(snapshot.copiedEvents / seconds)} events/s`],
+    ['pages', `${whole(snapshot.fetchedPages)} (${bytes(snapshot.fetchedBytes)})`],
+    ['requests', `${whole(snapshot.requests)}, ${whole(retries)} retries, ${whole(snapshot.rateLimited)} of 429`],
+    ['merges', whole(snapshot.merges)],
   ];
   for (const [reason, count] of Object.entries(snapshot.anomaliesByReason)) {
-    rows.push([`anomaly: ${reason}`, wholeText(count)]);
+    rows.push([`anomaly: ${reason}`, whole(count)]);
   }
   const nameWidth = Math.min(Math.max(...rows.map(([name]) => name.length)) + 2, Math.max(10, Math.floor(columns / 2)));
   const valueWidth = Math.max(...rows.map(([, value]) => value.length)) + 2;

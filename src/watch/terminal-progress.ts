@@ -12,16 +12,8 @@ import { progressLine, waitingText } from './progress-line.ts';
 import { summaryTable } from './summary-table.ts';
 
 const LOG_EVERY_MS = 10_000;
+const OBSERVE_EVERY_MS = 1_000;
 const FRAMES_PER_SECOND = 5;
-
-export interface TerminalDisplay {
-  /** For `createLogging`: puts finished lines above the bar, and lets them wrap as the terminal likes. */
-  readonly write: (line: string) => void;
-  /** Draws from now on; `write` works before. */
-  start(snapshot: () => JobSnapshot): void;
-  /** Clears the bar; `write` works after. */
-  stop(): void;
-}
 
 export interface ProgressOptions {
   readonly snapshot: () => JobSnapshot;
@@ -29,41 +21,33 @@ export interface ProgressOptions {
   readonly stdout: WriteStream;
   /** Made before the logger, so that log lines go through it; `null` when stdout is not a terminal. */
   readonly display: TerminalDisplay | null;
-  /** Between two log lines where there is no terminal. */
+  /** Time between two log lines where there is no terminal. */
   readonly logEveryMs?: number;
 }
 
-export interface Progress {
-  /** Takes the display away; in a terminal leaves the summary of a job that had begun to fetch. */
-  stop(): void;
-}
-
-/** The display for this stdout; `null` when it is no terminal, or one that cannot move its cursor. */
+/** The display for this stdout; `null` when it is not a terminal, or one that cannot move its cursor. */
 export function createTerminalDisplay(stdout: WriteStream, term?: string): TerminalDisplay | null {
-  return stdout.isTTY && term !== 'dumb' ? new BarDisplay(stdout) : null;
+  return stdout.isTTY && term !== 'dumb' ? new TerminalDisplay(stdout) : null;
 }
 
-export function startProgress({ snapshot, logger, stdout, display, logEveryMs }: ProgressOptions): Progress {
+/** Returns what stops it: in a terminal, that leaves the summary of a job that had begun to fetch. */
+export function startProgress({ snapshot, logger, stdout, display, logEveryMs }: ProgressOptions): () => void {
   if (display !== null) {
     display.start(snapshot);
-    return {
-      stop() {
-        display.stop();
-        const ended = snapshot();
-        if (ended.fetchedPages > 0) stdout.write(`${summaryTable(ended, Date.now(), stdout.columns)}\n`);
-      },
+    return () => {
+      display.stop();
+      const ended = snapshot();
+      if (ended.fetchedPages > 0) stdout.write(`${summaryTable(ended, Date.now(), stdout.columns)}\n`);
     };
   }
   const rates = new RateMeter();
-  const observing = setInterval(() => rates.observe(snapshot(), Date.now()), 1_000).unref();
+  const observing = setInterval(() => rates.observe(snapshot(), Date.now()), OBSERVE_EVERY_MS).unref();
   const logging = setInterval(() => {
     logProgress(logger, snapshot(), rates, Date.now());
   }, logEveryMs ?? LOG_EVERY_MS).unref();
-  return {
-    stop() {
-      clearInterval(observing);
-      clearInterval(logging);
-    },
+  return () => {
+    clearInterval(observing);
+    clearInterval(logging);
   };
 }
 
@@ -87,7 +71,7 @@ function logProgress(logger: Logger, snapshot: JobSnapshot, rates: RateMeter, no
   );
 }
 
-class BarDisplay implements TerminalDisplay {
+export class TerminalDisplay {
   readonly #stdout: WriteStream;
   readonly #rates = new RateMeter();
   #bars: MultiBar | null = null;
@@ -96,19 +80,21 @@ class BarDisplay implements TerminalDisplay {
     this.#stdout = stdout;
   }
 
+  /** For `createLogging`: puts finished lines above the bar, where the terminal may wrap them. Works before and after the bar too. */
   readonly write = (line: string): void => {
     if (this.#bars === null) {
       this.#stdout.write(line);
       return;
     }
-    this.#bars.log(line.endsWith('\n') ? line : `${line}\n`);
+    this.#bars.log(line);
     // At once: the line may be the reason why the process is about to die.
     this.#bars.update();
   };
 
+  /** Draws the bar from now on. */
   start(snapshot: () => JobSnapshot): void {
-    // MultiBar for one bar: SingleBar saves the cursor's place when it starts and goes back there when it stops, which after
-    // log lines is somewhere inside them.
+    // MultiBar for one bar: SingleBar saves the cursor's place when it starts and goes back there when it stops. By then
+    // that place is somewhere inside the log lines.
     const bars = new MultiBar({
       stream: this.#stdout,
       format: () => {
@@ -118,34 +104,31 @@ class BarDisplay implements TerminalDisplay {
       },
       fps: FRAMES_PER_SECOND,
       clearOnComplete: true,
-      // A line is never wider than the terminal; wrapping stays on for log lines, and after a SIGKILL.
+      // The bar is never wider than the terminal; log lines need wrapping, and so does the shell after a SIGKILL.
       linewrap: true,
       hideCursor: false,
       gracefulExit: false,
       forceRedraw: true,
     });
-    // The cursor waits at the beginning of the line: when the terminal gets narrower, some wrap the line and some do not, and there
-    // it is in both at the first of what is to be cleared, and below the log.
+    // The cursor waits at the beginning of the line. When the terminal gets narrower, some terminals wrap the line and
+    // some do not; in both the cursor then stands where clearing must begin, below the log.
     bars.on('redraw-post', () => {
       cursorTo(this.#stdout, 0);
     });
     bars.create(1, 0);
     this.#bars = bars;
     this.#stdout.on('resize', this.#resize);
-    // Whoever ends the process without a word must not leave half a line to the shell.
-    process.once('exit', this.#onExit);
+    // A process that ends without calling stop() must not leave half a line to the shell.
+    process.once('exit', this.stop);
     bars.update();
   }
 
-  stop(): void {
+  /** Clears the bar. */
+  readonly stop = (): void => {
     this.#stdout.off('resize', this.#resize);
-    process.off('exit', this.#onExit);
+    process.off('exit', this.stop);
     this.#bars?.stop();
     this.#bars = null;
-  }
-
-  readonly #onExit = (): void => {
-    this.stop();
   };
 
   readonly #resize = (): void => {

@@ -1,13 +1,15 @@
-/** Everything that watches one job: progress for whoever started it, and the page, metrics and health when a port is set. */
+/** Everything that watches one job: progress for whoever started it, and page, metrics and health when a port is set. */
 import type { WriteStream } from 'node:tty';
 import type { Settings } from '../core/config.ts';
 import { EXIT_CODES, type ExitCode } from '../core/errors.ts';
 import type { JobObserver, JobSnapshot } from '../core/job-snapshot.ts';
 import type { Logger } from '../core/logging.ts';
-import { keepServing } from './keep-serving.ts';
-import { startProgress, type Progress, type TerminalDisplay } from './terminal-progress.ts';
+import { startEventLoopMonitor } from './metrics/event-loop-delay.ts';
+import { processFigures } from './metrics/process-figures.ts';
+import { RecentWork } from './metrics/recent-work.ts';
+import { startProgress, type TerminalDisplay } from './terminal-progress.ts';
 
-/** Ends that a restart would only repeat: under `--stay` the process stays and says so, instead of being restarted for ever. */
+/** Ends that a restart would only repeat: under `--stay` the process then stays, instead of being restarted for ever. */
 const ENDS_THAT_STAY: readonly ExitCode[] = [
   EXIT_CODES.complete,
   EXIT_CODES.configuration,
@@ -23,51 +25,47 @@ export interface WatchingOptions {
   readonly display: TerminalDisplay | null;
 }
 
+export interface Watching {
+  /** What the job's stages report to. */
+  readonly observe: JobObserver;
+  /** Takes the display away and leaves the summary; call it when the snapshot says how the job ended, before its last log line. */
+  endProgress(): void;
+  /** Keeps serving when that is wanted, then lets go of the port. Returns the code to exit with. */
+  close(exitCode: ExitCode): Promise<ExitCode>;
+}
+
+/** @throws ConfigurationError when the port cannot be had */
+export async function startWatching(options: WatchingOptions): Promise<Watching> {
+  const { settings, logger } = options;
+  const work = new RecentWork();
+  const serving = await serve(options, work);
+  const stopProgress = startProgress(options);
+  const eventLoop = logger.isLevelEnabled('debug') ? startEventLoopMonitor() : null;
+  return {
+    observe: work.observing(serving?.observe ?? {}),
+    endProgress() {
+      stopProgress();
+      if (eventLoop !== null) logger.debug(processFigures(work, eventLoop.read()), 'process figures');
+      eventLoop?.stop();
+    },
+    async close(exitCode) {
+      if (serving === null) return exitCode;
+      const stays = settings.stay && ENDS_THAT_STAY.includes(exitCode);
+      const code = stays ? await keepServing(serving.url, exitCode, logger) : exitCode;
+      await serving.close();
+      return code;
+    },
+  };
+}
+
 interface Serving {
   readonly url: string;
   readonly observe: JobObserver;
   close(): Promise<void>;
 }
 
-export class Watching {
-  readonly #options: WatchingOptions;
-  readonly #serving: Serving | null;
-  readonly #progress: Progress;
-
-  private constructor(options: WatchingOptions, serving: Serving | null) {
-    this.#options = options;
-    this.#serving = serving;
-    this.#progress = startProgress(options);
-  }
-
-  /** @throws ConfigurationError when the port cannot be had */
-  static async open(options: WatchingOptions): Promise<Watching> {
-    return new Watching(options, await serve(options));
-  }
-
-  /** What the job's stages report to. */
-  get observe(): JobObserver {
-    return this.#serving?.observe ?? {};
-  }
-
-  /** Takes the display away and leaves the summary; call it when the snapshot says how it ended, before the last log line. */
-  endProgress(): void {
-    this.#progress.stop();
-  }
-
-  /** Goes on serving when that is wanted, then lets go of the port. Returns the code to exit with. */
-  async close(exitCode: ExitCode): Promise<ExitCode> {
-    if (this.#serving === null) return exitCode;
-    const { settings, logger } = this.#options;
-    const stays = settings.stay && ENDS_THAT_STAY.includes(exitCode);
-    const code = stays ? await keepServing({ url: this.#serving.url, exitCode, logger }) : exitCode;
-    await this.#serving.close();
-    return code;
-  }
-}
-
-/** Loaded only when a port is set: a job that nobody watches starts without it. */
-async function serve({ settings, snapshot, logger }: WatchingOptions): Promise<Serving | null> {
+/** Its modules are loaded only when a port is set: a job that nobody watches starts without them. */
+async function serve({ settings, snapshot, logger }: WatchingOptions, work: RecentWork): Promise<Serving | null> {
   if (settings.httpPort === undefined) return null;
   const [{ createMetrics }, { startHttpServer }] = await Promise.all([
     import('./metrics/metrics.ts'),
@@ -79,6 +77,7 @@ async function serve({ settings, snapshot, logger }: WatchingOptions): Promise<S
     port: settings.httpPort,
     snapshot,
     metrics,
+    work,
     stallAfterMs: settings.stallAfter,
     logger,
   });
@@ -90,4 +89,22 @@ async function serve({ settings, snapshot, logger }: WatchingOptions): Promise<S
       metrics.close();
     },
   };
+}
+
+/**
+ * `--stay`: waits for a signal after the job has ended; the job's own signal handlers must be gone. SIGTERM is how
+ * services are stopped: stopping a server that has nothing left to do is no failure, and the code is 0. Ctrl-C comes
+ * from somebody at a terminal: the code is what the job ended with.
+ */
+async function keepServing(url: string, exitCode: ExitCode, logger: Logger): Promise<ExitCode> {
+  logger.info({ url, exit_code: exitCode }, 'the job has ended; still serving until stopped');
+  // Signal handlers do not keep a process alive, and the timers of watchers are not allowed to.
+  const alive = setInterval(() => undefined, 2 ** 30);
+  const signal = await new Promise<'SIGTERM' | 'SIGINT'>((resolve) => {
+    process.once('SIGTERM', resolve);
+    process.once('SIGINT', resolve);
+  });
+  clearInterval(alive);
+  logger.info({ signal }, 'stopped serving');
+  return signal === 'SIGTERM' ? EXIT_CODES.complete : exitCode;
 }

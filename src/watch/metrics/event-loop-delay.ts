@@ -1,10 +1,8 @@
-/**
- * How late the main thread's timers fire: what pacing, and everybody who waits for a response, feels of a busy loop.
- */
+/** How late the timers of the main thread fire: this is how much a busy event loop delays pacing and every response. */
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 
 const RESOLUTION_MS = 1;
-/** Statistics cover at least this long: two scrapers in a row must not each get half an answer. */
+/** Statistics cover at least this much time: two scrapers in a row must not each get half an answer. */
 const WINDOW_MS = 10_000;
 
 export interface EventLoopDelay {
@@ -15,17 +13,18 @@ export interface EventLoopDelay {
 }
 
 export interface EventLoopMonitor {
-  /** Seconds, of the last ten to twenty seconds when read at least that often, else since the last reading. */
+  /** Seconds; covers the last ten to twenty seconds when read at least that often, else the time since the last reading. */
   read(): EventLoopDelay;
   stop(): void;
 }
 
-export function startEventLoopMonitor(now: () => number = () => performance.now()): EventLoopMonitor {
+/** Not free: its histogram has a timer that fires each millisecond. */
+export function startEventLoopMonitor(): EventLoopMonitor {
   const histogram = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
   histogram.enable();
-  let resetAtMs = now();
+  let resetAtMs = performance.now();
   let before: EventLoopDelay | null = null;
-  // The histogram holds intervals between two firings; what is above the interval asked for is the delay.
+  // The histogram holds intervals between two firings; the delay is what exceeds the requested interval.
   const seconds = (nanoseconds: number) => Math.max(0, nanoseconds / 1e6 - RESOLUTION_MS) / 1000;
   const current = (): EventLoopDelay =>
     histogram.count === 0
@@ -40,9 +39,9 @@ export function startEventLoopMonitor(now: () => number = () => performance.now(
     read() {
       const latest = current();
       const answer: EventLoopDelay = before === null ? latest : { ...latest, max: Math.max(latest.max, before.max) };
-      if (now() - resetAtMs >= WINDOW_MS) {
+      if (performance.now() - resetAtMs >= WINDOW_MS) {
         before = latest;
-        resetAtMs = now();
+        resetAtMs = performance.now();
         histogram.reset();
       }
       return answer;

@@ -1,6 +1,6 @@
 /** The live page: one stream of events in, text and drawings out. Knows nothing that the server did not send. */
 import { latencyChart, mergesChart, throughput, throughputChart } from './charts.js';
-import { clock, duration, mebibytes, percent, short, span, whole } from './texts.js';
+import { bytes, clock, duration, percent, short, span, whole } from './texts.js';
 import { windowRows, windowsChart, windowsText } from './windows.js';
 
 const MAX_ROWS = 2_000;
@@ -38,7 +38,6 @@ function showConnection(state, text) {
 
 const PHASES = /** @type {Record<string, string>} */ ({
   starting: 'Starting',
-  discovering: 'Finding out what there is',
   loading: 'Loading',
   merging: 'Merging',
   verifying: 'Checking the books',
@@ -120,7 +119,7 @@ function showDatabase({ snapshot, recent, merges }) {
   show('encode-time', recent.encode === null ? '–' : span(recent.encode.p50Seconds));
   show('encode-queue', whole(snapshot.encodeQueue));
   show('copy-queue', whole(snapshot.copyQueue));
-  show('memory', `${mebibytes(snapshot.bytesInFlight)} of at most ${mebibytes(snapshot.maxBytesInFlight)}`);
+  show('memory', `${bytes(snapshot.bytesInFlight)} of at most ${bytes(snapshot.maxBytesInFlight)}`);
   const last = snapshot.lastMerge;
   show(
     'merges-text',

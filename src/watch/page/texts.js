@@ -1,21 +1,21 @@
-/** Numbers and times as people read them. */
+/** Numbers and times as people read them: one file for the terminal, and for the browser, which gets it as it is. */
 
 const WHOLE = new Intl.NumberFormat('en-US', { maximumFractionDigits: 0 });
 
-/** @param {number} value */
+/** `1,234,567` @param {number} value */
 export const whole = (value) => WHOLE.format(value);
 
-/** @param {number} value */
+/** `980`, `12.3k`, `1.24M`: where there is little room. @param {number} value */
 export function short(value) {
   if (value < 1_000) return String(Math.round(value));
   if (value < 999_500) return `${value < 99_950 ? (value / 1_000).toFixed(1) : Math.round(value / 1_000)}k`;
   return `${(value / 1_000_000).toFixed(value < 9_995_000 ? 2 : 1)}M`;
 }
 
-/** Never rounds up to 100 %. @param {number} ratio */
+/** Never rounds up to 100 %: that is for what is complete. @param {number} ratio */
 export const percent = (ratio) => `${(Math.floor(ratio * 1000) / 10).toFixed(ratio === 1 ? 0 : 1)} %`;
 
-/** @param {number} seconds */
+/** `42 s`, `3 min 20 s`, `1 h 05 min` @param {number} seconds */
 export function duration(seconds) {
   const whole = Math.max(0, Math.round(seconds));
   if (whole < 60) return `${whole} s`;
@@ -24,15 +24,23 @@ export function duration(seconds) {
   return `${Math.floor(minutes / 60)} h ${String(minutes % 60).padStart(2, '0')} min`;
 }
 
-/** A short span of work. @param {number} seconds */
+/** A short piece of work: `4.2 ms`, `250 ms`, `1.50 s` @param {number} seconds */
 export function span(seconds) {
   if (seconds < 0.0995) return `${(seconds * 1000).toFixed(1)} ms`;
   if (seconds < 0.9995) return `${Math.round(seconds * 1000)} ms`;
   return seconds < 60 ? `${seconds.toFixed(2)} s` : duration(seconds);
 }
 
-/** @param {number} bytes */
-export const mebibytes = (bytes) => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
+/** `12.3 MiB` @param {number} count */
+export function bytes(count) {
+  let value = count;
+  // The next unit from where this one would round to 1024.0.
+  for (const unit of ['B', 'KiB', 'MiB', 'GiB']) {
+    if (value < 1_023.95) return unit === 'B' ? `${count} B` : `${value.toFixed(1)} ${unit}`;
+    value /= 1_024;
+  }
+  return `${value.toFixed(1)} TiB`;
+}
 
 /** Times of the data set, in UTC like the data. @param {number | null} ms @param {string} unknown */
 export function instant(ms, unknown = 'open') {

@@ -5,9 +5,10 @@ import { pino } from 'pino';
 import type { Page } from 'playwright-core';
 import type { JobSnapshot } from '../../../src/core/job-snapshot.ts';
 import { createMetrics } from '../../../src/watch/metrics/metrics.ts';
+import { RecentWork } from '../../../src/watch/metrics/recent-work.ts';
 import { startSimulator } from '../../../src/simulator/simulator.ts';
 import { startHttpServer, type RunningHttpServer } from '../../../src/watch/http-server.ts';
-import { wholeText } from '../../../src/watch/number-texts.ts';
+import { whole } from '../../../src/watch/page/texts.js';
 import { testDatabase } from '../../support/database.ts';
 import { jobFor } from '../../support/ingestion.ts';
 import { snapshotOf, windowOf } from '../../unit/watch/job-feed.ts';
@@ -19,12 +20,15 @@ const logger = pino({ level: 'silent' });
 
 async function serve(t: TestContext, snapshot: () => JobSnapshot, port = 0): Promise<RunningHttpServer> {
   const metrics = createMetrics(snapshot);
-  for (const seconds of [0.1, 0.2, 0.3]) metrics.observe.pageRequest(seconds, 'stream', 200);
+  const work = new RecentWork();
+  const { pageRequest } = work.observing({});
+  for (const seconds of [0.1, 0.2, 0.3]) pageRequest(seconds, 'stream', 200);
   const server = await startHttpServer({
     host: '127.0.0.1',
     port,
     snapshot,
     metrics,
+    work,
     stallAfterMs: 3_600_000,
     logger,
   });
@@ -235,7 +239,7 @@ describe('the live page', { skip, concurrency: 4 }, () => {
     const second = movingJob(50);
     await serve(t, () => second.snapshot(), Number(new URL(server.url).port));
     await page.locator('#connection[data-state="live"]').waitFor();
-    await waitForValue('events', wholeText(second.snapshot().copiedEvents));
+    await waitForValue('events', whole(second.snapshot().copiedEvents));
   });
 
   it('agrees with the database and the metrics at the end of a real job', async (t) => {
@@ -253,7 +257,7 @@ describe('the live page', { skip, concurrency: 4 }, () => {
     const { rows } = await database.query<{ events: string }>('SELECT count(*) AS events FROM ingested_events');
     const events = Number(rows[0]?.events);
     assert.equal(events, 5_000);
-    assert.equal(await value('inserted'), wholeText(events));
+    assert.equal(await value('inserted'), whole(events));
     assert.equal(await value('balance'), '✓ The books balance.');
     assert.equal(await value('staged'), '0');
     assert.ok((await page.locator('#windows-chart g.window').count()) > 0);
@@ -262,7 +266,7 @@ describe('the live page', { skip, concurrency: 4 }, () => {
     const { counts } = job.snapshot();
     for (const name of ['served', 'loaded', 'duplicates', 'rejected'] as const) {
       assert.equal(valueOf(scraped, `datasync_events_${name}_total`), counts[name], name);
-      assert.equal(await value(name), wholeText(counts[name]), name);
+      assert.equal(await value(name), whole(counts[name]), name);
     }
     assert.equal(valueOf(scraped, 'datasync_requests_total'), simulator.log().length);
     assertClean();

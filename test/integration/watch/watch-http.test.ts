@@ -10,12 +10,14 @@ import { ConfigurationError } from '../../../src/core/errors.ts';
 import type { JobSnapshot } from '../../../src/core/job-snapshot.ts';
 import { METRICS } from '../../../src/watch/metrics/metric-table.ts';
 import { createMetrics } from '../../../src/watch/metrics/metrics.ts';
+import { RecentWork } from '../../../src/watch/metrics/recent-work.ts';
 import { isOurHost, startHttpServer, type RunningHttpServer } from '../../../src/watch/http-server.ts';
 import { MAX_VIEWERS } from '../../../src/watch/viewers.ts';
 import { snapshotOf, windowOf } from '../../unit/watch/job-feed.ts';
 import { parseScrape, valueOf } from '../../unit/watch/scrape.ts';
 
 const logger = pino({ level: 'silent' });
+const work = new RecentWork();
 
 interface Served extends RunningHttpServer {
   /** How often the job was asked for its state. */
@@ -34,6 +36,7 @@ async function serve(t: TestContext, snapshot: () => JobSnapshot, stallAfterMs =
     port: 0,
     snapshot: counted,
     metrics,
+    work,
     stallAfterMs,
     logger,
   });
@@ -178,7 +181,7 @@ describe('the HTTP server', () => {
       metrics.close();
     });
     await assert.rejects(
-      startHttpServer({ host: '127.0.0.1', port, snapshot: moving, metrics, stallAfterMs: 1, logger }),
+      startHttpServer({ host: '127.0.0.1', port, snapshot: moving, metrics, work, stallAfterMs: 1, logger }),
       (error) => error instanceof ConfigurationError && error.message.includes(`cannot serve on 127.0.0.1:${port}`),
     );
   });
@@ -188,7 +191,7 @@ describe('the HTTP server', () => {
     t.after(() => {
       metrics.close();
     });
-    const options = { host: '127.0.0.1', snapshot: moving, metrics, stallAfterMs: 120_000, logger };
+    const options = { host: '127.0.0.1', snapshot: moving, metrics, work, stallAfterMs: 120_000, logger };
     const first = await startHttpServer({ ...options, port: 0 });
     const viewer = await openViewer(t, first.url);
     await readUntil(viewer, 'event: tick');

@@ -18,7 +18,7 @@ const { logger } = createLogging({
 });
 const job = new MovingJob({ totalEvents: 1_000_000, eventsPerSecond: 10_000, startedAtMs: Date.now() - 60_000 });
 logger.info('before the display');
-const progress = startProgress({
+const stopProgress = startProgress({
   snapshot: () => job.snapshot(),
   logger,
   stdout: process.stdout,
@@ -37,6 +37,6 @@ for await (const line of createInterface({ input: process.stdin })) {
   if (command === 'stop') break;
 }
 job.end(0, 'complete');
-progress.stop();
+stopProgress();
 logger.info('after the display');
 process.exit(0);

@@ -55,7 +55,7 @@ describe('health', () => {
 describe('readiness', () => {
   it('begins when API and database were reached', () => {
     assert.equal(readinessOf(snapshotOf({ phase: 'starting' }), START_MS).status, 503);
-    assert.equal(readinessOf(snapshotOf({ phase: 'discovering' }), START_MS).status, 200);
+    assert.equal(readinessOf(snapshotOf({ phase: 'loading' }), START_MS).status, 200);
   });
 
   it('does not end with a stall: that is what health is for', () => {

@@ -111,14 +111,6 @@ describe('metrics', () => {
     assert.match(body, /^datasync_copy_duration_seconds_count 1$/m);
     assert.match(body, /^datasync_encode_duration_seconds_count 1$/m);
     assert.match(body, /^datasync_rate_limit_wait_duration_seconds_sum 1\.5$/m);
-    const { pageRequest } = metrics.recent();
-    assert.deepEqual(pageRequest, {
-      count: 2,
-      totalSeconds: 0.2 + 0.4,
-      p50Seconds: 0.4,
-      p95Seconds: 0.4,
-      maxSeconds: 0.4,
-    });
   });
 
   it('tell requests that were never answered apart', async (t) => {

@@ -1,27 +1,24 @@
-/** Charts over time. Series differ in colour and in dash; every chart has its latest figures as text beside it. */
+/** Charts over time. Series differ in colour and in dash; the key of every chart has its latest figures as text. */
 import uPlot from '/vendor/uPlot.js';
 import { clock, short, span } from './texts.js';
 
-/** @param {string} name a custom property */
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
 /**
  * @param {string} id
  * @param {{ label: string, colour: string, dash?: number[], fill?: boolean }[]} series
  * @param {(value: number) => string} text of a value
- * @param {number} atLeast what the upright axis reaches: below, its marks would all read alike
+ * @param {number} atLeast what the upright axis reaches at least: the marks of a shorter one would all read alike
  * @param {{ bars?: boolean }} [options]
  */
-export function timeChart(id, series, text, atLeast, options = {}) {
-  const box = /** @type {HTMLElement} */ (document.getElementById(id));
-  /** @type {uPlot | null} */
+function timeChart(id, series, text, atLeast, options = {}) {
+  const box = document.getElementById(id);
   let plot = null;
-  /** @type {uPlot.AlignedData} */
   let data = [[], ...series.map(() => [])];
 
   const size = () => ({ width: box.clientWidth, height: Math.max(80, box.clientHeight) });
   const values = keyOf(box, series);
-  /** Beside each name: its value where the pointer is, else the latest. */
+  /** Shows beside each name its value where the pointer is, else the latest. */
   const showKey = () => {
     const pointed = plot?.cursor.idx;
     series.forEach((_, index) => {
@@ -41,7 +38,7 @@ export function timeChart(id, series, text, atLeast, options = {}) {
     plot = new uPlot(
       {
         ...size(),
-        // To the right: half of the last label.
+        // On the right there must be room for half of the last label.
         padding: [8, 26, 0, 0],
         cursor: { points: { size: 6 }, y: false, drag: { x: false, y: false } },
         legend: { show: false },
@@ -82,7 +79,7 @@ export function timeChart(id, series, text, atLeast, options = {}) {
   new ResizeObserver(() => plot?.setSize(size())).observe(box);
   matchMedia('(prefers-color-scheme: dark)').addEventListener('change', build);
   return {
-    /** @param {uPlot.AlignedData} next times in seconds first */
+    /** @param {(number | null)[][]} next a list of times in seconds, then one of values for each series */
     show(next) {
       data = next;
       plot?.setData(next);
@@ -91,15 +88,15 @@ export function timeChart(id, series, text, atLeast, options = {}) {
   };
 }
 
-/** Between marks of the time axis: they are read in seconds. */
+/** Steps of the time axis. */
 const WHOLE_SECONDS = [
   1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 14_400, 21_600, 43_200, 86_400,
 ];
 const SHORTEST_SECONDS = 10;
 
 /**
- * Not uPlot's own range, which is a day around a single value and 1970 around none.
- * @param {uPlot} plot @returns {[number, number]}
+ * From the first value to the last. uPlot's own range would be a day around a single value, and 1970 without one.
+ * @returns {[number, number]}
  */
 function fromFirst({ data: [times] }) {
   const now = Date.now() / 1000;
@@ -107,14 +104,14 @@ function fromFirst({ data: [times] }) {
   return [from, Math.max(from + SHORTEST_SECONDS, times.at(-1) ?? now)];
 }
 
-/** Room for half a bar at both ends. @param {uPlot} plot @returns {[number, number]} */
+/** Leaves room for half a bar at both ends. */
 function aroundBars(plot) {
   const [from, to] = fromFirst(plot);
   const room = Math.max(5, (to - from) * 0.08);
   return [from - room, to + room];
 }
 
-/** The key above a chart; answers where the values go. @param {HTMLElement} box @param {{ label: string, colour: string, dash?: number[] }[]} series */
+/** Makes the key above a chart; answers the elements that show the values. */
 function keyOf(box, series) {
   const list = document.createElement('ul');
   list.className = 'key';
@@ -159,22 +156,20 @@ export const mergesChart = () =>
   timeChart('merges-chart', [{ label: 'events', colour: '--green', fill: true }], short, 100, { bars: true });
 
 /**
- * Totals → events a second. Fetching and loading are evened out over three rows; a merge takes in at once what has
- * gathered since the one before, and is shown spread over that time.
+ * Totals → events a second. Fetching and loading are averaged over three rows. A merge takes in at once what has gathered
+ * since the merge before it, and is spread over that time.
  * @param {(number | null)[][]} rows at, fetched, copied, merged …
- * @returns {[number[], (number | null)[], (number | null)[], (number | null)[]]}
  */
 export function throughput(rows) {
   const times = rows.map((row) => Number(row[0]) / 1000);
-  const column = (/** @type {number} */ at) => rows.map((row) => Number(row[at]));
-  const smooth = (/** @type {number[]} */ totals) =>
+  const column = (at) => rows.map((row) => Number(row[at]));
+  const smooth = (totals) =>
     totals.map((total, index) => {
       const from = Math.max(0, index - 3);
       const seconds = times[index] - times[from];
       return seconds > 0 ? Math.max(0, (total - totals[from]) / seconds) : null;
     });
   const merged = column(3);
-  /** @type {(number | null)[]} */
   const spread = merged.map(() => null);
   let since = 0;
   for (let index = 1; index < merged.length; index += 1) {

@@ -1,4 +1,4 @@
-/** The live page: one stream of events in, text and drawings out. Knows nothing that the server did not send. */
+/** The live page: turns one stream of events into text and drawings. It knows nothing that the server did not send. */
 import { latencyChart, mergesChart, throughput, throughputChart } from './charts.js';
 import { bytes, clock, duration, percent, short, span, whole } from './texts.js';
 import { windowRows, windowsChart, windowsText } from './windows.js';
@@ -16,18 +16,17 @@ const charts = {
 /** Rows of figures over time, as the server keeps them. @type {(number | null)[][]} */
 let rows = [];
 let processId = '';
-let lastTick = /** @type {any} */ (null);
+let lastTick = null;
 
-/** @param {string} name @param {string} text */
+/** @param {string} name of `data-value` @param {string} text */
 function show(name, text) {
   for (const element of document.querySelectorAll(`[data-value="${name}"]`)) {
-    // Only what has changed, so that screen readers do not hear it again and selections stay.
+    // What has not changed is left alone: screen readers would read it again, and selections would be lost.
     if (element.textContent !== text) element.textContent = text;
   }
 }
 
-/** @param {string} id */
-const byId = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
+const byId = (id) => document.getElementById(id);
 
 /** @param {'connecting' | 'live' | 'lost'} state @param {string} text */
 function showConnection(state, text) {
@@ -36,16 +35,16 @@ function showConnection(state, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
-const PHASES = /** @type {Record<string, string>} */ ({
+const PHASES = {
   starting: 'Starting',
   loading: 'Loading',
   merging: 'Merging',
-  verifying: 'Checking the books',
+  verifying: 'Checking the counts',
   stopping: 'Stopping',
   ended: 'Ended',
-});
+};
 
-/** @param {any} tick @returns {[string, string]} */
+/** For the mark, and for people. @returns {[string, string]} */
 function stateOf({ snapshot, health }) {
   if (snapshot.ended !== null) {
     return snapshot.ended.exitCode === 0
@@ -57,7 +56,6 @@ function stateOf({ snapshot, health }) {
   return snapshot.waiting === null ? ['running', phase] : ['waiting', `${phase}, waiting`];
 }
 
-/** @param {any} tick */
 function waitingText({ snapshot, nowMs }) {
   const { waiting } = snapshot;
   if (waiting === null) return 'nothing';
@@ -65,7 +63,6 @@ function waitingText({ snapshot, nowMs }) {
   return left > 0 ? `${waiting.reason}, ${duration(left)}` : waiting.reason;
 }
 
-/** @param {any} tick */
 function showProgress(tick) {
   const { snapshot, progress, rates, nowMs } = tick;
   const [state, text] = stateOf(tick);
@@ -81,7 +78,7 @@ function showProgress(tick) {
     snapshot.totalEvents === null ? whole(tick.done) : `${whole(tick.done)} of ${whole(snapshot.totalEvents)}`,
   );
   show('eta', snapshot.ended !== null ? 'ended' : rates.etaSeconds === null ? 'unknown' : duration(rates.etaSeconds));
-  // The clock stops with the job: the last thing that moved was its end.
+  // The clock stops when the job ends: its end was the last progress.
   show(
     'elapsed',
     duration(((snapshot.ended === null ? nowMs : snapshot.lastProgressMs) - snapshot.startedAtMs) / 1000),
@@ -92,7 +89,6 @@ function showProgress(tick) {
   document.title = `${progress === null ? short(tick.done) : percent(progress)} · DataSync ingestion`;
 }
 
-/** @param {any} tick */
 function showApi({ snapshot, recent }) {
   show('requests', whole(snapshot.requests));
   show('rate-limited', whole(snapshot.rateLimited));
@@ -111,7 +107,6 @@ function showApi({ snapshot, recent }) {
   showBars('retries', snapshot.retriesByKind, 'No retries.');
 }
 
-/** @param {any} tick */
 function showDatabase({ snapshot, recent, merges }) {
   show('staged', whole(snapshot.stagedRows));
   show('merges', whole(snapshot.merges));
@@ -127,14 +122,10 @@ function showDatabase({ snapshot, recent, merges }) {
       ? 'No merge yet.'
       : `The last merge took ${span(last.seconds)} for ${whole(last.events)} events, at ${clock(last.atMs)}.`,
   );
-  charts.merges.show([
-    merges.map((/** @type {any} */ one) => one.atMs / 1000),
-    merges.map((/** @type {any} */ one) => one.events),
-  ]);
+  charts.merges.show([merges.map((one) => one.atMs / 1000), merges.map((one) => one.events)]);
 }
 
-/** @param {any} snapshot */
-function showBooks({ counts, anomaliesByReason }) {
+function showCounts({ counts, anomaliesByReason }) {
   for (const name of ['served', 'loaded', 'rejected', 'inserted', 'updated', 'duplicates', 'repaired']) {
     show(name, whole(counts[name]));
   }
@@ -142,8 +133,8 @@ function showBooks({ counts, anomaliesByReason }) {
   const balanced =
     counts.served === counts.loaded + counts.rejected &&
     counts.loaded === counts.inserted + counts.updated + counts.duplicates;
-  show('balance', balanced ? '✓ The books balance.' : '▲ The books do not balance.');
-  showBars('anomalies', anomaliesByReason, 'Nothing odd so far.');
+  show('balance', balanced ? '✓ The counts balance.' : '▲ The counts do not balance.');
+  showBars('anomalies', anomaliesByReason, 'No anomalies.');
 }
 
 /** @param {string} id @param {Record<string, number>} values @param {string} none */
@@ -179,13 +170,11 @@ function showBars(id, values, none) {
   );
 }
 
-/** @param {any} tick */
 function showWindows({ snapshot, nowMs }) {
   const newestMs = snapshot.newestEventMs ?? nowMs;
   charts.windows.show(snapshot.windows, newestMs, snapshot.ended?.exitCode === 0);
   show('windows-text', windowsText(snapshot.windows, newestMs));
-  const details = /** @type {HTMLDetailsElement} */ (byId('windows-details'));
-  if (!details.open) return;
+  if (!byId('windows-details').open) return;
   byId('windows-table').replaceChildren(
     ...windowRows(snapshot.windows).map((cells) => {
       const row = document.createElement('tr');
@@ -199,7 +188,6 @@ function showWindows({ snapshot, nowMs }) {
   );
 }
 
-/** @param {any} tick */
 function showTick(tick) {
   lastTick = tick;
   const { snapshot } = tick;
@@ -210,16 +198,15 @@ function showTick(tick) {
   showProgress(tick);
   showApi(tick);
   showDatabase(tick);
-  showBooks(snapshot);
+  showCounts(snapshot);
   showWindows(tick);
   showHistory(tick);
 }
 
-/** @param {any} tick */
 function showHistory({ row, snapshot, rates }) {
   const last = rows.at(-1);
   if (snapshot.ended === null && (last === undefined || row[0] - last[0] >= 900)) rows.push(row);
-  // The server thins its own history out; a page that stays open does likewise.
+  // The server thins out its history; a page that stays open does the same.
   if (rows.length > MAX_ROWS) rows = rows.filter((_, index) => index % 2 === 0);
   charts.throughput.show(throughput(rows));
   charts.latency.show([rows.map((one) => Number(one[0]) / 1000), rows.map((one) => one[7]), rows.map((one) => one[8])]);
@@ -230,7 +217,7 @@ function showHistory({ row, snapshot, rates }) {
   );
 }
 
-/** Browsers try again by themselves after most failures, but not after all. */
+/** Browsers connect again by themselves after most failures, but not after all. */
 function connect() {
   const events = new EventSource('/events');
   events.addEventListener('history', ({ data }) => {
@@ -244,7 +231,7 @@ function connect() {
     showConnection('live', tick.snapshot.ended === null ? 'Live' : 'Connected; the job has ended');
   });
   events.addEventListener('error', () => {
-    const since = lastTick === null ? '' : ` What you see is of ${clock(lastTick.nowMs)}.`;
+    const since = lastTick === null ? '' : ` These figures are from ${clock(lastTick.nowMs)}.`;
     showConnection('lost', `Connection lost; trying again.${since}`);
     if (events.readyState !== EventSource.CLOSED) return;
     setTimeout(connect, RECONNECT_MS);

@@ -1,6 +1,7 @@
 /**
- * The windows on the data set's time axis. Each is walked from its newest event (right) to its oldest (left): on top all of
- * them in one strip, below a lane each, newest on top. A window that splits gives its older end to a new lane.
+ * The windows on the time axis of the data set. Each is walked from its newest event (right) to its oldest (left). On top
+ * stands a strip with all of them, below it a lane for each, the newest first. A window that splits gives its older end to
+ * a new lane.
  */
 import { instant, percent, whole } from './texts.js';
 
@@ -13,22 +14,14 @@ const SVG = 'http://www.w3.org/2000/svg';
 const STRIP = 26;
 const MAX_LANES = 40;
 
-/** @param {string} name @param {Record<string, string | number>} [attributes] */
 function element(name, attributes = {}) {
   const made = document.createElementNS(SVG, name);
   for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, String(value));
   return made;
 }
 
-/** Geometry by CSS, so that it can move smoothly. @param {Element} rect */
-function place(
-  rect,
-  /** @type {number} */ x,
-  /** @type {number} */ y,
-  /** @type {number} */ width,
-  /** @type {number} */ height,
-) {
-  const { style } = /** @type {SVGRectElement} */ (rect);
+/** By CSS, so that it can move smoothly; pixels. */
+function place({ style }, x, y, width, height) {
   style.setProperty('x', `${x}px`);
   style.setProperty('y', `${y}px`);
   style.setProperty('width', `${Math.max(0, width)}px`);
@@ -36,7 +29,7 @@ function place(
 }
 
 export function windowsChart() {
-  const box = /** @type {HTMLElement} */ (document.getElementById('windows-chart'));
+  const box = document.getElementById('windows-chart');
   const svg = element('svg');
   const hatch = element('pattern', {
     id: 'hatch',
@@ -51,9 +44,8 @@ export function windowsChart() {
   const axis = element('g');
   const shapes = element('g');
   svg.append(definitions, axis, shapes);
-  /** @type {Map<string, ReturnType<typeof shape>>} */
+  /** By key. */
   const drawn = new Map();
-  /** @type {WindowSnapshot[]} */
   let latest = [];
   let latestNewest = 0;
   let isRunComplete = false;
@@ -68,26 +60,21 @@ export function windowsChart() {
     if (!svg.isConnected) box.append(svg);
     const range = rangeOf(latest, latestNewest);
     const width = Math.max(1, box.clientWidth);
-    const x = (/** @type {number} */ ms) => ((ms - range.from) / (range.to - range.from)) * width;
+    const x = (ms) => ((ms - range.from) / (range.to - range.from)) * width;
     const byTime = [...latest].sort(
       (a, b) => (b.untilMs ?? Infinity) - (a.untilMs ?? Infinity) || a.windowId - b.windowId,
     );
-    // Many windows: lanes for those that are still walked; the strip has all.
+    // Of many windows only those that are still walked have a lane; the strip has all.
     const lanes = byTime.length <= MAX_LANES ? byTime : byTime.filter((one) => !one.complete).slice(0, MAX_LANES);
     const pitch = Math.max(6, Math.min(18, 260 / Math.max(1, lanes.length)));
     const height = STRIP + 10 + lanes.length * pitch + 22;
     svg.setAttribute('height', String(height));
     const seen = new Set();
-    const put = (
-      /** @type {string} */ key,
-      /** @type {WindowSnapshot} */ one,
-      /** @type {number} */ y,
-      /** @type {number} */ thick,
-    ) => {
+    const put = (key, one, y, thick) => {
       seen.add(key);
       const until = x(one.untilMs ?? range.to);
       const since = x(one.sinceMs ?? range.from);
-      const clamp = (/** @type {number} */ ms) => Math.min(until, Math.max(since, x(ms)));
+      const clamp = (ms) => Math.min(until, Math.max(since, x(ms)));
       const walked = one.complete ? since : one.walkedToMs === null ? until : clamp(one.walkedToMs);
       const own = drawn.get(key) ?? shape(key, shapes, drawn);
       own.update(one, {
@@ -105,7 +92,7 @@ export function windowsChart() {
     });
     for (const [key, own] of drawn) {
       if (seen.has(key)) continue;
-      own.remove();
+      own.group.remove();
       drawn.delete(key);
     }
     drawAxis(axis, range, width, height);
@@ -113,7 +100,7 @@ export function windowsChart() {
   new ResizeObserver(draw).observe(box);
 
   return {
-    /** @param {WindowSnapshot[]} windows @param {number} newestMs of the newest event @param {boolean} isComplete the whole run is */
+    /** @param {WindowSnapshot[]} windows @param {number} newestMs of the newest event @param {boolean} isComplete of the run */
     show(windows, newestMs, isComplete) {
       isRunComplete = isComplete;
       latest = withUpperEnds(windows);
@@ -123,7 +110,7 @@ export function windowsChart() {
   };
 }
 
-/** @param {string} key @param {Element} parent @param {Map<string, any>} drawn */
+/** One window in the strip or in its lane. @param {string} key `strip 7` or `lane 7` */
 function shape(key, parent, drawn) {
   const group = element('g', { class: 'window' });
   const parts = ['open', 'walked', 'safe', 'edge'].map((name) =>
@@ -136,15 +123,16 @@ function shape(key, parent, drawn) {
   let isNew = true;
   const [open, walked, safe, edge] = parts;
   const own = {
-    /** Where it was drawn last, for a window that is split off it. @type {any} */
+    group,
+    /** Where it was drawn last; a window that is split off it begins there. */
     at: null,
-    /** @param {WindowSnapshot} one @param {any} at */
+    /** @param {WindowSnapshot} one */
     update(one, at) {
       if (isNew) {
         isNew = false;
         const from = one.splitFrom === null ? null : drawn.get(`${key.split(' ')[0]} ${one.splitFrom}`)?.at;
         if (from) {
-          // Begins where its parent is, and comes out of it.
+          // It begins where its parent is, and moves out of it.
           for (const part of parts) place(part, at.since, from.y, at.until - at.since, from.thick);
           void group.getBoundingClientRect();
         }
@@ -160,17 +148,14 @@ function shape(key, parent, drawn) {
       done.setAttribute('y', String(at.y + at.thick / 2 + 3.5));
       title.textContent = windowText(one);
     },
-    remove() {
-      group.remove();
-    },
   };
   drawn.set(key, own);
   return own;
 }
 
 /**
- * A catch-up takes what came after a walk that was open to the present, in windows made later: that walk ended where they begin. A
- * window split off a walk lies below it, and ends nothing.
+ * A walk that was open to the present ends where a later catch-up begins: the catch-up takes what came after the walk, in
+ * windows of its own. A window that was split off a walk lies below it and does not end it.
  * @param {WindowSnapshot[]} windows @returns {WindowSnapshot[]}
  */
 function withUpperEnds(windows) {
@@ -189,12 +174,11 @@ function rangeOf(windows, newestMs) {
   const known = windows.flatMap((one) => [one.sinceMs, one.untilMs, one.walkedToMs]).filter((ms) => ms !== null);
   let from = known.length === 0 ? newestMs - 86_400_000 : Math.min(...known);
   const to = windows.some((one) => one.untilMs === null) ? Math.max(newestMs, ...known) : Math.max(...known);
-  // An open end has something beyond what is known.
+  // Beyond an open end lies something that is not known yet.
   if (windows.some((one) => one.sinceMs === null && !one.complete)) from -= (to - from) * 0.06;
   return { from: from < to ? from : to - 1, to };
 }
 
-/** @param {Element} axis @param {{ from: number, to: number }} range @param {number} width @param {number} height */
 function drawAxis(axis, range, width, height) {
   const count = Math.max(1, Math.min(6, Math.floor(width / 130)));
   const days = range.to - range.from > 2 * 86_400_000;
@@ -218,21 +202,18 @@ function drawAxis(axis, range, width, height) {
 }
 
 /**
- * All that was walked is merged. The last event of a window is younger than the window's own end, hence the comparison with how
- * far it was walked.
+ * All that was walked is merged. Compared with how far the window was walked, not with its end: its last event is younger.
  * @param {WindowSnapshot} one @param {boolean} isRunComplete
  */
 const isSafe = (one, isRunComplete) =>
   isRunComplete || (one.safeToMs !== null && one.walkedToMs !== null && one.safeToMs <= one.walkedToMs);
 
-/** @param {WindowSnapshot} one */
 const stateText = (one) => (one.complete ? 'complete' : one.walkedToMs === null ? 'not begun' : 'being walked');
 
-/** @param {WindowSnapshot} one */
 const windowText = (one) =>
   `Window ${one.windowId}: ${instant(one.sinceMs)} to ${instant(one.untilMs, 'now')}, ${stateText(one)}, ${whole(one.pages)} pages`;
 
-/** What the drawing says, in words. @param {WindowSnapshot[]} all @param {number} newestMs */
+/** What the drawing shows, in words. @param {WindowSnapshot[]} all @param {number} newestMs */
 export function windowsText(all, newestMs) {
   if (all.length === 0) return 'No windows yet.';
   const windows = withUpperEnds(all);

@@ -80,7 +80,7 @@ describe('the live page', { skip, concurrency: 4 }, () => {
     assert.equal(await value('state'), 'Loading');
     assert.equal(await value('served'), '150,000');
     assert.equal(await value('staged'), '50,000');
-    assert.equal(await value('balance'), '✓ The books balance.');
+    assert.equal(await value('balance'), '✓ The counts balance.');
     assert.match(await value('latency-text'), /half of the requests took less than 200 ms, 95 % less than 300 ms/);
     assert.equal(await page.getByRole('progressbar').getAttribute('aria-valuenow'), '20.0');
     job.advance(5);
@@ -233,7 +233,7 @@ describe('the live page', { skip, concurrency: 4 }, () => {
     await page.locator('#connection[data-state="lost"]').waitFor();
     assert.match(
       (await page.locator('#connection').textContent()) ?? '',
-      /^Connection lost; trying again\. What you see is of /,
+      /^Connection lost; trying again\. These figures are from /,
     );
     assert.equal(await value('percent'), '20.0 %');
     const second = movingJob(50);
@@ -258,7 +258,7 @@ describe('the live page', { skip, concurrency: 4 }, () => {
     const events = Number(rows[0]?.events);
     assert.equal(events, 5_000);
     assert.equal(await value('inserted'), whole(events));
-    assert.equal(await value('balance'), '✓ The books balance.');
+    assert.equal(await value('balance'), '✓ The counts balance.');
     assert.equal(await value('staged'), '0');
     assert.ok((await page.locator('#windows-chart g.window').count()) > 0);
     const scraped = parseScrape(await (await fetch(`${url}/metrics`)).text());

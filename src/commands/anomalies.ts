@@ -1,4 +1,4 @@
-/** `npm run anomalies`: what was odd about events, counted by reason, and their original bytes. */
+/** `npm run anomalies`: counts rejected and repaired events by reason, and writes their original bytes. */
 import { createWriteStream } from 'node:fs';
 import { once } from 'node:events';
 import { finished } from 'node:stream/promises';
@@ -22,11 +22,11 @@ const KINDS: readonly AnomalyKind[] = ['rejected', 'repaired'];
 export function anomalies(argv: readonly string[], environment: Environment): Promise<ExitCode> {
   return reportCommand(argv, environment, {
     name: 'anomalies',
-    description: 'What was odd about events, by reason: rejected (no row) or repaired (a row, with a change).',
+    description: 'Counts anomalies of events by reason: rejected (no row) or repaired (a row, with a change).',
     groups: [],
     addOptions: (command) => {
-      command.option('--run <id>', 'only of this run').option('--kind <kind>', KINDS.join(' or '));
-      command.option('--output <file>', 'writes every anomaly with its original event, as JSON lines');
+      command.option('--run <id>', 'only anomalies of this run').option('--kind <kind>', KINDS.join(' or '));
+      command.option('--output <file>', 'write every anomaly with its original event to this file, as JSON lines');
     },
     work: async ({ db, isJson, options }) => {
       const filter = readFilter(options);
@@ -62,7 +62,7 @@ function describeCounts(counts: readonly AnomalyCount[]): string {
   return table.toString();
 }
 
-/** One JSON object a line. The original as text where it is UTF-8, else in Base64: the bytes can be had back either way. */
+/** One JSON object a line. The original is text where it is UTF-8, else Base64: no byte is lost either way. */
 async function writeAnomalies(db: Database, filter: AnomalyFilter, path: string): Promise<number> {
   const file = createWriteStream(path);
   let written = 0;

@@ -1,4 +1,4 @@
-/** `--reset` empties the target: it asks first, or is told `--yes`. */
+/** `--reset` empties the target: it asks first, unless `--yes` has answered. */
 import { createInterface } from 'node:readline/promises';
 import type { Settings } from '../core/config.ts';
 import { ConfigurationError } from '../core/errors.ts';
@@ -8,7 +8,7 @@ export async function confirmReset(settings: Pick<Settings, 'yes'>): Promise<voi
   if (settings.yes) return;
   if (!process.stdin.isTTY) {
     throw new ConfigurationError(
-      '--reset empties ingested_events and everything remembered of runs. Nobody is here to ask: add --yes. Nothing was changed.',
+      '--reset empties ingested_events and the state of all runs. There is no terminal to ask for confirmation: add --yes. Nothing was changed.',
     );
   }
   const terminal = createInterface({ input: process.stdin, output: process.stderr });

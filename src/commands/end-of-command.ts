@@ -1,14 +1,26 @@
-/** The last line of a command that did not go well: why it ended, and what to do. One clear line, no stack trace. */
+/** What commands have in common in their log: that it goes to stderr, and the last line of one that did not go well. */
+import { secretsOf, type Settings } from '../core/config.ts';
 import { JobError, describeError } from '../core/errors.ts';
-import type { Logger } from '../core/logging.ts';
+import { createLogging, type Logger } from '../core/logging.ts';
 
+/** For commands whose stdout belongs to their answer. */
+export function logToStderr(settings: Settings, level = settings.logLevel): Logger {
+  return createLogging({
+    format: settings.logFormat,
+    level,
+    secrets: secretsOf(settings),
+    write: (line) => process.stderr.write(line),
+  }).logger;
+}
+
+/** The last line: why the command ended, and what to do. One clear line, no stack trace. */
 export function logEnd(logger: Logger, error: unknown): void {
   if (error instanceof JobError) {
     const cause = error.cause === undefined ? {} : { cause: describeError(error.cause) };
     logger.error({ code: error.code, exit_code: error.exitCode, ...error.location, ...cause }, error.message);
     return;
   }
-  // Nobody foresaw this one: the stack is for whoever mends it.
+  // Nobody foresaw this error: the stack is for whoever fixes it.
   logger.fatal(
     { err: error, exit_code: 1 },
     `unexpected: ${describeError(error)}. What was merged is safe: start again to go on, and report this line.`,

@@ -3,33 +3,27 @@ import { randomBytes } from 'node:crypto';
 import { open, rename, rm, stat, type FileHandle } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { exitCodeOfSignal, listenForSignals, type StopSignal } from '../app/run/shutdown.ts';
-import { commandLine, readSettings, secretsOf, type Environment } from '../core/config.ts';
+import { commandLine, readSettings, type Environment } from '../core/config.ts';
 import { ConfigurationError, EXIT_CODES, describeError, exitCodeOf, type ExitCode } from '../core/errors.ts';
-import { createLogging } from '../core/logging.ts';
-import type { Database } from '../load/postgres/database.ts';
 import { exportIds as writeIds, type ExportedIds } from '../load/export-ids.ts';
+import type { Database } from '../load/postgres/database.ts';
 import { openDatabaseToRead } from './database-to-read.ts';
-import { logEnd } from './end-of-command.ts';
+import { logEnd, logToStderr } from './end-of-command.ts';
 
 const DEFAULT_FILE = 'event_ids.txt';
 /** Fewer and larger writes than a stream's default of 64 KiB. */
 const WRITE_BUFFER_BYTES = 1024 * 1024;
 
-/** Returns the exit code; what happened has been said on stderr. Nothing is written to stdout. */
+/** Returns the exit code; stderr says what happened. Nothing is written to stdout. */
 export async function exportIds(argv: readonly string[], environment: Environment): Promise<ExitCode> {
   const command = commandLine('npm run export-ids --', 'Writes all ids of ingested_events to a file, one a line.', [
     'database',
     'output',
   ]);
-  command.option('--output <file>', 'written beside it and renamed when whole', DEFAULT_FILE);
+  command.option('--output <file>', 'written under another name beside it, and renamed when it is whole', DEFAULT_FILE);
   const settings = readSettings(command, argv, environment);
   const { output } = command.opts<{ output: string }>();
-  const { logger } = createLogging({
-    format: settings.logFormat,
-    level: settings.logLevel,
-    secrets: secretsOf(settings),
-    write: (line) => process.stderr.write(line),
-  });
+  const logger = logToStderr(settings);
   const aborted = new AbortController();
   const stopped: { by: StopSignal | null } = { by: null };
   const stopListening = listenForSignals({
@@ -70,13 +64,13 @@ export async function exportIds(argv: readonly string[], environment: Environmen
 async function exportToFile(db: Database, output: string, signal: AbortSignal): Promise<ExportedIds> {
   const path = resolve(output);
   const existing = await stat(path).catch(() => null);
-  // Renaming over a device or a folder would replace it, or fail only after all the work.
+  // A rename would replace a device, and onto a folder it would fail after all the work.
   if (existing !== null && !existing.isFile())
     throw new ConfigurationError(`--output: ${output} is not a regular file`);
   const unfinished = `${path}.${randomBytes(4).toString('hex')}.part`;
   const file = await openForWriting(unfinished, output);
   try {
-    // `flush`: on the disk before it is closed. The stream closes the file, however it ends.
+    // `flush`: the file is on the disk before it is closed. The stream closes it, however it ends.
     const stream = file.createWriteStream({ flush: true, highWaterMark: WRITE_BUFFER_BYTES });
     const exported = await writeIds(db, stream, signal);
     await rename(unfinished, path);
@@ -96,7 +90,7 @@ async function openForWriting(path: string, output: string): Promise<FileHandle>
   }
 }
 
-/** A rename is only as safe as the folder that it is written in. */
+/** A rename is only as safe as its folder: that must be on the disk, too. */
 async function syncFolder(folder: string): Promise<void> {
   const handle = await open(folder, 'r');
   try {

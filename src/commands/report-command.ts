@@ -1,15 +1,15 @@
-/** What the commands that only look have in common: the database of a start with the same settings, and the exit code. */
+/** What commands that only read have in common: the database that a start with the same settings would use, and the exit code. */
 import type { Command } from 'commander';
-import { commandLine, readSettings, secretsOf, type Environment, type Settings } from '../core/config.ts';
+import { commandLine, readSettings, type Environment, type Settings } from '../core/config.ts';
 import { ConfigurationError, EXIT_CODES, exitCodeOf, type ExitCode } from '../core/errors.ts';
-import { createLogging, type Logger } from '../core/logging.ts';
+import type { Logger } from '../core/logging.ts';
 import type { SettingGroup } from '../core/settings-table.ts';
 import type { Database } from '../load/postgres/database.ts';
 import { readSchemaVersion } from '../load/schema/migrate.ts';
 import { openDatabaseToRead } from './database-to-read.ts';
-import { logEnd } from './end-of-command.ts';
+import { logEnd, logToStderr } from './end-of-command.ts';
 
-export interface ReportContext {
+interface ReportContext {
   readonly db: Database;
   readonly settings: Settings;
   readonly isJson: boolean;
@@ -19,7 +19,7 @@ export interface ReportContext {
   readonly logger: Logger;
 }
 
-export interface ReportCommand {
+interface ReportCommand {
   readonly name: string;
   readonly description: string;
   /** Groups of settings besides those that name the database. */
@@ -28,7 +28,7 @@ export interface ReportCommand {
   readonly work: (context: ReportContext) => Promise<void>;
 }
 
-/** Returns the exit code; the reason has been said on stderr. */
+/** Returns the exit code; stderr has the reason. */
 export async function reportCommand(
   argv: readonly string[],
   environment: Environment,
@@ -39,13 +39,8 @@ export async function reportCommand(
   addOptions?.(command);
   const settings = readSettings(command, argv, environment);
   const options = command.opts<Record<string, unknown>>();
-  const { logger } = createLogging({
-    format: settings.logFormat,
-    // The report is the answer: how the database was found is of no interest while all goes well.
-    level: settings.logLevel === 'info' ? 'warn' : settings.logLevel,
-    secrets: secretsOf(settings),
-    write: (line) => process.stderr.write(line),
-  });
+  // The report is the answer: nobody wants to read how the database was found while all goes well.
+  const logger = logToStderr(settings, settings.logLevel === 'info' ? 'warn' : settings.logLevel);
   try {
     const target = await openDatabaseToRead({ settings, logger, purpose: name });
     try {

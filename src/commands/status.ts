@@ -1,10 +1,12 @@
-/** `npm run status`: the newest run at a glance, and what a start would do. Changes nothing, waits for nobody. */
+/** `npm run status`: the newest run at a glance, and what a start would do. Changes nothing, waits for no job. */
 import Table from 'cli-table3';
-import { type Environment } from '../core/config.ts';
+import type { Environment } from '../core/config.ts';
 import type { ExitCode } from '../core/errors.ts';
+import { isoText } from '../core/iso-text.ts';
 import type { RunCounts } from '../core/state.ts';
 import { sqlStateOf } from '../load/postgres/database-errors.ts';
 import type { Database } from '../load/postgres/database.ts';
+import { TARGET } from '../load/schema/ingested-events.ts';
 import {
   readLastCompleteRun,
   readNewestRun,
@@ -13,14 +15,14 @@ import {
   type OwnerReport,
   type StoredRun,
 } from '../load/state/run-reader.ts';
-import { TARGET } from '../load/schema/ingested-events.ts';
 import { reportCommand } from './report-command.ts';
 
-/** The first merge holds the table alone; a look at it does not wait for that. */
+/** How long counting waits for a merge that holds the table alone. */
 const COUNT_PATIENCE_MS = 2_000;
 const LOCK_NOT_AVAILABLE = '55P03';
+const UNDEFINED_TABLE = '42P01';
 
-export interface StatusReport {
+interface StatusReport {
   readonly database: string;
   /** Rows of `ingested_events`; null while a merge holds the table alone, and before there is one. */
   readonly rows: number | null;
@@ -31,7 +33,7 @@ export interface StatusReport {
   readonly nextStart: string;
 }
 
-export interface RunReport {
+interface RunReport {
   readonly runId: number;
   readonly status: StoredRun['status'];
   readonly source: string;
@@ -63,7 +65,7 @@ export function status(argv: readonly string[], environment: Environment): Promi
 }
 
 /** @param lookbackMs how far an incremental run would go back behind the watermark */
-export async function readStatus(db: Database, lookbackMs: number): Promise<StatusReport> {
+async function readStatus(db: Database, lookbackMs: number): Promise<StatusReport> {
   const [rows, newest, lastComplete, owner] = await Promise.all([
     countRows(db),
     readNewestRun(db),
@@ -75,7 +77,7 @@ export async function readStatus(db: Database, lookbackMs: number): Promise<Stat
     database: db.described,
     rows,
     run,
-    workedOnBy: owner?.active ? { host: owner.host, pid: owner.pid, since: iso(owner.sinceMs) } : null,
+    workedOnBy: owner?.active ? { host: owner.host, pid: owner.pid, since: isoText(owner.sinceMs) } : null,
     nextStart: describeNextStart(owner, run, lastComplete, lookbackMs),
   };
 }
@@ -84,16 +86,11 @@ async function countRows(db: Database): Promise<number | null> {
   try {
     return await db.transaction('status', async (client) => {
       await client.query(`SET LOCAL lock_timeout = ${COUNT_PATIENCE_MS}`);
-      const { rows: found } = await client.query<{ present: boolean }>(
-        'SELECT to_regclass($1) IS NOT NULL AS present',
-        [TARGET],
-      );
-      if (found[0]?.present !== true) return null;
       const { rows } = await client.query<{ count: string }>(`SELECT count(*) FROM ${TARGET}`);
       return Number(rows[0]?.count);
     });
   } catch (error) {
-    if (sqlStateOf(error) === LOCK_NOT_AVAILABLE) return null;
+    if ([LOCK_NOT_AVAILABLE, UNDEFINED_TABLE].includes(sqlStateOf(error) ?? '')) return null;
     throw error;
   }
 }
@@ -101,20 +98,20 @@ async function countRows(db: Database): Promise<number | null> {
 async function reportRun(db: Database, run: StoredRun, rows: number | null): Promise<RunReport> {
   const windows = await readWindows(db, run.runId);
   const isLimited = run.sinceMs !== null || run.untilMs !== null;
-  const isTold = !isLimited && run.passTotal !== null && rows !== null;
-  const done = isTold ? ((rows + run.counts.rejected) / Math.max(1, run.passTotal)) * 100 : null;
+  const isKnown = !isLimited && run.passTotal !== null && rows !== null;
+  const done = isKnown ? ((rows + run.counts.rejected) / Math.max(1, run.passTotal)) * 100 : null;
   return {
     runId: run.runId,
     status: run.status,
     source: run.source,
-    since: isoOrNull(run.sinceMs ?? run.incrementalSinceMs),
-    until: isoOrNull(run.untilMs),
-    startedAt: iso(run.startedAtMs),
-    lastMergeAt: isoOrNull(run.lastMergeAtMs),
-    watermark: isoOrNull(run.watermarkMs),
+    since: isoText(run.sinceMs ?? run.incrementalSinceMs),
+    until: isoText(run.untilMs),
+    startedAt: isoText(run.startedAtMs),
+    lastMergeAt: isoText(run.lastMergeAtMs),
+    watermark: isoText(run.watermarkMs),
     pass: run.pass,
     total: run.passTotal,
-    // Down, not to the nearest: 100 % is only said when nothing is missing.
+    // Rounded down: 100 % means that nothing is missing.
     percent: done === null ? null : Math.floor(Math.min(100, done) * 10) / 10,
     windows: {
       count: windows.length,
@@ -138,11 +135,11 @@ function describeNextStart(
   }
   const watermarkMs = lastComplete?.watermarkMs ?? null;
   if (watermarkMs === null) return 'would begin a run over the whole data set';
-  return `would take what is new since ${iso(watermarkMs - lookbackMs)} (the watermark less the lookback)`;
+  return `would take what is new since ${isoText(watermarkMs - lookbackMs)} (the watermark less the lookback)`;
 }
 
 /** For people: two columns. */
-export function describeStatus(report: StatusReport): string {
+function describeStatus(report: StatusReport): string {
   const table = new Table({
     style: { head: [], border: [] },
     chars: { mid: '', 'left-mid': '', 'mid-mid': '', 'right-mid': '' },
@@ -152,7 +149,7 @@ export function describeStatus(report: StatusReport): string {
   };
   const { run, workedOnBy } = report;
   add('database', report.database);
-  add('rows', report.rows === null ? 'not to be counted now: a merge is at work' : count(report.rows));
+  add('rows', report.rows === null ? 'not counted: a merge is at work' : count(report.rows));
   if (run !== null) {
     add('run', `${run.runId}, ${run.status === 'running' ? 'not finished' : run.status}`);
     add('source', run.source);
@@ -188,12 +185,4 @@ export function describeStatus(report: StatusReport): string {
 
 function count(value: number): string {
   return value.toLocaleString('en');
-}
-
-function iso(ms: number): string {
-  return new Date(ms).toISOString();
-}
-
-function isoOrNull(ms: number | null): string | null {
-  return ms === null ? null : iso(ms);
 }

@@ -1,4 +1,4 @@
-/** `npm run verify`: what the API counts against what the target holds, without taking anything. One request or two. */
+/** `npm run verify`: compares the API's count with the rows of the target, and takes no events. One request or two. */
 import { ApiClient, type PageAnswer } from '../api/api-client.ts';
 import {
   checkCountsBalance,
@@ -10,22 +10,23 @@ import {
 import { isDemo } from '../app/run/job-source.ts';
 import { secretsOf, type Environment, type Settings } from '../core/config.ts';
 import { ConfigurationError, CountsDisagreeError, type ExitCode } from '../core/errors.ts';
+import { isoText } from '../core/iso-text.ts';
 import type { Logger } from '../core/logging.ts';
 import { encodePage } from '../encode/encode-page.ts';
 import type { Database } from '../load/postgres/database.ts';
 import { readNewestRun, type StoredRun } from '../load/state/run-reader.ts';
 import { reportCommand } from './report-command.ts';
 
-/** An answer that asks for another endpoint comes once at most. */
+/** The API answers at most once that another endpoint must be asked. */
 const MAX_ASKED = 3;
-/** One event, whatever its size. */
+/** Room for a page of one event, whatever its size. */
 const MAX_PAGE_BYTES = 64 * 2 ** 20;
 
 /** The command; prints to stdout. Code 0 when nothing is missing, 5 when something is. */
 export function verify(argv: readonly string[], environment: Environment): Promise<ExitCode> {
   return reportCommand(argv, environment, {
     name: 'verify',
-    description: "Holds the API's count of events against the rows in PostgreSQL. Asks for one event, changes nothing.",
+    description: "Compares the API's count of events with the rows in PostgreSQL. Asks for one event, changes nothing.",
     groups: ['source', 'network'],
     work: async ({ db, settings, isJson, logger }) => {
       const run = await readNewestRun(db);
@@ -37,7 +38,7 @@ export function verify(argv: readonly string[], environment: Environment): Promi
   });
 }
 
-/** @throws CountsDisagreeError when events are missing, or the books of the newest run do not balance */
+/** @throws CountsDisagreeError when events are missing, or the counts of the newest run do not balance */
 async function report(db: Database, run: StoredRun, total: number | null, isJson: boolean): Promise<void> {
   const found = await checkCompleteness(db, run.source, total, null);
   const result = { runId: run.runId, runStatus: run.status, ...found };
@@ -47,7 +48,7 @@ async function report(db: Database, run: StoredRun, total: number | null, isJson
   throw new CountsDisagreeError(
     `${describeShort(found)}. ` +
       (run.status === 'complete'
-        ? `Events that came since the run of ${new Date(run.startedAtMs).toISOString()} are among them: npm start takes what is new, npm start -- --full walks everything again.`
+        ? `Events that came since the run of ${isoText(run.startedAtMs)} are among them: npm start takes what is new, npm start -- --full walks everything again.`
         : `Run ${run.runId} is not complete: npm start goes on with it.`),
   );
 }
@@ -63,7 +64,7 @@ function describe(found: Completeness): string {
 /** `meta.total`; null when the API does not say. */
 async function askTotal(settings: Settings, logger: Logger): Promise<number | null> {
   if (settings.apiKey === undefined) {
-    throw new ConfigurationError('To ask the API for its count a key is needed: set TARGET_API_KEY (or --api-key).');
+    throw new ConfigurationError('Asking the API for its count needs a key: set TARGET_API_KEY (or --api-key).');
   }
   const { httpProxy, httpsProxy, noProxy } = settings;
   const client = new ApiClient({
@@ -107,7 +108,7 @@ function askOne(client: ApiClient): Promise<PageAnswer> {
   });
 }
 
-/** `undefined` asks again. */
+/** `undefined`: ask again. */
 function readTotal(answer: PageAnswer): number | null | undefined {
   if (answer.kind === 'outside-range') return 0;
   if (answer.kind !== 'page') return undefined;

@@ -1,4 +1,5 @@
-/** Whether the job is well, for machines that restart or alert. Pure. */
+/** Whether the job is healthy, for machines that restart or alert. Pure. */
+import { isoText } from '../core/iso-text.ts';
 import type { JobSnapshot } from '../core/job-snapshot.ts';
 import { progressRatio } from './progress-estimate.ts';
 
@@ -19,8 +20,8 @@ export interface HealthAnswer {
 }
 
 /**
- * Unhealthy: ended with anything but 0, or nothing has moved for `stallAfterMs` and the API did not ask for the wait. A
- * wait that the API asked for excuses until its end, and then for `stallAfterMs` more.
+ * Unhealthy: the job has ended with anything but 0, or nothing has moved for `stallAfterMs`. A wait that the API asked for
+ * counts as movement until it ends.
  */
 export function healthOf(snapshot: JobSnapshot, nowMs: number, stallAfterMs: number): HealthAnswer {
   const { ended, waiting } = snapshot;
@@ -39,7 +40,7 @@ export function healthOf(snapshot: JobSnapshot, nowMs: number, stallAfterMs: num
   return answer(snapshot, nowMs, 'ok', null);
 }
 
-/** Ready: API and database were reached and the job is at its work, or has done it. */
+/** Ready: API and database were reached, and the job works or has done its work. */
 export function readinessOf(snapshot: JobSnapshot, nowMs: number): HealthAnswer {
   if (snapshot.ended !== null) return healthOf(snapshot, nowMs, Infinity);
   return snapshot.phase === 'starting'
@@ -61,7 +62,7 @@ function answer(
       phase: snapshot.phase,
       run_id: snapshot.runId,
       progress: progressRatio(snapshot),
-      last_progress: new Date(snapshot.lastProgressMs).toISOString(),
+      last_progress: isoText(snapshot.lastProgressMs),
       seconds_since_progress: Math.max(0, Math.round((nowMs - snapshot.lastProgressMs) / 1000)),
       waiting: snapshot.waiting?.reason ?? null,
       exit_code: snapshot.ended?.exitCode ?? null,

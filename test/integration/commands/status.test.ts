@@ -84,6 +84,15 @@ test('status does not wait for a merge that holds the table alone', async (t) =>
   }
 });
 
+test('status counts no rows where the table is gone', async (t) => {
+  const database = await testDatabase(t);
+  await storeRun(database, RUNNING);
+  await database.query('DROP TABLE ingested_events');
+  const { code, stdout, stderr } = await status(t, database);
+  assert.equal(code, 0, stderr);
+  assert.equal(parsed(stdout)['rows'], null);
+});
+
 test('status says that nothing is there yet, and what would change that', async (t) => {
   const database = await testDatabase(t);
   const { code, stdout, stderr } = await status(t, database);

@@ -14,6 +14,7 @@
  */
 import { hostname } from 'node:os';
 import type { Settings } from '../core/config.ts';
+import { isoText } from '../core/iso-text.ts';
 import type { JobObserver, JobSnapshot } from '../core/job-snapshot.ts';
 import type { Logger } from '../core/logging.ts';
 import { pageBuffers } from '../core/page-buffers.ts';
@@ -277,16 +278,12 @@ function logRunBegin(logger: Logger, run: Run, isResumed: boolean): void {
   const fields = {
     run: run.runId,
     source: run.source,
-    since: isoOrNull(run.sinceMs ?? run.incrementalSinceMs),
-    until: isoOrNull(run.untilMs),
+    since: isoText(run.sinceMs ?? run.incrementalSinceMs),
+    until: isoText(run.untilMs),
     pages: run.counts.pages,
   };
   if (isResumed) logger.info(fields, 'going on with the unfinished run');
   else if (run.incrementalSinceMs !== null)
     logger.info(fields, 'run started: only what is new since the last complete run');
   else logger.info(fields, 'run started');
-}
-
-function isoOrNull(ms: number | null): string | null {
-  return ms === null ? null : new Date(ms).toISOString();
 }

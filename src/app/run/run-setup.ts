@@ -4,6 +4,7 @@
  */
 import { ConfigurationError } from '../../core/errors.ts';
 import type { Settings } from '../../core/config.ts';
+import { isoText } from '../../core/iso-text.ts';
 import type { Logger } from '../../core/logging.ts';
 import type { Run, RunIdentity } from '../../core/state.ts';
 import type { StoredRun } from '../../load/state/run-reader.ts';
@@ -81,5 +82,5 @@ function difference(name: string, was: string, is: string): string | null {
 }
 
 function describeTime(ms: number | null): string {
-  return ms === null ? 'not set' : new Date(ms).toISOString();
+  return isoText(ms) ?? 'not set';
 }

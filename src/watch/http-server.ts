@@ -1,15 +1,15 @@
 /**
- * Live page, metrics and health over HTTP, out of the job's snapshot. It can be slow, dead or attacked without the job
- * noticing: frames are made once for all viewers, and none while nobody looks.
+ * Live page, metrics and health over HTTP, made from the job's snapshot. Nothing that happens here touches the job: each
+ * frame is made once for all viewers, and none is made while nobody looks.
  */
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { isIP } from 'node:net';
-import { describeError, ConfigurationError } from '../core/errors.ts';
+import { ConfigurationError, describeError } from '../core/errors.ts';
 import type { JobSnapshot } from '../core/job-snapshot.ts';
 import type { Logger } from '../core/logging.ts';
-import { type HealthAnswer, healthOf, readinessOf } from './health.ts';
-import { HISTORY_COLUMNS, historyRow, JobHistory } from './job-history.ts';
+import { healthOf, readinessOf, type HealthAnswer } from './health.ts';
+import { historyRow, JobHistory } from './job-history.ts';
 import type { Metrics } from './metrics/metrics.ts';
 import type { RecentWork } from './metrics/recent-work.ts';
 import { readPageFiles } from './page-files.ts';
@@ -29,18 +29,18 @@ export interface HttpServerOptions {
 }
 
 export interface RunningHttpServer {
-  /** With the port that was really taken, without a slash at the end. */
+  /** With the port that was taken, without a slash at the end. */
   readonly url: string;
-  /** Lets go of the port and of every viewer. */
+  /** Closes the port and the connections of all viewers. */
   close(): Promise<void>;
 }
 
-/** Often enough to look alive. */
+/** Time between two frames; short enough to look alive. */
 const FRAME_MS = 500;
 const HISTORY_MS = 1_000;
-/** After the end nothing changes: a frame now and then shows that the server is still there. */
+/** After the end nothing changes: a few frames show that the server is still there. */
 const FRAME_AFTER_END_MS = 5_000;
-/** Viewers, scrapers and health checks together; more is not a dashboard but a flood. */
+/** Viewers, scrapers and health checks together; no honest use needs more. */
 const MAX_CONNECTIONS = MAX_VIEWERS + 100;
 
 const SECURITY_HEADERS = {
@@ -52,7 +52,7 @@ const SECURITY_HEADERS = {
   'cross-origin-resource-policy': 'same-origin',
 };
 
-/** @throws ConfigurationError when the port cannot be had */
+/** @throws ConfigurationError when the port cannot be used */
 export async function startHttpServer(options: HttpServerOptions): Promise<RunningHttpServer> {
   const watch = new JobWatch(options);
   const server = createServer((request, response) => {
@@ -95,7 +95,7 @@ async function listen(server: Server, { host, port }: HttpServerOptions): Promis
   return typeof address === 'object' && address !== null ? address.port : port;
 }
 
-/** What the pages show: history while the job runs, frames while somebody looks. */
+/** Makes what the pages show: history while the job runs, frames while somebody looks. */
 class JobWatch {
   readonly viewers = new Viewers();
   readonly #options: HttpServerOptions;
@@ -116,13 +116,11 @@ class JobWatch {
       if (snapshot.ended === null) this.#history.add(snapshot, this.#options.work.summary(), Date.now());
     };
     remember();
-    // unref: a watcher never keeps a job alive that has ended.
-    this.#timers.push(setInterval(remember, HISTORY_MS).unref());
-    this.#timers.push(
-      setInterval(() => {
-        this.#frame();
-      }, FRAME_MS).unref(),
-    );
+    const frame = () => {
+      this.#frame();
+    };
+    // unref: a watcher must not keep the process alive after the job.
+    this.#timers.push(setInterval(remember, HISTORY_MS).unref(), setInterval(frame, FRAME_MS).unref());
   }
 
   stop(): void {
@@ -142,16 +140,12 @@ class JobWatch {
     this.viewers.send(eventFrame('tick', this.#view(snapshot, nowMs)), nowMs);
   }
 
-  /** What a viewer gets first: all of the history, then the state now. */
+  /** What a viewer gets first: the whole history, then the state now. */
   firstFrame(): string {
     const nowMs = Date.now();
     const snapshot = this.#options.snapshot();
-    const history = {
-      // A page that was open before knows by this whether it looks at the same process.
-      process: `${process.pid}-${snapshot.startedAtMs}`,
-      columns: HISTORY_COLUMNS,
-      rows: this.#history.rows,
-    };
+    // A page that was open before knows by `process` whether it looks at the same one.
+    const history = { process: `${process.pid}-${snapshot.startedAtMs}`, rows: this.#history.rows };
     return eventFrame('history', history) + eventFrame('tick', this.#view(snapshot, nowMs));
   }
 
@@ -199,7 +193,7 @@ async function answerRequest(
       }
       if (!watch.viewers.add(response, watch.firstFrame())) {
         response.setHeader('retry-after', '30');
-        send(response, 503, 'text/plain', `There are ${MAX_VIEWERS} viewers already.\n`);
+        send(response, 503, 'text/plain', `There are ${MAX_VIEWERS} viewers already; try again later.\n`);
       }
       return;
     case '/metrics': {
@@ -215,15 +209,15 @@ async function answerRequest(
       return;
     default: {
       const file = pageFiles.get(path);
-      if (file === undefined) send(response, 404, 'text/plain', 'There is nothing here; try / or /metrics.\n');
+      if (file === undefined) send(response, 404, 'text/plain', 'Not found; try / or /metrics.\n');
       else send(response, 200, file.contentType, file.body);
     }
   }
 }
 
 /**
- * A page elsewhere can point its own name at 127.0.0.1 and read what is served there (DNS rebinding); it cannot do
- * so by address. Whoever binds another address has decided who may reach it, by whatever name.
+ * Guards against DNS rebinding: a foreign page can point its own name at 127.0.0.1 and read what is served there, but it
+ * cannot do so by address. Whoever binds another address has decided who may reach it, by whatever name.
  */
 export function isOurHost(hostHeader: string | undefined, boundHost: string): boolean {
   const isLoopback = boundHost === 'localhost' || boundHost === '::1' || boundHost.startsWith('127.');

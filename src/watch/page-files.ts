@@ -1,4 +1,4 @@
-/** The live page's files, read once: everything comes from this machine, so that the page works without a network. */
+/** The files of the live page, read once. All of them come from this machine: the page works without a network. */
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
@@ -12,10 +12,10 @@ const SCRIPT = 'text/javascript; charset=utf-8';
 const STYLE = 'text/css; charset=utf-8';
 const ICON = 'image/svg+xml';
 
-/** Path in the browser → file; a closed list, so that no path from outside ever reaches the disk. */
+/** Path in the browser → file. A closed list: no path from outside ever reaches the disk. */
 export function readPageFiles(): ReadonlyMap<string, PageFile> {
   const page = (name: string) => new URL(`page/${name}`, import.meta.url);
-  // Its package.json exports nothing but the CommonJS entry, in the same folder as what browsers need.
+  // Its package exports only the CommonJS entry, which lies in the folder of what browsers need.
   const uplot = (name: string) => new URL(name, import.meta.resolve('uplot'));
   const files: readonly (readonly [string, string, URL])[] = [
     ['/', HTML, page('index.html')],

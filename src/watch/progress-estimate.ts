@@ -1,24 +1,23 @@
 /**
- * How far a job is and when it will be done, from what watchers see. Pure; the same numbers in terminal, logs,
- * metrics and live page.
+ * How far a job is and when it will be done. Pure; terminal, logs, metrics and live page show the same numbers.
  */
 import type { JobSnapshot } from '../core/job-snapshot.ts';
 
-/** "Now" in a rate: long enough to hold a few pages of a slow API, short enough to show a stall. */
+/** The span of a rate "now": long enough for a few pages of a slow API, short enough to show a stall. */
 const NOW_MS = 5_000;
-/** What the estimate of the time left goes by: over a minute, waits for the rate limit even out. */
+/** The span that the time left is estimated from: over a minute, waits for the rate limit even out. */
 const ESTIMATE_MS = 60_000;
 
 /**
- * Events that are safe or in staging, all starts of the run together. Ids that a chain served at two places count once,
- * and later passes over the same events cannot count past the total.
+ * Events that are safe or in staging, all starts of the run together. An id that a chain served at two places counts
+ * once, and later passes over the same events do not count past the total.
  */
 export function eventsDone(snapshot: JobSnapshot): number {
   const events = snapshot.counts.served - snapshot.counts.servedTwiceInChain + snapshot.stagedRows;
   return snapshot.totalEvents === null ? events : Math.min(events, snapshot.totalEvents);
 }
 
-/** 0 to 1; `null` when nobody knows. 1 is kept for a job that has ended well: until then something is left to do. */
+/** 0 to 1; `null` when the total is unknown. Only a job that has ended well has 1: until then something is left to do. */
 export function progressRatio(snapshot: JobSnapshot): number | null {
   if (snapshot.ended?.exitCode === 0) return 1;
   if (snapshot.totalEvents === null || snapshot.totalEvents === 0) return null;
@@ -30,7 +29,7 @@ export interface Rates {
   readonly now: number;
   /** Events a second since this process began. */
   readonly average: number;
-  /** Seconds until everything is staged, by the last minute's rate; `null` when it cannot be told. */
+  /** Seconds until everything is staged, by the last minute's rate; `null` when it cannot be estimated. */
   readonly etaSeconds: number | null;
 }
 
@@ -49,7 +48,7 @@ export class RateMeter {
     const last = this.#samples.at(-1);
     if (last === undefined || atMs - last.atMs >= 250) {
       this.#samples.push({ atMs, events });
-      // The sample just before the minute is kept: it is where the minute begins.
+      // The last sample before the minute is kept: the minute begins there.
       while ((this.#samples[1]?.atMs ?? Infinity) <= atMs - ESTIMATE_MS) this.#samples.shift();
     }
     const runningMs = Math.max(1, atMs - snapshot.startedAtMs);

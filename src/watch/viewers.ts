@@ -1,16 +1,16 @@
 /**
- * People with the live page open. Every frame is made once and written to all; a viewer whose socket still holds the
- * frame before gets none, and one that has read nothing for long is let go. Nobody is ever waited for.
+ * People with the live page open. Every frame is written to all of them, without waiting for anybody: a viewer whose
+ * socket still holds an earlier frame gets none, and a viewer that has read nothing for a minute is disconnected.
  */
 import type { ServerResponse } from 'node:http';
 
-/** Each is a socket and at most one frame in memory. */
+/** Each costs a socket and at most one frame in memory. */
 export const MAX_VIEWERS = 200;
 const READS_NOTHING_AFTER_MS = 60_000;
 
 interface Viewer {
   readonly response: ServerResponse;
-  /** Since when its socket has been full, epoch ms; `null` while it reads. */
+  /** When its socket became full, epoch ms; `null` while it reads. */
   fullSinceMs: number | null;
 }
 
@@ -21,25 +21,21 @@ export class Viewers {
     return this.#viewers.size;
   }
 
-  /** Turns the response into a stream of server-sent events, its first frame written; false when there are too many. */
+  /** Makes the response a stream of server-sent events and writes its first frame; false when there are too many viewers. */
   add(response: ServerResponse, firstFrame: string): boolean {
     if (this.#viewers.size >= MAX_VIEWERS) return false;
     const viewer: Viewer = { response, fullSinceMs: null };
     this.#viewers.add(viewer);
-    response.on('close', () => {
-      this.#viewers.delete(viewer);
-    });
-    // A socket that dies while being written to is a viewer who left.
-    response.on('error', () => {
-      this.#viewers.delete(viewer);
-    });
+    response.on('close', () => this.#viewers.delete(viewer));
+    // A socket that dies while it is written to closes, too.
+    response.on('error', () => undefined);
     response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store' });
     response.write(`retry: 1000\n\n${firstFrame}`);
     return true;
   }
 
   send(text: string, nowMs: number): void {
-    // One copy in memory, however many sockets it waits in.
+    // One copy in memory, whatever the number of sockets that hold it.
     const frame = Buffer.from(text);
     for (const viewer of this.#viewers) {
       const { response } = viewer;

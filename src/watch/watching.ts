@@ -58,14 +58,8 @@ export async function startWatching(options: WatchingOptions): Promise<Watching>
   };
 }
 
-interface Serving {
-  readonly url: string;
-  readonly observe: JobObserver;
-  close(): Promise<void>;
-}
-
 /** Its modules are loaded only when a port is set: a job that nobody watches starts without them. */
-async function serve({ settings, snapshot, logger }: WatchingOptions, work: RecentWork): Promise<Serving | null> {
+async function serve({ settings, snapshot, logger }: WatchingOptions, work: RecentWork) {
   if (settings.httpPort === undefined) return null;
   const [{ createMetrics }, { startHttpServer }] = await Promise.all([
     import('./metrics/metrics.ts'),

@@ -209,7 +209,7 @@ function showHistory({ row, snapshot, rates }) {
   // The server thins out its history; a page that stays open does the same.
   if (rows.length > MAX_ROWS) rows = rows.filter((_, index) => index % 2 === 0);
   charts.throughput.show(throughput(rows));
-  charts.latency.show([rows.map((one) => Number(one[0]) / 1000), rows.map((one) => one[7]), rows.map((one) => one[8])]);
+  charts.latency.show([rows.map((one) => Number(one[0]) / 1000), rows.map((one) => one[4]), rows.map((one) => one[5])]);
   show(
     'throughput-text',
     `${whole(snapshot.fetchedEvents)} fetched, ${whole(snapshot.copiedEvents)} loaded, ${whole(snapshot.mergedEvents)} merged by this process; ` +

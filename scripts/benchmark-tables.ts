@@ -1,4 +1,4 @@
-/** Figures of `bench/results/results.json` as Markdown: whatever the benchmark's suites say in their tables and checks. */
+/** Figures of `bench/results/results.json` as Markdown: the tables and checks of the benchmark's suites. */
 import { z } from 'zod';
 
 const cell = z.union([z.string(), z.number(), z.null()]);
@@ -11,7 +11,7 @@ const machine = z.object({
   node: z.string(),
 });
 
-/** As bench/results/results-file.ts keeps them: the newest result of each suite, with the machine it was taken on. */
+/** As bench/results/results-file.ts writes them: the newest result of each suite, with the machine it was measured on. */
 const results = z.array(
   z.object({
     suite: z.string(),

@@ -3,8 +3,9 @@ import { createWriteStream } from 'node:fs';
 import { once } from 'node:events';
 import { finished } from 'node:stream/promises';
 import Table from 'cli-table3';
-import type { AnomalyKind } from '../core/encoded-page.ts';
+import { Option } from 'commander';
 import type { Environment } from '../core/config.ts';
+import type { AnomalyKind } from '../core/encoded-page.ts';
 import { ConfigurationError, describeError, type ExitCode } from '../core/errors.ts';
 import {
   countAnomalies,
@@ -25,7 +26,8 @@ export function anomalies(argv: readonly string[], environment: Environment): Pr
     description: 'Counts anomalies of events by reason: rejected (no row) or repaired (a row, with a change).',
     groups: [],
     addOptions: (command) => {
-      command.option('--run <id>', 'only anomalies of this run').option('--kind <kind>', KINDS.join(' or '));
+      command.option('--run <id>', 'only anomalies of this run');
+      command.addOption(new Option('--kind <kind>', 'only anomalies of this kind').choices(KINDS));
       command.option('--output <file>', 'write every anomaly with its original event to this file, as JSON lines');
     },
     work: async ({ db, isJson, options }) => {
@@ -40,19 +42,12 @@ export function anomalies(argv: readonly string[], environment: Environment): Pr
   });
 }
 
-function readFilter(options: Readonly<Record<string, unknown>>): AnomalyFilter {
-  const { run, kind } = options;
-  const filter: { runId?: number; kind?: AnomalyKind } = {};
-  if (typeof run === 'string') {
-    if (!/^\d{1,15}$/.test(run)) throw new ConfigurationError(`--run: expected the number of a run, got "${run}"`);
-    filter.runId = Number(run);
+function readFilter({ run, kind }: Readonly<Record<string, unknown>>): AnomalyFilter {
+  if (typeof run === 'string' && !/^\d{1,15}$/.test(run)) {
+    throw new ConfigurationError(`--run: expected the number of a run, got "${run}"`);
   }
-  if (typeof kind === 'string') {
-    const known = KINDS.find((candidate) => candidate === kind);
-    if (known === undefined) throw new ConfigurationError(`--kind: expected ${KINDS.join(' or ')}, got "${kind}"`);
-    filter.kind = known;
-  }
-  return filter;
+  const known = KINDS.find((candidate) => candidate === kind);
+  return { ...(run === undefined ? {} : { runId: Number(run) }), ...(known === undefined ? {} : { kind: known }) };
 }
 
 function describeCounts(counts: readonly AnomalyCount[]): string {

@@ -6,6 +6,7 @@ import { commandLine, readSettings, secretsOf, type Environment } from '../core/
 import { EXIT_CODES, describeError, exitCodeOf, type ExitCode } from '../core/errors.ts';
 import { snapshotBeforeJob, type JobSnapshot } from '../core/job-snapshot.ts';
 import { createLogging, type Logger } from '../core/logging.ts';
+import { SETTING_GROUPS } from '../core/settings-table.ts';
 import { createTerminalDisplay } from '../watch/terminal-progress.ts';
 import { startWatching, type Watching } from '../watch/watching.ts';
 import { confirmReset } from './confirm-reset.ts';
@@ -21,16 +22,7 @@ export function demo(argv: readonly string[], environment: Environment): Promise
 
 /** Returns the exit code; the reason has been logged. */
 export async function ingest(argv: readonly string[], environment: Environment, asDemo = false): Promise<ExitCode> {
-  const command = commandLine(asDemo ? 'npm run demo --' : 'npm start --', DESCRIPTION, [
-    'source',
-    'database',
-    'speed',
-    'run',
-    'limits',
-    'network',
-    'serving',
-    'output',
-  ]);
+  const command = commandLine(asDemo ? 'npm run demo --' : 'npm start --', DESCRIPTION, SETTING_GROUPS);
   const settings = readSettings(command, argv, environment);
   const secrets = secretsOf(settings);
   const display = createTerminalDisplay(process.stdout, environment['TERM']);

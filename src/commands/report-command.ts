@@ -35,7 +35,7 @@ export async function reportCommand(
   { name, description, groups, addOptions, work }: ReportCommand,
 ): Promise<ExitCode> {
   const command = commandLine(`npm run ${name} --`, description, ['database', 'output', ...groups]);
-  command.option('--json', 'for machines');
+  command.option('--json', 'print JSON, for machines');
   addOptions?.(command);
   const settings = readSettings(command, argv, environment);
   const options = command.opts<Record<string, unknown>>();

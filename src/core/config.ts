@@ -49,7 +49,7 @@ export function parseFlags(command: Command, argv: readonly string[]): Readonly<
     const problem =
       error.code === 'commander.excessArguments'
         ? `"${argv.find((argument) => !argument.startsWith('-')) ?? ''}" is neither a command nor a flag`
-        : error.message.replace(/^error: /, '').replace(/\s+/g, ' ');
+        : error.message.replace(/^error: |\.$/g, '').replace(/\s+/g, ' ');
     throw new ConfigurationError(`${problem}; --help lists what there is`, { cause: error });
   }
 }

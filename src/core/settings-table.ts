@@ -19,7 +19,8 @@ import {
 } from './setting-kinds.ts';
 
 /** A command takes the groups of settings that it needs. */
-export type SettingGroup = 'source' | 'database' | 'speed' | 'run' | 'limits' | 'network' | 'serving' | 'output';
+export const SETTING_GROUPS = ['source', 'database', 'speed', 'run', 'limits', 'network', 'serving', 'output'] as const;
+export type SettingGroup = (typeof SETTING_GROUPS)[number];
 
 interface SettingOptions {
   /** As a person would write it. Without a default the kind is optional. */
@@ -40,7 +41,7 @@ interface SettingMeta extends SettingOptions {
 
 const registry = z.registry<SettingMeta>();
 
-/** Answers a copy of the kind: the registry knows settings by their schema, and two settings may be of one kind. */
+/** Registers a copy of the kind: the registry knows settings by their schema, and two settings may be of one kind. */
 function inGroup(group: SettingGroup) {
   return <S extends z.ZodType>(variable: string, kind: S, text: string, options: SettingOptions = {}): S => {
     const schema = kind.clone();

@@ -3,21 +3,7 @@ import { isoText } from '../core/iso-text.ts';
 import type { JobSnapshot } from '../core/job-snapshot.ts';
 import { progressRatio } from './progress-estimate.ts';
 
-export interface HealthAnswer {
-  readonly status: 200 | 503;
-  readonly body: {
-    readonly status: 'ok' | 'stalled' | 'failed' | 'starting';
-    readonly reason: string | null;
-    readonly phase: string;
-    readonly run_id: number | null;
-    readonly progress: number | null;
-    /** ISO 8601. */
-    readonly last_progress: string;
-    readonly seconds_since_progress: number;
-    readonly waiting: string | null;
-    readonly exit_code: number | null;
-  };
-}
+export type HealthAnswer = ReturnType<typeof answer>;
 
 /**
  * Unhealthy: the job has ended with anything but 0, or nothing has moved for `stallAfterMs`. A wait that the API asked for
@@ -51,9 +37,9 @@ export function readinessOf(snapshot: JobSnapshot, nowMs: number): HealthAnswer 
 function answer(
   snapshot: JobSnapshot,
   nowMs: number,
-  status: HealthAnswer['body']['status'],
+  status: 'ok' | 'stalled' | 'failed' | 'starting',
   reason: string | null,
-): HealthAnswer {
+) {
   return {
     status: status === 'ok' ? 200 : 503,
     body: {

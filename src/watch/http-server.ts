@@ -14,6 +14,7 @@ import type { Metrics } from './metrics/metrics.ts';
 import type { RecentWork } from './metrics/recent-work.ts';
 import { readPageFiles } from './page-files.ts';
 import { eventsDone, progressRatio, RateMeter } from './progress-estimate.ts';
+import { waitingText } from './progress-line.ts';
 import { eventFrame, MAX_VIEWERS, Viewers } from './viewers.ts';
 
 export interface HttpServerOptions {
@@ -156,6 +157,7 @@ class JobWatch {
       nowMs,
       snapshot,
       progress: progressRatio(snapshot),
+      waiting: waitingText(snapshot, nowMs),
       done: eventsDone(snapshot),
       rates: this.#rates.observe(snapshot, nowMs),
       recent,

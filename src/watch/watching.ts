@@ -9,7 +9,7 @@ import { processFigures } from './metrics/process-figures.ts';
 import { RecentWork } from './metrics/recent-work.ts';
 import { startProgress, type TerminalDisplay } from './terminal-progress.ts';
 
-/** Ends that a restart would only repeat: under `--stay` the process then stays, instead of being restarted for ever. */
+/** Ends that a restart would only repeat: under `--stay` the process stays, so that nothing restarts it again and again. */
 const ENDS_THAT_STAY: readonly ExitCode[] = [
   EXIT_CODES.complete,
   EXIT_CODES.configuration,
@@ -28,9 +28,9 @@ export interface WatchingOptions {
 export interface Watching {
   /** What the job's stages report to. */
   readonly observe: JobObserver;
-  /** Takes the display away and leaves the summary; call it when the snapshot says how the job ended, before its last log line. */
+  /** Replaces the display by the summary. Call it when the snapshot says how the job ended, before the last log line. */
   endProgress(): void;
-  /** Keeps serving when that is wanted, then lets go of the port. Returns the code to exit with. */
+  /** With `--stay` keeps serving until a signal comes, then closes the port. Returns the code to exit with. */
   close(exitCode: ExitCode): Promise<ExitCode>;
 }
 

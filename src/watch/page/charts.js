@@ -113,20 +113,22 @@ function aroundBars(plot) {
 
 /** Makes the key above a chart; answers the elements that show the values. */
 function keyOf(box, series) {
-  const list = document.createElement('ul');
-  list.className = 'key';
-  const values = series.map((one) => {
-    const item = document.createElement('li');
-    const line = document.createElement('span');
-    line.className = `stroke ${one.dash === undefined ? 'solid' : one.dash[0] > 3 ? 'dashed' : 'dotted'}`;
+  const values = series.map(() => html('b'));
+  const items = series.map((one, index) => {
+    const line = html('span', `stroke ${one.dash === undefined ? 'solid' : one.dash[0] > 3 ? 'dashed' : 'dotted'}`);
     line.style.setProperty('--stroke', `var(${one.colour})`);
-    const value = document.createElement('b');
-    item.append(line, one.label, value);
-    list.append(item);
-    return value;
+    return html('li', '', line, one.label, values[index]);
   });
-  box.before(list);
+  box.before(html('ul', 'key', ...items));
   return values;
+}
+
+/** A new element. @param {string} tag @param {string} className @param {(Node | string)[]} content */
+export function html(tag, className = '', ...content) {
+  const made = document.createElement(tag);
+  made.className = className;
+  made.append(...content);
+  return made;
 }
 
 export const throughputChart = () =>

@@ -1,5 +1,5 @@
 /** The live page: turns one stream of events into text and drawings. It knows nothing that the server did not send. */
-import { latencyChart, mergesChart, throughput, throughputChart } from './charts.js';
+import { html, latencyChart, mergesChart, throughput, throughputChart } from './charts.js';
 import { bytes, clock, duration, percent, short, span, whole } from './texts.js';
 import { windowRows, windowsChart, windowsText } from './windows.js';
 
@@ -56,13 +56,6 @@ function stateOf({ snapshot, health }) {
   return snapshot.waiting === null ? ['running', phase] : ['waiting', `${phase}, waiting`];
 }
 
-function waitingText({ snapshot, nowMs }) {
-  const { waiting } = snapshot;
-  if (waiting === null) return 'nothing';
-  const left = waiting.untilMs === null ? 0 : Math.ceil((waiting.untilMs - nowMs) / 1000);
-  return left > 0 ? `${waiting.reason}, ${duration(left)}` : waiting.reason;
-}
-
 function showProgress(tick) {
   const { snapshot, progress, rates, nowMs } = tick;
   const [state, text] = stateOf(tick);
@@ -85,7 +78,7 @@ function showProgress(tick) {
   );
   show('rate-now', whole(rates.now));
   show('rate-average', whole(rates.average));
-  show('waiting', waitingText(tick));
+  show('waiting', tick.waiting ?? 'nothing');
   document.title = `${progress === null ? short(tick.done) : percent(progress)} · DataSync ingestion`;
 }
 
@@ -145,29 +138,12 @@ function showBars(id, values, none) {
   if (list.dataset.key === key) return;
   list.dataset.key = key;
   const most = Math.max(1, ...entries.map(([, count]) => count));
-  if (entries.length === 0) {
-    const item = document.createElement('li');
-    item.className = 'none';
-    item.textContent = none;
-    list.replaceChildren(item);
-    return;
-  }
-  list.replaceChildren(
-    ...entries.map(([name, count]) => {
-      const item = document.createElement('li');
-      const label = document.createElement('span');
-      label.textContent = name;
-      const value = document.createElement('span');
-      value.textContent = whole(count);
-      const bar = document.createElement('div');
-      bar.className = 'bar';
-      const fill = document.createElement('span');
-      fill.style.width = `${(count / most) * 100}%`;
-      bar.append(fill);
-      item.append(label, value, bar);
-      return item;
-    }),
-  );
+  const bars = entries.map(([name, count]) => {
+    const fill = html('span');
+    fill.style.width = `${(count / most) * 100}%`;
+    return html('li', '', html('span', '', name), html('span', '', whole(count)), html('div', 'bar', fill));
+  });
+  list.replaceChildren(...(bars.length === 0 ? [html('li', 'none', none)] : bars));
 }
 
 function showWindows({ snapshot, nowMs }) {

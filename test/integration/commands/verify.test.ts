@@ -52,7 +52,7 @@ test('verify ends with 5 and the figures when events are missing', async (t) => 
   assert.match(stderr, /10 events are missing: the API counts 100, the target has 90 rows/);
 });
 
-test('verify reads the count from any envelope, and goes by the books where there is none', async (t) => {
+test('verify reads the count from any envelope, and goes by the counts of the run where there is none', async (t) => {
   const database = await testDatabase(t);
   await storeRun(database, { source: SOURCE, rows: 90, passTotal: null, complete: true });
   const before = await verify(t, database, { events: 100, envelope: 'before', streamAccess: 'absent' });

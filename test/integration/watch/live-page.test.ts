@@ -1,4 +1,4 @@
-/** The live page in a real browser: a job that moves when told behind it, and then a real one with its database. */
+/** The live page in a real browser: first of a job that the test moves, then of a real job with its database. */
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 import { pino } from 'pino';

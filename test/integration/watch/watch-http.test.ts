@@ -62,7 +62,7 @@ async function get(url: string, headers: Record<string, string> = {}, method = '
   return { status: response.statusCode ?? 0, headers: response.headers, body };
 }
 
-/** A viewer on a bare socket: what it reads, it reads when told. */
+/** A viewer on a bare socket, which reads only when the test does. */
 async function openViewer(t: TestContext, url: string): Promise<Socket> {
   const { port } = new URL(url);
   const socket = connect(Number(port), '127.0.0.1');

@@ -1,6 +1,6 @@
 /**
- * What a person at a terminal sees, without a job behind it: the display, the logger and a job that moves when told, by lines on
- * standard input (`advance SECONDS`, `log TEXT`, `stop`). Started by tests inside a pseudo-terminal, or not.
+ * What a person at a terminal sees, without a job behind it: the display, the logger and a job that is moved by lines on standard
+ * input (`advance SECONDS`, `log TEXT`, `stop`). Started by tests inside a pseudo-terminal, or not.
  */
 import { createInterface } from 'node:readline';
 import { createLogging } from '../../../src/core/logging.ts';

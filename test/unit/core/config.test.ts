@@ -7,12 +7,10 @@ import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { HelpShown, commandLine, readSettings, secretsOf, type Environment } from '../../../src/core/config.ts';
 import { ConfigurationError } from '../../../src/core/errors.ts';
-import { SETTINGS } from '../../../src/core/settings-table.ts';
-
-const ALL_GROUPS = [...new Set(SETTINGS.map((setting) => setting.group))];
+import { SETTING_GROUPS, SETTINGS } from '../../../src/core/settings-table.ts';
 
 function read(argv: readonly string[], environment: Environment = {}) {
-  return readSettings(commandLine('test', '', ALL_GROUPS), argv, environment);
+  return readSettings(commandLine('test', '', SETTING_GROUPS), argv, environment);
 }
 
 /** The message that these settings are refused with. */

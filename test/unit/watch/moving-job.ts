@@ -1,4 +1,4 @@
-/** A job that moves only when told: windows are walked and split, events fetched, copied and merged, refused at times. */
+/** A job that a test moves: windows are walked and split, events are fetched, copied and merged, some requests are refused. */
 import type { JobSnapshot, WindowSnapshot } from '../../../src/core/job-snapshot.ts';
 import { NO_COUNTS } from '../../../src/core/state.ts';
 import { snapshotOf, windowOf } from './job-feed.ts';

@@ -37,7 +37,7 @@ describe('metrics', () => {
     }
   });
 
-  it('keep the books of the run', async (t) => {
+  it('show the counts of the run', async (t) => {
     const counts = {
       ...NO_COUNTS,
       served: 111,

@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import { RecentWork } from '../../../../src/watch/metrics/recent-work.ts';
 
-it('recent work keeps the last durations and the sum of all, and passes on what it is told', () => {
+it('recent work keeps the last durations and the sum of all, and passes on what it gets', () => {
   const passed: unknown[][] = [];
   const work = new RecentWork();
-  const observe = work.observing({ pageRequest: (...told) => passed.push(told) });
+  const observe = work.observing({ pageRequest: (...report) => passed.push(report) });
   assert.equal(work.summary().pageRequest, null);
   for (let request = 0; request < 1_000; request += 1) observe.pageRequest(request < 900 ? 10 : 1, 'stream', 200);
   for (let request = 0; request < 156; request += 1) observe.pageRequest(0.5, 'events', null);

@@ -1,6 +1,7 @@
 /** `npm run anomalies`: counts rejected and repaired events by reason, and writes their original bytes. */
-import { createWriteStream } from 'node:fs';
+import { isUtf8 } from 'node:buffer';
 import { once } from 'node:events';
+import { createWriteStream } from 'node:fs';
 import { finished } from 'node:stream/promises';
 import Table from 'cli-table3';
 import { Option } from 'commander';
@@ -77,17 +78,8 @@ async function writeAnomalies(db: Database, filter: AnomalyFilter, path: string)
   return written;
 }
 
-function describeAnomaly({ original, ...rest }: Anomaly): object {
-  const text = decodeUtf8(original);
-  return text === null ? { ...rest, originalBase64: original.toString('base64') } : { ...rest, original: text };
-}
-
-const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
-
-function decodeUtf8(bytes: Uint8Array): string | null {
-  try {
-    return UTF8.decode(bytes);
-  } catch {
-    return null;
-  }
+function describeAnomaly({ original, ...where }: Anomaly): object {
+  return isUtf8(original)
+    ? { ...where, original: original.toString('utf8') }
+    : { ...where, originalBase64: original.toString('base64') };
 }

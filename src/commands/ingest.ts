@@ -57,7 +57,7 @@ export async function ingest(argv: readonly string[], environment: Environment, 
     }
     if (settings.reset) await confirmReset(settings);
     const snapshot = () => watched.snapshot();
-    watching = await startWatching({ settings, logger, snapshot, stdout: process.stdout, display });
+    watching = await startWatching({ settings, logger, snapshot, display });
     source = await openSource(settings, asDemo || isDemo(settings), logger);
     const { observe } = watching;
     const onSecret = (secret: string) => {
@@ -113,15 +113,16 @@ class WatchedJob {
 }
 
 function logReport(logger: Logger, report: JobReport, signal: StopSignal | null, exitCode: ExitCode): void {
-  const { counts, requests, seconds } = report;
+  const { requests, seconds } = report;
+  const { served: events, inserted, updated, duplicates, rejected, repaired, pages } = report.counts;
   const fields = {
-    events: counts.served,
-    inserted: counts.inserted,
-    updated: counts.updated,
-    duplicates: counts.duplicates,
-    rejected: counts.rejected,
-    repaired: counts.repaired,
-    pages: counts.pages,
+    events,
+    inserted,
+    updated,
+    duplicates,
+    rejected,
+    repaired,
+    pages,
     requests,
     seconds: Number(seconds.toFixed(3)),
     events_per_second: Math.round(report.fetchedEvents / Math.max(seconds, 0.001)),

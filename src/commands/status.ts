@@ -162,18 +162,9 @@ function describeStatus(report: StatusReport): string {
       'windows',
       `${run.windows.complete} of ${run.windows.count} finished, ${count(run.windows.safePages)} pages safe`,
     );
-    const { inserted, updated, duplicates, rejected, repaired } = run.counts;
-    add(
-      'events',
-      [
-        `${count(run.counts.served)} served`,
-        `${count(inserted)} inserted`,
-        `${count(updated)} updated`,
-        `${count(duplicates)} duplicates`,
-        `${count(rejected)} rejected`,
-        `${count(repaired)} repaired`,
-      ].join(', '),
-    );
+    const { served, inserted, updated, duplicates, rejected, repaired } = run.counts;
+    const events = Object.entries({ served, inserted, updated, duplicates, rejected, repaired });
+    add('events', events.map(([name, value]) => `${count(value)} ${name}`).join(', '));
   }
   add(
     'at work',

@@ -49,11 +49,10 @@ export const instant = readAs('an ISO 8601 time or epoch milliseconds', (text) =
   within(-8.64e15, 8.64e15, /^-?\d+$/.test(text) ? Number(text) : Date.parse(text)),
 );
 
-export const onOff = () =>
-  readAs('1 or 0', (text) => {
-    if (/^(1|true|yes|on)$/i.test(text)) return true;
-    return /^(0|false|no|off)$/i.test(text) ? false : undefined;
-  });
+export const onOff = readAs('1 or 0', (text) => {
+  if (/^(1|true|yes|on)$/i.test(text)) return true;
+  return /^(0|false|no|off)$/i.test(text) ? false : undefined;
+});
 
 export const choice = <const T extends readonly [string, ...string[]]>(values: T) =>
   z.enum(values, { error: (issue) => `expected ${values.join(', ')}; got "${String(issue.input)}"` });

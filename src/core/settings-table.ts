@@ -159,10 +159,10 @@ export const settingsSchema = z.object({
     'How far before the watermark an incremental run begins, to catch late arrivals.',
     { default: '1h', unit: 'duration' },
   ),
-  full: run('FULL', onOff(), 'Walk the whole data set again instead of only what is new.', SWITCH),
-  newRun: run('NEW_RUN', onOff(), 'Give up the unfinished run and begin again; rows are kept.', SWITCH),
-  reset: run('RESET', onOff(), 'Empty the target and the state first; asks for confirmation.', SWITCH),
-  yes: run('ASSUME_YES', onOff(), 'Answer yes to the confirmation of --reset.', SWITCH),
+  full: run('FULL', onOff, 'Walk the whole data set again instead of only what is new.', SWITCH),
+  newRun: run('NEW_RUN', onOff, 'Give up the unfinished run and begin again; rows are kept.', SWITCH),
+  reset: run('RESET', onOff, 'Empty the target and the state first; asks for confirmation.', SWITCH),
+  yes: run('ASSUME_YES', onOff, 'Answer yes to the confirmation of --reset.', SWITCH),
 
   maxWait: limits(
     'MAX_WAIT',
@@ -210,7 +210,7 @@ export const settingsSchema = z.object({
     { unit: 'port' },
   ),
   httpHost: serving('HTTP_HOST', hostName, 'Address to serve on.', { default: '127.0.0.1' }),
-  stay: serving('KEEP_SERVING', onOff(), 'Keep serving after the end, until stopped.', SWITCH),
+  stay: serving('KEEP_SERVING', onOff, 'Keep serving after the end, until stopped.', SWITCH),
   stallAfter: serving(
     'HEALTH_STALL_AFTER',
     duration(1, 86_400),

@@ -18,7 +18,6 @@ const FRAMES_PER_SECOND = 5;
 export interface ProgressOptions {
   readonly snapshot: () => JobSnapshot;
   readonly logger: Logger;
-  readonly stdout: WriteStream;
   /** Made before the logger, so that log lines go through it; `null` when stdout is not a terminal. */
   readonly display: TerminalDisplay | null;
   /** Time between two log lines where there is no terminal. */
@@ -31,13 +30,13 @@ export function createTerminalDisplay(stdout: WriteStream, term?: string): Termi
 }
 
 /** Returns what stops it: in a terminal, that leaves the summary of a job that had begun to fetch. */
-export function startProgress({ snapshot, logger, stdout, display, logEveryMs }: ProgressOptions): () => void {
+export function startProgress({ snapshot, logger, display, logEveryMs }: ProgressOptions): () => void {
   if (display !== null) {
     display.start(snapshot);
     return () => {
       display.stop();
       const ended = snapshot();
-      if (ended.fetchedPages > 0) stdout.write(`${summaryTable(ended, Date.now(), stdout.columns)}\n`);
+      if (ended.fetchedPages > 0) display.write(`${summaryTable(ended, Date.now(), display.columns)}\n`);
     };
   }
   const rates = new RateMeter();
@@ -80,6 +79,10 @@ export class TerminalDisplay {
     this.#stdout = stdout;
   }
 
+  get columns(): number {
+    return this.#stdout.columns;
+  }
+
   /** For `createLogging`: puts finished lines above the bar, where the terminal may wrap them. Works before and after the bar too. */
   readonly write = (line: string): void => {
     if (this.#bars === null) {
@@ -100,7 +103,7 @@ export class TerminalDisplay {
       format: () => {
         const nowMs = Date.now();
         const state = snapshot();
-        return progressLine(state, this.#rates.observe(state, nowMs), nowMs, this.#stdout.columns);
+        return progressLine(state, this.#rates.observe(state, nowMs), nowMs, this.columns);
       },
       fps: FRAMES_PER_SECOND,
       clearOnComplete: true,

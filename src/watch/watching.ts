@@ -1,13 +1,12 @@
 /** Everything that watches one job: progress for whoever started it, and page, metrics and health when a port is set. */
-import type { WriteStream } from 'node:tty';
 import type { Settings } from '../core/config.ts';
 import { EXIT_CODES, type ExitCode } from '../core/errors.ts';
-import type { JobObserver, JobSnapshot } from '../core/job-snapshot.ts';
+import type { JobObserver } from '../core/job-snapshot.ts';
 import type { Logger } from '../core/logging.ts';
 import { startEventLoopMonitor } from './metrics/event-loop-delay.ts';
 import { processFigures } from './metrics/process-figures.ts';
 import { RecentWork } from './metrics/recent-work.ts';
-import { startProgress, type TerminalDisplay } from './terminal-progress.ts';
+import { startProgress, type ProgressOptions } from './terminal-progress.ts';
 
 /** Ends that a restart would only repeat: under `--stay` the process stays, so that nothing restarts it again and again. */
 const ENDS_THAT_STAY: readonly ExitCode[] = [
@@ -17,12 +16,8 @@ const ENDS_THAT_STAY: readonly ExitCode[] = [
   EXIT_CODES.countsDisagree,
 ];
 
-export interface WatchingOptions {
+export interface WatchingOptions extends ProgressOptions {
   readonly settings: Settings;
-  readonly logger: Logger;
-  readonly snapshot: () => JobSnapshot;
-  readonly stdout: WriteStream;
-  readonly display: TerminalDisplay | null;
 }
 
 export interface Watching {

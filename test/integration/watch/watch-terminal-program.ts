@@ -21,7 +21,6 @@ logger.info('before the display');
 const stopProgress = startProgress({
   snapshot: () => job.snapshot(),
   logger,
-  stdout: process.stdout,
   display,
   logEveryMs: LOG_EVERY_MS,
 });

@@ -9,6 +9,7 @@
  */
 import { type Logger, pino, stdTimeFunctions } from 'pino';
 import { prettyFactory } from 'pino-pretty';
+import { Redactor } from './redaction.ts';
 
 export type { Logger } from 'pino';
 
@@ -21,24 +22,6 @@ export interface LoggingOptions {
   readonly write?: (line: string) => void;
 }
 
-const MASK = '[hidden]';
-/** Anything shorter stands in too many words that are no secret. */
-const MIN_SECRET_LENGTH = 4;
-
-/** Replaces secrets by value; each also as JSON would spell it, since it runs over finished lines. */
-export function redactor(secrets: readonly string[]): (text: string) => string {
-  const spellings = new Set<string>();
-  for (const secret of secrets) {
-    if (secret.length < MIN_SECRET_LENGTH) continue;
-    spellings.add(secret);
-    spellings.add(JSON.stringify(secret).slice(1, -1));
-    spellings.add(encodeURIComponent(secret));
-  }
-  // Longest first, so that a secret that contains another is replaced whole.
-  const ordered = [...spellings].sort((a, b) => b.length - a.length);
-  return (text) => ordered.reduce((masked, secret) => masked.replaceAll(secret, MASK), text);
-}
-
 export interface Logging {
   readonly logger: Logger;
   /** Secrets that become known later: stream tokens, the embedded database's password. */
@@ -46,8 +29,7 @@ export interface Logging {
 }
 
 export function createLogging(options: LoggingOptions): Logging {
-  const secrets = [...options.secrets];
-  let redact = redactor(secrets);
+  const redactor = new Redactor(options.secrets);
   const isPretty = options.format === 'pretty' || (options.format === 'auto' && process.stdout.isTTY);
   const write =
     options.write ??
@@ -74,15 +56,14 @@ export function createLogging(options: LoggingOptions): Logging {
       base: null,
       timestamp: stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
-      hooks: { streamWrite: (line) => redact(line) },
+      hooks: { streamWrite: (line) => redactor.redact(line) },
     },
     destination,
   );
   return {
     logger,
-    addSecret(secret) {
-      secrets.push(secret);
-      redact = redactor(secrets);
+    addSecret: (secret) => {
+      redactor.add(secret);
     },
   };
 }

@@ -1,24 +1,31 @@
-/** Secrets of the API, the tokens among them that become known during the run, taken out of every text by value. */
-import { redactor } from './logging.ts';
+/** Takes secrets out of every text, by value; also those that become known during the run. */
+
+const MASK = '[hidden]';
+/** Anything shorter stands in too many words that are no secret. */
+const MIN_SECRET_LENGTH = 4;
 
 export class Redactor {
-  readonly #secrets: string[];
-  #redact: (text: string) => string;
+  /** Each secret as it is, as JSON spells it (log lines are JSON), and as URLs do. */
+  readonly #spellings = new Set<string>();
+  /** Longest first, so that a secret that contains another is replaced whole. */
+  #ordered: readonly string[] = [];
 
   constructor(secrets: readonly string[] = []) {
-    this.#secrets = [...secrets];
-    this.#redact = redactor(this.#secrets);
+    for (const secret of secrets) this.add(secret);
   }
 
   /** From now on `secret` is taken out too. Tokens that have run out stay secrets. */
   add(secret: string): void {
-    if (this.#secrets.includes(secret)) return;
-    this.#secrets.push(secret);
-    this.#redact = redactor(this.#secrets);
+    if (secret.length < MIN_SECRET_LENGTH) return;
+    const inJson = JSON.stringify(secret).slice(1, -1);
+    for (const spelling of [secret, inJson, encodeURI(secret), encodeURIComponent(secret)]) {
+      this.#spellings.add(spelling);
+    }
+    this.#ordered = [...this.#spellings].sort((a, b) => b.length - a.length);
   }
 
   redact(text: string): string {
-    return this.#redact(text);
+    return this.#ordered.reduce((masked, spelling) => masked.replaceAll(spelling, MASK), text);
   }
 }
 

@@ -2,6 +2,7 @@
 import type { ClientConfig } from 'pg';
 import { parse, toClientConfig } from 'pg-connection-string';
 import { ConfigurationError, describeError } from '../../core/errors.ts';
+import { Redactor } from '../../core/redaction.ts';
 
 /** The oldest PostgreSQL the job works with, as `server_version_num`. */
 export const OLDEST_SERVER_VERSION = 130_000;
@@ -10,7 +11,7 @@ export interface ConnectionSettings {
   readonly config: ClientConfig;
   /** `user@host:port/database`, for messages: never the password. */
   readonly described: string;
-  /** Replaces the password, in any spelling the URL may have it in, by `***`. */
+  /** Takes the password out of a text, in any spelling the URL may have it in. */
   readonly redact: (text: string) => string;
 }
 
@@ -32,16 +33,8 @@ export function readDatabaseUrl(url: string): ConnectionSettings {
   }
   const host = config.host ?? 'localhost';
   const described = `${config.user ?? ''}@${host}:${config.port ?? 5432}/${config.database ?? config.user ?? ''}`;
-  const secrets = passwordSpellings(config.password);
-  const redact = (text: string): string =>
-    secrets.reduce((redacted, secret) => redacted.replaceAll(secret, '***'), text);
-  return { config, described: redact(described), redact };
-}
-
-function passwordSpellings(password: ClientConfig['password']): string[] {
-  // Replacing a one-letter password would turn every message into stars and protect nobody.
-  if (typeof password !== 'string' || password.length < 3) return [];
-  return [...new Set([password, encodeURIComponent(password), encodeURI(password)])];
+  const redactor = new Redactor(typeof config.password === 'string' ? [config.password] : []);
+  return { config, described: redactor.redact(described), redact: (text) => redactor.redact(text) };
 }
 
 function redactUrlPassword(text: string): string {

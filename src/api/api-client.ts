@@ -1,64 +1,83 @@
 /**
- * Asks the API for one page and does not come back before it has one, or a reason. What an answer means is decided in
- * retry-policy.ts, when a request may start in pacer.ts; here both are carried out.
+ * Asks the API for one page and does not come back before it has one, or a reason. What follows from a failure is decided
+ * in page-attempts.ts and retry-policy.ts, when a request may start in pacer.ts; here both are carried out.
  */
-import { backoffDelayMs } from '../core/backoff.ts';
-import { ConfigurationError, KeyRefusedError, type GaveUpError } from '../core/errors.ts';
-import { reachHint } from './access-request.ts';
-import { ApiSender, type Sent, type Wait } from './api-sender.ts';
-import { bodyOf, findFault, isFromCache, readContentEncoding, readRequestId } from './http-answer.ts';
-import { TransportError, type HttpAnswer } from './http-exchange.ts';
-import { excerpt } from '../core/redaction.ts';
-import { AttemptBook, MAX_FAILURES, MAX_FAULTS, type PageAttempts } from './page-attempts.ts';
-import {
-  SAFE,
-  cursorAgeMs,
-  describeRequest,
-  finalError,
-  locate,
-  noPageError,
-  readFailure,
-  type PageFailure,
-} from './page-failure.ts';
-import type { ApiClientOptions, EndpointName, PageAnswer, PageRequest, RawPage } from './page-request.ts';
-import { readDateMs } from './rate-limit-headers.ts';
-import { decide, isSuspicious } from './retry-policy.ts';
-import { StreamUnavailableError } from './stream-access.ts';
+import type { BackoffRule } from '../core/backoff.ts';
+import { KeyRefusedError } from '../core/errors.ts';
+import { Redactor } from '../core/redaction.ts';
+import { requestAccess } from './access-request.ts';
+import { SAFE, cursorAgeMs, describeRequest, giveUpError, locate } from './api-errors.ts';
+import { ApiSender } from './api-sender.ts';
+import { HttpClient } from './http-exchange.ts';
+import { AttemptsByPage, type Circumstances, type PageAttempts } from './page-attempts.ts';
+import { faultyPage, readOutcome, type PageFailure } from './page-outcome.ts';
+import type { ApiClientOptions, ClientParts, EndpointName, PageAnswer, PageRequest } from './page-request.ts';
+import { StreamAccess, StreamUnavailableError, type StreamToken } from './stream-access.ts';
+import { Waits, type Wait } from './waits.ts';
 
-export type { ApiClientOptions, ApiObserver, EndpointName, PageAnswer, PageRequest, RawPage } from './page-request.ts';
+export type { ApiClientOptions, PageAnswer, PageRequest, RawPage } from './page-request.ts';
 
-/** Failures of one page from which each is worth a warning. */
-const WARN_FROM_FAILURE = 3;
-/** Tokens rejected in a row for one page after which it waits before it is asked for again. */
-const TOKENS_WITHOUT_WAIT = 2;
+const USUAL_BACKOFF: BackoffRule = { baseMs: 500, capMs: 30_000 };
+const USUAL_FIRST_CONTACT_MS = 15_000;
 /** A check asks for one event: it need not wait as long as a page. */
 const CHECK_DEADLINE_MS = 20_000;
-/** A check that found the API down is made again after so many more failures. */
-const CHECK_AGAIN_AFTER = 3;
 
-/** One page's way through {@link ApiClient.fetchPage}. */
-interface Fetch {
+/** A page that is being asked for. */
+interface Asking {
   readonly request: PageRequest;
   readonly endpoint: EndpointName;
   readonly attempts: PageAttempts;
-  /** The limit that was sent. */
-  readonly limit: number;
   /** When the page was first asked for by this call, ms of `performance.now()`. */
   readonly startedMs: number;
 }
 
 export class ApiClient {
-  readonly #options: ApiClientOptions;
+  readonly #parts: ClientParts;
+  readonly #access: StreamAccess;
   readonly #sender: ApiSender;
-  readonly #attempts = new AttemptBook();
+  readonly #attempts: AttemptsByPage;
+  readonly #closing = new AbortController();
   #endpoint: EndpointName;
-  #streamLost: string | null = null;
+  #streamLost = '';
   /** When an endpoint last served anything, ms of `performance.now()`. */
   readonly #servedMs: Record<EndpointName, number> = { stream: -Infinity, events: -Infinity };
 
-  constructor(options: ApiClientOptions) {
-    this.#options = options;
-    this.#sender = new ApiSender(options);
+  constructor(given: ApiClientOptions) {
+    const options = {
+      proxy: null,
+      secrets: [],
+      onSecret: () => undefined,
+      observe: {},
+      backoff: USUAL_BACKOFF,
+      firstContactMs: USUAL_FIRST_CONTACT_MS,
+      ...given,
+    };
+    const { apiKey, connectTimeoutMs, proxy, observe, backoff, maxWaitMs, logger } = options;
+    const eventsUrl = new URL(options.baseUrl);
+    eventsUrl.pathname = `${eventsUrl.pathname.replace(/\/+$/, '')}/events`;
+    const redactor = new Redactor([apiKey, ...options.secrets]);
+    const http = new HttpClient({
+      connectTimeoutMs,
+      proxy,
+      redactor,
+      observe: (kind, status, durationMs) => observe.request?.(kind, status, durationMs),
+    });
+    const parts = { options, eventsUrl, redactor, http, waits: new Waits(), closing: this.#closing.signal };
+    this.#parts = parts;
+    this.#access = new StreamAccess({
+      request: () => requestAccess(parts),
+      onToken: (token) => {
+        redactor.add(token);
+        options.onSecret(token);
+      },
+      onRenewalFailed: (error) => {
+        if (parts.closing.aborted) return;
+        const reason = redactor.redact(error instanceof Error ? error.message : String(error));
+        logger.warn({ reason }, 'the stream token could not be renewed yet; the old one is still used');
+      },
+    });
+    this.#sender = new ApiSender(parts, this.#access);
+    this.#attempts = new AttemptsByPage({ backoff, maxWaitMs, canLeaveStream: options.endpoint === 'auto' });
     this.#endpoint = options.endpoint === 'events' ? 'events' : 'stream';
   }
 
@@ -69,7 +88,7 @@ export class ApiClient {
 
   /** All requests sent, stream access and checks included. */
   get requests(): number {
-    return this.#sender.requests;
+    return this.#parts.http.requests;
   }
 
   /** Why nothing moves at the moment, for people who watch; `null` when requests are on their way. */
@@ -83,12 +102,13 @@ export class ApiClient {
    * @throws ConfigurationError when the API cannot be reached, KeyRefusedError when stream access is demanded and not given
    */
   async open(): Promise<{ endpoint: EndpointName; reason: string }> {
-    if (this.#options.endpoint === 'events') return { endpoint: 'events', reason: 'as configured' };
+    if (this.#parts.options.endpoint === 'events') return { endpoint: 'events', reason: 'as configured' };
     try {
-      const access = await this.#sender.access.token();
-      return { endpoint: 'stream', reason: `stream access was granted (${access.url.pathname})` };
+      const token = await this.#access.token();
+      return { endpoint: 'stream', reason: `stream access was granted (${token.url.pathname})` };
     } catch (error) {
-      return { endpoint: 'events', reason: this.#loseStream(error) };
+      this.#loseStream(error);
+      return { endpoint: 'events', reason: this.#streamLost };
     }
   }
 
@@ -100,22 +120,28 @@ export class ApiClient {
   async fetchPage(request: PageRequest): Promise<PageAnswer> {
     const endpoint = this.#endpoint;
     const startedMs = performance.now();
-    for (;;) {
-      request.signal.throwIfAborted();
-      if (this.#endpoint !== endpoint) return this.#endpointChanged();
-      const attempts = this.#attempts.of(request);
-      const limit = Math.max(1, request.limit - attempts.limitReduction);
-      attempts.sent += 1;
-      const fetch: Fetch = { request, endpoint, attempts, limit, startedMs };
-      try {
-        const answer = await this.#ask(fetch);
+    const { signal } = request;
+    const deadlineMs = this.#parts.options.pageTimeoutMs;
+    try {
+      for (;;) {
+        signal.throwIfAborted();
+        if (this.#endpoint !== endpoint) break;
+        const attempts = this.#attempts.of(request);
+        const query = pageQuery(request, endpoint, attempts.begin(request.limit));
+        const sent = await this.#sender.send({ endpoint, query, signal, deadlineMs });
+        const outcome = readOutcome(sent, this.#parts.redactor);
+        if (outcome.kind === 'page') {
+          if (sent.token !== null) this.#access.accepted();
+          this.#servedMs[endpoint] = performance.now();
+        }
+        if (outcome.kind !== 'failure') return outcome;
+        const answer = await this.#handle({ request, endpoint, attempts, startedMs }, outcome, sent.token);
         if (answer !== null) return answer;
-      } catch (error) {
-        if (!(error instanceof StreamUnavailableError)) throw error;
-        this.#loseStream(error);
-        return this.#endpointChanged();
       }
+    } catch (error) {
+      this.#loseStream(error);
     }
+    return { kind: 'endpoint-changed', detail: this.#streamLost };
   }
 
   /**
@@ -126,251 +152,100 @@ export class ApiClient {
   async faultyPage(request: PageRequest, fault: string, detail: string): Promise<void> {
     const attempts = this.#attempts.of(request);
     const startedMs = attempts.firstFailureMs ?? performance.now();
-    const fetch: Fetch = { request, endpoint: this.#endpoint, attempts, limit: request.limit, startedMs };
-    const cameBack = this.#sender.redactor.redact(`200, ${fault}: ${detail}`);
-    await this.#retryFaulty(
-      fetch,
-      { outcome: { kind: 'faulty' }, status: 200, cameBack, requestId: null, retryAfterMs: null },
-      null,
-    );
+    const cameBack = this.#parts.redactor.redact(`200, ${fault}: ${detail}`);
+    await this.#handle({ request, endpoint: this.#endpoint, attempts, startedMs }, faultyPage(cameBack, null), null);
   }
 
-  /** Ends all requests. */
+  /** Ends all requests and waits for a turn. */
   async close(): Promise<void> {
-    await this.#sender.close();
+    this.#closing.abort(new Error('the API client was closed'));
+    this.#sender.close();
+    await this.#parts.http.close();
   }
 
-  /** One request: an answer for the caller, or `null` when it is time for the next. */
-  async #ask(fetch: Fetch): Promise<PageAnswer | null> {
-    const { request, endpoint } = fetch;
-    const sent = await this.#sender.send({
-      endpoint,
-      query: pageQuery(request, endpoint, fetch.limit),
-      signal: request.signal,
-      deadlineMs: this.#options.pageTimeoutMs,
-    });
-    const { outcome } = sent;
-    if (outcome instanceof TransportError || outcome.status !== 200) {
-      return this.#handle(fetch, sent, readFailure(sent, this.#sender.redactor));
+  /** Does what follows from a failure. @returns an answer for the caller, or `null` when it is time to ask again */
+  async #handle(asking: Asking, failure: PageFailure, token: StreamToken | null): Promise<PageAnswer | null> {
+    const { request, endpoint, attempts } = asking;
+    const { observe, logger, maxWaitMs } = this.#parts.options;
+    let action = attempts.record(failure, this.#circumstances(asking));
+    if (action.kind === 'check') {
+      const works = await this.#check(action.endpoint, request.signal);
+      action = attempts.recordCheck(action.endpoint, works, failure, this.#circumstances(asking));
     }
-    if (outcome.overflowed) return { kind: 'too-large' };
-    const encoding = readContentEncoding(outcome);
-    const fault = findFault(outcome, encoding);
-    if (fault === null && encoding !== null)
-      return { kind: 'page', page: this.#accept(fetch, sent, outcome, encoding) };
-    const shown = encoding === 'identity' ? excerpt(bodyOf(outcome), this.#sender.redactor) : '';
-    const cameBack = `200, but ${fault ?? ''}${shown === '' ? '' : `: "${shown}"`}`;
-    const requestId = this.#requestId(outcome);
-    await this.#retryFaulty(
-      fetch,
-      { outcome: { kind: 'faulty' }, status: 200, cameBack, requestId, retryAfterMs: null },
-      sent,
-    );
-    return null;
+    if (action.kind === 'renew-token') {
+      if (token !== null) this.#access.rejected(token, failure.status ?? 0);
+      action = action.next;
+    }
+    switch (action.kind) {
+      case 'stale-cursor':
+      case 'outside-range':
+        return { kind: action.kind, detail: `${describeRequest(request, failure.path)}: ${failure.cameBack}` };
+      case 'leave-stream':
+        throw new StreamUnavailableError(`it fails while /events works (${failure.cameBack})`);
+      case 'give-up': {
+        const waited = { forMs: this.#circumstances(asking).withoutPageMs, allowedMs: maxWaitMs };
+        throw giveUpError(action.why, request, failure, attempts.sent, waited);
+      }
+      case 'ask-again': {
+        this.#parts.closing.throwIfAborted();
+        const { retry, waitMs, warn } = action;
+        observe.retry?.(retry);
+        const fields = {
+          ...locate(request, failure, attempts.sent),
+          cameBack: failure.cameBack,
+          waitMs: Math.round(waitMs),
+        };
+        logger[warn ? 'warn' : 'debug'](fields, 'a page failed; it is asked for again');
+        // A 429 has paused the pacer already.
+        if (retry === 'server-error' && failure.retryAfterMs !== null)
+          this.#sender.pause(endpoint, failure.retryAfterMs);
+        if (waitMs > 0) await this.#parts.waits.wait(`the API failed: ${failure.cameBack}`, waitMs, request.signal);
+        return null;
+      }
+    }
   }
 
-  /** It goes into logs: an API that echoes what it was sent could put the key there. */
-  #requestId(answer: HttpAnswer): string | null {
-    const id = readRequestId(answer);
-    return id === null ? null : this.#sender.redactor.redact(id);
-  }
-
-  #accept(fetch: Fetch, sent: Sent, answer: HttpAnswer, contentEncoding: RawPage['contentEncoding']): RawPage {
-    if (sent.access !== null) this.#sender.access.accepted();
-    this.#servedMs[fetch.endpoint] = performance.now();
+  #circumstances({ request, endpoint, startedMs }: Asking): Circumstances {
+    const nowMs = performance.now();
+    const servedMs = Math.max(this.#servedMs.stream, this.#servedMs.events);
+    const { http, options } = this.#parts;
     return {
-      body: answer.body,
-      bodyBytes: answer.bodyBytes,
-      contentEncoding,
-      limit: fetch.limit,
-      receivedAtMs: answer.receivedAtMs,
-      serverDateMs: readDateMs(answer.headers),
-      requestId: this.#requestId(answer),
-      fromCache: isFromCache(answer),
-      endpoint: fetch.endpoint,
-    };
-  }
-
-  /** Anything but a 200: asks the policy, and does what it says. */
-  async #handle(fetch: Fetch, sent: Sent, failure: PageFailure): Promise<PageAnswer | null> {
-    const { request, attempts, endpoint } = fetch;
-    attempts.firstFailureMs ??= performance.now();
-    const suspicious = isSuspicious(failure.outcome) ? 1 : 0;
-    const action = decide(failure.outcome, {
+      nowMs,
       endpoint,
       cursorAgeMs: cursorAgeMs(request),
       cursorLifeMs: request.cursorLifeMs,
       bounded: endpoint === 'stream' && (request.sinceMs !== null || request.untilMs !== null),
-      suspiciousFailures: attempts.suspiciousFailures + suspicious,
-      failures: attempts.failures + 1,
-      othersServed: this.#othersServed(fetch),
-      freeRetriesLeft: attempts.freeRetriesLeft,
-    });
-    const detail = `${describeRequest(request, sent.url.pathname)}: ${failure.cameBack}`;
-    switch (action) {
-      case 'again-at-once':
-        attempts.freeRetriesLeft -= 1;
-        this.#options.observe?.retry?.('closed-connection');
-        return null;
-      case 'wait-for-rate-limit':
-        this.#options.observe?.retry?.('rate-limit');
-        this.#options.logger.debug(
-          { ...locate(request, failure, sent.url.pathname, attempts.sent) },
-          'the API asked to wait (429)',
-        );
-        if (this.#withoutPageMs(fetch) > this.#options.maxWaitMs) throw this.#noPage(fetch, failure, sent.url);
-        return null;
-      case 'stale-cursor':
-        return { kind: 'stale-cursor', detail };
-      case 'outside-range':
-        return { kind: 'outside-range', detail };
-      case 'renew-token':
-        await this.#renewToken(fetch, sent, failure);
-        return null;
-      case 'refuse-key':
-        throw new KeyRefusedError(
-          `The API refuses the key: ${detail}. Check TARGET_API_KEY; a key works for 3 hours from its first use. ${SAFE}`,
-          {
-            location: locate(request, failure, sent.url.pathname, attempts.sent),
-          },
-        );
-      case 'check-cursor':
-        if (!(await this.#check(endpoint, request.signal))) attempts.checkedInVainAt = attempts.failures + 1;
-        break;
-      case 'check-stream':
-        if (this.#options.endpoint === 'auto' && (await this.#check('events', request.signal))) {
-          // Once could be an outage that has just ended.
-          if (attempts.streamSuspected) {
-            throw new StreamUnavailableError(`it fails while /events works (${failure.cameBack})`, failure.status);
-          }
-          attempts.streamSuspected = true;
-        }
-        break;
-      case 'give-up':
-        throw this.#final(fetch, failure, sent.url, sent.outcome instanceof TransportError ? sent.outcome : null);
-      case 'backoff':
-        break;
-    }
-    attempts.failures += 1;
-    attempts.suspiciousFailures += suspicious;
-    // What came from a cache would come again.
-    if (sent.outcome instanceof TransportError) this.#checkFirstContact(fetch, sent.outcome);
-    else if (isFromCache(sent.outcome)) attempts.limitReduction += 1;
-    if (failure.retryAfterMs !== null) this.#sender.pause(endpoint, failure.retryAfterMs);
-    await this.#backOff(fetch, failure, sent.url, failure.status === null ? 'transport' : 'server-error');
-    return null;
-  }
-
-  /** Whether the endpoint served others since this page first failed; `null` when it is time to find out. */
-  #othersServed({ endpoint, attempts }: Fetch): boolean | null {
-    if (this.#servedMs[endpoint] > (attempts.firstFailureMs ?? Infinity)) return true;
-    if (attempts.checkedInVainAt !== null && attempts.failures + 1 < attempts.checkedInVainAt + CHECK_AGAIN_AFTER)
-      return false;
-    return null;
+      endpointServedMs: this.#servedMs[endpoint],
+      hasEverServed: servedMs > -Infinity,
+      withoutPageMs: nowMs - Math.max(startedMs, servedMs),
+      firstContactFailed: http.unansweredMs > options.firstContactMs,
+    };
   }
 
   /** Whether an endpoint serves one event, asked for without a cursor. */
   async #check(endpoint: EndpointName, signal: AbortSignal): Promise<boolean> {
-    const deadlineMs = Math.min(CHECK_DEADLINE_MS, this.#options.pageTimeoutMs);
-    const { outcome } = await this.#sender.send({
-      endpoint,
-      query: new URLSearchParams({ limit: '1' }),
-      signal,
-      deadlineMs,
-    });
-    const works =
-      !(outcome instanceof TransportError) &&
-      outcome.status === 200 &&
-      findFault(outcome, readContentEncoding(outcome)) === null;
+    const deadlineMs = Math.min(CHECK_DEADLINE_MS, this.#parts.options.pageTimeoutMs);
+    const query = new URLSearchParams({ limit: '1' });
+    const sent = await this.#sender.send({ endpoint, query, signal, deadlineMs });
+    const works = readOutcome(sent, this.#parts.redactor).kind !== 'failure';
     if (works) this.#servedMs[endpoint] = performance.now();
     return works;
   }
 
-  async #renewToken(fetch: Fetch, sent: Sent, failure: PageFailure): Promise<void> {
-    const { attempts } = fetch;
-    attempts.tokenRejections += 1;
-    this.#options.observe?.retry?.('token');
-    if (sent.access !== null) this.#sender.access.rejected(sent.access, failure.status ?? 0);
-    if (attempts.tokenRejections % (TOKENS_WITHOUT_WAIT + 1) === 0) {
-      attempts.failures += 1;
-      await this.#backOff(fetch, failure, sent.url, 'token');
-    }
-  }
-
-  async #retryFaulty(fetch: Fetch, failure: PageFailure, sent: Sent | null): Promise<void> {
-    const { attempts } = fetch;
-    attempts.firstFailureMs ??= performance.now();
-    attempts.failures += 1;
-    attempts.faults += 1;
-    // A bad page that was cached comes back bad: what is asked for again must differ.
-    attempts.limitReduction += 1;
-    if (attempts.faults >= MAX_FAULTS) throw this.#final(fetch, failure, sent?.url ?? null, null);
-    await this.#backOff(fetch, failure, sent?.url ?? null, 'faulty-page');
-  }
-
-  async #backOff(fetch: Fetch, failure: PageFailure, url: URL | null, kind: string): Promise<void> {
-    const { request, attempts } = fetch;
-    const waitMs = Math.max(backoffDelayMs(attempts.failures, this.#sender.backoff), 0);
-    if (attempts.failures >= MAX_FAILURES && this.#othersServed(fetch) === true)
-      throw this.#final(fetch, failure, url, null);
-    if (this.#withoutPageMs(fetch) + waitMs > this.#options.maxWaitMs) throw this.#noPage(fetch, failure, url);
-    this.#options.observe?.retry?.(kind);
-    const fields = {
-      ...locate(request, failure, url?.pathname ?? null, attempts.sent),
-      cameBack: failure.cameBack,
-      waitMs: Math.round(waitMs),
-    };
-    if (attempts.failures >= WARN_FROM_FAILURE)
-      this.#options.logger.warn(fields, 'a page failed; it is asked for again');
-    else this.#options.logger.debug(fields, 'a page failed; it is asked for again');
-    await this.#sender.wait(`the API failed: ${failure.cameBack}`, waitMs, request.signal);
-  }
-
-  /** Since the last page of all, or since this one was asked for, whichever is later. */
-  #withoutPageMs(fetch: Fetch): number {
-    return performance.now() - Math.max(fetch.startedMs, this.#servedMs.stream, this.#servedMs.events);
-  }
-
-  #checkFirstContact(fetch: Fetch, error: TransportError): void {
-    if (this.#sender.answeredOnce || !this.#sender.firstContactFailed()) return;
-    const failed = `${describeRequest(fetch.request, null)} failed ${fetch.attempts.sent} times, last with ${error.code}: ${error.message}`;
-    throw new ConfigurationError(`The API cannot be reached: ${failed}. ${reachHint(error)}`, {
-      cause: error,
-      location: locate(fetch.request, null, null, fetch.attempts.sent),
-    });
-  }
-
-  #final(fetch: Fetch, failure: PageFailure, url: URL | null, transport: TransportError | null): Error {
-    // Before anything was ever served, an answer that will not change means that the settings are wrong.
-    const served = Math.max(this.#servedMs.stream, this.#servedMs.events) > -Infinity;
-    const settings = !served && failure.outcome.kind !== 'faulty';
-    return finalError(fetch.request, fetch.attempts.sent, failure, url?.pathname ?? null, { settings, transport });
-  }
-
-  #noPage(fetch: Fetch, failure: PageFailure, url: URL | null): GaveUpError {
-    const waited = { forMs: this.#withoutPageMs(fetch), allowedMs: this.#options.maxWaitMs };
-    return noPageError(fetch.request, fetch.attempts.sent, failure, url?.pathname ?? null, waited);
-  }
-
-  /** Falls back to `/events` where that is allowed, once. Returns the reason; throws when it is not allowed, or no matter of access. */
-  #loseStream(error: unknown): string {
+  /** Falls back to `/events`, once. Throws when that is not allowed, or when the error is not about stream access. */
+  #loseStream(error: unknown): void {
     if (!(error instanceof StreamUnavailableError)) throw error;
-    const reason = `stream access cannot be used: ${this.#sender.redactor.redact(error.message)}`;
-    if (this.#options.endpoint === 'stream') {
+    const { options, redactor } = this.#parts;
+    const reason = `stream access cannot be used: ${redactor.redact(error.message)}`;
+    if (options.endpoint === 'stream') {
       throw new KeyRefusedError(
         `--endpoint stream was asked for, but ${reason}. Use --endpoint auto, or check TARGET_API_KEY. ${SAFE}`,
       );
     }
-    if (this.#endpoint === 'stream') {
-      this.#endpoint = 'events';
-      this.#streamLost = reason;
-      this.#options.logger.warn({ endpoint: 'events', reason }, 'the run goes on over /events');
-    }
-    return this.#streamLost ?? reason;
-  }
-
-  #endpointChanged(): PageAnswer {
-    return { kind: 'endpoint-changed', detail: this.#streamLost ?? '' };
+    if (this.#endpoint === 'events') return;
+    this.#endpoint = 'events';
+    this.#streamLost = reason;
+    options.logger.warn({ endpoint: 'events', reason }, 'the run goes on over /events');
   }
 }
 

@@ -1,13 +1,12 @@
 /**
- * The one home of undici: a request, and its whole answer in one ArrayBuffer of its own. No retries, no pacing, no
- * meaning: what came back, or why nothing did.
- *
- * undici's own `request()` is not used because it hands the body out as a stream of pooled pieces; here each piece is
- * copied once, to where it stays, and that buffer can be transferred to a worker.
+ * The one home of undici: sends a request and collects its whole answer in one ArrayBuffer of its own, which can be
+ * transferred to a worker. It does not retry, pace or judge: it says what came back, or why nothing did.
  */
+import { addAbortListener } from 'node:events';
 import { Agent, EnvHttpProxyAgent, type Dispatcher } from 'undici';
 import { pageBuffers } from '../core/page-buffers.ts';
-import { Redactor } from '../core/redaction.ts';
+import type { Redactor } from '../core/redaction.ts';
+import { abortable } from './waits.ts';
 
 export interface ProxySettings {
   /** URLs as in `HTTP_PROXY` and `HTTPS_PROXY`; empty or `null` is none. */
@@ -18,6 +17,8 @@ export interface ProxySettings {
 }
 
 export interface HttpRequest {
+  /** For metrics. */
+  readonly kind: 'stream' | 'events' | 'access';
   readonly method: 'GET' | 'POST';
   readonly url: URL;
   readonly headers: Readonly<Record<string, string>>;
@@ -26,7 +27,7 @@ export interface HttpRequest {
   readonly deadlineMs: number;
   /** Most bytes that are read of the body of an answer with this status. */
   readonly maxBytes: (status: number) => number;
-  readonly signal: AbortSignal | null;
+  readonly signal: AbortSignal;
 }
 
 export interface HttpAnswer {
@@ -35,10 +36,8 @@ export interface HttpAnswer {
   /** The receiver's own, transferable; longer than the body, and what follows the body means nothing. */
   readonly body: ArrayBuffer;
   readonly bodyBytes: number;
-  /** The body was longer than `maxBytes` and its rest was not read. */
+  /** The body was longer than `maxBytes` and was not read to its end. */
   readonly overflowed: boolean;
-  /** From the request's start to the last byte. */
-  readonly requestMs: number;
   /** When the last byte came, epoch ms of our clock. */
   readonly receivedAtMs: number;
 }
@@ -70,12 +69,12 @@ export type TransportFailure = 'unreachable' | 'untrusted' | 'closed' | 'cut' | 
 
 /** No whole answer arrived. The message holds no secrets. */
 export class TransportError extends Error {
+  override readonly name = 'TransportError';
   readonly failure: TransportFailure;
   readonly code: string;
 
   constructor(failure: TransportFailure, code: string, message: string) {
     super(message);
-    this.name = 'TransportError';
     this.failure = failure;
     this.code = code;
   }
@@ -92,16 +91,29 @@ export interface HttpClientOptions {
   readonly proxy: ProxySettings | null;
   /** Takes the secrets out of messages of undici and of the system. */
   readonly redactor: Redactor;
+  /** A request was answered, or failed (`status` null). */
+  readonly observe: (kind: HttpRequest['kind'], status: number | null, durationMs: number) => void;
+}
+
+/** How far an answer has come. */
+interface Progress {
+  headers: HttpHeaders | null;
+  bodyBytes: number;
 }
 
 export class HttpClient {
+  /** All requests sent. */
+  requests = 0;
+  /** Whether the API has ever answered anything: before that, its URL may be wrong. */
+  hasAnswered = false;
   readonly #dispatcher: Dispatcher;
-  readonly #redactor: Redactor;
-  /** Of bodies whose length was not announced: the next will be about as long, and need not grow. */
+  readonly #options: HttpClientOptions;
+  #firstRequestMs = Infinity;
+  /** Size of bodies whose length was not announced: the next one is probably as long, and its buffer need not grow. */
   #likelyBytes = FIRST_BUFFER_BYTES;
 
   constructor(options: HttpClientOptions) {
-    this.#redactor = options.redactor;
+    this.#options = options;
     const agentOptions: Agent.Options = {
       connect: { timeout: options.connectTimeoutMs },
       keepAliveTimeout: KEEP_ALIVE_MS,
@@ -113,7 +125,7 @@ export class HttpClient {
     const { httpProxy, httpsProxy, noProxy } = options.proxy ?? {};
     this.#dispatcher =
       httpProxy || httpsProxy
-        ? // All three are given, empty ones too: what is left out, undici would read from the environment itself.
+        ? // All three are given, empty ones too: undici would read what is left out from the environment.
           new EnvHttpProxyAgent({
             ...agentOptions,
             httpProxy: httpProxy ?? '',
@@ -123,167 +135,119 @@ export class HttpClient {
         : new Agent(agentOptions);
   }
 
+  /** How long the API has been asked without ever answering, ms; 0 once it has answered. */
+  get unansweredMs(): number {
+    return this.hasAnswered ? 0 : Math.max(0, performance.now() - this.#firstRequestMs);
+  }
+
   /**
-   * @returns the answer, whatever its status; redirects are answers
-   * @throws TransportError when there is none; the signal's reason when it was aborted
+   * @returns the answer, whatever its status (redirects are answers), or why there is none
+   * @throws the signal's reason when it was aborted
    */
-  async exchange(request: HttpRequest): Promise<HttpAnswer> {
-    request.signal?.throwIfAborted();
-    return new Promise((resolve, reject) => {
-      new Exchange(request, this.#likelyBytes, this.#redactor, (outcome) => {
-        if (outcome instanceof Error) {
-          reject(outcome);
-          return;
-        }
-        if (outcome.status === 200 && outcome.headers.get('content-length') === null) {
-          this.#likelyBytes = Math.max(this.#likelyBytes, Math.ceil(outcome.bodyBytes * 1.05));
-        }
-        resolve(outcome);
-      }).start(this.#dispatcher);
-    });
+  async exchange(request: HttpRequest): Promise<HttpAnswer | TransportError> {
+    const { kind, signal, deadlineMs } = request;
+    signal.throwIfAborted();
+    this.requests += 1;
+    const startedMs = performance.now();
+    this.#firstRequestMs = Math.min(this.#firstRequestMs, startedMs);
+    // Not AbortSignal.any() and timeout(): a signal that lives as long as the run would keep a trace of every request.
+    const over = new AbortController();
+    const end = (): void => {
+      over.abort();
+    };
+    const deadline = setTimeout(end, deadlineMs);
+    const listener = addAbortListener(signal, end);
+    const progress: Progress = { headers: null, bodyBytes: 0 };
+    let outcome: HttpAnswer | TransportError;
+    try {
+      // undici notices an abort only once it has a connection.
+      outcome = await abortable(this.#receive(request, over.signal, progress), over.signal);
+      this.hasAnswered = true;
+    } catch (error) {
+      signal.throwIfAborted();
+      outcome = over.signal.aborted ? deadlineError(deadlineMs, progress) : this.#explain(error, progress);
+    } finally {
+      clearTimeout(deadline);
+      listener[Symbol.dispose]();
+    }
+    const status = outcome instanceof TransportError ? null : outcome.status;
+    this.#options.observe(kind, status, performance.now() - startedMs);
+    return outcome;
   }
 
   /** Ends idle connections and those in use. */
   async close(): Promise<void> {
     await this.#dispatcher.destroy();
   }
+
+  async #receive(request: HttpRequest, signal: AbortSignal, progress: Progress): Promise<HttpAnswer> {
+    const { url, method } = request;
+    const response = await this.#dispatcher.request({
+      origin: url.origin,
+      path: `${url.pathname}${url.search}`,
+      method,
+      headers: { ...request.headers },
+      body: request.body ?? null,
+      signal,
+    });
+    const status = response.statusCode;
+    const headers = new HttpHeaders(response.headers);
+    progress.headers = headers;
+    const maxBytes = request.maxBytes(status);
+    const announced = Number(headers.get('content-length') ?? Number.NaN);
+    let overflowed = status === 200 && announced > maxBytes;
+    let body = new Uint8Array(0);
+    if (overflowed) response.body.on('error', () => undefined).destroy();
+    else {
+      const firstBytes = Number.isSafeInteger(announced) ? announced : this.#likelyBytes;
+      body = new Uint8Array(pageBuffers.take(Math.min(firstBytes, maxBytes)));
+      for await (const piece of response.body as AsyncIterable<Buffer>) {
+        const wanted = piece.subarray(0, maxBytes - progress.bodyBytes);
+        body = withRoomFor(wanted.length, body, progress.bodyBytes, maxBytes);
+        body.set(wanted, progress.bodyBytes);
+        progress.bodyBytes += wanted.length;
+        overflowed = wanted.length < piece.length;
+        // Leaving the loop closes the connection.
+        if (overflowed) break;
+      }
+    }
+    const { bodyBytes } = progress;
+    if (status === 200 && Number.isNaN(announced)) {
+      this.#likelyBytes = Math.max(this.#likelyBytes, Math.ceil(bodyBytes * 1.05));
+    }
+    return { status, headers, body: body.buffer, bodyBytes, overflowed, receivedAtMs: Date.now() };
+  }
+
+  #explain(error: unknown, { headers, bodyBytes }: Progress): TransportError {
+    if (!(error instanceof Error)) throw error;
+    const code = errorCode(error);
+    const announced = headers?.get('content-length') ?? null;
+    const progress =
+      headers === null
+        ? ''
+        : `; ${bodyBytes}${announced === null ? '' : ` of ${announced}`} bytes of the body had come`;
+    const message = this.#options.redactor.redact(`${error.message || error.name}${progress}`);
+    return new TransportError(classifyFailure(code, headers !== null), code, message);
+  }
 }
 
-type Settle = (outcome: HttpAnswer | Error) => void;
+/** `body`, or a larger buffer with the same first `length` bytes, so that `bytes` more fit in; never above `maxBytes`. */
+function withRoomFor(
+  bytes: number,
+  body: Uint8Array<ArrayBuffer>,
+  length: number,
+  maxBytes: number,
+): Uint8Array<ArrayBuffer> {
+  if (length + bytes <= body.length) return body;
+  const larger = Math.max(length + bytes, body.length * 2, FIRST_BUFFER_BYTES);
+  const grown = new Uint8Array(pageBuffers.take(Math.min(larger, maxBytes)));
+  grown.set(body.subarray(0, length));
+  return grown;
+}
 
-/** One request under way: collects the answer; whatever ends it first decides the outcome. */
-class Exchange implements Dispatcher.DispatchHandler {
-  readonly #request: HttpRequest;
-  readonly #settle: Settle;
-  readonly #redactor: Redactor;
-  readonly #likelyBytes: number;
-  readonly #startedMs = performance.now();
-  readonly #deadline: NodeJS.Timeout;
-  #controller: Dispatcher.DispatchController | null = null;
-  #outcome: HttpAnswer | Error | null = null;
-  #status = 0;
-  #headers = new HttpHeaders({});
-  #maxBytes = 0;
-  #buffer = new ArrayBuffer(0);
-  #view = new Uint8Array(this.#buffer);
-  #length = 0;
-
-  constructor(request: HttpRequest, likelyBytes: number, redactor: Redactor, settle: Settle) {
-    this.#request = request;
-    this.#likelyBytes = likelyBytes;
-    this.#redactor = redactor;
-    this.#settle = settle;
-    this.#deadline = setTimeout(() => {
-      const what = this.#status === 0 ? 'no answer began' : `${this.#length} bytes of the body had come`;
-      this.#end(new TransportError('deadline', 'DEADLINE', `after ${request.deadlineMs} ms ${what}`));
-    }, request.deadlineMs);
-    request.signal?.addEventListener('abort', this.#onAbort, { once: true });
-  }
-
-  start(dispatcher: Dispatcher): void {
-    const { method, url, headers, body } = this.#request;
-    dispatcher.dispatch(
-      { origin: url.origin, path: `${url.pathname}${url.search}`, method, headers: { ...headers }, body: body ?? null },
-      this,
-    );
-  }
-
-  readonly #onAbort = (): void => {
-    const reason: unknown = this.#request.signal?.reason;
-    this.#end(reason instanceof Error ? reason : new Error(String(reason)));
-  };
-
-  #end(outcome: HttpAnswer | Error): void {
-    if (this.#outcome !== null) return;
-    this.#outcome = outcome;
-    clearTimeout(this.#deadline);
-    this.#request.signal?.removeEventListener('abort', this.#onAbort);
-    this.#settle(outcome);
-    // After the outcome: aborting calls onResponseError, which must find it decided.
-    if (outcome instanceof Error || outcome.overflowed) this.#controller?.abort(new Error('not wanted any more'));
-  }
-
-  onRequestStart(controller: Dispatcher.DispatchController): void {
-    this.#controller = controller;
-    // Given up while it waited for its connection.
-    if (this.#outcome !== null) controller.abort(new Error('not wanted any more'));
-  }
-
-  onResponseStart(
-    _controller: Dispatcher.DispatchController,
-    status: number,
-    headers: Record<string, string | string[] | undefined>,
-  ): void {
-    if (status < 200) return;
-    this.#status = status;
-    this.#headers = new HttpHeaders(headers);
-    this.#maxBytes = this.#request.maxBytes(status);
-    const announced = Number(this.#headers.get('content-length') ?? Number.NaN);
-    if (announced > this.#maxBytes && status === 200) {
-      this.#finish(true);
-      return;
-    }
-    this.#replaceBuffer(Math.min(Number.isSafeInteger(announced) ? announced : this.#likelyBytes, this.#maxBytes));
-  }
-
-  onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
-    if (this.#outcome !== null) return;
-    const needed = this.#length + chunk.length;
-    if (needed > this.#maxBytes) {
-      this.#append(chunk.subarray(0, this.#maxBytes - this.#length));
-      this.#finish(true);
-      return;
-    }
-    this.#append(chunk);
-  }
-
-  onResponseEnd(): void {
-    this.#finish(false);
-  }
-
-  onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
-    if (this.#outcome !== null) return;
-    this.#end(this.#explain(error));
-  }
-
-  #append(chunk: Uint8Array): void {
-    const needed = this.#length + chunk.length;
-    if (needed > this.#view.length) {
-      this.#replaceBuffer(Math.min(Math.max(needed, this.#view.length * 2, FIRST_BUFFER_BYTES), this.#maxBytes));
-    }
-    this.#view.set(chunk, this.#length);
-    this.#length = needed;
-  }
-
-  #replaceBuffer(bytes: number): void {
-    const kept = this.#view.subarray(0, this.#length);
-    this.#buffer = pageBuffers.take(bytes);
-    this.#view = new Uint8Array(this.#buffer);
-    this.#view.set(kept);
-  }
-
-  #finish(overflowed: boolean): void {
-    this.#end({
-      status: this.#status,
-      headers: this.#headers,
-      body: this.#buffer,
-      bodyBytes: this.#length,
-      overflowed,
-      requestMs: performance.now() - this.#startedMs,
-      receivedAtMs: Date.now(),
-    });
-  }
-
-  #explain(error: Error): TransportError {
-    const code = errorCode(error);
-    const failure = classifyFailure(code, this.#status !== 0, this.#controller !== null);
-    const announced = this.#headers.get('content-length');
-    const progress =
-      this.#status === 0
-        ? ''
-        : `; ${this.#length}${announced === null ? '' : ` of ${announced}`} bytes of the body had come`;
-    return new TransportError(failure, code, this.#redactor.redact(`${error.message || error.name}${progress}`));
-  }
+function deadlineError(deadlineMs: number, { headers, bodyBytes }: Progress): TransportError {
+  const what = headers === null ? 'no answer began' : `${bodyBytes} bytes of the body had come`;
+  return new TransportError('deadline', 'DEADLINE', `after ${deadlineMs} ms ${what}`);
 }
 
 /** The system's or undici's code of the deepest error that has one. */
@@ -298,10 +262,12 @@ function errorCode(error: Error): string {
 }
 
 const UNTRUSTED = /^(CERT_|SELF_SIGNED|DEPTH_ZERO|UNABLE_TO_(VERIFY|GET)|ERR_TLS|HOSTNAME_MISMATCH)/;
+/** How a connection ends that was there; every other code before an answer means that there was none. */
+const CLOSED = new Set(['ECONNRESET', 'ECONNABORTED', 'EPIPE', 'UND_ERR_SOCKET']);
 
-function classifyFailure(code: string, began: boolean, connected: boolean): TransportFailure {
+function classifyFailure(code: string, began: boolean): TransportFailure {
   if (UNTRUSTED.test(code)) return 'untrusted';
   if (began) return 'cut';
   if (code.startsWith('HPE_') || code === 'UND_ERR_HEADERS_OVERFLOW') return 'protocol';
-  return connected ? 'closed' : 'unreachable';
+  return CLOSED.has(code) ? 'closed' : 'unreachable';
 }

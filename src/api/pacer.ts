@@ -10,6 +10,7 @@ import Bottleneck from 'bottleneck';
 import { GaveUpError } from '../core/errors.ts';
 import { PacingPolicy, type PacingResult, type PacingTicket } from './pacing-policy.ts';
 import type { RateLimitNotice } from './rate-limit-headers.ts';
+import type { Wait } from './waits.ts';
 
 export interface PacerOptions {
   /** For messages: which budget. */
@@ -19,30 +20,30 @@ export interface PacerOptions {
   readonly maxWaitMs: number;
   readonly onStalled: (queued: number) => void;
   /** How long each request waited for its turn, ms. */
-  readonly observeWait?: (waitMs: number) => void;
+  readonly observeWait?: ((waitMs: number) => void) | undefined;
   /** Tests only: the queue to begin with, and after it was found stuck. */
   readonly createQueue?: () => Bottleneck;
   readonly stalledAfterMs?: number;
 }
 
-/** A longer wait is worth telling. */
-const WORTH_TELLING_MS = 1_000;
+/** Shorter waits are not shown. */
+const WORTH_SHOWING_MS = 1_000;
 const STALLED_AFTER_MS = 15_000;
 const MAX_JOBS = 16;
 /** What one of Bottleneck's jobs takes before it runs: several timers, one after the other. */
 const JOB_COST_MS = 5;
 
 interface Waiter {
-  readonly signal: AbortSignal;
   readonly grant: (ticket: PacingTicket) => void;
-  readonly refuse: (reason: unknown) => void;
-  done: boolean;
+  readonly refuse: (reason: Error) => void;
+  hasLeft: boolean;
 }
 
 export class Pacer {
   readonly #options: PacerOptions;
   readonly #policy: PacingPolicy;
   readonly #waiters = new Set<Waiter>();
+  readonly #stalledAfterMs: number;
   #queue: Bottleneck;
   /** In the queue, the one that runs included. */
   #jobs = 0;
@@ -55,20 +56,21 @@ export class Pacer {
   constructor(options: PacerOptions) {
     this.#options = options;
     this.#policy = new PacingPolicy({ maxRps: options.maxRps });
+    this.#stalledAfterMs = options.stalledAfterMs ?? STALLED_AFTER_MS;
     this.#queue = this.#createQueue();
   }
 
-  /** Until when the next request has to wait, epoch ms; `null` when it need not, or not for long. */
-  get waitingUntilMs(): number | null {
-    const until = this.#headWaitsUntilMs;
-    const now = performance.now();
-    if (until === null || until - now < WORTH_TELLING_MS) return null;
-    return Date.now() + (until - now);
-  }
-
-  /** Whether a refusal has paused everybody. */
-  get paused(): boolean {
-    return this.#policy.pausedUntilMs(performance.now()) !== null;
+  /** Why the next request has to wait, and until when; `null` when it need not, or not for long. */
+  get waiting(): Wait | null {
+    const nowMs = performance.now();
+    const waitMs = (this.#headWaitsUntilMs ?? nowMs) - nowMs;
+    if (waitMs < WORTH_SHOWING_MS) return null;
+    const isPaused = this.#policy.pausedUntilMs(nowMs) !== null;
+    return {
+      reason: isPaused ? 'the API asked to wait' : 'rate limit of the API',
+      untilMs: Date.now() + waitMs,
+      askedByApi: true,
+    };
   }
 
   /**
@@ -98,8 +100,7 @@ export class Pacer {
 
   /** Nobody gets a turn any more; those who wait are refused. */
   close(): void {
-    if (this.#watch !== null) clearInterval(this.#watch);
-    this.#watch = null;
+    this.#stopWatching();
     for (const waiter of this.#waiters) waiter.refuse(new Error('the API client was closed'));
     this.#wake?.();
     // Not waited for: a queue that is stuck would not stop either, and nobody stands in it any more.
@@ -116,42 +117,40 @@ export class Pacer {
   async #enqueue(signal: AbortSignal): Promise<PacingTicket> {
     return new Promise<PacingTicket>((resolve, reject) => {
       const leave = (): void => {
-        waiter.done = true;
+        waiter.hasLeft = true;
         this.#waiters.delete(waiter);
         signal.removeEventListener('abort', onAbort);
-        if (this.#waiters.size === 0 && this.#watch !== null) {
-          clearInterval(this.#watch);
-          this.#watch = null;
-        }
+        if (this.#waiters.size === 0) this.#stopWatching();
       };
       const waiter: Waiter = {
-        signal,
-        done: false,
+        hasLeft: false,
         grant: (ticket) => {
           leave();
           resolve(ticket);
         },
         refuse: (reason) => {
           leave();
-          reject(reason instanceof Error ? reason : new Error(String(reason)));
+          reject(reason);
         },
       };
       const onAbort = (): void => {
-        waiter.refuse(signal.reason);
+        waiter.refuse(signal.reason as Error);
         this.#wake?.();
       };
       signal.addEventListener('abort', onAbort, { once: true });
       if (this.#waiters.size === 0) this.#movedMs = performance.now();
       this.#waiters.add(waiter);
       // Not unref'd: if it were all that is left to do, the process would end with everybody still in the queue.
-      this.#watch ??= setInterval(
-        () => {
-          this.#checkStalled();
-        },
-        (this.#options.stalledAfterMs ?? STALLED_AFTER_MS) / 3,
-      );
+      this.#watch ??= setInterval(() => {
+        this.#checkStalled();
+      }, this.#stalledAfterMs / 3);
       this.#schedule();
     });
+  }
+
+  #stopWatching(): void {
+    if (this.#watch !== null) clearInterval(this.#watch);
+    this.#watch = null;
   }
 
   /** Few jobs for many waiters: Bottleneck is slow with many, and each job serves whoever stands first. */
@@ -180,7 +179,7 @@ export class Pacer {
 
   /** Waits with the first waiter for the policy. Never throws; the waiter is told by its own functions. */
   async #atHead(waiter: Waiter, queue: Bottleneck): Promise<void> {
-    while (!waiter.done && queue === this.#queue) {
+    while (!waiter.hasLeft && queue === this.#queue) {
       const now = performance.now();
       this.#movedMs = now;
       const startMs = this.#policy.nextStartMs(now);
@@ -228,7 +227,7 @@ export class Pacer {
   #checkStalled(): void {
     const now = performance.now();
     const dueMs = Math.max(this.#movedMs, this.#headWaitsUntilMs ?? 0);
-    if (now - dueMs < (this.#options.stalledAfterMs ?? STALLED_AFTER_MS)) return;
+    if (now - dueMs < this.#stalledAfterMs) return;
     this.#options.onStalled(this.#waiters.size);
     const old = this.#queue;
     this.#queue = this.#createQueue();

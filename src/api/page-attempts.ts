@@ -1,73 +1,221 @@
-/** How often each page was asked for in vain. Kept across calls, because a worker finds faults after a page was handed out. */
-import type { PageRequest } from './page-request.ts';
+/**
+ * What is known of one page that does not come, and what follows from it: {@link PageAttempts.record} counts a failure and
+ * turns the verdict of retry-policy.ts into what the client must do. No clock, no sockets.
+ */
+import { backoffDelayMs, type BackoffRule } from '../core/backoff.ts';
+import type { PageFailure } from './page-outcome.ts';
+import type { EndpointName, PageRequest, RetryKind } from './page-request.ts';
+import { decide, isSuspicious, type PageSituation } from './retry-policy.ts';
 
 /** Server and transport failures of one page after which it is given up. */
-export const MAX_FAILURES = 30;
+const MAX_FAILURES = 30;
 /** A 200 that is no page is more likely to stay so. */
-export const MAX_FAULTS = 10;
+const MAX_FAULTS = 10;
 /** Closed connections after which a page is asked for again at once. */
 const FREE_RETRIES = 2;
+/** Tokens rejected in a row for one page after which it waits before it is asked for again. */
+const TOKENS_WITHOUT_WAIT = 2;
+/** A check that found the API down is made again after this many more failures. */
+const CHECK_AGAIN_AFTER = 3;
+/** Failures of one page from which each is worth a warning. */
+const WARN_FROM_FAILURE = 3;
 /** Pages remembered: far more than can be under way. */
 const MAX_REMEMBERED = 4_096;
 
-export interface PageAttempts {
-  /** Requests sent for this page. */
-  sent: number;
-  /** Failures in a row that count. */
-  failures: number;
-  /** Of those: answers that were no pages. */
-  faults: number;
-  /** Of those: 5xx that could be a stale cursor in disguise, for the cursor in `cursor`. */
-  suspiciousFailures: number;
-  cursor: string | null;
-  tokenRejections: number;
-  /** The other endpoint was seen to work while this page failed on the stream endpoint. */
-  streamSuspected: boolean;
-  freeRetriesLeft: number;
-  /** Ask for so many events less, so that a cache cannot give the same bad answer. */
-  limitReduction: number;
-  /** ms of `performance.now()`; `null` before the first failure. */
-  firstFailureMs: number | null;
-  /** `suspiciousFailures` when a check found that the API serves nobody. */
-  checkedInVainAt: number | null;
+/**
+ * Why a page is given up:
+ * - `key-refused`: the API refuses the key
+ * - `unreachable`: the API has never answered, and was tried for long enough
+ * - `wrong-settings`: the answer will not change, and nothing was ever served
+ * - `not-served`: the answer will not change, or the page failed too often
+ * - `no-page`: no page at all came for longer than `maxWaitMs`
+ */
+export type GiveUpReason = 'key-refused' | 'unreachable' | 'wrong-settings' | 'not-served' | 'no-page';
+
+type GiveUp = { readonly kind: 'give-up'; readonly why: GiveUpReason };
+
+/** `waitMs` 0: the request may go at once, or when the pacer lets it. */
+type AskAgain = {
+  readonly kind: 'ask-again';
+  readonly retry: RetryKind;
+  readonly waitMs: number;
+  readonly warn: boolean;
+};
+
+type Conclusion = AskAgain | GiveUp | { readonly kind: 'leave-stream' };
+
+export type PageAction =
+  | Conclusion
+  /** Answers for the caller of the client. */
+  | { readonly kind: 'stale-cursor' | 'outside-range' }
+  /** Ask `endpoint` for something small without a cursor, and hand what came of it to {@link PageAttempts.recordCheck}. */
+  | { readonly kind: 'check'; readonly endpoint: EndpointName }
+  /** Drop the token that was rejected, then do what is `next`. */
+  | { readonly kind: 'renew-token'; readonly next: AskAgain | GiveUp };
+
+/** What the client knows when a request fails. Moments are ms of one clock that never goes back. */
+export interface Circumstances extends Pick<PageSituation, 'endpoint' | 'cursorAgeMs' | 'cursorLifeMs' | 'bounded'> {
+  readonly nowMs: number;
+  /** When the endpoint last served anything, -Infinity when it never did. */
+  readonly endpointServedMs: number;
+  readonly hasEverServed: boolean;
+  /** Since the last page of all, or since this one was asked for, whichever is later. */
+  readonly withoutPageMs: number;
+  readonly firstContactFailed: boolean;
 }
 
-export class AttemptBook {
-  readonly #pages = new Map<string, PageAttempts>();
+export interface RetryLimits {
+  readonly backoff: BackoffRule;
+  readonly maxWaitMs: number;
+  /** Whether `/events` may be used when the stream endpoint fails. */
+  readonly canLeaveStream: boolean;
+}
 
-  of(request: PageRequest): PageAttempts {
-    const key = `${request.windowId}/${request.page}`;
-    let attempts = this.#pages.get(key);
-    if (attempts === undefined) {
-      attempts = freshAttempts();
-      this.#pages.set(key, attempts);
-      if (this.#pages.size > MAX_REMEMBERED) {
-        const [oldest] = this.#pages.keys();
-        if (oldest !== undefined) this.#pages.delete(oldest);
-      }
+export class PageAttempts {
+  /** Requests sent for this page. */
+  sent = 0;
+  /** `null` before the first failure. */
+  firstFailureMs: number | null = null;
+  readonly #limits: RetryLimits;
+  /** Failures in a row that count. */
+  #failures = 0;
+  /** Of those: answers that were no pages. */
+  #faults = 0;
+  /** Of those: 5xx that could be a stale cursor in disguise, for the cursor in `#cursor`. */
+  #suspiciousFailures = 0;
+  #cursor: string | null = null;
+  #tokenRejections = 0;
+  /** The other endpoint was seen to work while this page failed on the stream endpoint. */
+  #streamSuspected = false;
+  #freeRetriesLeft = FREE_RETRIES;
+  /** How many events less are asked for, so that a cache cannot give the same bad answer. */
+  #limitReduction = 0;
+  /** `#failures` when a check found that the endpoint serves nobody. */
+  #checkedForNothingAt = -Infinity;
+
+  constructor(limits: RetryLimits) {
+    this.#limits = limits;
+  }
+
+  /** The old cursor's suspicious failures are not the fault of another one, or of none. */
+  useCursor(cursor: string | null): void {
+    if (this.#cursor === cursor) return;
+    this.#cursor = cursor;
+    this.#suspiciousFailures = 0;
+    this.#checkedForNothingAt = -Infinity;
+  }
+
+  /** Counts a request. @returns the limit to send */
+  begin(limit: number): number {
+    this.sent += 1;
+    return Math.max(1, limit - this.#limitReduction);
+  }
+
+  record(failure: PageFailure, at: Circumstances): PageAction {
+    this.firstFailureMs ??= at.nowMs;
+    const verdict = decide(failure.outcome, {
+      ...at,
+      suspiciousFailures: this.#suspiciousFailures + (isSuspicious(failure.outcome) ? 1 : 0),
+      failures: this.#failures + 1,
+      othersServed: this.#othersServed(at),
+      freeRetriesLeft: this.#freeRetriesLeft,
+    });
+    switch (verdict) {
+      case 'again-at-once':
+        this.#freeRetriesLeft -= 1;
+        return { kind: 'ask-again', retry: 'closed-connection', waitMs: 0, warn: false };
+      case 'wait-for-rate-limit':
+        if (at.withoutPageMs > this.#limits.maxWaitMs) return { kind: 'give-up', why: 'no-page' };
+        return { kind: 'ask-again', retry: 'rate-limit', waitMs: 0, warn: false };
+      case 'stale-cursor':
+      case 'outside-range':
+        return { kind: verdict };
+      case 'renew-token':
+        return { kind: 'renew-token', next: this.#countRejectedToken(at) };
+      case 'refuse-key':
+        return { kind: 'give-up', why: 'key-refused' };
+      case 'give-up':
+        return { kind: 'give-up', why: at.hasEverServed ? 'not-served' : 'wrong-settings' };
+      case 'check-cursor':
+        return { kind: 'check', endpoint: at.endpoint };
+      case 'check-stream':
+        return this.#limits.canLeaveStream ? { kind: 'check', endpoint: 'events' } : this.#count(failure, at);
+      case 'backoff':
+        return this.#count(failure, at);
     }
-    if (attempts.cursor !== request.cursor) {
-      // Another cursor, or none: what the old one was suspected of is not its fault.
-      attempts.cursor = request.cursor;
-      attempts.suspiciousFailures = 0;
-      attempts.checkedInVainAt = null;
+  }
+
+  /** The check that {@link record} asked for found out whether `checked` serves others. */
+  recordCheck(checked: EndpointName, works: boolean, failure: PageFailure, at: Circumstances): Conclusion {
+    if (checked === at.endpoint) {
+      if (!works) this.#checkedForNothingAt = this.#failures + 1;
+    } else if (works) {
+      if (this.#streamSuspected) return { kind: 'leave-stream' };
+      // Once could be an outage that has just ended.
+      this.#streamSuspected = true;
     }
-    return attempts;
+    return this.#count(failure, at);
+  }
+
+  #count({ outcome, fromCache }: PageFailure, at: Circumstances): AskAgain | GiveUp {
+    this.#failures += 1;
+    if (isSuspicious(outcome)) this.#suspiciousFailures += 1;
+    // A bad answer that was cached would come again: what is asked for must differ.
+    if (fromCache || outcome.kind === 'faulty') this.#limitReduction += 1;
+    switch (outcome.kind) {
+      case 'faulty':
+        this.#faults += 1;
+        return this.#faults >= MAX_FAULTS ? { kind: 'give-up', why: 'not-served' } : this.#backOff('faulty-page', at);
+      case 'failure':
+        return at.firstContactFailed ? { kind: 'give-up', why: 'unreachable' } : this.#backOff('transport', at);
+      case 'answer':
+        return this.#backOff('server-error', at);
+    }
+  }
+
+  #countRejectedToken(at: Circumstances): AskAgain | GiveUp {
+    this.#tokenRejections += 1;
+    if (this.#tokenRejections % (TOKENS_WITHOUT_WAIT + 1) !== 0) {
+      return { kind: 'ask-again', retry: 'token', waitMs: 0, warn: false };
+    }
+    this.#failures += 1;
+    return this.#backOff('token', at);
+  }
+
+  #backOff(retry: RetryKind, at: Circumstances): AskAgain | GiveUp {
+    const waitMs = backoffDelayMs(this.#failures, this.#limits.backoff);
+    if (this.#failures >= MAX_FAILURES && this.#othersServed(at) === true)
+      return { kind: 'give-up', why: 'not-served' };
+    if (at.withoutPageMs + waitMs > this.#limits.maxWaitMs) return { kind: 'give-up', why: 'no-page' };
+    return { kind: 'ask-again', retry, waitMs, warn: this.#failures >= WARN_FROM_FAILURE };
+  }
+
+  /** Whether the endpoint served others since this page first failed; `null` when it is time to find out. */
+  #othersServed(at: Circumstances): boolean | null {
+    if (at.endpointServedMs > (this.firstFailureMs ?? Infinity)) return true;
+    return this.#failures + 1 < this.#checkedForNothingAt + CHECK_AGAIN_AFTER ? false : null;
   }
 }
 
-function freshAttempts(): PageAttempts {
-  return {
-    sent: 0,
-    failures: 0,
-    faults: 0,
-    suspiciousFailures: 0,
-    cursor: null,
-    tokenRejections: 0,
-    streamSuspected: false,
-    freeRetriesLeft: FREE_RETRIES,
-    limitReduction: 0,
-    firstFailureMs: null,
-    checkedInVainAt: null,
-  };
+/** The attempts of all pages. Kept across calls, because a worker finds faults after a page was handed out. */
+export class AttemptsByPage {
+  readonly #limits: RetryLimits;
+  readonly #pages = new Map<string, PageAttempts>();
+
+  constructor(limits: RetryLimits) {
+    this.#limits = limits;
+  }
+
+  of({ windowId, page, cursor }: PageRequest): PageAttempts {
+    const key = `${windowId}/${page}`;
+    let attempts = this.#pages.get(key);
+    if (attempts === undefined) {
+      attempts = new PageAttempts(this.#limits);
+      this.#pages.set(key, attempts);
+      const [oldest] = this.#pages.keys();
+      if (this.#pages.size > MAX_REMEMBERED && oldest !== undefined) this.#pages.delete(oldest);
+    }
+    attempts.useCursor(cursor);
+    return attempts;
+  }
 }

@@ -1,8 +1,10 @@
 /** What is asked of the API client, and what it answers. Types only. */
+import type { BackoffRule } from '../core/backoff.ts';
 import type { ContentEncoding } from '../core/encoded-page.ts';
 import type { Logger } from '../core/logging.ts';
-import type { BackoffRule } from '../core/backoff.ts';
-import type { ProxySettings } from './http-exchange.ts';
+import type { Redactor } from '../core/redaction.ts';
+import type { HttpClient, ProxySettings } from './http-exchange.ts';
+import type { Waits } from './waits.ts';
 
 export type EndpointName = 'stream' | 'events';
 
@@ -10,7 +12,7 @@ export interface PageRequest {
   readonly windowId: number;
   /** From 1 within the window. */
   readonly page: number;
-  /** Most events wanted; a page that is asked for again after a bad answer gets one less with each time. */
+  /** Most events wanted. After each bad answer the page is asked for with one event less. */
   readonly limit: number;
   /** Sent back byte for byte. */
   readonly cursor: string | null;
@@ -28,20 +30,16 @@ export interface PageRequest {
 }
 
 export interface RawPage {
-  /** The caller's own, not from a pool, transferable. May be longer than `bodyBytes` when the length was not told. */
+  /** The caller's own, transferable. May be longer than `bodyBytes`; what follows the body means nothing. */
   readonly body: ArrayBuffer;
   readonly bodyBytes: number;
   readonly contentEncoding: ContentEncoding;
-  /** The limit that was sent. */
-  readonly limit: number;
-  /** When the last byte arrived, epoch ms of our clock: from here the age of the next cursor counts. */
+  /** When the last byte arrived, epoch ms of our clock: the age of the next cursor counts from here. */
   readonly receivedAtMs: number;
   /** `Date` of the response: the API's clock, epoch ms, whole seconds. */
   readonly serverDateMs: number | null;
-  readonly requestId: string | null;
   /** Served from the API's cache: its cursor can be as old as the cache. */
   readonly fromCache: boolean;
-  readonly endpoint: EndpointName;
 }
 
 export type PageAnswer =
@@ -55,12 +53,15 @@ export type PageAnswer =
   /** The body would be longer than `maxPageBytes`: ask with half the limit. */
   | { readonly kind: 'too-large' };
 
+/** Why something is asked for again. */
+export type RetryKind =
+  'rate-limit' | 'server-error' | 'transport' | 'faulty-page' | 'token' | 'closed-connection' | 'access';
+
 /** For metrics. */
 export interface ApiObserver {
   /** One request was answered, or failed (`status` null). */
-  readonly request?: (kind: EndpointName | 'access' | 'check', status: number | null, durationMs: number) => void;
-  /** A page is asked for again: `rate-limit`, `server-error`, `transport`, `faulty-page`, `token`, `closed-connection`. */
-  readonly retry?: (kind: string) => void;
+  readonly request?: (kind: EndpointName | 'access', status: number | null, durationMs: number) => void;
+  readonly retry?: (kind: RetryKind) => void;
   /** A request waited for its turn. */
   readonly rateLimitWait?: (waitMs: number) => void;
 }
@@ -90,4 +91,15 @@ export interface ApiClientOptions {
   readonly backoff?: BackoffRule;
   /** How long the first contact is tried, ms. */
   readonly firstContactMs?: number;
+}
+
+/** What the units of the client share; the client makes it once. */
+export interface ClientParts {
+  readonly options: Required<ApiClientOptions>;
+  readonly eventsUrl: URL;
+  readonly redactor: Redactor;
+  readonly http: HttpClient;
+  readonly waits: Waits;
+  /** Aborted when the client is closed. */
+  readonly closing: AbortSignal;
 }

@@ -35,7 +35,7 @@ export interface PageSituation {
   readonly freeRetriesLeft: number;
 }
 
-export type PageAction =
+export type Verdict =
   /** Without a wait and uncounted: nothing reached the API. */
   | 'again-at-once'
   | 'backoff'
@@ -52,7 +52,7 @@ export type PageAction =
   | 'give-up';
 
 /** Life of a cursor that the API does not tell: 116 s were observed. */
-export const USUAL_CURSOR_LIFE_MS = 100_000;
+const USUAL_CURSOR_LIFE_MS = 100_000;
 /** After so many failures in a row that only this cursor might cause, it is checked. */
 const CHECK_CURSOR_AFTER = 2;
 /** And after so many it is given up, when others are served meanwhile. */
@@ -60,7 +60,7 @@ const STALE_AFTER = 3;
 /** After so many failures in a row on the stream endpoint, the other one is asked. */
 const CHECK_STREAM_AFTER = 5;
 
-export function decide(outcome: PageOutcome, situation: PageSituation): PageAction {
+export function decide(outcome: PageOutcome, situation: PageSituation): Verdict {
   switch (outcome.kind) {
     case 'faulty':
       return 'backoff';
@@ -71,13 +71,13 @@ export function decide(outcome: PageOutcome, situation: PageSituation): PageActi
   }
 }
 
-function decideFailure(failure: TransportFailure, situation: PageSituation): PageAction {
+function decideFailure(failure: TransportFailure, situation: PageSituation): Verdict {
   if (failure === 'untrusted') return 'give-up';
   if (failure === 'closed' && situation.freeRetriesLeft > 0) return 'again-at-once';
   return 'backoff';
 }
 
-function decideAnswer(status: number, apiCode: string | null, situation: PageSituation): PageAction {
+function decideAnswer(status: number, apiCode: string | null, situation: PageSituation): Verdict {
   const hasCursor = situation.cursorAgeMs !== null;
   const namesCursor = apiCode?.includes('CURSOR') === true;
   switch (status) {
@@ -113,7 +113,7 @@ export function isSuspicious(outcome: PageOutcome): boolean {
   return outcome.kind === 'answer' && outcome.status >= 500 && outcome.apiCode === null;
 }
 
-function decideServerError(apiCode: string | null, situation: PageSituation): PageAction {
+function decideServerError(apiCode: string | null, situation: PageSituation): Verdict {
   const { cursorAgeMs, suspiciousFailures, othersServed } = situation;
   if (apiCode === null && cursorAgeMs !== null) {
     const life = situation.cursorLifeMs ?? USUAL_CURSOR_LIFE_MS;

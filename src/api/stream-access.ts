@@ -15,19 +15,13 @@ export interface StreamToken {
 
 /** How an attempt to get access ended. */
 export type AccessOutcome =
-  | { readonly kind: 'granted'; readonly access: StreamToken }
+  | { readonly kind: 'granted'; readonly token: StreamToken }
   /** Absent, refused, or not usable: asking again will not change it. */
-  | { readonly kind: 'denied'; readonly reason: string; readonly status: number | null };
+  | { readonly kind: 'denied'; readonly reason: string };
 
-/** Why there is no stream access: for good, as far as this run is concerned. */
+/** There is no stream access for the rest of the run; the message says why. */
 export class StreamUnavailableError extends Error {
-  readonly status: number | null;
-
-  constructor(reason: string, status: number | null) {
-    super(reason);
-    this.name = 'StreamUnavailableError';
-    this.status = status;
-  }
+  override readonly name = 'StreamUnavailableError';
 }
 
 const RENEW_AT = 0.8;
@@ -58,17 +52,17 @@ export function readAccess(body: unknown, origin: string, receivedMs: number): A
   const parsed = accessResponse.safeParse(body);
   if (!parsed.success) {
     const problems = parsed.error.issues.map((issue) => `${issue.path.join('.') || 'body'}: ${issue.message}`);
-    return { kind: 'denied', reason: `its answer could not be understood (${problems.join('; ')})`, status: 200 };
+    return { kind: 'denied', reason: `its answer could not be understood (${problems.join('; ')})` };
   }
   const { endpoint, token, expiresIn, tokenHeader } = parsed.data.streamAccess;
   const url = URL.canParse(endpoint, origin) ? new URL(endpoint, origin) : null;
   if (url?.origin !== origin) {
-    return { kind: 'denied', reason: 'it names an endpoint outside the API, which must not get the key', status: 200 };
+    return { kind: 'denied', reason: 'it names an endpoint outside the API, which must not get the key' };
   }
   url.hash = '';
   return {
     kind: 'granted',
-    access: { url, header: tokenHeader.toLowerCase(), token, receivedMs, lifeMs: expiresIn * 1000 },
+    token: { url, header: tokenHeader.toLowerCase(), token, receivedMs, lifeMs: expiresIn * 1000 },
   };
 }
 
@@ -130,7 +124,7 @@ export class StreamAccess {
     const early = performance.now() - access.receivedMs < access.lifeMs / 2;
     this.#earlyRejections = early ? this.#earlyRejections + 1 : 0;
     if (this.#earlyRejections >= MAX_EARLY_REJECTIONS) {
-      throw new StreamUnavailableError(`it rejects tokens that it has just given out (${status})`, status);
+      throw new StreamUnavailableError(`it rejects tokens that it has just given out (${status})`);
     }
   }
 
@@ -139,10 +133,10 @@ export class StreamAccess {
     this.#renewal ??= this.#options
       .request()
       .then((outcome) => {
-        if (outcome.kind === 'denied') throw new StreamUnavailableError(outcome.reason, outcome.status);
-        this.#options.onToken(outcome.access.token);
-        this.#current = outcome.access;
-        return outcome.access;
+        if (outcome.kind === 'denied') throw new StreamUnavailableError(outcome.reason);
+        this.#options.onToken(outcome.token.token);
+        this.#current = outcome.token;
+        return outcome.token;
       })
       .finally(() => {
         this.#renewal = null;

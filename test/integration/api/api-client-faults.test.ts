@@ -159,8 +159,7 @@ test('a redirect is never followed', async (t) => {
 test('a bad page from the cache is asked for differently', async (t) => {
   const simulator = await simulatorFor(t, { cache: 30, faultPlan: [{ on: 'page', nth: 1, fault: 'html-200' }] });
   const { client } = clientFor(t, simulator.baseUrl);
-  const page = pageOf(await client.fetchPage(pageRequest({ limit: 100 })));
-  assert.equal(page.limit, 99);
+  pageOf(await client.fetchPage(pageRequest({ limit: 100 })));
   assert.deepEqual(
     simulator.log().map(({ limit }) => limit),
     [100, 99],
@@ -171,10 +170,9 @@ test('a fault that a worker found counts like any other, asks for less, and ends
   const simulator = await simulatorFor(t, { faults: { 'error-200': 1 } });
   const { client, traces } = clientFor(t, simulator.baseUrl);
   const request = pageRequest({ windowId: 7, page: 3 });
-  const limits: number[] = [];
   const giveUp = async (): Promise<void> => {
     for (;;) {
-      limits.push(pageOf(await client.fetchPage(request)).limit);
+      pageOf(await client.fetchPage(request));
       await client.faultyPage(request, 'error-object', 'the page is an error object: INTERNAL');
     }
   };
@@ -184,6 +182,7 @@ test('a fault that a worker found counts like any other, asks for less, and ends
     assert.equal(error.location.attempts, 10);
     return true;
   });
+  const limits = simulator.log().map(({ limit }) => limit);
   assert.deepEqual(limits.slice(0, 4), [100, 99, 98, 97]);
   assert.equal(traces.retries['faulty-page'], 9);
 });

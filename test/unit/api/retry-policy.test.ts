@@ -3,9 +3,9 @@ import { test } from 'node:test';
 import {
   decide,
   isSuspicious,
-  type PageAction,
   type PageOutcome,
   type PageSituation,
+  type Verdict,
 } from '../../../src/api/retry-policy.ts';
 
 const usual: PageSituation = {
@@ -21,14 +21,14 @@ const usual: PageSituation = {
 
 const answer = (status: number, apiCode: string | null = null): PageOutcome => ({ kind: 'answer', status, apiCode });
 
-function actions(outcome: PageOutcome, changes: Partial<PageSituation> = {}): Record<string, PageAction> {
+function actions(outcome: PageOutcome, changes: Partial<PageSituation> = {}): Record<string, Verdict> {
   return {
     stream: decide(outcome, { ...usual, ...changes, endpoint: 'stream' }),
     events: decide(outcome, { ...usual, ...changes, endpoint: 'events' }),
   };
 }
 
-const both = (action: PageAction): Record<string, PageAction> => ({ stream: action, events: action });
+const both = (action: Verdict): Record<string, Verdict> => ({ stream: action, events: action });
 
 test('a 429 waits for the rate limit, whatever else is known', () => {
   assert.deepEqual(

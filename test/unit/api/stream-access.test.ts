@@ -32,7 +32,7 @@ function accessOf(lifeMs: number): { access: StreamAccess; granted: () => number
         receivedMs: performance.now(),
         lifeMs,
       };
-      return Promise.resolve<AccessOutcome>({ kind: 'granted', access: token });
+      return Promise.resolve<AccessOutcome>({ kind: 'granted', token });
     },
     onToken: () => undefined,
     onRenewalFailed: () => undefined,
@@ -43,18 +43,18 @@ function accessOf(lifeMs: number): { access: StreamAccess; granted: () => number
 test('the documented answer is read', () => {
   const outcome = read({});
   assert.ok(outcome.kind === 'granted');
-  assert.equal(outcome.access.url.href, `${ORIGIN}${good.endpoint}`);
-  assert.equal(outcome.access.header, 'x-stream-token');
-  assert.equal(outcome.access.lifeMs, 300_000);
+  assert.equal(outcome.token.url.href, `${ORIGIN}${good.endpoint}`);
+  assert.equal(outcome.token.header, 'x-stream-token');
+  assert.equal(outcome.token.lifeMs, 300_000);
 });
 
 test('a missing life or header is what it usually is, a life as text is read', () => {
   const outcome = read({ expiresIn: undefined, tokenHeader: undefined });
   assert.ok(
-    outcome.kind === 'granted' && outcome.access.lifeMs === 300_000 && outcome.access.header === 'x-stream-token',
+    outcome.kind === 'granted' && outcome.token.lifeMs === 300_000 && outcome.token.header === 'x-stream-token',
   );
   const text = read({ expiresIn: '20' });
-  assert.ok(text.kind === 'granted' && text.access.lifeMs === 20_000);
+  assert.ok(text.kind === 'granted' && text.token.lifeMs === 20_000);
 });
 
 test('an absolute URL is taken on the same origin only', () => {
@@ -112,7 +112,7 @@ test('two fresh tokens rejected in a row are too many, unless one was accepted i
 
 test('access that is denied says so to everybody who waits', async () => {
   const access = new StreamAccess({
-    request: () => Promise.resolve({ kind: 'denied', reason: 'this deployment has none', status: 404 }),
+    request: () => Promise.resolve({ kind: 'denied', reason: 'this deployment has none' }),
     onToken: () => undefined,
     onRenewalFailed: () => undefined,
   });

@@ -1,0 +1,83 @@
+/** Why the API client ends the job, in words for the person who reads it at night. */
+import { ConfigurationError, GaveUpError, KeyRefusedError, type ErrorLocation, type JobError } from '../core/errors.ts';
+import type { TransportFailure } from './http-exchange.ts';
+import type { GiveUpReason } from './page-attempts.ts';
+import type { PageFailure } from './page-outcome.ts';
+import type { PageRequest } from './page-request.ts';
+
+/** How final messages end, except where the settings are wrong. */
+export const SAFE = 'What was loaded is safe: start again to go on.';
+
+/** What was asked: path, window, page, age of the cursor. */
+export function describeRequest(request: PageRequest, path: string | null): string {
+  const age = cursorAgeMs(request);
+  const cursor = age === null ? 'without a cursor' : `with a cursor ${Math.round(age / 1000)} s old`;
+  return `page ${request.page} of window ${request.windowId}${path === null ? '' : ` (GET ${path})`}, ${cursor}`;
+}
+
+/** Since its response arrived; `null` when no cursor is sent. */
+export function cursorAgeMs({ cursor, cursorReceivedAtMs }: PageRequest): number | null {
+  return cursor === null ? null : Math.max(0, Date.now() - (cursorReceivedAtMs ?? Date.now()));
+}
+
+/** @param attempts requests sent for this page */
+export function locate(request: PageRequest, failure: PageFailure, attempts: number): ErrorLocation {
+  const age = cursorAgeMs(request);
+  const { path, status, requestId } = failure;
+  return {
+    windowId: request.windowId,
+    page: request.page,
+    attempts,
+    ...(path === null ? {} : { path }),
+    ...(age === null ? {} : { cursorAgeMs: age }),
+    ...(status === null ? {} : { status }),
+    ...(requestId === null ? {} : { requestId }),
+  };
+}
+
+/**
+ * The error of a page that will not come.
+ * @param attempts requests sent for it
+ * @param waited how long no page at all has come, and how long that may take
+ */
+export function giveUpError(
+  why: GiveUpReason,
+  request: PageRequest,
+  failure: PageFailure,
+  attempts: number,
+  waited: { readonly forMs: number; readonly allowedMs: number },
+): JobError {
+  const { cameBack, outcome } = failure;
+  const location = locate(request, failure, attempts);
+  const asked = describeRequest(request, failure.path);
+  const times = attempts === 1 ? 'once' : `${attempts} times`;
+  const text = `${asked}, was asked for ${times} and not served. Last answer: ${cameBack}.`;
+  const hint = outcome.kind === 'failure' ? reachHint(outcome.failure) : 'Check API_BASE_URL.';
+  switch (why) {
+    case 'key-refused':
+      return new KeyRefusedError(
+        `The API refuses the key: ${asked}: ${cameBack}. ` +
+          `Check TARGET_API_KEY; a key works for 3 hours from its first use. ${SAFE}`,
+        { location },
+      );
+    case 'unreachable':
+      return new ConfigurationError(`The API cannot be reached: ${text} ${hint}`, { location });
+    case 'wrong-settings':
+      return new ConfigurationError(`The API does not serve pages here: ${text} ${hint}`, { location });
+    case 'not-served':
+      return new GaveUpError(`Gave up: ${text} ${SAFE}`, { location });
+    case 'no-page':
+      return new GaveUpError(
+        `Gave up: no page came for ${Math.round(waited.forMs / 1000)} s, and --max-wait allows ` +
+          `${Math.round(waited.allowedMs / 1000)} s. Asked for: ${asked}, ${times}. Last answer: ${cameBack}. ${SAFE}`,
+        { location },
+      );
+  }
+}
+
+/** What to do about an API that was never reached. */
+export function reachHint(failure: TransportFailure): string {
+  return failure === 'untrusted'
+    ? 'Its certificate is not accepted: if it is signed by your own authority, name that in NODE_EXTRA_CA_CERTS.'
+    : 'Check API_BASE_URL, the network, and HTTP_PROXY / HTTPS_PROXY / NO_PROXY.';
+}

@@ -1,0 +1,89 @@
+/** What one request for a page brought: the page, or a failure as the retry policy and as people want it. */
+import { excerpt, type Redactor } from '../core/redaction.ts';
+import type { Sent } from './api-sender.ts';
+import { bodyOf, findFault, isFromCache, readContentEncoding, readErrorBody, readRequestId } from './http-answer.ts';
+import { TransportError, type HttpAnswer } from './http-exchange.ts';
+import type { PageAnswer } from './page-request.ts';
+import { readDateMs, readRateLimit } from './rate-limit-headers.ts';
+import type { PageOutcome } from './retry-policy.ts';
+
+export interface PageFailure {
+  readonly kind: 'failure';
+  readonly outcome: PageOutcome;
+  /** The path that was asked; `null` when a worker found the fault. */
+  readonly path: string | null;
+  readonly status: number | null;
+  /** What came back: status, code, request id, the first 200 characters. Holds no secrets. */
+  readonly cameBack: string;
+  readonly requestId: string | null;
+  readonly retryAfterMs: number | null;
+  readonly fromCache: boolean;
+}
+
+/** @param redactor takes out the secrets: an API that echoes what it was sent could put the key anywhere */
+export function readOutcome(sent: Sent, redactor: Redactor): PageFailure | PageAnswer {
+  const { outcome, url } = sent;
+  if (outcome instanceof TransportError) {
+    return {
+      ...NO_ANSWER,
+      outcome: { kind: 'failure', failure: outcome.failure },
+      path: url.pathname,
+      cameBack: `${outcome.failure} (${outcome.code}): ${outcome.message}`,
+    };
+  }
+  return outcome.status === 200 ? readPage(outcome, url, redactor) : readRefusal(outcome, url, redactor);
+}
+
+const NO_ANSWER = { kind: 'failure', status: null, requestId: null, retryAfterMs: null, fromCache: false } as const;
+
+/** A 200 that is no page. @param path `null` when a worker found it */
+export function faultyPage(cameBack: string, path: string | null, requestId: string | null = null): PageFailure {
+  return { ...NO_ANSWER, outcome: { kind: 'faulty' }, path, status: 200, cameBack, requestId };
+}
+
+function readPage(answer: HttpAnswer, url: URL, redactor: Redactor): PageFailure | PageAnswer {
+  if (answer.overflowed) return { kind: 'too-large' };
+  const contentEncoding = readContentEncoding(answer);
+  const fault = findFault(answer, contentEncoding);
+  if (fault !== null || contentEncoding === null) {
+    const shown = contentEncoding === 'identity' ? excerpt(bodyOf(answer), redactor) : '';
+    const cameBack = `200, but ${fault ?? ''}${shown === '' ? '' : `: "${shown}"`}`;
+    const id = readRequestId(answer);
+    return faultyPage(redactor.redact(cameBack), url.pathname, id === null ? null : redactor.redact(id));
+  }
+  const { body, bodyBytes, receivedAtMs, headers } = answer;
+  const serverDateMs = readDateMs(headers);
+  const fromCache = isFromCache(answer);
+  return { kind: 'page', page: { body, bodyBytes, contentEncoding, receivedAtMs, serverDateMs, fromCache } };
+}
+
+function readRefusal(answer: HttpAnswer, url: URL, redactor: Redactor): PageFailure {
+  const { status, headers } = answer;
+  const { apiCode, bytes, ...body } = readErrorBody(answer);
+  const id = body.requestId ?? readRequestId(answer);
+  const requestId = id === null ? null : redactor.redact(id);
+  const parts = [String(status)];
+  if (apiCode !== null) parts.push(apiCode);
+  if (requestId !== null) parts.push(`(request id ${requestId})`);
+  if (status >= 300 && status < 400) parts.push(`redirect to ${redirectTarget(answer, url)}, not followed`);
+  const shown = excerpt(bytes, redactor);
+  if (shown !== '') parts.push(`"${shown}"`);
+  return {
+    kind: 'failure',
+    outcome: { kind: 'answer', status, apiCode },
+    path: url.pathname,
+    status,
+    cameBack: redactor.redact(parts.join(' ')),
+    requestId,
+    retryAfterMs: readRateLimit(headers, answer.receivedAtMs).retryAfterMs,
+    fromCache: isFromCache(answer),
+  };
+}
+
+/** Origin and path only: what stands behind them can be a secret of somebody else's. */
+function redirectTarget(answer: HttpAnswer, url: URL): string {
+  const location = answer.headers.get('location');
+  if (location === null || !URL.canParse(location, url.origin)) return 'nowhere';
+  const target = new URL(location, url.origin);
+  return `${target.origin}${target.pathname}`;
+}

@@ -172,16 +172,10 @@ export class ApiClient {
       const works = await this.#check(action.endpoint, request.signal);
       action = attempts.recordCheck(action.endpoint, works, failure, this.#circumstances(asking));
     }
-    if (action.kind === 'renew-token') {
-      if (token !== null) this.#access.rejected(token, failure.status ?? 0);
-      action = action.next;
-    }
     switch (action.kind) {
       case 'stale-cursor':
       case 'outside-range':
         return { kind: action.kind, detail: `${describeRequest(request, failure.path)}: ${failure.cameBack}` };
-      case 'leave-stream':
-        throw new StreamUnavailableError(`it fails while /events works (${failure.cameBack})`);
       case 'give-up': {
         const waited = { forMs: this.#circumstances(asking).withoutPageMs, allowedMs: maxWaitMs };
         throw giveUpError(action.why, request, failure, attempts.sent, waited);
@@ -189,6 +183,7 @@ export class ApiClient {
       case 'ask-again': {
         this.#parts.closing.throwIfAborted();
         const { retry, waitMs, warn } = action;
+        if (retry === 'token' && token !== null) this.#access.rejected(token, failure.status ?? 0);
         observe.retry?.(retry);
         const fields = {
           ...locate(request, failure, attempts.sent),

@@ -4,6 +4,7 @@ import type { TransportFailure } from './http-exchange.ts';
 import type { GiveUpReason } from './page-attempts.ts';
 import type { PageFailure } from './page-outcome.ts';
 import type { PageRequest } from './page-request.ts';
+import { StreamUnavailableError } from './stream-access.ts';
 
 /** How final messages end, except where the settings are wrong. */
 export const SAFE = 'What was loaded is safe: start again to go on.';
@@ -46,7 +47,7 @@ export function giveUpError(
   failure: PageFailure,
   attempts: number,
   waited: { readonly forMs: number; readonly allowedMs: number },
-): JobError {
+): JobError | StreamUnavailableError {
   const { cameBack, outcome } = failure;
   const location = locate(request, failure, attempts);
   const asked = describeRequest(request, failure.path);
@@ -54,6 +55,8 @@ export function giveUpError(
   const text = `${asked}, was asked for ${times} and not served. Last answer: ${cameBack}.`;
   const hint = outcome.kind === 'failure' ? reachHint(outcome.failure) : 'Check API_BASE_URL.';
   switch (why) {
+    case 'stream-broken':
+      return new StreamUnavailableError(`it fails while /events works (${cameBack})`);
     case 'key-refused':
       return new KeyRefusedError(
         `The API refuses the key: ${asked}: ${cameBack}. ` +

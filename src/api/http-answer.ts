@@ -1,9 +1,9 @@
-/** What an answer is, told from its headers and a glance at its bytes. */
+/** What an answer is, judged by its headers and a glance at its bytes. */
 import { brotliDecompressSync, gunzipSync, inflateSync } from 'node:zlib';
 import type { ContentEncoding } from '../core/encoded-page.ts';
 import type { HttpAnswer } from './http-exchange.ts';
 
-/** Most bytes read of a body that is no page. */
+/** A body that is no page is read up to this length. */
 export const MAX_ERROR_BYTES = 65_536;
 
 const OPEN_BRACE = 0x7b;
@@ -14,26 +14,21 @@ export function bodyOf(answer: HttpAnswer): Uint8Array {
   return new Uint8Array(answer.body, 0, answer.bodyBytes);
 }
 
+const ENCODINGS = new Map<string, ContentEncoding>([
+  ['', 'identity'],
+  ['identity', 'identity'],
+  ['gzip', 'gzip'],
+  ['x-gzip', 'gzip'],
+  ['deflate', 'deflate'],
+  ['br', 'br'],
+]);
+
 /** `null` for an encoding that was not asked for and that nobody here can undo. */
 export function readContentEncoding(answer: HttpAnswer): ContentEncoding | null {
-  const name = (answer.headers.get('content-encoding') ?? 'identity').trim().toLowerCase();
-  switch (name) {
-    case '':
-    case 'identity':
-      return 'identity';
-    case 'gzip':
-    case 'x-gzip':
-      return 'gzip';
-    case 'deflate':
-      return 'deflate';
-    case 'br':
-      return 'br';
-    default:
-      return null;
-  }
+  return ENCODINGS.get((answer.headers.get('content-encoding') ?? '').trim().toLowerCase()) ?? null;
 }
 
-/** The answer came from the API's cache: it cost no budget, and its cursor can be as old as the cache. */
+/** An answer from the API's cache cost no budget, and its cursor can be as old as the cache. */
 export function isFromCache(answer: HttpAnswer): boolean {
   return /\bhit\b/i.test(answer.headers.get('x-cache') ?? '');
 }
@@ -42,7 +37,7 @@ export function readRequestId(answer: HttpAnswer): string | null {
   return answer.headers.get('x-request-id') ?? answer.headers.get('x-correlation-id');
 }
 
-/** Why a 200 cannot be a page; `null` when nothing speaks against it. Of a compressed body only the headers are judged. */
+/** Why a 200 cannot be a page; `null` when it may be one. A compressed body is judged by its headers only. */
 export function findFault(answer: HttpAnswer, encoding: ContentEncoding | null): string | null {
   if (encoding === null) return `its Content-Encoding is ${answer.headers.get('content-encoding') ?? ''}`;
   if (answer.bodyBytes === 0) return 'its body is empty';
@@ -74,41 +69,34 @@ export function readErrorBody(answer: HttpAnswer): ErrorBody {
   } catch {
     // A load balancer's page.
   }
-  const nested = textOrRecord(json, 'error');
   return {
     bytes,
     json,
-    apiCode: text(json, 'code') ?? text(nested, 'code'),
-    requestId: text(json, 'requestId') ?? text(textOrRecord(json, 'meta'), 'requestId'),
+    apiCode: textOf(json, 'code') ?? textOf(memberOf(json, 'error'), 'code'),
+    requestId: textOf(json, 'requestId') ?? textOf(memberOf(json, 'meta'), 'requestId'),
   };
 }
 
+const DECOMPRESSORS = { gzip: gunzipSync, deflate: inflateSync, br: brotliDecompressSync };
+
 function decompress(answer: HttpAnswer): Uint8Array {
   const bytes = bodyOf(answer);
-  const bound = { maxOutputLength: MAX_ERROR_BYTES };
+  const encoding = readContentEncoding(answer) ?? 'identity';
+  if (encoding === 'identity') return bytes;
   try {
-    switch (readContentEncoding(answer)) {
-      case 'gzip':
-        return gunzipSync(bytes, bound);
-      case 'deflate':
-        return inflateSync(bytes, bound);
-      case 'br':
-        return brotliDecompressSync(bytes, bound);
-      case 'identity':
-      case null:
-        return bytes;
-    }
+    return DECOMPRESSORS[encoding](bytes, { maxOutputLength: MAX_ERROR_BYTES });
   } catch {
     // Cut or larger than the bound: its raw bytes would only fill the message with noise.
     return new Uint8Array(0);
   }
 }
 
-function textOrRecord(value: unknown, key: string): unknown {
-  return typeof value === 'object' && value !== null && key in value ? Reflect.get(value, key) : null;
+/** A member of a JSON value; `null` when it has none of this name. */
+export function memberOf(value: unknown, name: string): unknown {
+  return typeof value === 'object' && value !== null && name in value ? Reflect.get(value, name) : null;
 }
 
-function text(value: unknown, key: string): string | null {
-  const found = textOrRecord(value, key);
+function textOf(value: unknown, name: string): string | null {
+  const found = memberOf(value, name);
   return typeof found === 'string' && found !== '' ? found : null;
 }

@@ -1,4 +1,4 @@
-/** The header sets that the API wants. No key in any URL: a key as a query parameter halves its budget, and is logged. */
+/** The header sets that the API wants. The key is in no URL: as a query parameter it halves its budget and is logged. */
 
 export interface Identity {
   readonly apiKey: string;
@@ -15,7 +15,7 @@ export function pageHeaders(identity: Identity, acceptCompression: boolean): Rec
   };
 }
 
-/** For stream access: the API answers only what looks like its own dashboard, and deployments differ in what they look at. */
+/** For stream access: the API answers only its own dashboard, and deployments differ in how they recognise it. */
 export function dashboardHeaders(identity: Identity, origin: string): Record<string, string> {
   return {
     'x-api-key': identity.apiKey,

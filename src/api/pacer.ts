@@ -1,9 +1,9 @@
 /**
- * Who may ask the API, and when: one pacer a budget, shared by all requests that use it. The one user of Bottleneck.
+ * Who may ask the API, and when: one pacer for each budget, shared by all requests that use it. The one user of Bottleneck.
  *
  * Bottleneck is the queue: first come, first served, one at its head. The head waits for {@link PacingPolicy}, so that a
  * change of the rate counts at once, for everybody. Bottleneck's own rates are not used, because changing them can stop
- * them for good (SGrondin/bottleneck#185), and while nobody has to wait it is not asked at all: each of its jobs costs
+ * them for good (SGrondin/bottleneck#185). While nobody has to wait Bottleneck is not asked at all: each of its jobs costs
  * some milliseconds.
  */
 import Bottleneck from 'bottleneck';
@@ -16,7 +16,7 @@ export interface PacerOptions {
   /** For messages: which budget. */
   readonly name: string;
   readonly maxRps: number | null;
-  /** A longer wait for one request is not waited for. */
+  /** A request that would have to wait longer is refused. */
   readonly maxWaitMs: number;
   readonly onStalled: (queued: number) => void;
   /** How long each request waited for its turn, ms. */
@@ -30,7 +30,7 @@ export interface PacerOptions {
 const WORTH_SHOWING_MS = 1_000;
 const STALLED_AFTER_MS = 15_000;
 const MAX_JOBS = 16;
-/** What one of Bottleneck's jobs takes before it runs: several timers, one after the other. */
+/** What one of Bottleneck's jobs takes before it runs: it sets several timers, one after the other. */
 const JOB_COST_MS = 5;
 
 interface Waiter {
@@ -45,7 +45,7 @@ export class Pacer {
   readonly #waiters = new Set<Waiter>();
   readonly #stalledAfterMs: number;
   #queue: Bottleneck;
-  /** In the queue, the one that runs included. */
+  /** In the queue, the running one included. */
   #jobs = 0;
   #watch: NodeJS.Timeout | null = null;
   /** When the head of the queue last did anything, ms of `performance.now()`. */
@@ -98,12 +98,11 @@ export class Pacer {
     this.#wake?.();
   }
 
-  /** Nobody gets a turn any more; those who wait are refused. */
+  /** Nobody gets a turn any more; waiting requests are refused. */
   close(): void {
-    this.#stopWatching();
     for (const waiter of this.#waiters) waiter.refuse(new Error('the API client was closed'));
     this.#wake?.();
-    // Not waited for: a queue that is stuck would not stop either, and nobody stands in it any more.
+    // Nobody waits for this: a stuck queue would not stop either, and no request stands in it any more.
     this.#queue.stop({ dropWaitingJobs: true }).catch(() => undefined);
   }
 
@@ -120,7 +119,9 @@ export class Pacer {
         waiter.hasLeft = true;
         this.#waiters.delete(waiter);
         signal.removeEventListener('abort', onAbort);
-        if (this.#waiters.size === 0) this.#stopWatching();
+        if (this.#waiters.size > 0 || this.#watch === null) return;
+        clearInterval(this.#watch);
+        this.#watch = null;
       };
       const waiter: Waiter = {
         hasLeft: false,
@@ -140,7 +141,7 @@ export class Pacer {
       signal.addEventListener('abort', onAbort, { once: true });
       if (this.#waiters.size === 0) this.#movedMs = performance.now();
       this.#waiters.add(waiter);
-      // Not unref'd: if it were all that is left to do, the process would end with everybody still in the queue.
+      // Not unref'd: else the process could end while requests stand in the queue.
       this.#watch ??= setInterval(() => {
         this.#checkStalled();
       }, this.#stalledAfterMs / 3);
@@ -148,12 +149,7 @@ export class Pacer {
     });
   }
 
-  #stopWatching(): void {
-    if (this.#watch !== null) clearInterval(this.#watch);
-    this.#watch = null;
-  }
-
-  /** Few jobs for many waiters: Bottleneck is slow with many, and each job serves whoever stands first. */
+  /** At most MAX_JOBS jobs for any number of waiters: Bottleneck is slow with many, and each job serves the first waiter. */
   #schedule(): void {
     if (this.#jobs >= MAX_JOBS) return;
     this.#jobs += 1;
@@ -161,11 +157,11 @@ export class Pacer {
     const done = (): void => {
       if (queue === this.#queue) this.#jobs -= 1;
     };
-    // A dropped job is one of a queue that was closed or replaced: nobody waits for it.
+    // A dropped job belongs to a queue that was closed or replaced: nobody waits for it.
     queue.schedule(() => this.#serve(queue)).then(done, done);
   }
 
-  /** A job: serves one waiter, and more when there are more of them than jobs, or when another job would be too slow. */
+  /** A job: serves one waiter, and more when there are more waiters than jobs, or when another job would come too late. */
   async #serve(queue: Bottleneck): Promise<void> {
     for (;;) {
       const [waiter] = this.#waiters;
@@ -177,24 +173,18 @@ export class Pacer {
     }
   }
 
-  /** Waits with the first waiter for the policy. Never throws; the waiter is told by its own functions. */
+  /** Waits with the first waiter until the policy lets it start. Never throws: `grant` and `refuse` inform the waiter. */
   async #atHead(waiter: Waiter, queue: Bottleneck): Promise<void> {
     while (!waiter.hasLeft && queue === this.#queue) {
-      const now = performance.now();
-      this.#movedMs = now;
-      const startMs = this.#policy.nextStartMs(now);
-      if (startMs <= now) {
-        this.#headWaitsUntilMs = null;
-        waiter.grant(this.#policy.started(now));
-        return;
+      const nowMs = performance.now();
+      this.#movedMs = nowMs;
+      const startMs = this.#policy.nextStartMs(nowMs);
+      if (startMs <= nowMs) waiter.grant(this.#policy.started(nowMs));
+      else if (startMs - nowMs > this.#options.maxWaitMs) waiter.refuse(this.#waitTooLong(startMs - nowMs));
+      else {
+        this.#headWaitsUntilMs = startMs;
+        await this.#sleep(startMs - nowMs);
       }
-      if (startMs - now > this.#options.maxWaitMs) {
-        this.#headWaitsUntilMs = null;
-        waiter.refuse(this.#waitTooLong(startMs - now));
-        return;
-      }
-      this.#headWaitsUntilMs = startMs;
-      await this.#sleep(startMs - now);
     }
     this.#headWaitsUntilMs = null;
   }
@@ -208,7 +198,7 @@ export class Pacer {
     );
   }
 
-  /** Until the time is over, or something has changed. */
+  /** Ends when the time is over, or when something has changed. */
   async #sleep(waitMs: number): Promise<void> {
     await new Promise<void>((resolve) => {
       const done = (): void => {
@@ -216,14 +206,14 @@ export class Pacer {
         this.#wake = null;
         resolve();
       };
-      // Timers of node may fire up to 1 ms early; half a millisecond more saves the second round.
+      // Node's timers may fire up to 1 ms early; half a millisecond more saves a second round.
       const timer = setTimeout(done, Math.min(waitMs + 0.5, 2 ** 31 - 1));
       this.#wake = done;
     });
     this.#movedMs = performance.now();
   }
 
-  /** Jobs can stay queued for ever (SGrondin/bottleneck#152): then the queue is replaced, and the waiters stand in the new one. */
+  /** Jobs can stay queued for ever (SGrondin/bottleneck#152): then a new queue takes over the waiters. */
   #checkStalled(): void {
     const now = performance.now();
     const dueMs = Math.max(this.#movedMs, this.#headWaitsUntilMs ?? 0);

@@ -1,15 +1,16 @@
 /**
- * When the next request of one budget may start. Pure: no timers; times are milliseconds of a clock that never goes
- * back, given by the caller.
+ * When the next request of one budget may start. Pure: no timers; the caller gives the time, in milliseconds of a clock
+ * that never goes back.
  *
- * Four rules, of which the latest start counts:
- *  - announced:    the API names its limit: its window is divided evenly, a little slower than allowed; and never more than
- *             the limit in any span as long as the window, which also keeps a sliding limit
- *  - shared:  less is left than our own requests explain, so somebody else uses the key: what is left is divided up to the reset
- *  - learned: the API names no limit but refused: what it served between two refusals is its rate; raised while nobody
- *             complains, lowered at the next refusal, never forgotten. A refusal after which requests that were sent
- *             later are served is not a budget that is used up, and nothing is learned from it
- *  - paused:  a refusal stops everybody, once; then one request goes ahead, and the rest follow when it was answered
+ * There are four rules. The one that gives the latest start counts:
+ *  - announced: the API names its limit. Its window is divided evenly, a little slower than allowed. No span as long as
+ *    the window gets more requests than the limit, so that a sliding limit is kept too
+ *  - shared: less is left than our own requests explain, so somebody else uses the key. What is left is divided up to
+ *    the reset
+ *  - learned: the API names no limit but refused. What it served between two refusals is its rate, which is raised while
+ *    nothing is refused, lowered at the next refusal, and never forgotten. When the API serves requests that were sent
+ *    after the refused one, the budget was not used up, and nothing is learned
+ *  - paused: a refusal stops everybody, once. Then one request goes ahead, and the others follow when it was answered
  */
 import type { RateLimitNotice } from './rate-limit-headers.ts';
 
@@ -29,39 +30,40 @@ export interface PacingPolicyOptions {
   readonly random?: () => number;
 }
 
-/** Slower than allowed by this share: room for requests that overtake each other on the way. */
+/** Requests are slower than allowed by this share, because they can overtake each other on the way. */
 const FIRST_MARGIN = 0.015;
 const MARGIN_STEP = 0.005;
 const MAX_MARGIN = 0.02;
-/** While nothing is known of the budget one request goes ahead, but nobody waits longer than this for it. */
+/** While nothing is known of the budget one request goes ahead. The others wait for it no longer than this. */
 const PROBE_PATIENCE_MS = 5_000;
 /**
- * Pauses after refusals that do not say how long: while nothing is known of the window, this share of the time since its
- * first request, so that its length is found to that share; later a small share of it, growing until one is served.
+ * The pause after a refusal that does not say how long. While the window is unknown it is this share of the time since the
+ * window's first request, so that the window's length is found to that share. Later it is a small share of the learned
+ * length, which grows until a request is served.
  */
 const UNKNOWN_PAUSE_SHARE = 0.2;
 const LEARNED_PAUSE_SHARE = 0.03;
 const PAUSE_GROWTH = 1.6;
 const MIN_UNANNOUNCED_PAUSE_MS = 400;
 const MAX_UNANNOUNCED_PAUSE_MS = 30_000;
-/** The pause is lengthened by up to this share, so that processes that share a key do not come back together. */
+/** A pause gets longer by up to this share, so that processes that share a key do not come back together. */
 const PAUSE_JITTER = 0.05;
 const MAX_PAUSE_JITTER_MS = 1_000;
-/** A refusal's measure counts when so many were served before it. */
+/** What a refusal measures counts when at least this many requests were served before it. */
 const MIN_MEASURED = 5;
-/** A budget was not used up when so many that were sent after the refused one are served, and few of them refused. */
+/** The budget was not used up when at least this many requests, sent after the refused one, were served and few refused. */
 const MIN_SERVED_AFTER = 2;
-/** First raise after a span without complaint; doubled with each further one. */
+/** First raise of the rate after a span without a refusal. Each further raise is twice as large. */
 const FIRST_RAISE = 0.03;
 const FIRST_RAISE_AFTER_SPANS = 3;
 const MAX_RAISE = 1;
 const HASTY_RAISE = 0.24;
 const MIN_SPAN_MS = 1_000;
-/** A learned distance below this is no limit any more. */
+/** A shorter learned interval is no limit any more. */
 const NO_LIMIT_BELOW_MS = 2;
-/** Our own requests of this share of a window more explain what is left of it: before somebody else is suspected. */
+/** Our own requests are counted over a window longer by this share before somebody else is suspected. */
 const OWN_SLACK = 0.1;
-/** Starts that are remembered: more than any limit that could be announced and still matter to us. */
+/** Starts that are remembered: a limit above this does not matter to us. */
 const MAX_REMEMBERED_STARTS = 20_000;
 /** Lengths that people choose for windows, seconds. */
 const USUAL_WINDOWS_S = [1, 2, 5, 10, 15, 20, 30, 60, 120, 180, 300, 600, 900, 1_800, 3_600, 7_200, 86_400];
@@ -73,7 +75,7 @@ interface AnnouncedLimit {
 
 interface Learned {
   intervalMs: number;
-  /** How long the API takes to complain, ms. */
+  /** How long the API takes to refuse, ms. */
   spanMs: number;
   raise: number;
   raisedAtMs: number;
@@ -84,19 +86,18 @@ interface Learned {
 interface Cycle {
   readonly startMs: number;
   served: number;
-  /** Least and most time after which the budget is whole again, from what refusals said. */
+  /** By what refusals said, the budget is whole again after at least and at most this time. */
   shortestMs: number;
   longestMs: number;
   /** Start of the request whose refusal ended the cycle; `null` before there is one. */
   refusedStartMs: number | null;
-  /** Sent after that one and before the pause: what the API did with them. */
+  /** What the API did with requests that were sent after the refused one and before the pause. */
   servedAfter: number;
   refusedAfter: number;
 }
 
 function beginCycle(startMs: number, served: number): Cycle {
-  const unmeasured = { shortestMs: 0, longestMs: Number.POSITIVE_INFINITY };
-  return { startMs, served, ...unmeasured, refusedStartMs: null, servedAfter: 0, refusedAfter: 0 };
+  return { startMs, served, shortestMs: 0, longestMs: Infinity, refusedStartMs: null, servedAfter: 0, refusedAfter: 0 };
 }
 
 export class PacingPolicy {
@@ -108,13 +109,13 @@ export class PacingPolicy {
   #learned: Learned | null = null;
   #cycle: Cycle | null = null;
   #pause: { sinceMs: number; untilMs: number } | null = null;
-  /** Episodes of refusals since something was served. */
+  /** Refusals since something was served; those of one pause count as one. */
   #refusals = 0;
   /** The request that goes ahead, while the others wait for its answer. */
   #probe: PacingTicket | null = null;
   #probing = true;
-  /** Where the last request stood in the even division: requests may be late, the division is not. */
-  #slotMs = Number.NEGATIVE_INFINITY;
+  /** The last request's moment in the even division. A request may be late; the division does not move with it. */
+  #slotMs = -Infinity;
   #startsMs: number[] = [];
 
   constructor(options: PacingPolicyOptions) {
@@ -122,7 +123,7 @@ export class PacingPolicy {
     this.#random = options.random ?? Math.random;
   }
 
-  /** Distance between requests at the moment, ms; 0 is as fast as they come. */
+  /** Current time between two requests, ms; 0 is without a limit. */
   get intervalMs(): number {
     return Math.max(this.#minIntervalMs, this.#announcedIntervalMs(), this.#learned?.intervalMs ?? 0);
   }
@@ -132,7 +133,7 @@ export class PacingPolicy {
     return this.#pause !== null && this.#pause.untilMs > nowMs ? this.#pause.untilMs : null;
   }
 
-  /** When the next request may start: at once if not after `nowMs`. */
+  /** When the next request may start: at once when it is not after `nowMs`. */
   nextStartMs(nowMs: number): number {
     this.#raise(nowMs);
     let startMs = Math.max(this.#pause?.untilMs ?? 0, this.#slotMs + this.intervalMs);
@@ -166,7 +167,7 @@ export class PacingPolicy {
     ticket.settled = true;
     if (this.#probe === ticket) {
       this.#probe = null;
-      // A refusal or a failure tells nothing about what the others may do: the next one goes ahead again.
+      // A refusal or a failure says nothing about what the others may do: the next request goes ahead again.
       this.#probing = result === 'refused' || result === 'failed';
     }
     if (result === 'failed') return;
@@ -190,7 +191,7 @@ export class PacingPolicy {
     return this.#announced === null ? 0 : (this.#announced.windowMs * (1 + this.#margin)) / this.#announced.limit;
   }
 
-  /** How late a request may be without losing its place; more would let a window hold one too many. */
+  /** How late a request may be without a loss. If it were more, a window could hold one request too many. */
   #catchUpMs(): number {
     const announced = this.#announcedIntervalMs();
     if (this.#announced !== null && announced >= this.intervalMs) return (this.#announced.windowMs * this.#margin) / 2;
@@ -209,14 +210,14 @@ export class PacingPolicy {
     if (resetMs !== null && resetMs > 0) {
       const fresh = remaining === limit - 1;
       const readMs = usualWindowMs(resetMs);
-      // Right after the first request of a window the time to its end is the window. At other times it is less.
+      // Right after a window's first request the time to the reset is the window's length. Later it is less.
       if (this.#announced === null || fresh) this.#announced = { limit, windowMs: readMs };
       else this.#announced = { limit, windowMs: Math.max(this.#announced.windowMs, readMs) };
     } else if (this.#announced !== null) {
       this.#announced.limit = limit;
     }
     if (this.#announced === null || remaining === null || resetMs === null) return;
-    // Counted a little further back than the window: what arrived at its beginning was sent before.
+    // Counts a little further back than the window: a request that arrived at its beginning was sent before it.
     const sinceMs = nowMs - this.#announced.windowMs * (1 + OWN_SLACK);
     let own = 1;
     for (let at = this.#startsMs.length - 1; at >= 0 && (this.#startsMs[at] ?? 0) > sinceMs; at -= 1) own += 1;
@@ -243,7 +244,7 @@ export class PacingPolicy {
     const announcedMs =
       notice.retryAfterMs ?? (notice.remaining === 0 || notice.limit === null ? notice.resetMs : null);
     const announced = announcedMs === 0 ? null : announcedMs;
-    // Requests that were already on their way when the pause began belong to the same refusal.
+    // A request that was under way when the pause began belongs to the same refusal.
     const sameEpisode = this.#pause !== null && ticket.startMs < this.#pause.untilMs;
     const cycle = this.#cycle;
     if (cycle !== null) {
@@ -261,7 +262,7 @@ export class PacingPolicy {
     this.#pause = { sinceMs: sameEpisode ? (this.#pause?.sinceMs ?? nowMs) : nowMs, untilMs };
     this.#probing = true;
     if (cycle === null) return;
-    // Not before now; and if a wait was told, in whole seconds perhaps, within a second of its end.
+    // Not before now. An announced wait may be rounded to whole seconds: the budget returns within a second of its end.
     const elapsedMs = nowMs - cycle.startMs;
     cycle.shortestMs = Math.max(
       cycle.shortestMs,
@@ -278,9 +279,9 @@ export class PacingPolicy {
     return Math.min(MAX_UNANNOUNCED_PAUSE_MS, Math.max(MIN_UNANNOUNCED_PAUSE_MS, share));
   }
 
-  /** A cycle ended with the first request served after its refusal: what it served in that time is the API's rate. */
+  /** A cycle ends with the first request served after its refusal. What it served in that time is the API's rate. */
   #learn(cycle: Cycle, servedAgainMs: number, nowMs: number): void {
-    // A limit that the API names is not to be guessed, unless it keeps refusing what it allows.
+    // A limit that the API names need not be guessed, unless the API keeps refusing what it allows.
     if (this.#announced !== null && this.#margin < MAX_MARGIN) return;
     const longestMs = Math.max(1, Math.min(cycle.longestMs, servedAgainMs - cycle.startMs));
     const shortestMs = Math.min(cycle.shortestMs, longestMs);
@@ -301,20 +302,20 @@ export class PacingPolicy {
   }
 
   /**
-   * A cycle can hold many windows, and then says nothing about how long the API takes to complain: the shortest does. But
-   * when the rate was raised several times before the complaint, it was raised too soon.
+   * A cycle can hold many windows; then its length does not say how long the API takes to refuse. The shortest cycle does.
+   * But when the rate was raised several times before the refusal, it was raised too soon.
    */
   #spanBound(): number {
-    if (this.#learned === null) return Number.POSITIVE_INFINITY;
+    if (this.#learned === null) return Infinity;
     return this.#learned.spanMs * (this.#learned.raise >= HASTY_RAISE ? 1.5 : 1);
   }
 
-  /** Additive at first, then faster: nobody complained over a whole span, and the rate was really used. */
+  /** Raises the rate, each time more, when nothing was refused over a whole span and the rate was really used. */
   #raise(nowMs: number): void {
     const learned = this.#learned;
     if (learned === null) return;
     const elapsedMs = nowMs - learned.raisedAtMs;
-    // The first raise after a refusal is the one that most likely brings the next: it takes its time.
+    // The first raise after a refusal is the most likely to bring the next refusal: it comes later.
     if (elapsedMs < learned.spanMs * (learned.raise === FIRST_RAISE ? FIRST_RAISE_AFTER_SPANS : 1)) return;
     const used = learned.servedSinceRaise >= (0.7 * elapsedMs) / learned.intervalMs;
     learned.raisedAtMs = nowMs;
@@ -326,12 +327,12 @@ export class PacingPolicy {
   }
 }
 
-/** The refusal was not about a budget: what was sent after it was served. */
+/** The refusal was not about a budget: the API served what was sent after it. */
 function isContradicted({ servedAfter, refusedAfter }: Cycle): boolean {
   return servedAfter >= MIN_SERVED_AFTER && servedAfter > 3 * refusedAfter;
 }
 
-/** A length that people choose, when `readMs` is within a second of one: resets are announced in whole seconds. */
+/** The length people choose that is within a second of `readMs`, else `readMs`: resets are announced in whole seconds. */
 function usualWindowMs(readMs: number): number {
   const usual = USUAL_WINDOWS_S.find((s) => Math.abs(s * 1000 - readMs) <= 1000 && s >= 5);
   return usual === undefined ? readMs : usual * 1000;

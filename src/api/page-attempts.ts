@@ -17,41 +17,36 @@ const FREE_RETRIES = 2;
 const TOKENS_WITHOUT_WAIT = 2;
 /** A check that found the API down is made again after this many more failures. */
 const CHECK_AGAIN_AFTER = 3;
-/** Failures of one page from which each is worth a warning. */
+/** From this failure of a page on, each is worth a warning. */
 const WARN_FROM_FAILURE = 3;
 /** Pages remembered: far more than can be under way. */
 const MAX_REMEMBERED = 4_096;
 
-/**
- * Why a page is given up:
- * - `key-refused`: the API refuses the key
- * - `unreachable`: the API has never answered, and was tried for long enough
- * - `wrong-settings`: the answer will not change, and nothing was ever served
- * - `not-served`: the answer will not change, or the page failed too often
- * - `no-page`: no page at all came for longer than `maxWaitMs`
- */
-export type GiveUpReason = 'key-refused' | 'unreachable' | 'wrong-settings' | 'not-served' | 'no-page';
+export type GiveUpReason =
+  | 'key-refused'
+  /** The API has never answered, and was tried for long enough. */
+  | 'unreachable'
+  /** The answer will not change, and nothing was ever served. */
+  | 'wrong-settings'
+  /** The answer will not change, or the page failed too often. */
+  | 'not-served'
+  /** No page at all came for longer than `maxWaitMs`. */
+  | 'no-page'
+  /** The stream endpoint fails while `/events` works: only the stream endpoint is given up. */
+  | 'stream-broken';
 
-type GiveUp = { readonly kind: 'give-up'; readonly why: GiveUpReason };
+type Conclusion =
+  /** `waitMs` 0: at once, or when the pacer allows it. After `token` the rejected token is dropped first. */
+  | { readonly kind: 'ask-again'; readonly retry: RetryKind; readonly waitMs: number; readonly warn: boolean }
+  | { readonly kind: 'give-up'; readonly why: GiveUpReason };
 
-/** `waitMs` 0: the request may go at once, or when the pacer lets it. */
-type AskAgain = {
-  readonly kind: 'ask-again';
-  readonly retry: RetryKind;
-  readonly waitMs: number;
-  readonly warn: boolean;
-};
-
-type Conclusion = AskAgain | GiveUp | { readonly kind: 'leave-stream' };
-
+/** What the client must do about a failure. */
 export type PageAction =
   | Conclusion
-  /** Answers for the caller of the client. */
+  /** This is the answer for the client's caller. */
   | { readonly kind: 'stale-cursor' | 'outside-range' }
   /** Ask `endpoint` for something small without a cursor, and hand what came of it to {@link PageAttempts.recordCheck}. */
-  | { readonly kind: 'check'; readonly endpoint: EndpointName }
-  /** Drop the token that was rejected, then do what is `next`. */
-  | { readonly kind: 'renew-token'; readonly next: AskAgain | GiveUp };
+  | { readonly kind: 'check'; readonly endpoint: EndpointName };
 
 /** What the client knows when a request fails. Moments are ms of one clock that never goes back. */
 export interface Circumstances extends Pick<PageSituation, 'endpoint' | 'cursorAgeMs' | 'cursorLifeMs' | 'bounded'> {
@@ -123,19 +118,21 @@ export class PageAttempts {
     switch (verdict) {
       case 'again-at-once':
         this.#freeRetriesLeft -= 1;
-        return { kind: 'ask-again', retry: 'closed-connection', waitMs: 0, warn: false };
+        return askAtOnce('closed-connection');
       case 'wait-for-rate-limit':
-        if (at.withoutPageMs > this.#limits.maxWaitMs) return { kind: 'give-up', why: 'no-page' };
-        return { kind: 'ask-again', retry: 'rate-limit', waitMs: 0, warn: false };
+        return at.withoutPageMs > this.#limits.maxWaitMs ? giveUp('no-page') : askAtOnce('rate-limit');
       case 'stale-cursor':
       case 'outside-range':
         return { kind: verdict };
       case 'renew-token':
-        return { kind: 'renew-token', next: this.#countRejectedToken(at) };
+        this.#tokenRejections += 1;
+        if (this.#tokenRejections % (TOKENS_WITHOUT_WAIT + 1) !== 0) return askAtOnce('token');
+        this.#failures += 1;
+        return this.#backOff('token', at);
       case 'refuse-key':
-        return { kind: 'give-up', why: 'key-refused' };
+        return giveUp('key-refused');
       case 'give-up':
-        return { kind: 'give-up', why: at.hasEverServed ? 'not-served' : 'wrong-settings' };
+        return giveUp(at.hasEverServed ? 'not-served' : 'wrong-settings');
       case 'check-cursor':
         return { kind: 'check', endpoint: at.endpoint };
       case 'check-stream':
@@ -150,14 +147,14 @@ export class PageAttempts {
     if (checked === at.endpoint) {
       if (!works) this.#checkedForNothingAt = this.#failures + 1;
     } else if (works) {
-      if (this.#streamSuspected) return { kind: 'leave-stream' };
+      if (this.#streamSuspected) return giveUp('stream-broken');
       // Once could be an outage that has just ended.
       this.#streamSuspected = true;
     }
     return this.#count(failure, at);
   }
 
-  #count({ outcome, fromCache }: PageFailure, at: Circumstances): AskAgain | GiveUp {
+  #count({ outcome, fromCache }: PageFailure, at: Circumstances): Conclusion {
     this.#failures += 1;
     if (isSuspicious(outcome)) this.#suspiciousFailures += 1;
     // A bad answer that was cached would come again: what is asked for must differ.
@@ -165,24 +162,15 @@ export class PageAttempts {
     switch (outcome.kind) {
       case 'faulty':
         this.#faults += 1;
-        return this.#faults >= MAX_FAULTS ? { kind: 'give-up', why: 'not-served' } : this.#backOff('faulty-page', at);
+        return this.#faults >= MAX_FAULTS ? giveUp('not-served') : this.#backOff('faulty-page', at);
       case 'failure':
-        return at.firstContactFailed ? { kind: 'give-up', why: 'unreachable' } : this.#backOff('transport', at);
+        return at.firstContactFailed ? giveUp('unreachable') : this.#backOff('transport', at);
       case 'answer':
         return this.#backOff('server-error', at);
     }
   }
 
-  #countRejectedToken(at: Circumstances): AskAgain | GiveUp {
-    this.#tokenRejections += 1;
-    if (this.#tokenRejections % (TOKENS_WITHOUT_WAIT + 1) !== 0) {
-      return { kind: 'ask-again', retry: 'token', waitMs: 0, warn: false };
-    }
-    this.#failures += 1;
-    return this.#backOff('token', at);
-  }
-
-  #backOff(retry: RetryKind, at: Circumstances): AskAgain | GiveUp {
+  #backOff(retry: RetryKind, at: Circumstances): Conclusion {
     const waitMs = backoffDelayMs(this.#failures, this.#limits.backoff);
     if (this.#failures >= MAX_FAILURES && this.#othersServed(at) === true)
       return { kind: 'give-up', why: 'not-served' };
@@ -195,6 +183,14 @@ export class PageAttempts {
     if (at.endpointServedMs > (this.firstFailureMs ?? Infinity)) return true;
     return this.#failures + 1 < this.#checkedForNothingAt + CHECK_AGAIN_AFTER ? false : null;
   }
+}
+
+function askAtOnce(retry: RetryKind): Conclusion {
+  return { kind: 'ask-again', retry, waitMs: 0, warn: false };
+}
+
+function giveUp(why: GiveUpReason): Conclusion {
+  return { kind: 'give-up', why };
 }
 
 /** The attempts of all pages. Kept across calls, because a worker finds faults after a page was handed out. */

@@ -1,4 +1,5 @@
 /** What an answer says about the rate limit, in every form that the API contract lists. Pure. */
+import { memberOf } from './http-answer.ts';
 import type { HttpHeaders } from './http-exchange.ts';
 
 export interface RateLimitNotice {
@@ -12,11 +13,11 @@ export interface RateLimitNotice {
   readonly retryAfterMs: number | null;
 }
 
-/** Numbers from here on are epoch seconds: as a number of seconds to wait they would be 31 years. */
+/** Numbers from here on are epoch seconds: as seconds to wait they would be 31 years. */
 const EPOCH_SECONDS_FROM = 1e9;
 /** Numbers from here on are epoch milliseconds. */
 const EPOCH_MS_FROM = 1e12;
-/** Our clock is trusted, with its milliseconds, when it agrees with `Date`, which has whole seconds, so far. */
+/** Our clock, which has milliseconds, is trusted when it is this close to `Date`, which has whole seconds. */
 const CLOCKS_AGREE_MS = 1_500;
 
 /**
@@ -25,14 +26,14 @@ const CLOCKS_AGREE_MS = 1_500;
  */
 export function readRateLimit(headers: HttpHeaders, nowMs: number, body: unknown = null): RateLimitNotice {
   const dateMs = readDateMs(headers);
-  // What the API counts by its clock must be compared with its clock.
+  // A moment by the API's clock must be compared with the API's clock.
   const theirNowMs = dateMs === null || Math.abs(dateMs + 500 - nowMs) <= CLOCKS_AGREE_MS ? nowMs : dateMs + 500;
-  const announced = isRecord(body) && isRecord(body['rateLimit']) ? body['rateLimit'] : {};
+  const inBody = memberOf(body, 'rateLimit');
   const value = (name: string): number | null => {
     const text =
       headers.get(`x-ratelimit-${name}`) ?? headers.get(`x-rate-limit-${name}`) ?? headers.get(`ratelimit-${name}`);
-    // A body's own limit is not believed: without headers nobody says what its window is.
-    return readNumber(text) ?? (name === 'limit' ? null : readNumber(announced[name]));
+    // A limit in a body is not believed: without headers nobody says what its window is.
+    return readNumber(text) ?? (name === 'limit' ? null : readNumber(memberOf(inBody, name)));
   };
   const limit = value('limit');
   const reset = value('reset');
@@ -66,14 +67,9 @@ function durationMs(number: number, theirNowMs: number): number | null {
 
 function readNumber(value: unknown): number | null {
   if (typeof value === 'number') return Number.isFinite(value) && value >= 0 ? value : null;
-  // "10, 10;window=60" is seen where gateways join lists.
-  const match = typeof value === 'string' ? /^\s*(\d+(?:\.\d+)?)/.exec(value) : null;
-  // A date such as "3 Jan" must not be read as 3.
-  if (match?.[1] === undefined || /[a-z]{3}/i.test(typeof value === 'string' ? (value.split(/[,;]/)[0] ?? '') : ''))
-    return null;
-  return Number(match[1]);
-}
-
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null;
+  if (typeof value !== 'string') return null;
+  // "10, 10;window=60" is seen where gateways join lists. A date such as "3 Jan" must not be read as 3.
+  const [first = ''] = value.split(/[,;]/);
+  const digits = /^\s*(\d+(?:\.\d+)?)/.exec(first)?.[1];
+  return digits === undefined || /[a-z]{3}/i.test(first) ? null : Number(digits);
 }

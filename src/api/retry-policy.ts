@@ -1,6 +1,6 @@
 /**
- * What came back → what to do. A pure table: no clock, no sockets, no counting. Decided by status, the API's own code and
- * the kind of transport failure, never by a message. What nobody foresaw is not tried again.
+ * What came back → what to do. A pure table: no clock, no sockets, no counting. The status, the API's own code and the
+ * kind of transport failure decide, never a message. An answer that nobody foresaw is not tried again.
  */
 import type { TransportFailure } from './http-exchange.ts';
 
@@ -16,7 +16,7 @@ export type PageOutcome =
   /** A 200 that is no page. */
   | { readonly kind: 'faulty' };
 
-/** What the request was, and what is known about the rest of the API. */
+/** What the request was, and what is known about the API. */
 export interface PageSituation {
   readonly endpoint: 'stream' | 'events';
   /** `null` when no cursor was sent. Counted from the moment the cursor arrived. */
@@ -29,14 +29,14 @@ export interface PageSituation {
   readonly suspiciousFailures: number;
   /** Failures of this page in a row, this one included. */
   readonly failures: number;
-  /** Whether the same endpoint has served another request since this page first failed; `null` when none was sent. */
+  /** Whether the same endpoint has served another request since this page first failed; `null` when it is not known. */
   readonly othersServed: boolean | null;
-  /** Closed connections that this page may still ask again after without waiting. */
+  /** How often this page may still be asked for at once after a closed connection. */
   readonly freeRetriesLeft: number;
 }
 
 export type Verdict =
-  /** Without a wait and uncounted: nothing reached the API. */
+  /** Without a wait, and not counted as a failure: nothing reached the API. */
   | 'again-at-once'
   | 'backoff'
   | 'wait-for-rate-limit'
@@ -51,13 +51,13 @@ export type Verdict =
   | 'check-stream'
   | 'give-up';
 
-/** Life of a cursor that the API does not tell: 116 s were observed. */
+/** Assumed life of a cursor when the API does not say it: 116 s were observed. */
 const USUAL_CURSOR_LIFE_MS = 100_000;
-/** After so many failures in a row that only this cursor might cause, it is checked. */
+/** A cursor is checked after this many failures in a row that it alone might cause. */
 const CHECK_CURSOR_AFTER = 2;
-/** And after so many it is given up, when others are served meanwhile. */
+/** A cursor is given up after this many, when others are served meanwhile. */
 const STALE_AFTER = 3;
-/** After so many failures in a row on the stream endpoint, the other one is asked. */
+/** The other endpoint is asked after this many failures in a row on the stream endpoint. */
 const CHECK_STREAM_AFTER = 5;
 
 export function decide(outcome: PageOutcome, situation: PageSituation): Verdict {
@@ -84,9 +84,8 @@ function decideAnswer(status: number, apiCode: string | null, situation: PageSit
     case 429:
       return 'wait-for-rate-limit';
     case 400:
-      // A 400 without a cursor complains about something that will not change. With one, the cursor is what changes.
-      return hasCursor ? 'stale-cursor' : 'give-up';
     case 410:
+      // Without a cursor the request will not change, nor will the answer. With one, the cursor is what can change.
       return hasCursor ? 'stale-cursor' : 'give-up';
     case 401:
     case 403:
@@ -103,7 +102,7 @@ function decideAnswer(status: number, apiCode: string | null, situation: PageSit
       return 'backoff';
     default:
       if (status >= 500) return decideServerError(apiCode, situation);
-      // Other 2xx hold no page; a redirect is never followed, it would carry the key away.
+      // Other 2xx hold no page. A redirect is never followed: it would carry the key away.
       return status < 400 ? 'backoff' : 'give-up';
   }
 }
@@ -117,7 +116,7 @@ function decideServerError(apiCode: string | null, situation: PageSituation): Ve
   const { cursorAgeMs, suspiciousFailures, othersServed } = situation;
   if (apiCode === null && cursorAgeMs !== null) {
     const life = situation.cursorLifeMs ?? USUAL_CURSOR_LIFE_MS;
-    // Too old anyway: asking again cannot help. Without windows anchoring again costs a whole walk: make sure there.
+    // Asking again with a cursor past its life cannot help. Without windows a new anchor costs a whole walk: make sure.
     if (cursorAgeMs >= life && situation.endpoint === 'stream') return 'stale-cursor';
     if (suspiciousFailures >= STALE_AFTER && othersServed === true) return 'stale-cursor';
     if (suspiciousFailures >= CHECK_CURSOR_AFTER && othersServed === null) return 'check-cursor';

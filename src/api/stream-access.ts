@@ -1,6 +1,6 @@
 /**
  * Access to the stream endpoint: its path, its token, and whether they still work. A token is renewed at 80 % of its
- * life, in the background while it is still good, once for all requests; a rejected one is dropped and renewed once.
+ * life, in the background, once for all requests. A rejected token is dropped and renewed once.
  */
 import { z } from 'zod';
 
@@ -27,13 +27,13 @@ export class StreamUnavailableError extends Error {
 const RENEW_AT = 0.8;
 const RENEWAL_PAUSE_MS = 10_000;
 const USUAL_LIFE_S = 300;
-/** Rejections in a row, each within half of the token's life, after which access counts as broken. */
+/** Access counts as broken after this many rejections in a row, each within half of the token's life. */
 const MAX_EARLY_REJECTIONS = 2;
 
 const accessResponse = z.object({
   streamAccess: z.object({
     endpoint: z.string().min(1),
-    // What is sent as a header must be one: visible ASCII.
+    // A header may hold visible ASCII only.
     token: z.string().regex(/^[\x21-\x7e]+$/),
     expiresIn: z.coerce.number().positive().catch(USUAL_LIFE_S),
     tokenHeader: z
@@ -67,9 +67,9 @@ export function readAccess(body: unknown, origin: string, receivedMs: number): A
 }
 
 export interface StreamAccessOptions {
-  /** One renewal, retries included. Throws only what ends the job, or the abort. */
+  /** One renewal, retries included. Throws only what ends the job, or the reason of an abort. */
   readonly request: () => Promise<AccessOutcome>;
-  /** A token was granted: its value is a secret from now on. */
+  /** A token was granted; its value is a secret. */
   readonly onToken: (token: string) => void;
   /** A renewal failed while the old token is still good: it is tried again. */
   readonly onRenewalFailed: (error: unknown) => void;
@@ -80,7 +80,7 @@ export class StreamAccess {
   #current: StreamToken | null = null;
   #renewal: Promise<StreamToken> | null = null;
   #earlyRejections = 0;
-  /** A renewal in the background that failed is not tried again before, ms of `performance.now()`. */
+  /** A failed renewal in the background is tried again after this moment, ms of `performance.now()`. */
   #notBeforeMs = 0;
 
   constructor(options: StreamAccessOptions) {
@@ -88,7 +88,7 @@ export class StreamAccess {
   }
 
   /**
-   * A token that is good as far as we know; waits for one only when there is none.
+   * A token that is good as far as we know. Waits only when there is none.
    * @throws StreamUnavailableError when access is absent, refused or broken
    */
   async token(): Promise<StreamToken> {
@@ -114,11 +114,11 @@ export class StreamAccess {
   }
 
   /**
-   * A request with this token was refused. Many requests can bring the same news.
+   * A request with this token was refused. Many requests may say so of one token.
    * @throws StreamUnavailableError when fresh tokens are rejected again and again
    */
   rejected(access: StreamToken, status: number): void {
-    // Old news: it has been dropped or replaced since.
+    // This token was dropped or replaced already.
     if (this.#current !== access) return;
     this.#current = null;
     const early = performance.now() - access.receivedMs < access.lifeMs / 2;
@@ -129,7 +129,7 @@ export class StreamAccess {
   }
 
   async #renew(): Promise<StreamToken> {
-    // One renewal for all: a second caller waits for the first one's.
+    // One renewal for all: a second caller waits for the first caller's.
     this.#renewal ??= this.#options
       .request()
       .then((outcome) => {

@@ -276,8 +276,8 @@ test('a request ends with the reason of its signal, wherever it is', async (t) =
     const asked = client.fetchPage(pageRequest({ page, signal: leave.signal }));
     const deadline = Date.now() + 3_000;
     while (server.requests.length < page && Date.now() < deadline) await new Promise(setImmediate);
-    leave.abort(new Error('told to stop'));
-    await assert.rejects(asked, /told to stop/);
+    leave.abort(new Error('asked to stop'));
+    await assert.rejects(asked, /asked to stop/);
   }
 });
 

@@ -1,6 +1,6 @@
 /** What tests of the API client share: a client that ends with its test, requests, a bare HTTP server, a log to search. */
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { once } from 'node:events';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { TestContext } from 'node:test';
 import { pino } from 'pino';
 import {
@@ -70,17 +70,21 @@ export async function serverFor(
     req.resume();
     handle(req, res, requests.length);
   });
+  const origin = `http://127.0.0.1:${await listen(t, server)}`;
+  return { baseUrl: `${origin}/api/v1`, origin, requests };
+}
+
+/** Closes the server with its test. @returns its port */
+export async function listen(t: TestContext, server: Server): Promise<number> {
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
-  t.after(async () => {
+  t.after(() => {
     server.close();
     server.closeAllConnections();
-    await once(server, 'close');
   });
   const address = server.address();
   if (address === null || typeof address === 'string') throw new Error('the server has no port');
-  const origin = `http://127.0.0.1:${address.port}`;
-  return { baseUrl: `${origin}/api/v1`, origin, requests };
+  return address.port;
 }
 
 export function pageRequest(changes: Partial<PageRequest> = {}): PageRequest {

@@ -1,6 +1,5 @@
 /** What is sent, what is handed on, and what must never leave; over real sockets. */
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { connect } from 'node:net';
 import { test, type TestContext } from 'node:test';
@@ -11,6 +10,7 @@ import {
   KEY,
   PAGE,
   clientFor,
+  listen,
   pageOf,
   pageRequest,
   sendJson,
@@ -74,14 +74,14 @@ test('a compressed error still says its code', async (t) => {
   assert.ok(answer.kind === 'stale-cursor' && answer.detail.includes('CURSOR_EXPIRED'));
 });
 
-test('a body above the bound is not read, whether its length is told or not', async (t) => {
-  for (const told of [true, false]) {
+test('a body above the bound is not read, whether its length is announced or not', async (t) => {
+  for (const announced of [true, false]) {
     const server = await serverFor(t, (_req, res, nth) => {
       if (nth > 1) {
         sendJson(res, 200, PAGE);
         return;
       }
-      res.writeHead(200, { 'content-type': 'application/json', ...(told ? { 'content-length': '9000000' } : {}) });
+      res.writeHead(200, { 'content-type': 'application/json', ...(announced ? { 'content-length': '9000000' } : {}) });
       res.write('{"data":[');
       const more = setInterval(() => res.write(' '.repeat(10_000)), 1);
       res.on('close', () => {
@@ -132,16 +132,11 @@ async function proxyFor(t: TestContext): Promise<{ url: string; tunnels: string[
       });
     }
   });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
+  const port = await listen(t, server);
   t.after(() => {
     for (const socket of sockets) socket.destroy();
-    server.closeAllConnections();
-    server.close();
   });
-  const address = server.address();
-  if (address === null || typeof address === 'string') throw new Error('the proxy has no port');
-  return { url: `http://user:proxy-password@127.0.0.1:${address.port}`, tunnels, credentials };
+  return { url: `http://user:proxy-password@127.0.0.1:${port}`, tunnels, credentials };
 }
 
 test('requests go through the proxy, except to hosts that NO_PROXY names', async (t) => {

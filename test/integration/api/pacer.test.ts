@@ -1,4 +1,4 @@
-/** Pacing over real sockets, judged by the simulator's books. Minutes of limits take half a minute each: all run at once. */
+/** Pacing over real sockets, judged by what the simulator counts. Each takes half a minute, so all run at once. */
 import assert from 'node:assert/strict';
 import { describe, test, type TestContext } from 'node:test';
 import Bottleneck from 'bottleneck';
@@ -16,7 +16,7 @@ const NAMED = { eventsLimit: 50, eventsWindow: 10 };
  * minutes of virtual time the test of the policy holds it to 90 %.
  */
 const HIDDEN = { eventsLimit: 25, eventsWindow: 5, eventsHeaders: false, rateBody: false };
-/** Both allow so many a second. */
+/** Requests a second that both allow. */
 const ALLOWED_RPS = 5;
 
 /** Asks for the next page at once, with several callers, until the time is over. */
@@ -60,7 +60,7 @@ async function measure(t: TestContext, options: StartOptions): Promise<Shares> {
   return shares;
 }
 
-describe('on the books of the API', { concurrency: true }, () => {
+describe('as the API counts', { concurrency: true }, () => {
   for (const rateWindow of ['fixed', 'sliding'] as const) {
     for (const rateReset of ['seconds', 'epoch'] as const) {
       test(`a named limit in ${rateWindow} windows, reset as ${rateReset}, is used, with at most 1 % refused`, async (t) => {
@@ -140,14 +140,13 @@ test('a wait that is longer than --max-wait ends with the time to come back', as
   });
 });
 
-test('who waits for a turn can be told until when, and can leave', async (t) => {
+test('a request that waits for its turn shows until when, and can leave', async (t) => {
   const simulator = await simulatorFor(t, { eventsLimit: 1, eventsWindow: 3_600 });
   const { client } = clientFor(t, simulator.baseUrl, { maxWaitMs: 1e8 });
   await client.fetchPage(pageRequest());
   const leave = new AbortController();
   const waiting = client.fetchPage(pageRequest({ page: 2, signal: leave.signal }));
   // The queue's head needs a moment to look at the policy.
-  for (let round = 0; client.waiting === null && round < 1_000; round += 1) await new Promise(setImmediate);
   for (const deadline = Date.now() + 2_000; client.waiting === null && Date.now() < deadline;)
     await new Promise(setImmediate);
   const untilMs = client.waiting?.untilMs ?? 0;

@@ -95,7 +95,7 @@ test('an API without a limit that refuses one request in a hundred all the same 
         refusedAtRandom: 0.01,
       } as const;
       const books = runVirtually(api, { count, latencyMs: 50, jitterMs: 10, seed, forMs: 600_000 });
-      // A hundred requests take so long, then comes the pause, and the one that goes ahead after it.
+      // A hundred requests, then the pause, then the one request that goes ahead.
       const cycleMs = (100 * 55) / count + 400 * 1.05 + 110;
       const possible = (600_000 / cycleMs) * 100;
       assert.ok(books.allowed >= 0.8 * possible, `${count} callers, seed ${seed}: ${books.allowed} of ${possible}`);
@@ -188,11 +188,11 @@ test('after a pause one request goes ahead and the rest follow when it was answe
 
 test('a cached answer costs no budget, and its old headers are not believed', () => {
   const policy = new PacingPolicy({ maxRps: null });
-  const told = { limit: 10, remaining: 9, resetMs: 60_000, retryAfterMs: null };
-  policy.answered(policy.started(0), 'served', told, 10);
+  const notice = { limit: 10, remaining: 9, resetMs: 60_000, retryAfterMs: null };
+  policy.answered(policy.started(0), 'served', notice, 10);
   const next = policy.nextStartMs(10);
   const cached = policy.started(next);
-  policy.answered(cached, 'cached', { ...told, remaining: 0, resetMs: 1_000 }, next + 1);
+  policy.answered(cached, 'cached', { ...notice, remaining: 0, resetMs: 1_000 }, next + 1);
   assert.ok(policy.nextStartMs(next + 1) <= next + 1, 'the cached answer took a place in the division');
 });
 

@@ -16,7 +16,7 @@ test('the documented headers are read, reset as seconds', () => {
   assert.deepEqual(read(headers), { limit: 10, remaining: 7, resetMs: 28_000, retryAfterMs: null });
 });
 
-test('a reset as epoch seconds or milliseconds is told from seconds by its size', () => {
+test('a reset as epoch seconds or milliseconds is distinguished from seconds by its size', () => {
   const seconds = Math.floor(NOW / 1000) + 30;
   assert.equal(read({ ...DATE, 'x-ratelimit-reset': String(seconds) }).resetMs, seconds * 1000 - NOW);
   assert.equal(read({ ...DATE, 'x-ratelimit-reset': String(NOW + 12_345) }).resetMs, 12_345);

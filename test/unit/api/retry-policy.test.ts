@@ -37,7 +37,7 @@ test('a 429 waits for the rate limit, whatever else is known', () => {
   );
 });
 
-test('a stale or bad cursor is told by its status, and only where a cursor was sent', () => {
+test('a stale or bad cursor is recognised by its status, and only where a cursor was sent', () => {
   for (const outcome of [answer(400, 'CURSOR_EXPIRED'), answer(400, 'CURSOR_INVALID'), answer(400), answer(410)]) {
     assert.deepEqual(actions(outcome), both('stale-cursor'));
     assert.deepEqual(actions(outcome, { cursorAgeMs: null }), both('give-up'));

@@ -10,7 +10,7 @@ export interface VirtualApi {
   readonly kind: 'fixed' | 'sliding';
   readonly headers: boolean;
   readonly retryAfter: 'seconds' | 'date' | 'missing';
-  /** Window ends are told in whole seconds; rounded how. */
+  /** How window ends are rounded to whole seconds. */
   readonly rounding?: (seconds: number) => number;
   /** Refused without a reason, and without a word on how long. */
   readonly refusedAtRandom?: number;
@@ -82,11 +82,11 @@ export function runVirtually(api: VirtualApi, callers: Callers): VirtualBooks {
       allowed += 1;
       allowedAtMs.push(nowMs);
     } else refused += 1;
-    const told = api.headers && limit > 0;
+    const isNamed = api.headers && limit > 0;
     const notice = {
-      limit: told ? limit : null,
-      remaining: told ? verdict.remaining : null,
-      resetMs: told ? round(verdict.resetMs / 1000) * 1000 : null,
+      limit: isNamed ? limit : null,
+      remaining: isNamed ? verdict.remaining : null,
+      resetMs: isNamed ? round(verdict.resetMs / 1000) * 1000 : null,
       retryAfterMs: verdict.allowed || atRandom ? null : retryAfterMs(api.retryAfter, verdict.resetMs, nowMs),
     };
     const atMs = nowMs + callers.latencyMs / 2;

@@ -1,0 +1,113 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { PageAttempts, type Circumstances, type PageAction } from '../../../src/api/page-attempts.ts';
+import type { PageFailure } from '../../../src/api/page-outcome.ts';
+import type { PageOutcome } from '../../../src/api/retry-policy.ts';
+
+const usual: Circumstances = {
+  nowMs: 1_000,
+  endpoint: 'stream',
+  cursorAgeMs: 5_000,
+  cursorLifeMs: null,
+  bounded: false,
+  endpointServedMs: 500,
+  hasEverServed: true,
+  withoutPageMs: 0,
+  firstContactFailed: false,
+};
+const limits = { backoff: { baseMs: 100, capMs: 1_000 }, maxWaitMs: 60_000, canLeaveStream: true };
+
+function failure(outcome: PageOutcome, fromCache = false): PageFailure {
+  return {
+    kind: 'failure',
+    outcome,
+    path: null,
+    status: null,
+    cameBack: '',
+    requestId: null,
+    retryAfterMs: null,
+    fromCache,
+  };
+}
+
+const answer = (status: number, apiCode: string | null = 'X'): PageFailure =>
+  failure({ kind: 'answer', status, apiCode });
+const unavailable = answer(503);
+const badGateway = answer(502, null);
+const faulty = failure({ kind: 'faulty' });
+const wordOf = (action: PageAction): string => ('why' in action ? action.why : action.kind);
+
+test('waits grow, the third failure is worth a warning, the thirtieth ends it when others are served', () => {
+  const attempts = new PageAttempts(limits);
+  const served = { ...usual, endpointServedMs: 2_000 };
+  for (let nth = 1; nth < 30; nth += 1) {
+    const action = attempts.record(unavailable, served);
+    assert.ok(action.kind === 'ask-again' && action.retry === 'server-error');
+    assert.equal(action.warn, nth >= 3);
+    const full = Math.min(1_000, 100 * 2 ** (nth - 1));
+    assert.ok(action.waitMs >= full / 2 && action.waitMs <= full, `${nth}: ${action.waitMs}`);
+  }
+  assert.equal(wordOf(attempts.record(unavailable, served)), 'not-served');
+});
+
+test('a wait that would outlast --max-wait is not begun', () => {
+  const attempts = new PageAttempts(limits);
+  assert.equal(wordOf(attempts.record(unavailable, { ...usual, withoutPageMs: 59_960 })), 'no-page');
+  assert.equal(wordOf(attempts.record(answer(429), { ...usual, withoutPageMs: 59_960 })), 'ask-again');
+  assert.equal(wordOf(attempts.record(answer(429), { ...usual, withoutPageMs: 60_001 })), 'no-page');
+});
+
+test('an answer that will not change means wrong settings until something was served', () => {
+  const attempts = new PageAttempts(limits);
+  assert.equal(wordOf(attempts.record(answer(405), { ...usual, hasEverServed: false })), 'wrong-settings');
+  assert.equal(wordOf(attempts.record(answer(405), usual)), 'not-served');
+  const refused = failure({ kind: 'failure', failure: 'unreachable' });
+  assert.equal(wordOf(attempts.record(refused, { ...usual, firstContactFailed: true })), 'unreachable');
+});
+
+test('every third rejected token waits', () => {
+  const attempts = new PageAttempts(limits);
+  const waits = Array.from({ length: 6 }, () => attempts.record(answer(401), usual)).map(
+    (action) => action.kind === 'ask-again' && action.retry === 'token' && action.waitMs > 0,
+  );
+  assert.deepEqual(waits, [false, false, true, false, false, true]);
+});
+
+test('bad pages and bad answers from a cache are asked for with one event less, ten bad pages are too many', () => {
+  const attempts = new PageAttempts(limits);
+  attempts.record(failure({ kind: 'answer', status: 503, apiCode: 'X' }, true), usual);
+  for (let nth = 1; nth < 10; nth += 1) assert.equal(wordOf(attempts.record(faulty, usual)), 'ask-again');
+  assert.equal(attempts.begin(100), 90);
+  assert.equal(attempts.begin(5), 1);
+  assert.equal(wordOf(attempts.record(faulty, usual)), 'not-served');
+});
+
+test('a cursor is checked again three failures after the API served nobody, and not for what another cursor did', () => {
+  const events = { ...usual, endpoint: 'events' } as const;
+  const attempts = new PageAttempts(limits);
+  attempts.useCursor('a');
+  const words: string[] = [];
+  for (let nth = 1; nth <= 6; nth += 1) {
+    const action = attempts.record(badGateway, events);
+    words.push(wordOf(action));
+    if (action.kind === 'check') attempts.recordCheck(action.endpoint, false, badGateway, events);
+  }
+  assert.deepEqual(words, ['ask-again', 'check', 'ask-again', 'ask-again', 'check', 'ask-again']);
+  assert.equal(wordOf(attempts.record(badGateway, { ...events, endpointServedMs: 2_000 })), 'stale-cursor');
+  attempts.useCursor('b');
+  assert.equal(wordOf(attempts.record(badGateway, { ...events, endpointServedMs: 2_000 })), 'ask-again');
+});
+
+test('the stream endpoint is left when /events works at two checks, and only where that is allowed', () => {
+  for (const canLeaveStream of [true, false]) {
+    const attempts = new PageAttempts({ ...limits, canLeaveStream });
+    const words: string[] = [];
+    for (let nth = 1; nth <= 6; nth += 1) {
+      const action = attempts.record(unavailable, usual);
+      words.push(wordOf(action));
+      if (action.kind === 'check') words.push(wordOf(attempts.recordCheck(action.endpoint, true, unavailable, usual)));
+    }
+    const checks = canLeaveStream ? ['check', 'ask-again', 'check', 'stream-broken'] : ['ask-again', 'ask-again'];
+    assert.deepEqual(words.slice(4), checks);
+  }
+});

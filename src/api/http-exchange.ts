@@ -195,22 +195,30 @@ export class HttpClient {
     progress.headers = headers;
     const maxBytes = request.maxBytes(status);
     const announced = Number(headers.get('content-length') ?? Number.NaN);
-    let overflowed = status === 200 && announced > maxBytes;
+    const firstBytes = Number.isSafeInteger(announced) ? announced : this.#likelyBytes;
     let body = new Uint8Array(0);
-    if (overflowed) response.body.on('error', () => undefined).destroy();
-    else {
-      const firstBytes = Number.isSafeInteger(announced) ? announced : this.#likelyBytes;
+    let overflowed = false;
+    // Not `for await`: a promise for each piece costs CPU.
+    await new Promise<void>((resolve, reject) => {
+      const stop = (): void => {
+        overflowed = true;
+        resolve();
+        response.body.destroy();
+      };
+      response.body.on('end', resolve).on('error', reject);
+      if (status === 200 && announced > maxBytes) {
+        stop();
+        return;
+      }
       body = new Uint8Array(pageBuffers.take(Math.min(firstBytes, maxBytes)));
-      for await (const piece of response.body as AsyncIterable<Buffer>) {
+      response.body.on('data', (piece: Buffer) => {
         const wanted = piece.subarray(0, maxBytes - progress.bodyBytes);
         body = withRoomFor(wanted.length, body, progress.bodyBytes, maxBytes);
         body.set(wanted, progress.bodyBytes);
         progress.bodyBytes += wanted.length;
-        overflowed = wanted.length < piece.length;
-        // Leaving the loop closes the connection.
-        if (overflowed) break;
-      }
-    }
+        if (wanted.length < piece.length) stop();
+      });
+    });
     const { bodyBytes } = progress;
     if (status === 200 && Number.isNaN(announced)) {
       this.#likelyBytes = Math.max(this.#likelyBytes, Math.ceil(bodyBytes * 1.05));

@@ -1,6 +1,6 @@
 /** Why the API client ends the job, in words for the person who reads it at night. */
 import { ConfigurationError, GaveUpError, KeyRefusedError, type ErrorLocation, type JobError } from '../core/errors.ts';
-import type { TransportFailure } from './http-exchange.ts';
+import type { TransportFailure } from './transport-error.ts';
 import type { GiveUpReason } from './page-attempts.ts';
 import type { PageFailure } from './page-outcome.ts';
 import type { PageRequest } from './page-request.ts';

@@ -4,7 +4,8 @@
  */
 import { setMaxListeners } from 'node:events';
 import { MAX_ERROR_BYTES, isFromCache, readErrorBody } from './http-answer.ts';
-import { TransportError, type HttpAnswer } from './http-exchange.ts';
+import type { HttpAnswer } from './http-exchange.ts';
+import { TransportError } from './transport-error.ts';
 import { pageHeaders } from './http-request-headers.ts';
 import { Pacer } from './pacer.ts';
 import type { PacingResult } from './pacing-policy.ts';

@@ -1,12 +1,14 @@
 /**
  * The one home of undici: sends a request and collects its whole answer in one ArrayBuffer of its own, which can be
  * transferred to a worker. It does not retry, pace or judge: it says what came back, or why nothing did.
+ *
+ * undici's own `request()` hands the body out as a stream, which costs more CPU, and does not show whether there was a
+ * connection. Here each piece of a body is copied once, to where it stays.
  */
-import { addAbortListener } from 'node:events';
 import { Agent, EnvHttpProxyAgent, type Dispatcher } from 'undici';
 import { pageBuffers } from '../core/page-buffers.ts';
 import type { Redactor } from '../core/redaction.ts';
-import { abortable } from './waits.ts';
+import { TransportError, classifyFailure, errorCode } from './transport-error.ts';
 
 export interface ProxySettings {
   /** URLs as in `HTTP_PROXY` and `HTTPS_PROXY`; empty or `null` is none. */
@@ -57,29 +59,6 @@ export class HttpHeaders {
   }
 }
 
-/**
- * - `unreachable`: no connection (refused, no such host, timeout)
- * - `untrusted`: the certificate was not accepted
- * - `closed`: the connection ended before an answer began; a kept-alive one that the server closed between requests ends so
- * - `cut`: the answer began and did not arrive whole
- * - `deadline`: it took longer than the request allows
- * - `protocol`: what came is not HTTP
- */
-export type TransportFailure = 'unreachable' | 'untrusted' | 'closed' | 'cut' | 'deadline' | 'protocol';
-
-/** No whole answer arrived. The message holds no secrets. */
-export class TransportError extends Error {
-  override readonly name = 'TransportError';
-  readonly failure: TransportFailure;
-  readonly code: string;
-
-  constructor(failure: TransportFailure, code: string, message: string) {
-    super(message);
-    this.failure = failure;
-    this.code = code;
-  }
-}
-
 /** Below the 5 s after which many servers close an idle connection; a server's own hint, less 1 s, counts before it. */
 const KEEP_ALIVE_MS = 4_000;
 const KEEP_ALIVE_MAX_MS = 55_000;
@@ -93,12 +72,6 @@ export interface HttpClientOptions {
   readonly redactor: Redactor;
   /** A request was answered, or failed (`status` null). */
   readonly observe: (kind: HttpRequest['kind'], status: number | null, durationMs: number) => void;
-}
-
-/** How far an answer has come. */
-interface Progress {
-  headers: HttpHeaders | null;
-  bodyBytes: number;
 }
 
 export class HttpClient {
@@ -145,33 +118,21 @@ export class HttpClient {
    * @throws the signal's reason when it was aborted
    */
   async exchange(request: HttpRequest): Promise<HttpAnswer | TransportError> {
-    const { kind, signal, deadlineMs } = request;
-    signal.throwIfAborted();
+    request.signal.throwIfAborted();
     this.requests += 1;
     const startedMs = performance.now();
     this.#firstRequestMs = Math.min(this.#firstRequestMs, startedMs);
-    // Not AbortSignal.any() and timeout(): a signal that lives as long as the run would keep a trace of every request.
-    const over = new AbortController();
-    const end = (): void => {
-      over.abort();
-    };
-    const deadline = setTimeout(end, deadlineMs);
-    const listener = addAbortListener(signal, end);
-    const progress: Progress = { headers: null, bodyBytes: 0 };
-    let outcome: HttpAnswer | TransportError;
-    try {
-      // undici notices an abort only once it has a connection.
-      outcome = await abortable(this.#receive(request, over.signal, progress), over.signal);
-      this.hasAnswered = true;
-    } catch (error) {
-      signal.throwIfAborted();
-      outcome = over.signal.aborted ? deadlineError(deadlineMs, progress) : this.#explain(error, progress);
-    } finally {
-      clearTimeout(deadline);
-      listener[Symbol.dispose]();
+    const outcome = await new Exchange(request, this.#likelyBytes, this.#options.redactor).run(this.#dispatcher);
+    const durationMs = performance.now() - startedMs;
+    if (outcome instanceof TransportError) {
+      this.#options.observe(request.kind, null, durationMs);
+      return outcome;
     }
-    const status = outcome instanceof TransportError ? null : outcome.status;
-    this.#options.observe(kind, status, performance.now() - startedMs);
+    this.hasAnswered = true;
+    this.#options.observe(request.kind, outcome.status, durationMs);
+    if (outcome.status === 200 && outcome.headers.get('content-length') === null) {
+      this.#likelyBytes = Math.max(this.#likelyBytes, Math.ceil(outcome.bodyBytes * 1.05));
+    }
     return outcome;
   }
 
@@ -179,103 +140,142 @@ export class HttpClient {
   async close(): Promise<void> {
     await this.#dispatcher.destroy();
   }
+}
 
-  async #receive(request: HttpRequest, signal: AbortSignal, progress: Progress): Promise<HttpAnswer> {
-    const { url, method } = request;
-    const response = await this.#dispatcher.request({
-      origin: url.origin,
-      path: `${url.pathname}${url.search}`,
-      method,
-      headers: { ...request.headers },
-      body: request.body ?? null,
-      signal,
-    });
-    const status = response.statusCode;
-    const headers = new HttpHeaders(response.headers);
-    progress.headers = headers;
-    const maxBytes = request.maxBytes(status);
-    const announced = Number(headers.get('content-length') ?? Number.NaN);
-    const firstBytes = Number.isSafeInteger(announced) ? announced : this.#likelyBytes;
-    let body = new Uint8Array(0);
-    let overflowed = false;
-    // Not `for await`: a promise for each piece costs CPU.
-    await new Promise<void>((resolve, reject) => {
-      const stop = (): void => {
-        overflowed = true;
-        resolve();
-        response.body.destroy();
-      };
-      response.body.on('end', resolve).on('error', reject);
-      if (status === 200 && announced > maxBytes) {
-        stop();
-        return;
-      }
-      body = new Uint8Array(pageBuffers.take(Math.min(firstBytes, maxBytes)));
-      response.body.on('data', (piece: Buffer) => {
-        const wanted = piece.subarray(0, maxBytes - progress.bodyBytes);
-        body = withRoomFor(wanted.length, body, progress.bodyBytes, maxBytes);
-        body.set(wanted, progress.bodyBytes);
-        progress.bodyBytes += wanted.length;
-        if (wanted.length < piece.length) stop();
+/** One request under way: collects the answer; whatever ends it first decides the outcome. */
+class Exchange implements Dispatcher.DispatchHandler {
+  readonly #request: HttpRequest;
+  readonly #redactor: Redactor;
+  readonly #likelyBytes: number;
+  #isOver = false;
+  #settle: { resolve(outcome: HttpAnswer | TransportError): void; reject(reason: unknown): void } | null = null;
+  #controller: Dispatcher.DispatchController | null = null;
+  #status = 0;
+  #headers = new HttpHeaders({});
+  #maxBytes = 0;
+  #buffer = new ArrayBuffer(0);
+  #view = new Uint8Array(this.#buffer);
+  #length = 0;
+
+  constructor(request: HttpRequest, likelyBytes: number, redactor: Redactor) {
+    this.#request = request;
+    this.#likelyBytes = likelyBytes;
+    this.#redactor = redactor;
+  }
+
+  /** @throws the signal's reason */
+  async run(dispatcher: Dispatcher): Promise<HttpAnswer | TransportError> {
+    const { method, url, headers, body, signal, deadlineMs } = this.#request;
+    const abort = (): void => {
+      this.#settle?.reject(signal.reason);
+      this.#end();
+    };
+    const deadline = setTimeout(() => {
+      const what = this.#status === 0 ? 'no answer began' : `${this.#length} bytes of the body had come`;
+      this.#settle?.resolve(new TransportError('deadline', 'DEADLINE', `after ${deadlineMs} ms ${what}`));
+      this.#end();
+    }, deadlineMs);
+    // Not AbortSignal.any() with a timeout(): a signal that lives as long as the run would keep a trace of every request.
+    signal.addEventListener('abort', abort, { once: true });
+    try {
+      return await new Promise((resolve, reject) => {
+        this.#settle = { resolve, reject };
+        const path = `${url.pathname}${url.search}`;
+        dispatcher.dispatch({ origin: url.origin, path, method, headers: { ...headers }, body: body ?? null }, this);
       });
-    });
-    const { bodyBytes } = progress;
-    if (status === 200 && Number.isNaN(announced)) {
-      this.#likelyBytes = Math.max(this.#likelyBytes, Math.ceil(bodyBytes * 1.05));
+    } finally {
+      clearTimeout(deadline);
+      signal.removeEventListener('abort', abort);
     }
-    return { status, headers, body: body.buffer, bodyBytes, overflowed, receivedAtMs: Date.now() };
   }
 
-  #explain(error: unknown, { headers, bodyBytes }: Progress): TransportError {
-    if (!(error instanceof Error)) throw error;
+  /** Nobody wants more of the answer. */
+  #end(): void {
+    this.#isOver = true;
+    this.#controller?.abort(new Error('not wanted any more'));
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.#controller = controller;
+    // Given up while it waited for its connection.
+    if (this.#isOver) controller.abort(new Error('not wanted any more'));
+  }
+
+  onResponseStart(
+    _controller: Dispatcher.DispatchController,
+    status: number,
+    headers: Record<string, string | string[] | undefined>,
+  ): void {
+    if (status < 200) return;
+    this.#status = status;
+    this.#headers = new HttpHeaders(headers);
+    this.#maxBytes = this.#request.maxBytes(status);
+    const announced = Number(this.#headers.get('content-length') ?? Number.NaN);
+    if (announced > this.#maxBytes && status === 200) {
+      this.#finish(true);
+      return;
+    }
+    this.#replaceBuffer(Math.min(Number.isSafeInteger(announced) ? announced : this.#likelyBytes, this.#maxBytes));
+  }
+
+  onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    if (this.#isOver) return;
+    const needed = this.#length + chunk.length;
+    if (needed > this.#maxBytes) {
+      this.#append(chunk.subarray(0, this.#maxBytes - this.#length));
+      this.#finish(true);
+      return;
+    }
+    this.#append(chunk);
+  }
+
+  onResponseEnd(): void {
+    this.#finish(false);
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
+    if (!this.#isOver) this.#settle?.resolve(this.#explain(error));
+    this.#isOver = true;
+  }
+
+  #append(chunk: Uint8Array): void {
+    const needed = this.#length + chunk.length;
+    if (needed > this.#view.length) {
+      this.#replaceBuffer(Math.min(Math.max(needed, this.#view.length * 2, FIRST_BUFFER_BYTES), this.#maxBytes));
+    }
+    this.#view.set(chunk, this.#length);
+    this.#length = needed;
+  }
+
+  #replaceBuffer(bytes: number): void {
+    const kept = this.#view.subarray(0, this.#length);
+    this.#buffer = pageBuffers.take(bytes);
+    this.#view = new Uint8Array(this.#buffer);
+    this.#view.set(kept);
+  }
+
+  #finish(overflowed: boolean): void {
+    if (this.#isOver) return;
+    this.#settle?.resolve({
+      status: this.#status,
+      headers: this.#headers,
+      body: this.#buffer,
+      bodyBytes: this.#length,
+      overflowed,
+      receivedAtMs: Date.now(),
+    });
+    this.#isOver = true;
+    if (overflowed) this.#end();
+  }
+
+  #explain(error: Error): TransportError {
     const code = errorCode(error);
-    const announced = headers?.get('content-length') ?? null;
+    const failure = classifyFailure(code, this.#status !== 0, this.#controller !== null);
+    const announced = this.#headers.get('content-length');
     const progress =
-      headers === null
+      this.#status === 0
         ? ''
-        : `; ${bodyBytes}${announced === null ? '' : ` of ${announced}`} bytes of the body had come`;
-    const message = this.#options.redactor.redact(`${error.message || error.name}${progress}`);
-    return new TransportError(classifyFailure(code, headers !== null), code, message);
+        : `; ${this.#length}${announced === null ? '' : ` of ${announced}`} bytes of the body had come`;
+    return new TransportError(failure, code, this.#redactor.redact(`${error.message || error.name}${progress}`));
   }
-}
-
-/** `body`, or a larger buffer with the same first `length` bytes, so that `bytes` more fit in; never above `maxBytes`. */
-function withRoomFor(
-  bytes: number,
-  body: Uint8Array<ArrayBuffer>,
-  length: number,
-  maxBytes: number,
-): Uint8Array<ArrayBuffer> {
-  if (length + bytes <= body.length) return body;
-  const larger = Math.max(length + bytes, body.length * 2, FIRST_BUFFER_BYTES);
-  const grown = new Uint8Array(pageBuffers.take(Math.min(larger, maxBytes)));
-  grown.set(body.subarray(0, length));
-  return grown;
-}
-
-function deadlineError(deadlineMs: number, { headers, bodyBytes }: Progress): TransportError {
-  const what = headers === null ? 'no answer began' : `${bodyBytes} bytes of the body had come`;
-  return new TransportError('deadline', 'DEADLINE', `after ${deadlineMs} ms ${what}`);
-}
-
-/** The system's or undici's code of the deepest error that has one. */
-function errorCode(error: Error): string {
-  let code = '';
-  let current: unknown = error;
-  for (let depth = 0; current instanceof Error && depth < 5; depth += 1) {
-    if ('code' in current && typeof current.code === 'string') code = current.code;
-    current = current instanceof AggregateError && current.errors.length > 0 ? current.errors[0] : current.cause;
-  }
-  return code || error.name;
-}
-
-const UNTRUSTED = /^(CERT_|SELF_SIGNED|DEPTH_ZERO|UNABLE_TO_(VERIFY|GET)|ERR_TLS|HOSTNAME_MISMATCH)/;
-/** How a connection ends that was there; every other code before an answer means that there was none. */
-const CLOSED = new Set(['ECONNRESET', 'ECONNABORTED', 'EPIPE', 'UND_ERR_SOCKET']);
-
-function classifyFailure(code: string, began: boolean): TransportFailure {
-  if (UNTRUSTED.test(code)) return 'untrusted';
-  if (began) return 'cut';
-  if (code.startsWith('HPE_') || code === 'UND_ERR_HEADERS_OVERFLOW') return 'protocol';
-  return CLOSED.has(code) ? 'closed' : 'unreachable';
 }

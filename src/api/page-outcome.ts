@@ -2,7 +2,8 @@
 import { excerpt, type Redactor } from '../core/redaction.ts';
 import type { Sent } from './api-sender.ts';
 import { bodyOf, findFault, isFromCache, readContentEncoding, readErrorBody, readRequestId } from './http-answer.ts';
-import { TransportError, type HttpAnswer } from './http-exchange.ts';
+import type { HttpAnswer } from './http-exchange.ts';
+import { TransportError } from './transport-error.ts';
 import type { PageAnswer } from './page-request.ts';
 import { readDateMs, readRateLimit } from './rate-limit-headers.ts';
 import type { PageOutcome } from './retry-policy.ts';

@@ -2,7 +2,7 @@
  * What came back → what to do. A pure table: no clock, no sockets, no counting. The status, the API's own code and the
  * kind of transport failure decide, never a message. An answer that nobody foresaw is not tried again.
  */
-import type { TransportFailure } from './http-exchange.ts';
+import type { TransportFailure } from './transport-error.ts';
 
 /** What came of one request for a page. */
 export type PageOutcome =

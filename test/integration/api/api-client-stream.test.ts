@@ -207,6 +207,17 @@ for (const staleAs of ['400', '410', '502'] as const) {
   }
 }
 
+test('a 502 that everybody gets is not taken for a stale cursor', async (t) => {
+  const server = await serverFor(t, (_req, res, nth) => {
+    if (nth > 1 && nth < 20) res.writeHead(502, { 'content-type': 'text/html' }).end('<html>Bad Gateway</html>');
+    else sendJson(res, 200, PAGE);
+  });
+  const { client } = clientFor(t, server.baseUrl);
+  await client.fetchPage(pageRequest());
+  const answer = await client.fetchPage(pageRequest({ page: 2, cursor: 'c', cursorReceivedAtMs: Date.now() }));
+  assert.equal(answer.kind, 'page');
+});
+
 test('a window outside of the data is recognised, as 418 and as an empty page', async (t) => {
   for (const outOfRange of ['418', 'empty'] as const) {
     const simulator = await simulatorFor(t, { outOfRange });

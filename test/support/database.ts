@@ -16,6 +16,8 @@ export interface TestDatabase {
   readonly cluster: TestCluster;
   /** On a small pool of its own, which survives a crash of the server. */
   query<R extends pg.QueryResultRow>(text: string, values?: unknown[]): Promise<pg.QueryResult<R>>;
+  /** The number that an expression or a query of one value gives; 0 for null. */
+  number(sql: string): Promise<number>;
 }
 
 let shared: Promise<TestCluster> | null = null;
@@ -61,7 +63,16 @@ function openDatabase(
     await pool.end();
     if (dropAfter) finished.push(name);
   });
-  return { url, name, cluster, query: (text, values = []) => pool.query(text, values) };
+  return {
+    url,
+    name,
+    cluster,
+    query: (text, values = []) => pool.query(text, values),
+    number: async (sql) => {
+      const { rows } = await pool.query<{ n: string | number | null }>(`SELECT (${sql}) AS n`);
+      return Number(rows[0]?.n ?? 0);
+    },
+  };
 }
 
 async function dropFinished(cluster: TestCluster): Promise<void> {

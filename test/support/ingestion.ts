@@ -7,6 +7,8 @@ import { EXIT_CODES, exitCodeOf, type ExitCode } from '../../src/core/errors.ts'
 import type { JobSnapshot } from '../../src/core/job-snapshot.ts';
 
 export const API_KEY = 'test-key';
+/** Events a page, unless the test says otherwise. */
+export const PAGE_SIZE = 500;
 
 export interface JobTarget {
   readonly baseUrl: string;
@@ -36,7 +38,7 @@ export function jobFor(
     WORKER_CONCURRENCY: '4',
     WORKER_THREADS: '1',
     DB_CONNECTIONS: '2',
-    BATCH_SIZE: '500',
+    BATCH_SIZE: String(PAGE_SIZE),
     MAX_WAIT: '60',
     ...settings,
   });

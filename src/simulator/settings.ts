@@ -1,6 +1,6 @@
 /**
- * THE table of the simulator's settings: name, default, range, one sentence. Flags, `--help`, `startSimulator` and
- * `apply` all read it. Every "either" of the API contract is one line here. Values may be given as text (flags) or typed.
+ * The table of the simulator's settings: name, default, range, one sentence. Flags, `--help`, `startSimulator` and
+ * `apply` all read it. Every choice that the API contract leaves open is one line here. Values may be typed, or text (flags).
  */
 import { z } from 'zod';
 import { faultKinds, faultPlan, faultShares } from './faults/fault-kinds.ts';
@@ -24,7 +24,7 @@ interface Described {
   readonly description: string;
   /** Shapes the data set itself: fixed once the simulator has started. */
   readonly population?: true;
-  /** A switch: the flag needs no value. */
+  /** The flag needs no value. */
   readonly toggle?: true;
 }
 
@@ -74,7 +74,7 @@ const timestampList = z
   .pipe(z.array(z.enum(timestampFormats)).min(1))
   .default(['ms', 'iso'])
   .meta({
-    description: `formats that timestamps take in turn: mixed (ms,iso), mixed-all, or a list of ${timestampFormats.join(', ')}`,
+    description: `timestamp formats, drawn at random: mixed (ms,iso), mixed-all, or a list of ${timestampFormats.join(', ')}`,
     population: true,
   });
 
@@ -82,7 +82,7 @@ const encodingList = z
   .union([z.array(z.string()), z.string().transform(splitList)])
   .pipe(z.array(z.enum(['gzip', 'deflate', 'br'])))
   .default([])
-  .meta({ description: 'content encodings honoured when asked for: a list of gzip, deflate, br' });
+  .meta({ description: 'content encodings that a client may ask for: a list of gzip, deflate, br' });
 
 const population = (description: string): Described => ({ description, population: true });
 const about = (description: string): Described => ({ description });
@@ -105,7 +105,7 @@ export const settingsSchema = z.strictObject({
     ['uniform', 'skewed', 'gaps', 'instant', 'ties'],
     'uniform',
     population(
-      'how events lie in time; skewed: 90 % in 1 %; gaps: bursts with a year between; ties: thousands share a ms',
+      'how events are spread over time; skewed: 90 % in 1 %; gaps: bursts with a year between; ties: thousands share a ms',
     ),
   ),
   tieSize: integer(7_000, 1, MAX_EVENTS, population('events that share a millisecond with --distribution ties')),
@@ -127,25 +127,25 @@ export const settingsSchema = z.strictObject({
   extraFields: share(population('share of events with extra fields, hasMore and nextCursor among them')),
   nasty: share(population('share of events with values that are hard to store: NUL, lone surrogates, huge numbers')),
   badIds: share(population('share of events whose id is missing, null, empty or of a wrong type')),
-  badTimes: share(population('share of events whose time is absurd or missing')),
+  badTimes: share(population('share of events whose time is invalid or missing')),
   doubled: integer(0, 0, 1_000_000, population('events that are served twice in a row')),
   futureEvent: z
     .union([z.boolean(), z.stringbool()])
     .default(false)
-    .meta({ ...population('one more event, from the year 2099'), toggle: true }),
-  arrivals: amount(0, 100_000, about('events that arrive during the run, a second')),
+    .meta({ ...population('adds one event from the year 2099'), toggle: true }),
+  arrivals: amount(0, 100_000, about('events that arrive in each second of the run')),
 
   shape: choice(['live', 'docs'], 'live', about('page shape: pagination and meta objects, or flat')),
-  envelope: choice(['after', 'before'], 'after', about('where the envelope stands: after or before the events')),
-  keyOrder: choice(['normal', 'reversed'], 'normal', about('order of keys inside the envelope')),
+  envelope: choice(['after', 'before'], 'after', about('place of the envelope: after or before the events')),
+  keyOrder: choice(['normal', 'reversed'], 'normal', about('order of the keys inside the envelope')),
   dataField: choice(['data', 'events'], 'data', about('field that holds the events')),
   keyCase: choice(['camel', 'snake'], 'camel', about('nextCursor or next_cursor')),
   hasMoreAs: choice(['boolean', 'text', 'number'], 'boolean', about('type of hasMore')),
   lastCursor: choice(['null', 'absent', 'empty'], 'null', about('nextCursor of the last page')),
   spaces: toggle(false, 'white space between the tokens of the envelope'),
-  total: toggle(true, 'the live shape says meta.total'),
+  total: toggle(true, 'the live shape has meta.total'),
   totalOffset: integer(0, -MAX_EVENTS, MAX_EVENTS, about('how far meta.total is off the truth')),
-  pageCap: integer(5_000, 1, 100_000, about('most events a page, silently')),
+  pageCap: integer(5_000, 1, 100_000, about('events a page at most; a larger limit is lowered to it')),
   defaultLimit: integer(100, 1, 100_000, about('events a page when limit is not given')),
 
   cursorTtl: amount(116, MAX_SECONDS, about('life of a cursor, seconds')),
@@ -154,8 +154,8 @@ export const settingsSchema = z.strictObject({
   staleAs: choice(['400', '410', '502'], '400', about('answer to a stale or bad cursor; 502 is an HTML page')),
 
   windows: choice(['honoured', 'ignored'], 'honoured', about('since and until on the stream endpoint')),
-  sinceBound: choice(['inclusive', 'exclusive'], 'inclusive', about('is an event at since inside')),
-  untilBound: choice(['inclusive', 'exclusive'], 'inclusive', about('is an event at until inside')),
+  sinceBound: choice(['inclusive', 'exclusive'], 'inclusive', about('whether an event at since is inside')),
+  untilBound: choice(['inclusive', 'exclusive'], 'inclusive', about('whether an event at until is inside')),
   sinceWithCursor: choice(['honoured', 'ignored'], 'honoured', about('since beside a cursor')),
   untilWithCursor: choice(['honoured', 'ignored'], 'honoured', about('until beside a cursor')),
   outOfRange: choice(['empty', '418'], 'empty', about('a window outside the data: empty page or 418')),
@@ -169,8 +169,8 @@ export const settingsSchema = z.strictObject({
     'granted',
     about('stream access; absent 404, refused 403, broken 502'),
   ),
-  accessBreaksAfter: integer(0, 0, 1e9, about('stream access is broken after so many grants; 0 never')),
-  streamBreaksAfter: integer(0, 0, 1e9, about('the stream endpoint fails for good after so many pages; 0 never')),
+  accessBreaksAfter: integer(0, 0, 1e9, about('grants after which stream access is broken; 0 never')),
+  streamBreaksAfter: integer(0, 0, 1e9, about('pages after which the stream endpoint fails for good; 0 never')),
   streamBreaksAs: choice(
     ['404', '403', '502', 'token'],
     '502',
@@ -183,51 +183,55 @@ export const settingsSchema = z.strictObject({
     about('what a stream access request must look like; strict wants every header of the dashboard'),
   ),
   tokenLifetime: amount(300, MAX_SECONDS, about('life of a stream token, seconds')),
-  tokenSaysLifetime: amount(0, MAX_SECONDS, about('expiresIn that is claimed, seconds; 0 says the truth')),
+  tokenSaysLifetime: amount(
+    0,
+    MAX_SECONDS,
+    about('expiresIn that the grant claims, seconds; 0 claims the true lifetime'),
+  ),
   tokenHeader: text('X-Stream-Token', about('header that carries the token')),
   tokenRejectedAs: choice(['401', '403'], '401', about('answer to an expired or unknown token')),
   tokensRejected: toggle(false, 'every token is rejected'),
 
   eventsLimit: integer(10, 0, 1e9, about('requests a window on /events; 0 is unlimited')),
   eventsWindow: amount(60, MAX_SECONDS, about('rate-limit window of /events, seconds')),
-  eventsHeaders: toggle(true, '/events says X-RateLimit-*'),
+  eventsHeaders: toggle(true, '/events sends X-RateLimit-* headers'),
   streamLimit: integer(0, 0, 1e9, about('requests a window on the stream endpoint; 0 is unlimited')),
   streamWindow: amount(300, MAX_SECONDS, about('rate-limit window of the stream endpoint, seconds')),
-  streamHeaders: toggle(false, 'the stream endpoint says X-RateLimit-*'),
+  streamHeaders: toggle(false, 'the stream endpoint sends X-RateLimit-* headers'),
   rateWindow: choice(['fixed', 'sliding'], 'fixed', about('kind of rate-limit window')),
   retryAfter: choice(['seconds', 'date', 'missing'], 'seconds', about('Retry-After of a 429')),
-  rateReset: choice(['seconds', 'epoch'], 'seconds', about('X-RateLimit-Reset: seconds to go, or epoch seconds')),
-  rateBody: toggle(true, 'a 429 says rateLimit in its body'),
+  rateReset: choice(['seconds', 'epoch'], 'seconds', about('X-RateLimit-Reset: seconds left, or epoch seconds')),
+  rateBody: toggle(true, 'a 429 has rateLimit in its body'),
 
-  cache: amount(0, MAX_SECONDS, about('identical requests are answered from a cache for so long, seconds; 0 is off')),
+  cache: amount(0, MAX_SECONDS, about('seconds for which identical requests are answered from a cache; 0 is off')),
   cacheBad: toggle(true, 'bad pages are cached too'),
 
   latency: amount(0, 600_000, about('time before an answer, ms')),
-  latencyJitter: amount(0, 600_000, about('and up to so much more, ms')),
-  latencyPerMb: amount(0, 600_000, about('and so much for each MB of the page, ms')),
+  latencyJitter: amount(0, 600_000, about('random time added to latency at most, ms')),
+  latencyPerMb: amount(0, 600_000, about('time added for each MB of the page, ms')),
   compression: encodingList,
-  chunked: toggle(false, 'pages come chunked, without Content-Length'),
-  keepAliveSeconds: amount(5, MAX_SECONDS, about('idle connections are closed after so long, seconds')),
+  chunked: toggle(false, 'pages are sent chunked, without Content-Length'),
+  keepAliveSeconds: amount(5, MAX_SECONDS, about('seconds after which an idle connection is closed')),
 
   faults: faultShares.meta({
     description: `shares of page requests that go wrong: kind=share,… of ${faultKinds.join(', ')}`,
   }),
   faultPlan: faultPlan.meta({
-    description: 'what the Nth request of a kind gets: N:fault, or events/N:fault, stream/N:fault, access/N:fault',
+    description: 'faults of single requests by number: N:fault, or events/N:fault, stream/N:fault, access/N:fault',
   }),
   cutAt: share(about('where bodies are cut, as a share of their length'), 0.5),
   burstRetryAfter: amount(1, MAX_SECONDS, about('Retry-After of a 429 burst, seconds')),
-  burst: integer(3, 1, 10_000, about('answers of a 429 burst')),
+  burst: integer(3, 1, 10_000, about('number of answers in a 429 burst')),
 });
 
 export type SimulatorSettings = z.output<typeof settingsSchema>;
 export type SettingName = keyof SimulatorSettings;
 
-/** Settings that shape the data set, or the socket: `apply` refuses them. */
+/** True for settings that shape the data set or the socket: `apply` refuses them. */
 export const isFixedSetting = (name: SettingName): boolean =>
   settingsSchema.shape[name].meta()?.['population'] === true;
 
-/** Whether a flag may stand without a value. */
+/** True when the flag needs no value. */
 export const isToggle = (name: SettingName): boolean => settingsSchema.shape[name].meta()?.['toggle'] === true;
 
 export const settingDescription = (name: SettingName): string => settingsSchema.shape[name].meta()?.description ?? '';
@@ -237,7 +241,7 @@ export const settingNames: readonly SettingName[] = settingsSchema.keyof().optio
 /** Fills in the defaults. Throws a ZodError naming every setting that is unknown or out of range. */
 export const parseSettings = (given: object): SimulatorSettings => settingsSchema.parse(given);
 
-/** The settings with some changed. Throws RangeError for those that are fixed, ZodError for bad values. */
+/** @returns the settings with some changed. Throws RangeError for fixed settings, ZodError for bad values. */
 export function applySettings(current: SimulatorSettings, patch: object): SimulatorSettings {
   const fixed = settingNames.filter((name) => Object.hasOwn(patch, name) && isFixedSetting(name));
   if (fixed.length > 0)

@@ -1,16 +1,15 @@
 /**
- * The DataSync API, simulated: an HTTP server that behaves as its users have observed, every disagreement of theirs a
- * setting. For the demo, the tests and the benchmark.
+ * The DataSync API, simulated for the demo, the tests and the benchmark: an HTTP server that behaves as the API's users have
+ * observed. Where their observations differ, a setting chooses.
  *
  *   request ─▶ route ─┬─ page-endpoint ── key, cache, budget, token, fault ─▶ pages (slices of the data set)
  *                     ├─ stream-access, submissions, internal answers
- *                     └─ control-endpoint (/__sim/…: books and controls)
+ *                     └─ control-endpoint (/__sim/…: counts, log and controls)
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { once, setMaxListeners } from 'node:events';
 import { deliver, jsonAnswer, type Answer } from './endpoints/answer.ts';
 import { ApiKeys, isAnswer } from './endpoints/api-keys.ts';
-import { Books, type RequestEntry, type RequestKind } from './books.ts';
 import { handleControl } from './endpoints/control-endpoint.ts';
 import { DataSet, type ArrivalOptions, type DataSetCounts } from './data/data-set.ts';
 import { eventTypes } from './data/event-parts.ts';
@@ -24,39 +23,42 @@ import type { RawEvent } from './data/raw-events.ts';
 import { applySettings, parseSettings, type SimulatorSettings } from './settings.ts';
 import { StreamAccess } from './endpoints/stream-access.ts';
 import { Submissions, type Submission } from './endpoints/submissions.ts';
+import { Traffic, type RequestEntry, type RequestKind, type TrafficCounts } from './traffic.ts';
 
 export type { RawEvent } from './data/raw-events.ts';
 export type { SimulatorSettings } from './settings.ts';
 export type { TrueEvent } from './data/event-store.ts';
-export type { RequestEntry } from './books.ts';
+export type { RequestEntry } from './traffic.ts';
 
-export type SimulatorStats = ReturnType<Books['totals']> & {
+export interface SimulatorStats extends TrafficCounts {
+  /** Requests that were answered with 429. */
+  readonly rateLimited: number;
   readonly data: DataSetCounts;
   readonly rateWindows: readonly RateWindow[];
   readonly submissions: readonly Submission[];
-};
+}
 
 export interface StartOptions extends Partial<SimulatorSettings> {
-  /** Events served in places of the caller's choice, on top of `events`. */
+  /** Events served at positions of the caller's choice, on top of `events`. */
   readonly rawEvents?: readonly RawEvent[];
 }
 
 export interface Simulator {
   readonly port: number;
-  /** `http://HOST:PORT/api/v1`, what API_BASE_URL wants. */
+  /** `http://HOST:PORT/api/v1`: a value for API_BASE_URL. */
   readonly baseUrl: string;
   stats(): SimulatorStats;
   /** The newest requests (at most 200,000), oldest first. */
   log(): readonly RequestEntry[];
-  /** Changes settings during the run. Throws RangeError for those that shape the data set or the socket. */
+  /** Changes settings while it serves. Throws RangeError for settings that shape the data set or the socket. */
   apply(patch: Partial<SimulatorSettings>): void;
-  /** New events: newer than all there are, or at a time (late arrivals). */
+  /** Adds events: newer than all existing ones, or at a given time (late arrivals). */
   addEvents(count: number, options?: ArrivalOptions): void;
-  /** Every event in serving order, as the source knows it; `raw` is a view, do not write. */
+  /** Every event in serving order, as the source knows it. `raw` is a view: do not write to it. */
   truth(): Iterable<TrueEvent>;
-  /** Events that a `missing-fields` fault served without a field: id → field. */
+  /** The events that a `missing-fields` fault served without a field: id → field. */
   damaged(): ReadonlyMap<string, string>;
-  /** Breaks off what is still being answered. */
+  /** Stops at once: answers that are still being sent are broken off. */
   close(): Promise<void>;
 }
 
@@ -75,7 +77,7 @@ class SimulatorServer implements Simulator {
   readonly data: DataSet;
   private settings: SimulatorSettings;
   private readonly closing = new AbortController();
-  private readonly books = new Books();
+  private readonly traffic = new Traffic();
   private readonly keys = new ApiKeys();
   private readonly limiter = new RateLimiter();
   private readonly faults = new FaultSource();
@@ -85,7 +87,7 @@ class SimulatorServer implements Simulator {
   private readonly pageEndpoint: PageEndpoint;
   private readonly server = createServer((req, res) => {
     this.handle(req, res).catch((error: unknown) => {
-      // A client that left, or our own end, is no news; anything else must not be mistaken for a simulated fault.
+      // Errors are expected when the client has left or we are closing. Any other must not pass for a simulated fault.
       if (res.destroyed || this.closing.signal.aborted) return;
       process.emitWarning(`simulator: ${req.method ?? ''} ${req.url ?? ''}: ${String(error)}`);
       res.destroy();
@@ -98,12 +100,20 @@ class SimulatorServer implements Simulator {
     this.settings = settings;
     this.data = new DataSet(settings, rawEvents);
     this.pages = new PageMaker(this.data);
-    const { books, keys, limiter, faults, access, pages } = this;
-    this.pageEndpoint = new PageEndpoint({ books, keys, limiter, faults, access, pages, closing: this.closing.signal });
-    // Every answer that is being delayed listens for the end: more than ten are no leak.
+    const { traffic, keys, limiter, faults, access, pages } = this;
+    this.pageEndpoint = new PageEndpoint({
+      traffic,
+      keys,
+      limiter,
+      faults,
+      access,
+      pages,
+      closing: this.closing.signal,
+    });
+    // Every delayed answer listens to this signal, so more than ten listeners are no leak.
     setMaxListeners(0, this.closing.signal);
     this.server.keepAliveTimeout = settings.keepAliveSeconds * 1000;
-    // A hanging answer and a slow reader are what this server is for: node's own timeouts must not end them.
+    // Hanging answers and slow readers are simulated on purpose: node's own timeout must not end them.
     this.server.requestTimeout = 0;
     this.arrivalTimer = setInterval(() => {
       this.arrive();
@@ -148,7 +158,7 @@ class SimulatorServer implements Simulator {
     await this.handleSmall(settings, req, res, url);
   }
 
-  /** Everything that is not a page. */
+  /** Answers everything that is not a page. */
   private async handleSmall(
     settings: SimulatorSettings,
     req: IncomingMessage,
@@ -156,22 +166,9 @@ class SimulatorServer implements Simulator {
     url: URL,
   ): Promise<void> {
     const kind = smallKind(url.pathname);
-    const entry = this.books.open({
-      kind,
-      atMs: Date.now(),
-      method: req.method ?? '',
-      path: url.pathname,
-      limit: null,
-      cursor: null,
-      cursorAgeMs: null,
-      sinceMs: null,
-      untilMs: null,
-    });
-    res.once('close', () => {
-      this.books.close(entry);
-    });
+    const entry = this.traffic.open(kind, req, res, url);
     const answer = await this.smallAnswer(settings, kind, req, url, entry);
-    // The connection is kept only if the request was read to its end.
+    // Node keeps the connection only when the request was read to its end.
     req.resume();
     const mishap = entry.fault === 'reset' || entry.fault === 'hang' || entry.fault === 'cut-body' ? entry.fault : null;
     if (mishap !== 'reset' && mishap !== 'hang') entry.status = answer.status;
@@ -186,7 +183,7 @@ class SimulatorServer implements Simulator {
     entry: RequestEntry,
   ): Promise<Answer> {
     if (kind === 'health') return jsonAnswer(200, { status: 'ok', timestamp: new Date().toISOString() });
-    const key = this.keys.check(settings, req, url.searchParams, this.books);
+    const key = this.keys.check(settings, req, url.searchParams, this.traffic.counts);
     if (kind === 'other') return jsonAnswer(404, { error: 'Not Found', code: 'NOT_FOUND' });
     if (isAnswer(key)) return key;
     if (kind === 'submissions') return await this.submissions.take(req, key.key, url.searchParams.get('github_repo'));
@@ -195,7 +192,7 @@ class SimulatorServer implements Simulator {
     entry.fault = fault;
     return (
       (fault === null ? null : replacementAnswer(settings, 'access', fault, Date.now())) ??
-      this.access.grant(settings, req, key.key, this.books)
+      this.access.grant(settings, req, key.key, this.traffic.counts)
     );
   }
 
@@ -211,7 +208,8 @@ class SimulatorServer implements Simulator {
 
   stats(): SimulatorStats {
     return {
-      ...this.books.totals(),
+      ...structuredClone(this.traffic.counts),
+      rateLimited: this.traffic.counts.statuses['429'] ?? 0,
       data: this.data.counts(),
       rateWindows: this.limiter.windows.map((window) => ({ ...window })),
       submissions: [...this.submissions.accepted],
@@ -219,7 +217,7 @@ class SimulatorServer implements Simulator {
   }
 
   log(): readonly RequestEntry[] {
-    return this.books.log;
+    return this.traffic.log;
   }
 
   apply(patch: Partial<SimulatorSettings>): void {

@@ -1,4 +1,4 @@
-/** The events a simulator has: those at the start, those a test placed by hand, and those that arrive later. */
+/** The events of a simulator: those it starts with, those a test places by hand, and those that arrive later. */
 import { EventStore, type TrueEvent } from './event-store.ts';
 import { Population, type Block } from './population.ts';
 import { hash32, purposeSeed } from './random.ts';
@@ -8,12 +8,12 @@ import type { SimulatorSettings } from '../settings.ts';
 const YEAR_2099_MS = Date.UTC(2099, 0, 1);
 
 export interface ArrivalOptions {
-  /** Epoch ms of the first; later ones are each a millisecond older. Without it they are newer than all there are. */
+  /** Epoch ms of the first event; each further one is a millisecond older. Without it, all are newer than every existing event. */
   readonly atMs?: number;
 }
 
 export interface DataSetCounts {
-  /** Events in the data set, doubled ones counted each time. */
+  /** Number of events; a doubled one counts twice. */
   readonly events: number;
   readonly distinctIds: number;
   /** Events without a usable id. */
@@ -22,7 +22,7 @@ export interface DataSetCounts {
 
 export class DataSet {
   readonly store = new EventStore();
-  /** Goes up whenever the events change. */
+  /** Rises whenever the events change. */
   version = 0;
   private readonly settings: SimulatorSettings;
   private readonly population: Population;
@@ -55,7 +55,7 @@ export class DataSet {
     store.insert(placed);
   }
 
-  /** Where an event without a key of its own belongs: with the next older one, so that a cursor before it finds it. */
+  /** An event without a time key of its own takes the next older event's, so that a cursor before it finds it. */
   private neighbourMicros(rank: number): number {
     const { store } = this;
     return rank < store.count ? store.keyMicros(rank) : store.keyMicros(store.count - 1);
@@ -63,7 +63,7 @@ export class DataSet {
 
   private place(rawEvents: readonly RawEvent[]): void {
     const sorted = [...rawEvents].sort((a, b) => a.position - b.position);
-    // Positions are ranks in the finished data set: each event placed before moves the later ones down by one.
+    // Positions are ranks in the finished data set: each event that was placed before shifts the later ones by one.
     const placed = sorted.map((raw, index) => {
       const rank = Math.min(Math.max(0, raw.position - index), this.store.count);
       const keyMicros = raw.keyMicros ?? (this.store.count === 0 ? this.newestMs * 1000 : this.neighbourMicros(rank));
@@ -84,7 +84,7 @@ export class DataSet {
     }
     let ms = options.atMs;
     for (let i = 0; i < count; i += 1, ms -= 1) {
-      // An instant of its own: ids are in order within an instant, and this one comes out of order.
+      // Its instant must be free: ids are sorted within an instant, and a new id would break that order.
       while (this.store.rankAtOrOlderThan(ms * 1000 + 999) < this.store.rankOlderThan(ms * 1000)) ms -= 1;
       const block = this.population.arrive(ms);
       this.store.insert([{ rank: this.store.rankAtOrOlderThan(ms * 1000), block }]);
@@ -96,10 +96,10 @@ export class DataSet {
     return this.store.events();
   }
 
-  /** Every id once, in serving order. */
+  /** @yields every id once, in serving order */
   *distinctIds(): Generator<string> {
     const repeatable = new Set<string>();
-    for (const id of this.store.oddIds()) if (id !== null) repeatable.add(id);
+    for (const id of this.store.specialIds()) if (id !== null) repeatable.add(id);
     const seen = new Set<string>();
     for (const { id } of this.store.events()) {
       if (id === null || seen.has(id)) continue;
@@ -115,13 +115,13 @@ export class DataSet {
     return counts;
   }
 
-  /** Generated ids are distinct by construction: only those of hand-written and doubled events must be compared. */
+  /** Generated ids are distinct by construction: only the ids of hand-written and doubled events are compared. */
   private count(): DataSetCounts {
     const byHand = new Map<string, number>();
-    let odd = 0;
+    let special = 0;
     let rejected = 0;
-    for (const id of this.store.oddIds()) {
-      odd += 1;
+    for (const id of this.store.specialIds()) {
+      special += 1;
       if (id === null) rejected += 1;
       else byHand.set(id, (byHand.get(id) ?? 0) + 1);
     }
@@ -133,7 +133,7 @@ export class DataSet {
     // `shared` counts hand-written events themselves and the generated ones they repeat.
     return {
       events: this.store.count,
-      distinctIds: this.store.count - odd - (shared - byHandTotal) + byHand.size,
+      distinctIds: this.store.count - special - (shared - byHandTotal) + byHand.size,
       expectedRejected: rejected,
     };
   }

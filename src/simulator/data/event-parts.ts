@@ -1,8 +1,8 @@
-/** The texts that events are made of: types with their shares, properties, sessions, and what is odd about odd ones. */
+/** The texts that events are made of: types and their shares, properties, sessions, and the ways an event can be malformed. */
 import { hash32, purposeSeed, uuidText } from './random.ts';
 import type { SimulatorSettings } from '../settings.ts';
 
-/** The contract's shares, in percent, and a few properties each. */
+/** The contract's shares in percent, with a few properties for each type. */
 export const eventTypes: readonly { type: string; percent: number; properties: readonly string[] }[] = [
   {
     type: 'page_view',
@@ -62,8 +62,8 @@ export const eventTypes: readonly { type: string; percent: number; properties: r
   },
 ];
 
-export const devices = ['mobile', 'desktop', 'tablet'] as const;
-export const browsers = ['Chrome', 'Firefox', 'Safari', 'Edge'] as const;
+const devices = ['mobile', 'desktop', 'tablet'] as const;
+const browsers = ['Chrome', 'Firefox', 'Safari', 'Edge'] as const;
 
 export interface Session {
   readonly id: string;
@@ -72,7 +72,7 @@ export interface Session {
   readonly browser: string;
 }
 
-/** Session number n of a data set. A session belongs to one user and one device. */
+/** @returns session number n of a data set; it belongs to one user and one device */
 export function sessionOf(settings: SimulatorSettings, n: number): Session {
   const sessionSeed = purposeSeed(settings.seed, 'session');
   const draw = hash32(sessionSeed, n);
@@ -87,7 +87,7 @@ export function sessionOf(settings: SimulatorSettings, n: number): Session {
 /** An event's top-level fields in serving order; values are JSON text. */
 export type EventFields = Map<string, string>;
 
-/** Extra fields. Some have the names of the envelope's own: an event must mislead nobody. */
+/** Extra fields. Some are named like fields of the envelope, and must not be taken for them. */
 export const extraFieldVariants: readonly Readonly<Record<string, string>>[] = [
   { region: '"eu-west-1"', schemaVersion: '3' },
   { hasMore: 'false', nextCursor: '"bm90LWEtY3Vyc29y"' },
@@ -96,7 +96,7 @@ export const extraFieldVariants: readonly Readonly<Record<string, string>>[] = [
   { referrer: 'null', tags: '["a",["b",{"c":1.50}]]' },
 ];
 
-/** Values that are hard to store but cost no event: each sets fields of its own choice. */
+/** Values that are hard to store, but no reason to reject the event. */
 export const nastyVariants: readonly Readonly<Record<string, string>>[] = [
   { name: '"nul \\u0000 inside"' },
   { properties: '{"cut":"\\ud83d end"}' },
@@ -115,7 +115,7 @@ export const nastyVariants: readonly Readonly<Record<string, string>>[] = [
   { session: '"none"' },
 ];
 
-/** Ids that nobody can store as a key: the event is to be rejected. `undefined`: the field is missing. */
+/** Ids that cannot be stored as a key: the event must be rejected. `undefined`: the field is missing. */
 export const badIdVariants: readonly (string | undefined)[] = [
   undefined,
   'null',
@@ -126,7 +126,7 @@ export const badIdVariants: readonly (string | undefined)[] = [
   `"${'long-'.repeat(1000)}"`,
 ];
 
-/** Times that are none: the row is kept without one. */
+/** Values that are not a time: the row is kept without one. */
 export const badTimeVariants: readonly (string | undefined)[] = [
   undefined,
   'null',

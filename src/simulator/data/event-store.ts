@@ -1,8 +1,7 @@
 /**
- * The data set in serving order: a list of segments, each a run of events inside one block. Rank 0 is the newest event.
- * Events that arrive, or that a test puts in a place, split a segment; no byte is ever moved.
+ * The data set in serving order: a list of segments, each a range of events in one block. Rank 0 is the newest event.
+ * An event that arrives, or that a test places, splits a segment; no byte is ever moved.
  */
-import { parsedIdentity } from './raw-events.ts';
 import type { Block } from './population.ts';
 
 interface Segment {
@@ -13,11 +12,11 @@ interface Segment {
 
 /** What the source knows about an event. */
 export interface TrueEvent {
-  /** `null`: the event has no usable id and is to be rejected. */
+  /** `null`: the event has no usable id and must be rejected. */
   readonly id: string | null;
   /** Epoch µs, `null` when it has no valid time. */
   readonly occurredAtMicros: number | null;
-  /** Its exact bytes, a view of the store: do not write. */
+  /** Its exact bytes. A view of the store: do not write to it. */
   readonly raw: Uint8Array;
 }
 
@@ -27,7 +26,7 @@ const CLOSE = 0x7d;
 
 export class EventStore {
   private segments: Segment[] = [];
-  /** Rank of each segment's first event; one more at the end. */
+  /** Rank of each segment's first event, and the number of all events at the end. */
   private starts: number[] = [0];
 
   get count(): number {
@@ -38,7 +37,7 @@ export class EventStore {
     this.setSegments([...this.segments, { block, from: 0, to: block.count }]);
   }
 
-  /** Puts whole blocks in front of the events that now have the given ranks. */
+  /** Inserts each block before the event that has the given rank now. */
   insert(placed: readonly { readonly rank: number; readonly block: Block }[]): void {
     const sorted = [...placed].sort((a, b) => a.rank - b.rank);
     const segments: Segment[] = [];
@@ -97,14 +96,14 @@ export class EventStore {
     return place === null ? Number.NEGATIVE_INFINITY : (place.block.keyMicros[place.index] ?? 0);
   }
 
-  /** The id that orders the event among those of its instant; `null` when it has none. */
+  /** The id that orders the event among those of its instant; `null` when it has no usable one. */
   orderId(rank: number): string | null {
     const place = this.place(rank);
-    if (place === null || place.block.idStart < 0 || place.block.odd.get(place.index)?.id === null) return null;
+    if (place === null || place.block.idStart < 0 || place.block.special.get(place.index)?.id === null) return null;
     return idAt(place.block, place.index);
   }
 
-  /** Position of an event that has no id in the order, as text for a cursor. */
+  /** A name for the event's position, for the cursor behind an event without an order id. */
   placeName(rank: number): string {
     const place = this.place(rank);
     return place === null ? '' : `#${this.blockNumber(place.block)}.${place.index}`;
@@ -118,7 +117,7 @@ export class EventStore {
     return this.blockNumbers.size - 1;
   }
 
-  /** Rank of the first event after the one that a cursor names. */
+  /** @returns the rank of the first event after the one that a cursor names */
   rankAfter(id: string, micros: number): number {
     const named = /^#(\d+)\.(\d+)$/.exec(id);
     if (named !== null) {
@@ -140,9 +139,9 @@ export class EventStore {
     return low;
   }
 
-  /** Whether the event at `rank` comes after `id` in an instant that ends before rank `end`. */
+  /** True when the event at `rank` comes after `id` within an instant that ends before rank `end`. */
   private isAfter(rank: number, end: number, id: string): boolean {
-    // An event without an id is where its next neighbour with one is.
+    // An event without an id stands where the next event with one stands.
     for (let at = rank; at < end; at += 1) {
       const own = this.orderId(at);
       if (own !== null) return own.length < id.length || (own.length === id.length && own < id);
@@ -150,12 +149,12 @@ export class EventStore {
     return true;
   }
 
-  /** First rank whose time is at or before `micros`. */
+  /** @returns the first rank whose time is at or before `micros` */
   rankAtOrOlderThan(micros: number): number {
     return this.firstRank((key) => key <= micros);
   }
 
-  /** First rank whose time is before `micros`. */
+  /** @returns the first rank whose time is before `micros` */
   rankOlderThan(micros: number): number {
     return this.firstRank((key) => key < micros);
   }
@@ -191,33 +190,24 @@ export class EventStore {
     const place = this.place(rank);
     if (place === null) return null;
     const { block, index } = place;
-    const raw = block.bytes.subarray(block.offsets[index], (block.offsets[index + 1] ?? 0) - 1);
-    const odd = block.odd.get(index);
-    if (odd !== undefined) return { ...odd, raw };
-    return { id: idAt(block, index), occurredAtMicros: block.keyMicros[index] ?? null, raw };
+    return eventAt(block, index);
   }
 
-  /** Every event in serving order. Newer ones may be added meanwhile: they are not seen. */
+  /** @yields every event in serving order; events that are added meanwhile are not seen */
   *events(): Generator<TrueEvent> {
     for (const { block, from, to } of [...this.segments]) {
-      for (let index = from; index < to; index += 1) {
-        const raw = block.bytes.subarray(block.offsets[index], (block.offsets[index + 1] ?? 0) - 1);
-        const odd = block.odd.get(index);
-        yield odd === undefined
-          ? { id: idAt(block, index), occurredAtMicros: block.keyMicros[index] ?? null, raw }
-          : { ...odd, raw };
-      }
+      for (let index = from; index < to; index += 1) yield eventAt(block, index);
     }
   }
 
-  /** Ids of all events that the books keep apart: hand-written ones, and generated ones with something wrong. */
-  *oddIds(): Generator<string | null> {
+  /** @yields ids of the hand-written events, and of the generated ones without a usable id or time */
+  *specialIds(): Generator<string | null> {
     for (const { block, from, to } of this.segments) {
-      for (const [index, odd] of block.odd) if (index >= from && index < to) yield odd.id;
+      for (const [index, { id }] of block.special) if (index >= from && index < to) yield id;
     }
   }
 
-  /** Ranks of a session's events, newest first: a search through all bytes, for the rare filter. */
+  /** @returns ranks of a session's events, newest first; searches all bytes, because the filter is rarely used */
   ranksOfSession(sessionId: string): number[] {
     const needle = Buffer.from(`"sessionId":"${sessionId}"`);
     const ranks: number[] = [];
@@ -245,10 +235,16 @@ function upperBound(sorted: Uint32Array, value: number): number {
   return low;
 }
 
+function eventAt(block: Block, index: number): TrueEvent {
+  const raw = block.bytes.subarray(block.offsets[index], (block.offsets[index + 1] ?? 0) - 1);
+  const special = block.special.get(index);
+  if (special !== undefined) return { ...special, raw };
+  return { id: idAt(block, index), occurredAtMicros: block.keyMicros[index] ?? null, raw };
+}
+
+/** The block's ids must have a place in the order. */
 function idAt(block: Block, index: number): string {
   const start = (block.offsets[index] ?? 0) + block.idStart;
-  if (block.idStart < 0)
-    return parsedIdentity(block.bytes.subarray(block.offsets[index], (block.offsets[index + 1] ?? 0) - 1)).id ?? '';
   let end = start;
   for (let byte = block.bytes[end]; byte !== QUOTE && byte !== COMMA && byte !== CLOSE; byte = block.bytes[end])
     end += 1;

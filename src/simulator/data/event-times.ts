@@ -1,4 +1,4 @@
-/** When each event happened, by its rank (0 is the newest): non-increasing, whole milliseconds. */
+/** The time of each event by rank (0 is the newest): non-increasing, in whole milliseconds. */
 import { fraction, purposeSeed } from './random.ts';
 import type { SimulatorSettings, TimestampFormat } from '../settings.ts';
 
@@ -8,14 +8,14 @@ const BURSTS = 4;
 
 type Placement = (position: number) => number;
 
-/** Age in ms as a function of the position in [0, 1): must be monotone. */
+/** @returns age in ms as a monotone function of the position in [0, 1) */
 function placement(settings: SimulatorSettings): Placement {
   const spanMs = settings.days * MS_PER_DAY;
   switch (settings.distribution) {
     case 'uniform':
       return (x) => x * spanMs;
     case 'skewed': {
-      // The burst lies at 40 % of the time: neither end may be special.
+      // The burst lies inside, at 40 % of the time: a burst at either end would be a special case.
       const burstStart = spanMs * 0.4;
       const burst = spanMs * 0.01;
       const quietSpan = spanMs - burst;
@@ -39,7 +39,7 @@ function placement(settings: SimulatorSettings): Placement {
   }
 }
 
-/** Format of the event at a rank: in turn at random, by the seed. */
+/** @returns the timestamp format of each rank, drawn by the seed */
 export function timestampFormatOf(settings: SimulatorSettings): (rank: number) => TimestampFormat {
   const formats = settings.timestamps;
   const only = formats.length === 1 ? formats[0] : undefined;
@@ -59,10 +59,10 @@ export function eventTimes(settings: SimulatorSettings): Float64Array {
   const jitter = settings.distribution === 'uniform' || settings.distribution === 'skewed';
   let previous = newest;
   for (let rank = 0; rank < events; rank += 1) {
-    // The first event is at `newest` itself; each other one somewhere in its own slot, so that times stay sorted.
+    // The first event is at `newest`. Each other one lies inside a slot of its own, so that times stay sorted.
     const position = rank === 0 ? 0 : (rank + (jitter ? fraction(seed, rank) : 0)) / events;
     let time = Math.min(previous, newest - Math.floor(ageAt(position)));
-    // A time that can only be told in whole seconds is one: what is served must be the order's own key.
+    // This format has whole seconds only, and the served time must be the time that orders the event.
     if (wholeSeconds && formatAt(rank) === 'whole-seconds') time = Math.floor(time / 1000) * 1000;
     times[rank] = time;
     previous = time;

@@ -1,6 +1,6 @@
 /**
- * Writes one event as JSON bytes. Millions of these are made while somebody waits, so the usual event is patched together
- * from ready parts byte by byte; only odd events take the slow way over strings.
+ * Writes one event as JSON bytes. Somebody waits while millions of them are made, so a usual event is put together byte by
+ * byte from prepared parts; only special events take the slow way over strings.
  */
 import {
   badIdVariants,
@@ -16,10 +16,10 @@ import { hash32, purposeSeed } from './random.ts';
 import type { SimulatorSettings, TimestampFormat } from '../settings.ts';
 import { timestampJson, writeTimestamp } from './timestamp-text.ts';
 
-/** More than any generated event takes; the writer's target must have so much room. */
+/** Longer than any generated event: the room that the writer needs in its target. */
 export const MAX_GENERATED_EVENT_BYTES = 32 * 1024;
 
-/** Up to here a loop beats the call into native code that `copy` is. */
+/** Up to this length a loop is faster than `copy`, which calls native code. */
 const LOOP_BYTES = 16;
 /** Sessions that are active at the same time. */
 const SESSIONS_AT_ONCE = 250;
@@ -30,18 +30,18 @@ const BASE36 = Buffer.from('0123456789abcdefghijklmnopqrstuvwxyz');
 const HEX_PAIRS = Buffer.from(Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0')).join(''));
 const DROPPABLE = ['sessionId', 'userId', 'type', 'name', 'properties', 'session'] as const;
 
-/** What the books must know about an event that is not as it seems. */
-export interface OddEvent {
-  /** Distinct identity, `null` when the event has none and must be rejected. */
+/** What the source knows of an event whose bytes do not tell it: hand-written, or with a bad id or time. */
+export interface SpecialEvent {
+  /** `null` when the event has no usable id and must be rejected. */
   readonly id: string | null;
-  /** Epoch µs as a reader should understand it, `null` when the time is none. */
+  /** Epoch µs as a reader must understand it, `null` for an invalid time. */
   readonly occurredAtMicros: number | null;
 }
 
 export interface EventPlan {
-  /** 1 is the oldest event; grows with arrivals. Everything random about the event depends on it. */
+  /** 1 is the oldest event; arrivals get higher numbers. Everything random about the event depends on it. */
   readonly serial: number;
-  /** The first 32 bits of a UUID: set by the data set, so that ids descend among events of one instant. */
+  /** The first 32 bits of a UUID, chosen so that ids descend among events of one instant. */
   readonly idHead: number;
   readonly micros: number;
   readonly format: TimestampFormat;
@@ -60,34 +60,34 @@ interface Centre {
   readonly nameAt: number;
 }
 
-/** The parts of an event that say which session it belongs to, ready to be copied. */
+/** The parts of an event that name its session, ready to be copied. */
 interface SessionTexts {
   readonly middle: Buffer;
   readonly tail: Buffer;
 }
 
 export class EventWriter {
-  /** Where the id's first character stands, counted from the event's first byte. */
+  /** Offset of the id's first character from the event's first byte. */
   readonly idStart: number;
   private readonly settings: SimulatorSettings;
   private readonly bodySeed: number;
-  private readonly oddSeed: number;
-  private readonly oddShare: number;
+  private readonly specialSeed: number;
+  private readonly specialShare: number;
   private readonly quotedId: boolean;
   private readonly idPrefix: string;
   private readonly open: Buffer;
-  /** Made when first needed: a small data set has few of the sessions. */
+  /** Made on first use: a small data set has few of the sessions. */
   private readonly sessionTexts: SessionTexts[] = [];
-  /** By type, then by properties: the text from the type to the time, the name's random letters to be filled in. */
+  /** By type, then by properties: the text from the type to the time, with room for the name's random letters. */
   private readonly centres: readonly (readonly Centre[])[];
   private readonly typeByPercent = new Uint8Array(128);
 
   constructor(settings: SimulatorSettings) {
     this.settings = settings;
     this.bodySeed = purposeSeed(settings.seed, 'body');
-    this.oddSeed = purposeSeed(settings.seed, 'odd');
+    this.specialSeed = purposeSeed(settings.seed, 'odd');
     const { missingFields, extraFields, nasty, badIds, badTimes } = settings;
-    this.oddShare = missingFields + extraFields + nasty + badIds + badTimes;
+    this.specialShare = missingFields + extraFields + nasty + badIds + badTimes;
     this.quotedId = settings.ids !== 'number';
     this.idPrefix = { uuid: '', text: 'evt-', 'event-text': 'event_', number: '', 'number-text': '' }[settings.ids];
     this.open = Buffer.from(`{"${settings.idField}":${this.quotedId ? '"' : ''}${this.idPrefix}`);
@@ -105,7 +105,7 @@ export class EventWriter {
     });
   }
 
-  /** A session's events lie near each other, as in life; it also keeps its ready-made texts in the processor's cache. */
+  /** A session's events lie near each other, as in real data; that also keeps its texts in the processor's cache. */
   private sessionNumber(serial: number, random: number): number {
     const { sessions, events } = this.settings;
     const first = Math.floor((serial * sessions) / Math.max(1, events));
@@ -126,7 +126,7 @@ export class EventWriter {
     return texts;
   }
 
-  /** The id as it stands between quotes (or bare, for number ids). */
+  /** The id without its quotes. */
   idText(plan: EventPlan): string {
     const target = Buffer.alloc(64);
     return target.toString('latin1', 0, this.writeId(target, 0, plan));
@@ -142,13 +142,14 @@ export class EventWriter {
   }
 
   /**
-   * Writes the event and a comma after it. Returns where it ended; what is odd about the event goes to `noteOdd`.
-   * `target` must have MAX_GENERATED_EVENT_BYTES of room.
+   * Writes the event and a comma after it. `target` must have MAX_GENERATED_EVENT_BYTES of room.
+   * @param noteSpecial called for an event without a usable id or time
+   * @returns where it ended
    */
-  write(target: Buffer, at: number, plan: EventPlan, noteOdd: (odd: OddEvent) => void): number {
-    if (this.oddShare > 0) {
-      const draw = hash32(this.oddSeed, plan.serial) / 0x1_0000_0000;
-      if (draw < this.oddShare) return this.writeOdd(target, at, plan, draw, noteOdd);
+  write(target: Buffer, at: number, plan: EventPlan, noteSpecial: (special: SpecialEvent) => void): number {
+    if (this.specialShare > 0) {
+      const draw = hash32(this.specialSeed, plan.serial) / 0x1_0000_0000;
+      if (draw < this.specialShare) return this.writeSpecial(target, at, plan, draw, noteSpecial);
     }
     let random = hash32(this.bodySeed, plan.serial) | 1;
     const session = this.textsOf(this.sessionNumber(plan.serial, random));
@@ -167,7 +168,7 @@ export class EventWriter {
     return put(target, end, session.tail);
   }
 
-  /** The usual event as fields, for what must be changed before it is served. Agrees with `write` in every byte. */
+  /** The usual event as fields that can be changed. Agrees with `write` in every byte. */
   private fields(plan: EventPlan): EventFields {
     const { settings } = this;
     let random = hash32(this.bodySeed, plan.serial) | 1;
@@ -189,15 +190,15 @@ export class EventWriter {
     return fields;
   }
 
-  private writeOdd(
+  private writeSpecial(
     target: Buffer,
     at: number,
     plan: EventPlan,
     draw: number,
-    noteOdd: (odd: OddEvent) => void,
+    noteSpecial: (special: SpecialEvent) => void,
   ): number {
     const { missingFields, extraFields, nasty, badIds, idField, timeField } = this.settings;
-    const pick = hash32(this.oddSeed ^ 0x7f4a_7c15, plan.serial);
+    const pick = hash32(this.specialSeed ^ 0x7f4a_7c15, plan.serial);
     const fields = this.fields(plan);
     let rest = draw;
     if (rest < missingFields) {
@@ -209,10 +210,10 @@ export class EventWriter {
       for (const [key, json] of Object.entries(nastyVariants[pick % nastyVariants.length] ?? {})) fields.set(key, json);
     } else if (rest - nasty < badIds) {
       setOrDelete(fields, idField, badIdVariants[pick % badIdVariants.length]);
-      noteOdd({ id: null, occurredAtMicros: plan.micros });
+      noteSpecial({ id: null, occurredAtMicros: plan.micros });
     } else {
       setOrDelete(fields, timeField, badTimeVariants[pick % badTimeVariants.length]);
-      noteOdd({ id: this.idText(plan), occurredAtMicros: null });
+      noteSpecial({ id: this.idText(plan), occurredAtMicros: null });
     }
     const body = [...fields].map(([key, json]) => `${JSON.stringify(key)}:${json}`).join(',');
     return at + target.write(`{${body}},`, at, 'utf8');

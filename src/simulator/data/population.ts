@@ -1,24 +1,24 @@
-/** Renders the data set, newest first, into blocks of bytes: a page is a slice of them. */
+/** Renders the data set into blocks of bytes, newest event first: a page is a slice of them. */
 import { eventTimes, timestampFormatOf } from './event-times.ts';
-import { EventWriter, MAX_GENERATED_EVENT_BYTES, type EventPlan, type OddEvent } from './event-writer.ts';
+import { EventWriter, MAX_GENERATED_EVENT_BYTES, type EventPlan, type SpecialEvent } from './event-writer.ts';
 import { fraction, hash32, purposeSeed } from './random.ts';
 import type { SimulatorSettings } from '../settings.ts';
-import { tellsMicros } from './timestamp-text.ts';
+import { hasMicros } from './timestamp-text.ts';
 
 const BLOCK_BYTES = 256 * 1024 * 1024;
 const LIKELY_EVENT_BYTES = 400;
 const SHORTEST_EVENT_BYTES = 100;
 
-/** Events side by side, each followed by a comma. Read-only once made. */
+/** Consecutive events, each followed by a comma. Read-only once built. */
 export interface Block {
   readonly bytes: Buffer;
   readonly count: number;
-  /** Where event i starts; one more at the end. */
+  /** Where event i starts, and the end of the last one. */
   readonly offsets: Uint32Array;
   /** The time that orders the events, epoch µs. */
   readonly keyMicros: Float64Array;
-  readonly odd: ReadonlyMap<number, OddEvent>;
-  /** Where an event's id starts; -1: the ids of this block have no place in the order. */
+  readonly special: ReadonlyMap<number, SpecialEvent>;
+  /** Offset of the id in an event; -1: the ids of this block have no place in the order. */
   readonly idStart: number;
 }
 
@@ -26,7 +26,7 @@ export class BlockBuilder {
   private bytes: Buffer;
   private readonly offsets: Uint32Array;
   private readonly keyMicros: Float64Array;
-  private readonly odd = new Map<number, OddEvent>();
+  private readonly special = new Map<number, SpecialEvent>();
   private used = 0;
   count = 0;
 
@@ -42,36 +42,36 @@ export class BlockBuilder {
 
   add(writer: EventWriter, plan: EventPlan): void {
     this.keyMicros[this.count] = plan.micros;
-    this.used = writer.write(this.bytes, this.used, plan, (odd) => this.odd.set(this.count, odd));
+    this.used = writer.write(this.bytes, this.used, plan, (special) => this.special.set(this.count, special));
     this.count += 1;
     this.offsets[this.count] = this.used;
   }
 
-  addRaw(raw: Uint8Array, keyMicros: number, odd: OddEvent): void {
+  addRaw(raw: Uint8Array, keyMicros: number, special: SpecialEvent): void {
     this.bytes.set(raw, this.used);
     this.used += raw.length;
     this.bytes[this.used++] = 0x2c;
     this.keyMicros[this.count] = keyMicros;
-    this.odd.set(this.count, odd);
+    this.special.set(this.count, special);
     this.count += 1;
     this.offsets[this.count] = this.used;
   }
 
   build(idStart: number): Block {
-    const { bytes, used, count, offsets, keyMicros, odd } = this;
+    const { bytes, used, count, offsets, keyMicros, special } = this;
     return {
-      // A small block must not hold on to the room that the longest events would have needed.
+      // A small block must not keep the room that was reserved for the longest events.
       bytes: used * 2 < bytes.length ? Buffer.from(bytes.subarray(0, used)) : bytes.subarray(0, used),
       count,
       offsets: offsets.subarray(0, count + 1),
       keyMicros: keyMicros.subarray(0, count),
-      odd,
+      special,
       idStart,
     };
   }
 }
 
-/** Makes the events of a data set, those at the start and those that arrive later. */
+/** Makes the events of a data set: those at the start, and those that arrive later. */
 export class Population {
   readonly writer: EventWriter;
   private readonly settings: SimulatorSettings;
@@ -90,7 +90,7 @@ export class Population {
     this.arrivalSeed = purposeSeed(settings.seed, 'arrival');
   }
 
-  /** All blocks of the start, newest first. */
+  /** @returns the blocks of the start, newest event first */
   render(): Block[] {
     const times = eventTimes(this.settings);
     const { length } = times;
@@ -115,15 +115,15 @@ export class Population {
 
   private plan(rank: number, serial: number, ms: number, place: number, groupSize: number): EventPlan {
     const format = this.formatAt(rank);
-    // Ids descend within an instant without sorting: the head is the place in the instant plus chance below one place.
+    // Ids descend within an instant without sorting: the head is the place in the instant plus a random fraction of a place.
     const chance = hash32(this.idSeed, serial) / 0x1_0000_0000;
     const idHead = Math.floor(((groupSize - 1 - place + chance) / groupSize) * 0x1_0000_0000) >>> 0;
-    // Only where a millisecond has one event: among several, microseconds would contradict the order of ids.
-    const belowMs = groupSize === 1 && tellsMicros(format) ? Math.floor(fraction(this.microSeed, serial) * 1000) : 0;
+    // Only for a single event in its millisecond: among several, microseconds would contradict the order of ids.
+    const belowMs = groupSize === 1 && hasMicros(format) ? Math.floor(fraction(this.microSeed, serial) * 1000) : 0;
     return { serial, idHead, micros: ms * 1000 + belowMs, format };
   }
 
-  /** One new event at a time of the caller's choice. */
+  /** @returns one new event at the given time */
   arrive(ms: number): Block {
     this.arrived += 1;
     const serial = this.settings.events + this.arrived;
@@ -132,7 +132,7 @@ export class Population {
     return builder.build(this.writer.idStart);
   }
 
-  /** New events after `newestMs`, each a little later than the one before; newest first, as ever. */
+  /** @returns new events after `newestMs`, each a little later than the one before, newest first */
   arriveAfter(newestMs: number, count: number): Block {
     const times: number[] = [];
     let ms = newestMs;

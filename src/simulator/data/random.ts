@@ -1,4 +1,4 @@
-/** Numbers that depend on nothing but the seed and where they are asked for: no state, so order does not matter. */
+/** Numbers that depend only on a seed and an index. There is no state, so the order of calls does not matter. */
 
 /** A well-mixed 32-bit hash of two 32-bit integers (the finalizer of MurmurHash3, twice). */
 export function hash32(seed: number, index: number): number {
@@ -11,19 +11,19 @@ export function hash32(seed: number, index: number): number {
   return (h ^ (h >>> 15)) >>> 0;
 }
 
-/** In [0, 1). */
+/** @returns a number in [0, 1) */
 export function fraction(seed: number, index: number): number {
   return hash32(seed, index) / 0x1_0000_0000;
 }
 
-/** A seed of its own for each purpose, so that settings do not disturb each other. */
+/** @returns a seed for one purpose, so that one setting does not change what another one draws */
 export function purposeSeed(seed: number, purpose: string): number {
   let h = seed >>> 0;
   for (let i = 0; i < purpose.length; i += 1) h = hash32(h, purpose.charCodeAt(i));
   return h;
 }
 
-/** A version 4 UUID as text. */
+/** @returns a version 4 UUID */
 export function uuidText(seed: number, index: number): string {
   const hex = [0, 1, 2, 3]
     .map((part) =>

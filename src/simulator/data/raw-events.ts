@@ -1,50 +1,43 @@
-/** Events that a test writes by hand and wants served in a place of its choice, whatever is in them. */
+/** Events that a test writes by hand and places where it likes, whatever they contain. */
 import { BlockBuilder, type Block } from './population.ts';
-import type { OddEvent } from './event-writer.ts';
 
 export interface RawEvent {
-  /** Rank in the finished data set, 0 is the first event of the first page; beyond the end: last. */
+  /** Rank in the finished data set; 0 is the first event of the first page, a rank beyond the end means last. */
   readonly position: number;
-  /** Served as it is. Bytes need not even be UTF-8. */
+  /** Served unchanged. Bytes need not be UTF-8. */
   readonly raw: string | Uint8Array;
-  /** Its identity for the books; without it, the JSON's `id`, `eventId` or `event_id` when that is a text or a number. */
+  /** The expected id; without it, the JSON's `id`, `eventId` or `event_id` if that is a string or a number. */
   readonly id?: string | null;
-  /** Epoch µs for the books; without it unknown (`null`). */
+  /** The expected time, epoch µs; `null` unless given. */
   readonly occurredAtMicros?: number | null;
-  /** Epoch µs that give its place in time windows; without it, its neighbour's. */
+  /** The time that orders it, epoch µs; its neighbour's unless given. */
   readonly keyMicros?: number;
 }
 
-export function rawBytes(raw: string | Uint8Array): Uint8Array {
-  return typeof raw === 'string' ? Buffer.from(raw) : raw;
-}
-
-/** A block of one event that has no place in the order of ids: cursors name it by its position. */
+/** @returns a block of one event that has no place in the order of ids: cursors name it by its position */
 export function rawBlock(event: RawEvent, keyMicros: number): Block {
-  const bytes = rawBytes(event.raw);
+  const bytes = typeof event.raw === 'string' ? Buffer.from(event.raw) : event.raw;
   const builder = new BlockBuilder(bytes.length + 1, 1);
-  const odd: OddEvent = {
-    id: event.id === undefined ? parsedIdentity(bytes).id : event.id,
+  builder.addRaw(bytes, keyMicros, {
+    id: event.id === undefined ? parsedId(bytes) : event.id,
     occurredAtMicros: event.occurredAtMicros ?? null,
-  };
-  builder.addRaw(bytes, keyMicros, odd);
+  });
   return builder.build(-1);
 }
 
-/** What a hand-written event calls itself. Numbers keep their digits. */
-export function parsedIdentity(raw: Uint8Array): { id: string | null } {
+/** @returns the id in a hand-written event's JSON; a number keeps its digits */
+function parsedId(raw: Uint8Array): string | null {
   const text = Buffer.from(raw).toString('utf8');
   try {
     const value: unknown = JSON.parse(text);
-    if (typeof value !== 'object' || value === null) return { id: null };
+    if (typeof value !== 'object' || value === null) return null;
     for (const [key, id] of Object.entries(value)) {
       if (key !== 'id' && key !== 'eventId' && key !== 'event_id') continue;
-      if (typeof id === 'string' && id !== '') return { id };
-      if (typeof id === 'number')
-        return { id: /"(?:id|eventId|event_id)"\s*:\s*(-?[\d.eE+]+)/.exec(text)?.[1] ?? String(id) };
+      if (typeof id === 'string' && id !== '') return id;
+      if (typeof id === 'number') return /"(?:id|eventId|event_id)"\s*:\s*(-?[\d.eE+]+)/.exec(text)?.[1] ?? String(id);
     }
-    return { id: null };
+    return null;
   } catch {
-    return { id: null };
+    return null;
   }
 }

@@ -1,4 +1,4 @@
-/** Times in every spelling that has been seen on the API: as bytes for the usual ones, as text for all. */
+/** Times in every format that the API was seen to use: all of them as text, the usual ones as bytes too. */
 import type { TimestampFormat } from '../settings.ts';
 
 const MS_PER_DAY = 86_400_000;
@@ -8,12 +8,12 @@ const COLON = 0x3a;
 const DOT = 0x2e;
 const UPPER_Z = 0x5a;
 
-/** Formats that can tell microseconds. */
-export function tellsMicros(format: TimestampFormat): boolean {
+/** True for formats with microseconds. */
+export function hasMicros(format: TimestampFormat): boolean {
   return format === 'micros' || format === 'nanos' || format === 'iso-micros';
 }
 
-/** The time as JSON text. `micros`: epoch µs, whole. */
+/** @returns the time as JSON text; `micros` are whole epoch µs */
 export function timestampJson(micros: number, format: TimestampFormat): string {
   const ms = Math.floor(micros / 1000);
   const belowMs = micros - ms * 1000;
@@ -54,7 +54,7 @@ function writeDigits(target: Uint8Array, at: number, value: number, width: numbe
 let cachedDay = Number.NaN;
 let cachedDate = Buffer.alloc(0);
 
-/** Writes the time's JSON at `at`, returns where it ended. */
+/** Writes the time as JSON at `at`. @returns where it ended */
 export function writeTimestamp(target: Buffer, at: number, micros: number, format: TimestampFormat): number {
   const ms = Math.floor(micros / 1000);
   if (ms < 1e12 || ms >= 1e13) return at + target.write(timestampJson(micros, format), at, 'latin1');
@@ -67,7 +67,7 @@ export function writeTimestamp(target: Buffer, at: number, micros: number, forma
   if (format !== 'iso') return at + target.write(timestampJson(micros, format), at, 'latin1');
   const day = Math.floor(ms / MS_PER_DAY);
   if (day !== cachedDay) {
-    // Neighbours share their day: the calendar is asked once for each.
+    // Neighbouring events share their day: the date is formatted once for each.
     cachedDay = day;
     cachedDate = Buffer.from(`"${new Date(day * MS_PER_DAY).toISOString().slice(0, 11)}`);
   }

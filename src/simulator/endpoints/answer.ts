@@ -1,4 +1,4 @@
-/** An HTTP answer before it is sent, and the ways in which sending can go wrong. */
+/** An HTTP answer before it is sent, and the ways sending it can go wrong. */
 import type { ServerResponse } from 'node:http';
 import { promisify } from 'node:util';
 import { brotliCompress, constants, deflate, gzip } from 'node:zlib';
@@ -6,18 +6,18 @@ import { brotliCompress, constants, deflate, gzip } from 'node:zlib';
 export interface Answer {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
-  /** Views of the data set among them: never written to. */
+  /** Some are views of the data set: never write to them. */
   readonly parts: readonly Buffer[];
-  /** `length`: Content-Length. `close`: the body ends with the connection. */
+  /** `length` sends Content-Length; with `close` the body ends with the connection. */
   readonly framing: 'length' | 'chunked' | 'close';
 }
 
 export const mishaps = ['reset', 'reset-body', 'cut-body', 'hang', 'hang-body', 'close-idle'] as const;
 export type Mishap = (typeof mishaps)[number];
 
-/** How long a connection that is about to be closed stays idle: long enough for a client to take it for reuse. */
+/** How long a connection stays idle before it is closed: long enough for a client to reuse it. */
 const IDLE_BEFORE_CLOSE_MS = 5;
-/** Compression of a test server: cheap, still five to one on these pages. */
+/** Cheap compression is enough for a test server: five to one on these pages. */
 const GZIP_LEVEL = 1;
 const BROTLI_QUALITY = 2;
 
@@ -41,7 +41,7 @@ export const htmlAnswer = (status: number, title: string): Answer => ({
 
 export const bodyBytes = (answer: Answer): number => answer.parts.reduce((sum, part) => sum + part.length, 0);
 
-/** The first bytes of a body, as views. */
+/** @returns the first `bytes` bytes of a body, as views */
 export function cutParts(parts: readonly Buffer[], bytes: number): Buffer[] {
   const kept: Buffer[] = [];
   let left = bytes;
@@ -53,7 +53,7 @@ export function cutParts(parts: readonly Buffer[], bytes: number): Buffer[] {
   return kept;
 }
 
-/** The answer in the first encoding of `allowed` that the request accepts. */
+/** Compresses the answer in the first encoding of `allowed` that the request accepts. */
 export async function compress(
   answer: Answer,
   accepted: string | undefined,
@@ -74,7 +74,7 @@ export async function compress(
   };
 }
 
-/** Sends the answer, or what a mishap leaves of it. `cutAt`: the share of the body that still goes out. */
+/** Sends the answer, or what a mishap leaves of it. `cutAt`: the share of the body that is sent before a cut. */
 export function deliver(res: ServerResponse, answer: Answer, mishap: Mishap | null, cutAt: number): void {
   const { socket } = res;
   if (mishap === 'hang' || socket === null) return;
@@ -102,7 +102,7 @@ export function deliver(res: ServerResponse, answer: Answer, mishap: Mishap | nu
       setTimeout(() => socket.destroy(), IDLE_BEFORE_CLOSE_MS);
     });
   }
-  // Corked, so that head, events and tail leave in one system call, none of them copied.
+  // Corked: head, events and tail leave in one system call, and none is copied.
   res.cork();
   for (const part of answer.parts) res.write(part);
   res.end();

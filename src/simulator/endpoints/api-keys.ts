@@ -1,32 +1,37 @@
-/** Who may ask: the key, where it was sent, and whether its time is over. */
+/** Checks the API key of a request: its value, where it was sent, and whether it has expired. */
 import type { IncomingMessage } from 'node:http';
 import { jsonAnswer, type Answer } from './answer.ts';
-import type { Books } from '../books.ts';
 import type { SimulatorSettings } from '../settings.ts';
+import type { TrafficCounts } from '../traffic.ts';
 
 export interface SentKey {
   readonly key: string;
-  /** In the URL instead of the header: half the budget. */
+  /** Sent in the URL instead of the header: such a key has half the budget. */
   readonly inUrl: boolean;
 }
 
 export class ApiKeys {
   private readonly firstUseMs = new Map<string, number>();
 
-  /** The key of a request, or the answer that refuses it. */
-  check(settings: SimulatorSettings, req: IncomingMessage, query: URLSearchParams, books: Books): SentKey | Answer {
+  /** @returns the request's key, or the answer that refuses it */
+  check(
+    settings: SimulatorSettings,
+    req: IncomingMessage,
+    query: URLSearchParams,
+    counts: TrafficCounts,
+  ): SentKey | Answer {
     const header = req.headers['x-api-key'];
     const fromUrl = query.get('api_key');
-    if (fromUrl !== null) books.keysInUrl += 1;
+    if (fromUrl !== null) counts.keysInUrl += 1;
     const key = typeof header === 'string' ? header : (fromUrl ?? '');
     const nowMs = Date.now();
     const firstMs = this.firstUseMs.get(key) ?? nowMs;
     this.firstUseMs.set(key, firstMs);
-    const wrong = key === '' || (settings.key !== '' && key !== settings.key);
-    const over = nowMs - firstMs > settings.keyLifetime * 1000;
-    if (!wrong && !over) return { key, inUrl: typeof header !== 'string' };
-    books.refusedKeys += 1;
-    const code = over && !wrong ? 'API_KEY_EXPIRED' : 'INVALID_API_KEY';
+    const isWrong = key === '' || (settings.key !== '' && key !== settings.key);
+    const isExpired = nowMs - firstMs > settings.keyLifetime * 1000;
+    if (!isWrong && !isExpired) return { key, inUrl: typeof header !== 'string' };
+    counts.refusedKeys += 1;
+    const code = isExpired && !isWrong ? 'API_KEY_EXPIRED' : 'INVALID_API_KEY';
     return jsonAnswer(Number(settings.keyRefusedAs), {
       error: 'Unauthorized',
       code,

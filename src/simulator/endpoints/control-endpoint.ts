@@ -1,4 +1,4 @@
-/** `/__sim/…`: the simulator's own books and controls, for tests and benchmarks in other processes. Never faulty, never limited. */
+/** `/__sim/…`: counts, log and controls for tests and benchmarks in other processes. Never faulty, never rate-limited. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { once } from 'node:events';
 import { text } from 'node:stream/consumers';
@@ -6,7 +6,7 @@ import { z } from 'zod';
 import type { DataSet } from '../data/data-set.ts';
 import type { SimulatorSettings } from '../settings.ts';
 
-/** `n` events, at `at` (epoch ms) or newer than all there are. */
+/** `n` events: at `at` (epoch ms), or newer than all existing ones. */
 const arrivalQuery = z.object({ n: z.coerce.number().int().min(1).default(1), at: z.coerce.number().optional() });
 const IDS_CHUNK_CHARACTERS = 256 * 1024;
 
@@ -67,7 +67,7 @@ function sendJson(res: ServerResponse, status: number, value: object): void {
   res.writeHead(status, { 'Content-Type': 'application/json', 'Content-Length': body.length }).end(body);
 }
 
-/** Distinct ids, one a line, in serving order. */
+/** Sends the distinct ids, one a line, in serving order. */
 async function sendIds(data: DataSet, res: ServerResponse): Promise<void> {
   res.writeHead(200, { 'Content-Type': 'text/plain; charset=utf-8' });
   let chunk = '';

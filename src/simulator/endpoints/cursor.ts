@@ -1,4 +1,4 @@
-/** Cursors: Base64 of `{"id","ts","v":2,"exp"}`, stateless, so that one is as good after a restart as before. */
+/** Cursors: Base64 of `{"id","ts","v":2,"exp"}`. They need no state here, so they survive a restart. */
 import { z } from 'zod';
 import type { SimulatorSettings } from '../settings.ts';
 
@@ -6,7 +6,7 @@ const cursorContent = z.object({ id: z.string(), ts: z.number().nullable(), exp:
 
 export interface CursorPosition {
   readonly id: string;
-  /** Epoch µs; the cursor's own `ts` is in ms, with a fraction where there is one. */
+  /** Epoch µs. The cursor's own `ts` is in ms, with a fraction where needed. */
   readonly micros: number;
 }
 
@@ -26,7 +26,7 @@ export function issueCursor(settings: SimulatorSettings, position: CursorPositio
   return settings.cursorPadding ? text.padEnd(Math.ceil(text.length / 4) * 4, '=') : text;
 }
 
-/** `null`: malformed. */
+/** @returns `null` for a malformed cursor */
 export function openCursor(text: string): OpenedCursor | null {
   if (!/^[\w+/-]+={0,2}$/.test(text)) return null;
   try {
@@ -34,7 +34,7 @@ export function openCursor(text: string): OpenedCursor | null {
     const content = cursorContent.safeParse(JSON.parse(Buffer.from(text, 'base64').toString('utf8')));
     if (!content.success) return null;
     const { id, ts, exp } = content.data;
-    // JSON has no infinity: the last place of a data set whose end has no time comes back as null.
+    // JSON has no infinity: it comes back as null, for a position behind an event without a time.
     return { id, micros: ts === null ? Number.NEGATIVE_INFINITY : Math.round(ts * 1000), expiresAtMs: exp };
   } catch {
     return null;

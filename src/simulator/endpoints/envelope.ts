@@ -1,4 +1,4 @@
-/** The part of a page around its events, in every shape that has been seen. */
+/** The part of a page around its events, in every shape that users have seen. */
 import type { SimulatorSettings } from '../settings.ts';
 
 export interface PageFacts {
@@ -14,7 +14,7 @@ export interface PageFacts {
 const EVENTS = Symbol('events');
 type Member = readonly [key: string, value: string | typeof EVENTS];
 
-/** What stands before and after the events' bytes, which go between `[` and `]`. */
+/** @returns the bytes before and after the events, which go between `[` and `]` */
 export function renderEnvelope(settings: SimulatorSettings, facts: PageFacts): { head: string; tail: string } {
   const [colon, comma] = settings.spaces ? [' : ', ' ,\n  '] : [':', ','];
   const open = settings.spaces ? '{\n  ' : '{';

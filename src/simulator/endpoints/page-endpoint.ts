@@ -1,11 +1,9 @@
-/** `/api/v1/events` and the stream endpoint: key, cache, budget, token, fault, page; in this order. */
+/** `/api/v1/events` and the stream endpoint. A request passes key, cache, budget, token and fault, in this order. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { setTimeout as wait } from 'node:timers/promises';
 import { bodyBytes, compress, cutParts, deliver, jsonAnswer, mishaps, type Answer } from './answer.ts';
 import type { ApiKeys, SentKey } from './api-keys.ts';
 import { isAnswer } from './api-keys.ts';
-import type { Books, RequestEntry } from '../books.ts';
-import { openCursor } from './cursor.ts';
 import {
   invalidTokenAnswer,
   rateLimitedAnswer,
@@ -14,15 +12,16 @@ import {
 } from '../faults/fault-answers.ts';
 import type { FaultKind } from '../faults/fault-kinds.ts';
 import type { FaultSource } from '../faults/faults.ts';
-import { numberIn, readPageQuery, type MadePage, type PageMaker } from './pages.ts';
+import { readPageQuery, type MadePage, type PageMaker } from './pages.ts';
 import { fraction, purposeSeed, uuidText } from '../data/random.ts';
 import type { RateLimiter } from './rate-limit.ts';
 import { ResponseCache } from './response-cache.ts';
 import type { SimulatorSettings } from '../settings.ts';
 import type { StreamAccess } from './stream-access.ts';
+import type { RequestEntry, Traffic } from '../traffic.ts';
 
 export interface PageEndpointParts {
-  readonly books: Books;
+  readonly traffic: Traffic;
   readonly keys: ApiKeys;
   readonly limiter: RateLimiter;
   readonly faults: FaultSource;
@@ -62,48 +61,24 @@ export class PageEndpoint {
     res: ServerResponse,
     url: URL,
   ): Promise<void> {
-    const { books } = this.parts;
-    const entry = this.openEntry(settings, endpoint, req, url);
-    res.once('close', () => {
-      books.close(entry);
-    });
+    const { traffic, closing } = this.parts;
+    const entry = traffic.open(endpoint, req, res, url);
     const requestId = uuidText(purposeSeed(settings.seed, 'request'), entry.n);
     const { answer, fault } = this.decide({ settings, endpoint, req, url, entry, requestId });
     const delayMs = this.latencyMs(settings, entry.n, answer);
-    if (delayMs > 0) await wait(delayMs, undefined, { signal: this.parts.closing });
+    if (delayMs > 0) await wait(delayMs, undefined, { signal: closing });
     const encoded =
       settings.compression.length === 0 || answer.status !== 200
         ? answer
         : await compress(answer, req.headers['accept-encoding'], settings.compression);
-    // Cut after compression: what is lost is the end of what travels.
+    // Cut after compression: the cut removes the end of what travels.
     const framed = fault === 'cut-chunked' || fault === 'cut-close' ? cut(settings, encoded, fault) : encoded;
     if (fault !== 'reset' && fault !== 'hang') {
       entry.status = framed.status;
-      books.bytesServed += bodyBytes(framed);
+      traffic.counts.bytesServed += bodyBytes(framed);
     }
     res.setHeader('X-Request-Id', requestId);
     deliver(res, framed, mishaps.find((mishap) => mishap === fault) ?? null, settings.cutAt);
-  }
-
-  private openEntry(
-    settings: SimulatorSettings,
-    endpoint: 'events' | 'stream',
-    req: IncomingMessage,
-    url: URL,
-  ): RequestEntry {
-    const cursor = url.searchParams.get('cursor');
-    const opened = cursor === null ? null : openCursor(cursor);
-    return this.parts.books.open({
-      kind: endpoint,
-      atMs: Date.now(),
-      method: req.method ?? '',
-      path: url.pathname,
-      limit: numberIn(url.searchParams.get('limit')),
-      cursor,
-      cursorAgeMs: opened === null ? null : Date.now() - (opened.expiresAtMs - settings.cursorTtl * 1000),
-      sinceMs: numberIn(url.searchParams.get('since')),
-      untilMs: numberIn(url.searchParams.get('until')),
-    });
   }
 
   private latencyMs(settings: SimulatorSettings, n: number, answer: Answer): number {
@@ -115,7 +90,7 @@ export class PageEndpoint {
 
   private decide(asked: Asked): Outcome {
     const { settings, endpoint, req, url, entry } = asked;
-    const key = this.parts.keys.check(settings, req, url.searchParams, this.parts.books);
+    const key = this.parts.keys.check(settings, req, url.searchParams, this.parts.traffic.counts);
     if (isAnswer(key)) return { answer: key, fault: null };
     if (req.method !== 'GET') {
       return { answer: jsonAnswer(405, { error: 'Method Not Allowed' }, { Allow: 'GET' }), fault: null };
@@ -130,11 +105,11 @@ export class PageEndpoint {
     const budget = this.charge(settings, endpoint, key);
     const { answer, fault } =
       budget.refusal === null ? this.serve(asked, identity) : { answer: budget.refusal, fault: null };
-    // A burst says itself that nothing remains, whatever the budget.
+    // Last, because the headers of a 429 burst say that nothing remains, whatever the budget.
     return { answer: { ...answer, headers: { ...budget.headers, ...answer.headers } }, fault };
   }
 
-  /** Takes one request from the budget: headers for whatever is answered, and the 429 if there was none left. */
+  /** Takes one request from the budget. @returns headers for any answer, and the 429 when the budget is used up */
   private charge(
     settings: SimulatorSettings,
     endpoint: 'events' | 'stream',
@@ -147,8 +122,8 @@ export class PageEndpoint {
     const nowMs = Date.now();
     const budget = `${endpoint}${key.inUrl ? ' (key in URL)' : ''} ${key.key}`;
     const verdict = this.parts.limiter.take(budget, { limit, windowMs, kind: settings.rateWindow }, nowMs);
-    const told = limit > 0 && (events ? settings.eventsHeaders : settings.streamHeaders);
-    const headers: Record<string, string> = told
+    const isAnnounced = limit > 0 && (events ? settings.eventsHeaders : settings.streamHeaders);
+    const headers: Record<string, string> = isAnnounced
       ? {
           'X-RateLimit-Limit': String(limit),
           'X-RateLimit-Remaining': String(verdict.remaining),
@@ -162,19 +137,19 @@ export class PageEndpoint {
 
   private serve(asked: Asked, identity: string): Outcome {
     const { settings, endpoint, req, entry } = asked;
-    const { books } = this.parts;
+    const { counts } = this.parts.traffic;
     const refusal = endpoint === 'stream' ? this.streamRefusal(settings, req) : null;
     if (refusal !== null) return { answer: refusal, fault: null };
     const drawn = this.parts.faults.next(settings, endpoint);
-    // `/events` has no token that could be rejected.
+    // `/events` has no token to reject.
     const fault = drawn === 'token' && endpoint === 'events' ? null : drawn;
     entry.fault = fault;
     const page = this.makePage(asked, fault);
-    if (page.cursorState === 'stale') books.staleCursors += 1;
-    if (page.cursorState === 'bad') books.badCursors += 1;
+    if (page.cursorState === 'stale') counts.staleCursors += 1;
+    if (page.cursorState === 'bad') counts.badCursors += 1;
     if (endpoint === 'stream' && page.answer.status === 200) this.streamPages += 1;
     this.note(entry, page);
-    // What breaks on the way is not in the cache: the cache stands behind it.
+    // The cache can keep a bad page of the API, but not a connection that breaks between the cache and the client.
     const brokenOnTheWay = mishaps.some((mishap) => mishap === fault);
     const cacheable = page.answer.status === 200 && (fault === null || (settings.cacheBad && !brokenOnTheWay));
     if (settings.cache === 0 || !cacheable) return { answer: page.answer, fault };
@@ -188,13 +163,14 @@ export class PageEndpoint {
   }
 
   private streamRefusal(settings: SimulatorSettings, req: IncomingMessage): Answer | null {
-    const worn = settings.streamBreaksAfter > 0 && this.streamPages >= settings.streamBreaksAfter;
-    if (worn && settings.streamBreaksAs === '404') return jsonAnswer(404, { error: 'Not Found', code: 'NOT_FOUND' });
-    if (worn && settings.streamBreaksAs === '403')
+    const isBroken = settings.streamBreaksAfter > 0 && this.streamPages >= settings.streamBreaksAfter;
+    if (isBroken && settings.streamBreaksAs === '404')
+      return jsonAnswer(404, { error: 'Not Found', code: 'NOT_FOUND' });
+    if (isBroken && settings.streamBreaksAs === '403')
       return jsonAnswer(403, { error: 'Forbidden', code: 'STREAM_ACCESS_DENIED' });
-    if (worn && settings.streamBreaksAs === '502') return serverErrorAnswer(502, 'html');
-    if (!worn && this.parts.access.accepts(settings, req)) return null;
-    this.parts.books.rejectedTokens += 1;
+    if (isBroken && settings.streamBreaksAs === '502') return serverErrorAnswer(502, 'html');
+    if (!isBroken && this.parts.access.accepts(settings, req)) return null;
+    this.parts.traffic.counts.rejectedTokens += 1;
     return invalidTokenAnswer(settings);
   }
 
@@ -202,8 +178,8 @@ export class PageEndpoint {
     entry.firstRank = page.firstRank;
     entry.events = page.events;
     if (page.answer.status !== 200) return;
-    this.parts.books.pagesServed += 1;
-    this.parts.books.eventsServed += page.events;
+    this.parts.traffic.counts.pagesServed += 1;
+    this.parts.traffic.counts.eventsServed += page.events;
   }
 }
 

@@ -1,6 +1,5 @@
-/** Which events a request gets, and the page made of them. */
-import type { Answer } from './answer.ts';
-import { jsonAnswer } from './answer.ts';
+/** Selects the events that a request gets, and makes the page of them. */
+import { jsonAnswer, type Answer } from './answer.ts';
 import { issueCursor, openCursor } from './cursor.ts';
 import type { DataSet } from '../data/data-set.ts';
 import { renderEnvelope } from './envelope.ts';
@@ -48,9 +47,9 @@ export function numberIn(text: string | null): number | null {
   return text !== null && /^-?\d+(\.\d+)?$/.test(text) ? Number(text) : null;
 }
 
-/** Makes pages. Keeps nothing but the ranks of the last session asked for. */
+/** Makes pages. Caches the ranks of the last session asked for. */
 export class PageMaker {
-  /** Events that were served without one of their fields, by id: the field. */
+  /** The events that were served without one of their fields: id → field. */
   readonly damaged = new Map<string, string>();
   private readonly data: DataSet;
   private sessionRanks: { sessionId: string; version: number; ranks: number[] } | null = null;
@@ -153,7 +152,7 @@ export class PageMaker {
     return ranks;
   }
 
-  /** Every third event without one of its fields; everything else in it stays as it is, byte for byte. */
+  /** Removes one field from every third event, and leaves its other bytes unchanged. */
   private damage(from: number, count: number): { parts: Buffer[]; headers: Record<string, string> } {
     const fields = ['userId', 'sessionId', 'name', 'type'];
     const parts: Buffer[] = [];

@@ -1,4 +1,4 @@
-/** Request budgets: one for each key and endpoint, windows that stand still or slide, limits that may change any time. */
+/** Request budgets, one for each key and endpoint. Windows are fixed or sliding, and limits may change at any time. */
 export interface RateRule {
   /** Requests a window; 0 is unlimited. */
   readonly limit: number;
@@ -12,7 +12,7 @@ export interface RateVerdict {
   readonly resetMs: number;
 }
 
-/** One window as it was: for the books. */
+/** What one window allowed and refused. */
 export interface RateWindow {
   readonly budget: string;
   readonly startMs: number;
@@ -23,7 +23,7 @@ export interface RateWindow {
 const MAX_KEPT_WINDOWS = 10_000;
 
 export class RateLimiter {
-  /** The newest windows, oldest first. With a sliding limit: calendar windows of the same length. */
+  /** The newest windows, oldest first. A sliding limit is counted in fixed windows of the same length. */
   readonly windows: RateWindow[] = [];
   private readonly current = new Map<string, RateWindow>();
   private readonly allowedAt = new Map<string, number[]>();

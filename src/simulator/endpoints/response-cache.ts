@@ -1,9 +1,9 @@
-/** Identical requests within a while get the very same answer, cursor and all, and cost no budget. */
+/** Identical requests within the cache's lifetime get the same answer, with the same cursor, and cost no budget. */
 import type { Answer } from './answer.ts';
 import type { FaultKind } from '../faults/fault-kinds.ts';
 import type { MadePage } from './pages.ts';
 
-/** A page with what was wrong with it. */
+/** A page and the fault it was made with. */
 export interface CachedPage extends MadePage {
   readonly fault: FaultKind | null;
 }
@@ -34,7 +34,7 @@ export class ResponseCache {
     return { ...cached.page, answer: { ...cached.page.answer, headers } };
   }
 
-  /** Keeps the page and returns its first answer, which says MISS. */
+  /** Keeps the page. @returns the first answer, which says MISS */
   put(key: string, page: CachedPage, ttlMs: number): Answer {
     const [oldest] = this.answers.keys();
     if (this.answers.size >= MAX_ANSWERS && oldest !== undefined) this.answers.delete(oldest);

@@ -1,10 +1,10 @@
-/** Grants stream access to what looks like the dashboard, and knows which tokens are alive. */
+/** Grants stream access to requests that look like the dashboard's, and knows which tokens are alive. */
 import type { IncomingMessage } from 'node:http';
 import { jsonAnswer, type Answer } from './answer.ts';
-import type { Books } from '../books.ts';
 import { serverErrorAnswer } from '../faults/fault-answers.ts';
 import { hash32, purposeSeed } from '../data/random.ts';
 import type { SimulatorSettings } from '../settings.ts';
+import type { TrafficCounts } from '../traffic.ts';
 
 const dashboardRequired: Answer = jsonAnswer(403, { error: 'Forbidden', code: 'DASHBOARD_REQUIRED' });
 
@@ -12,16 +12,16 @@ export class StreamAccess {
   private readonly expiresAtMs = new Map<string, number>();
   private grants = 0;
 
-  grant(settings: SimulatorSettings, req: IncomingMessage, key: string, books: Books): Answer {
+  grant(settings: SimulatorSettings, req: IncomingMessage, key: string, counts: TrafficCounts): Answer {
     if (settings.streamAccess === 'absent') return jsonAnswer(404, { error: 'Not Found', code: 'NOT_FOUND' });
     if (settings.streamAccess === 'refused')
       return jsonAnswer(403, { error: 'Forbidden', code: 'STREAM_ACCESS_DENIED' });
-    const worn = settings.accessBreaksAfter > 0 && this.grants >= settings.accessBreaksAfter;
-    if (settings.streamAccess === 'broken' || worn) return serverErrorAnswer(502, 'html');
+    const isBroken = settings.accessBreaksAfter > 0 && this.grants >= settings.accessBreaksAfter;
+    if (settings.streamAccess === 'broken' || isBroken) return serverErrorAnswer(502, 'html');
     if (req.method !== 'POST') return jsonAnswer(405, { error: 'Method Not Allowed' }, { Allow: 'POST' });
     if (!looksLikeDashboard(settings, req, key)) return dashboardRequired;
     this.grants += 1;
-    books.tokensIssued += 1;
+    counts.tokensIssued += 1;
     const seed = purposeSeed(settings.seed, 'token');
     const token = Array.from({ length: 8 }, (_, part) =>
       hash32(seed + part, this.grants)
@@ -48,7 +48,7 @@ export class StreamAccess {
   }
 }
 
-/** What the live service has been seen to ask for: little of all users, everything of some. */
+/** The headers that the live service was seen to require: few of most users, all of them of some. */
 function looksLikeDashboard(settings: SimulatorSettings, req: IncomingMessage, key: string): boolean {
   const { headers } = req;
   if (!(headers['content-type'] ?? '').startsWith('application/json')) return false;

@@ -1,16 +1,16 @@
-/** Takes lists of ids, five a key, and gives receipts. */
+/** Accepts lists of ids, five for each key, and answers with receipts. */
 import type { IncomingMessage } from 'node:http';
 import { jsonAnswer, type Answer } from './answer.ts';
 
 const SUBMISSIONS_PER_KEY = 5;
-/** More than 3,000,000 UUIDs; a longer body is refused, not kept. */
+/** Room for well over 3,000,000 UUIDs. A longer body is refused. */
 const MAX_BODY_BYTES = 1024 * 1024 * 1024;
 const NEWLINE = 0x0a;
 const CARRIAGE_RETURN = 0x0d;
 
 export interface Submission {
   readonly repository: string;
-  /** Lines that are not empty. */
+  /** Number of lines that are not empty. */
   readonly eventCount: number;
   readonly bytes: number;
   readonly atMs: number;

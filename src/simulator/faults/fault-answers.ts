@@ -1,4 +1,4 @@
-/** The answers that faults of the server's own making consist of. */
+/** The answers of the faults that the server itself makes. */
 import { htmlAnswer, jsonAnswer, type Answer } from '../endpoints/answer.ts';
 import type { FaultKind } from './fault-kinds.ts';
 import type { SimulatorSettings } from '../settings.ts';
@@ -24,7 +24,7 @@ export function rateLimitedAnswer(settings: SimulatorSettings, limit: number, re
   const seconds = Math.ceil(resetMs / 1000);
   const headers: Record<string, string> = {};
   if (settings.retryAfter === 'seconds') headers['Retry-After'] = String(seconds);
-  // An HTTP date has whole seconds: rounded up, or a client that obeys it comes too early.
+  // An HTTP date has whole seconds. It is rounded up: a client that obeys it must not come too early.
   if (settings.retryAfter === 'date')
     headers['Retry-After'] = new Date(Math.ceil((nowMs + resetMs) / 1000) * 1000).toUTCString();
   const body = { error: 'Too Many Requests', code: 'RATE_LIMIT_EXCEEDED' };
@@ -45,7 +45,7 @@ export function staleCursorAnswer(settings: SimulatorSettings, ageMs: number | n
   return jsonAnswer(Number(settings.staleAs), { error: 'Bad Request', code, message });
 }
 
-/** Whole answers that replace a page; `null` for faults that are something else. */
+/** @returns the answer that replaces a page; `null` for faults of another kind */
 export function replacementAnswer(
   settings: SimulatorSettings,
   endpoint: 'events' | 'stream' | 'access',
@@ -63,15 +63,15 @@ export function replacementAnswer(
   return fault === 'token' ? invalidTokenAnswer(settings) : null;
 }
 
-/** A 429 that no budget explains; where headers are promised, they say that nothing remains. */
+/** A 429 that no budget explains. Where the endpoint announces its limit, the headers say that nothing remains. */
 function burstAnswer(settings: SimulatorSettings, endpoint: 'events' | 'stream' | 'access', nowMs: number): Answer {
   const resetMs = settings.burstRetryAfter * 1000;
-  const [limit, told] =
+  const [limit, isAnnounced] =
     endpoint === 'events'
       ? [settings.eventsLimit, settings.eventsHeaders]
       : [settings.streamLimit, settings.streamHeaders && endpoint === 'stream'];
   const answer = rateLimitedAnswer(settings, limit, resetMs, nowMs);
-  if (!told || limit === 0) return answer;
+  if (!isAnnounced || limit === 0) return answer;
   const resetSeconds = Math.ceil((settings.rateReset === 'seconds' ? resetMs : nowMs + resetMs) / 1000);
   const headers = { 'X-RateLimit-Remaining': '0', 'X-RateLimit-Reset': String(resetSeconds) };
   return { ...answer, headers: { ...answer.headers, ...headers } };

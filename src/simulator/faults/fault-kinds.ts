@@ -1,8 +1,8 @@
-/** What can go wrong with a page, by name; and how shares and plans of faults are written. */
+/** The names of everything that can go wrong with a page, and how shares and plans of faults are written. */
 import { z } from 'zod';
 
 export const faultKinds = [
-  /** 429 for this and the next requests (`burst`), whatever the budget says. */
+  /** 429 for this and the next requests (`burst` in all), whatever the budget says. */
   '429',
   '500-json',
   '500-html',
@@ -18,31 +18,31 @@ export const faultKinds = [
   'reset-body',
   /** Half of the body, then the connection ends; Content-Length reveals it. */
   'cut-body',
-  /** Half of the body, chunked and ended properly: only the JSON reveals it. */
+  /** Half of the body, chunked and properly ended: only the JSON reveals it. */
   'cut-chunked',
-  /** Half of the body, neither length nor chunks: the connection's end is the body's end. */
+  /** Half of the body, without length or chunks: the body ends with the connection. */
   'cut-close',
   'html-200',
   'empty-200',
   'error-200',
   /** A page whose events lack fields, with X-Chaos headers. */
   'missing-fields',
-  /** The request's cursor is called stale, whatever its age. */
+  /** The request's cursor is refused as stale, whatever its age. */
   'stale-cursor',
-  /** The page is right but hands out the request's own cursor again. */
+  /** The right page, but its next cursor is the request's own. */
   'same-cursor',
   /** No events, `hasMore: true`, the request's own cursor. */
   'empty-page',
   /** The right events, `hasMore: true`, no cursor. */
   'no-cursor',
-  /** The page lacks its last events, and its cursor goes on as if they had been there. */
+  /** The page lacks its last events, and its cursor goes on behind them. */
   'lost-events',
   /** Never answers. */
   'hang',
   /** Half of the body, then silence. */
   'hang-body',
   'redirect',
-  /** A good page; then the idle connection is closed without a word. */
+  /** A good page; then the idle connection is closed without notice. */
   'close-idle',
   /** The stream token is rejected although it is good. */
   'token',

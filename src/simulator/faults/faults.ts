@@ -1,4 +1,4 @@
-/** Decides what goes wrong with the Nth request of a kind: by plan, else by share, always the same for the same seed. */
+/** Decides the fault of the Nth request of a kind: by plan, else by share. The same seed gives the same faults. */
 import { faultKinds, type FaultKind } from './fault-kinds.ts';
 import { fraction, purposeSeed } from '../data/random.ts';
 import type { SimulatorSettings } from '../settings.ts';
@@ -7,7 +7,7 @@ export class FaultSource {
   private readonly counts = { page: 0, events: 0, stream: 0, access: 0 };
   private burstLeft = 0;
 
-  /** The fault of the next request to this endpoint, `null` when it goes well. Counts the request. */
+  /** Counts a request to this endpoint. @returns its fault, `null` when it goes well */
   next(settings: SimulatorSettings, endpoint: 'events' | 'stream' | 'access'): FaultKind | null {
     const nth = (this.counts[endpoint] += 1);
     const page = endpoint === 'access' ? 0 : (this.counts.page += 1);

@@ -5,7 +5,7 @@ import {
   EventWriter,
   MAX_GENERATED_EVENT_BYTES,
   type EventPlan,
-  type OddEvent,
+  type SpecialEvent,
 } from '../../../../src/simulator/data/event-writer.ts';
 import { parseSettings, timestampFormats } from '../../../../src/simulator/settings.ts';
 import { timestampJson, writeTimestamp } from '../../../../src/simulator/data/timestamp-text.ts';
@@ -17,17 +17,17 @@ const plan = (serial: number): EventPlan => ({
   format: timestampFormats[serial % timestampFormats.length] ?? 'ms',
 });
 
-function write(settings: object, serial: number): { text: string; odd: OddEvent[] } {
+function write(settings: object, serial: number): { text: string; special: SpecialEvent[] } {
   const target = Buffer.alloc(MAX_GENERATED_EVENT_BYTES);
-  const odd: OddEvent[] = [];
+  const special: SpecialEvent[] = [];
   const end = new EventWriter(parseSettings({ events: 1_000, ...settings })).write(target, 0, plan(serial), (event) =>
-    odd.push(event),
+    special.push(event),
   );
   assert.equal(target[end - 1], ','.charCodeAt(0));
-  return { text: target.toString('utf8', 0, end - 1), odd };
+  return { text: target.toString('utf8', 0, end - 1), special };
 }
 
-test('the quick way and the slow way make the same event, and the slow one adds its extra fields', () => {
+test('the fast and the slow way write the same event, apart from the extra fields of the slow one', () => {
   for (const shape of [
     {},
     { ids: 'number' },
@@ -42,14 +42,14 @@ test('the quick way and the slow way make the same event, and the slow one adds 
   }
 });
 
-test('odd events are JSON, and the books hear of those that have no id or no time', () => {
+test('special events are JSON, and those without a usable id or time are reported', () => {
   for (const kind of ['missingFields', 'nasty', 'badIds', 'badTimes']) {
     for (let serial = 1; serial < 100; serial += 1) {
-      const { text, odd } = write({ [kind]: 1 }, serial);
+      const { text, special } = write({ [kind]: 1 }, serial);
       JSON.parse(text);
-      assert.equal(odd.length, kind === 'badIds' || kind === 'badTimes' ? 1 : 0);
-      if (kind === 'badIds') assert.equal(odd[0]?.id, null);
-      if (kind === 'badTimes') assert.equal(odd[0]?.occurredAtMicros, null);
+      assert.equal(special.length, kind === 'badIds' || kind === 'badTimes' ? 1 : 0);
+      if (kind === 'badIds') assert.equal(special[0]?.id, null);
+      if (kind === 'badTimes') assert.equal(special[0]?.occurredAtMicros, null);
     }
   }
 });

@@ -1,10 +1,9 @@
-/** Key, token and passwords of a whole job: against an API that sends back all that it was sent, at the most talkative level. */
+/** Key, tokens and password of a whole job stay secret: with an API that echoes what it was sent, at log level trace. */
 import assert from 'node:assert/strict';
-import { createServer, request as httpRequest, type IncomingMessage, type ServerResponse } from 'node:http';
-import { once } from 'node:events';
 import { test, type TestContext } from 'node:test';
 import { z } from 'zod';
 import { testDatabase, type TestDatabase } from '../../support/database.ts';
+import { gatewayTo, type GatewayOptions } from '../../support/gateway.ts';
 import { startMain } from '../../support/processes.ts';
 import { simulatorFor } from '../../support/simulator-client.ts';
 
@@ -13,15 +12,15 @@ const TOKEN_HEADER = /token/i;
 
 interface EchoingApi {
   readonly baseUrl: string;
-  /** All that were sent to it. */
+  /** Every token that a request carried. */
   readonly tokens: Set<string>;
 }
 
-/** The simulator behind a gateway that answers some requests itself, with everything it knows, and some keys not at all. */
+/** The simulator behind a gateway that echoes some requests in faulty answers, or refuses all of them with an echo. */
 async function echoingApi(t: TestContext, upstream: string, { refuses = false } = {}): Promise<EchoingApi> {
   const tokens = new Set<string>();
   let served = 0;
-  const server = createServer((req: IncomingMessage, res: ServerResponse) => {
+  const answers: GatewayOptions['answers'] = (req, res) => {
     for (const [name, value] of Object.entries(req.headers)) {
       if (TOKEN_HEADER.test(name) && typeof value === 'string') tokens.add(value);
     }
@@ -31,26 +30,13 @@ async function echoingApi(t: TestContext, upstream: string, { refuses = false } 
     else if (served % 7 === 3)
       res.writeHead(500, { 'content-type': 'application/json', 'x-request-id': KEY }).end(echo);
     else if (served % 7 === 4) res.writeHead(200, { 'content-type': 'text/html' }).end(`<html>${echo}</html>`);
-    else {
-      const url = new URL(req.url ?? '/', upstream);
-      const onward = httpRequest(url, { method: req.method, headers: { ...req.headers, host: url.host } }, (answer) => {
-        res.writeHead(answer.statusCode ?? 502, answer.headers);
-        answer.pipe(res);
-      });
-      req.pipe(onward);
-    }
-  });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  t.after(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  const { port } = z.object({ port: z.number() }).parse(server.address());
-  return { baseUrl: `http://127.0.0.1:${port}${new URL(upstream).pathname}`, tokens };
+    else return false;
+    return true;
+  };
+  return { baseUrl: await gatewayTo(t, upstream, { answers }), tokens };
 }
 
-/** Every row of every table that the job made, as text. */
+/** @returns every row of every table that the job made, as text */
 async function everythingIn(database: TestDatabase): Promise<string> {
   const tables = await database.query<{ name: string }>(
     `SELECT format('%I.%I', schemaname, tablename) AS name FROM pg_tables WHERE schemaname IN ('public', 'ingestion')`,
@@ -73,7 +59,7 @@ async function firstOf(url: string): Promise<string> {
   return Buffer.from(first?.value ?? []).toString();
 }
 
-test('key, token and password are nowhere: logs, database, page, metrics, health', async (t) => {
+test('key, tokens and password appear nowhere: not in logs, database, page, metrics or health', async (t) => {
   const simulator = await simulatorFor(t, { events: 8_000, key: KEY, badIds: 0.01 });
   const api = await echoingApi(t, simulator.baseUrl);
   const database = await testDatabase(t);
@@ -106,7 +92,7 @@ test('key, token and password are nowhere: logs, database, page, metrics, health
   assert.equal((await job.waitForExit()).code, 0);
 });
 
-test('nor where the key is refused by an answer that quotes it', async (t) => {
+test('key and password do not appear when an answer refuses the key and quotes it', async (t) => {
   const simulator = await simulatorFor(t, { events: 10, key: KEY });
   const api = await echoingApi(t, simulator.baseUrl, { refuses: true });
   const database = await testDatabase(t);

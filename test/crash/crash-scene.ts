@@ -2,13 +2,14 @@
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { startSimulator, type Simulator, type StartOptions } from '../../src/simulator/simulator.ts';
+import type { Simulator, StartOptions } from '../../src/simulator/simulator.ts';
 import { databaseIn, testDatabase, type TestCluster, type TestDatabase } from '../support/database.ts';
+import { assertBalanced, assertExact } from '../support/exact-target.ts';
 import { startMain, startNpm, type LogLine, type Program } from '../support/processes.ts';
-import { assertExact, type Exactness } from './exactness.ts';
+import { KEY, simulatorFor } from '../support/simulator-client.ts';
+import type { TcpProxy } from '../support/tcp-proxy.ts';
 
 export const APPLICATION_NAME = 'datasync-ingestion';
-const KEY = 'crash-test-key';
 const POLL_MS = 5;
 /** Only turns a hanging test into one that says what it waited for. */
 const GIVE_UP_MS = 90_000;
@@ -16,22 +17,28 @@ const GIVE_UP_MS = 90_000;
 export interface SceneOptions extends StartOptions, SceneSettings {}
 
 interface SceneSettings {
-  /** A cluster of the test's own, for those that break the server. */
+  /** A cluster of the test's own, for tests that break the server. */
   readonly cluster?: TestCluster;
-  /** Of that cluster, for all of the database. */
+  /** Tablespace of that cluster for the whole database. */
   readonly tablespace?: string;
   /** Flags of every start. */
   readonly flags?: readonly string[];
-  /** Where ingesters find the database and the API, when something stands between. */
-  readonly through?: { readonly database?: (url: string) => string; readonly api?: (url: string) => string };
+  /** Stands between ingesters and the database. */
+  readonly proxy?: TcpProxy;
 }
 
 export interface StartIngester {
-  /** `npm start`, as people type it; node itself unless set. */
+  /** Starts with `npm start`, as people do; without it, node itself. */
   readonly npm?: boolean;
   readonly flags?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
 }
+
+/** True when no run is open, no window of a complete run is open, and the table has its key again. */
+const IS_FINISHED = `
+  NOT EXISTS (SELECT FROM ingestion.run WHERE status = 'running')
+    AND NOT EXISTS (SELECT FROM ingestion.state NATURAL JOIN ingestion.run WHERE status = 'complete' AND NOT complete)
+    AND EXISTS (SELECT FROM pg_index WHERE indrelid = 'ingested_events'::regclass AND indisprimary AND indisvalid)`;
 
 export class CrashScene {
   readonly simulator: Simulator;
@@ -40,15 +47,15 @@ export class CrashScene {
   readonly #flags: readonly string[];
   readonly #environment: Readonly<Record<string, string>>;
 
-  private constructor(t: TestContext, simulator: Simulator, database: TestDatabase, options: SceneSettings) {
+  private constructor(t: TestContext, simulator: Simulator, database: TestDatabase, settings: SceneSettings) {
     this.#t = t;
     this.simulator = simulator;
     this.database = database;
-    this.#flags = options.flags ?? [];
+    this.#flags = settings.flags ?? [];
     this.#environment = {
-      API_BASE_URL: options.through?.api?.(simulator.baseUrl) ?? simulator.baseUrl,
+      API_BASE_URL: simulator.baseUrl,
       TARGET_API_KEY: KEY,
-      DATABASE_URL: options.through?.database?.(database.url) ?? database.url,
+      DATABASE_URL: settings.proxy?.urlFor(database.url) ?? database.url,
       MERGE_INTERVAL: '1',
       WORKER_THREADS: '1',
       LOG_FORMAT: 'json',
@@ -57,16 +64,12 @@ export class CrashScene {
   }
 
   static async open(t: TestContext, options: SceneOptions): Promise<CrashScene> {
-    const { cluster, tablespace, flags, through, ...given } = options;
-    const simulator = await startSimulator({ eventsLimit: 0, ...given });
-    t.after(() => simulator.close());
+    const { cluster, tablespace, flags = [], proxy, ...source } = options;
+    const simulator = await simulatorFor(t, source);
     const database = cluster === undefined ? await testDatabase(t) : await databaseIn(t, cluster);
     if (tablespace !== undefined)
       await database.cluster.query(`ALTER DATABASE "${database.name}" SET TABLESPACE ${tablespace}`);
-    return new CrashScene(t, simulator, database, {
-      ...(flags === undefined ? {} : { flags }),
-      ...(through === undefined ? {} : { through }),
-    });
+    return new CrashScene(t, simulator, database, { flags, ...(proxy === undefined ? {} : { proxy }) });
   }
 
   start({ npm = false, flags = [], env = {} }: StartIngester = {}): Program {
@@ -75,11 +78,19 @@ export class CrashScene {
     return npm ? startNpm(this.#t, 'start', all, options) : startMain(this.#t, all, options);
   }
 
-  /** Starts one that must come to its end; by then the API need not be slow any more. */
+  /** Starts one, and waits until its run has begun and the API has served this many pages. */
+  async startAtWork(pages: number, options: StartIngester = {}): Promise<Program> {
+    const ingester = this.start(options);
+    await ingester.waitForLog(hasLog(/^run started/));
+    await this.pagesMore(pages, ingester);
+    return ingester;
+  }
+
+  /** Starts one on an API without latency, and expects it to complete the table. */
   async finish(options: StartIngester = {}): Promise<Program> {
     this.simulator.apply({ latency: 0, latencyJitter: 0 });
     const ingester = this.start(options);
-    await this.expectExit(ingester, 0);
+    await this.expectComplete(ingester);
     return ingester;
   }
 
@@ -88,46 +99,59 @@ export class CrashScene {
     assert.equal(found, code, `exit code ${found}, expected ${code}\n${lastLines(ingester)}`);
   }
 
-  assertExact(): Promise<Exactness> {
-    return assertExact(this.simulator, this.database.url);
+  /** The ingester ends with 0; the table is exact. @returns the number of rows */
+  async expectComplete(ingester: Program): Promise<number> {
+    await this.expectExit(ingester, 0);
+    return this.assertExact().catch((error: unknown) => {
+      throw new Error(`${String(error)}\n${lastLines(ingester)}`);
+    });
   }
 
-  /** Pages and parts of pages that were handed out. */
+  /** Every id and every value that the API served is in the table, nothing else is, and the runs say so. */
+  async assertExact(): Promise<number> {
+    const rows = await assertExact(this);
+    await assertBalanced(this.database);
+    const unusable = new Set<string>();
+    for (const { id, raw } of this.simulator.truth()) if (id === null) unusable.add(Buffer.from(raw).toString());
+    const { rows: found } = await this.database.query(
+      `SELECT ${IS_FINISHED} AS finished, (SELECT sum(inserted) FROM ingestion.run)::float8 AS inserted,
+              (SELECT count(DISTINCT original) FROM ingestion.anomaly WHERE kind = 'rejected')::float8 AS rejected`,
+    );
+    assert.deepEqual(found, [{ finished: true, inserted: rows, rejected: unusable.size }]);
+    return rows;
+  }
+
   get pagesServed(): number {
     return this.simulator.stats().pagesServed;
   }
 
-  /** Waits until the API has served so many pages more than at the call. */
+  /** Waits until the API has served `count` pages more than at the call. */
   async pagesMore(count: number, ingester: Program): Promise<void> {
     const wanted = this.pagesServed + count;
     await this.until(`${count} more pages`, () => Promise.resolve(this.pagesServed >= wanted), ingester);
   }
 
-  /** One number that a query gives; 0 for null. */
-  async number(sql: string): Promise<number> {
-    const { rows } = await this.database.query<{ n: string | number | null }>(`SELECT (${sql}) AS n`);
-    return Number(rows[0]?.n ?? 0);
+  /** Waits until `count` pages are copied, merged or not. */
+  async pagesStaged(count: number, ingester: Program): Promise<void> {
+    const hasTables = `SELECT count(*) FROM pg_class WHERE relname = 'staging_ledger_b'`;
+    const pages = `(SELECT count(*) FROM ingestion.staging_ledger_a) + (SELECT count(*) FROM ingestion.staging_ledger_b)
+                   + coalesce((SELECT sum(pages) FROM ingestion.run), 0)`;
+    const { database } = this;
+    const holds = async (): Promise<boolean> =>
+      (await database.number(hasTables)) > 0 && (await database.number(pages)) >= count;
+    await this.until(`${count} staged pages`, holds, ingester);
   }
 
-  /** Pages that are copied, merged or not; 0 while there are no tables. */
-  async stagedPages(): Promise<number> {
-    if ((await this.number(`SELECT count(*) FROM pg_class WHERE relname = 'staging_ledger_b'`)) === 0) return 0;
-    return this.number(
-      `SELECT (SELECT count(*) FROM ingestion.staging_ledger_a) + (SELECT count(*) FROM ingestion.staging_ledger_b)
-            + coalesce((SELECT sum(pages) FROM ingestion.run), 0)`,
+  /** True while a backend of an ingester is merging. */
+  async isMerging(): Promise<boolean> {
+    const backends = await this.database.number(
+      `SELECT count(*) FROM pg_stat_activity
+        WHERE datname = current_database() AND application_name = '${APPLICATION_NAME} merge' AND state <> 'idle'`,
     );
+    return backends > 0;
   }
 
-  /** Backends of ingesters whose `application_name` ends in `purpose`, busy ones only. */
-  async backends(purpose: string): Promise<number[]> {
-    const { rows } = await this.database.query<{ pid: number }>(
-      `SELECT pid FROM pg_stat_activity WHERE datname = $1 AND application_name = $2 AND state <> 'idle'`,
-      [this.database.name, `${APPLICATION_NAME} ${purpose}`],
-    );
-    return rows.map(({ pid }) => pid);
-  }
-
-  /** Asks again and again. @throws when the ingester ends first, or it never holds */
+  /** Asks again and again. @throws when the ingester ends first, or `holds` stays false for too long */
   async until(what: string, holds: () => Promise<boolean>, ingester: Program | null): Promise<void> {
     const deadlineMs = Date.now() + GIVE_UP_MS;
     while (!(await holds())) {
@@ -135,7 +159,7 @@ export class CrashScene {
         throw new Error(`waited for ${what}; the ingester ended with ${ingester.ended.code}\n${lastLines(ingester)}`);
       }
       if (Date.now() > deadlineMs) {
-        throw new Error(`waited for ${what} in vain\n${ingester === null ? '' : lastLines(ingester)}`);
+        throw new Error(`${what} did not come\n${ingester === null ? '' : lastLines(ingester)}`);
       }
       await delay(POLL_MS);
     }
@@ -150,7 +174,7 @@ export function countLogs(ingester: Program, message: RegExp): number {
   return ingester.logs.filter(hasLog(message)).length;
 }
 
-/** For messages of failed assertions. */
+/** The end of its output, for messages of failed assertions. */
 export function lastLines(ingester: Program): string {
   return `${ingester.stdout.slice(-3_000)}\n${ingester.stderr.slice(-1_000)}`;
 }

@@ -2,11 +2,11 @@ import { test } from 'node:test';
 import { playCrashRound } from './database-crash.ts';
 import { Draws, firstSeed, suiteSeconds } from './draws.ts';
 
-/** Of the whole suite's time; the rest is for the other files. */
+/** Share of the whole suite's time; the other files have the rest. */
 const SHARE = 0.1;
 const CRASHES_A_ROUND = 4;
 
-void test('whatever becomes of PostgreSQL, an ingester that lives through it makes the table complete and exact', async (t) => {
+void test('an ingester that lives through any crash of PostgreSQL makes the table complete and exact', async (t) => {
   const endMs = Date.now() + suiteSeconds() * SHARE * 1000;
   const first = firstSeed();
   let crashes = 0;

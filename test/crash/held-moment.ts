@@ -1,17 +1,18 @@
 /**
- * Stops the database's side of the job at a named moment, for as long as the test likes: a trigger there waits for an
- * advisory lock that the test holds.
+ * Stops the database's side of the job at a named moment, for as long as the test likes: a trigger at that moment waits for
+ * an advisory lock, which the test holds.
  */
 import type { TestContext } from 'node:test';
-import pg from 'pg';
+import type pg from 'pg';
 import { pino } from 'pino';
 import { Database } from '../../src/load/postgres/database.ts';
 import { ensureTarget } from '../../src/load/schema/ingested-events.ts';
 import { migrate } from '../../src/load/schema/migrate.ts';
+import { openClient } from '../support/database.ts';
 import type { Program } from '../support/processes.ts';
 import { APPLICATION_NAME, type CrashScene, type SceneOptions } from './crash-scene.ts';
 
-/** Statement by statement: what of a job passes there. `when` is a condition in SQL, for moments that come again and again. */
+/** For each moment, the statements that reach it. `when` is an SQL condition, for statements that are run at other moments too. */
 const TRIGGERS = {
   /** A start raises the generation. */
   claiming: { on: ['UPDATE ON ingestion.owner'] },
@@ -19,22 +20,22 @@ const TRIGGERS = {
   beginning: { on: ['INSERT ON ingestion.staging_epoch'] },
   'making the run': { on: ['INSERT ON ingestion.run'] },
   'making the first window': { on: ['INSERT ON ingestion.state'] },
-  /** What the first page says of the data set is written down. */
-  'opening the books': { on: ['UPDATE OF pass_total ON ingestion.run'] },
-  /** The upper part of a window has its new bound, the lower ones are not there yet. */
+  /** The first page has told how large the data set is. */
+  'noting the total': { on: ['UPDATE OF pass_total ON ingestion.run'] },
+  /** The upper part of a window has its new bound; the lower parts do not exist yet. */
   splitting: { on: ['INSERT ON ingestion.state'], when: 'EXISTS (SELECT FROM ingestion.state)' },
-  /** A COPY has begun, its rows are on their way. */
+  /** A COPY has begun, and its rows are on their way. */
   copying: { on: ['INSERT ON ingestion.staging_a', 'INSERT ON ingestion.staging_b'] },
-  /** Its rows are in, its ledger row is not. */
+  /** The rows of a page are in staging, its ledger row is not. */
   copied: { on: ['INSERT ON ingestion.staging_ledger_a', 'INSERT ON ingestion.staging_ledger_b'] },
-  /** Of a first load what was staged is moved, and its last pages, which came meanwhile, are about to be. */
+  /** A merge into an empty target has moved its rows, and is about to move its late pages. */
   'moving the last pages': {
     on: ['INSERT ON public.ingested_events'],
     when: 'EXISTS (SELECT FROM public.ingested_events)',
   },
-  /** Rows are moved, the ledger is being folded into the state. */
+  /** Rows are moved, and the ledger is being folded into the state. */
   merging: { on: ['UPDATE OF safe_pages ON ingestion.state'] },
-  /** All of a merge but its end. A start empties the tables too. */
+  /** A merge has done everything but its end. (A start empties the tables too.) */
   emptying: {
     on: ['TRUNCATE ON ingestion.staging_a', 'TRUNCATE ON ingestion.staging_b'],
     when: 'EXISTS (SELECT FROM ingestion.state WHERE safe_pages > 0)',
@@ -44,7 +45,7 @@ const TRIGGERS = {
   completing: { on: ['UPDATE OF status ON ingestion.run'] },
 } as const satisfies Record<string, { readonly on: readonly string[]; readonly when?: string }>;
 
-/** The first load has moved its rows, and is about to give the target its key again; that is no statement on rows. */
+/** A merge into an empty target has moved its rows, and is about to build the key again. An event trigger: no rows change. */
 const BUILDING_KEY = 'building the key';
 
 export type Moment = keyof typeof TRIGGERS | typeof BUILDING_KEY;
@@ -56,10 +57,10 @@ function namesOf<K extends string>(record: Readonly<Record<K, unknown>>): K[] {
   return Object.keys(record).filter(isName);
 }
 
-/** What a scene needs besides, for the moment to come. */
+/** The options that a scene needs for the moment to come. */
 export const SCENE_OF_MOMENT: Partial<Record<Moment, Partial<SceneOptions>>> = {
   'walking again': { faultPlan: [{ on: 'stream', nth: 5, fault: 'lost-events' }] },
-  // Less is merged after its end. One window, or rows at its edges would be moved last.
+  // Fewer events are merged only at the end. With several windows, rows at their bounds would be moved last.
   'moving the last pages': {
     events: 200_000,
     latency: 60,
@@ -105,39 +106,37 @@ export class HeldMoment {
     this.#client = client;
   }
 
-  /** From now on whoever comes to the moment waits. Makes the tables, so that there is something to hang triggers on. */
+  /** From now on, every session that comes to the moment waits. Makes the tables, because triggers need them. */
   static async arrange(t: TestContext, scene: CrashScene, moment: Moment): Promise<HeldMoment> {
     await makeTables(scene);
     await scene.database.query(WAIT_SQL);
     for (const trigger of triggersSql(moment)) await scene.database.query(trigger);
-    const client = new pg.Client({ connectionString: scene.database.url, application_name: 'test' });
-    // The server may be crashed while it holds.
-    client.on('error', () => undefined);
-    await client.connect();
-    t.after(() => client.end().catch(() => undefined));
+    const client = await openClient(t, scene.database.url);
     await client.query(`SELECT pg_advisory_lock(${LOCK})`);
     return new HeldMoment(scene, client);
   }
 
-  /** Backends of the job that wait there, as soon as there are any. */
-  async reached(ingester: Program): Promise<number[]> {
-    let waiting: number[] = [];
-    await this.#scene.until(
-      'the held moment',
-      async () => {
-        const { rows } = await this.#scene.database.query<{ pid: number }>(
-          `SELECT pid FROM pg_stat_activity WHERE datname = $1 AND application_name LIKE $2 AND wait_event = 'advisory'`,
-          [this.#scene.database.name, `${APPLICATION_NAME}%`],
-        );
-        waiting = rows.map(({ pid }) => pid);
-        return waiting.length > 0;
-      },
-      ingester,
-    );
-    return waiting;
+  /** Starts an ingester and waits until it is held at the moment. */
+  static async startAndReach(
+    t: TestContext,
+    scene: CrashScene,
+    moment: Moment,
+  ): Promise<{ held: HeldMoment; ingester: Program }> {
+    const held = await HeldMoment.arrange(t, scene, moment);
+    const ingester = scene.start();
+    await held.reached(ingester);
+    return { held, ingester };
   }
 
-  /** Nobody waits there any more. A crash of the server has the same effect. */
+  /** Waits until a backend of the ingester is held. */
+  async reached(ingester: Program): Promise<void> {
+    const waiting = `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
+                        AND application_name LIKE '${APPLICATION_NAME}%' AND wait_event = 'advisory'`;
+    const holds = async (): Promise<boolean> => (await this.#scene.database.number(waiting)) > 0;
+    await this.#scene.until('the held moment', holds, ingester);
+  }
+
+  /** Lets everyone go on. A crash of the server has the same effect. */
   async release(): Promise<void> {
     if (!this.#holding) return;
     this.#holding = false;
@@ -145,19 +144,16 @@ export class HeldMoment {
   }
 }
 
-/** Keeps merges from beginning, and nothing else, until the result is called. Starts would wait too. */
+/** Keeps merges from beginning until the returned function is called. A start would wait too. */
 export async function holdMerges(t: TestContext, scene: CrashScene): Promise<() => Promise<void>> {
-  const client = new pg.Client({ connectionString: scene.database.url, application_name: 'test' });
-  client.on('error', () => undefined);
-  await client.connect();
-  t.after(() => client.end().catch(() => undefined));
+  const client = await openClient(t, scene.database.url);
   await client.query('BEGIN; LOCK TABLE ingestion.staging_a, ingestion.staging_b IN ACCESS SHARE MODE');
   return async () => {
     await client.query('ROLLBACK');
   };
 }
 
-/** As the first start does; all ids are UUIDs. */
+/** Makes the tables as the first start does; all ids are UUIDs. */
 export async function makeTables(scene: CrashScene): Promise<void> {
   const db = await Database.open({
     url: scene.database.url,

@@ -3,13 +3,13 @@ import { test } from 'node:test';
 import { firstSeed, suiteSeconds } from './draws.ts';
 import { describeRound, drawRound, playRound } from './ingester-kills.ts';
 
-/** Of the whole suite's time; the rest is for the other files. */
+/** Share of the whole suite's time; the other files have the rest. */
 const SHARE = 0.35;
 const KILLS_A_ROUND = 6;
-/** Of the whole suite; a shorter one kills less. */
+/** For each minute of the whole suite. */
 const LEAST_KILLS_A_MINUTE = 3;
 
-void test('whatever moment an ingester is killed at, the next starts make the table complete and exact', async (t) => {
+void test('after an ingester is killed at any moment, the next starts make the table complete and exact', async (t) => {
   const seconds = suiteSeconds();
   const endMs = Date.now() + seconds * SHARE * 1000;
   const first = firstSeed();

@@ -1,6 +1,6 @@
 /**
- * One round of killing: a run with settings of its own, its ingester killed with SIGKILL at random moments and started again,
- * until it is complete. Everything random comes from the round's seed.
+ * One round of killing: a run with random settings, whose ingester is killed with SIGKILL at random moments and started again
+ * until the run is complete. Everything random comes from the round's seed.
  */
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
@@ -17,25 +17,24 @@ export interface Round {
   readonly source: StartOptions;
   readonly endpoint: Endpoint;
   readonly onConflict: string;
-  /** Events come while nobody looks, and must be found by the same run. */
+  /** Events may arrive between a kill and the next start, and the same run must find them. */
   readonly hasNews: boolean;
-  /** A start may be for the other endpoint than the one before it. */
+  /** A start may use another endpoint than the one before it. */
   readonly changesEndpoint: boolean;
-  /** When it is complete, a later run takes what is new, and is killed too. */
+  /** After the run, a later run loads new events, and is killed too. */
   readonly goesOn: boolean;
-  /** PostgreSQL may crash between a kill and the next start: what was staged is gone. */
+  /** PostgreSQL may crash between a kill and the next start, and staging is lost. */
   readonly losesDatabase: boolean;
-  /** What its resumes ask for again is held against what they may. */
+  /** The events that resumed runs ask for again are counted and bounded. */
   readonly isMeasured: boolean;
 }
 
-/** Of the later run. */
-const LATER_EVENTS = 2_000;
+const EVENTS_OF_LATER_RUN = 2_000;
 const KILLS_OF_LATER_RUN = 2;
 
 type Endpoint = 'stream' | 'events';
 
-/** What may change freely between the starts of a run. */
+/** The settings that may change between the starts of a run. */
 interface Speed {
   readonly pageSize: number;
   readonly concurrency: number;
@@ -46,18 +45,18 @@ interface Speed {
 
 export interface RoundResult {
   readonly kills: number;
-  /** Kills that met a merge under way. */
+  /** Kills during a merge. */
   readonly killsInMerge: number;
   readonly rows: number;
   readonly requests: number;
   /**
-   * What resumes asked for again against what they may, events of all of the round's; `null` where nothing bounds it: the
-   * source doubles events, breaks pages, or can be walked from the top only.
+   * Events that the starts after a kill asked for again, and the bound for them. `null` where there is no bound: the source
+   * doubles events, breaks pages, or can only be walked from the top.
    */
   readonly again: { readonly events: number; readonly allowed: number } | null;
 }
 
-/** The settings of a round: every kind that decides how a walk is resumed. */
+/** Draws the settings of a round: all those that decide how a walk is resumed. */
 export function drawRound(seed: number, events: number): Round {
   const draws = new Draws(seed);
   const endpoint = draws.pick(['stream', 'stream', 'events']);
@@ -79,18 +78,18 @@ export function drawRound(seed: number, events: number): Round {
     sinceBound: draws.pick(['inclusive', 'exclusive']),
     untilBound: draws.pick(['inclusive', 'exclusive']),
     sinceWithCursor: draws.pick(['honoured', 'ignored']),
-    // A start takes a second or two: cursors that are dead by then, on endpoints that can be asked by time.
+    // A start takes a second or two, and a cursor of one second is dead by then: only for the endpoint with time bounds.
     cursorTtl: endpoint === 'stream' ? draws.pick([116, 116, 1]) : 116,
     staleAs: draws.pick(['400', '410']),
     latency: draws.pick([60, 120]),
     latencyJitter: draws.pick([0, 150]),
     faults: draws.chance(0.3) ? { 'reset-body': 0.02, '500-json': 0.02 } : {},
-    // Found by their number alone, where the source tells it: by walking again, which can be killed as well.
+    // Only the total reveals lost events, so the source must have one. Then a run walks again, and is killed there too.
     ...(shape === 'live' && draws.chance(0.3) ? { faultPlan: lostEvents(endpoint, draws) } : {}),
   };
   const round: Round = {
     seed,
-    // Without windows a dead cursor means walking from the top, which a cursor of a second cannot survive.
+    // Without windows, a walk with a dead cursor begins at the top: with a cursor of one second it would never end.
     source: source.windows === 'ignored' ? { ...source, cursorTtl: 116 } : source,
     endpoint,
     onConflict: draws.pick(['ignore', 'update']),
@@ -126,8 +125,8 @@ function flagsFor(speed: Speed): string[] {
 }
 
 /**
- * The same round without anything that makes a run ask for events again even when nobody kills it. (Where `since` does not
- * count beside a cursor, each window's last page reaches into the one below.)
+ * The same round without anything that makes a run ask for events again even when nobody kills it. (Where `since` is
+ * ignored beside a cursor, each window's last pages reach into the window below.)
  */
 function measured({ source, ...round }: Round): Round {
   const calm: StartOptions = {
@@ -170,7 +169,7 @@ async function play(t: TestContext, round: Round, mostKills: number): Promise<Ro
   const killing = new Killing(scene, round);
   await killing.untilComplete(mostKills);
   if (round.goesOn) {
-    scene.simulator.addEvents(LATER_EVENTS);
+    scene.simulator.addEvents(EVENTS_OF_LATER_RUN);
     await killing.untilComplete(KILLS_OF_LATER_RUN);
   }
   return killing.result();
@@ -198,11 +197,11 @@ class Killing {
     this.#again = round.isMeasured ? { events: 0, allowed: 0 } : null;
   }
 
-  /** A run, from its first start to its end. */
+  /** Starts a run, and kills and restarts its ingester until the run is complete. */
   async untilComplete(mostKills: number): Promise<void> {
     let ingester = this.#start();
     for (let kills = 0; kills < mostKills; kills += 1) {
-      // The first one at a moment that comes for certain: a round without a kill would show nothing.
+      // The first kill is at a moment that certainly comes: a round without a kill would show nothing.
       const kind = kills === 0 ? 'pages' : this.#draws.pick(['any', 'pages', 'pages', 'merge', 'merge']);
       const merging = await untilMoment(this.#scene, ingester, kind, this.#draws);
       if (ingester.ended !== null) break;
@@ -213,14 +212,14 @@ class Killing {
       ingester = await this.#startAgain();
     }
     await this.#scene.expectExit(ingester, 0);
-    this.#settleResume();
+    this.#countServedAgain();
   }
 
   async result(): Promise<RoundResult> {
-    const { rows } = await this.#scene.assertExact().catch((error: unknown) => {
+    const rows = await this.#scene.assertExact().catch((error: unknown) => {
       throw new Error(`${String(error)}\n${this.#ingester === null ? '' : lastLines(this.#ingester)}`);
     });
-    // All together: what one start lost, and the next had no time to ask for, is left to a later one.
+    // The bound is for all starts together: what one start had no time to ask for again, a later one asks for.
     const again = this.#again;
     if (again !== null) {
       assert.ok(
@@ -245,7 +244,7 @@ class Killing {
 
   async #startAgain(): Promise<Program> {
     const { simulator } = this.#scene;
-    this.#settleResume();
+    this.#countServedAgain();
     const atMs = Date.now();
     this.#resumed = { atMs, served: ranksServed(simulator, atMs) };
     const inFlightEvents = (this.#speed.concurrency + this.#speed.connections) * this.#speed.pageSize;
@@ -253,12 +252,12 @@ class Killing {
     if (this.#round.losesDatabase && this.#draws.chance(0.5)) await this.#scene.database.cluster.restart('immediate');
     if (this.#round.hasNews && this.#draws.chance(0.5)) simulator.addEvents(this.#draws.int(1, 50));
     const next = this.#start();
-    // One page a window, and one for the look at what is new.
+    // One page for each window, and one for the look for newer events.
     if (this.#again !== null) this.#again.allowed += inFlightEvents + (windows + 1) * this.#speed.pageSize;
     return next;
   }
 
-  #settleResume(): void {
+  #countServedAgain(): void {
     if (this.#again === null || this.#resumed === null) return;
     const { atMs, served } = this.#resumed;
     this.#resumed = null;
@@ -266,13 +265,13 @@ class Killing {
   }
 }
 
-/** Windows that the next start goes on with; 0 while there are no tables. */
+/** @returns how many windows the next start goes on with; 0 while there are no tables */
 async function openWindows(scene: CrashScene): Promise<number> {
-  const tables = await scene.number(`SELECT count(*) FROM pg_class WHERE relname = 'state'`);
-  return tables === 0 ? 0 : scene.number('SELECT count(*) FROM ingestion.state WHERE NOT complete');
+  const tables = await scene.database.number(`SELECT count(*) FROM pg_class WHERE relname = 'state'`);
+  return tables === 0 ? 0 : scene.database.number('SELECT count(*) FROM ingestion.state WHERE NOT complete');
 }
 
-/** Waits for the moment to kill. Returns whether a merge was under way. */
+/** Waits for the moment to kill. @returns true during a merge */
 async function untilMoment(
   scene: CrashScene,
   ingester: Program,
@@ -282,15 +281,14 @@ async function untilMoment(
   const pages = draws.int(1, scene.pagesServed === 0 ? 6 : 40);
   const waitMs = draws.int(0, kind === 'any' ? 3_000 : 150);
   const served = scene.pagesServed;
-  const isMerging = async (): Promise<boolean> => (await scene.backends('merge')).length > 0;
   const reached = async (): Promise<boolean> => {
     if (ingester.ended !== null || kind === 'any') return true;
-    return kind === 'pages' ? scene.pagesServed >= served + pages : isMerging();
+    return kind === 'pages' ? scene.pagesServed >= served + pages : scene.isMerging();
   };
   await scene.until(`the moment to kill (${kind})`, reached, null);
   if (kind === 'merge') return ingester.ended === null;
   await delay(waitMs);
-  return isMerging();
+  return scene.isMerging();
 }
 
 export function describeRound({ seed, ...round }: Round): string {

@@ -4,7 +4,7 @@ import { killAtMoment } from './killed-moment.ts';
 
 for (const moment of MOMENTS) {
   for (const orphan of ['lives', 'ends'] as const) {
-    void test(`an ingester killed while ${moment}, whose session ${orphan}, is gone on from exactly`, async (t) => {
+    void test(`a start after an ingester was killed while ${moment} completes the table: its session ${orphan}`, async (t) => {
       await killAtMoment(t, moment, orphan);
     });
   }

@@ -1,7 +1,7 @@
-/** What the starts after a kill ask the API for a second time, on the simulator's own books. */
+/** What the starts after a kill ask the API for a second time, by the simulator's own log. */
 import type { Simulator } from '../../src/simulator/simulator.ts';
 
-/** Ranks of events that were answered in full before `untilMs`. */
+/** @returns ranks of the events that were served before `untilMs`, by requests answered in full */
 export function ranksServed(simulator: Simulator, untilMs: number): Set<number> {
   const ranks = new Set<number>();
   for (const { kind, doneMs, status, firstRank, events } of simulator.log()) {
@@ -13,15 +13,15 @@ export function ranksServed(simulator: Simulator, untilMs: number): Set<number> 
 }
 
 export interface ServedAgain {
-  /** Requests whose page was mostly served before already, or had nothing in it. */
-  readonly requests: number;
+  /** Pages of which at least half had been served before; an empty page is none. */
+  readonly pages: number;
   readonly events: number;
 }
 
-/** Since `sinceMs`, held against `before` and what was served in between. */
+/** Compares what was served since `sinceMs` with `before`, and with what was served in between. */
 export function servedAgain(simulator: Simulator, sinceMs: number, before: ReadonlySet<number>): ServedAgain {
   const served = new Set(before);
-  let requests = 0;
+  let pages = 0;
   let again = 0;
   for (const { kind, atMs, firstRank, events } of simulator.log()) {
     if ((kind !== 'stream' && kind !== 'events') || atMs < sinceMs) continue;
@@ -31,7 +31,7 @@ export function servedAgain(simulator: Simulator, sinceMs: number, before: Reado
       served.add(rank);
     }
     again += known;
-    if (known * 2 >= events) requests += 1;
+    if (events > 0 && known * 2 >= events) pages += 1;
   }
-  return { requests, events: again };
+  return { pages, events: again };
 }

@@ -1,4 +1,4 @@
-/** A small file system that a test can fill to its last byte, and make room on again. */
+/** A small file system that a test can fill to its last byte, and free again. */
 import { spawnSync } from 'node:child_process';
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { chown, mkdtemp, realpath, rm, rmdir, stat } from 'node:fs/promises';
@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import type { TestCluster } from '../support/database.ts';
 
-/** A new database takes 8 MB; the rest is more than any test puts there. */
+/** A new database takes 8 MB; no test fills the rest with data. */
 const DISK_MB = 64;
 const BLOCK_BYTES = 2 ** 20;
 
@@ -20,7 +20,7 @@ export class SmallDisk {
     this.#filler = join(folder, 'filler');
   }
 
-  /** Of the cluster's account, gone with the test whatever still uses it; or why there is none. */
+  /** Mounts a disk that belongs to the cluster's account until the test ends. @returns why, where the machine refuses it */
   static async mount(t: TestContext, cluster: TestCluster): Promise<SmallDisk | { readonly why: string }> {
     const folder = await realpath(await mkdtemp(join(tmpdir(), 'datasync-disk-')));
     const { status, stderr, error } = spawnSync('mount', ['-t', 'tmpfs', '-o', `size=${DISK_MB}m`, 'tmpfs', folder], {
@@ -32,7 +32,7 @@ export class SmallDisk {
         why: `this machine does not let the test mount a small file system: ${error?.message ?? stderr.trim()}`,
       };
     }
-    // One hook for both: hooks run in the order they were made in, and a folder that is mounted cannot be removed.
+    // One hook for both, because hooks run in the order they were made: a mounted folder cannot be removed.
     t.after(async () => {
       spawnSync('umount', ['-l', folder]);
       await rmdir(folder);
@@ -42,12 +42,12 @@ export class SmallDisk {
     return new SmallDisk(folder);
   }
 
-  /** Takes what is left, all at once: in this process runs the API too. */
+  /** Fills the rest without a pause, although it blocks the API in this process. */
   fill(): void {
     const file = openSync(this.#filler, 'w');
     const block = Buffer.alloc(BLOCK_BYTES, 'x');
     try {
-      // What does not fit is written in part first.
+      // The last block is written in part before ENOSPC comes.
       for (;;) writeSync(file, block);
     } catch (error) {
       if (!(error instanceof Error && 'code' in error && error.code === 'ENOSPC')) throw error;

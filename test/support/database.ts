@@ -1,6 +1,6 @@
 /**
- * A fresh database a test, in a PostgreSQL cluster that the test process has for itself: started at the first call,
- * gone with the process.
+ * A fresh database for each test, in a PostgreSQL cluster of the test process's own: it starts at the first call and ends
+ * with the process.
  */
 import { after, type TestContext } from 'node:test';
 import pg from 'pg';
@@ -14,7 +14,7 @@ export interface TestDatabase {
   readonly name: string;
   /** The cluster of this test process, shared with the process's other tests. */
   readonly cluster: TestCluster;
-  /** On a small pool of its own, which survives a crash of the server. */
+  /** Uses a small pool of its own, which survives a crash of the server. */
   query<R extends pg.QueryResultRow>(text: string, values?: unknown[]): Promise<pg.QueryResult<R>>;
   /** The number that an expression or a query of one value gives; 0 for null. */
   number(sql: string): Promise<number>;
@@ -23,12 +23,12 @@ export interface TestDatabase {
 let shared: Promise<TestCluster> | null = null;
 let databases = 0;
 /**
- * Databases of tests that have ended. Dropped at the next call and not when their test ends: hooks of a test run in the order in
- * which they were made, so the test's own pools are still open then.
+ * Databases of tests that have ended. They are dropped at the next call: the hooks of a test run in the order they were made,
+ * so when a test ends its own pools are still open.
  */
 const finished: string[] = [];
 
-// Registered when this file is imported, and so for the whole test file: inside a test it would belong to that test.
+// Registered at import, for the whole test file: a hook that is made inside a test belongs to that test.
 after(async () => {
   await (await shared)?.remove();
 });
@@ -47,7 +47,7 @@ export async function testDatabase(t: TestContext): Promise<TestDatabase> {
   return openDatabase(t, { cluster, name, url, dropAfter: true });
 }
 
-/** A database in a cluster of the test's own. */
+/** A database in a cluster of the test's own; it goes with the cluster. */
 export async function databaseIn(t: TestContext, cluster: TestCluster, name = 'test'): Promise<TestDatabase> {
   const url = await cluster.createDatabase(name);
   return openDatabase(t, { cluster, name, url, dropAfter: false });
@@ -73,6 +73,15 @@ function openDatabase(
       return Number(rows[0]?.n ?? 0);
     },
   };
+}
+
+/** A connection of the test's own, closed when it ends; it survives a crash of the server without an error event. */
+export async function openClient(t: TestContext, url: string): Promise<pg.Client> {
+  const client = new pg.Client({ connectionString: url, application_name: 'test' });
+  client.on('error', () => undefined);
+  await client.connect();
+  t.after(() => client.end().catch(() => undefined));
+  return client;
 }
 
 async function dropFinished(cluster: TestCluster): Promise<void> {

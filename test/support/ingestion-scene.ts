@@ -1,10 +1,10 @@
-/** A simulator, an empty database and one job that takes everything from the one into the other. */
+/** A simulator, an empty database, and one job that loads everything from the one into the other. */
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import type { Environment } from '../../src/core/config.ts';
 import type { Simulator, StartOptions } from '../../src/simulator/simulator.ts';
 import { testDatabase, type TestDatabase } from './database.ts';
-import { assertExact, readBooks, type Books } from './exact-target.ts';
+import { assertExact, readRunCounts, type RunCounts } from './exact-target.ts';
 import { assertComplete, ingest, type JobEnd, type JobTarget } from './ingestion.ts';
 import { simulatorFor } from './simulator-client.ts';
 
@@ -16,7 +16,8 @@ export interface Scene {
 
 export interface Ingested extends Scene {
   readonly end: JobEnd;
-  readonly books: Books;
+  /** Of the newest run, all its starts together. */
+  readonly counts: RunCounts;
 }
 
 export async function sceneFor(t: TestContext, options: StartOptions): Promise<Scene> {
@@ -25,16 +26,16 @@ export async function sceneFor(t: TestContext, options: StartOptions): Promise<S
   return { simulator, database, target: { baseUrl: simulator.baseUrl, databaseUrl: database.url } };
 }
 
-/** Runs a job and checks that it ended well, that the run is complete and its books balance. */
+/** Runs a job, and checks that it ended well, that the run is complete and that its counts balance. */
 export async function ingestInto(scene: Scene, settings: Environment = {}): Promise<Ingested> {
   const end = await ingest(scene.target, settings);
   assertComplete(end);
-  const books = await readBooks(scene.database);
-  assert.equal(books.status, 'complete');
-  return { ...scene, end, books };
+  const counts = await readRunCounts(scene.database);
+  assert.equal(counts.status, 'complete');
+  return { ...scene, end, counts };
 }
 
-/** And that every event is there, with every value. */
+/** Runs a job in a new scene; also checks that every event is in the target, with every value. */
 export async function ingestAll(
   t: TestContext,
   options: StartOptions,
@@ -42,11 +43,11 @@ export async function ingestAll(
   check: { readonly values?: boolean } = {},
 ): Promise<Ingested> {
   const ingested = await ingestInto(await sceneFor(t, options), settings);
-  await assertExact(ingested.database, ingested.simulator, check);
+  await assertExact(ingested, check);
   return ingested;
 }
 
-/** Requests for pages, of both endpoints. */
+/** @returns the number of page requests, of both endpoints */
 export function pageRequests(simulator: Simulator): number {
   const { requests } = simulator.stats();
   return requests.stream + requests.events;

@@ -1,12 +1,12 @@
-/** One job against a simulator and a database, inside the test's own process: real sockets, threads and PostgreSQL. */
+/** One job against a simulator and a database, in the test's own process, with real sockets, threads and PostgreSQL. */
 import assert from 'node:assert/strict';
 import { pino } from 'pino';
 import { IngestionJob, type JobReport } from '../../src/app/ingestion-job.ts';
 import { commandLine, readSettings, secretsOf, type Environment } from '../../src/core/config.ts';
 import { EXIT_CODES, exitCodeOf, type ExitCode } from '../../src/core/errors.ts';
 import type { JobSnapshot } from '../../src/core/job-snapshot.ts';
+import { KEY } from './simulator-client.ts';
 
-export const API_KEY = 'test-key';
 /** Events a page, unless the test says otherwise. */
 export const PAGE_SIZE = 500;
 
@@ -25,7 +25,7 @@ export interface JobEnd {
   readonly log: readonly string[];
 }
 
-/** A job that has not been started; `settings` are environment variables, as a user would set them. */
+/** Makes a job without starting it; `settings` are environment variables, as a user would set them. */
 export function jobFor(
   target: JobTarget,
   settings: Environment = {},
@@ -33,7 +33,7 @@ export function jobFor(
   const command = commandLine('test', 'a job under test', []);
   const read = readSettings(command, [], {
     API_BASE_URL: target.baseUrl,
-    TARGET_API_KEY: API_KEY,
+    TARGET_API_KEY: KEY,
     DATABASE_URL: target.databaseUrl,
     WORKER_CONCURRENCY: '4',
     WORKER_THREADS: '1',
@@ -46,12 +46,7 @@ export function jobFor(
   const logger = pino({ level: 'debug' }, { write: (line: string) => log.push(line) });
   const job = new IngestionJob({
     settings: read,
-    source: {
-      name: target.baseUrl,
-      baseUrl: target.baseUrl,
-      apiKey: API_KEY,
-      databaseUrl: target.databaseUrl,
-    },
+    source: { ...target, name: target.baseUrl, apiKey: KEY },
     logger,
     secrets: secretsOf(read),
     onSecret: () => undefined,
@@ -68,12 +63,12 @@ export function jobFor(
   return { job, run, log };
 }
 
-/** Runs a job to its end, whatever that is. */
+/** Runs a job to its end, good or bad. */
 export async function ingest(target: JobTarget, settings: Environment = {}): Promise<JobEnd> {
   return jobFor(target, settings).run();
 }
 
-/** The job ended as it should; else the failure shows what it logged last. */
+/** The job ended without an error; else the failure shows what it logged last. */
 export function assertComplete(end: JobEnd): void {
   assert.equal(end.error, null, `${String(end.error)}\n${end.log.slice(-40).join('')}`);
 }

@@ -1,4 +1,4 @@
-/** One window's walk, without a database: what ends it, what it does about worker deaths, what it asks for. */
+/** The walk of one window, without a database: what it asks for, what ends it, and what it does when workers die. */
 import assert from 'node:assert/strict';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -10,7 +10,6 @@ import { ApiStreamReader } from '../../../src/app/api-stream-reader.ts';
 import { unknownTraits, type EndpointTraits } from '../../../src/app/walk/endpoint-traits.ts';
 import { InFlightLimit } from '../../../src/core/in-flight-limit.ts';
 import { PageEncoder } from '../../../src/threads/page-encoder.ts';
-import { GaveUpError } from '../../../src/core/errors.ts';
 import type { LedgerEntry, WindowState } from '../../../src/core/state.ts';
 import { WorkerPool } from '../../../src/threads/worker-pool.ts';
 import type { PageAnomaly } from '../../../src/core/encoded-page.ts';
@@ -87,7 +86,7 @@ function walkFor(t: TestContext, simulator: Simulator, setup: WalkSetup = {}): W
 
 const served = (ledger: readonly LedgerEntry[]): number => ledger.reduce((sum, entry) => sum + entry.served, 0);
 
-void test('pages are accepted in order and without a gap, the last one ends the window, every place is given back', async (t) => {
+void test('pages are accepted in order without a gap, the last one ends the window, and every permit is released', async (t) => {
   const simulator = await simulatorFor(t, { events: 1_050, latency: 2 });
   const { walk, ledger, inFlight } = walkFor(t, simulator);
   assert.equal(await walk(), 'complete');
@@ -104,7 +103,7 @@ void test('pages are accepted in order and without a gap, the last one ends the 
   assert.equal(simulator.stats().requests.stream, 11);
 });
 
-void test('a window is asked for within its bounds, and asked for nothing outside of them', async (t) => {
+void test('a walk asks for nothing outside of its window', async (t) => {
   const newest = 1_769_541_612_369;
   const simulator = await simulatorFor(t, { events: 3_000, days: 3 });
   const [sinceMs, untilMs] = [newest - 48 * 3_600_000, newest - 24 * 3_600_000];
@@ -116,27 +115,31 @@ void test('a window is asked for within its bounds, and asked for nothing outsid
   }
 });
 
-/** Ways for a worker to fail of a page: as a program that ends, that runs out of its own memory, that has a bug. */
+/** Ways for a worker to die of a page: it exits, runs out of its memory, or throws. */
 const DEATHS = {
   'process.exit': 'process.exit(1);',
   'out of memory': 'const kept = []; for (;;) kept.push(new Array(100_000).fill(kept.length));',
   'a bug': "throw new RangeError('Invalid array length');",
 } as const;
 
-/** A worker that fails of a page with `deadly` in it. */
+/** @returns a worker that dies of a page with `deadly` in it */
 async function mortalWorker(t: TestContext, death: keyof typeof DEATHS): Promise<URL> {
-  const folder = await mkdtemp(path.join(tmpdir(), 'mortal-worker-'));
-  t.after(() => rm(folder, { recursive: true, force: true }));
-  const file = path.join(folder, 'worker.mjs');
   const real = new URL('../../../workers/encode-page.ts', import.meta.url).href;
-  await writeFile(
-    file,
+  return workerOf(
+    t,
     `import encode from ${JSON.stringify(real)};
      export default (task) => {
        if (Buffer.from(task.body, 0, task.bodyBytes).includes('deadly')) { ${DEATHS[death]} }
        return encode(task);
      };`,
   );
+}
+
+async function workerOf(t: TestContext, code: string): Promise<URL> {
+  const folder = await mkdtemp(path.join(tmpdir(), 'worker-'));
+  t.after(() => rm(folder, { recursive: true, force: true }));
+  const file = path.join(folder, 'worker.mjs');
+  await writeFile(file, code);
   return pathToFileURL(file);
 }
 
@@ -146,7 +149,7 @@ function deadlyEvent(position: number): { position: number; raw: string } {
 }
 
 for (const death of ['process.exit', 'out of memory', 'a bug'] as const) {
-  void test(`an event that kills its worker by ${death} costs itself, and everything around it is accepted`, async (t) => {
+  void test(`an event that kills its worker by ${death} is rejected, and everything around it is accepted`, async (t) => {
     const deadly = deadlyEvent(5);
     const simulator = await simulatorFor(t, { events: 11, rawEvents: [deadly] });
     const { walk, ledger, anomalies, inFlight } = walkFor(t, simulator, {
@@ -170,50 +173,39 @@ for (const death of ['process.exit', 'out of memory', 'a bug'] as const) {
   });
 }
 
-void test('events that kill workers first and last of a page, and side by side, cost themselves, and then full pages are asked for', async (t) => {
+void test('several events that kill workers are rejected one by one, and then full pages are asked for again', async (t) => {
   const rawEvents = [0, 99, 100, 101].map(deadlyEvent);
   const simulator = await simulatorFor(t, { events: 1_496, rawEvents });
   const { walk, ledger, anomalies } = walkFor(t, simulator, { worker: await mortalWorker(t, 'a bug') });
   assert.equal(await walk(), 'complete');
   assert.equal(served(ledger), 1_500);
   assert.equal(anomalies.length, 4);
-  // Small parts while they are looked for, not for ever after.
+  // Pages are small only during the search.
   assert.ok(ledger.length < 40, `${ledger.length} pages`);
 });
 
-void test('workers that die of every page set nothing aside: the walk is given up, with the reason', async (t) => {
-  const folder = await mkdtemp(path.join(tmpdir(), 'mortal-worker-'));
-  t.after(() => rm(folder, { recursive: true, force: true }));
-  const file = path.join(folder, 'worker.mjs');
-  await writeFile(file, "export default () => { throw new Error('nothing works here'); };");
+void test('a walk whose workers die of every page is given up with the reason, and rejects nothing', async (t) => {
+  const worker = await workerOf(t, "export default () => { throw new Error('nothing works here'); };");
   const simulator = await simulatorFor(t, { events: 300 });
-  const { walk, ledger, inFlight } = walkFor(t, simulator, { worker: pathToFileURL(file), pageSize: 20 });
-  await assert.rejects(walk(), (error: unknown) => {
-    assert.ok(error instanceof GaveUpError);
-    assert.match(error.message, /worker-died/);
-    return true;
-  });
+  const { walk, ledger, inFlight } = walkFor(t, simulator, { worker, pageSize: 20 });
+  await assert.rejects(walk(), { name: 'GaveUpError', message: /worker-died/ });
   assert.equal(ledger.length, 0);
-  // The one that was asked for ahead is given back when its request has ended: then all of the limit is to be had.
+  // The permit of the page asked for ahead is released when its request has ended: then the whole limit is free.
   await inFlight.acquire(inFlight.maxBytes, AbortSignal.timeout(20_000));
 });
 
-void test('an API that hands out one cursor for ever is given up, with the reason', async (t) => {
+void test('a walk is given up with the reason when the API hands out the same cursor for ever', async (t) => {
   const simulator = await simulatorFor(t, { events: 500, streamAccess: 'absent', faults: { 'same-cursor': 1 } });
   const { walk } = walkFor(t, simulator);
-  await assert.rejects(walk(), (error: unknown) => {
-    assert.ok(error instanceof GaveUpError);
-    assert.match(error.message, /next cursor is the one that was asked for/);
-    return true;
-  });
+  await assert.rejects(walk(), { name: 'GaveUpError', message: /next cursor is the one that was asked for/ });
 });
 
-void test('a page without a cursor where there should be one is given up where it cannot be passed by time', async (t) => {
+void test('a walk is given up at a page that lacks its cursor, where it cannot go on by time', async (t) => {
   const simulator = await simulatorFor(t, { events: 500, streamAccess: 'absent', faults: { 'no-cursor': 1 } });
   await assert.rejects(walkFor(t, simulator).walk(), /hasMore, but has no next cursor/);
 });
 
-void test('a window asked for by time and served from the top needs another kind of walk', async (t) => {
+void test('a window that is served from the top in spite of its bounds needs one chain of all windows', async (t) => {
   const simulator = await simulatorFor(t, { events: 500, windows: 'ignored' });
   const { walk, ledger, traits } = walkFor(t, simulator, { state: { untilMs: 1_769_541_612_369 - 20 * 86_400_000 } });
   assert.equal(await walk(), 'needs-chain');
@@ -221,7 +213,7 @@ void test('a window asked for by time and served from the top needs another kind
   assert.equal(ledger.length, 0);
 });
 
-void test('when the stream endpoint is gone, a window in company without a living cursor waits for the chain of all', async (t) => {
+void test('when the stream endpoint is gone, a walk goes on by its cursor if it is alone; else it needs one chain of all windows', async (t) => {
   const simulator = await simulatorFor(t, { events: 500, streamBreaksAfter: 1, streamBreaksAs: '404' });
   const first = walkFor(t, simulator);
   assert.equal(await first.walk(), 'complete', 'alone it goes on by its cursor');
@@ -231,7 +223,7 @@ void test('when the stream endpoint is gone, a window in company without a livin
   assert.equal(await second.walk(), 'needs-chain');
 });
 
-void test('a cursor from an earlier start that is too old is not even tried where a time does as well', async (t) => {
+void test('a start does not try a cursor that is too old, where it can go on by time', async (t) => {
   const simulator = await simulatorFor(t, { events: 500 });
   const state = {
     safePages: 2,

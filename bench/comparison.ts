@@ -1,4 +1,4 @@
-/** Runs a comparison program; its time counts from its first step to the end of its last. */
+/** Runs a comparison program. Its time counts from the start of its first stage to the end of its last. */
 import type { Measurement } from './contender.ts';
 import { startScript } from './measure/processes.ts';
 import { findReport } from './measure/program-report.ts';

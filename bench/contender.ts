@@ -4,22 +4,22 @@ import type { Source } from './measure/source.ts';
 export interface ContenderInput {
   readonly databaseUrl: string;
   readonly source: Source;
-  /** Batches of the same data set, encoded beforehand. */
+  /** A file with batches of the same data set, encoded beforehand. */
   readonly batchFile: string;
-  /** For local files; empty. */
+  /** An empty folder for local files. */
   readonly folder: string;
   readonly events: number;
 }
 
-/** One measurement. Seconds, wall unless it says CPU. */
+/** One measurement. Seconds are wall seconds unless they are CPU seconds by name. */
 export interface Measurement {
-  /** From the first request, or the first row, to the end of the process: process start-up left out. */
+  /** From the first request, or the first row, to the end of the process: without process start-up. */
   readonly seconds: number;
-  /** From the start of the process to the first request; null when there is none. */
+  /** From the start of the process to the first request; null when there is no request. */
   readonly startSeconds: number | null;
-  /** Wall seconds by stage, one after the other. */
+  /** Wall seconds of stages that follow each other. */
   readonly stages: Readonly<Record<string, number>>;
-  /** Seconds of stages that overlap each other, summed over everything at once; where the contender tells. */
+  /** Seconds of stages that overlap, summed over everything that runs at once; empty where the contender does not say. */
   readonly busy: Readonly<Record<string, number>>;
   readonly cpuSeconds: { readonly user: number; readonly system: number };
   readonly peakMemoryMb: number;
@@ -30,9 +30,9 @@ export interface Measurement {
 export interface Contender {
   readonly name: string;
   readonly what: string;
-  /** Order in the table; the floor is first. */
+  /** Order in the table; the floor comes first. */
   readonly place: number;
-  /** Measured in every round, or once. */
+  /** Whether it is measured in every round, or once. */
   readonly everyRound: boolean;
   readonly run: (input: ContenderInput) => Promise<Measurement>;
 }

@@ -1,4 +1,4 @@
-/** Suites and contenders are whatever lies in their folders. */
+/** Loads suites and contenders: every file in their folders is one. */
 import { readdir } from 'node:fs/promises';
 import type { Contender } from './contender.ts';
 import type { Suite } from './suite.ts';

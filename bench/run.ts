@@ -1,6 +1,6 @@
 /**
- * `npm run bench`: finds the suites, runs each, prints tables, writes results.json and report.html. Starts all it needs:
- * the simulator and PostgreSQL, in a temporary folder that is removed at the end.
+ * `npm run bench`: finds the suites, runs each, prints tables, and writes results.json and report.html. It starts the
+ * simulator and PostgreSQL itself, in a temporary folder that is removed at the end.
  */
 import { rmSync } from 'node:fs';
 import { chmod, mkdtemp } from 'node:fs/promises';
@@ -15,7 +15,7 @@ import { writeResults } from './results/results-file.ts';
 import type { BenchOptions, Suite } from './suite.ts';
 import { printMachine, printSuite } from './results/terminal.ts';
 
-/** Fewer, and what a run costs once is most of it: at 250,000 the ratio is 2.6. */
+/** With fewer events, the fixed cost of a run is most of it: at 250,000 events the ratio is 2.6. */
 const QUICK_EVENTS = 1_700_000;
 
 const positive = (text: string): number => {
@@ -31,11 +31,14 @@ interface Flags extends BenchOptions {
 
 const suites = await loadSuites();
 const command = new Command('npm run bench --')
-  .description('Measures the job against PostgreSQL alone, and keeps the promises of bench/README.md honest.')
+  .description('Measures the job against PostgreSQL alone, and checks the promises of bench/README.md.')
   .option('--events <number>', 'events in the data set', positive, 1_000_000)
   .option('--rounds <number>', 'rounds of the floor and of this project', positive, 3)
-  .addOption(new Option('--suite <name...>', 'only these').choices(suites.map(({ name }) => name)))
-  .option('--contenders <name...>', 'of the pipeline, besides the floor and this project; "none" for no others')
+  .addOption(new Option('--suite <name...>', 'runs only these suites').choices(suites.map(({ name }) => name)))
+  .option(
+    '--contenders <name...>',
+    'contenders of the pipeline suite besides the floor and this project; "none" for no others',
+  )
   .option('--tuned', 'PostgreSQL with the documented settings instead of its defaults', false)
   .option(
     '--quick',
@@ -47,7 +50,7 @@ const command = new Command('npm run bench --')
   .allowExcessArguments(false)
   .parse();
 
-// What was started ends with this process, however it ends.
+// Exit handlers end the programs that were started.
 process.once('SIGINT', () => process.exit(130));
 process.once('SIGTERM', () => process.exit(143));
 process.exitCode = await bench(command.opts<Flags>());
@@ -61,9 +64,9 @@ async function bench(flags: Flags): Promise<number> {
   const machine = await describeMachine();
   printMachine(machine, load());
   const folder = await mkdtemp(join(tmpdir(), 'datasync-bench-'));
-  // As root the server is another user's, who has to come in.
+  // Started by root, the server runs as another user, who must be able to enter the folder.
   await chmod(folder, 0o755);
-  // Again and again, because processes that are being ended may still write.
+  // With retries, because processes that are being ended may still write.
   process.once('exit', () => {
     rmSync(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
   });

@@ -1,4 +1,4 @@
-/** What a file in `suites/` exports as `suite`. Found by glob: to add one, add a file. */
+/** What a file in `suites/` exports as `suite`. Suites are found by glob: to add one, add a file. */
 import type { SuiteOutcome } from './results/result.ts';
 
 export interface BenchOptions {
@@ -7,7 +7,7 @@ export interface BenchOptions {
   /** PostgreSQL with the documented settings instead of its defaults. */
   readonly tuned: boolean;
   readonly quick: boolean;
-  /** Of the pipeline suite, by name; undefined: all. The floor and this project are always measured. */
+  /** Names of the pipeline suite's contenders; undefined means all. The floor and this project are always measured. */
   readonly contenders?: readonly string[];
 }
 
@@ -15,7 +15,7 @@ export interface BenchContext {
   readonly options: BenchOptions;
   /** Progress, to stderr. */
   readonly say: (line: string) => void;
-  /** A folder of this run, removed at its end. */
+  /** A folder of this run, which is removed at its end. */
   readonly folder: string;
 }
 

@@ -3,7 +3,7 @@ import { startScript } from '../measure/processes.ts';
 import { findReport } from '../measure/program-report.ts';
 import { JOB_CONNECTIONS } from './this-project.ts';
 
-/** Its end is that of its last stage: leaving the process, with its batches in memory, is not PostgreSQL's part. */
+/** It ends with its last stage: leaving the process, with all batches in memory, is not PostgreSQL's work. */
 export const contender: Contender = {
   name: 'floor',
   what: 'PostgreSQL alone: batches encoded beforehand, the same COPY connections, the same merge',

@@ -14,7 +14,7 @@ const figuresSchema = z.object({
   event_loop_delay_ms: z.object({ p50: z.number(), p99: z.number(), max: z.number() }),
   busy_seconds: z.record(z.string(), z.number()),
 });
-// The merge's own line, at debug level, says the same.
+// At level info, because the merge itself logs the same message at debug.
 const mergedSchema = z.object({
   level: z.literal('info'),
   msg: z.literal('merged'),
@@ -23,20 +23,20 @@ const mergedSchema = z.object({
 });
 const completeSchema = z.object({ msg: z.literal('ingestion complete'), events: z.number(), inserted: z.number() });
 
-/** One run of the job, and everything that is known about it. */
+/** One run of the job, with everything that its log and the source tell of it. */
 export interface JobRun extends Measurement {
   readonly inserted: number;
-  /** Events served, doubled ones too. */
+  /** Events served, including those served twice. */
   readonly served: number;
   readonly pages: readonly LogEntry[];
   readonly merges: number;
   /** From the first request to the end of the last merge. */
   readonly mergedSeconds: number;
-  /** The job's own lines. */
+  /** The job's log. */
   readonly lines: readonly JsonLine[];
 }
 
-/** `npm start`, as a person does it. */
+/** Runs `npm start`, as a person does. */
 export async function runJob(
   input: Pick<ContenderInput, 'databaseUrl' | 'source' | 'folder'>,
   flags: readonly string[] = [],

@@ -1,4 +1,4 @@
-/** Batches encoded beforehand, in one file; page by page: u32 bytes, u32 rows (little endian), the complete COPY stream. */
+/** Batches encoded beforehand, in one file. Each page is: u32 bytes, u32 rows (little endian), the complete COPY stream. */
 import { createWriteStream } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { once } from 'node:events';
@@ -14,7 +14,7 @@ export interface Batch {
 const HEAD_BYTES = 8;
 const PAGE_SIZE = 5_000;
 const MAX_EVENT_BYTES = 16 * 2 ** 20;
-/** The one window of the chain. */
+/** Id of the chain's only window. */
 export const BATCH_WINDOW = 1;
 export const ID_COLUMN_TYPES: IdColumnTypes = { id: 'uuid', sessionId: 'uuid', userId: 'uuid' };
 
@@ -43,7 +43,7 @@ export async function writeBatches(baseUrl: string, file: string): Promise<numbe
   return events;
 }
 
-/** All of them, in memory. */
+/** Reads all batches into memory. */
 export async function readBatches(file: string): Promise<Batch[]> {
   const bytes = await readFile(file);
   const batches: Batch[] = [];
@@ -57,7 +57,7 @@ export async function readBatches(file: string): Promise<Batch[]> {
   return batches;
 }
 
-/** Bodies of the pages of one chain over `/events`, whose limit the benchmark's simulators have off. */
+/** @yields page bodies of one chain over `/events`; the benchmark's simulators have no rate limit there */
 export async function* pagesOf(baseUrl: string, pageSize = PAGE_SIZE): AsyncGenerator<Uint8Array> {
   const url = new URL(`${baseUrl}/events`);
   url.searchParams.set('limit', String(pageSize));
@@ -66,7 +66,7 @@ export async function* pagesOf(baseUrl: string, pageSize = PAGE_SIZE): AsyncGene
     if (response.status !== 200) throw new Error(`the simulator answered ${response.status}`);
     const body = new Uint8Array(await response.arrayBuffer());
     yield body;
-    // The simulator's envelope comes last unless told otherwise.
+    // The simulator's envelope comes last by default.
     const cursor = /"nextCursor":"([^"]+)"/.exec(Buffer.from(body.subarray(-1024)).toString('latin1'))?.[1];
     if (cursor === undefined) return;
     url.searchParams.set('cursor', cursor);

@@ -1,4 +1,4 @@
-/** One job into a fresh database, checked to have brought every event: what the suites about time and requests repeat. */
+/** Runs one job into a fresh database and checks that every event is there: the step that most suites repeat. */
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { runJob, type JobRun } from '../contenders/this-project.ts';
@@ -10,16 +10,16 @@ import type { BenchContext } from '../suite.ts';
 export interface JobSetup {
   readonly server: BenchServer;
   readonly events: number;
-  /** Besides `events`: see src/simulator/settings.ts. */
+  /** Further settings of src/simulator/settings.ts. */
   readonly source: Readonly<Record<string, string | number>>;
   readonly flags: readonly string[];
   /** Called for every line that the job writes. */
   readonly onLine?: (line: string) => void;
-  /** Where the job finds the database, when not directly. */
+  /** The address at which the job finds the database, when something stands between. */
   readonly through?: (databaseUrl: string) => string;
 }
 
-/** @throws Error when rows are missing, or there are too many */
+/** @throws Error when the number of rows is not that of the events */
 export async function runJobOnce(context: BenchContext, setup: JobSetup): Promise<JobRun> {
   const folder = join(context.folder, 'job');
   await mkdir(folder, { recursive: true });

@@ -1,4 +1,4 @@
-/** The machine a figure belongs to: printed before any figure. */
+/** Describes the machine that figures belong to; it is printed before any figure. */
 import { readFile } from 'node:fs/promises';
 import { availableParallelism, cpus, loadavg, release, totalmem, type } from 'node:os';
 
@@ -8,7 +8,7 @@ export interface Machine {
   readonly memoryGb: number;
   readonly system: string;
   readonly node: string;
-  /** Cores' share taken away by other guests of the host since boot, percent; null where it is not told. */
+  /** Share of processor time that other guests of the host took since boot, percent; null where the system does not say. */
   readonly stolenPercent: number | null;
 }
 
@@ -23,7 +23,7 @@ export async function describeMachine(): Promise<Machine> {
   };
 }
 
-/** Processes that wanted to run, mean of the last minute. */
+/** The load average of the last minute. */
 export function load(): number {
   return Number((loadavg()[0] ?? 0).toFixed(2));
 }

@@ -1,12 +1,12 @@
-/** Programs of a benchmark: each a process of its own, ended with the benchmark whatever becomes of it. */
+/** Programs of a benchmark: each is a process of its own, and ends with the benchmark, however that ends. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
 
-/** Of the kernel's clock in /proc: fixed at 100 a second for user space. */
+/** The kernel's clock in /proc: always 100 ticks a second for user space. */
 const TICKS_PER_SECOND = 100;
 const KEPT_STDERR_CHARACTERS = 4_000;
-export const ROOT = new URL('../..', import.meta.url).pathname;
+const ROOT = new URL('../..', import.meta.url).pathname;
 
 export type JsonLine = Readonly<Record<string, unknown>>;
 
@@ -31,17 +31,17 @@ process.on('exit', () => {
   for (const child of living) killGroup(child, 'SIGKILL');
 });
 
-/** Each leads a process group, so that `npm` does not shield what it started. */
+/** Each program leads a process group, so that a signal also reaches what `npm` started. */
 function killGroup(child: ChildProcess, signal: NodeJS.Signals): void {
   if (child.pid === undefined) return;
   try {
     process.kill(-child.pid, signal);
   } catch {
-    // Gone already.
+    // It has ended already.
   }
 }
 
-/** No variables but these and those given: a setting of the person's shell must not change a figure. */
+/** A bare environment and the given variables: settings of the caller's shell must not change a figure. */
 function environment(added: Readonly<Record<string, string>>): NodeJS.ProcessEnv {
   const { PATH, HOME, TMPDIR } = process.env;
   return { PATH, HOME, TMPDIR, NO_UPDATE_NOTIFIER: '1', ...added };
@@ -93,7 +93,7 @@ export class RunningProgram {
     killGroup(this.#child, signal);
   }
 
-  /** @throws Error with the end of stderr and of stdout when it ends otherwise than with 0 */
+  /** @throws Error with the end of stdout and stderr when the exit code is not 0 */
   async succeeded(): Promise<ProgramEnd> {
     const end = await this.ended;
     if (end.code === 0) return end;
@@ -102,7 +102,7 @@ export class RunningProgram {
   }
 }
 
-/** A TypeScript program of the benchmark in a fresh node process. */
+/** Starts a TypeScript program of the benchmark in a fresh node process. */
 export function startScript(
   file: string,
   args: readonly string[] = [],
@@ -112,13 +112,13 @@ export function startScript(
   return new RunningProgram([process.execPath, ...nodeFlags, '--import', 'tsx', file, ...args], rest);
 }
 
-/** CPU seconds of a living process, all its threads; null when it is gone or the system has no /proc. */
+/** CPU seconds of a living process with all its threads; null when it has ended, or the system has no /proc. */
 export async function cpuSecondsOf(pid: number): Promise<number | null> {
   const fields = await statFields(pid);
   return fields === null ? null : (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
 }
 
-/** CPU seconds of a process's children that have ended. */
+/** CPU seconds of those children of a process that have ended. */
 export async function reapedCpuSecondsOf(pid: number): Promise<number | null> {
   const fields = await statFields(pid);
   return fields === null ? null : (Number(fields[13]) + Number(fields[14])) / TICKS_PER_SECOND;
@@ -129,7 +129,7 @@ export async function parentOf(pid: number): Promise<number | null> {
   return fields === null ? null : Number(fields[1]);
 }
 
-/** Fields of /proc/<pid>/stat from the third on: what comes before may have spaces. */
+/** Fields of /proc/<pid>/stat from the third on: the second one may contain spaces. */
 async function statFields(pid: number): Promise<string[] | null> {
   try {
     const text = await readFile(`/proc/${pid}/stat`, 'utf8');

@@ -1,11 +1,11 @@
-/** The last line of a comparison program's stdout: what it knows of itself. */
+/** The report that a comparison program writes about itself, as the last line of its stdout. */
 import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
 import type { JsonLine } from './processes.ts';
 
 export const reportSchema = z.object({
   report: z.literal('program'),
-  /** Epoch ms: where its work begins, start-up and preparation over. */
+  /** Epoch ms at which its work began, after start-up and preparation. */
   beganAtMs: z.number(),
   stages: z.record(z.string(), z.number()),
   userSeconds: z.number(),
@@ -16,7 +16,7 @@ export const reportSchema = z.object({
 
 export type ProgramReport = z.output<typeof reportSchema>;
 
-/** @throws Error when there is none */
+/** @throws Error when there is no report */
 export function findReport(lines: readonly JsonLine[]): ProgramReport {
   const found = lines.map((line) => reportSchema.safeParse(line)).find((parsed) => parsed.success);
   if (found === undefined) throw new Error('a program of the benchmark ended without its report');
@@ -35,7 +35,7 @@ export async function writeReport(report: Pick<ProgramReport, 'beganAtMs' | 'sta
   process.stdout.write(`${JSON.stringify(line)}\n`);
 }
 
-/** The most this process ever had in memory. */
+/** Peak memory of this process. */
 async function peakMemoryMb(): Promise<number> {
   try {
     const kb = /VmHWM:\s+(\d+)/.exec(await readFile('/proc/self/status', 'utf8'))?.[1];
@@ -46,13 +46,13 @@ async function peakMemoryMb(): Promise<number> {
   return process.resourceUsage().maxRSS / 1024;
 }
 
-/** Times the stages of a program, one after the other. */
+/** Times the stages of a program, which follow each other. */
 export class StageClock {
   readonly beganAtMs = Date.now();
   readonly stages: Record<string, number> = {};
   #startedMs = performance.now();
 
-  /** Ends the stage that is running. */
+  /** Ends the running stage, and begins the next. */
   end(stage: string): void {
     const nowMs = performance.now();
     this.stages[stage] = (this.stages[stage] ?? 0) + (nowMs - this.#startedMs) / 1000;

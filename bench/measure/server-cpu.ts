@@ -1,6 +1,6 @@
 /**
- * CPU seconds of a PostgreSQL server by what its processes did: read from /proc, so only on Linux. The total is exact
- * (children that ended are counted by the kernel); the parts come from looking every 200 ms, by process title.
+ * CPU seconds of a PostgreSQL server by the work of its processes, read from /proc, so only on Linux. The total is exact,
+ * because the kernel counts children that have ended. The parts come from a look at the process titles every 200 ms.
  */
 import { readFile, readdir } from 'node:fs/promises';
 import { cpuSecondsOf, parentOf, reapedCpuSecondsOf } from './processes.ts';
@@ -32,7 +32,7 @@ export class ServerCpuMeter {
     this.#pid = pid;
   }
 
-  /** Begins to measure; null where there is no /proc. */
+  /** Starts measuring; null where there is no /proc. */
   static async start(serverPid: number): Promise<ServerCpuMeter | null> {
     const reaped = await reapedCpuSecondsOf(serverPid);
     if (reaped === null) return null;
@@ -56,7 +56,7 @@ export class ServerCpuMeter {
       if ((await cpuSecondsOf(pid)) !== null) living += latest - baseline;
     }
     const reaped = ((await reapedCpuSecondsOf(this.#pid)) ?? this.#reapedBefore) - this.#reapedBefore;
-    // What processes did between the last look and their end belongs to the clients: only they end.
+    // Only client processes end, so what was done between a last look and an end belongs to them.
     const unseen = Math.max(0, living + reaped - parts.copy - parts.merge - parts.background);
     const clients = parts.copy + parts.merge;
     if (clients === 0) return { ...parts, merge: unseen };
@@ -88,7 +88,7 @@ export class ServerCpuMeter {
   }
 }
 
-/** A COPY connection is told by its COPY, which it does again and again; every other client's work is the merge's. */
+/** A connection that was once seen in a COPY is a COPY connection; the work of every other client is the merge's. */
 function partOf(title: string, before: Seen['part']): Seen['part'] {
   if (before === 'copy' || / COPY/.test(title)) return 'copy';
   return /\d+\.\d+\.\d+\.\d+\(|\[local\]|parallel worker/.test(title) ? 'merge' : before;

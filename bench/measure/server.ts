@@ -1,12 +1,12 @@
-/** The PostgreSQL of a benchmark: an embedded cluster in a folder of its own, a fresh database for each measurement. */
+/** PostgreSQL for a benchmark: an embedded cluster in its own folder, with a fresh database for each measurement. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import pg from 'pg';
 import { pino } from 'pino';
 import { startEmbeddedPostgres, type EmbeddedPostgres } from '../../src/embedded-postgres/embedded-postgres.ts';
 
-/** What the documents recommend for a server that loads much; see bench/README.md. */
-export const TUNED_SETTINGS: Readonly<Record<string, string>> = {
+/** The settings that the documents recommend for a server that loads much data; see bench/README.md. */
+const TUNED_SETTINGS: Readonly<Record<string, string>> = {
   shared_buffers: '1GB',
   max_wal_size: '8GB',
   checkpoint_timeout: '30min',
@@ -17,7 +17,7 @@ export const TUNED_SETTINGS: Readonly<Record<string, string>> = {
 
 export class BenchServer {
   readonly #embedded: EmbeddedPostgres;
-  /** A server of this kind outlives the process that started it; this one is nobody else's. */
+  /** An embedded server outlives the process that started it, but nobody else uses this one. */
   readonly #endWithProcess: () => void;
   #databases = 0;
 
@@ -26,7 +26,7 @@ export class BenchServer {
     this.#endWithProcess = () => {
       process.kill(pid, 'SIGQUIT');
     };
-    // First of all: other listeners remove its folder.
+    // Before the other listeners, which remove its folder.
     process.prependOnceListener('exit', this.#endWithProcess);
   }
 
@@ -48,27 +48,20 @@ export class BenchServer {
     return pidOf(this.#embedded);
   }
 
-  async version(): Promise<string> {
-    const [row] = await query<{ version: string }>(this.#embedded.url, 'SELECT current_setting($1) AS version', [
-      'server_version',
-    ]);
-    return row?.version ?? 'unknown';
-  }
-
   /**
-   * An empty database. `work` over, it is dropped; and what PostgreSQL still has to write is written, so that no
-   * measurement pays for the one before it.
+   * Gives `work` an empty database, and drops it afterwards. A checkpoint before and after makes PostgreSQL write what it
+   * still has in memory, so that no measurement pays for the one before it.
    */
   async withDatabase<T>(work: (url: string) => Promise<T>): Promise<T> {
     this.#databases += 1;
     const name = `bench_${this.#databases}`;
     const url = await this.#embedded.urlFor(name);
-    await this.#settle();
+    await this.#checkpoint();
     try {
       return await work(url);
     } finally {
       await query(this.#embedded.url, `DROP DATABASE IF EXISTS ${name} WITH (FORCE)`);
-      await this.#settle();
+      await this.#checkpoint();
     }
   }
 
@@ -77,7 +70,7 @@ export class BenchServer {
     process.off('exit', this.#endWithProcess);
   }
 
-  async #settle(): Promise<void> {
+  async #checkpoint(): Promise<void> {
     await query(this.#embedded.url, 'CHECKPOINT');
   }
 }
@@ -87,16 +80,12 @@ async function pidOf({ dataDir }: EmbeddedPostgres): Promise<number> {
   return Number(file.split('\n')[0]);
 }
 
-/** One statement on a connection of its own. */
-export async function query<R extends pg.QueryResultRow>(
-  url: string,
-  sql: string,
-  values: unknown[] = [],
-): Promise<R[]> {
+/** Runs one statement on a connection of its own. */
+export async function query<R extends pg.QueryResultRow>(url: string, sql: string): Promise<R[]> {
   const client = new pg.Client({ connectionString: url, application_name: 'bench' });
   await client.connect();
   try {
-    return (await client.query<R>(sql, values)).rows;
+    return (await client.query<R>(sql)).rows;
   } finally {
     await client.end();
   }

@@ -22,7 +22,7 @@ export class Source {
     this.#program = program;
   }
 
-  /** Settings as in src/simulator/settings.ts. Resolves when it serves. */
+  /** Starts the simulator with settings of src/simulator/settings.ts. Resolves when it serves. */
   static async start(settings: Readonly<Record<string, string | number>>): Promise<Source> {
     const flags = Object.entries({ port: 0, ...settings }).flatMap(([name, value]) => [
       `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`,
@@ -52,13 +52,13 @@ export class Source {
     return (await cpuSecondsOf(this.#program.pid)) ?? 0;
   }
 
-  /** Number of requests so far, for {@link requestsSince}. */
+  /** Number of requests so far: the argument for {@link requestsSince}. */
   async requestCount(): Promise<number> {
     const stats = z.object({ requestsTotal: z.number() }).parse(await this.#control('stats'));
     return stats.requestsTotal;
   }
 
-  /** The requests after the first `count`, in order of arrival. */
+  /** @returns the requests after the first `count`, in order of arrival */
   async requestsSince(count: number): Promise<LogEntry[]> {
     const log = z.array(entrySchema.extend({ n: z.number() })).parse(await this.#control('log'));
     return log.filter((entry) => entry.n > count);
@@ -73,9 +73,4 @@ export class Source {
     const response = await fetch(new URL(`/__sim/${what}`, this.baseUrl));
     return response.json();
   }
-}
-
-/** Requests for pages of events, those for range probes and tokens left out. */
-export function pagesAmong(requests: readonly LogEntry[]): LogEntry[] {
-  return requests.filter(({ kind }) => kind === 'stream' || kind === 'events');
 }

@@ -1,4 +1,4 @@
-/** Usage: bare-export.ts <database URL> <file>. COPY of the ids into a file, and nothing else. */
+/** Usage: bare-export.ts <database URL> <file>. Copies the ids into a file, and does nothing else. */
 import { createWriteStream } from 'node:fs';
 import { pipeline } from 'node:stream/promises';
 import pg from 'pg';

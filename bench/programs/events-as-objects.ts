@@ -1,4 +1,4 @@
-/** What the comparison programs share: events as JavaScript objects, a column a field. */
+/** What the comparison programs share: events as JavaScript objects, and a column for each field. */
 import { z } from 'zod';
 
 export const COLUMN_NAMES = 'id, session_id, user_id, type, name, properties, occurred_at, device_type, browser';
@@ -18,13 +18,13 @@ export interface ApiEvent {
   readonly session?: { readonly deviceType?: string; readonly browser?: string };
 }
 
-/** The envelope alone is checked: nobody checks five thousand events a page with a schema. */
+/** Checks the envelope only: nobody checks five thousand events a page with a schema. */
 export const pageSchema = z.object({
   data: z.custom<readonly ApiEvent[]>(Array.isArray),
   pagination: z.object({ nextCursor: z.string().nullable() }),
 });
 
-/** In the order of the columns. */
+/** @returns values in the order of {@link COLUMN_NAMES} */
 export function toRow(event: ApiEvent): (string | null)[] {
   return [
     event.id,

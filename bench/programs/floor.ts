@@ -1,8 +1,8 @@
 /**
  * Usage: floor.ts <database URL> <batch file> <connections>
  *
- * What PostgreSQL alone needs: batches lie in memory, connections are open, tables are made. COPY on so many connections
- * at once, without the job's ledger and its transactions; then the job's own merge, and its ANALYZE.
+ * Measures what PostgreSQL alone needs. Batches are in memory, connections open and tables made beforehand. Then: COPY on all
+ * connections at once, without the job's ledger and transactions; the job's own merge; its ANALYZE.
  */
 import { Merger, analyzeTarget } from '../../src/load/merge/merge.ts';
 import { readBatches } from '../measure/batches.ts';

@@ -1,8 +1,8 @@
 /**
- * Usage: merge-ways.ts <database URL> <batch file> <pages of the first load> <way>
+ * Usage: merge-ways.ts <database URL> <batch file> <pages of the initial merge> <way>
  *
- * One way to move staged rows into ingested_events, timed from BEGIN to COMMIT. Ways of the first load leave the rest of
- * the batches alone; ways of a later merge do the first load in the job's way, untimed, and then merge the rest.
+ * Times one way to move staged rows into ingested_events, from BEGIN to COMMIT. Ways of the initial merge ignore the rest of
+ * the batches. Ways of a later merge do the initial merge in the job's way, untimed, and then merge the rest.
  */
 import type { PoolClient } from 'pg';
 import { Merger, analyzeTarget } from '../../src/load/merge/merge.ts';
@@ -16,8 +16,8 @@ const CONNECTIONS = 2;
 const COLUMNS = EVENT_COLUMN_NAMES.join(', ');
 const BEGIN_QUICK_KEY = `SET LOCAL maintenance_work_mem = '256MB'`;
 
-/** Plain SQL, each in one transaction; what a person would write who knows PostgreSQL well. */
-const FIRST_LOAD: Readonly<Record<string, (rows: string) => readonly string[]>> = {
+/** Plain SQL, each in one transaction, as somebody would write it who knows PostgreSQL well. */
+const INITIAL: Readonly<Record<string, (rows: string) => readonly string[]>> = {
   'insert, then key': (rows) => [
     BEGIN_QUICK_KEY,
     `ALTER TABLE ${TARGET} DROP CONSTRAINT ingested_events_pkey`,
@@ -48,7 +48,7 @@ const LATER: Readonly<Record<string, (rows: string) => readonly string[]>> = {
 
 const [url, file, firstPagesText, way] = process.argv.slice(2);
 if (url === undefined || file === undefined || way === undefined) {
-  throw new Error('usage: merge-ways.ts <database URL> <batch file> <pages of the first load> <way>');
+  throw new Error('usage: merge-ways.ts <database URL> <batch file> <pages of the initial merge> <way>');
 }
 const firstPages = Number(firstPagesText);
 const batches = await readBatches(file);
@@ -75,8 +75,7 @@ await target.close();
 
 function statementsOf(name: string): readonly string[] {
   const [when = '', what = ''] = name.split(': ');
-  const statements =
-    when === 'first' ? FIRST_LOAD[what]?.(stagingNames('a').rows) : LATER[what]?.(stagingNames('b').rows);
+  const statements = when === 'first' ? INITIAL[what]?.(stagingNames('a').rows) : LATER[what]?.(stagingNames('b').rows);
   if (statements === undefined) throw new Error(`no such way: ${name}`);
   return statements;
 }

@@ -1,6 +1,6 @@
 /**
- * Usage: micro.ts <base URL> <way>. One way to read pages, on one thread, over the same pages again and again; the median
- * of a page's milliseconds, after a warm-up.
+ * Usage: micro.ts <base URL> <way>. Reads the same pages again and again in one way, on one thread. Writes the median of a
+ * page's milliseconds after a warm-up.
  */
 import { z } from 'zod';
 import { encodePage } from '../../src/encode/encode-page.ts';

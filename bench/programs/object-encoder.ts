@@ -1,17 +1,17 @@
-/** The encoder as it is usually written: JSON.parse, then every object's fields into binary COPY rows. For comparison. */
+/** An encoder as it is usually written, for comparison: JSON.parse, then every object's fields into binary COPY rows. */
 import { pageSchema, type ApiEvent } from './events-as-objects.ts';
 
 const HEADER = Buffer.from('5047434f50590aff0d0a000000000000000000', 'hex');
 const FIELD_COUNT = 11;
 const JSONB_VERSION = 1;
-/** PostgreSQL counts from 2000-01-01, microseconds. */
+/** PostgreSQL counts microseconds from 2000-01-01. */
 const POSTGRES_EPOCH_MS = Date.UTC(2000, 0, 1);
 const ROOM_PER_EVENT_BYTES = 4_096;
 const SHORT_TEXT = 64;
 const HYPHEN = 0x2d;
 const NINE = 0x39;
 
-/** @returns bytes of the rows; throws on a page with larger events than the comparison needs */
+/** @returns bytes of the rows. Throws on a page with larger events than the comparison has. */
 export function encodeObjects(body: Uint8Array, firstSourceOrder: bigint): number {
   const text = Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString('utf8');
   const { data } = pageSchema.parse(JSON.parse(text));
@@ -39,7 +39,7 @@ function writeEvent(out: Buffer, start: number, event: ApiEvent, sourceOrder: bi
   return out.writeBigInt64BE(sourceOrder, at);
 }
 
-/** Without BigInt, which is slow: two halves, exact for every time a Date can hold. */
+/** Writes two halves, because BigInt is slow; exact for every time that a Date can hold. */
 function writeTime(out: Buffer, at: number, timestamp: number | string): number {
   const ms = typeof timestamp === 'number' ? timestamp : Date.parse(timestamp);
   const micros = (ms - POSTGRES_EPOCH_MS) * 1000;
@@ -62,7 +62,7 @@ function hexDigit(code: number): number {
   return code <= NINE ? code & 15 : (code & 15) + 9;
 }
 
-/** A loop beats a call into C++ for what is short and ASCII, as nearly all texts of events are. */
+/** A loop is faster than a call into C++ for short ASCII, and nearly all texts of events are that. */
 function writeUtf8(out: Buffer, at: number, value: string): number {
   if (value.length > SHORT_TEXT) return out.write(value, at, 'utf8');
   for (let i = 0; i < value.length; i += 1) {

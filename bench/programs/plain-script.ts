@@ -1,4 +1,4 @@
-/** Usage: plain-script.ts <base URL> <database URL>. Ask, parse, insert a thousand rows a statement, ask for the next page. */
+/** Usage: plain-script.ts <base URL> <database URL>. Asks for a page, parses it, inserts a thousand rows a statement, asks for the next page. */
 import pg from 'pg';
 import { StageClock, writeReport } from '../measure/program-report.ts';
 import { COLUMN_NAMES, CREATE_TABLE, pageSchema, toRow } from './events-as-objects.ts';

@@ -1,4 +1,4 @@
-/** A database as the job makes it, with batches copied into staging: what the floor and the merge programs begin with. */
+/** Prepares a database as the job does and copies batches into staging: the start of the floor and the merge programs. */
 import { hostname } from 'node:os';
 import { pino } from 'pino';
 import { copyRows } from '../../src/load/copy/copy-stream.ts';
@@ -21,7 +21,7 @@ export interface PreparedTarget {
   close(): Promise<void>;
 }
 
-/** Tables, a run and its one window. */
+/** Makes the tables, and a run with one window. */
 export async function prepareTarget(url: string, connections: number): Promise<PreparedTarget> {
   const db = await Database.open({
     url,
@@ -51,7 +51,7 @@ export async function prepareTarget(url: string, connections: number): Promise<P
 }
 
 /**
- * COPY of all batches on so many connections at once; no ledger, no transaction of several statements.
+ * Copies all batches on all connections at once, without a ledger or transactions of several statements.
  * @param begin called when every connection is open, right before the first row
  */
 export async function copyBatches(
@@ -82,7 +82,7 @@ export async function copyBatches(
   await Promise.all(Array.from({ length: connections }, copy));
 }
 
-/** The ledger that the job would have written page by page, at once. */
+/** Writes at once the ledger that the job would have written page by page. */
 export async function writeLedger(
   { db, ownership, runId }: PreparedTarget,
   table: StagingTable,

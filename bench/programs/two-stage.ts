@@ -1,8 +1,8 @@
 /**
  * Usage: two-stage.ts <base URL> <database URL> <folder>
  *
- * First the whole data set into a local file, page by page, with a state file beside it so that it can be resumed; then
- * one COPY into a table without an index, and INSERT … ON CONFLICT from there.
+ * Writes the whole data set into a local file, page by page, with a state file beside it to resume from. Then copies the file
+ * into a table without an index, and runs INSERT … ON CONFLICT from there.
  */
 import { createReadStream } from 'node:fs';
 import { open, rename, writeFile } from 'node:fs/promises';

@@ -1,23 +1,23 @@
-/** What the whole job must reach against the floor; the rest of the promises are with their suites. */
+/** The promises for the whole job against the floor; each other promise is in its suite. */
 import type { Check } from './result.ts';
 import { round } from './statistics.ts';
 
 const PROMISED_RATIO = 1.35;
-/** The guard: other work disturbs, so the best of three rounds counts. */
+/** For the guard. Other work on the machine disturbs it, so the best of three rounds counts. */
 const GUARD_RATIO = 1.7;
 const PROMISED_START_SECONDS = 1;
 const PROMISED_MEMORY_MB = 350;
 const PROMISED_DELAY_MS = 15;
 
 export interface JobFigures {
-  /** Whole job ÷ floor, process start-up left out. */
+  /** Whole job ÷ floor, without process start-up. */
   readonly ratio: number;
   readonly startSeconds: number;
   readonly peakMemoryMb: number;
   readonly delayP99Ms: number;
 }
 
-/** For `--quick`. */
+/** The check of `--quick`. */
 export function guard(ratios: readonly number[]): Check {
   const best = Math.min(...ratios);
   return {
@@ -28,7 +28,7 @@ export function guard(ratios: readonly number[]): Check {
   };
 }
 
-/** For a record. */
+/** The checks of a recorded run. */
 export function promises({ ratio, startSeconds, peakMemoryMb, delayP99Ms }: JobFigures): Check[] {
   return [
     atMost('whole job ÷ floor, without process start-up', ratio, PROMISED_RATIO, '', 3),

@@ -1,4 +1,4 @@
-/** `bench/results/report.html`: everything in one file, nothing loaded from anywhere; charts are SVG. */
+/** Writes `bench/results/report.html`: one file that loads nothing else, with charts as SVG. */
 import { writeFile } from 'node:fs/promises';
 import type { BarChart, Table } from './result.ts';
 import type { KeptResult } from './results-file.ts';

@@ -1,4 +1,4 @@
-/** What a suite hands back: tables, charts and checks, all data, so that terminal, JSON and report show the same. */
+/** What a suite returns: tables, charts and checks as data, so that terminal, JSON and report show the same. */
 
 export type Cell = string | number | null;
 
@@ -6,7 +6,7 @@ export interface Table {
   readonly title: string;
   readonly columns: readonly string[];
   readonly rows: readonly (readonly Cell[])[];
-  /** What a reader must know to not misread it. */
+  /** What a reader must know to read the table correctly. */
   readonly note?: string;
 }
 
@@ -15,14 +15,14 @@ export interface BarPart {
   readonly value: number;
 }
 
-/** Horizontal bars, each of one or more parts. */
+/** Horizontal bars; each has one or more parts. */
 export interface BarChart {
   readonly title: string;
   readonly unit: string;
   readonly bars: readonly { readonly label: string; readonly parts: readonly BarPart[] }[];
 }
 
-/** A promise of the project and what was measured of it. */
+/** A promise of the project, and the measured value. */
 export interface Check {
   readonly what: string;
   readonly target: string;
@@ -35,7 +35,7 @@ export interface SuiteResult {
   readonly title: string;
   readonly startedAt: string;
   readonly seconds: number;
-  /** Load of the machine when it began: figures taken on a busy machine are marked by it. */
+  /** Load of the machine at the start: it marks figures that were taken on a busy machine. */
   readonly loadBefore: number;
   readonly tables: readonly Table[];
   readonly charts: readonly BarChart[];

@@ -1,4 +1,4 @@
-/** `bench/results/results.json`: the newest result of every suite, and the machine each was taken on. */
+/** `bench/results/results.json`: the newest result of every suite, with the machine it was taken on. */
 import { readFile, writeFile } from 'node:fs/promises';
 import type { Machine } from '../measure/machine.ts';
 import type { SuiteResult } from './result.ts';
@@ -9,7 +9,7 @@ export interface KeptResult extends SuiteResult {
   readonly machine: Machine;
 }
 
-/** Replaces the results of the suites that were run, keeps those of the others. */
+/** Replaces the results of the suites that were run, and keeps the others. */
 export async function writeResults(machine: Machine, results: readonly SuiteResult[]): Promise<KeptResult[]> {
   const fresh = results.map((result) => ({ ...result, machine }));
   const names = new Set(fresh.map(({ suite }) => suite));

@@ -1,4 +1,4 @@
-/** Middle value; of an even number the mean of the two in the middle. @throws RangeError when there is none */
+/** @throws RangeError without values */
 export function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b);
   const upper = sorted[Math.floor(sorted.length / 2)];

@@ -1,4 +1,4 @@
-/** Results in the terminal. */
+/** Prints results in the terminal. */
 import Table from 'cli-table3';
 import type { Machine } from '../measure/machine.ts';
 import type { SuiteResult } from './result.ts';

@@ -1,4 +1,4 @@
-/** How much of the API's latency parallel windows hide, and what they cost in requests. */
+/** How much of the API's latency parallel windows hide, and how many requests they cost. */
 import { runJobOnce } from '../measure/job-in-database.ts';
 import type { Check } from '../results/result.ts';
 import { BenchServer } from '../measure/server.ts';
@@ -13,9 +13,9 @@ const SPARE_REQUESTS = 24;
 interface Case {
   readonly distribution: 'uniform' | 'skewed';
   readonly concurrency: number;
-  /** Of the ideal, percent. */
+  /** Percent of the ideal. */
   readonly promisedPercent: number;
-  /** More requests than the pages of a single chain, as a share; besides the spare ones. */
+  /** Share of requests beyond the pages of a single chain; {@link SPARE_REQUESTS} are allowed on top. */
   readonly moreRequests: number;
 }
 
@@ -103,7 +103,7 @@ function present(results: readonly Result[]) {
           result.allowedRequests,
           result.doubled,
         ]),
-        note: 'Seconds: from the first request to the last row merged. Ideal: pages × latency ÷ concurrency. Requests: those for pages, probes among them.',
+        note: 'Seconds: from the first request to the last row merged. Ideal: pages × latency ÷ concurrency. Requests: for pages and probes.',
       },
     ],
     charts: [

@@ -1,4 +1,4 @@
-/** `npm run export-ids` against a bare COPY … TO STDOUT. Both are processes of their own, from start to exit. */
+/** `npm run export-ids` against a bare COPY … TO STDOUT. Each is a process of its own, measured from start to exit. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createHash } from 'node:crypto';

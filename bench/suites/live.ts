@@ -1,6 +1,6 @@
 /**
- * How long the job would take on the live service, scaled down: time and events by the same factor, so that pages,
- * requests and what the database has to do in a second stay as they would be.
+ * How long the job would take on the live service. Time and events are scaled down by the same factor, so that the number of
+ * pages and requests, and the database's work in a second, stay the same.
  */
 import { runJobOnce } from '../measure/job-in-database.ts';
 import { BenchServer } from '../measure/server.ts';
@@ -15,7 +15,7 @@ const WINDOW_SECONDS = { stream: 300, events: 60 };
 const CURSOR_SECONDS = 116;
 const CONCURRENCIES = [1, 4, 8, 16];
 const PROMISED_MINUTES = 30;
-/** The service's default, and the job's. */
+/** The job's default. */
 const DEFAULT_CONCURRENCY = 8;
 
 interface Result {

@@ -1,4 +1,4 @@
-/** The merge by itself, against the same in plain SQL. */
+/** The merge alone, against plain SQL. */
 import { join } from 'node:path';
 import { rm } from 'node:fs/promises';
 import { runComparison } from '../comparison.ts';
@@ -10,10 +10,10 @@ import { median, round } from '../results/statistics.ts';
 import type { BenchContext, Suite } from '../suite.ts';
 
 const PAGE_EVENTS = 5_000;
-/** A later merge is a sixth of the first load. */
+/** A later merge has a sixth of the initial merge's events. */
 const LATER_SHARE = 6;
 const JOB = "the job's";
-/** `create table as` is measured for comparison: it makes another table of the public one, without its grants and views. */
+/** `create table as` is only for comparison: it replaces the public table by one without its grants and views. */
 const FIRST_WAYS = [JOB, 'insert, then key', 'distinct on (id), then key', 'create table as, then key'];
 const SAFE_FIRST_WAYS = ['insert, then key', 'distinct on (id), then key'];
 const LATER_WAYS = [JOB, 'one sorted insert on conflict'];
@@ -80,16 +80,16 @@ function present(events: number, laterEvents: number, first: Seconds, later: Sec
   return {
     tables: [
       {
-        title: `First load of ${events} events`,
+        title: `Initial merge of ${events} events`,
         columns,
         rows: rows(first),
-        note: "Medians, BEGIN to COMMIT. The job's also finds double ids, folds the ledger, keeps the books and empties staging. `insert, then key` fails when an id is there twice; `create table as` loses the table's grants, views and comments.",
+        note: "Medians, BEGIN to COMMIT. The job's merge also finds double ids, folds the ledger, counts and empties staging. `insert, then key` fails when an id is there twice; `create table as` loses the table's grants, views and comments.",
       },
       { title: `${laterEvents} events into ${events}`, columns, rows: rows(later) },
     ],
     charts: [
       {
-        title: 'First load',
+        title: 'Initial merge',
         unit: 's',
         bars: [...first.keys()].map((way) => ({
           label: way,
@@ -98,7 +98,7 @@ function present(events: number, laterEvents: number, first: Seconds, later: Sec
       },
     ],
     checks: [
-      check('first load ÷ the fastest safe way in SQL', of(first, JOB) / fastestSafe, PROMISED_FIRST),
+      check('initial merge ÷ the fastest safe way in SQL', of(first, JOB) / fastestSafe, PROMISED_FIRST),
       check(
         'later merge ÷ one sorted INSERT … ON CONFLICT',
         of(later, JOB) / of(later, LATER_WAYS[1] ?? ''),

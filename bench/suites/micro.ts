@@ -1,4 +1,4 @@
-/** Scanner and encoder alone, one thread, a fresh process each. */
+/** Scanner and encoder alone, on one thread, each in a fresh process. */
 import { z } from 'zod';
 import { startScript } from '../measure/processes.ts';
 import { Source } from '../measure/source.ts';
@@ -54,7 +54,7 @@ function present(results: readonly Result[]) {
           Math.round(mbASecond(way)),
           Math.round((PAGE_EVENTS / pageMs(way)) * 1000),
         ]),
-        note: 'Medians over pages, and of rounds. `scan` finds every event and reads its members; `scan and encode` is what a worker does with a page. JSON.parse includes making a string of the bytes. A reading on a busy machine is slow for all four: the ratio counts.',
+        note: 'Medians over pages, and of rounds. `scan` finds every event and reads its members; `scan and encode` is what a worker does with a page. JSON.parse includes making a string of the bytes. On a busy machine all four are slower, so compare the ratio.',
       },
     ],
     charts: [

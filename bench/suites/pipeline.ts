@@ -1,4 +1,4 @@
-/** Everything from the API to the table, against PostgreSQL alone; contenders found by glob, rounds interleaved. */
+/** The way from the API to the table, against PostgreSQL alone. Contenders are found by glob, and take turns in each round. */
 import { mkdir, rm } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
@@ -58,7 +58,7 @@ async function measureAll(
   const { measured } = parts;
   let expected: TargetContents | null = null;
   for (let number = 1; number <= context.options.rounds; number += 1) {
-    // Every other round the other way about: what wears the machine out must not always meet the same one.
+    // Every other round runs in reverse order: what slows the machine must not always hit the same contender.
     const order = number % 2 === 1 ? measured : [...measured].reverse();
     for (const { contender, samples } of order) {
       if (number > 1 && !contender.everyRound) continue;
@@ -75,7 +75,7 @@ function checkSame(contender: Contender, contents: TargetContents, expected: Tar
   const { rows, fingerprint } = contents;
   if (rows === expected.rows && (fingerprint === null || fingerprint === expected.fingerprint)) return;
   throw new Error(
-    `${contender.name} loaded ${rows} rows (${fingerprint ?? 'not read'}), the first one ${expected.rows} (${expected.fingerprint ?? 'not read'}): they must be the same`,
+    `${contender.name} loaded ${rows} rows (${fingerprint ?? 'not read'}), the first contender ${expected.rows} (${expected.fingerprint ?? 'not read'}): they must be equal`,
   );
 }
 
@@ -95,7 +95,7 @@ async function measure(
       const all = await contender.run({ databaseUrl, source, batchFile, folder, events });
       const sourceCpuSeconds = (await source.cpuSeconds()) - sourceCpuBefore;
       const serverCpu = (await meter?.stop()) ?? null;
-      // All values are compared once each; afterwards the number of rows will do.
+      // All values are compared in the first round; later the number of rows is enough.
       const contents =
         number === 1 ? await readContents(databaseUrl) : { rows: await countRows(databaseUrl), fingerprint: null };
       return { sample: { ...measurementOf(all), round: number, serverCpu, sourceCpuSeconds }, contents };
@@ -105,7 +105,7 @@ async function measure(
   }
 }
 
-/** Without what a contender knows beyond it. */
+/** Leaves out fields that only one contender has. */
 function measurementOf(all: Measurement): Measurement {
   const { seconds, startSeconds, stages, busy, cpuSeconds, peakMemoryMb, eventLoopDelayMs, requests } = all;
   return { seconds, startSeconds, stages, busy, cpuSeconds, peakMemoryMb, eventLoopDelayMs, requests };

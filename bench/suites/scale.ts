@@ -1,10 +1,10 @@
-/** Whether time and memory stay flat as the data set grows. */
+/** Whether time for each event and peak memory stay the same as the data set grows. */
 import { runJobOnce } from '../measure/job-in-database.ts';
 import { BenchServer } from '../measure/server.ts';
 import { round } from '../results/statistics.ts';
 import type { Suite } from '../suite.ts';
 
-/** Of `--events`, a million unless set otherwise. */
+/** Multiples of `--events`, which is a million by default. */
 const SIZES = [0.5, 1, 2, 4, 8];
 const PROMISED_SPREAD_PERCENT = 15;
 const PROMISED_MEMORY_MB = 350;
@@ -65,7 +65,7 @@ function present(results: readonly Result[]) {
           round(result.delayP99Ms),
           result.merges,
         ]),
-        note: 'Process start-up left out. What a run costs once (the first page decides types, the last look for news, ANALYZE) weighs most on the smallest.',
+        note: 'Without process start-up. The fixed cost of a run (the first page decides types, the look for newer events, ANALYZE) weighs most on the smallest.',
       },
     ],
     charts: [

@@ -1,4 +1,4 @@
-/** A database that takes a tenth of what it could: everything must wait for it, and memory must not grow. */
+/** A database at a tenth of its speed: everything must wait for it, and memory must not grow. */
 import { TcpProxy } from '../../test/support/tcp-proxy.ts';
 import { JOB_CONNECTIONS } from '../contenders/this-project.ts';
 import { runJobOnce } from '../measure/job-in-database.ts';
@@ -6,7 +6,7 @@ import { BenchServer } from '../measure/server.ts';
 import { round } from '../results/statistics.ts';
 import type { Suite } from '../suite.ts';
 
-/** COPY stream of one event, about. */
+/** About the size of one event in a COPY stream. */
 const ROW_BYTES = 190;
 const SLOWER = 10;
 const PROMISED_MEMORY_MB = 350;
@@ -59,7 +59,7 @@ function present(events: number, fast: Figures, slow: Figures) {
           ['as it is', round(fast.seconds), Math.round(fast.peakMemoryMb)],
           [`COPY at a ${SLOWER}th`, round(slow.seconds), Math.round(slow.peakMemoryMb)],
         ],
-        note: 'Each connection to PostgreSQL goes through a proxy that carries so many bytes a second.',
+        note: 'Each connection to PostgreSQL goes through a proxy that limits its bytes a second.',
       },
     ],
     charts: [],

@@ -1,4 +1,4 @@
-/** What being watched costs: the job alone, against the job with its page open twice and its metrics scraped every second. */
+/** What watching costs: the job alone, against the job with its page open twice and its metrics scraped every second. */
 import { setTimeout } from 'node:timers/promises';
 import { z } from 'zod';
 import { runJobOnce } from '../measure/job-in-database.ts';
@@ -30,7 +30,7 @@ export const suite: Suite = {
     const watched: Round[] = [];
     try {
       for (let at = 1; at <= context.options.rounds; at += 1) {
-        // In turn first and second: merges were seen to take 1.9 and 3.3 s by turns, whoever was measured.
+        // The two take turns in going first: merges were seen to take 1.9 and 3.3 s alternately, whichever was measured.
         if (at % 2 === 1) alone.push(await measureAlone(context, server));
         watched.push(await measureWatched(context, server));
         if (at % 2 === 0) alone.push(await measureAlone(context, server));
@@ -65,11 +65,11 @@ async function measureWatched(context: BenchContext, server: BenchServer): Promi
         if (!serving.success) return;
         const { url } = serving.data;
         const all = [...Array.from({ length: VIEWERS }, () => view(url, over.signal)), scrape(url, over.signal)];
-        // Each ends with an error, because the job closes its server; begun at all, they have done what they are for.
+        // All end with an error, because the job closes its server. It is enough that they began.
         watching.push(Promise.allSettled(all));
       },
     });
-    if (watching.length === 0) throw new Error('the job did not say where its page is');
+    if (watching.length === 0) throw new Error('the job did not log the address of its page');
     return roundOf(run);
   } finally {
     over.abort();
@@ -77,7 +77,7 @@ async function measureWatched(context: BenchContext, server: BenchServer): Promi
   }
 }
 
-/** Reads what an open page gets, until the job ends and its server with it. */
+/** Reads what an open page receives, until the job closes its server. */
 async function view(url: string, signal: AbortSignal): Promise<void> {
   const { body } = await fetch(new URL('/events', url), { signal });
   const reader = body?.getReader();
@@ -100,7 +100,7 @@ function parse(line: string): unknown {
 }
 
 function roundOf(run: { seconds: number; cpuSeconds?: { user: number; system: number } }): Round {
-  if (run.cpuSeconds === undefined) throw new Error('the job did not say what it took of the processor');
+  if (run.cpuSeconds === undefined) throw new Error('the job did not log its CPU seconds');
   return { seconds: run.seconds, cpuSeconds: run.cpuSeconds.user + run.cpuSeconds.system };
 }
 

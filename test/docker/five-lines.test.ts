@@ -1,7 +1,7 @@
 /**
  * The README's five lines with a real container engine, against the simulator of the compose file: `npm run test:docker`.
- * Works in a copy of the project, with names and ports of its own where Docker lets it; the two containers have fixed
- * names, so nothing is touched when they are there already.
+ * The test works in a copy of the project, with its own project name and ports. The two containers have fixed names: where
+ * they exist already, the test is skipped.
  */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
@@ -41,7 +41,7 @@ const ENVIRONMENT = {
   API_BASE_URL: 'http://simulator:8787/api/v1',
 };
 
-/** The simulator must be reached from outside too, by submit.sh. */
+/** submit.sh must reach the simulator from outside the containers. */
 const OVERRIDE = `services:
   simulator:
     ports: ['127.0.0.1:${SIMULATOR_PORT}:8787']
@@ -81,7 +81,7 @@ test('the five lines of the README work as they stand', { skip: whyNot() }, asyn
   run('docker cp assignment-ingestion:/app/event_ids.txt .');
   const ids = (await readFile(join(folder, 'event_ids.txt'), 'utf8')).trimEnd().split('\n');
   assert.equal(new Set(ids).size, EVENTS);
-  // The last line asks in a terminal; without one it is told.
+  // The last line asks for a confirmation in a terminal; there is none here, so --yes gives it.
   const submitted = run('./submit.sh --yes https://github.com/yourusername/your-repo', {
     ...ENVIRONMENT,
     API_BASE_URL: `http://127.0.0.1:${SIMULATOR_PORT}/api/v1`,
@@ -89,7 +89,7 @@ test('the five lines of the README work as they stand', { skip: whyNot() }, asyn
   assert.match(submitted, /as many as rows in the database/);
   assert.match(submitted, new RegExp(`ids received: ${EVENTS}`));
 
-  // Stays up for docker exec, answers its health check, and ends at once when it is told to.
+  // The container stays up for docker exec, answers its health check, and ends at once when it is stopped.
   assert.equal(run("docker inspect --format '{{.State.Status}}' assignment-ingestion").trim(), 'running');
   run(
     `docker exec assignment-ingestion node -e "fetch('http://127.0.0.1:8080/health').then((a) => process.exit(a.ok ? 0 : 1))"`,

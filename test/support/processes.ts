@@ -1,6 +1,6 @@
 /**
- * Starts programs of this project the way people do, and watches them from outside: log lines, signals, exit codes.
- * A program that a test started never outlives the test.
+ * Starts programs of this project as people do, and watches them from outside: log lines, signals, exit codes.
+ * A program never outlives the test that started it.
  */
 import { spawn, type ChildProcessByStdio } from 'node:child_process';
 import { createInterface } from 'node:readline';
@@ -10,14 +10,14 @@ import { fileURLToPath } from 'node:url';
 
 export const PROJECT_FOLDER = fileURLToPath(new URL('../..', import.meta.url));
 
-/** Longer than anything a test waits for: it only turns a hanging test into one that says why. */
+/** Longer than any wait of a test: it only turns a hanging test into one that says what it waited for. */
 const GIVE_UP_MS = 120_000;
 
-/** A line of JSON logs as it was written: `msg`, `level`, and the fields of its message. */
+/** A line of the JSON log: `msg`, `level`, and the message's fields. */
 export type LogLine = Readonly<Record<string, unknown>> & { readonly msg?: unknown };
 
 export interface ProgramOptions {
-  /** Added to a bare environment (PATH, HOME, TMPDIR); nothing else of ours gets in. `undefined` removes. */
+  /** Added to a bare environment (PATH, HOME, TMPDIR), without the test's own variables. `undefined` removes one. */
   readonly env?: Readonly<Record<string, string | undefined>>;
   readonly cwd?: string;
   readonly uid?: number;
@@ -25,7 +25,7 @@ export interface ProgramOptions {
 }
 
 export interface ProgramExit {
-  /** As a shell would say it: 128 + number when a signal ended it. */
+  /** As in a shell: 128 + the signal's number when a signal ended it. */
   readonly code: number;
   readonly signal: NodeJS.Signals | null;
 }
@@ -56,7 +56,7 @@ export class Program {
     this.#child = spawn(file, args, {
       cwd: options.cwd ?? PROJECT_FOLDER,
       env: environment(options.env ?? {}),
-      // A process group of its own, so that a signal to the group is what Ctrl-C in a terminal is.
+      // Its own process group: a signal to the group does what Ctrl-C in a terminal does.
       detached: true,
       stdio: ['pipe', 'pipe', 'pipe'],
       ...(options.uid === undefined ? {} : { uid: options.uid }),
@@ -83,7 +83,7 @@ export class Program {
     return this.#lines;
   }
 
-  /** Lines of stdout that are not. */
+  /** Lines of stdout that are not JSON objects. */
   get notJson(): readonly string[] {
     return this.#notJson;
   }
@@ -100,12 +100,12 @@ export class Program {
     return this.#ended;
   }
 
-  /** The first line, past or future, that fits. @throws with all output when the program ends, or nothing comes, before */
+  /** Waits for a line that fits, or finds an earlier one. @throws with the output when the program ends or gives no such line */
   waitForLog(fits: (line: LogLine) => boolean, what = 'the log line'): Promise<LogLine> {
     return this.waitFor(() => this.#lines.find(fits), what);
   }
 
-  /** First line of stdout that fits, JSON or not. */
+  /** Waits for a line of stdout that fits, JSON or not. */
   waitForLine(fits: RegExp): Promise<string> {
     return this.waitFor(
       () =>
@@ -117,7 +117,7 @@ export class Program {
     );
   }
 
-  /** Asks after each piece of output until the answer is neither `undefined` nor `false`. */
+  /** Asks after every piece of output, until the answer is neither `undefined` nor `false`. */
   waitFor<T>(answer: () => T | undefined | false, what: string): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       const end = (settle: () => void): void => {
@@ -148,17 +148,17 @@ export class Program {
     });
   }
 
-  /** To its standard input. */
+  /** Writes to its standard input. */
   write(text: string): void {
     this.#child.stdin.write(text);
   }
 
-  /** To the process that was started, alone. Nothing happens when it has ended. */
+  /** Signals only the started process. Does nothing when it has ended. */
   kill(signal: NodeJS.Signals): void {
     if (this.#ended === null) this.#child.kill(signal);
   }
 
-  /** To all of its process group, as Ctrl-C in a terminal does. */
+  /** Signals its whole process group, as Ctrl-C in a terminal does. */
   killGroup(signal: NodeJS.Signals): void {
     try {
       process.kill(-this.pid, signal);
@@ -167,7 +167,7 @@ export class Program {
     }
   }
 
-  /** Resolves when it has ended and all its output is read. @throws with all output when it does not end */
+  /** Resolves when it has ended and all its output is read. @throws with its output when it does not end */
   async waitForExit(): Promise<ProgramExit> {
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<never>((_resolve, reject) => {
@@ -224,7 +224,7 @@ function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** Empty counts as not set, and is not overridden: a developer's own .env must not decide what the tests work on. */
+/** An empty variable counts as not set, and a developer's own .env does not override it. */
 const NOT_FROM_DOT_ENV = { DATABASE_URL: '', TARGET_API_KEY: '', API_BASE_URL: '', DATA_DIR: '', HTTP_PORT: '' };
 
 function environment(added: Readonly<Record<string, string | undefined>>): NodeJS.ProcessEnv {
@@ -233,7 +233,7 @@ function environment(added: Readonly<Record<string, string | undefined>>): NodeJ
   return Object.fromEntries(Object.entries(bare).filter(([, value]) => value !== undefined));
 }
 
-/** Any program; killed, with its process group, when the test ends. */
+/** Starts any program. When the test ends, it is killed with its process group. */
 export function startProgram(
   t: TestContext,
   command: readonly [string, ...string[]],
@@ -247,7 +247,7 @@ export function startProgram(
   return program;
 }
 
-/** `npm run <script> -- <flags>`, as a person types it: through npm and its shell. */
+/** Starts `npm run <script> -- <flags>` as a person does, through npm and its shell. */
 export function startNpm(
   t: TestContext,
   script: string,
@@ -257,12 +257,12 @@ export function startNpm(
   return startProgram(t, ['npm', 'run', '--silent', script, ...(flags.length > 0 ? ['--', ...flags] : [])], options);
 }
 
-/** The same without npm: `node --import tsx src/main.ts <arguments>`, half a second faster, and signals go to node itself. */
+/** Starts `node --import tsx src/main.ts <args>`: half a second faster than npm, and signals go to node itself. */
 export function startMain(t: TestContext, args: readonly string[] = [], options: ProgramOptions = {}): Program {
   return startProgram(t, [process.execPath, '--import', 'tsx', 'src/main.ts', ...args], options);
 }
 
-/** A TypeScript file of the tests. */
+/** Starts a TypeScript file of the tests. */
 export function startScript(
   t: TestContext,
   file: string,

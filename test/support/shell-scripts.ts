@@ -1,6 +1,6 @@
 /**
- * Runs the project's shell scripts in a folder of their own, with a PATH that has what every Linux has and the stand-ins
- * a test chooses: nothing of this machine's Docker or curl gets in.
+ * Runs the project's shell scripts in a folder of their own. Their PATH has the programs that every Linux has, and the
+ * stand-ins that the test chooses: this machine's Docker or curl is not there.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
@@ -10,16 +10,16 @@ import { delimiter, join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { PROJECT_FOLDER, startProgram, type Program } from './processes.ts';
 
-/** What the scripts may count on: POSIX, and mktemp. */
+/** The programs that the scripts may use: POSIX, and mktemp. */
 const SYSTEM_PROGRAMS =
   'sh awk basename cat chmod cut date dirname grep head ls mkdir mkfifo mktemp mv rm sed sleep sort tail tr uniq wc'.split(
     ' ',
   );
 
 export class ScriptFolder {
-  /** Where the script is, with `.env` and `.data` beside it. */
+  /** The folder of the script, and of `.env` and `.data`. */
   readonly path: string;
-  /** What the stand-ins read and write. */
+  /** The folder that stand-ins read and write. */
   readonly standIn: string;
   readonly #bin: string;
   readonly #t: TestContext;
@@ -33,7 +33,7 @@ export class ScriptFolder {
 
   static async create(t: TestContext, scripts: readonly string[]): Promise<ScriptFolder> {
     const root = await mkdtemp(join(tmpdir(), 'datasync-scripts-'));
-    // Registered first, so done before the programs of the test are ended: nothing in it is needed by then.
+    // Registered first, so it runs before the test's programs are ended: they do not need the folder any more.
     t.after(() => rm(root, { recursive: true, force: true }));
     const folder = new ScriptFolder(t, root);
     for (const path of [folder.path, folder.standIn, folder.#bin]) await mkdir(path);
@@ -42,17 +42,17 @@ export class ScriptFolder {
     return folder;
   }
 
-  /** A program that does what the files in {@link standIn} say. */
+  /** Puts a stand-in on the PATH; it does what the files in {@link standIn} say. */
   async useStandIn(name: 'docker' | 'curl' | 'npm'): Promise<void> {
     await copyFile(join(PROJECT_FOLDER, 'test/support/stand-ins', name), join(this.#bin, name));
   }
 
-  /** The program of this machine; false when it has none. */
+  /** Puts a program of this machine on the PATH. @returns false when there is none */
   async useReal(name: string): Promise<boolean> {
     return this.#link(name);
   }
 
-  /** A file beside the script. */
+  /** Writes a file beside the script. */
   async write(name: string, content: string): Promise<void> {
     await writeFile(join(this.path, name), content);
   }
@@ -61,13 +61,13 @@ export class ScriptFolder {
     for (const [name, content] of Object.entries(files)) await writeFile(join(this.standIn, name), content);
   }
 
-  /** What a stand-in kept; empty when it was not called. */
+  /** @returns a file that a stand-in wrote; empty when it was not called */
   async kept(name: string): Promise<string> {
     const path = join(this.standIn, name);
     return existsSync(path) ? readFile(path, 'utf8') : '';
   }
 
-  /** `sh <script> <args>`, as in the README. */
+  /** Starts `sh <script> <args>`, as in the README. */
   start(script: string, args: readonly string[] = [], env: Readonly<Record<string, string>> = {}): Program {
     return startProgram(this.#t, [join(this.#bin, 'sh'), script, ...args], {
       cwd: this.path,
@@ -75,7 +75,7 @@ export class ScriptFolder {
     });
   }
 
-  /** The same in a terminal of its own; the program `script` must be in use. */
+  /** Starts the script in a terminal. Needs {@link useReal} of `script`. */
   startInTerminal(script: string, args: readonly string[]): Program {
     const command = [join(this.#bin, 'sh'), script, ...args].map((word) => `'${word}'`).join(' ');
     return startProgram(
@@ -109,7 +109,7 @@ export class ScriptFolder {
   }
 }
 
-/** Whether a shell can read the script at all. @returns what it complains about */
+/** @returns what a shell reports about the script's syntax; empty when it is correct */
 export function syntaxErrors(script: string): string {
   return spawnSync('sh', ['-n', join(PROJECT_FOLDER, script)], { encoding: 'utf8' }).stderr;
 }

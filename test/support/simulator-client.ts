@@ -1,4 +1,4 @@
-/** A plain client of the simulator, for tests of the simulator itself: no retries, nothing hidden. */
+/** A plain client of the simulator, for tests of the simulator itself: it retries nothing and hides nothing. */
 import { request, type IncomingHttpHeaders } from 'node:http';
 import type { TestContext } from 'node:test';
 import { z } from 'zod';
@@ -6,7 +6,7 @@ import { startSimulator, type Simulator, type StartOptions } from '../../src/sim
 
 export const KEY = 'test-key';
 
-/** A simulator that ends with its test. Unlimited, unless the test says otherwise. */
+/** Starts a simulator that ends with its test. It has no rate limit unless the test sets one. */
 export async function simulatorFor(t: TestContext, options: StartOptions): Promise<Simulator> {
   const simulator = await startSimulator({ eventsLimit: 0, ...options });
   t.after(() => simulator.close());
@@ -17,7 +17,7 @@ export interface Reply {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
   readonly body: Buffer;
-  /** The body ended as it should; otherwise the error's code. */
+  /** `null` when the body ended properly; else the error's code. */
   readonly error: string | null;
 }
 
@@ -30,7 +30,7 @@ export interface Ask {
 const codeOf = (error: Error): string =>
   'code' in error && typeof error.code === 'string' ? error.code : error.message;
 
-/** One request over a connection of its own. A broken answer is a reply with `error`, status 0 when nothing came. */
+/** Sends one request over a connection of its own. A broken answer has an `error`, and status 0 when nothing came. */
 export async function ask(origin: string, path: string, options: Ask = {}): Promise<Reply> {
   return await new Promise((resolve) => {
     const req = request(new URL(path, origin), {
@@ -82,7 +82,7 @@ const grant = z.object({
 
 export const dashboardHeaders = { 'Content-Type': 'application/json', 'User-Agent': 'Mozilla/5.0 (X11; Linux x86_64)' };
 
-/** Asks for stream access and returns a function that asks the stream endpoint. */
+/** Asks for stream access. @returns a function that asks the stream endpoint */
 export async function openStream(origin: string): Promise<(query: Record<string, string | number>) => Promise<Reply>> {
   const reply = await ask(origin, '/internal/dashboard/stream-access', {
     method: 'POST',
@@ -98,7 +98,7 @@ export async function openStream(origin: string): Promise<(query: Record<string,
 
 const MAX_PAGES = 10_000;
 
-/** Walks a chain to its end and returns the pages. */
+/** Walks a chain to its end. @returns its pages */
 export async function walk(
   first: Record<string, string | number>,
   fetchPage: (query: Record<string, string | number>) => Promise<Reply>,

@@ -1,4 +1,4 @@
-/** A target as a job would have left it, written by SQL: for commands that only look. */
+/** A target as a job would have left it, written by SQL: for commands that only read. */
 import { StateStore } from '../../src/load/state/state-store.ts';
 import { Database } from '../../src/load/postgres/database.ts';
 import { claimTarget } from '../../src/load/state/owner.ts';
@@ -13,14 +13,14 @@ export interface StoredRunOptions {
   readonly passTotal: number | null;
   readonly complete: boolean;
   readonly watermarkMs?: number;
-  /** A job holds the target until this is resolved. */
+  /** A job holds the target until this resolves. */
   readonly while?: () => Promise<void>;
 }
 
 const WINDOW_START_MS = Date.parse('2026-01-01T00:00:00Z');
 const DAY_MS = 86_400_000;
 
-/** One run with two windows, the first of them finished. */
+/** Stores a run with two windows, the first of them complete. @returns its id */
 export async function storeRun(database: TestDatabase, options: StoredRunOptions): Promise<number> {
   const logger = pino({ level: 'silent' });
   const db = await Database.open({
@@ -67,7 +67,7 @@ export async function storeRun(database: TestDatabase, options: StoredRunOptions
   }
 }
 
-/** An anomaly of a run, and what the books say of it. */
+/** Stores an anomaly of a run, and counts it there. */
 export async function storeAnomaly(
   database: TestDatabase,
   runId: number,

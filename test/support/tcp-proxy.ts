@@ -1,5 +1,5 @@
 /**
- * A connection that can go wrong in every way a network knows: a TCP proxy on 127.0.0.1 in front of a real server.
+ * A TCP proxy on 127.0.0.1 in front of a real server. Its connections can fail in every way that a network can.
  *
  *   client ──▶ proxy ──▶ server        pass | throttle | black hole | cut (FIN) | reset (RST) | refuse
  */
@@ -14,8 +14,8 @@ export interface ProxyTarget {
 }
 
 /**
- * `pass` carries everything; `black-hole` takes what comes and carries nothing, on old and new connections, without closing any
- * (the half-open connection that keeps a client waiting for ever); `refuse` resets whoever connects.
+ * `pass` carries everything. `black-hole` accepts bytes and carries none, on old and new connections, without closing them:
+ * the half-open connection that keeps a client waiting for ever. `refuse` resets every new connection.
  */
 export type ProxyMode = 'pass' | 'black-hole' | 'refuse';
 
@@ -46,7 +46,7 @@ export class TcpProxy {
   }
 
   static async start(target: ProxyTarget): Promise<TcpProxy> {
-    // Half-open allowed: an end on one side is carried to the other, and the answer still comes back.
+    // Half-open connections are allowed, so that an answer still comes back after the client has sent its end.
     const server = createServer({ allowHalfOpen: true, noDelay: true });
     const proxy = new TcpProxy(server, target);
     server.listen(0, '127.0.0.1');
@@ -69,7 +69,7 @@ export class TcpProxy {
     return this.#pairs.size;
   }
 
-  /** What black holes have taken. */
+  /** Bytes that were accepted and not carried. */
   get bytesSwallowed(): number {
     return this.#bytesSwallowed;
   }
@@ -82,7 +82,7 @@ export class TcpProxy {
     return this.#bytesToClient;
   }
 
-  /** The address with host and port of the proxy instead: `postgresql://` and `http://` alike. */
+  /** @returns the address with the proxy's host and port, for `postgresql://` and `http://` alike */
   urlFor(url: string): string {
     const changed = new URL(url);
     changed.hostname = '127.0.0.1';
@@ -90,7 +90,7 @@ export class TcpProxy {
     return changed.href;
   }
 
-  /** Leaving a black hole resets the connections it had: what it swallowed is lost, and no TCP would go on without it. */
+  /** Leaving `black-hole` resets its connections: the bytes are lost, and no TCP connection can go on without them. */
   setMode(mode: ProxyMode): void {
     const left = this.#mode;
     this.#mode = mode;
@@ -99,19 +99,19 @@ export class TcpProxy {
   }
 
   /**
-   * Connections that are open now stay so and carry nothing any more, whatever the mode; new ones are not touched. What a
-   * firewall does that has forgotten them.
+   * Connections that are open now carry nothing any more and stay open, whatever the mode; new ones work. A firewall that has
+   * forgotten its connections does this.
    */
   forget(): void {
     for (const pair of this.#pairs) pair.isForgotten = true;
   }
 
-  /** Each direction of each connection alone, bytes a second; `Infinity` ends it. */
+  /** Limits each direction of each connection to this many bytes a second; `Infinity` ends it. */
   throttle(bytesPerSecond: number): void {
     this.#bytesPerSecond = bytesPerSecond;
   }
 
-  /** Ends all connections as a server does that closes: FIN to both sides. */
+  /** Ends all connections with FIN to both sides, as a closing server does. */
   cut(): void {
     for (const { client, server } of this.#pairs) {
       client.end();
@@ -121,7 +121,7 @@ export class TcpProxy {
     }
   }
 
-  /** Ends all connections as a crashed machine or a firewall does: RST to both sides. */
+  /** Ends all connections with RST to both sides, as a crashed machine or a firewall does. */
   reset(): void {
     for (const { client, server } of this.#pairs) {
       sendReset(client);
@@ -162,7 +162,7 @@ export class TcpProxy {
         if (!isSilent()) sendReset(other);
       });
       side.on('close', () => {
-        // In a black hole the other side does not learn of it: the half-open connection.
+        // In a black hole the other side does not learn of it, and its connection is half-open.
         if (!isSilent()) other.destroySoon();
         if (other.destroyed) this.#pairs.delete(pair);
       });
@@ -171,7 +171,7 @@ export class TcpProxy {
     void this.#carry(server, client, isSilent, (bytes) => (this.#bytesToClient += bytes));
   }
 
-  /** Reads on only when the other side has taken it: the proxy must not hide back-pressure. */
+  /** Reads on only when the other side has taken the bytes: the proxy must not hide back-pressure. */
   async #carry(from: Socket, to: Socket, isSilent: () => boolean, count: (bytes: number) => void): Promise<void> {
     try {
       for await (const chunk of bytesOf(from)) {
@@ -189,11 +189,11 @@ export class TcpProxy {
       }
       if (!isSilent()) to.end();
     } catch {
-      // Reset or destroyed: the other side is told by the listeners.
+      // Reset or destroyed: the listeners pass it on to the other side.
     }
   }
 
-  /** Under throttling, pieces of a tenth of a second. */
+  /** Cuts a chunk into what a throttled connection carries in a tenth of a second. */
   #pieces(chunk: Buffer): Buffer[] {
     if (this.#bytesPerSecond === Infinity) return [chunk];
     const size = Math.max(1, Math.floor(this.#bytesPerSecond / 10));
@@ -202,7 +202,7 @@ export class TcpProxy {
     return pieces;
   }
 
-  /** Nothing more is read meanwhile, so that a sender also meets full buffers. */
+  /** Nothing more is read meanwhile, so that the sender's buffers fill up. */
   #untilModeChanges(socket: Socket): Promise<void> {
     return new Promise((resolve) => {
       this.#modeChanged.push(resolve);
@@ -212,7 +212,7 @@ export class TcpProxy {
 }
 
 /**
- * RST. A socket whose end was already sent cannot be reset any more: libuv refuses, node then forgets to close it, and the process spins
+ * A socket whose end was already sent must not be reset: libuv refuses, node then forgets to close it, and the process spins
  * for ever when it exits (seen on Node 20.20).
  */
 function sendReset(socket: Socket): void {
@@ -221,7 +221,7 @@ function sendReset(socket: Socket): void {
 }
 
 async function* bytesOf(socket: Socket): AsyncGenerator<Buffer> {
-  // Otherwise the end of one direction would destroy the other as well.
+  // By default the end of one direction would destroy the other one too.
   for await (const chunk of socket.iterator({ destroyOnReturn: false })) {
     if (Buffer.isBuffer(chunk)) yield chunk;
   }
@@ -231,7 +231,7 @@ function targetOf({ hostname, port }: URL): ProxyTarget {
   return { host: hostname, port: Number(port) };
 }
 
-/** A proxy for one test; closed when it ends. */
+/** Starts a proxy that is closed when the test ends. */
 export async function tcpProxy(t: TestContext, target: ProxyTarget | string): Promise<TcpProxy> {
   const proxy = await TcpProxy.start(typeof target === 'string' ? targetOf(new URL(target)) : target);
   t.after(() => proxy.close());

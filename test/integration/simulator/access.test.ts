@@ -183,7 +183,7 @@ test('the stream endpoint can have a hidden budget without any header', async (t
   assert.ok(replies.every(({ headers }) => Object.keys(headers).every((name) => !name.startsWith('x-ratelimit'))));
 });
 
-test('the key in the URL gets half the budget, and the books show it', async (t) => {
+test('a key in the URL gets half the budget, and is counted', async (t) => {
   const simulator = await simulatorFor(t, { events: 10, eventsLimit: 4 });
   const inUrl = () => ask(simulator.baseUrl, '/api/v1/events?api_key=abc', { headers: { 'X-API-Key': '' } });
   await fetch(`${simulator.baseUrl}/events?api_key=abc`);
@@ -193,7 +193,7 @@ test('the key in the URL gets half the budget, and the books show it', async (t)
   assert.equal(simulator.stats().keysInUrl, 4);
 });
 
-test('identical requests come from the cache, cost nothing, and their cursor is as old as the cache', async (t) => {
+test('identical requests are answered from the cache with the same cursor, and cost no budget', async (t) => {
   const simulator = await simulatorFor(t, { events: 500, eventsLimit: 2, cache: 30 });
   const first = await ask(simulator.baseUrl, eventsPath({ limit: 10 }));
   const second = await ask(simulator.baseUrl, eventsPath({ limit: 10 }));
@@ -226,7 +226,7 @@ test('a bad page that was cached comes back bad, unless bad pages are not cached
   assert.deepEqual(await bodies(11), [true, false]);
 });
 
-test('health needs no key, stats do, and what is not there is 404', async (t) => {
+test('health needs no key, stats need one, and an unknown path is 404', async (t) => {
   const simulator = await simulatorFor(t, { events: 123 });
   for (const path of ['/health', '/internal/health']) {
     assert.equal((await ask(simulator.baseUrl, path, { headers: { 'X-API-Key': '' } })).status, 200);
@@ -255,7 +255,7 @@ test('a key has five submissions; lines are counted and a receipt comes back', a
   assert.equal(simulator.stats().submissions.length, 5);
 });
 
-test('the books and controls can be used from another process', async (t) => {
+test('counts, log and controls can be used from another process', async (t) => {
   const simulator = await simulatorFor(t, { events: 20 });
   await ask(simulator.baseUrl, eventsPath({ limit: 5 }));
   const control = (path: string, body?: string) =>

@@ -1,4 +1,4 @@
-/** Contract section 7: everything that goes wrong, as a client sees it; and latency, compression, throughput. */
+/** Contract section 7: every fault as a client sees it; and latency, compression, chunking. */
 import assert from 'node:assert/strict';
 import { Agent, request } from 'node:http';
 import { once } from 'node:events';
@@ -21,7 +21,7 @@ import {
 
 const record = z.record(z.string(), z.unknown());
 
-/** A simulator whose second page request has the fault, and that second answer; the first is a good page. */
+/** Makes a simulator whose second page request has the fault. @returns it, the second request's cursor, and its answer */
 async function second(
   t: TestContext,
   fault: FaultKind,
@@ -78,7 +78,7 @@ test('a cut body is revealed by Content-Length, or by nothing but its JSON', asy
   }
 });
 
-test('cutAt says where', async (t) => {
+test('cutAt says where a body is cut', async (t) => {
   const { reply } = await second(t, 'cut-chunked', { cutAt: 0 });
   assert.equal(reply.body.length, 0);
 });
@@ -125,7 +125,7 @@ test('a page can lose its last events while the chain goes on', async (t) => {
   assert.equal(simulator.stats().eventsServed, 990);
 });
 
-test('a redirect leads somewhere that nobody should follow with a key', async (t) => {
+test('a page can be a redirect', async (t) => {
   const { reply } = await second(t, 'redirect');
   assert.deepEqual([reply.status, reply.headers.location], [302, '/login']);
 });
@@ -164,7 +164,7 @@ for (const fault of ['hang', 'hang-body'] as const) {
   });
 }
 
-test('an idle connection is closed without a word', async (t) => {
+test('an idle connection can be closed without notice', async (t) => {
   const simulator = await simulatorFor(t, {
     events: 10,
     keepAliveSeconds: 60,
@@ -258,7 +258,7 @@ test('pages can come chunked', async (t) => {
   assert.equal(parsePage(reply).data.length, 100);
 });
 
-test('the books count what was in flight at once, and leave nothing open', async (t) => {
+test('counts show how many requests were in flight at once, and what was served', async (t) => {
   const simulator = await simulatorFor(t, { events: 100, latency: 50 });
   await Promise.all(Array.from({ length: 6 }, () => ask(simulator.baseUrl, eventsPath({ limit: 10 }))));
   const stats = simulator.stats();
@@ -280,7 +280,7 @@ test('every answer has a request id of its own, errors and cached pages too', as
   assert.ok(!ids.has(undefined));
 });
 
-test('a 429 burst says that nothing remains, although the budget has something left', async (t) => {
+test('the headers of a 429 burst say that nothing remains, although the budget is not used up', async (t) => {
   const simulator = await simulatorFor(t, {
     events: 10,
     eventsLimit: 100,

@@ -6,9 +6,9 @@ import xterm from '@xterm/headless';
 import { startSimulator } from '../../../src/simulator/simulator.ts';
 import { testDatabase } from '../../support/database.ts';
 import { startScript } from '../../support/processes.ts';
-import { ROWS, TerminalSession } from './watch-terminal-session.ts';
+import { ROWS, TerminalSession } from './terminal-session.ts';
 
-const PROGRAM = 'test/integration/watch/watch-terminal-program.ts';
+const PROGRAM = 'test/integration/watch/terminal-program.ts';
 
 /** What stands on the screen and above it, wrapped lines joined, ends trimmed. */
 class Screen {

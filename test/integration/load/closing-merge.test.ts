@@ -4,8 +4,8 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import type { LatePages } from '../../../src/load/merge/merge.ts';
 import { STAGING_TABLES } from '../../../src/load/schema/staging.ts';
-import { eventsOf, eventually, ids, pageOf, startLoading, targetRows } from './load-setup.ts';
-import type { Loading } from './load-setup.ts';
+import { eventsOf, eventually, ids, pageOf, startLoading, targetRows } from './setup.ts';
+import type { Loading } from './setup.ts';
 
 const EDGE_MS = 1_700_000_000_000;
 const TWO_WINDOWS = [

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ensureTarget } from '../../../src/load/schema/ingested-events.ts';
-import { TEXT_IDS, eventsOf, ids, pageOf, startLoading, targetRows } from './load-setup.ts';
-import type { Loading } from './load-setup.ts';
+import { TEXT_IDS, eventsOf, ids, pageOf, startLoading, targetRows } from './setup.ts';
+import type { Loading } from './setup.ts';
 
 interface AnomalyRow {
   event_id: string;

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { eventsOf, ids, pageOf, startLoading, targetRows } from './load-setup.ts';
+import { eventsOf, ids, pageOf, startLoading, targetRows } from './setup.ts';
 
 test('a merge into an empty target leaves every id once, the key with its old name, and exact counts', async (t) => {
   const { loader, merger, store, runId, database } = await startLoading(t);

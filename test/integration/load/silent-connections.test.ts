@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { testDatabase } from '../../support/database.ts';
 import { tcpProxy } from '../../support/tcp-proxy.ts';
-import { eventsOf, eventually, ids, openDatabase, pageOf, startLoading } from './load-setup.ts';
-import type { Loading } from './load-setup.ts';
+import { eventsOf, eventually, ids, openDatabase, pageOf, startLoading } from './setup.ts';
+import type { Loading } from './setup.ts';
 import type { TcpProxy } from '../../support/tcp-proxy.ts';
 import type { TestContext } from 'node:test';
 

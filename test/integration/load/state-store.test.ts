@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { pageOf, startLoading } from './load-setup.ts';
+import { pageOf, startLoading } from './setup.ts';
 
 test('a reopened window has its bounds, a new number and nothing safe, and leaves the pass to the job', async (t) => {
   const bounds = { sinceMs: 1_000, untilMs: 5_000 };

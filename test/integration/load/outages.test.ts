@@ -3,16 +3,7 @@ import { test, type TestContext } from 'node:test';
 import { ConfigurationError, GaveUpError } from '../../../src/core/errors.ts';
 import { databaseIn, testCluster, testDatabase, type TestDatabase } from '../../support/database.ts';
 import { tcpProxy, type TcpProxy } from '../../support/tcp-proxy.ts';
-import {
-  eventsOf,
-  eventually,
-  ids,
-  openDatabase,
-  pageOf,
-  startLoading,
-  targetRows,
-  type Loading,
-} from './load-setup.ts';
+import { eventsOf, eventually, ids, openDatabase, pageOf, startLoading, targetRows, type Loading } from './setup.ts';
 
 /** Every COMMIT of the database waits, done but unanswered, for a standby that does not exist, until the result is called. */
 async function holdCommits(t: TestContext, database: TestDatabase): Promise<() => Promise<void>> {

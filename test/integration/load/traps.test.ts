@@ -19,7 +19,7 @@ import {
   startLoading,
   targetRows,
   type Loading,
-} from './load-setup.ts';
+} from './setup.ts';
 
 /** A session of nobody's, or of a job that is dead: what it does, the test does by hand. */
 async function session(t: TestContext, url: string, applicationName = 'test'): Promise<pg.Client> {

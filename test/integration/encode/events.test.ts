@@ -10,7 +10,7 @@ import { MAX_EVENT_DEPTH } from '../../../src/encode/rows/event-encoder.ts';
 import { rebuildEvent } from '../../../src/encode/rows/event-rebuilding.ts';
 import { MAX_ID_BYTES } from '../../../src/encode/scan/ids.ts';
 import { bytesOf, TEXT_COLUMNS, UUID_COLUMNS } from '../../unit/encode/rows/copy-stream-reader.ts';
-import { encode, encoderDatabase, load } from './encode-copy.ts';
+import { encode, encoderDatabase, load } from './copy.ts';
 
 const SAMPLES = 2000;
 

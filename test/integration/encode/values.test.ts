@@ -4,7 +4,7 @@ import { describe, it } from 'node:test';
 import fc from 'fast-check';
 
 import { TEXT_COLUMNS, UUID_COLUMNS } from '../../unit/encode/rows/copy-stream-reader.ts';
-import { encode, encoderDatabase, load } from './encode-copy.ts';
+import { encode, encoderDatabase, load } from './copy.ts';
 
 const SAMPLES = 4000;
 

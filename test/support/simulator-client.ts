@@ -76,6 +76,11 @@ export function eventsPath(query: Record<string, string | number>): string {
   return `/api/v1/events?${text.toString()}`;
 }
 
+/** Asks `/events` with this query. */
+export function askEvents(simulator: Simulator, query: Record<string, string | number> = {}): Promise<Reply> {
+  return ask(simulator.baseUrl, eventsPath(query));
+}
+
 const grant = z.object({
   streamAccess: z.object({ endpoint: z.string(), token: z.string(), expiresIn: z.number(), tokenHeader: z.string() }),
 });

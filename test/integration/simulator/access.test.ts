@@ -4,8 +4,8 @@ import { test } from 'node:test';
 import { z } from 'zod';
 import {
   ask,
+  askEvents,
   dashboardHeaders,
-  eventsPath,
   KEY,
   openStream,
   parsePage,
@@ -32,11 +32,11 @@ test('a missing or wrong key is refused as 401 or 403, on every endpoint that wa
 
 test('a key stops working when its lifetime is over', async (t) => {
   const simulator = await simulatorFor(t, { events: 10 });
-  assert.equal((await ask(simulator.baseUrl, '/api/v1/events')).status, 200);
+  assert.equal((await askEvents(simulator)).status, 200);
   simulator.apply({ keyLifetime: 0 });
   const start = Date.now();
   while (Date.now() === start) await new Promise(setImmediate);
-  const over = await ask(simulator.baseUrl, '/api/v1/events');
+  const over = await askEvents(simulator);
   assert.deepEqual([over.status, json(over)['code']], [401, 'API_KEY_EXPIRED']);
 });
 
@@ -117,21 +117,21 @@ for (const [streamBreaksAs, status] of [
     const stream = await openStream(simulator.baseUrl);
     const statuses = [await stream({}), await stream({}), await stream({})].map((reply) => reply.status);
     assert.deepEqual(statuses, [200, 200, status]);
-    assert.equal((await ask(simulator.baseUrl, '/api/v1/events')).status, 200);
+    assert.equal((await askEvents(simulator)).status, 200);
   });
 }
 
 test('the documented budget: ten requests, headers on every answer, then 429 with Retry-After', async (t) => {
   const simulator = await simulatorFor(t, { events: 10, eventsLimit: 10, eventsWindow: 60 });
   for (let n = 1; n <= 10; n += 1) {
-    const reply = await ask(simulator.baseUrl, '/api/v1/events');
+    const reply = await askEvents(simulator);
     assert.deepEqual(
       [reply.status, reply.headers['x-ratelimit-limit'], reply.headers['x-ratelimit-remaining']],
       [200, '10', String(10 - n)],
     );
     assert.ok(Number(reply.headers['x-ratelimit-reset']) <= 60);
   }
-  const over = await ask(simulator.baseUrl, '/api/v1/events');
+  const over = await askEvents(simulator);
   assert.equal(over.status, 429);
   assert.equal(over.headers['x-ratelimit-remaining'], '0');
   assert.ok(Number(over.headers['retry-after']) > 50);
@@ -158,18 +158,18 @@ test('the documented budget: ten requests, headers on every answer, then 429 wit
 
 test('Retry-After can be a date or missing, reset an epoch, and limits change during the run', async (t) => {
   const simulator = await simulatorFor(t, { events: 10, eventsLimit: 1, retryAfter: 'date', rateReset: 'epoch' });
-  await ask(simulator.baseUrl, '/api/v1/events');
-  const dated = await ask(simulator.baseUrl, '/api/v1/events');
+  await askEvents(simulator);
+  const dated = await askEvents(simulator);
   assert.equal(dated.status, 429);
   assert.match(String(dated.headers['retry-after']), /GMT$/);
   assert.ok(Math.abs(Date.parse(String(dated.headers['retry-after'])) - Date.now() - 60_000) < 5_000);
   assert.ok(Math.abs(Number(dated.headers['x-ratelimit-reset']) - Date.now() / 1000 - 60) < 5);
   simulator.apply({ retryAfter: 'missing', rateBody: false });
-  const silent = await ask(simulator.baseUrl, '/api/v1/events');
+  const silent = await askEvents(simulator);
   assert.equal(silent.headers['retry-after'], undefined);
   assert.equal(json(silent)['rateLimit'], undefined);
   simulator.apply({ eventsLimit: 2 });
-  assert.equal((await ask(simulator.baseUrl, '/api/v1/events')).status, 200);
+  assert.equal((await askEvents(simulator)).status, 200);
 });
 
 test('the stream endpoint can have a hidden budget without any header', async (t) => {
@@ -195,16 +195,16 @@ test('a key in the URL gets half the budget, and is counted', async (t) => {
 
 test('identical requests are answered from the cache with the same cursor, and cost no budget', async (t) => {
   const simulator = await simulatorFor(t, { events: 500, eventsLimit: 2, cache: 30 });
-  const first = await ask(simulator.baseUrl, eventsPath({ limit: 10 }));
-  const second = await ask(simulator.baseUrl, eventsPath({ limit: 10 }));
+  const first = await askEvents(simulator, { limit: 10 });
+  const second = await askEvents(simulator, { limit: 10 });
   assert.deepEqual(
     [first.headers['x-cache'], second.headers['x-cache'], second.headers['x-cache-ttl']],
     ['MISS', 'HIT', '30'],
   );
   assert.deepEqual(second.body, first.body);
-  assert.equal((await ask(simulator.baseUrl, eventsPath({ limit: 9 }))).headers['x-cache'], 'MISS');
-  assert.equal((await ask(simulator.baseUrl, eventsPath({ limit: 8 }))).status, 429);
-  assert.equal((await ask(simulator.baseUrl, eventsPath({ limit: 9 }))).headers['x-cache'], 'HIT');
+  assert.equal((await askEvents(simulator, { limit: 9 })).headers['x-cache'], 'MISS');
+  assert.equal((await askEvents(simulator, { limit: 8 })).status, 429);
+  assert.equal((await askEvents(simulator, { limit: 9 })).headers['x-cache'], 'HIT');
   assert.equal(simulator.stats().cacheHits, 2);
 });
 
@@ -215,10 +215,7 @@ test('a bad page that was cached comes back bad, unless bad pages are not cached
     faultPlan: [{ on: 'page', nth: 1, fault: 'html-200' }],
   });
   const bodies = async (limit: number) => {
-    const [a, b] = [
-      await ask(simulator.baseUrl, eventsPath({ limit })),
-      await ask(simulator.baseUrl, eventsPath({ limit })),
-    ];
+    const [a, b] = [await askEvents(simulator, { limit }), await askEvents(simulator, { limit })];
     return [a, b].map(({ body }) => body.toString().startsWith('<html>'));
   };
   assert.deepEqual(await bodies(10), [true, true]);
@@ -257,7 +254,7 @@ test('a key has five submissions; lines are counted and a receipt comes back', a
 
 test('counts, log and controls can be used from another process', async (t) => {
   const simulator = await simulatorFor(t, { events: 20 });
-  await ask(simulator.baseUrl, eventsPath({ limit: 5 }));
+  await askEvents(simulator, { limit: 5 });
   const control = (path: string, body?: string) =>
     ask(simulator.baseUrl, path, body === undefined ? {} : { method: 'POST', body });
   assert.equal(json(await control('/__sim/stats'))['eventsServed'], 5);
@@ -284,8 +281,5 @@ test('events arrive by themselves at the rate asked for', async (t) => {
   const { events, distinctIds } = simulator.stats().data;
   assert.ok(events >= 60);
   assert.equal(distinctIds, events);
-  assert.equal(
-    parsePage(await ask(simulator.baseUrl, eventsPath({ limit: 1 }))).meta.total,
-    simulator.stats().data.events,
-  );
+  assert.equal(parsePage(await askEvents(simulator, { limit: 1 })).meta.total, simulator.stats().data.events);
 });

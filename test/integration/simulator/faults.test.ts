@@ -9,6 +9,7 @@ import { faultKinds, type FaultKind } from '../../../src/simulator/faults/fault-
 import type { Simulator, StartOptions } from '../../../src/simulator/simulator.ts';
 import {
   ask,
+  askEvents,
   dashboardHeaders,
   eventsOf,
   eventsPath,
@@ -28,14 +29,11 @@ async function second(
   options: StartOptions = {},
 ): Promise<{ simulator: Simulator; asked: string; reply: Reply }> {
   const simulator = await simulatorFor(t, { events: 1_000, faultPlan: [{ on: 'page', nth: 2, fault }], ...options });
-  const first = parsePage(await ask(simulator.baseUrl, eventsPath({ limit: 100 })));
+  const first = parsePage(await askEvents(simulator, { limit: 100 }));
   const asked = first.pagination.nextCursor ?? '';
-  const reply = await ask(simulator.baseUrl, eventsPath({ limit: 100, cursor: asked }));
+  const reply = await askEvents(simulator, { limit: 100, cursor: asked });
   assert.deepEqual(simulator.stats().faults, { [fault]: 1 });
-  assert.equal(
-    (await ask(simulator.baseUrl, eventsPath({ limit: 100, cursor: asked }))).status,
-    fault === '429' ? 429 : 200,
-  );
+  assert.equal((await askEvents(simulator, { limit: 100, cursor: asked })).status, fault === '429' ? 429 : 200);
   return { simulator, asked, reply };
 }
 
@@ -53,9 +51,7 @@ for (const status of ['500', '502', '503', '504'] as const) {
 test('a 429 burst lasts several requests, whatever the budget says', async (t) => {
   const { simulator, reply } = await second(t, '429', { burst: 3 });
   assert.deepEqual([reply.status, reply.headers['retry-after']], [429, '1']);
-  const statuses = [await ask(simulator.baseUrl, '/api/v1/events'), await ask(simulator.baseUrl, '/api/v1/events')].map(
-    (r) => r.status,
-  );
+  const statuses = [await askEvents(simulator), await askEvents(simulator)].map((r) => r.status);
   assert.deepEqual(statuses, [429, 200]);
 });
 
@@ -120,7 +116,7 @@ test('contradictions: the same cursor again, an empty page with more, more witho
 
 test('a page can lose its last events while the chain goes on', async (t) => {
   const simulator = await simulatorFor(t, { events: 1_000, faultPlan: [{ on: 'page', nth: 2, fault: 'lost-events' }] });
-  const pages = await walk({ limit: 100 }, (query) => ask(simulator.baseUrl, eventsPath(query)));
+  const pages = await walk({ limit: 100 }, (query) => askEvents(simulator, query));
   assert.equal(eventsOf(pages).length, 990);
   assert.equal(simulator.stats().eventsServed, 990);
 });
@@ -150,13 +146,13 @@ test('stream access can fail once', async (t) => {
 for (const fault of ['hang', 'hang-body'] as const) {
   test(`${fault}: the answer does not come, and closing the simulator ends it`, async (t) => {
     const simulator = await simulatorFor(t, { events: 100, faultPlan: [{ on: 'page', nth: 1, fault }] });
-    const pending = ask(simulator.baseUrl, eventsPath({ limit: 100 }));
+    const pending = askEvents(simulator, { limit: 100 });
     const deadline = Date.now() + 10_000;
     while (simulator.log()[0]?.fault !== fault && Date.now() < deadline) await new Promise(setImmediate);
     assert.equal(simulator.stats().inFlight, 1);
     if (fault === 'hang-body') {
       // The head has come: the client sees half a page.
-      const other = await ask(simulator.baseUrl, eventsPath({ limit: 100 }));
+      const other = await askEvents(simulator, { limit: 100 });
       assert.equal(other.error, null);
     }
     await simulator.close();
@@ -195,7 +191,7 @@ test('faults come by share, the same ones for the same seed', async (t) => {
   const faults = { '500-json': 0.1, 'html-200': 0.1, reset: 0.1 };
   const outcome = async (seed: number): Promise<string[]> => {
     const simulator = await simulatorFor(t, { events: 10, seed, faults });
-    for (let n = 0; n < 200; n += 1) await ask(simulator.baseUrl, '/api/v1/events');
+    for (let n = 0; n < 200; n += 1) await askEvents(simulator);
     return simulator.log().map((entry) => entry.fault ?? '-');
   };
   const [one, same, other] = [await outcome(1), await outcome(1), await outcome(2)];
@@ -209,7 +205,7 @@ test('every kind of fault can be given by share', async (t) => {
   for (const kind of faultKinds) {
     if (kind === 'hang' || kind === 'hang-body') continue;
     const simulator = await simulatorFor(t, { events: 10, faults: { [kind]: 1 } });
-    await ask(simulator.baseUrl, '/api/v1/events');
+    await askEvents(simulator);
     assert.equal(simulator.stats().faults[kind] ?? 0, kind === 'token' ? 0 : 1, kind);
   }
 });
@@ -218,7 +214,7 @@ test('latency is waited out before an answer, and grows with the page', async (t
   const simulator = await simulatorFor(t, { events: 5_000, latency: 60 });
   const timed = async (limit: number): Promise<number> => {
     const start = performance.now();
-    await ask(simulator.baseUrl, eventsPath({ limit }));
+    await askEvents(simulator, { limit });
     return performance.now() - start;
   };
   assert.ok((await timed(1)) >= 59);
@@ -253,14 +249,14 @@ test('bodies are compressed when asked for and allowed, with the length of what 
 
 test('pages can come chunked', async (t) => {
   const simulator = await simulatorFor(t, { events: 100, chunked: true });
-  const reply = await ask(simulator.baseUrl, eventsPath({ limit: 100 }));
+  const reply = await askEvents(simulator, { limit: 100 });
   assert.deepEqual([reply.headers['content-length'], reply.headers['transfer-encoding']], [undefined, 'chunked']);
   assert.equal(parsePage(reply).data.length, 100);
 });
 
 test('counts show how many requests were in flight at once, and what was served', async (t) => {
   const simulator = await simulatorFor(t, { events: 100, latency: 50 });
-  await Promise.all(Array.from({ length: 6 }, () => ask(simulator.baseUrl, eventsPath({ limit: 10 }))));
+  await Promise.all(Array.from({ length: 6 }, () => askEvents(simulator, { limit: 10 })));
   const stats = simulator.stats();
   assert.equal(stats.maxInFlight, 6);
   assert.equal(stats.requests.events, 6);
@@ -275,7 +271,7 @@ test('every answer has a request id of its own, errors and cached pages too', as
     faultPlan: [{ on: 'page', nth: 2, fault: '500-html' }],
   });
   const ids = new Set<unknown>();
-  for (const limit of [1, 1, 2]) ids.add((await ask(simulator.baseUrl, eventsPath({ limit }))).headers['x-request-id']);
+  for (const limit of [1, 1, 2]) ids.add((await askEvents(simulator, { limit })).headers['x-request-id']);
   assert.equal(ids.size, 3);
   assert.ok(!ids.has(undefined));
 });
@@ -287,7 +283,7 @@ test('the headers of a 429 burst say that nothing remains, although the budget i
     burstRetryAfter: 2,
     faultPlan: [{ on: 'page', nth: 1, fault: '429' }],
   });
-  const { headers } = await ask(simulator.baseUrl, '/api/v1/events');
+  const { headers } = await askEvents(simulator);
   assert.deepEqual(
     [
       headers['x-ratelimit-limit'],
@@ -305,7 +301,7 @@ test('a cut page that was cached comes back cut', async (t) => {
     cache: 30,
     faultPlan: [{ on: 'page', nth: 1, fault: 'cut-chunked' }],
   });
-  const [one, two] = [await ask(simulator.baseUrl, '/api/v1/events'), await ask(simulator.baseUrl, '/api/v1/events')];
+  const [one, two] = [await askEvents(simulator), await askEvents(simulator)];
   assert.equal(two.headers['x-cache'], 'HIT');
   assert.ok(two.body.equals(one.body));
   assert.throws(() => JSON.parse(two.body.toString()), SyntaxError);

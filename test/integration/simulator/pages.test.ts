@@ -6,27 +6,26 @@ import { z } from 'zod';
 import type { Simulator, StartOptions } from '../../../src/simulator/simulator.ts';
 import {
   ask,
+  askEvents,
   eventsOf,
-  eventsPath,
   openStream,
   parsePage,
   simulatorFor,
   walk,
+  type LivePage,
   type Reply,
 } from '../../support/simulator-client.ts';
 
 const TOTAL = 2_345;
 
-const plainFetch =
-  (simulator: Simulator) =>
-  (query: Record<string, string | number>): Promise<Reply> =>
-    ask(simulator.baseUrl, eventsPath(query));
+const withEvents = (t: TestContext, options: StartOptions = {}): Promise<Simulator> =>
+  simulatorFor(t, { events: TOTAL, ...options });
 
-async function withEvents(t: TestContext, options: StartOptions = {}): Promise<Simulator> {
-  return await simulatorFor(t, { events: TOTAL, ...options });
-}
+const walkAll = (simulator: Simulator, limit: number): Promise<LivePage[]> =>
+  walk({ limit }, (query) => askEvents(simulator, query));
 
 const truthIds = (simulator: Simulator): (string | null)[] => Array.from(simulator.truth(), ({ id }) => id);
+const idsOf = (pages: readonly LivePage[]): unknown[] => eventsOf(pages).map((event) => event['id']);
 const truthHash = (simulator: Simulator): string => {
   const hash = createHash('sha256');
   for (const { raw } of simulator.truth()) hash.update(raw).update('\n');
@@ -35,12 +34,9 @@ const truthHash = (simulator: Simulator): string => {
 
 test('a chain of pages serves every event once, newest first, and ends with hasMore false', async (t) => {
   const simulator = await withEvents(t);
-  const pages = await walk({ limit: 100 }, plainFetch(simulator));
+  const pages = await walkAll(simulator, 100);
   assert.equal(pages.length, Math.ceil(TOTAL / 100));
-  assert.deepEqual(
-    eventsOf(pages).map((event) => event['id']),
-    truthIds(simulator),
-  );
+  assert.deepEqual(idsOf(pages), truthIds(simulator));
   assert.equal(pages.at(-1)?.pagination.hasMore, false);
   assert.equal(pages.at(-1)?.pagination.nextCursor, null);
   assert.equal(pages[0]?.meta.total, TOTAL);
@@ -51,7 +47,7 @@ test('a chain of pages serves every event once, newest first, and ends with hasM
 test('limit is 100 by default, capped at 5,000, and other parameters are ignored', async (t) => {
   const simulator = await withEvents(t, { events: 6_000 });
   const get = async (query: Record<string, string | number>): Promise<number> =>
-    parsePage(await ask(simulator.baseUrl, eventsPath(query))).data.length;
+    parsePage(await askEvents(simulator, query)).data.length;
   assert.equal(await get({}), 100);
   assert.equal(await get({ limit: 999_999 }), 5_000);
   assert.equal(await get({ limit: 'many' }), 100);
@@ -60,7 +56,7 @@ test('limit is 100 by default, capped at 5,000, and other parameters are ignored
 
 test('the docs shape has hasMore and nextCursor beside data and no total', async (t) => {
   const simulator = await withEvents(t, { shape: 'docs' });
-  const page: unknown = JSON.parse((await ask(simulator.baseUrl, eventsPath({ limit: 2 }))).body.toString());
+  const page: unknown = JSON.parse((await askEvents(simulator, { limit: 2 })).body.toString());
   assert.deepEqual(Object.keys(z.record(z.string(), z.unknown()).parse(page)), ['data', 'hasMore', 'nextCursor']);
 });
 
@@ -73,7 +69,7 @@ test('the envelope can stand before the events, under other names, with other ty
     keyOrder: 'reversed',
     spaces: true,
   });
-  const text = (await ask(simulator.baseUrl, eventsPath({ limit: 2 }))).body.toString();
+  const text = (await askEvents(simulator, { limit: 2 })).body.toString();
   const page = z.record(z.string(), z.record(z.string(), z.unknown()).or(z.array(z.unknown()))).parse(JSON.parse(text));
   assert.deepEqual(Object.keys(page), ['meta', 'pagination', 'events']);
   assert.deepEqual(Object.keys(page['pagination'] ?? {}), ['cursor_expires_in', 'next_cursor', 'has_more', 'limit']);
@@ -82,7 +78,7 @@ test('the envelope can stand before the events, under other names, with other ty
 
 test('the last page can leave its cursor out, or say it is empty', async (t) => {
   const simulator = await withEvents(t, { lastCursor: 'absent' });
-  const last = async () => parsePage(await ask(simulator.baseUrl, eventsPath({ limit: 5_000 }))).pagination;
+  const last = async () => parsePage(await askEvents(simulator, { limit: 5_000 })).pagination;
   assert.ok(!('nextCursor' in (await last())));
   simulator.apply({ lastCursor: 'empty' });
   assert.equal((await last()).nextCursor, '');
@@ -91,7 +87,7 @@ test('the last page can leave its cursor out, or say it is empty', async (t) => 
 test('data sets of no, one and exactly a page of events are served whole', async (t) => {
   for (const events of [0, 1, 100, 101]) {
     const simulator = await withEvents(t, { events });
-    const pages = await walk({ limit: 100 }, plainFetch(simulator));
+    const pages = await walkAll(simulator, 100);
     assert.equal(eventsOf(pages).length, events);
     assert.equal(pages.length, Math.max(1, Math.ceil(events / 100)));
   }
@@ -100,7 +96,7 @@ test('data sets of no, one and exactly a page of events are served whole', async
 for (const ids of ['uuid', 'text', 'event-text', 'number', 'number-text'] as const) {
   test(`paging is exact with thousands of events in one millisecond and ${ids} ids`, async (t) => {
     const simulator = await withEvents(t, { ids, distribution: 'ties', tieSize: 1_000 });
-    const pages = await walk({ limit: 77 }, plainFetch(simulator));
+    const pages = await walkAll(simulator, 77);
     const served = eventsOf(pages).map((event) => String(event['id']));
     assert.deepEqual(served, truthIds(simulator));
     assert.equal(new Set(served).size, TOTAL);
@@ -110,11 +106,8 @@ for (const ids of ['uuid', 'text', 'event-text', 'number', 'number-text'] as con
 for (const distribution of ['skewed', 'gaps', 'instant'] as const) {
   test(`paging is exact when the distribution is ${distribution}`, async (t) => {
     const simulator = await withEvents(t, { distribution });
-    const pages = await walk({ limit: 500 }, plainFetch(simulator));
-    assert.deepEqual(
-      eventsOf(pages).map((event) => event['id']),
-      truthIds(simulator),
-    );
+    const pages = await walkAll(simulator, 500);
+    assert.deepEqual(idsOf(pages), truthIds(simulator));
   });
 }
 
@@ -151,7 +144,7 @@ test('what a page serves is what the truth says, byte for byte, odd events inclu
     badIds: 0.05,
     badTimes: 0.05,
   });
-  const body = (await ask(simulator.baseUrl, eventsPath({ limit: 5_000 }))).body;
+  const body = (await askEvents(simulator, { limit: 5_000 })).body;
   const expected = Buffer.from(Array.from(simulator.truth(), ({ raw }) => Buffer.from(raw).toString('utf8')).join(','));
   assert.equal(body.indexOf(expected), '{"data":['.length);
   JSON.parse(body.toString('utf8'));
@@ -167,7 +160,7 @@ test('what a page serves is what the truth says, byte for byte, odd events inclu
 test('a chain over events with bad ids finds every one of them, at every page size', async (t) => {
   const simulator = await withEvents(t, { events: 300, badIds: 0.3, distribution: 'ties', tieSize: 40 });
   for (const limit of [1, 2, 7, 50]) {
-    const pages = await walk({ limit }, plainFetch(simulator));
+    const pages = await walkAll(simulator, limit);
     assert.equal(eventsOf(pages).length, 300);
     assert.deepEqual(
       eventsOf(pages).map((event) => JSON.stringify(event)),
@@ -219,7 +212,7 @@ test('each timestamp format tells the time that the truth has', async (t) => {
 
 test('ids, times and sessions can have other names, or be absent', async (t) => {
   const simulator = await withEvents(t, { ids: 'text', idField: 'eventId', timeField: 'occurredAt', session: false });
-  const [event] = parsePage(await ask(simulator.baseUrl, eventsPath({ limit: 1 }))).data;
+  const [event] = parsePage(await askEvents(simulator, { limit: 1 })).data;
   assert.deepEqual(Object.keys(event ?? {}), ['eventId', 'userId', 'type', 'name', 'properties', 'occurredAt']);
   assert.equal(event?.['eventId'], 'evt-0002345');
 });
@@ -227,7 +220,7 @@ test('ids, times and sessions can have other names, or be absent', async (t) => 
 test('a cursor is Base64 JSON of the last event, in the alphabet and padding asked for', async (t) => {
   const simulator = await withEvents(t, { cursorTtl: 116 });
   const next = async (): Promise<string> =>
-    parsePage(await ask(simulator.baseUrl, eventsPath({ limit: 3 }))).pagination.nextCursor ?? '';
+    parsePage(await askEvents(simulator, { limit: 3 })).pagination.nextCursor ?? '';
   const standard = await next();
   const content = z
     .object({ id: z.string(), ts: z.number(), v: z.literal(2), exp: z.number() })
@@ -242,9 +235,8 @@ test('a cursor is Base64 JSON of the last event, in the alphabet and padding ask
 
 test('a stale cursor is refused as 400, 410 or a 502 HTML page, a malformed one likewise', async (t) => {
   const simulator = await withEvents(t, { cursorTtl: 0 });
-  const cursor = parsePage(await ask(simulator.baseUrl, eventsPath({ limit: 3 }))).pagination.nextCursor ?? '';
-  const again = async (sent: string): Promise<Reply> =>
-    await ask(simulator.baseUrl, eventsPath({ limit: 3, cursor: sent }));
+  const cursor = parsePage(await askEvents(simulator, { limit: 3 })).pagination.nextCursor ?? '';
+  const again = async (sent: string): Promise<Reply> => await askEvents(simulator, { limit: 3, cursor: sent });
   while (Date.now() <= Number(/"exp":(\d+)/.exec(Buffer.from(cursor, 'base64').toString())?.[1]))
     await new Promise(setImmediate);
   const stale = await again(cursor);
@@ -276,7 +268,7 @@ test('since and until select on the stream endpoint only, with bounds of either 
   assert.deepEqual(await ids(), expected(101, 199));
   simulator.apply({ windows: 'ignored' });
   assert.equal((await ids()).length, TOTAL);
-  assert.equal(parsePage(await ask(simulator.baseUrl, eventsPath({ limit: 5_000, since, until }))).data.length, TOTAL);
+  assert.equal(parsePage(await askEvents(simulator, { limit: 5_000, since, until })).data.length, TOTAL);
 });
 
 test('since beside a cursor is honoured or ignored', async (t) => {
@@ -305,10 +297,10 @@ test('sessionId filters, page by page', async (t) => {
     z.looseObject({ sessionId: z.string(), id: z.string() }).parse(JSON.parse(Buffer.from(raw).toString())),
   );
   const sessionId = truth[5]?.sessionId ?? '';
-  const pages = await walk({ limit: 9, sessionId }, plainFetch(simulator));
+  const pages = await walk({ limit: 9, sessionId }, (query) => askEvents(simulator, query));
   assert.ok(pages.length > 3);
   assert.deepEqual(
-    eventsOf(pages).map((event) => event['id']),
+    idsOf(pages),
     truth.filter((event) => event.sessionId === sessionId).map(({ id }) => id),
   );
 });
@@ -321,7 +313,7 @@ test('hand-written events are served as they are, in their places, whatever is i
     { position: 13, raw: '"last"' },
   ];
   const simulator = await withEvents(t, { events: 10, rawEvents });
-  const body = (await ask(simulator.baseUrl, eventsPath({ limit: 100 }))).body;
+  const body = (await askEvents(simulator, { limit: 100 })).body;
   const truth = Array.from(simulator.truth());
   assert.equal(
     body.indexOf(Buffer.concat(truth.flatMap(({ raw }, i) => (i === 0 ? [raw] : [Buffer.from(','), raw])))),
@@ -337,17 +329,14 @@ test('cursors lead past hand-written events one by one', async (t) => {
   const rawEvents = [0, 1, 2, 6, 7, 13].map((position) => ({ position, raw: `{"id":"raw-${position}"}` }));
   const simulator = await withEvents(t, { events: 8, distribution: 'instant', rawEvents });
   for (const limit of [1, 2, 3, 5]) {
-    const pages = await walk({ limit }, plainFetch(simulator));
-    assert.deepEqual(
-      eventsOf(pages).map((event) => event['id']),
-      truthIds(simulator),
-    );
+    const pages = await walkAll(simulator, limit);
+    assert.deepEqual(idsOf(pages), truthIds(simulator));
   }
 });
 
 test('doubled events are served twice in a row and counted once', async (t) => {
   const simulator = await withEvents(t, { doubled: 10 });
-  const served = eventsOf(await walk({ limit: 10 }, plainFetch(simulator))).map((event) => event['id']);
+  const served = idsOf(await walkAll(simulator, 10));
   assert.equal(served.length, TOTAL + 10);
   assert.equal(new Set(served).size, TOTAL);
   assert.deepEqual(simulator.stats().data, { events: TOTAL + 10, distinctIds: TOTAL, expectedRejected: 0 });
@@ -361,14 +350,11 @@ test('events that arrive during a walk grow the total and disturb no cursor', as
   let served = 0;
   const pages = await walk({ limit: 50 }, async (query) => {
     if ((served += 1) > 1) simulator.addEvents(7);
-    return await ask(simulator.baseUrl, eventsPath(query));
+    return await askEvents(simulator, query);
   });
-  assert.deepEqual(
-    eventsOf(pages).map((event) => event['id']),
-    before,
-  );
+  assert.deepEqual(idsOf(pages), before);
   assert.equal(pages.at(-1)?.meta.total, 500 + 9 * 7);
-  assert.equal(eventsOf(await walk({ limit: 50 }, plainFetch(simulator))).length, 563);
+  assert.equal(eventsOf(await walkAll(simulator, 50)).length, 563);
 });
 
 test('late arrivals take their place in time', async (t) => {
@@ -378,14 +364,11 @@ test('late arrivals take their place in time', async (t) => {
   const times = Array.from(simulator.truth(), ({ occurredAtMicros }) => occurredAtMicros ?? 0);
   assert.equal(times.length, TOTAL + 3);
   assert.ok(times.every((time, index) => index === 0 || time <= (times[index - 1] ?? 0)));
-  assert.deepEqual(
-    eventsOf(await walk({ limit: 10 }, plainFetch(simulator))).map((event) => event['id']),
-    truthIds(simulator),
-  );
+  assert.deepEqual(idsOf(await walkAll(simulator, 10)), truthIds(simulator));
 });
 
 test('an event from the year 2099 is the first of all', async (t) => {
   const simulator = await withEvents(t, { futureEvent: true, timestamps: ['iso'] });
-  const [first] = parsePage(await ask(simulator.baseUrl, eventsPath({ limit: 1 }))).data;
+  const [first] = parsePage(await askEvents(simulator, { limit: 1 })).data;
   assert.equal(first?.['timestamp'], '2099-01-01T00:00:00.000Z');
 });

@@ -4,6 +4,7 @@
  */
 import type { BackoffRule } from '../core/backoff.ts';
 import { KeyRefusedError } from '../core/errors.ts';
+import { PageBuffers } from '../core/page-buffers.ts';
 import { Redactor } from '../core/redaction.ts';
 import { requestAccess } from './access-request.ts';
 import { SAFE, cursorAgeMs, describeRequest, giveUpError, locate } from './api-errors.ts';
@@ -16,6 +17,7 @@ import { StreamAccess, StreamUnavailableError, type StreamToken } from './stream
 import { Waits, type Wait } from './waits.ts';
 
 export type { ApiClientOptions, PageAnswer, PageRequest, RawPage } from './page-request.ts';
+export { NO_CURSOR, clientOptions } from './page-request.ts';
 
 const USUAL_BACKOFF: BackoffRule = { baseMs: 500, capMs: 30_000 };
 const USUAL_FIRST_CONTACT_MS = 15_000;
@@ -50,6 +52,7 @@ export class ApiClient {
       observe: {},
       backoff: USUAL_BACKOFF,
       firstContactMs: USUAL_FIRST_CONTACT_MS,
+      buffers: new PageBuffers(),
       ...given,
     };
     const { apiKey, connectTimeoutMs, proxy, observe, backoff, maxWaitMs, logger } = options;
@@ -60,6 +63,7 @@ export class ApiClient {
       connectTimeoutMs,
       proxy,
       redactor,
+      buffers: options.buffers,
       observe: (kind, status, durationMs) => observe.request?.(kind, status, durationMs),
     });
     const parts = { options, eventsUrl, redactor, http, waits: new Waits(), closing: this.#closing.signal };

@@ -6,7 +6,7 @@
  * connection. Here each piece of a body is copied once, to where it stays.
  */
 import { Agent, EnvHttpProxyAgent, type Dispatcher } from 'undici';
-import { pageBuffers } from '../core/page-buffers.ts';
+import type { PageBuffers } from '../core/page-buffers.ts';
 import type { Redactor } from '../core/redaction.ts';
 import { TransportError, classifyFailure, errorCode } from './transport-error.ts';
 
@@ -70,6 +70,7 @@ export interface HttpClientOptions {
   readonly proxy: ProxySettings | null;
   /** Takes the secrets out of messages of undici and of the system. */
   readonly redactor: Redactor;
+  readonly buffers: PageBuffers;
   /** A request was answered, or failed (`status` null). */
   readonly observe: (kind: HttpRequest['kind'], status: number | null, durationMs: number) => void;
 }
@@ -122,7 +123,7 @@ export class HttpClient {
     this.requests += 1;
     const startedMs = performance.now();
     this.#firstRequestMs = Math.min(this.#firstRequestMs, startedMs);
-    const outcome = await new Exchange(request, this.#likelyBytes, this.#options.redactor).run(this.#dispatcher);
+    const outcome = await new Exchange(request, this.#likelyBytes, this.#options).run(this.#dispatcher);
     const durationMs = performance.now() - startedMs;
     if (outcome instanceof TransportError) {
       this.#options.observe(request.kind, null, durationMs);
@@ -145,7 +146,7 @@ export class HttpClient {
 /** One request under way: collects the answer; whatever ends it first decides the outcome. */
 class Exchange implements Dispatcher.DispatchHandler {
   readonly #request: HttpRequest;
-  readonly #redactor: Redactor;
+  readonly #options: HttpClientOptions;
   readonly #likelyBytes: number;
   #isOver = false;
   #settle: { resolve(outcome: HttpAnswer | TransportError): void; reject(reason: unknown): void } | null = null;
@@ -157,10 +158,10 @@ class Exchange implements Dispatcher.DispatchHandler {
   #view = new Uint8Array(this.#buffer);
   #length = 0;
 
-  constructor(request: HttpRequest, likelyBytes: number, redactor: Redactor) {
+  constructor(request: HttpRequest, likelyBytes: number, options: HttpClientOptions) {
     this.#request = request;
     this.#likelyBytes = likelyBytes;
-    this.#redactor = redactor;
+    this.#options = options;
   }
 
   /** @throws the signal's reason */
@@ -249,7 +250,7 @@ class Exchange implements Dispatcher.DispatchHandler {
 
   #replaceBuffer(bytes: number): void {
     const kept = this.#view.subarray(0, this.#length);
-    this.#buffer = pageBuffers.take(bytes);
+    this.#buffer = this.#options.buffers.take(bytes);
     this.#view = new Uint8Array(this.#buffer);
     this.#view.set(kept);
   }
@@ -276,6 +277,10 @@ class Exchange implements Dispatcher.DispatchHandler {
       this.#status === 0
         ? ''
         : `; ${this.#length}${announced === null ? '' : ` of ${announced}`} bytes of the body had come`;
-    return new TransportError(failure, code, this.#redactor.redact(`${error.message || error.name}${progress}`));
+    return new TransportError(
+      failure,
+      code,
+      this.#options.redactor.redact(`${error.message || error.name}${progress}`),
+    );
   }
 }

@@ -1,7 +1,9 @@
-/** What is asked of the API client, and what it answers. Types only. */
+/** What is asked of the API client, and what it answers. */
 import type { BackoffRule } from '../core/backoff.ts';
+import type { Settings } from '../core/config.ts';
 import type { ContentEncoding } from '../core/encoded-page.ts';
 import type { Logger } from '../core/logging.ts';
+import type { PageBuffers } from '../core/page-buffers.ts';
 import type { Redactor } from '../core/redaction.ts';
 import type { HttpClient, ProxySettings } from './http-exchange.ts';
 import type { Waits } from './waits.ts';
@@ -28,6 +30,9 @@ export interface PageRequest {
   readonly untilMs: number | null;
   readonly signal: AbortSignal;
 }
+
+/** For a request that is not by cursor. */
+export const NO_CURSOR = { cursor: null, cursorReceivedAtMs: null, cursorLifeMs: null } as const;
 
 export interface RawPage {
   /** The caller's own, transferable. May be longer than `bodyBytes`; what follows the body means nothing. */
@@ -82,6 +87,8 @@ export interface ApiClientOptions {
   readonly acceptCompression: boolean;
   readonly maxPageBytes: number;
   readonly logger: Logger;
+  /** Where the buffers of bodies come from. */
+  readonly buffers?: PageBuffers;
   readonly proxy?: ProxySettings | null;
   /** Values that must appear in no message, besides the key and the tokens. */
   readonly secrets?: readonly string[];
@@ -91,6 +98,23 @@ export interface ApiClientOptions {
   readonly backoff?: BackoffRule;
   /** How long the first contact is tried, ms. */
   readonly firstContactMs?: number;
+}
+
+/** The part of the options that the user's settings decide alone. */
+export function clientOptions(settings: Settings) {
+  return {
+    userAgent: settings.userAgent,
+    endpoint: settings.endpoint,
+    maxRps: settings.maxRps ?? null,
+    maxWaitMs: settings.maxWait,
+    connectTimeoutMs: settings.connectTimeout,
+    pageTimeoutMs: settings.pageTimeout,
+    proxy: {
+      httpProxy: settings.httpProxy ?? null,
+      httpsProxy: settings.httpsProxy ?? null,
+      noProxy: settings.noProxy ?? null,
+    },
+  } satisfies Partial<ApiClientOptions>;
 }
 
 /** What the units of the client share; the client makes it once. */

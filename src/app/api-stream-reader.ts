@@ -9,7 +9,7 @@
  * cursor that is too old is replaced by a time (`until`) where the endpoint supports time bounds, else by walking from the
  * top again and skipping what was accepted already.
  */
-import type { ApiClient, PageAnswer, PageRequest, RawPage } from '../api/api-client.ts';
+import { NO_CURSOR, type ApiClient, type PageAnswer, type PageRequest, type RawPage } from '../api/api-client.ts';
 import { ledgerEntry, type AcceptedPage } from '../core/accepted-page.ts';
 import type { EncodedPage } from '../core/encoded-page.ts';
 import type { InFlightLimit, Permit } from '../core/in-flight-limit.ts';
@@ -184,7 +184,7 @@ export class ApiStreamReader {
         return this.#judgePage(request, answer.page, permit);
       case 'outside-range': {
         // The API says that nothing lies in these bounds: the window ends with a page that has no events.
-        const next = { page: request.page + 1, cursor: null, cursorReceivedAtMs: null, cursorLifeMs: null };
+        const next = { page: request.page + 1, ...NO_CURSOR };
         const raw = { receivedAtMs: Date.now(), serverDateMs: null, bodyBytes: 0 };
         permit.resize(0);
         return { kind: 'end', raw, encoded: null, next, suspect: false };
@@ -252,7 +252,7 @@ export class ApiStreamReader {
     this.#chain.broke(detail);
     onRetry('stale-cursor');
     const where = { window: this.windowId, page: this.#next.page };
-    this.#next = { ...this.#next, cursor: null, cursorReceivedAtMs: null };
+    this.#next = { ...this.#next, ...NO_CURSOR };
     if (this.#supportsTimeBounds) {
       logger.debug({ ...where, until: this.position.topMs }, `a cursor is stale; going on by time: ${detail}`);
     } else if (isAlone()) {

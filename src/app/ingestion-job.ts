@@ -17,7 +17,7 @@ import type { Settings } from '../core/config.ts';
 import { isoText } from '../core/iso-text.ts';
 import type { JobObserver, JobSnapshot } from '../core/job-snapshot.ts';
 import type { Logger } from '../core/logging.ts';
-import { pageBuffers } from '../core/page-buffers.ts';
+import { PageBuffers } from '../core/page-buffers.ts';
 import type { Run, RunCounts } from '../core/state.ts';
 import { WorkerPool } from '../threads/worker-pool.ts';
 import { Merger, analyzeTarget } from '../load/merge/merge.ts';
@@ -27,7 +27,7 @@ import { readCurrentRun, readLastCompleteRun } from '../load/state/run-reader.ts
 import { ensureTarget, readTargetTypes, retypeTarget } from '../load/schema/ingested-events.ts';
 import { migrate, readSchemaVersion } from '../load/schema/migrate.ts';
 import { StateStore } from '../load/state/state-store.ts';
-import { ApiClient } from '../api/api-client.ts';
+import { ApiClient, clientOptions } from '../api/api-client.ts';
 import { checkCountsBalance } from './run/completeness.ts';
 import { InFlightLimit } from '../core/in-flight-limit.ts';
 import { JobCounters } from './run/job-counters.ts';
@@ -73,6 +73,7 @@ export class IngestionJob {
   readonly #startedMs = performance.now();
   readonly #counters: JobCounters;
   readonly #client: ApiClient;
+  readonly #buffers = new PageBuffers();
   readonly #pool: WorkerPool;
   readonly #inFlight: InFlightLimit;
   #isStopping = false;
@@ -141,21 +142,15 @@ export class IngestionJob {
   #openClient(): ApiClient {
     const { settings, source, logger, secrets, onSecret } = this.#options;
     const host = new URL(source.baseUrl).hostname;
-    const { httpProxy, httpsProxy, noProxy } = settings;
     return new ApiClient({
+      ...clientOptions(settings),
       baseUrl: source.baseUrl,
       apiKey: source.apiKey,
-      userAgent: settings.userAgent,
-      endpoint: settings.endpoint,
-      maxRps: settings.maxRps ?? null,
-      maxWaitMs: settings.maxWait,
-      connectTimeoutMs: settings.connectTimeout,
-      pageTimeoutMs: settings.pageTimeout,
       // On loopback, compression costs more than it saves.
       acceptCompression: !['localhost', '127.0.0.1', '[::1]'].includes(host),
       maxPageBytes: Math.floor(settings.maxBytesInFlight / PAGE_SHARE_OF_MEMORY),
       logger,
-      proxy: { httpProxy: httpProxy ?? null, httpsProxy: httpsProxy ?? null, noProxy: noProxy ?? null },
+      buffers: this.#buffers,
       secrets,
       onSecret,
       observe: {
@@ -232,7 +227,7 @@ export class IngestionJob {
         client: this.#client,
         inFlight: this.#inFlight,
         encoder: await this.#makeEncoder(db),
-        buffers: pageBuffers,
+        buffers: this.#buffers,
         db,
         ownership,
         store,
@@ -262,6 +257,7 @@ export class IngestionJob {
     const target = await readTargetTypes(db);
     return new PageEncoder({
       pool: this.#pool,
+      buffers: this.#buffers,
       maxEventBytes: settings.maxEventBytes,
       idColumnTypes: target === null || target.empty ? null : target.types,
       idType: settings.idType,

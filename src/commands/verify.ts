@@ -1,5 +1,5 @@
 /** `npm run verify`: compares the API's count with the rows of the target, and takes no events. One request or two. */
-import { ApiClient, type PageAnswer } from '../api/api-client.ts';
+import { ApiClient, NO_CURSOR, clientOptions, type PageAnswer } from '../api/api-client.ts';
 import {
   checkCountsBalance,
   checkCompleteness,
@@ -66,20 +66,13 @@ async function askTotal(settings: Settings, logger: Logger): Promise<number | nu
   if (settings.apiKey === undefined) {
     throw new ConfigurationError('Asking the API for its count needs a key: set TARGET_API_KEY (or --api-key).');
   }
-  const { httpProxy, httpsProxy, noProxy } = settings;
   const client = new ApiClient({
+    ...clientOptions(settings),
     baseUrl: settings.apiBaseUrl,
     apiKey: settings.apiKey,
-    userAgent: settings.userAgent,
-    endpoint: settings.endpoint,
-    maxRps: null,
-    maxWaitMs: settings.maxWait,
-    connectTimeoutMs: settings.connectTimeout,
-    pageTimeoutMs: settings.pageTimeout,
     acceptCompression: false,
     maxPageBytes: MAX_PAGE_BYTES,
     logger,
-    proxy: { httpProxy: httpProxy ?? null, httpsProxy: httpsProxy ?? null, noProxy: noProxy ?? null },
     secrets: secretsOf(settings),
   });
   try {
@@ -99,9 +92,7 @@ function askOne(client: ApiClient): Promise<PageAnswer> {
     windowId: 0,
     page: 1,
     limit: 1,
-    cursor: null,
-    cursorReceivedAtMs: null,
-    cursorLifeMs: null,
+    ...NO_CURSOR,
     sinceMs: null,
     untilMs: null,
     signal: new AbortController().signal,

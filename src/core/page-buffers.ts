@@ -63,6 +63,3 @@ function isKept(bytes: number): boolean {
 function roundedUp(bytes: number): number {
   return Math.ceil(bytes / STEP_BYTES) * STEP_BYTES;
 }
-
-/** One for the process, as its memory is. */
-export const pageBuffers = new PageBuffers();

@@ -5,7 +5,7 @@
 import type { IdColumnType, IdColumnTypes, IdSample } from '../core/encoded-page.ts';
 import type { EncodeResult, EncodeTask } from '../../workers/protocol.ts';
 import { WorkerDiedError } from '../core/errors.ts';
-import { pageBuffers } from '../core/page-buffers.ts';
+import type { PageBuffers } from '../core/page-buffers.ts';
 import { firstSourceOrder } from '../core/state.ts';
 import type { WorkerPool } from './worker-pool.ts';
 import { likelyRowsBytes, setAsideEvent } from '../encode/encode-page.ts';
@@ -13,6 +13,8 @@ import { decodeBody } from '../encode/page-body.ts';
 
 export interface PageEncoderOptions {
   readonly pool: WorkerPool;
+  /** Where the buffers of rows come from. */
+  readonly buffers: PageBuffers;
   readonly maxEventBytes: number;
   /** Types of the target's id columns; `null` when the target is new and empty, and they are to be decided. */
   readonly idColumnTypes: IdColumnTypes | null;
@@ -98,7 +100,7 @@ export class PageEncoder {
   async #encode(raw: PageBody, order: bigint, idColumnTypes: IdColumnTypes): Promise<EncodeResult> {
     const { pool, maxEventBytes, onEncoded } = this.#options;
     const { body, bodyBytes, contentEncoding } = raw;
-    const spare = pageBuffers.takeIdle(likelyRowsBytes(bodyBytes));
+    const spare = this.#options.buffers.takeIdle(likelyRowsBytes(bodyBytes));
     const result = await pool.encode({
       kind: 'encode',
       body,

@@ -148,8 +148,9 @@ export class JobCounters {
   }
 
   #waiting({ waiting }: ApiClient, isMerging: boolean): JobSnapshot['waiting'] {
-    const { databaseWait } = this;
-    if (databaseWait !== null) return { reason: `database: ${databaseWait}`, untilMs: null, askedByApi: false };
+    if (this.databaseWait !== null) {
+      return { reason: `database: ${this.databaseWait}`, untilMs: null, askedByApi: false };
+    }
     if (waiting !== null) return waiting;
     return isMerging && this.phase === 'merging' ? { reason: 'merge', untilMs: null, askedByApi: false } : null;
   }
@@ -173,10 +174,16 @@ function addCounts(one: RunCounts, other: RunCounts): RunCounts {
   };
 }
 
-function describeWindow(
-  { windowId, splitFrom, position, pages, complete }: ApiStreamReader,
-  safeToMs: number | null,
-): WindowSnapshot {
-  const { sinceMs, untilMs, walkedToMs } = position;
-  return { windowId, sinceMs, untilMs, walkedToMs, safeToMs, pages, complete, splitFrom };
+function describeWindow(reader: ApiStreamReader, safeToMs: number | null): WindowSnapshot {
+  const { sinceMs, untilMs, walkedToMs } = reader.position;
+  return {
+    windowId: reader.windowId,
+    sinceMs,
+    untilMs,
+    walkedToMs,
+    safeToMs,
+    pages: reader.pages,
+    complete: reader.complete,
+    splitFrom: reader.splitFrom,
+  };
 }

@@ -10,9 +10,6 @@ export interface RejectionLimitOptions {
   readonly different: () => Promise<number>;
 }
 
-/** What walks are aborted with to have the rejected events counted. */
-export class RejectionsToCount extends Error {}
-
 export class RejectionLimit {
   readonly #options: RejectionLimitOptions;
   /** Served and counted more than once, as far as is known. */

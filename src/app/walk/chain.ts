@@ -2,7 +2,7 @@
  * The chain of requests by which a window is walked: by cursor, and where no cursor is to be had, anew by time or from the
  * top of everything. Says what to ask for next, and gives up when asking brings nothing new. Pure, but for the clock.
  */
-import type { PageRequest } from '../../api/api-client.ts';
+import { NO_CURSOR, type PageRequest } from '../../api/api-client.ts';
 import type { EncodedPage } from '../../core/encoded-page.ts';
 import { isTrusted, type NextPage } from './next-page.ts';
 import { ChainProgress, TopRestarts, noNewEvents, noProgress } from './no-progress.ts';
@@ -36,12 +36,10 @@ export class Chain {
     const isByCursor = next.cursor !== null && !(supportsTimeBounds && anchorMs !== null && !isTrusted(next));
     if (!isByCursor) this.#begin(next.page, supportsTimeBounds ? topMs : null);
     return {
+      ...next,
+      ...(isByCursor ? {} : NO_CURSOR),
       windowId: this.#windowId,
-      page: next.page,
       limit: this.#limit.value,
-      cursor: isByCursor ? next.cursor : null,
-      cursorReceivedAtMs: isByCursor ? next.cursorReceivedAtMs : null,
-      cursorLifeMs: isByCursor ? next.cursorLifeMs : null,
       sinceMs: supportsTimeBounds ? sinceMs : null,
       untilMs: supportsTimeBounds ? (isByCursor ? untilMs : topMs) : null,
     };

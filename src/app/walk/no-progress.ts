@@ -9,7 +9,7 @@ const MAX_NAMELESS_PAGES = 1_000;
 /** Pages in a row without a new event that end the walk. */
 export const MAX_STALE_PAGES = 5;
 /** Chains from one place that come no further, in a row, that end the walk. */
-export const MAX_RESTARTS = 5;
+const MAX_RESTARTS = 5;
 
 /**
  * Does a chain of pages still bring something new? Only the newest pages are remembered: a longer cycle is caught by the

@@ -2,7 +2,7 @@
  * How far back does the data set go, and does the endpoint support `until`? A few requests for one event each, most of
  * them at once: at most two round trips, whatever the age of the data.
  */
-import type { ApiClient } from '../../api/api-client.ts';
+import { NO_CURSOR, type ApiClient } from '../../api/api-client.ts';
 import type { EndpointTraits } from './endpoint-traits.ts';
 import type { PageEncoder } from '../../threads/page-encoder.ts';
 
@@ -99,9 +99,7 @@ async function probe(untilMs: number, number: number, options: ProbeOptions): Pr
     windowId: NO_WINDOW,
     page: number,
     limit: 1,
-    cursor: null,
-    cursorReceivedAtMs: null,
-    cursorLifeMs: null,
+    ...NO_CURSOR,
     sinceMs: null,
     untilMs,
     signal: options.signal,

@@ -9,6 +9,7 @@ import { pino } from 'pino';
 import { ApiStreamReader } from '../../../src/app/api-stream-reader.ts';
 import { unknownTraits, type EndpointTraits } from '../../../src/app/walk/endpoint-traits.ts';
 import { InFlightLimit } from '../../../src/core/in-flight-limit.ts';
+import { PageBuffers } from '../../../src/core/page-buffers.ts';
 import { PageEncoder } from '../../../src/threads/page-encoder.ts';
 import type { LedgerEntry, WindowState } from '../../../src/core/state.ts';
 import { WorkerPool } from '../../../src/threads/worker-pool.ts';
@@ -61,6 +62,7 @@ function walkFor(t: TestContext, simulator: Simulator, setup: WalkSetup = {}): W
       client,
       encoder: new PageEncoder({
         pool,
+        buffers: new PageBuffers(),
         maxEventBytes: 2 ** 24,
         idColumnTypes: { id: 'uuid', sessionId: 'uuid', userId: 'uuid' },
         idType: 'auto',

@@ -38,14 +38,14 @@ export interface PageTimes {
 
 export type AnomalyKind = 'rejected' | 'repaired';
 
-/** Something odd about one event. A rejected event has no row; a repaired one has a row, with a change. */
+/** Something unusual about one event. A rejected event has no row; a repaired one has a row, with a change. */
 export interface PageAnomaly {
   readonly kind: AnomalyKind;
   /** Place of the event in the page's `data`, from 0. */
   readonly position: number;
   /** The id's text as served, cut to 200 characters at a character border; `null` when there is none. */
   readonly eventId: string | null;
-  /** Column or JSON field that is odd, `event` when it is the whole. */
+  /** Column or JSON field that is unusual, `event` when it is the whole. */
   readonly field: string;
   /** From a closed list, see src/encode/rows/anomaly-reasons.ts; free text only for what PostgreSQL itself refused. */
   readonly reason: string;

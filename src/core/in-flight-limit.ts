@@ -1,11 +1,11 @@
 /**
- * The one place where everything waits: pages in flight, from request to COPY, bounded in number and in bytes. When
- * PostgreSQL is slow, places are given back late, and discovery slows; memory does not grow.
+ * The one place where everything waits: it bounds the pages in flight, from request to COPY, in number and in bytes. When
+ * PostgreSQL is slow, permits are released late, and requests slow down; memory does not grow.
  */
 
-/** A page's place in flight. Returned exactly once; further calls of `release` do nothing. */
+/** The right to have one page in flight. Released once; further calls of `release` do nothing. */
 export interface Permit {
-  /** Replaces the estimate by what the page really takes; may go over the cap for the page that is already here. */
+  /** Replaces the estimate by what the page takes. May exceed the cap, as the page is already here. */
   resize(bytes: number): void;
   release(): void;
 }
@@ -37,8 +37,8 @@ export class InFlightLimit {
   }
 
   /**
-   * Waits for a place for a page of about so many bytes. An estimate above the cap is granted when nothing else is in
-   * flight, so that it cannot wait for ever.
+   * Waits for a permit for a page of about `bytes`. An estimate above the cap is granted when nothing else is in flight, so
+   * that it cannot wait for ever.
    * @throws the signal's reason
    */
   async acquire(bytes: number, signal: AbortSignal): Promise<Permit> {
@@ -46,7 +46,7 @@ export class InFlightLimit {
     const wanted = Math.min(bytes, this.maxBytes);
     if (this.#waiters.length > 0 || !this.#fits(wanted)) await this.#queue(wanted, signal);
     else this.#take(wanted);
-    return this.#place(wanted);
+    return this.#grant(wanted);
   }
 
   #queue(bytes: number, signal: AbortSignal): Promise<void> {
@@ -71,7 +71,7 @@ export class InFlightLimit {
     });
   }
 
-  #place(initialBytes: number): Permit {
+  #grant(initialBytes: number): Permit {
     let held = initialBytes;
     let released = false;
     return {

@@ -12,7 +12,7 @@ export interface RunIdentity {
   readonly untilMs: number | null;
 }
 
-/** The books of a run, all its starts together. served = loaded + rejected; loaded = inserted + updated + duplicates. */
+/** The counts of a run, all its starts together. served = loaded + rejected; loaded = inserted + updated + duplicates. */
 export interface RunCounts {
   readonly pages: number;
   readonly served: number;

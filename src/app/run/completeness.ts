@@ -17,7 +17,7 @@ export interface Completeness {
   readonly servedTwiceInChain: number;
   /** Events that the API counts and the target lacks; 0 when none, or when nobody knows. */
   readonly short: number;
-  /** At most so many rows of the target came from other sources. */
+  /** Upper bound on the rows of the target that came from other sources. */
   readonly otherRows: number;
   /** Events that could be missing unnoticed, because rows of other sources stand in for them. */
   readonly hidden: number;

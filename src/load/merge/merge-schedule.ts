@@ -3,7 +3,7 @@
  *
  *   page accepted ──▶ assigned to the current table ──▶ COPY ──▶ acknowledged
  *   merge: swap the current table, wait for every page assigned to the old one, then one transaction
- *   closing merge: the same, begun while the last pages of a first load come; it may take the second table, too
+ *   closing merge: the same, the initial merge, begun while the last pages still come; it may take the second table, too
  *
  * Pages of a window are assigned in order, so in a living process a merged table never has a gap.
  */

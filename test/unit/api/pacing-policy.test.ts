@@ -31,10 +31,10 @@ test('of a limit that the API names at least 97 % is used and at most 1 % refuse
       [100, 60_000],
     ] as const) {
       for (const rounding of [Math.ceil, Math.floor, Math.round]) {
-        const books = runVirtually({ ...documented(limit, windowMs, kind), rounding }, CALLERS);
+        const figures = runVirtually({ ...documented(limit, windowMs, kind), rounding }, CALLERS);
         const name = `${limit} in ${windowMs} ms, ${kind}, ${rounding.name}`;
-        assert.ok(books.usedShare >= 0.97, `${name}: ${books.usedShare} used`);
-        assert.ok(books.refusedShare <= 0.01, `${name}: ${books.refusedShare} refused`);
+        assert.ok(figures.usedShare >= 0.97, `${name}: ${figures.usedShare} used`);
+        assert.ok(figures.refusedShare <= 0.01, `${name}: ${figures.refusedShare} refused`);
       }
     }
   }
@@ -42,8 +42,11 @@ test('of a limit that the API names at least 97 % is used and at most 1 % refuse
 
 test('requests that overtake each other on the way do not change that', () => {
   for (const kind of KINDS) {
-    const books = runVirtually(documented(50, 10_000, kind), { ...CALLERS, jitterMs: 150 });
-    assert.ok(books.usedShare >= 0.97 && books.refusedShare <= 0.01, `${books.usedShare}, ${books.refusedShare}`);
+    const figures = runVirtually(documented(50, 10_000, kind), { ...CALLERS, jitterMs: 150 });
+    assert.ok(
+      figures.usedShare >= 0.97 && figures.refusedShare <= 0.01,
+      `${figures.usedShare}, ${figures.refusedShare}`,
+    );
   }
 });
 
@@ -62,10 +65,10 @@ test('of a hidden limit at least 90 % is used, with and without Retry-After', ()
         [10, 60_000],
         [37, 7_000],
       ] as const) {
-        const books = runVirtually(hidden(limit, windowMs, kind, retryAfter), CALLERS);
+        const figures = runVirtually(hidden(limit, windowMs, kind, retryAfter), CALLERS);
         const name = `${limit} in ${windowMs} ms, ${kind}, Retry-After ${retryAfter}`;
-        assert.ok(books.usedShare >= 0.9, `${name}: ${books.usedShare} used`);
-        assert.ok(books.refusedShare <= 0.1, `${name}: ${books.refusedShare} refused`);
+        assert.ok(figures.usedShare >= 0.9, `${name}: ${figures.usedShare} used`);
+        assert.ok(figures.refusedShare <= 0.1, `${name}: ${figures.refusedShare} refused`);
       }
     }
   }
@@ -94,11 +97,11 @@ test('an API without a limit that refuses one request in a hundred all the same 
         retryAfter: 'missing',
         refusedAtRandom: 0.01,
       } as const;
-      const books = runVirtually(api, { count, latencyMs: 50, jitterMs: 10, seed, forMs: 600_000 });
+      const figures = runVirtually(api, { count, latencyMs: 50, jitterMs: 10, seed, forMs: 600_000 });
       // A hundred requests, then the pause, then the one request that goes ahead.
       const cycleMs = (100 * 55) / count + 400 * 1.05 + 110;
       const possible = (600_000 / cycleMs) * 100;
-      assert.ok(books.allowed >= 0.8 * possible, `${count} callers, seed ${seed}: ${books.allowed} of ${possible}`);
+      assert.ok(figures.allowed >= 0.8 * possible, `${count} callers, seed ${seed}: ${figures.allowed} of ${possible}`);
     }
   }
 });
@@ -111,11 +114,11 @@ test('a limit that changes is noticed, named or hidden', () => {
         [100, 10],
       ] as const) {
         const limit = (nowMs: number): number => (nowMs < HOUR_MS / 2 ? first : second);
-        const books = runVirtually({ ...hidden(limit, 10_000, kind, 'seconds'), headers }, { ...CALLERS, count: 16 });
+        const figures = runVirtually({ ...hidden(limit, 10_000, kind, 'seconds'), headers }, { ...CALLERS, count: 16 });
         const possible = ((first + second) / 2) * (HOUR_MS / 10_000);
         const name = `${first} then ${second}, ${kind}, headers ${headers}`;
-        assert.ok(books.allowed / possible >= 0.88, `${name}: ${books.allowed / possible} used`);
-        assert.ok(books.refusedShare <= 0.02, `${name}: ${books.refusedShare} refused`);
+        assert.ok(figures.allowed / possible >= 0.88, `${name}: ${figures.allowed / possible} used`);
+        assert.ok(figures.refusedShare <= 0.02, `${name}: ${figures.refusedShare} refused`);
       }
     }
   }
@@ -123,26 +126,26 @@ test('a limit that changes is noticed, named or hidden', () => {
 
 test('what somebody else with the same key leaves is used, and seldom more than that', () => {
   for (const kind of KINDS) {
-    const books = runVirtually({ ...documented(50, 10_000, kind), foreignRps: 2 }, CALLERS);
-    assert.ok(books.usedShare >= 0.5, `${books.usedShare} of the 60 % that were left`);
-    assert.ok(books.refusedShare <= 0.01, `${books.refusedShare} refused`);
+    const figures = runVirtually({ ...documented(50, 10_000, kind), foreignRps: 2 }, CALLERS);
+    assert.ok(figures.usedShare >= 0.5, `${figures.usedShare} of the 60 % that were left`);
+    assert.ok(figures.refusedShare <= 0.01, `${figures.refusedShare} refused`);
   }
 });
 
 test('where there is no limit nothing is slowed', () => {
-  const books = runVirtually(
+  const figures = runVirtually(
     { limit: 0, windowMs: 1, kind: 'fixed', headers: false, retryAfter: 'missing' },
     { count: 8, latencyMs: 4, forMs: 10_000 },
   );
-  assert.ok(books.allowed >= 8 * (10_000 / 4) - 16, `${books.allowed} requests`);
+  assert.ok(figures.allowed >= 8 * (10_000 / 4) - 16, `${figures.allowed} requests`);
 });
 
 test('--max-rps caps the rate', () => {
-  const books = runVirtually(
+  const figures = runVirtually(
     { limit: 0, windowMs: 1, kind: 'fixed', headers: false, retryAfter: 'missing' },
     { count: 8, latencyMs: 4, forMs: 60_000, maxRps: 20 },
   );
-  assert.ok(books.allowed >= 1_180 && books.allowed <= 1_202, `${books.allowed} requests in a minute`);
+  assert.ok(figures.allowed >= 1_180 && figures.allowed <= 1_202, `${figures.allowed} requests in a minute`);
 });
 
 test('while nothing is known of the budget one request goes ahead', () => {

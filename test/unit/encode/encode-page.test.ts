@@ -12,7 +12,7 @@ function timesOf(timestamps: readonly string[]): ReturnType<typeof encodeText>['
 }
 
 describe('encodePage', () => {
-  it('balances its books: what was served is rows and rejected events', () => {
+  it('counts what was served as rows and rejected events, and nothing else', () => {
     const page = encodeText('{"data":[{"id":"a"},null,{"id":"b","name":"\\u0000","timestamp":"x"},{},{"id":"c"}]}');
     assert.equal(page.servedCount, 5);
     assert.equal(page.rowCount, 3);

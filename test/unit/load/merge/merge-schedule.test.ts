@@ -144,7 +144,7 @@ void test('a merge that fails in the background while the end waits for it is th
   await schedule.stop();
 });
 
-/** A first load whose closing merge has begun with one page. */
+/** A schedule whose closing merge has begun with one page. */
 async function closingSchedule(options: TestOptions = {}) {
   const scheduled = scheduleWith({ isTargetEmpty: true, ...options });
   (await scheduled.schedule.assign(1)).acknowledge();

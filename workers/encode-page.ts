@@ -1,7 +1,6 @@
 /**
- * Piscina's way in: decompress, then hand to src/encode. Pure CPU: no socket, timer, database or logger, because the
- * worker blocks while it waits. What is wrong with a page goes back as a value; only a bug, or too little memory,
- * throws.
+ * What piscina calls in a worker: decompress, then hand to src/encode. Pure CPU: no socket, timer, database or logger,
+ * because the worker blocks while it waits. A faulty page is a result; only a bug or too little memory throws.
  */
 import { getPriority, platform, setPriority } from 'node:os';
 
@@ -11,7 +10,7 @@ import { encodePage, samplePage } from '../src/encode/encode-page.ts';
 import { decodeBody } from '../src/encode/page-body.ts';
 import type { EncodeResult, PageTask, SampleResult } from './protocol.ts';
 
-/** A third of the main thread's share of a core, where both want it. */
+/** On a core that both want, a worker gets a third of the main thread's share. */
 const NICER_BY = 5;
 const LOWEST_PRIORITY = 19;
 
@@ -42,9 +41,9 @@ function resultOf(task: PageTask): EncodeResult | SampleResult {
 }
 
 /**
- * With more threads than cores the main thread would wait for its turn with sockets to be served: a third of its delay, as
- * measured by `bench` at full speed. Linux gives a thread a priority of its own, others would slow the main thread as well
- * (NOTES of setpriority(2)). Any thread may lower its own; where a sandbox forbids it, it stays.
+ * With more threads than cores the main thread would wait for a core while its sockets are ready: a third of its delay, as
+ * measured by `bench` at full speed. Only Linux gives each thread its own priority; elsewhere this would slow the main
+ * thread too (NOTES of setpriority(2)). If a sandbox forbids it, the priority stays as it is.
  */
 function yieldToMainThread(): void {
   if (platform() !== 'linux') return;

@@ -16,7 +16,7 @@ interface TaskBase {
   readonly contentEncoding: ContentEncoding;
 }
 
-/** Look at the newest events of a page to decide the types of the id columns; encodes nothing. */
+/** Looks at the newest events of a page to decide the types of the id columns; encodes nothing. */
 export interface SampleTask extends TaskBase {
   readonly kind: 'sample';
 }
@@ -26,9 +26,9 @@ export interface EncodeTask extends TaskBase {
   readonly idColumnTypes: IdColumnTypes;
   /** `source_order` of the page's first event; event at position p gets `firstSourceOrder + p`. */
   readonly firstSourceOrder: bigint;
-  /** An event whose JSON text is longer is rejected, bytes. */
+  /** Bytes; an event whose JSON text is longer is rejected. */
   readonly maxEventBytes: number;
-  /** For the rows, when it is large enough. Transferred too; what is in it means nothing. */
+  /** Buffer for the rows, used if it is large enough. Transferred too; its content means nothing. */
   readonly spare?: ArrayBuffer;
 }
 

@@ -1,25 +1,26 @@
 /**
- * Buffers of pages and of their rows, used again and again. Without it each page leaves 3 MB to the garbage collector,
- * which counts bytes outside of its heap and so collects everything, every sixth page, on the thread that paces requests.
+ * Buffers of pages and of their rows, used again and again. Otherwise each page would leave 3 MB to the garbage
+ * collector. It counts bytes outside of its heap, so every sixth page it would collect everything, on the thread that
+ * paces requests.
  *
  *   answer's body ──▶ worker ──▶ back with the rows ──▶ COPY committed ──▶ here ──▶ the next body, the next rows
  *
- * A buffer is given back only when nobody reads it any more: after its COPY was acknowledged. Whoever loses one (a page
- * that was none, a worker that died) leaves it to the collector, and nothing is wrong.
+ * A buffer may be given back only after its COPY was acknowledged: nobody reads it any more. A buffer that is lost with a
+ * faulty page or a dead worker is left to the collector.
  */
 
-/** Smaller ones cost the collector little, and would be handed out to nobody. */
+/** Smaller buffers cost the collector little. */
 const MIN_BYTES = 64 * 1024;
-/** Larger ones are rare; keeping them would cost more than making them. */
+/** Larger buffers are rare; keeping them would cost more than making them. */
 const MAX_BYTES = 8 * 2 ** 20;
-/** New ones are a multiple of this, so that pages of about one size fit each other's. */
+/** New buffers are a multiple of this, so that pages of about the same size can share them. */
 const STEP_BYTES = 128 * 1024;
-/** Kept idle, all together: about the pages in flight at the default concurrency. */
+/** Bytes kept idle in all: about the pages in flight at the default concurrency. */
 const MAX_IDLE_BYTES = 32 * 2 ** 20;
 
 export class PageBuffers {
   readonly #maxIdleBytes: number;
-  /** Ascending by size. Bounded by `maxIdleBytes`, so a search is short. */
+  /** Ascending by size. `maxIdleBytes` bounds it, so a search is short. */
   readonly #idle: ArrayBuffer[] = [];
   #idleBytes = 0;
 
@@ -31,12 +32,12 @@ export class PageBuffers {
     return this.#idleBytes;
   }
 
-  /** A buffer of at least `bytes`, with whatever an earlier page left in it; the caller's own, and transferable. */
+  /** A buffer of at least `bytes`, which still holds bytes of an earlier page. The caller owns it and may transfer it. */
   take(bytes: number): ArrayBuffer {
     return this.takeIdle(bytes) ?? new ArrayBuffer(isKept(bytes) ? roundedUp(bytes) : bytes);
   }
 
-  /** As {@link take}, but `null` when there is none: for a buffer that another thread would rather make itself. */
+  /** As {@link take}, but `null` if none is idle: another thread will then make its own. */
   takeIdle(bytes: number): ArrayBuffer | null {
     if (!isKept(bytes)) return null;
     const index = this.#idle.findIndex((buffer) => buffer.byteLength >= bytes);
@@ -46,7 +47,7 @@ export class PageBuffers {
     return found;
   }
 
-  /** The buffer is not read by anybody any more, nor written. A detached one is ignored. */
+  /** Nobody may read or write the buffer any more. A detached one is ignored. */
   give(buffer: ArrayBuffer): void {
     const { byteLength } = buffer;
     if (!isKept(byteLength) || this.#idleBytes + byteLength > this.#maxIdleBytes) return;

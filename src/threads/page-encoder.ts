@@ -1,26 +1,26 @@
 /**
- * Raw page → encoded page, through the worker pool. Decides the types of the id columns by the first page with rows
- * when the target is new and empty; everything else waits for that decision.
+ * Raw page → encoded page, through the worker pool. When the target is new and empty, the first page with rows decides
+ * the types of the id columns, and all other pages wait for that decision.
  */
-import type { IdColumnType, IdColumnTypes, IdSample } from '../core/encoded-page.ts';
 import type { EncodeResult, EncodeTask } from '../../workers/protocol.ts';
+import type { IdColumnType, IdColumnTypes, IdSample } from '../core/encoded-page.ts';
 import { WorkerDiedError } from '../core/errors.ts';
 import type { PageBuffers } from '../core/page-buffers.ts';
 import { firstSourceOrder } from '../core/state.ts';
-import type { WorkerPool } from './worker-pool.ts';
 import { likelyRowsBytes, setAsideEvent } from '../encode/encode-page.ts';
 import { decodeBody } from '../encode/page-body.ts';
+import type { WorkerPool } from './worker-pool.ts';
 
-export interface PageEncoderOptions {
+interface PageEncoderOptions {
   readonly pool: WorkerPool;
-  /** Where the buffers of rows come from. */
+  /** The rows' buffers are taken from here. */
   readonly buffers: PageBuffers;
   readonly maxEventBytes: number;
   /** Types of the target's id columns; `null` when the target is new and empty, and they are to be decided. */
   readonly idColumnTypes: IdColumnTypes | null;
-  /** From `--id-type`: beats what the first page says. */
+  /** `--id-type`; overrides what the first page says. */
   readonly idType: 'auto' | IdColumnType;
-  /** Makes the decision true in the database, before any row is copied. */
+  /** Changes the target's id columns, before any row is copied. */
   readonly onDecided: (types: IdColumnTypes) => Promise<void>;
   readonly onEncoded?: ((seconds: number) => void) | undefined;
 }
@@ -53,15 +53,15 @@ export class PageEncoder {
           this.#deciding = null;
         }
       }
-      // Somebody else's page decides. When it had no rows, or was none, ours has its turn.
+      // Another page is deciding. If it has no rows, or is no page, this one may decide.
       await this.#deciding.catch(() => undefined);
     }
     return this.#encode(raw, order, this.#types);
   }
 
   /**
-   * The same for a page that asked for one event and has killed a worker: when it does so again while the workers take
-   * another page, the event is rejected, with its bytes.
+   * The same for a page of one event that has killed a worker: if it does so again, and the workers take another page,
+   * the event is rejected, with its bytes.
    * @throws WorkerDiedError also when the page turns out to have more events than one
    */
   async encodeSuspect(windowId: number, page: number, raw: PageBody): Promise<EncodeResult> {
@@ -70,8 +70,8 @@ export class PageEncoder {
       return await this.encode(windowId, page, raw);
     } catch (error) {
       if (!(error instanceof WorkerDiedError)) throw error;
-      // Workers that die of anything must not set aside one event after the other.
-      await this.#options.pool.sample({ kind: 'sample', ...harmlessPage(), contentEncoding: 'identity' });
+      // Throws if workers die of any page: then it is not the event's fault.
+      await this.#options.pool.run({ kind: 'sample', ...harmlessPage() });
       const result = setAside(kept);
       if (result === null) throw error;
       return result;
@@ -81,7 +81,7 @@ export class PageEncoder {
   async #encodeFirst(raw: PageBody, order: bigint): Promise<EncodeResult> {
     const { pool, idType, onDecided } = this.#options;
     const { body, bodyBytes, contentEncoding } = raw;
-    const sampled = await pool.sample({ kind: 'sample', body, bodyBytes, contentEncoding });
+    const sampled = await pool.run({ kind: 'sample', body, bodyBytes, contentEncoding });
     if (sampled.status === 'faulty') return sampled;
     const types = {
       id: idType === 'auto' ? typeBySample(sampled.id) : idType,
@@ -98,10 +98,10 @@ export class PageEncoder {
   }
 
   async #encode(raw: PageBody, order: bigint, idColumnTypes: IdColumnTypes): Promise<EncodeResult> {
-    const { pool, maxEventBytes, onEncoded } = this.#options;
+    const { pool, buffers, maxEventBytes, onEncoded } = this.#options;
     const { body, bodyBytes, contentEncoding } = raw;
-    const spare = this.#options.buffers.takeIdle(likelyRowsBytes(bodyBytes));
-    const result = await pool.encode({
+    const spare = buffers.takeIdle(likelyRowsBytes(bodyBytes));
+    const result = await pool.run({
       kind: 'encode',
       body,
       bodyBytes,
@@ -116,9 +116,9 @@ export class PageEncoder {
   }
 }
 
-function harmlessPage(): { body: ArrayBuffer; bodyBytes: number } {
-  const { buffer, byteLength } = new TextEncoder().encode('{"data":[{"id":"e"}]}');
-  return { body: buffer.slice(0, byteLength), bodyBytes: byteLength };
+function harmlessPage(): PageBody {
+  const body = Uint8Array.from(Buffer.from('{"data":[{"id":"e"}]}')).buffer;
+  return { body, bodyBytes: body.byteLength, contentEncoding: 'identity' };
 }
 
 function setAside(raw: PageBody): EncodeResult | null {
@@ -131,7 +131,7 @@ function setAside(raw: PageBody): EncodeResult | null {
   return { ...page, ...decoded, decodeMs: 0, encodeMs: 0 };
 }
 
-/** uuid when most of the newest events' string values are UUIDs; a column without any string holds text. */
+/** uuid if most of the newest events' string values are UUIDs, text if not, or if there is no string. */
 function typeBySample(sample: IdSample): IdColumnType {
   return sample.uuids * 2 > sample.strings ? 'uuid' : 'text';
 }

@@ -50,7 +50,7 @@ describe('WorkerPool', () => {
     'gives way to the main thread',
     { skip: platform() === 'linux' ? false : 'threads have a priority of their own on Linux alone' },
     async (t) => {
-      await poolFor(t).encode(encodeTask());
+      await poolFor(t).run(encodeTask());
       const threads = await readdir('/proc/self/task');
       const niceness = await Promise.all(
         threads.map(async (id) => {
@@ -68,8 +68,7 @@ describe('WorkerPool', () => {
   it('encodes a page in another thread, and moves its buffers there and back', async (t) => {
     const pool = poolFor(t);
     const task = encodeTask();
-    const encoded = pool.encode(task);
-    const page = await encoded;
+    const page = await pool.run(task);
     assert.equal(task.body.byteLength, 0);
     assert.ok(page.status === 'encoded');
     assert.deepEqual(
@@ -86,7 +85,7 @@ describe('WorkerPool', () => {
   });
 
   it('decompresses, and gives back the decompressed page', async (t) => {
-    const page = await poolFor(t).encode(encodeTask(gzipSync(PAGE), 'gzip'));
+    const page = await poolFor(t).run(encodeTask(gzipSync(PAGE), 'gzip'));
     assert.ok(page.status === 'encoded');
     assert.equal(Buffer.from(page.body, 0, page.bodyBytes).toString(), PAGE);
     assert.ok(page.decodeMs > 0);
@@ -96,20 +95,20 @@ describe('WorkerPool', () => {
     const pool = poolFor(t);
     const { body, bodyBytes } = encodeTask(gzipSync(PAGE));
     const task: SampleTask = { kind: 'sample', body, bodyBytes, contentEncoding: 'gzip' };
-    const sample = await pool.sample(task);
+    const sample = await pool.run(task);
     assert.ok(sample.status === 'sampled');
     assert.deepEqual(sample.id, { strings: 2, uuids: 0 });
-    const page = await pool.encode({ ...encodeTask(), body: sample.body, bodyBytes: sample.bodyBytes });
+    const page = await pool.run({ ...encodeTask(), body: sample.body, bodyBytes: sample.bodyBytes });
     assert.equal(page.status, 'encoded');
   });
 
   it('gives back a faulty page as a value, with its body', async (t) => {
     const pool = poolFor(t);
-    const cut = await pool.encode(encodeTask(gzipSync(PAGE).subarray(0, 40), 'gzip'));
+    const cut = await pool.run(encodeTask(gzipSync(PAGE).subarray(0, 40), 'gzip'));
     assert.ok(cut.status === 'faulty');
     assert.equal(cut.fault, 'undecodable');
     assert.equal(cut.bodyBytes, 40);
-    const html = await pool.encode(encodeTask('<html>'));
+    const html = await pool.run(encodeTask('<html>'));
     assert.ok(html.status === 'faulty');
     assert.equal(html.fault, 'not-json');
     assert.equal(Buffer.from(html.body).toString(), '<html>');
@@ -117,7 +116,7 @@ describe('WorkerPool', () => {
 
   it('works on several pages at once', async (t) => {
     const pool = poolFor(t, { threads: 2 });
-    const pages = await Promise.all(Array.from({ length: 20 }, () => pool.encode(encodeTask())));
+    const pages = await Promise.all(Array.from({ length: 20 }, () => pool.run(encodeTask())));
     assert.ok(pages.every((page) => page.status === 'encoded' && page.rowCount === 2));
     assert.equal(pool.queued, 0);
   });
@@ -135,7 +134,7 @@ describe('WorkerPool', () => {
     it(`rejects every page with WorkerDiedError when its worker ${name}, now and later`, async (t) => {
       const pool = poolFor(t, { worker: await workerOf(t, code) });
       for (let attempt = 0; attempt < 2; attempt += 1) {
-        const results = await Promise.allSettled([pool.encode(encodeTask()), pool.encode(encodeTask())]);
+        const results = await Promise.allSettled([pool.run(encodeTask()), pool.run(encodeTask())]);
         for (const result of results) {
           assert.ok(result.status === 'rejected');
           assert.ok(result.reason instanceof WorkerDiedError);
@@ -152,7 +151,7 @@ describe('WorkerPool', () => {
     );
     const pool = poolFor(t, { threads: 2, worker });
     const results = await Promise.allSettled(
-      ['1', '22', '1', '22', '22', '22'].map((body) => pool.encode(encodeTask(body))),
+      ['1', '22', '1', '22', '22', '22'].map((body) => pool.run(encodeTask(body))),
     );
     assert.deepEqual(
       results.map(({ status }) => status),
@@ -163,9 +162,9 @@ describe('WorkerPool', () => {
   it('rejects what is under way when it is destroyed, and what comes after', async (t) => {
     const worker = await workerOf(t, 'export default () => new Promise(() => {});');
     const pool = poolFor(t, { worker });
-    const pending = pool.encode(encodeTask());
+    const pending = pool.run(encodeTask());
     await Promise.all([assert.rejects(pending, WorkerDiedError), pool.destroy()]);
-    await assert.rejects(pool.encode(encodeTask()), WorkerDiedError);
+    await assert.rejects(pool.run(encodeTask()), WorkerDiedError);
   });
 
   it('starts no thread in the place of those that it ends when it is destroyed', async (t) => {
@@ -176,7 +175,7 @@ describe('WorkerPool', () => {
     process.on('worker', count);
     t.after(() => process.off('worker', count));
     const pool = poolFor(t, { threads: 2 });
-    await pool.encode(encodeTask());
+    await pool.run(encodeTask());
     await pool.destroy();
     // Node tells of a thread in the tick after the one that made it.
     await setImmediate();
@@ -194,7 +193,7 @@ describe('WorkerPool', () => {
       import { WorkerPool } from './src/threads/worker-pool.ts';
       const pool = new WorkerPool({ threads: 1 });
       const body = new TextEncoder().encode('{"data":[{"id":"a"}]}').buffer;
-      const page = await pool.encode({ kind: 'encode', body, bodyBytes: body.byteLength, contentEncoding: 'identity',
+      const page = await pool.run({ kind: 'encode', body, bodyBytes: body.byteLength, contentEncoding: 'identity',
         idColumnTypes: { id: 'text', sessionId: 'text', userId: 'text' }, firstSourceOrder: 0n, maxEventBytes: 1000 });
       console.log(page.status, page.rowCount);
       await pool.destroy();`;

@@ -9,18 +9,18 @@ export interface IdColumnTypes {
   readonly userId: IdColumnType;
 }
 
-/** `Content-Encoding` of a page as the API sent it; decoding is the worker's work. */
+/** `Content-Encoding` of a page as the API sent it; the worker decodes it. */
 export type ContentEncoding = 'identity' | 'gzip' | 'deflate' | 'br';
 
 /** What a page says about itself outside its events. */
 export interface PageEnvelope {
-  /** The API's own flag; `null` when the page has none. */
+  /** The API's own flag; `null` if the page has none. */
   readonly hasMore: boolean | null;
   /** Sent back byte for byte; `null` when absent, null or empty. */
   readonly nextCursor: string | null;
-  /** Number of events in the whole data set, when the page says so. */
+  /** Number of events in the whole data set; `null` if the page does not say. */
   readonly total: number | null;
-  /** Life of the next cursor from its arrival, ms; `null` when the page does not say. */
+  /** How long the next cursor lives from its arrival, ms; `null` if the page does not say. */
   readonly cursorLifeMs: number | null;
 }
 
@@ -30,9 +30,9 @@ export interface PageTimes {
   readonly oldestMs: number;
   /** Time of the last event in serving order that has a valid time. */
   readonly lastMs: number;
-  /** Newest of the last four: never earlier than where the page ends, even when the last one has a wrong clock. */
+  /** Newest of the last four: never earlier than where the page ends, even if the last event has a wrong clock. */
   readonly tailNewestMs: number;
-  /** Whether the valid times never rise in serving order: only then may `lastMs` anchor a walk. */
+  /** True if the valid times never rise in serving order: only then may `lastMs` anchor a walk. */
   readonly descending: boolean;
 }
 
@@ -43,9 +43,9 @@ export interface PageAnomaly {
   readonly kind: AnomalyKind;
   /** Place of the event in the page's `data`, from 0. */
   readonly position: number;
-  /** The id's text as served, cut to 200 characters at a character border; `null` when there is none. */
+  /** The id's text as served, cut to 200 characters; `null` if the event has none. */
   readonly eventId: string | null;
-  /** Column or JSON field that is unusual, `event` when it is the whole. */
+  /** Column or JSON field, `event` for the whole event. */
   readonly field: string;
   /** From a closed list, see src/encode/rows/anomaly-reasons.ts; free text only for what PostgreSQL itself refused. */
   readonly reason: string;
@@ -59,7 +59,7 @@ export interface EncodedPage {
   readonly rows: ArrayBuffer;
   readonly rowsBytes: number;
   readonly rowCount: number;
-  /** Elements of `data`: always `rowCount` + rejected anomalies' events. */
+  /** Elements of `data`: always `rowCount` + `rejectedCount`. */
   readonly servedCount: number;
   readonly rejectedCount: number;
   /** Events with at least one repair. */
@@ -76,7 +76,7 @@ export interface EncodedPage {
   readonly encodeMs: number;
 }
 
-/** How many of the newest (at most 100) events' values are strings, and how many of those are UUIDs. */
+/** How many of the newest (at most 100) events have a string in the field, and how many of those are UUIDs. */
 export interface IdSample {
   readonly strings: number;
   readonly uuids: number;
@@ -92,10 +92,10 @@ export interface SampledPage {
   readonly bodyBytes: number;
 }
 
-/** The body is not a page (not JSON, cut, an error object, no events array): it must be asked for again. */
+/** The body is no page (not JSON, cut, an error object, no events array): the page must be asked for again. */
 export interface FaultyPage {
   readonly status: 'faulty';
-  /** Closed list: what the reader counts retries by. */
+  /** Closed list; the reader counts retries by it. */
   readonly fault: 'cut-body' | 'not-json' | 'error-object' | 'no-events' | 'undecodable';
   /** One sentence for the log: what was expected, what came, at which byte. */
   readonly detail: string;

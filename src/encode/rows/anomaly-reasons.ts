@@ -1,7 +1,7 @@
 /**
- * The closed list of what can be odd about an event. These words are in `ingestion.anomaly.reason`, in logs and
+ * The closed list of what can be wrong with an event. These words are in `ingestion.anomaly.reason`, in logs and
  * metrics, and people write queries against them: add, never rename. The only other text in that column is PostgreSQL's
- * own, for what it refused itself.
+ * own, for events that it refused.
  */
 
 /** The event has no row. */
@@ -16,7 +16,7 @@ export const REJECTED_REASONS = {
   idNotUuid: 'id-not-a-uuid',
   idTooLong: 'id-too-long',
   idUnstorable: 'id-has-unstorable-characters',
-  /** Alone on its page it ended every worker that was given it. */
+  /** It ended every worker that it was given to, alone on its page. */
   workerDied: 'worker-died',
 } as const;
 

@@ -1,10 +1,9 @@
-import { COPY_COLUMNS } from './event-columns.ts';
-import { COPY_HEADER_BYTES, COPY_TRAILER_BYTES } from './copy-writer.ts';
-
 /**
- * Binary COPY streams taken apart again, for a batch that PostgreSQL refused: find the borders of its rows, make a
- * complete stream of some of them, and tell which event a row came from.
+ * Takes binary COPY streams apart, for a batch that PostgreSQL refused: finds the borders of its rows, makes a complete
+ * stream of some of them, and tells which event a row came from.
  */
+import { COPY_HEADER_BYTES, COPY_TRAILER_BYTES } from './copy-writer.ts';
+import { COPY_COLUMNS } from './event-columns.ts';
 
 /**
  * Offsets of the rows in a complete COPY stream, and of its trailer: row i is `[offsets[i], offsets[i + 1])`.

@@ -1,6 +1,6 @@
-import { COPY_COLUMNS } from './event-columns.ts';
-import { decodeInto, copyRepaired, type Repairs } from '../scan/json-strings.ts';
 import { type UuidWords, writeUuid } from '../scan/ids.ts';
+import { copyRepaired, decodeInto, type Repairs } from '../scan/json-strings.ts';
+import { COPY_COLUMNS } from './event-columns.ts';
 
 /**
  * PostgreSQL's binary COPY format (documentation of COPY, "Binary Format"): a header, tuples, a trailer. Everything is
@@ -16,26 +16,26 @@ const HEADER = Uint8Array.of(
   ...[0, 0, 0, 0],
 );
 export const COPY_HEADER_BYTES = HEADER.length;
-/** A stream cut at a row's border loads without an error when it has no trailer: it is not optional here. */
+/** Not optional: without it PostgreSQL would load a stream that was cut between two rows, and report no error. */
 const TRAILER = Uint8Array.of(0xff, 0xff);
 export const COPY_TRAILER_BYTES = TRAILER.length;
 
+const TWO_POW_32 = 2 ** 32;
 const FIELD_COUNT = COPY_COLUMNS.length;
 /** First byte of a jsonb value: the version of the representation that follows, 1 is text. */
 const JSONB_VERSION = 1;
 /** Below this a loop is faster than making a view for TypedArray.set. */
 const LOOP_COPY_BYTES = 160;
-const TWO_POW_32 = 4_294_967_296;
 /** Rows begin in a buffer of at least this size. */
 const MIN_CAPACITY_BYTES = 4096;
-/** The largest ArrayBuffer that is asked for: PostgreSQL takes no single field of 1 GiB, and no page comes near. */
+/** Largest ArrayBuffer. No page comes near: PostgreSQL refuses fields of 1 GiB. */
 const MAX_CAPACITY_BYTES = 2 ** 31 - 1;
 
 /**
- * Writes rows as a binary COPY stream into one growing ArrayBuffer of its own. One field writer a PostgreSQL type.
+ * Writes rows as a binary COPY stream into one growing ArrayBuffer. One field writer a PostgreSQL type.
  *
- * `reserve` before a row makes room for all of it; the field writers do not check. The buffer is given away by `finish`
- * (it is transferred to another thread, so it cannot be used again).
+ * `reserve` before a row makes room for all of it; the field writers do not check. `finish` gives the buffer away: it is
+ * transferred to another thread.
  */
 export class CopyWriter {
   #bytes: Uint8Array<ArrayBuffer>;
@@ -46,22 +46,16 @@ export class CopyWriter {
 
   readonly #body: Uint8Array;
   readonly #bodyWords: DataView;
-  readonly #lastBodyDouble: number;
 
-  /** `body`: where nearly all that is written is copied from. `spare`: instead of a new buffer, if large enough. */
+  /** `body`: nearly everything is copied from it. `spare`: used instead of a new buffer if it is large enough. */
   constructor(body: Uint8Array, capacityBytes: number, spare?: ArrayBuffer) {
     this.#body = body;
     this.#bodyWords = new DataView(body.buffer, body.byteOffset, body.byteLength);
-    this.#lastBodyDouble = body.byteLength - 8;
     const capacity = Math.min(Math.max(capacityBytes, MIN_CAPACITY_BYTES), MAX_CAPACITY_BYTES);
-    this.#bytes =
-      spare !== undefined && spare.byteLength >= capacity ? new Uint8Array(spare) : new Uint8Array(capacity);
-    this.#view = new DataView(this.#bytes.buffer);
+    const buffer = spare !== undefined && spare.byteLength >= capacity ? spare : new ArrayBuffer(capacity);
+    this.#bytes = new Uint8Array(buffer);
+    this.#view = new DataView(buffer);
     this.restart();
-  }
-
-  get rowCount(): number {
-    return this.#rowCount;
   }
 
   /** Forgets all rows. */
@@ -84,9 +78,7 @@ export class CopyWriter {
 
   startRow(): void {
     this.#rowStart = this.#at;
-    const bytes = this.#bytes;
-    bytes[this.#at] = FIELD_COUNT >> 8;
-    bytes[this.#at + 1] = FIELD_COUNT & 0xff;
+    this.#view.setInt16(this.#at, FIELD_COUNT);
     this.#at += 2;
   }
 
@@ -106,14 +98,14 @@ export class CopyWriter {
   }
 
   null(): void {
-    this.#length(this.#at, -1);
+    this.#view.setInt32(this.#at, -1);
     this.#at += 4;
   }
 
   /** The UUID spelled by `source[start, end)`; false, and nothing written, if it is none. */
   uuid(source: Uint8Array, start: number, end: number): boolean {
     if (!writeUuid(this.#bytes, this.#at + 4, source, start, end)) return false;
-    this.#length(this.#at, 16);
+    this.#view.setInt32(this.#at, 16);
     this.#at += 20;
     return true;
   }
@@ -132,38 +124,34 @@ export class CopyWriter {
 
   /** UTF-8 text, exactly `source[start, end)`. */
   text(source: Uint8Array, start: number, end: number): void {
-    this.#length(this.#at, end - start);
+    this.#view.setInt32(this.#at, end - start);
     this.#at += 4;
     this.#copy(source, start, end);
   }
 
-  /**
-   * The characters of the JSON string inside `source[start, end)`, repaired where needed; returns their length in
-   * bytes.
-   */
-  decodedText(source: Uint8Array, start: number, end: number, repairs: Repairs): number {
+  /** The characters of the JSON string inside `source[start, end)`, repaired where needed. */
+  decodedText(source: Uint8Array, start: number, end: number, repairs: Repairs): void {
     const textStart = this.#at + 4;
     const textEnd = decodeInto(this.#bytes, textStart, source, start, end, repairs);
-    this.#length(this.#at, textEnd - textStart);
+    this.#view.setInt32(this.#at, textEnd - textStart);
     this.#at = textEnd;
-    return textEnd - textStart;
   }
 
   /** Exactly the JSON text `source[start, end)`. */
   jsonb(source: Uint8Array, start: number, end: number): void {
-    this.#length(this.#at, end - start + 1);
+    this.#view.setInt32(this.#at, end - start + 1);
     this.#bytes[this.#at + 4] = JSONB_VERSION;
     this.#at += 5;
     this.#copy(source, start, end);
   }
 
-  /** µs since 2000, as two halves of 32 bits. */
-  timestamptz(high: number, low: number): void {
-    this.#int64(high, low);
-  }
-
-  bigint(high: number, low: number): void {
-    this.#int64(high, low);
+  /** A bigint, or a timestamptz in µs since 2000, as its upper and lower 32 bits. */
+  int64(high: number, low: number): void {
+    const view = this.#view;
+    view.setInt32(this.#at, 8);
+    view.setInt32(this.#at + 4, high);
+    view.setInt32(this.#at + 8, low);
+    this.#at += 12;
   }
 
   /** Begins a jsonb value that is written in pieces; returns what `endJsonb` must be given. */
@@ -175,7 +163,7 @@ export class CopyWriter {
   }
 
   endJsonb(startedAt: number): void {
-    this.#length(startedAt, this.#at - startedAt - 4);
+    this.#view.setInt32(startedAt, this.#at - startedAt - 4);
   }
 
   /** Bytes as they are, inside `startJsonb` … `endJsonb`. */
@@ -192,44 +180,28 @@ export class CopyWriter {
     const length = end - start;
     let to = this.#at;
     this.#at = to + length;
-    const bytes = this.#bytes;
     if (length > LOOP_COPY_BYTES) {
-      bytes.set(source.subarray(start, end), to);
+      this.#bytes.set(source.subarray(start, end), to);
       return;
     }
     let at = start;
-    if (source === this.#body && end <= this.#lastBodyDouble) {
-      // Up to seven bytes too many are copied; the next field, or the trailer, is written over them, and `reserve` has
-      // room for them. As doubles, because nothing else moves eight bytes at once; a NaN could come out with other
-      // bits, but no eight bytes of valid UTF-8 are one (0xff is never in it, nor 0xf0 and above before 0x7f), and a page
-      // of invalid UTF-8 is never loaded.
+    if (source === this.#body) {
       const view = this.#view;
       const words = this.#bodyWords;
-      for (; at < end; at += 8) {
-        view.setFloat64(to, words.getFloat64(at, true), true);
-        to += 8;
+      for (; at <= end - 4; at += 4) {
+        view.setInt32(to, words.getInt32(at, true), true);
+        to += 4;
       }
-      return;
     }
+    const bytes = this.#bytes;
     for (; at < end; at += 1) {
       bytes[to] = source[at] ?? 0;
       to += 1;
     }
   }
-
-  #int64(high: number, low: number): void {
-    this.#length(this.#at, 8);
-    this.#length(this.#at + 4, high);
-    this.#length(this.#at + 8, low);
-    this.#at += 12;
-  }
-
-  #length(at: number, value: number): void {
-    this.#view.setInt32(at, value);
-  }
 }
 
-/** Splits `first + index` into two halves of 32 bits without a bigint per row. */
+/** `first + index` as its upper and lower 32 bits: a bigint for every row would cost 8 % of the encoder's time. */
 export class SourceOrder {
   high = 0;
   low = 0;

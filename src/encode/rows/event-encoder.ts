@@ -1,25 +1,21 @@
 import type { IdColumnTypes, PageAnomaly } from '../../core/encoded-page.ts';
-import { NO_FIELD } from '../scan/known-keys.ts';
+import type { EventSlices } from '../scan/event-slices.ts';
+import { ID_FIELDS, KIND, NO_FIELD } from '../scan/fields.ts';
+import type { EventSink } from '../scan/page-scanner.ts';
 import { type AnomalyReason, REJECTED_REASONS, type RejectedReason } from './anomaly-reasons.ts';
 import { type CopyWriter, SourceOrder } from './copy-writer.ts';
 import { EventFields } from './event-fields.ts';
-import { type EventSlices, KIND } from '../scan/event-slices.ts';
-import { chooseField, ID_FIELDS } from '../scan/field-groups.ts';
 import { excerptOfId } from './field-texts.ts';
-import type { EventSink } from '../scan/page-scanner.ts';
 import { PageTimesTracker } from './page-times.ts';
 
 /**
  * Deepest nesting of an event, its own braces counted. PostgreSQL 18 reads jsonb down to 16,330 levels at its default
- * `max_stack_depth` of 2 MB, jsonpath stops at 11,872, and other builds and versions use more stack a level. What a
- * smaller setting refuses in spite of this bound is found by splitting the batch.
+ * `max_stack_depth` of 2 MB, jsonpath stops at 11,872, and other builds and versions use more stack a level. If a
+ * smaller setting refuses an event all the same, splitting the batch finds it.
  */
 export const MAX_EVENT_DEPTH = 6000;
 
-/**
- * A row has at most the event's bytes twice (a field in its column and in `extra`), and besides them lengths and
- * braces.
- */
+/** A row has at most the event's bytes twice (a field in its column and in `extra`), and these for lengths and braces. */
 const ROW_OVERHEAD_BYTES = 512;
 
 export interface EventEncoderOptions {
@@ -28,18 +24,19 @@ export interface EventEncoderOptions {
   readonly maxEventBytes: number;
 }
 
-/** Where an id stands in the body; read only for the two events whose id is asked for. */
-interface IdRange {
-  kind: number;
-  start: number;
-  end: number;
-}
+const ABOUT_THE_WHOLE: ReadonlySet<RejectedReason> = new Set([
+  REJECTED_REASONS.notAnObject,
+  REJECTED_REASONS.tooLarge,
+  REJECTED_REASONS.tooDeep,
+]);
 
-/** Turns each event of one page into a row, or rejects it, and keeps what was odd. Anomalies are views of the body. */
+/** Turns each event of one page into a row, or rejects it, and notes its anomalies, which are views of the body. */
 export class EventEncoder implements EventSink {
   readonly anomalies: PageAnomaly[] = [];
   rejectedCount = 0;
   repairedCount = 0;
+  /** Id of the first event in serving order that has one, as served; rejected ones count too. */
+  firstEventId: string | null = null;
   readonly times = new PageTimesTracker();
 
   readonly #body: Uint8Array;
@@ -47,8 +44,8 @@ export class EventEncoder implements EventSink {
   readonly #fields: EventFields;
   readonly #sourceOrder: SourceOrder;
   readonly #maxEventBytes: number;
-  readonly #firstId: IdRange = { kind: KIND.absent, start: 0, end: 0 };
-  readonly #lastId: IdRange = { kind: KIND.absent, start: 0, end: 0 };
+  // A range of the body: only the last event's id is ever asked for.
+  readonly #lastId = { kind: KIND.absent as number, start: 0, end: 0 };
 
   constructor(body: Uint8Array, writer: CopyWriter, options: EventEncoderOptions) {
     this.#body = body;
@@ -58,13 +55,8 @@ export class EventEncoder implements EventSink {
     this.#maxEventBytes = options.maxEventBytes;
   }
 
-  /** Id of the first event in serving order that has one, as served; rejected ones count too. */
-  get firstEventId(): string | null {
-    return excerptOfId(this.#body, this.#firstId.kind, this.#firstId.start, this.#firstId.end);
-  }
-
   get lastEventId(): string | null {
-    return excerptOfId(this.#body, this.#lastId.kind, this.#lastId.start, this.#lastId.end);
+    return excerptOfId(this.#body, this.#lastId);
   }
 
   restart(): void {
@@ -72,8 +64,8 @@ export class EventEncoder implements EventSink {
     this.anomalies.length = 0;
     this.rejectedCount = 0;
     this.repairedCount = 0;
+    this.firstEventId = null;
     this.times.clear();
-    this.#firstId.kind = KIND.absent;
     this.#lastId.kind = KIND.absent;
   }
 
@@ -103,7 +95,7 @@ export class EventEncoder implements EventSink {
       return rejected;
     }
     this.#sourceOrder.set(position);
-    writer.bigint(this.#sourceOrder.high, this.#sourceOrder.low);
+    writer.int64(this.#sourceOrder.high, this.#sourceOrder.low);
     writer.endRow();
     if (fields.repairs.length > 0) {
       this.repairedCount += 1;
@@ -113,20 +105,21 @@ export class EventEncoder implements EventSink {
   }
 
   #rememberId(slices: EventSlices): void {
-    const field = chooseField(slices, ID_FIELDS);
+    const field = slices.choose(ID_FIELDS);
     if (field === NO_FIELD) return;
     const last = this.#lastId;
-    last.kind = slices.kindOf(field);
-    last.start = slices.startOf(field);
-    last.end = slices.endOf(field);
-    if (this.#firstId.kind === KIND.absent) Object.assign(this.#firstId, last);
+    const { kind, start, end } = slices.of(field);
+    if (last.kind === KIND.absent) this.firstEventId = idOf(this.#body, slices);
+    last.kind = kind;
+    last.start = start;
+    last.end = end;
   }
 
   #note(slices: EventSlices, position: number, kind: PageAnomaly['kind'], field: string, reason: AnomalyReason): void {
     this.anomalies.push({
       kind,
       position,
-      eventId: slices.isObject ? idOf(this.#body, slices) : null,
+      eventId: idOf(this.#body, slices),
       field,
       reason,
       original: this.#body.subarray(slices.start, slices.end),
@@ -136,14 +129,7 @@ export class EventEncoder implements EventSink {
 
 /** The id of an event as served, cut; null when it has none that is a string or a number. */
 export function idOf(body: Uint8Array, slices: EventSlices): string | null {
-  const field = chooseField(slices, ID_FIELDS);
-  return field === NO_FIELD
-    ? null
-    : excerptOfId(body, slices.kindOf(field), slices.startOf(field), slices.endOf(field));
+  if (!slices.isObject) return null;
+  const field = slices.choose(ID_FIELDS);
+  return field === NO_FIELD ? null : excerptOfId(body, slices.of(field));
 }
-
-const ABOUT_THE_WHOLE: ReadonlySet<RejectedReason> = new Set([
-  REJECTED_REASONS.notAnObject,
-  REJECTED_REASONS.tooLarge,
-  REJECTED_REASONS.tooDeep,
-]);

@@ -1,17 +1,25 @@
 import type { IdColumnType, IdColumnTypes } from '../../core/encoded-page.ts';
+import type { EventSlices } from '../scan/event-slices.ts';
+import {
+  FIELD,
+  type FieldGroup,
+  ID_FIELDS,
+  isString,
+  KIND,
+  NO_FIELD,
+  TIME_FIELDS,
+  TYPE_FIELDS,
+} from '../scan/fields.ts';
+import { MAX_ID_BYTES } from '../scan/ids.ts';
+import { Repairs } from '../scan/json-strings.ts';
+import { TimeReader } from '../scan/times.ts';
 import { REJECTED_REASONS, type RejectedReason, REPAIRED_REASONS, type RepairedReason } from './anomaly-reasons.ts';
 import type { CopyWriter } from './copy-writer.ts';
 import type { CopyColumnName } from './event-columns.ts';
-import { type EventSlices, FIELD, KIND } from '../scan/event-slices.ts';
 import { ExtraFields } from './extra-fields.ts';
-import { chooseField, type FieldGroup, ID_FIELDS, isString, TIME_FIELDS, TYPE_FIELDS } from '../scan/field-groups.ts';
 import { FieldComparison, FieldText } from './field-texts.ts';
-import { MAX_ID_BYTES } from '../scan/ids.ts';
-import { Repairs } from '../scan/json-strings.ts';
-import { NO_FIELD } from '../scan/known-keys.ts';
-import { TimeReader } from '../scan/times.ts';
 
-export interface FieldRepair {
+interface FieldRepair {
   readonly column: CopyColumnName;
   readonly reason: RepairedReason;
 }
@@ -19,14 +27,14 @@ export interface FieldRepair {
 /**
  * Writes the columns of one event, and decides for each field: column, `extra`, or both.
  *
- * The rule for `extra`: a field goes there when it has no column, or when its column does not tell its value or its
- * name: a null, a value of another type, a number in a text column, a second spelling (`eventId`). So the event can be
- * rebuilt; see event-rebuilding.ts.
+ * The rule for `extra`: a field goes there when it has no column, or when its column does not show its value or its
+ * name: a null, a value of another type, a number in a text column, a second spelling (`eventId`). With it
+ * event-rebuilding.ts can rebuild the event.
  */
 export class EventFields {
   /** What was changed in the event written last. */
   readonly repairs: FieldRepair[] = [];
-  /** The event read last has a time that PostgreSQL holds; it is `time.epochMs`. */
+  /** The event read last has a time that PostgreSQL can hold; it is in `time`. */
   hasTime = false;
   time = new TimeReader();
 
@@ -48,9 +56,9 @@ export class EventFields {
     this.#comparison = new FieldComparison(body);
   }
 
-  /** Reads the event's time into `hasTime` and `time`; returns the field that it was read from, -1 if there is none. */
+  /** Reads the event's time into `hasTime` and `time`; returns its field, NO_FIELD if there is none. */
   readTime(slices: EventSlices): number {
-    const field = chooseField(slices, TIME_FIELDS);
+    const field = slices.choose(TIME_FIELDS);
     if (field !== NO_FIELD && field === slices.timeField) {
       this.hasTime = true;
       this.time = slices.time;
@@ -61,10 +69,7 @@ export class EventFields {
     return field;
   }
 
-  /**
-   * Writes all columns but `source_order`, between `startRow` and `endRow`. A reason: nothing usable was written, drop
-   * the row.
-   */
+  /** Writes all columns but `source_order`, between `startRow` and `endRow`. If it returns a reason, drop the row. */
   write(slices: EventSlices, timeField: number): RejectedReason | null {
     this.#extra.clear();
     if (this.repairs.length > 0) this.repairs.length = 0;
@@ -73,7 +78,7 @@ export class EventFields {
     const hasSessionId = this.#writeOptionalId(slices, FIELD.sessionId, this.#types.sessionId);
     this.#writeOptionalId(slices, FIELD.userId, this.#types.userId);
     this.#writeType(slices);
-    this.#writeText(slices, FIELD.name, 'name', false);
+    this.#writeText(slices, FIELD.name, 'name');
     this.#writeProperties(slices);
     this.#writeTime(slices, timeField);
     this.#writeSession(slices, hasSessionId);
@@ -84,7 +89,7 @@ export class EventFields {
   }
 
   #writeId(slices: EventSlices): RejectedReason | null {
-    const field = chooseField(slices, ID_FIELDS);
+    const field = slices.choose(ID_FIELDS);
     if (field === NO_FIELD) {
       return (slices.present & ID_FIELDS.bits) !== 0 ? REJECTED_REASONS.idNull : REJECTED_REASONS.idMissing;
     }
@@ -106,7 +111,7 @@ export class EventFields {
       if (text.end - text.start > MAX_ID_BYTES) return REJECTED_REASONS.idTooLong;
       this.#writer.text(text.bytes, text.start, text.end);
     }
-    // A text column does not tell 42 from "42".
+    // In a text column 42 and "42" are the same.
     if (field !== FIELD.id || isNumber) this.#extra.keep(slices, field);
     this.#keepOtherSpellings(slices, ID_FIELDS, field, this.#types.id === 'uuid');
     return null;
@@ -127,7 +132,7 @@ export class EventFields {
     if (isString(kind) || (isNumber && type === 'text')) {
       const text = this.#text;
       text.read(slices, field);
-      // Not repaired, as no id is: two users must not become one.
+      // Ids are not repaired: two users must not become one.
       if (!text.unstorable) {
         if (type === 'text') {
           this.#writer.text(text.bytes, text.start, text.end);
@@ -143,47 +148,44 @@ export class EventFields {
   }
 
   #writeType(slices: EventSlices): void {
-    const field = chooseField(slices, TYPE_FIELDS);
+    const field = slices.choose(TYPE_FIELDS);
     if (field === NO_FIELD) this.#writer.null();
-    else this.#writeText(slices, field, 'type', field !== FIELD.type);
+    else if (this.#writeText(slices, field, 'type') && field !== FIELD.type) this.#extra.keep(slices, field);
     this.#keepOtherSpellings(slices, TYPE_FIELDS, field, false);
   }
 
   /** True: the column is not null. */
-  #writeText(slices: EventSlices, field: number, column: 'type' | 'name', alsoKeep: boolean): void {
-    if (this.#writeTextColumn(slices, field, column)) {
-      if (alsoKeep) this.#extra.keep(slices, field);
-    } else if (slices.kindOf(field) !== KIND.absent) {
-      this.#extra.keep(slices, field);
-    }
+  #writeText(slices: EventSlices, field: number, column: 'type' | 'name'): boolean {
+    if (this.#writeTextColumn(slices, field, column)) return true;
+    if (slices.has(field)) this.#extra.keep(slices, field);
+    return false;
   }
 
   #writeTextColumn(slices: EventSlices, field: number, column: CopyColumnName): boolean {
     const kind = slices.kindOf(field);
+    if (!isString(kind)) {
+      this.#writer.null();
+      return false;
+    }
+    const { start, end } = slices.of(field);
     if (kind === KIND.text) {
-      this.#writer.text(this.#body, slices.startOf(field), slices.endOf(field));
-      return true;
-    }
-    if (kind === KIND.escapedText) {
+      this.#writer.text(this.#body, start, end);
+    } else {
       this.#changes.clear();
-      this.#writer.decodedText(this.#body, slices.startOf(field), slices.endOf(field), this.#changes);
+      this.#writer.decodedText(this.#body, start, end, this.#changes);
       this.#noteChanges(column);
-      return true;
     }
-    this.#writer.null();
-    return false;
+    return true;
   }
 
-  /**
-   * The exact text, of whatever type it is: a missing `properties` is null, `"properties": null` is jsonb's own null.
-   */
+  /** The exact text, whatever its type. Missing `properties` are SQL's null, `"properties": null` is jsonb's. */
   #writeProperties(slices: EventSlices): void {
-    const kind = slices.kindOf(FIELD.properties);
-    if (kind === KIND.absent) {
+    if (!slices.has(FIELD.properties)) {
       this.#writer.null();
       return;
     }
-    const start = slices.startOf(FIELD.properties) - (isString(kind) ? 1 : 0);
+    const slice = slices.of(FIELD.properties);
+    const start = isString(slice.kind) ? slice.start - 1 : slice.start;
     const end = slices.memberEndOf(FIELD.properties);
     if (!slices.unstorable) {
       this.#writer.jsonb(this.#body, start, end);
@@ -198,7 +200,7 @@ export class EventFields {
 
   #writeTime(slices: EventSlices, field: number): void {
     if (this.hasTime) {
-      this.#writer.timestamptz(this.time.high, this.time.low);
+      this.#writer.int64(this.time.high, this.time.low);
       if (field !== FIELD.timestamp && field !== NO_FIELD) this.#extra.keep(slices, field);
     } else {
       this.#writer.null();
@@ -212,25 +214,24 @@ export class EventFields {
 
   #readTimeOf(slices: EventSlices, field: number, into: TimeReader): boolean {
     const kind = slices.kindOf(field);
-    if (kind === KIND.number) return into.readNumber(this.#body, slices.startOf(field), slices.endOf(field));
-    if (!isString(kind)) return false;
+    if (kind !== KIND.number && !isString(kind)) return false;
     this.#text.read(slices, field);
-    return into.readText(this.#text.bytes, this.#text.start, this.#text.end);
+    const { bytes, start, end } = this.#text;
+    return kind === KIND.number ? into.readNumber(bytes, start, end) : into.readText(bytes, start, end);
   }
 
   #writeSession(slices: EventSlices, hasSessionId: boolean): void {
     if (slices.kindOf(FIELD.session) !== KIND.object) {
       this.#writer.null();
       this.#writer.null();
-      if (slices.kindOf(FIELD.session) !== KIND.absent) this.#extra.keep(slices, FIELD.session);
+      if (slices.has(FIELD.session)) this.#extra.keep(slices, FIELD.session);
       return;
     }
     const hasDeviceType = this.#writeSessionText(slices, FIELD.deviceType, 'device_type');
     const hasBrowser = this.#writeSessionText(slices, FIELD.browser, 'browser');
     if (!hasDeviceType && !hasBrowser) this.#extra.keepSession();
-    const hasOwnId = slices.kindOf(FIELD.sessionDotId) !== KIND.absent;
-    if (!hasOwnId) {
-      // `sessionId` in extra says that session.id is not to be taken from it. A number is there already.
+    if (!slices.has(FIELD.sessionDotId)) {
+      // `sessionId` in extra says that the session had no id. A number is there already.
       const isKept = slices.kindOf(FIELD.sessionId) === KIND.number;
       if (hasSessionId && !isKept) this.#extra.keep(slices, FIELD.sessionId);
     } else if (!hasSessionId || !this.#isSameSessionId(slices)) {
@@ -249,30 +250,30 @@ export class EventFields {
         sessionId.word3 === ownId.word3
       );
     }
-    // A number is in extra itself, and then nothing is taken from it.
+    // A number is in extra itself, and then session.id is not taken from it.
     if (slices.kindOf(FIELD.sessionId) === KIND.number) return false;
     return this.#comparison.isSame(slices, FIELD.sessionId, FIELD.sessionDotId, this.#types.sessionId === 'uuid');
   }
 
   #writeSessionText(slices: EventSlices, field: number, column: 'device_type' | 'browser'): boolean {
     if (this.#writeTextColumn(slices, field, column)) return true;
-    if (slices.kindOf(field) !== KIND.absent) this.#extra.keepOfSession(slices, field);
+    if (slices.has(field)) this.#extra.keepOfSession(slices, field);
     return false;
   }
 
   /**
-   * Every other spelling that is there goes to `extra`. If it says the same as the canonical one, the canonical one
-   * goes too: or the rebuilt event would have only the other (see event-rebuilding.ts).
+   * Every other spelling that is there goes to `extra`. If it has the value of the canonical one, the canonical one goes
+   * too: else the rebuilt event would have only the other (see event-rebuilding.ts).
    */
   #keepOtherSpellings(slices: EventSlices, group: FieldGroup, chosen: number, asUuids: boolean): void {
     const chosenBit = chosen === NO_FIELD ? 0 : 1 << chosen;
     if ((slices.present & group.bits & ~chosenBit) === 0) return;
     let needsCanonical = false;
     for (const field of group.fields) {
-      if (field === chosen || slices.kindOf(field) === KIND.absent) continue;
+      if (field === chosen || !slices.has(field)) continue;
       this.#extra.keep(slices, field);
       if (chosen !== group.canonical) continue;
-      // A number comes out of jsonb in another spelling: to be sure, any number may be the same.
+      // jsonb gives a number back in another spelling, so any number counts as the same.
       needsCanonical ||= slices.kindOf(field) === KIND.number || this.#isSame(slices, chosen, field, asUuids);
     }
     // A number under the canonical key is there already.
@@ -284,12 +285,7 @@ export class EventFields {
   #isSame(slices: EventSlices, chosen: number, other: number, asUuids: boolean): boolean {
     if (chosen !== FIELD.timestamp) return this.#comparison.isSame(slices, chosen, other, asUuids);
     const otherTime = this.#otherTime;
-    return (
-      this.hasTime &&
-      this.#readTimeOf(slices, other, otherTime) &&
-      otherTime.high === this.time.high &&
-      otherTime.low === this.time.low
-    );
+    return this.hasTime && this.#readTimeOf(slices, other, otherTime) && otherTime.isSame(this.time);
   }
 
   #noteChanges(column: CopyColumnName): void {

@@ -1,33 +1,35 @@
-import { EventSlices, FIELD, KIND } from '../scan/event-slices.ts';
-import { type FieldGroup, ID_FIELDS, isString, TIME_FIELDS, TYPE_FIELDS } from '../scan/field-groups.ts';
-import { FieldText } from './field-texts.ts';
+import { EventSlices } from '../scan/event-slices.ts';
+import {
+  FIELD,
+  type FieldGroup,
+  ID_FIELDS,
+  isString,
+  KIND,
+  SESSION_BITS,
+  SESSION_KEYS,
+  TIME_FIELDS,
+  TYPE_FIELDS,
+} from '../scan/fields.ts';
 import { JsonCursor } from '../scan/json-cursor.ts';
 import type { MemberList } from '../scan/member-list.ts';
 import { TimeReader } from '../scan/times.ts';
+import type { CopyColumnName } from './event-columns.ts';
+import { FieldText } from './field-texts.ts';
 
 /** A row of `ingested_events`, each column as PostgreSQL prints it (`column::text`; times with DateStyle ISO). */
-export interface StoredEvent {
+export type StoredEvent = Readonly<Record<Exclude<CopyColumnName, 'source_order' | 'id'>, string | null>> & {
   readonly id: string;
-  readonly session_id: string | null;
-  readonly user_id: string | null;
-  readonly type: string | null;
-  readonly name: string | null;
-  readonly properties: string | null;
-  readonly occurred_at: string | null;
-  readonly device_type: string | null;
-  readonly browser: string | null;
-  readonly extra: string | null;
-}
+};
 
 /**
- * A row → the JSON text of its event, the same but for white space, key order, doubled keys, the spelling of times, of
- * UUIDs and of numbers as jsonb normalises them, and what an anomaly says was repaired. How `extra` is to be read:
+ * A row → the JSON text of its event. It differs from the event in white space, key order, doubled keys, the spelling of
+ * times, UUIDs and (as jsonb normalises them) numbers, and in what an anomaly says was repaired. How to read `extra`:
  *
- * - what is in it, the event had, so;
- * - a column whose field is not in it under any spelling gives the canonical one (`id`, `type`, `timestamp`);
- * - if it has only another spelling (`eventId`) of the column's own value, the event had that one and not the canonical one;
- * - `session.id` is `sessionId`, unless `extra` has a `session.id`, or a `sessionId`, which says that there was none;
- * - there was a session if it has a column or is in `extra`.
+ * - the event had every member that is in `extra`;
+ * - a column whose field is not in `extra` under any spelling gives the canonical one (`id`, `type`, `timestamp`);
+ * - if `extra` has only another spelling (`eventId`) with the column's value, the event had no canonical one;
+ * - `session.id` is `sessionId`, unless `extra` has a `session.id`, or a `sessionId`: then the session had no id;
+ * - there was a session if one of its columns is not null, or if it is in `extra`.
  */
 export function rebuildEvent(row: StoredEvent): string {
   return new Rebuilding(row).text();
@@ -59,17 +61,13 @@ class Rebuilding {
     return `{${this.#members.join(',')}}`;
   }
 
-  #has(field: number): boolean {
-    return this.#slices.kindOf(field) !== KIND.absent;
-  }
-
   #addUnlessInExtra(field: number, key: string, value: string | null): void {
-    if (value !== null && !this.#has(field)) this.#members.push(memberOf(key, value));
+    if (value !== null && !this.#slices.has(field)) this.#members.push(memberOf(key, value));
   }
 
   #addColumn(group: FieldGroup, key: string, value: string | null): void {
-    if (value === null || this.#has(group.canonical)) return;
-    const isOtherSpelling = group.fields.some((field) => this.#has(field) && this.#isSame(group, field, value));
+    if (value === null || this.#slices.has(group.canonical)) return;
+    const isOtherSpelling = group.fields.some((field) => this.#slices.has(field) && this.#isSame(group, field, value));
     if (!isOtherSpelling) this.#members.push(memberOf(key, value));
   }
 
@@ -81,7 +79,7 @@ class Rebuilding {
     text.read(slices, field);
     const extraValue = new TextDecoder().decode(text.bytes.subarray(text.start, text.end));
     if (group === TIME_FIELDS) return isSameTime(extraValue, kind, value);
-    // Numbers come out of jsonb in another spelling: 1e3 as 1000.
+    // jsonb gives numbers back in another spelling: 1e3 as 1000.
     if (kind === KIND.number) return Number(extraValue) === Number(value);
     return extraValue === value || (group === ID_FIELDS && isSameUuid(extraValue, value));
   }
@@ -92,13 +90,13 @@ class Rebuilding {
     const hasSession = kind === KIND.object || deviceType !== null || browser !== null;
     if (!hasSession) return;
     const members: string[] = [];
-    if (sessionId !== null && !this.#has(FIELD.sessionId) && !this.#has(FIELD.sessionDotId)) {
+    if (sessionId !== null && !this.#slices.has(FIELD.sessionId) && !this.#slices.has(FIELD.sessionDotId)) {
       members.push(memberOf('id', sessionId));
     }
     if (deviceType !== null) members.push(memberOf('deviceType', deviceType));
     if (browser !== null) members.push(memberOf('browser', browser));
-    for (const field of [FIELD.sessionDotId, FIELD.deviceType, FIELD.browser]) {
-      if (this.#has(field)) members.push(this.#memberInExtra(field));
+    for (const [, field] of SESSION_KEYS) {
+      if (this.#slices.has(field)) members.push(this.#memberInExtra(field));
     }
     members.push(...this.#membersOf(this.#slices.sessionOthers));
     this.#members.push(`"session":{${members.join(',')}}`);
@@ -106,15 +104,16 @@ class Rebuilding {
 
   #addExtra(): void {
     for (const field of Object.values(FIELD)) {
-      const isPartOfSession = field === FIELD.sessionDotId || field === FIELD.deviceType || field === FIELD.browser;
+      const isPartOfSession = (SESSION_BITS & (1 << field)) !== 0;
       const isSessionObject = field === FIELD.session && this.#slices.kindOf(field) === KIND.object;
-      if (this.#has(field) && !isPartOfSession && !isSessionObject) this.#members.push(this.#memberInExtra(field));
+      if (this.#slices.has(field) && !isPartOfSession && !isSessionObject)
+        this.#members.push(this.#memberInExtra(field));
     }
     this.#members.push(...this.#membersOf(this.#slices.others));
   }
 
   #memberInExtra(field: number): string {
-    return this.#textOf(this.#slices.memberStartOf(field), this.#slices.memberEndOf(field));
+    return this.#textOf(this.#slices.of(field).keyStart, this.#slices.memberEndOf(field));
   }
 
   #membersOf(list: MemberList): string[] {
@@ -138,12 +137,7 @@ function isSameTime(extraValue: string, kind: number, columnText: string): boole
     kind === KIND.number
       ? extraTime.readNumber(extraBytes, 0, extraBytes.length)
       : extraTime.readText(extraBytes, 0, extraBytes.length);
-  return (
-    isTime &&
-    columnTime.readText(columnBytes, 0, columnBytes.length) &&
-    extraTime.high === columnTime.high &&
-    extraTime.low === columnTime.low
-  );
+  return isTime && columnTime.readText(columnBytes, 0, columnBytes.length) && extraTime.isSame(columnTime);
 }
 
 function isSameUuid(left: string, right: string): boolean {

@@ -1,7 +1,7 @@
-import type { CopyWriter } from './copy-writer.ts';
-import { type EventSlices } from '../scan/event-slices.ts';
-import { MemberList } from '../scan/member-list.ts';
+import type { EventSlices } from '../scan/event-slices.ts';
 import type { Repairs } from '../scan/json-strings.ts';
+import { MemberList } from '../scan/member-list.ts';
+import type { CopyWriter } from './copy-writer.ts';
 
 const ENCODER = new TextEncoder();
 const OPEN = ENCODER.encode('{');
@@ -11,8 +11,7 @@ const OPEN_SESSION = ENCODER.encode('"session":{');
 
 /**
  * Gathers what goes into `extra` of one event, as the exact members of the body: every field that has no column, and
- * every field whose column does not say all of it. `event-rebuilding.ts` reads it back; what a field's presence here
- * means is written there.
+ * every field whose column does not say all of it. `event-rebuilding.ts` says what a field's presence here means.
  */
 export class ExtraFields {
   readonly #kept = new MemberList();
@@ -27,16 +26,16 @@ export class ExtraFields {
 
   /** A field of the event goes into `extra` as it is. */
   keep(slices: EventSlices, field: number): void {
-    this.#kept.add(slices.memberStartOf(field), slices.memberEndOf(field));
+    this.#kept.add(slices.of(field).keyStart, slices.memberEndOf(field));
   }
 
   /** A field of the event's `session` goes into `extra.session` as it is. */
   keepOfSession(slices: EventSlices, field: number): void {
     this.#hasSession = true;
-    this.#keptOfSession.add(slices.memberStartOf(field), slices.memberEndOf(field));
+    this.#keptOfSession.add(slices.of(field).keyStart, slices.memberEndOf(field));
   }
 
-  /** `extra.session` is there, if only as `{}`: no column shows that the event had a session. */
+  /** `extra.session` is there, be it as `{}`: no column shows that the event had a session. */
   keepSession(): void {
     this.#hasSession = true;
   }
@@ -50,13 +49,11 @@ export class ExtraFields {
     }
     const startedAt = writer.startJsonb();
     writer.raw(OPEN, 0, 1);
-    let written = writeMembers(writer, body, slices, this.#kept, 0, repairs);
-    written = writeMembers(writer, body, slices, slices.others, written, repairs);
+    const count = writeMembers(writer, body, slices.unstorable ? repairs : null, [this.#kept, slices.others]);
     if (hasSession) {
-      if (written > 0) writer.raw(COMMA, 0, 1);
+      if (count > 0) writer.raw(COMMA, 0, 1);
       writer.raw(OPEN_SESSION, 0, OPEN_SESSION.length);
-      const ofSession = writeMembers(writer, body, slices, this.#keptOfSession, 0, repairs);
-      writeMembers(writer, body, slices, slices.sessionOthers, ofSession, repairs);
+      writeMembers(writer, body, slices.unstorable ? repairs : null, [this.#keptOfSession, slices.sessionOthers]);
       writer.raw(CLOSE, 0, 1);
     }
     writer.raw(CLOSE, 0, 1);
@@ -64,18 +61,21 @@ export class ExtraFields {
   }
 }
 
+/** Returns how many members were written. `repairs`: null if nothing needs repair. */
 function writeMembers(
   writer: CopyWriter,
   body: Uint8Array,
-  slices: EventSlices,
-  members: MemberList,
-  alreadyWritten: number,
-  repairs: Repairs,
+  repairs: Repairs | null,
+  lists: readonly MemberList[],
 ): number {
-  for (let index = 0; index < members.count; index += 1) {
-    if (alreadyWritten + index > 0) writer.raw(COMMA, 0, 1);
-    if (slices.unstorable) writer.repairedJson(body, members.startOf(index), members.endOf(index), repairs);
-    else writer.raw(body, members.startOf(index), members.endOf(index));
+  let count = 0;
+  for (const members of lists) {
+    for (let index = 0; index < members.count; index += 1) {
+      if (count > 0) writer.raw(COMMA, 0, 1);
+      if (repairs === null) writer.raw(body, members.startOf(index), members.endOf(index));
+      else writer.repairedJson(body, members.startOf(index), members.endOf(index), repairs);
+      count += 1;
+    }
   }
-  return alreadyWritten + members.count;
+  return count;
 }

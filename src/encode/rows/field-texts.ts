@@ -1,20 +1,14 @@
-import { type EventSlices, KIND } from '../scan/event-slices.ts';
-import { decodeInto, decodeToString, Repairs } from '../scan/json-strings.ts';
-import { isString } from '../scan/field-groups.ts';
+import type { EventSlices } from '../scan/event-slices.ts';
+import { isString, KIND } from '../scan/fields.ts';
 import { writeUuid } from '../scan/ids.ts';
+import { decodeInto, decodeToString, Repairs } from '../scan/json-strings.ts';
 
 /** Characters of an id that are kept for messages and for `ingestion.anomaly.event_id`. */
 const MAX_EXCERPT_CHARACTERS = 200;
-/**
- * An excerpt needs no more bytes than that: an escaped pair of surrogates is twelve, and half of one may be cut off at
- * the end.
- */
+/** A character has at most twelve bytes (two escaped surrogates). One more, because the last may be cut in two. */
 const MAX_EXCERPT_BYTES = (MAX_EXCERPT_CHARACTERS + 1) * 12;
 
-/**
- * The characters of one field, decoded, where they had to be: `bytes[start, end)`. One instance is filled again and
- * again.
- */
+/** The characters of one field, decoded if it has escapes: `bytes[start, end)`. Filled again for every field. */
 export class FieldText {
   bytes: Uint8Array;
   start = 0;
@@ -32,24 +26,22 @@ export class FieldText {
 
   /** The characters of a string, or the digits of a number. */
   read(slices: EventSlices, field: number): void {
-    this.start = slices.startOf(field);
-    this.end = slices.endOf(field);
+    const { kind, start, end } = slices.of(field);
+    this.start = start;
+    this.end = end;
     this.unstorable = false;
     this.bytes = this.#body;
-    if (slices.kindOf(field) !== KIND.escapedText) return;
-    if (this.end - this.start > this.#decoded.length) this.#decoded = new Uint8Array((this.end - this.start) * 2);
+    if (kind !== KIND.escapedText) return;
+    if (end - start > this.#decoded.length) this.#decoded = new Uint8Array((end - start) * 2);
     this.#repairs.clear();
-    this.end = decodeInto(this.#decoded, 0, this.#body, this.start, this.end, this.#repairs);
     this.start = 0;
+    this.end = decodeInto(this.#decoded, 0, this.#body, start, end, this.#repairs);
     this.bytes = this.#decoded;
     this.unstorable = this.#repairs.characters;
   }
 }
 
-/**
- * Whether two fields of an event would be the same value in a column. Strings and numbers only; anything else is never
- * the same.
- */
+/** Compares two fields of an event as values of one column. */
 export class FieldComparison {
   readonly #left: FieldText;
   readonly #right: FieldText;
@@ -61,12 +53,12 @@ export class FieldComparison {
     this.#right = new FieldText(body);
   }
 
-  /** `asUuids`: two spellings of one UUID are the same. */
+  /** Only strings and numbers are ever the same. `asUuids`: two spellings of one UUID are the same. */
   isSame(slices: EventSlices, left: number, right: number, asUuids: boolean): boolean {
     const kind = slices.kindOf(left);
     const otherKind = slices.kindOf(right);
-    if (isString(kind) !== isString(otherKind)) return false;
-    if (!isString(kind) && (kind !== KIND.number || otherKind !== KIND.number)) return false;
+    const areComparable = isString(kind) ? isString(otherKind) : kind === KIND.number && otherKind === KIND.number;
+    if (!areComparable) return false;
     this.#left.read(slices, left);
     this.#right.read(slices, right);
     return areSameBytes(this.#left, this.#right) || (asUuids && this.#areSameUuids());
@@ -92,29 +84,12 @@ function areSameBytes(left: FieldText, right: FieldText): boolean {
   return true;
 }
 
-/**
- * An id as served, for people: decoded, repaired, cut at a character's border. Null when the field is neither string
- * nor number.
- */
-export function excerptOfId(body: Uint8Array, kind: number, start: number, end: number): string | null {
+/** An id as served, for people: decoded, repaired, cut. Null: neither string nor number. */
+export function excerptOfId(
+  body: Uint8Array,
+  { kind, start, end }: { readonly kind: number; readonly start: number; readonly end: number },
+): string | null {
   if (!isString(kind) && kind !== KIND.number) return null;
-  if (end - start <= MAX_EXCERPT_CHARACTERS && kind !== KIND.escapedText) return decodeToString(body, start, end);
-  const text = decodeToString(body, start, Math.min(end, start + cutAtEscape(body, start, end)));
+  const text = decodeToString(body, start, Math.min(end, start + MAX_EXCERPT_BYTES));
   return Array.from(text).slice(0, MAX_EXCERPT_CHARACTERS).join('');
-}
-
-/**
- * Length of a prefix of a JSON string, at most MAX_EXCERPT_BYTES, that does not end inside an escape or a character.
- */
-function cutAtEscape(body: Uint8Array, start: number, end: number): number {
-  if (end - start <= MAX_EXCERPT_BYTES) return end - start;
-  let at = start;
-  let lastBorder = start;
-  while (at - start < MAX_EXCERPT_BYTES) {
-    lastBorder = at;
-    const byte = body[at] ?? 0;
-    if (byte === 0x5c) at += body[at + 1] === 0x75 ? 6 : 2;
-    else at += byte < 0x80 ? 1 : byte < 0xe0 ? 2 : byte < 0xf0 ? 3 : 4;
-  }
-  return lastBorder - start;
 }

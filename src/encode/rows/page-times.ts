@@ -1,6 +1,6 @@
 import type { PageTimes } from '../../core/encoded-page.ts';
 
-/** A power of two: so many of the last events are not all likely to have a wrong clock. */
+/** Hardly ever do this many of the last events all have a wrong clock. A power of two. */
 const TAIL_EVENTS = 4;
 
 /** Gathers the times of a page's events in serving order. */

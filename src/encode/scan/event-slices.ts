@@ -1,82 +1,28 @@
+import { bitsOf, EVENT_KEYS, FIELD, FIELD_COUNT, type FieldGroup, isString, KIND, NO_FIELD } from './fields.ts';
+import { SESSION_BITS, SESSION_KEYS, TIME_FIELDS } from './fields.ts';
 import { readUsualUuid, type UuidWords } from './ids.ts';
-import { CLOSE_BRACE, COMMA, type JsonCursor, OPEN_BRACE, OPEN_BRACKET, QUOTE } from './json-cursor.ts';
-import { KnownKeys, NO_FIELD } from './known-keys.ts';
+import { CLOSE_BRACE, COMMA, OPEN_BRACE, OPEN_BRACKET, QUOTE } from './json-bytes.ts';
+import type { JsonCursor } from './json-cursor.ts';
+import { KnownKeys } from './known-keys.ts';
 import { MemberList } from './member-list.ts';
 import { TimeReader } from './times.ts';
 
-/** Fields that have a column, each spelling of its own. */
-export const FIELD = {
-  id: 0,
-  eventId: 1,
-  event_id: 2,
-  sessionId: 3,
-  userId: 4,
-  type: 5,
-  eventType: 6,
-  name: 7,
-  properties: 8,
-  timestamp: 9,
-  occurredAt: 10,
-  occurred_at: 11,
-  session: 12,
-  sessionDotId: 13,
-  deviceType: 14,
-  browser: 15,
-} as const;
-
-const FIELD_COUNT = 16;
 const UUID_CHARACTERS = 36;
+/** `2026-01-27T19:20:12.369Z` */
+const USUAL_TIME_CHARACTERS = 24;
 
-/** What kind of value stands in a field. */
-export const KIND = {
-  absent: 0,
-  text: 1,
-  /** A string with at least one escape. */
-  escapedText: 2,
-  number: 3,
-  object: 4,
-  array: 5,
-  boolean: 6,
-  null: 7,
-} as const;
+const UUID_BITS = bitsOf([FIELD.id, FIELD.sessionId, FIELD.userId, FIELD.sessionDotId]);
+const TIME_BITS = TIME_FIELDS.bits;
 
-const EVENT_KEYS: readonly (readonly [string, number])[] = [
-  ['id', FIELD.id],
-  ['eventId', FIELD.eventId],
-  ['event_id', FIELD.event_id],
-  ['sessionId', FIELD.sessionId],
-  ['userId', FIELD.userId],
-  ['type', FIELD.type],
-  ['eventType', FIELD.eventType],
-  ['name', FIELD.name],
-  ['properties', FIELD.properties],
-  ['timestamp', FIELD.timestamp],
-  ['occurredAt', FIELD.occurredAt],
-  ['occurred_at', FIELD.occurred_at],
-  ['session', FIELD.session],
-];
-
-const SESSION_KEYS: readonly (readonly [string, number])[] = [
-  ['id', FIELD.sessionDotId],
-  ['deviceType', FIELD.deviceType],
-  ['browser', FIELD.browser],
-];
-
-const bitsOf = (...fields: readonly number[]): number => fields.reduce((bits, field) => bits | (1 << field), 0);
-
-const UUID_FIELDS = bitsOf(FIELD.id, FIELD.sessionId, FIELD.userId, FIELD.sessionDotId);
-const TIME_FIELDS = bitsOf(FIELD.timestamp, FIELD.occurredAt, FIELD.occurred_at);
-const SESSION_FIELDS = bitsOf(FIELD.sessionDotId, FIELD.deviceType, FIELD.browser);
-
-/** Where one field is, and what is known of it; valid only while the field is present. */
-export class FieldSlice implements UuidWords {
+/** Where one field is, and what is known of it. Valid only while the field is present. */
+class FieldSlice implements UuidWords {
   /** One of KIND. */
   kind: number = KIND.absent;
   start = 0;
   end = 0;
   /** Opening quote of the key. */
   keyStart = 0;
-  /** The value is a UUID in its usual spelling, whose bytes, in order, are in the four words. */
+  /** The value is a UUID in its usual spelling; its bytes are in the four words. */
   isUuid = false;
   word0 = 0;
   word1 = 0;
@@ -85,19 +31,19 @@ export class FieldSlice implements UuidWords {
 }
 
 /**
- * Where the fields of one event are, as byte ranges of the page. One instance is filled again for every event: nothing
- * is allocated per event. A string's range is its characters without the quotes; any other value's range is the value.
- * Of a doubled key the last one counts.
+ * Where the fields of one event are, as byte ranges of the page. Filled again for every event, so that nothing is
+ * allocated per event. A string's range is its characters without the quotes; any other value's range is the value. Of a
+ * doubled key the last one counts.
  *
- * UUIDs and times in their usual spelling have a known length, so they are read where the scan meets them, and not
- * walked over a second time.
+ * UUIDs and times in their usual spelling have a known length. The scan reads them when it meets them, so that nobody
+ * walks over them a second time.
  */
 export class EventSlices {
   /** The whole event. */
   start = 0;
   end = 0;
   isObject = false;
-  /** Something in it that PostgreSQL cannot hold as it is; see JsonCursor. */
+  /** The event has something that PostgreSQL cannot hold as it is; see JsonCursor. */
   unstorable = false;
   /** Deepest nesting, the event's own braces counted. */
   depth = 0;
@@ -110,36 +56,38 @@ export class EventSlices {
   readonly others = new MemberList();
   readonly sessionOthers = new MemberList();
   readonly #slices: readonly FieldSlice[] = Array.from({ length: FIELD_COUNT }, () => new FieldSlice());
-  readonly #eventKeys = new KnownKeys(EVENT_KEYS, FIELD_COUNT);
-  readonly #sessionKeys = new KnownKeys(SESSION_KEYS, FIELD_COUNT);
+  readonly #eventKeys = new KnownKeys(EVENT_KEYS);
+  readonly #sessionKeys = new KnownKeys(SESSION_KEYS);
 
-  /** `field` is present: of one that is not, the slice tells of an event before. */
+  /** The field must be present: the slice of an absent one is of an earlier event. */
   of(field: number): FieldSlice {
     return this.#slices[field] ?? NO_SLICE;
   }
 
   /** One of KIND. */
   kindOf(field: number): number {
-    return (this.present & (1 << field)) === 0 ? KIND.absent : this.of(field).kind;
+    return this.has(field) ? this.of(field).kind : KIND.absent;
   }
 
-  startOf(field: number): number {
-    return this.of(field).start;
+  has(field: number): boolean {
+    return (this.present & (1 << field)) !== 0;
   }
 
-  endOf(field: number): number {
-    return this.of(field).end;
+  /** The field that a column is read from: the first of the group that is there and not null, or NO_FIELD. */
+  choose(group: FieldGroup): number {
+    if (this.#hasValue(group.canonical)) return group.canonical;
+    if ((this.present & group.bits) === 0) return NO_FIELD;
+    return group.fields.find((field) => this.#hasValue(field)) ?? NO_FIELD;
   }
 
-  /** Opening quote of the field's key. */
-  memberStartOf(field: number): number {
-    return this.of(field).keyStart;
+  #hasValue(field: number): boolean {
+    return this.has(field) && this.of(field).kind !== KIND.null;
   }
 
   /** Offset after the field's value, its closing quote included. */
   memberEndOf(field: number): number {
-    const kind = this.kindOf(field);
-    return this.endOf(field) + (kind === KIND.text || kind === KIND.escapedText ? 1 : 0);
+    const { kind, end } = this.of(field);
+    return isString(kind) ? end + 1 : end;
   }
 
   /** Reads the element of `data` at `at`; returns the offset after it. Throws NotJsonError. */
@@ -213,7 +161,7 @@ export class EventSlices {
     if (field === FIELD.session && first === OPEN_BRACE) {
       if (depth + 1 > cursor.deepest) cursor.deepest = depth + 1;
       end = this.#readMembers(cursor, at, this.#sessionKeys, this.sessionOthers, depth + 1);
-    } else if ((bit & TIME_FIELDS) !== 0) {
+    } else if ((bit & TIME_BITS) !== 0) {
       end = this.#endOfTime(cursor, at, field, depth);
     } else {
       end = cursor.endOfValue(at, depth);
@@ -225,7 +173,7 @@ export class EventSlices {
 
   /** Of a doubled `session` only the last one counts, with nothing left of the first. */
   #forgetSession(): void {
-    this.present &= ~SESSION_FIELDS;
+    this.present &= ~SESSION_BITS;
     this.sessionOthers.clear();
   }
 
@@ -244,17 +192,18 @@ export class EventSlices {
   #readString(cursor: JsonCursor, start: number, slice: FieldSlice, field: number, bit: number): number {
     slice.start = start;
     slice.kind = KIND.text;
-    if ((bit & UUID_FIELDS) !== 0) {
+    if ((bit & UUID_BITS) !== 0) {
       const isSessionId = field === FIELD.sessionDotId && this.#isSessionIdAgain(cursor, start, slice);
       slice.isUuid = isSessionId || readUsualUuid(cursor, start, slice);
       if (slice.isUuid) {
         slice.end = start + UUID_CHARACTERS;
         return slice.end + 1;
       }
-    } else if ((bit & TIME_FIELDS) !== 0) {
-      if (cursor.bytes[start + 24] === QUOTE && this.time.readUsualText(cursor.bytes, start)) {
+    } else if ((bit & TIME_BITS) !== 0) {
+      const end = start + USUAL_TIME_CHARACTERS;
+      if (cursor.bytes[end] === QUOTE && this.time.readUsualText(cursor.bytes, start, end)) {
         this.timeField = field;
-        slice.end = start + 24;
+        slice.end = end;
         return slice.end + 1;
       }
       if (this.timeField === field) this.timeField = NO_FIELD;
@@ -270,8 +219,8 @@ export class EventSlices {
   /** A session's own id is nearly always the event's `sessionId`: then its digits need not be read again. */
   #isSessionIdAgain(cursor: JsonCursor, start: number, into: UuidWords): boolean {
     const sessionId = this.of(FIELD.sessionId);
-    if (this.kindOf(FIELD.sessionId) !== KIND.text || !sessionId.isUuid) return false;
-    // The quote behind the other one is compared as well.
+    if (!this.has(FIELD.sessionId) || !sessionId.isUuid) return false;
+    // The closing quote is compared as well.
     if (!cursor.isSameText(start, sessionId.start, UUID_CHARACTERS + 1)) return false;
     into.word0 = sessionId.word0;
     into.word1 = sessionId.word1;

@@ -1,5 +1,6 @@
 import { bytesOfDigits, hexDigits, NOT_DIGITS } from './byte-words.ts';
-import { CLOSE_BRACE, HEX_VALUE, type JsonCursor, MINUS, OPEN_BRACE, QUOTE } from './json-cursor.ts';
+import { CLOSE_BRACE, HEX_VALUE, MINUS, OPEN_BRACE, QUOTE } from './json-bytes.ts';
+import type { JsonCursor } from './json-cursor.ts';
 
 /**
  * Longest id, in bytes of UTF-8, that always fits into the primary key: a B-tree entry has at most 2,704 bytes

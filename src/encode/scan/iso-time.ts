@@ -1,3 +1,5 @@
+import { COLON, DOT, isDigit, MINUS, PLUS } from './json-bytes.ts';
+
 /**
  * ISO 8601 → seconds and microseconds. The dates, the fractions and what is out of range follow PostgreSQL (each border
  * checked on PostgreSQL 18 against `'…'::timestamptz`); the spellings are ISO 8601's, so a comma before the fraction
@@ -6,23 +8,17 @@
  */
 
 const DAY_S = 86_400;
-const DAYS_PER_ERA = 146_097;
+/** The Gregorian calendar repeats after 400 years. */
+const CYCLE_YEARS = 400;
+const CYCLE_DAYS = 146_097;
 /** Stands for a date that does not exist. */
 const NO_DAY = -1_000_000_000;
-const DAYS_TO_1970 = 719_468;
 /** Stands for what is no offset. */
 const NO_OFFSET = 1_000_000;
-const PLUS = 0x2b;
-const DASH = 0x2d;
-const DOT = 0x2e;
-const COLON = 0x3a;
 /** PostgreSQL takes offsets of less than 16 hours. */
 const MAX_OFFSET_S = 16 * 3600;
 /** Years have four digits, more only for PostgreSQL's last ones (294276). */
 const MAX_YEAR = 294_277;
-/** Nobody means more digits than that. */
-const MAX_CHARACTERS = 400;
-const DAYS_IN_MONTH = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
 
 const DATE = String.raw`(\+?\d{4,6})-(\d\d)-(\d\d)|(\d{4})(\d\d)(\d\d)(?=[Tt]|\s+\d)|(\d{4})-(\d{3})(?!\d)|(\d{4})-?W(\d\d)-?(\d)`;
 const TIME = String.raw`(\d\d)(?::?(\d\d)(?::?(\d\d)(?:[.,](\d*))?)?)?`;
@@ -31,21 +27,18 @@ const SPELLINGS = new RegExp(String.raw`^\s*(?:${DATE})(?:(?:[Tt]|\s+)${TIME}(?:
 /** `+530`: hours of one digit and minutes without a colon; PostgreSQL reads it, the expression above would not. */
 const SHORT_ZONE = /([+-])(\d)(\d\d)\s*$/;
 
-/** Reads one time after the other; what was read last is in its fields. */
+/** The time read last is in its fields. */
 export class IsoTime {
   /** Since 1970, may be negative. */
   epochSeconds = 0;
-  /** 0 to 1,000,000: rounding can make a whole second. */
+  /** 0 to 1,000,000: rounding can give a whole second. */
   microseconds = 0;
   #lastDate = -1;
   #lastDays = NO_DAY;
 
   /** False: not a time, or not one that exists. */
   read(bytes: Uint8Array, start: number, end: number): boolean {
-    return (
-      this.readUsual(bytes, start, end) ||
-      (end - start >= 8 && end - start <= MAX_CHARACTERS && this.#readAny(bytes, start, end))
-    );
+    return this.readUsual(bytes, start, end) || this.#readAny(bytes, start, end);
   }
 
   /**
@@ -55,7 +48,7 @@ export class IsoTime {
    */
   readUsual(bytes: Uint8Array, start: number, end: number): boolean {
     if (end - start < 19) return false;
-    if (bytes[start + 4] !== DASH || bytes[start + 7] !== DASH) return false;
+    if (bytes[start + 4] !== MINUS || bytes[start + 7] !== MINUS) return false;
     if (bytes[start + 13] !== COLON || bytes[start + 16] !== COLON) return false;
     if (bytes[start + 10] !== 0x54 && bytes[start + 10] !== 0x20) return false;
     const century = twoDigits(bytes, start);
@@ -74,10 +67,10 @@ export class IsoTime {
       at += 1;
       let scale = 100_000;
       for (; at < end; at += 1) {
-        const digit = (bytes[at] ?? 0) - 0x30;
-        if (digit < 0 || digit > 9) break;
+        const digit = bytes[at] ?? 0;
+        if (!isDigit(digit)) break;
         if (scale < 1) return false;
-        microseconds += digit * scale;
+        microseconds += (digit - 0x30) * scale;
         scale /= 10;
       }
     }
@@ -89,7 +82,7 @@ export class IsoTime {
     return true;
   }
 
-  /** The events of a page are mostly of one day: the last one is remembered. */
+  /** The last day is remembered, because the events of a page are mostly of one day. */
   #daysOf(year: number, month: number, day: number): number {
     const date = (year * 16 + month) * 32 + day;
     if (date === this.#lastDate) return this.#lastDays;
@@ -100,7 +93,7 @@ export class IsoTime {
   }
 
   #readAny(bytes: Uint8Array, start: number, end: number): boolean {
-    const text = String.fromCharCode(...bytes.subarray(start, end)).replace(SHORT_ZONE, spellOutZone);
+    const text = asciiText(bytes, start, end).replace(SHORT_ZONE, spellOutZone);
     const match = SPELLINGS.exec(text);
     if (match === null) return false;
     const part = (index: number): number => Number(match[index] ?? 0);
@@ -127,7 +120,7 @@ function spellOutZone(zone: string, sign: string, hours: string, minutes: string
   return text.lastIndexOf(':', at) > 0 ? `${sign}0${hours}:${minutes}` : zone;
 }
 
-/** Value of two digits, below zero if one of them is none. */
+/** Value of two digits, below zero if one of them is no digit. */
 function twoDigits(bytes: Uint8Array, at: number): number {
   const tens = (bytes[at] ?? 0) - 0x30;
   const ones = (bytes[at + 1] ?? 0) - 0x30;
@@ -140,14 +133,14 @@ function usualOffset(bytes: Uint8Array, at: number, end: number): number {
   if (length === 0) return 0;
   const sign = bytes[at];
   if (length === 1) return sign === 0x5a || sign === 0x7a ? 0 : NO_OFFSET;
-  if (sign !== PLUS && sign !== DASH) return NO_OFFSET;
+  if (sign !== PLUS && sign !== MINUS) return NO_OFFSET;
   const hasColon = length === 6 && bytes[at + 3] === COLON;
   if (length !== 3 && length !== 5 && !hasColon) return NO_OFFSET;
   const hours = twoDigits(bytes, at + 1);
   const minutes = length === 3 ? 0 : twoDigits(bytes, hasColon ? at + 4 : at + 3);
   if ((hours | minutes) < 0 || hours > 15 || minutes > 59) return NO_OFFSET;
   const offset = hours * 3600 + minutes * 60;
-  return sign === DASH ? -offset : offset;
+  return sign === MINUS ? -offset : offset;
 }
 
 /** Days since 1970 of the date in a match of SPELLINGS; null: no such day. */
@@ -159,13 +152,15 @@ function daysOf(match: RegExpExecArray): number | null {
 }
 
 function calendarDays(year: number, month: number, day: number): number | null {
-  if (year < 1 || year > MAX_YEAR || month < 1 || month > 12 || day < 1 || day > daysInMonth(year, month)) return null;
-  return daysSince1970(year, month, day);
+  if (year < 1 || year > MAX_YEAR || month < 1 || day < 1) return null;
+  const days = daysSince1970(year, month, day);
+  // A day that the month does not have would be one of the next month.
+  return month <= 12 && days < daysSince1970(year, month + 1, 1) ? days : null;
 }
 
 function ordinalDays(year: number, day: number): number | null {
-  if (year < 1 || day < 1 || day > (isLeapYear(year) ? 366 : 365)) return null;
-  return daysSince1970(year, 1, 1) + day - 1;
+  const days = daysSince1970(year, 1, day);
+  return year >= 1 && day >= 1 && days < daysSince1970(year + 1, 1, 1) ? days : null;
 }
 
 function weekDays(year: number, week: number, day: number): number | null {
@@ -174,29 +169,17 @@ function weekDays(year: number, week: number, day: number): number | null {
   return monday < mondayOfFirstWeek(year + 1) ? monday + day - 1 : null;
 }
 
-/** ISO 8601: week 1 is the one with 4 January in it. */
+/** ISO 8601: week 1 is the week with 4 January in it. */
 function mondayOfFirstWeek(year: number): number {
   const fourth = daysSince1970(year, 1, 4);
   // 1970-01-01 was a Thursday; + 3 makes Monday 0.
   return fourth - ((((fourth + 3) % 7) + 7) % 7);
 }
 
-function isLeapYear(year: number): boolean {
-  return (year % 4 === 0 && year % 100 !== 0) || year % 400 === 0;
-}
-
-function daysInMonth(year: number, month: number): number {
-  return month === 2 && isLeapYear(year) ? 29 : (DAYS_IN_MONTH[month - 1] ?? 0);
-}
-
-/** Proleptic Gregorian calendar, counted in eras of 400 years that start in March, so that the leap day comes last. */
+/** A Date ends in the year 275760 and takes 0 to 99 for 1900 to 1999, so it is asked for the same day of 2000 to 2399. */
 function daysSince1970(year: number, month: number, day: number): number {
-  const marchYear = month > 2 ? year : year - 1;
-  const era = Math.floor(marchYear / 400);
-  const yearOfEra = marchYear - era * 400;
-  const dayOfYear = Math.floor((153 * (month > 2 ? month - 3 : month + 9) + 2) / 5) + day - 1;
-  const dayOfEra = yearOfEra * 365 + Math.floor(yearOfEra / 4) - Math.floor(yearOfEra / 100) + dayOfYear;
-  return era * DAYS_PER_ERA + dayOfEra - DAYS_TO_1970;
+  const cycles = Math.floor(year / CYCLE_YEARS) - 5;
+  return Date.UTC(year - cycles * CYCLE_YEARS, month - 1, day) / 86_400_000 + cycles * CYCLE_DAYS;
 }
 
 /**
@@ -204,9 +187,17 @@ function daysSince1970(year: number, month: number, day: number): number {
  * even (ParseFractionalSecond); the same operations on the same doubles give the same microsecond.
  */
 function microsecondsOf(fraction: string): number {
-  if (fraction.length <= 6) return Number(fraction.padEnd(6, '0'));
-  const exact = Number(`0.${fraction}`) * 1_000_000;
-  const below = Math.floor(exact);
-  const rest = exact - below;
+  return fraction.length <= 6 ? Number(fraction.padEnd(6, '0')) : roundHalfEven(Number(`0.${fraction}`) * 1_000_000);
+}
+
+/** To the nearest integer, a half to the even one. */
+export function roundHalfEven(value: number): number {
+  const below = Math.floor(value);
+  const rest = value - below;
   return rest < 0.5 || (rest === 0.5 && below % 2 === 0) ? below : below + 1;
+}
+
+/** The characters of what should be ASCII; any other byte becomes a character that is in no time. */
+export function asciiText(bytes: Uint8Array, start: number, end: number): string {
+  return String.fromCharCode(...bytes.subarray(start, end));
 }

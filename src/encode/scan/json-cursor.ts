@@ -1,4 +1,25 @@
 import { firstMarked, stringStops } from './byte-words.ts';
+import {
+  BACKSLASH,
+  CLOSE_BRACE,
+  CLOSE_BRACKET,
+  COLON,
+  COMMA,
+  DIGIT_0,
+  DOT,
+  HEX_VALUE,
+  isDigit,
+  LOWER_E,
+  LOWER_U,
+  MINUS,
+  OPEN_BRACE,
+  OPEN_BRACKET,
+  PLUS,
+  QUOTE,
+  readHex4,
+  UNESCAPED,
+  UPPER_E,
+} from './json-bytes.ts';
 import { isUnfitNumeric } from './numeric-range.ts';
 
 /** The bytes are not JSON. Thrown inside the encoder, turned into a faulty page at its border. */
@@ -17,43 +38,7 @@ export class NotJsonError extends Error {
   }
 }
 
-export const QUOTE = 0x22;
-export const COMMA = 0x2c;
-export const MINUS = 0x2d;
-export const DOT = 0x2e;
-export const COLON = 0x3a;
-export const BACKSLASH = 0x5c;
-export const OPEN_BRACKET = 0x5b;
-export const CLOSE_BRACKET = 0x5d;
-export const OPEN_BRACE = 0x7b;
-export const CLOSE_BRACE = 0x7d;
-export const DIGIT_0 = 0x30;
-export const DIGIT_9 = 0x39;
-const LOWER_U = 0x75;
-
-/** Value of a hexadecimal digit, 255 for any other byte. */
-export const HEX_VALUE = new Uint8Array(256).fill(255);
-for (let value = 0; value < 16; value += 1) {
-  const digit = value.toString(16);
-  HEX_VALUE[digit.charCodeAt(0)] = value;
-  HEX_VALUE[digit.toUpperCase().charCodeAt(0)] = value;
-}
-
-const SHORT_ESCAPES = new Uint8Array(256);
-for (const letter of '"\\/bfnrt') SHORT_ESCAPES[letter.charCodeAt(0)] = 1;
-
 const LITERALS = new Map(['true', 'false', 'null'].map((word) => [word.charCodeAt(0), new TextEncoder().encode(word)]));
-
-/** The code unit written as four hexadecimal digits at `at`, or -1. */
-export function readHex4(bytes: Uint8Array, at: number): number {
-  let unit = 0;
-  for (let i = at; i < at + 4; i += 1) {
-    const digit = i < bytes.length ? (HEX_VALUE[bytes[i] ?? 0] ?? 255) : 255;
-    if (digit === 255) return -1;
-    unit = (unit << 4) | digit;
-  }
-  return unit;
-}
 
 /**
  * Walks over JSON text (RFC 8259) without building anything. Offsets in, offsets out; the bytes are only read.
@@ -74,7 +59,7 @@ export class JsonCursor {
   unstorable = false;
   /** Deepest nesting seen, counted by the caller's base. Only ever raised here. */
   deepest = 0;
-  // One byte a level, 1 for an object: a stack of our own, because a page may nest deeper than the engine's.
+  // The closing byte of each open level. A stack of its own, because a page may nest deeper than the call stack allows.
   #stack = new Uint8Array(256);
 
   constructor(bytes: Uint8Array) {
@@ -98,18 +83,15 @@ export class JsonCursor {
     return at;
   }
 
-  /**
-   * The `length` bytes at `at` and at `other` are the same. Eight are compared as one double (see LearnedStart), so at
-   * least eight there must be; a NaN, which no valid UTF-8 has, counts as another text.
-   */
+  /** True if the `length` bytes (at least four) at `at` are the same as those at `other`. */
   isSameText(at: number, other: number, length: number): boolean {
     const words = this.words;
-    const last = length - 8;
-    if (Math.max(at, other) + length > this.bytes.length) return false;
-    for (let offset = 0; offset < last; offset += 8) {
-      if (words.getFloat64(at + offset, true) !== words.getFloat64(other + offset, true)) return false;
+    const last = length - 4;
+    if (Math.max(at, other) + last > this.lastWord) return false;
+    for (let offset = 0; offset < last; offset += 4) {
+      if (words.getInt32(at + offset, true) !== words.getInt32(other + offset, true)) return false;
     }
-    return words.getFloat64(at + last, true) === words.getFloat64(other + last, true);
+    return words.getInt32(at + last, true) === words.getInt32(other + last, true);
   }
 
   /** From the first byte inside a string to its closing quote. */
@@ -147,7 +129,7 @@ export class JsonCursor {
   #skipEscape(at: number): number {
     const bytes = this.bytes;
     const letter = bytes[at + 1] ?? 0;
-    if (SHORT_ESCAPES[letter] === 1) return at + 2;
+    if (UNESCAPED[letter] !== 0) return at + 2;
     if (letter !== LOWER_U) this.fail(Math.min(at + 1, bytes.length), 'a known escape');
     const unit = readHex4(bytes, at + 2);
     if (unit < 0) this.#failHex(at + 2);
@@ -181,10 +163,10 @@ export class JsonCursor {
       byte = bytes[at] ?? 0;
     }
     const exponentAt = at;
-    if (byte === 0x65 || byte === 0x45) {
+    if (byte === LOWER_E || byte === UPPER_E) {
       at += 1;
       const sign = bytes[at];
-      if (sign === 0x2b || sign === MINUS) at += 1;
+      if (sign === PLUS || sign === MINUS) at += 1;
       at = this.#endOfDigits(at);
     }
     // Short and without an exponent is nearly every number there is, and always fits.
@@ -195,11 +177,7 @@ export class JsonCursor {
   #endOfDigits(start: number): number {
     const bytes = this.bytes;
     let at = start;
-    while (at < bytes.length) {
-      const byte = bytes[at] ?? 0;
-      if (byte < DIGIT_0 || byte > DIGIT_9) break;
-      at += 1;
-    }
+    while (isDigit(bytes[at] ?? 0)) at += 1;
     if (at === start) this.fail(at, 'a digit');
     return at;
   }
@@ -217,7 +195,7 @@ export class JsonCursor {
 
   #endOfScalar(at: number): number {
     const byte = this.bytes[at] ?? 0;
-    if (byte === MINUS || (byte >= DIGIT_0 && byte <= DIGIT_9)) return this.endOfNumber(at);
+    if (byte === MINUS || isDigit(byte)) return this.endOfNumber(at);
     const word = LITERALS.get(byte);
     if (word === undefined) return this.fail(at, 'a value');
     for (let i = 1; i < word.length; i += 1) {
@@ -232,23 +210,16 @@ export class JsonCursor {
     for (;;) {
       // A value starts at `at`.
       const first = bytes[at] ?? 0;
-      if (first === OPEN_BRACE) {
-        this.#push(open, 1);
+      if (first === OPEN_BRACE || first === OPEN_BRACKET) {
+        const close = first === OPEN_BRACE ? CLOSE_BRACE : CLOSE_BRACKET;
+        this.#push(open, close);
         open += 1;
         if (depth + open > this.deepest) this.deepest = depth + open;
         at = this.skipSpace(at + 1);
-        if (bytes[at] !== CLOSE_BRACE) {
-          at = this.startOfMemberValue(at);
+        if (bytes[at] !== close) {
+          if (close === CLOSE_BRACE) at = this.startOfMemberValue(at);
           continue;
         }
-        open -= 1;
-        at += 1;
-      } else if (first === OPEN_BRACKET) {
-        this.#push(open, 0);
-        open += 1;
-        if (depth + open > this.deepest) this.deepest = depth + open;
-        at = this.skipSpace(at + 1);
-        if (bytes[at] !== CLOSE_BRACKET) continue;
         open -= 1;
         at += 1;
       } else if (first === QUOTE) {
@@ -259,29 +230,28 @@ export class JsonCursor {
       // A value has ended before `at`: close what closes here, then go to the next value.
       for (;;) {
         if (open === 0) return at;
-        const inObject = this.#stack[open - 1] === 1;
+        const close = this.#stack[open - 1];
         at = this.skipSpace(at);
         const next = bytes[at] ?? 0;
         if (next === COMMA) {
           at = this.skipSpace(at + 1);
-          if (inObject) at = this.startOfMemberValue(at);
+          if (close === CLOSE_BRACE) at = this.startOfMemberValue(at);
           break;
         }
-        if (next !== (inObject ? CLOSE_BRACE : CLOSE_BRACKET))
-          this.fail(at, inObject ? 'a comma or }' : 'a comma or ]');
+        if (next !== close) this.fail(at, close === CLOSE_BRACE ? 'a comma or }' : 'a comma or ]');
         open -= 1;
         at += 1;
       }
     }
   }
 
-  #push(open: number, kind: number): void {
+  #push(open: number, close: number): void {
     if (open === this.#stack.length) {
       const grown = new Uint8Array(open * 2);
       grown.set(this.#stack);
       this.#stack = grown;
     }
-    this.#stack[open] = kind;
+    this.#stack[open] = close;
   }
 
   /** From the opening quote of a key to the first byte of its value. */

@@ -1,32 +1,30 @@
-import { BACKSLASH, MINUS, QUOTE, readHex4 } from './json-cursor.ts';
+import {
+  BACKSLASH,
+  DOT,
+  isDigit,
+  LOWER_E,
+  LOWER_U,
+  MINUS,
+  PLUS,
+  QUOTE,
+  readHex4,
+  UNESCAPED,
+  UPPER_E,
+} from './json-bytes.ts';
 import { isUnfitNumeric } from './numeric-range.ts';
 
 /**
- * What is inside JSON strings. All of it expects text that JsonCursor has accepted: valid escapes, valid UTF-8.
+ * What is inside JSON strings. Every function expects text that JsonCursor has accepted: valid escapes, valid UTF-8.
  *
- * PostgreSQL cannot hold U+0000 in text or jsonb, and no half of a surrogate pair in either: both become U+FFFD, in a
- * text column and inside jsonb alike, so that the columns of one row tell the same story.
+ * PostgreSQL can hold neither U+0000 nor half a surrogate pair, in text or jsonb. Both become U+FFFD, in text columns as
+ * in jsonb, so that the columns of a row agree.
  */
 
-const UNESCAPED = new Uint8Array(256);
-for (const [letter, character] of Object.entries({
-  '"': '"',
-  '\\': '\\',
-  '/': '/',
-  b: '\b',
-  f: '\f',
-  n: '\n',
-  r: '\r',
-  t: '\t',
-})) {
-  UNESCAPED[letter.charCodeAt(0)] = character.charCodeAt(0);
-}
-const LOWER_U = 0x75;
 const REPLACEMENT = 0xfffd;
-/** `\ufffd`, as long as the escape that it stands in for. */
+/** `\ufffd` is as long as the escape that it replaces. */
 const REPLACEMENT_ESCAPE = new TextEncoder().encode('\\ufffd');
 
-/** What a writer had to change. One instance is filled again for every field. */
+/** What a writer had to change. Filled again for every field. */
 export class Repairs {
   characters = false;
   numbers = false;
@@ -143,20 +141,14 @@ export function copyRepaired(
         at += escape.length;
         continue;
       }
-    } else if (byte === MINUS || (byte >= 0x30 && byte <= 0x39)) {
+    } else if (byte === MINUS || isDigit(byte)) {
       const numberEnd = endOfNumberCharacters(source, at, end);
-      const unfit = isUnfitNumeric(source, at, numberEnd);
-      if (unfit) {
-        repairs.numbers = true;
-        target[to] = QUOTE;
-        to += 1;
-      }
+      const isUnfit = isUnfitNumeric(source, at, numberEnd);
+      if (isUnfit) target[to++] = QUOTE;
       target.set(source.subarray(at, numberEnd), to);
       to += numberEnd - at;
-      if (unfit) {
-        target[to] = QUOTE;
-        to += 1;
-      }
+      if (isUnfit) target[to++] = QUOTE;
+      repairs.numbers ||= isUnfit;
       at = numberEnd;
       continue;
     }
@@ -167,10 +159,7 @@ export function copyRepaired(
   return to;
 }
 
-/**
- * How many bytes of an escape, or of a pair of them, can be copied as they are; 0: it stands for nothing that can be
- * stored.
- */
+/** How many bytes of an escape, or of a pair of them, can be copied as they are; 0: it must be replaced. */
 function escapeLength(source: Uint8Array, at: number, end: number): number {
   if (source[at + 1] !== LOWER_U) return 2;
   const unit = readHex4(source, at + 2);
@@ -181,17 +170,10 @@ function escapeLength(source: Uint8Array, at: number, end: number): number {
 
 function endOfNumberCharacters(source: Uint8Array, start: number, end: number): number {
   let at = start;
-  while (at < end) {
-    const byte = source[at] ?? 0;
-    const isNumberCharacter =
-      (byte >= 0x30 && byte <= 0x39) ||
-      byte === MINUS ||
-      byte === 0x2b ||
-      byte === 0x2e ||
-      byte === 0x65 ||
-      byte === 0x45;
-    if (!isNumberCharacter) break;
-    at += 1;
-  }
+  while (at < end && isInNumber(source[at] ?? 0)) at += 1;
   return at;
+}
+
+function isInNumber(byte: number): boolean {
+  return isDigit(byte) || byte === MINUS || byte === PLUS || byte === DOT || byte === LOWER_E || byte === UPPER_E;
 }

@@ -1,29 +1,27 @@
 import type { JsonCursor } from './json-cursor.ts';
+import { FIELD_COUNT, type KnownKey, NO_FIELD } from './fields.ts';
 import { decodeToString } from './json-strings.ts';
 
-/** Stands for a key that is not known. */
-export const NO_FIELD = -1;
+const ENCODER = new TextEncoder();
 
-/** Longest text that is remembered, three words of eight bytes; with indentation and the longest key it is 22. */
+/** Longest text that is remembered: three words of eight bytes. With indentation and the longest key it has 22 bytes. */
 const MAX_LEARNED_BYTES = 24;
-/** `{"":`, the shortest that there is. */
-const MIN_LEARNED_BYTES = 4;
 
 /**
- * What stood before a member's value the last time, from the end of the value before (or the object's brace): a comma,
- * white space, the key, the colon. Events of a page are nearly always written by one program, their keys in one order,
- * so the same bytes come again and need not be read: two comparisons of eight bytes each.
+ * The text that stood before a member's value the last time, from the end of the value before (or the object's brace): a
+ * comma, white space, the key, the colon. Nearly always one program writes all events of a page, with their keys in one
+ * order, so the same text comes again and need not be read: two comparisons of eight bytes each are enough.
  *
- * Eight bytes are compared as a double: the one way to have them in a register that V8 offers without allocating. Two
- * doubles that are equal have the same bits, but for zeros, which are no text; a NaN is equal to nothing, and is read the
+ * Eight bytes are compared as a double, the only way in which V8 holds them in a register. Equal doubles have equal
+ * bits, but for the two zeros, which contain NUL bytes and so are no JSON text. A NaN is equal to nothing and is read the
  * slow way.
  */
-export class LearnedStart {
-  /** Of the member that came here; NO_FIELD if its key is not known. */
+class LearnedStart {
+  /** The field of the key, NO_FIELD if the key is not known. */
   field = NO_FIELD;
   /** From the start of the text to the key's opening quote. */
   keyOffset = 0;
-  /** 0: nothing is learned. */
+  /** Zero while nothing is learned. */
   #length = 0;
   #word = 0;
   #lastWord = 0;
@@ -31,7 +29,7 @@ export class LearnedStart {
   #middleDouble = 0.5;
   #lastDouble = 0.5;
 
-  /** Offset after the text, where a value starts or white space before it; 0: another text stands at `at`. */
+  /** Offset after the text, where a value or white space starts; 0 if another text stands at `at`. */
   endIfAt(cursor: JsonCursor, at: number): number {
     const length = this.#length;
     const end = at + length;
@@ -45,10 +43,10 @@ export class LearnedStart {
     return words.getFloat64(end - 8, true) === this.#lastDouble ? end : 0;
   }
 
-  /** The text between `start` and `end` came before a value of `field`; `keyStart` is the key's opening quote. */
+  /** Remembers the text between `start` and `end`, at least `{"":`; `keyStart` is the key's opening quote. */
   learn(cursor: JsonCursor, start: number, end: number, keyStart: number, field: number): void {
     const length = end - start;
-    this.#length = length >= MIN_LEARNED_BYTES && length <= MAX_LEARNED_BYTES ? length : 0;
+    this.#length = length <= MAX_LEARNED_BYTES ? length : 0;
     if (this.#length === 0) return;
     this.field = field;
     this.keyOffset = keyStart - start;
@@ -69,19 +67,14 @@ export class KnownKeys {
   /** The object's first member. */
   readonly first = new LearnedStart();
   readonly #afterUnknown = new LearnedStart();
-  readonly #after: readonly LearnedStart[];
-  readonly #byName: ReadonlyMap<string, number>;
+  readonly #after = Array.from({ length: FIELD_COUNT }, () => new LearnedStart());
   readonly #byLength: readonly (readonly { readonly name: Uint8Array; readonly field: number }[])[];
 
-  /** `fields` are numbered from 0, below `fieldCount`. Keys are ASCII. */
-  constructor(fields: readonly (readonly [string, number])[], fieldCount: number) {
-    this.#after = Array.from({ length: fieldCount }, () => new LearnedStart());
-    this.#byName = new Map(fields);
-    const longest = Math.max(...fields.map(([name]) => name.length));
+  /** Keys are ASCII. */
+  constructor(keys: readonly KnownKey[]) {
+    const longest = Math.max(...keys.map(([name]) => name.length));
     this.#byLength = Array.from({ length: longest + 1 }, (_, length) =>
-      fields
-        .filter(([name]) => name.length === length)
-        .map(([name, field]) => ({ name: new TextEncoder().encode(name), field })),
+      keys.filter(([name]) => name.length === length).map(([name, field]) => ({ name: ENCODER.encode(name), field })),
     );
   }
 
@@ -91,18 +84,18 @@ export class KnownKeys {
   }
 
   /** The field of the key whose characters are `bytes[start, end)`, or NO_FIELD. */
-  find(bytes: Uint8Array, start: number, end: number, escaped: boolean): number {
-    return escaped
-      ? (this.#byName.get(decodeToString(bytes, start, end)) ?? NO_FIELD)
-      : this.#findPlain(bytes, start, end);
+  find(bytes: Uint8Array, start: number, end: number, isEscaped: boolean): number {
+    if (!isEscaped) return this.#findPlain(bytes, start, end);
+    const key = ENCODER.encode(decodeToString(bytes, start, end));
+    return this.#findPlain(key, 0, key.length);
   }
 
   #findPlain(bytes: Uint8Array, start: number, end: number): number {
     const length = end - start;
-    for (const candidate of this.#byLength[length] ?? []) {
+    for (const { name, field } of this.#byLength[length] ?? []) {
       let i = 0;
-      while (i < length && bytes[start + i] === candidate.name[i]) i += 1;
-      if (i === length) return candidate.field;
+      while (i < length && bytes[start + i] === name[i]) i += 1;
+      if (i === length) return field;
     }
     return NO_FIELD;
   }

@@ -1,75 +1,65 @@
 import type { PageEnvelope } from '../../core/encoded-page.ts';
+import { isRecord } from '../../core/is-record.ts';
 
-/**
- * Above this an envelope value is not one: no cursor, count or error text is that long, and they are parsed with
- * JSON.parse.
- */
-const MAX_ENVELOPE_VALUE_BYTES = 1024 * 1024;
+/** A longer value is ignored: no cursor, count or error text comes near, and each value is parsed with JSON.parse. */
+const MAX_VALUE_BYTES = 1024 * 1024;
 const MAX_ERROR_TEXT_CHARACTERS = 300;
 
 const DECODER = new TextDecoder();
 
-type JsonObject = Readonly<Record<string, unknown>>;
-
 const ENVELOPE_KEYS = new Set([
-  'pagination',
-  'meta',
-  'hasMore',
-  'has_more',
-  'nextCursor',
-  'next_cursor',
-  'total',
-  'cursorExpiresIn',
-  'cursor_expires_in',
-  'error',
-  'errors',
-  'code',
-  'message',
+  ...['pagination', 'meta'],
+  ...['hasMore', 'has_more', 'nextCursor', 'next_cursor', 'total', 'cursorExpiresIn', 'cursor_expires_in'],
+  ...['error', 'errors', 'code', 'message'],
 ]);
 
+type Place = Readonly<Record<string, unknown>>;
+
 /**
- * What a page says about itself outside its events: noted as byte ranges during the scan, read when the page is known
- * to be JSON. Known shapes: `pagination: { hasMore, nextCursor }`, `meta: { total }`, and the same names at the top,
- * each also in snake_case.
+ * What a page says about itself outside its events. Known shapes: `pagination: { hasMore, nextCursor }`,
+ * `meta: { total }`, and the same names at the top, each also in snake_case.
  */
-export class EnvelopeSlices {
+export class EnvelopeReader {
   readonly #body: Uint8Array;
-  readonly #ranges = new Map<string, { readonly start: number; readonly end: number }>();
+  readonly #texts = new Map<string, string>();
+  readonly #top: Record<string, unknown> = {};
 
   constructor(body: Uint8Array) {
     this.#body = body;
   }
 
-  /** A member of the page's top level; of a doubled key the last one counts. */
-  note(key: string, start: number, end: number): void {
-    if (ENVELOPE_KEYS.has(key)) this.#ranges.set(key, { start, end });
+  /** A member of the page's top level, its value being the JSON text `body[start, end)`. The last of doubled keys counts. */
+  add(key: string, start: number, end: number): void {
+    if (!ENVELOPE_KEYS.has(key)) return;
+    const text = end - start > MAX_VALUE_BYTES ? 'null' : DECODER.decode(this.#body.subarray(start, end));
+    this.#texts.set(key, text);
+    this.#top[key] = JSON.parse(text);
   }
 
   read(): PageEnvelope {
-    const pagination = asObject(this.#value('pagination'));
-    const meta = asObject(this.#value('meta'));
-    const places = [pagination, this.#topLevel(), meta];
+    const pagination = recordOf(this.#top['pagination']);
+    const meta = recordOf(this.#top['meta']);
+    const places = [pagination, this.#top, meta];
     return {
       hasMore: firstOf(places, ['hasMore', 'has_more'], asFlag),
       nextCursor: firstOf(places, ['nextCursor', 'next_cursor'], asCursor),
-      total: firstOf([meta, pagination, this.#topLevel()], ['total'], asCount),
-      cursorLifeMs: firstOf(places, ['cursorExpiresIn', 'cursor_expires_in'], asSeconds),
+      total: firstOf([meta, pagination, this.#top], ['total'], asCount),
+      cursorLifeMs: firstOf(places, ['cursorExpiresIn', 'cursor_expires_in'], asMilliseconds),
     };
   }
 
   /**
-   * Whether the page says that something failed. A bare `{"code":"CURSOR_EXPIRED","message":"…"}` says so only where
-   * there are no events: beside them, a `code` may as well be a status that all is well.
+   * True if the page says that something failed. A bare `{"code":"CURSOR_EXPIRED","message":"…"}` says so only where
+   * there are no events: beside events, `code` may be a status that says all is well.
    */
   hasError(hasEvents: boolean): boolean {
     const keys = hasEvents ? ['error', 'errors'] : ['error', 'errors', 'code', 'message'];
-    return keys.some((key) => isPresent(this.#value(key)));
+    return keys.some((key) => isPresent(this.#top[key]));
   }
 
   /** The API's own error code, if it gave one. */
   apiCode(): string | null {
-    const nested = asObject(this.#value('error'));
-    for (const code of [this.#value('code'), nested['code']]) {
+    for (const code of [this.#top['code'], recordOf(this.#top['error'])['code']]) {
       if (typeof code === 'string' && code !== '') return code.slice(0, MAX_ERROR_TEXT_CHARACTERS);
       if (typeof code === 'number') return String(code);
     }
@@ -78,23 +68,10 @@ export class EnvelopeSlices {
 
   /** One line for the log, in the API's own words. */
   errorText(): string {
-    const told = ['code', 'error', 'errors', 'message'].flatMap((key) => {
-      const range = this.#ranges.get(key);
-      if (range === undefined) return [];
-      const end = Math.min(range.end, range.start + MAX_ERROR_TEXT_CHARACTERS * 4);
-      return [`${key} ${DECODER.decode(this.#body.subarray(range.start, end)).replaceAll(/\s+/g, ' ')}`];
-    });
-    return Array.from(told.join(', ')).slice(0, MAX_ERROR_TEXT_CHARACTERS).join('');
-  }
-
-  #topLevel(): JsonObject {
-    return Object.fromEntries([...this.#ranges.keys()].map((key) => [key, this.#value(key)]));
-  }
-
-  #value(key: string): unknown {
-    const range = this.#ranges.get(key);
-    if (range === undefined || range.end - range.start > MAX_ENVELOPE_VALUE_BYTES) return undefined;
-    return JSON.parse(DECODER.decode(this.#body.subarray(range.start, range.end)));
+    const parts = ['code', 'error', 'errors', 'message']
+      .filter((key) => this.#texts.has(key))
+      .map((key) => `${key} ${this.#texts.get(key)?.replaceAll(/\s+/g, ' ') ?? ''}`);
+    return Array.from(parts.join(', ')).slice(0, MAX_ERROR_TEXT_CHARACTERS).join('');
   }
 }
 
@@ -103,15 +80,11 @@ function isPresent(value: unknown): boolean {
   return value !== undefined && value !== null && value !== false && value !== '' && value !== 0;
 }
 
-function asObject(value: unknown): JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) ? { ...value } : {};
+function recordOf(value: unknown): Place {
+  return isRecord(value) ? value : {};
 }
 
-function firstOf<T>(
-  places: readonly JsonObject[],
-  names: readonly string[],
-  read: (value: unknown) => T | null,
-): T | null {
+function firstOf<T>(places: readonly Place[], names: readonly string[], read: (value: unknown) => T | null): T | null {
   for (const place of places) {
     for (const name of names) {
       const value = read(place[name]);
@@ -140,6 +113,6 @@ function asCount(value: unknown): number | null {
   return typeof count === 'number' && Number.isSafeInteger(count) && count >= 0 ? count : null;
 }
 
-function asSeconds(value: unknown): number | null {
-  return typeof value === 'number' && value > 0 ? value * 1000 : null;
+function asMilliseconds(seconds: unknown): number | null {
+  return typeof seconds === 'number' && seconds > 0 ? seconds * 1000 : null;
 }

@@ -2,31 +2,20 @@ import { isUtf8 } from 'node:buffer';
 
 import type { FaultyPage, PageEnvelope } from '../../core/encoded-page.ts';
 import { EventSlices } from './event-slices.ts';
-import {
-  CLOSE_BRACE,
-  CLOSE_BRACKET,
-  COMMA,
-  JsonCursor,
-  NotJsonError,
-  OPEN_BRACE,
-  OPEN_BRACKET,
-  QUOTE,
-} from './json-cursor.ts';
+import { CLOSE_BRACE, CLOSE_BRACKET, COMMA, OPEN_BRACE, OPEN_BRACKET, QUOTE } from './json-bytes.ts';
+import { JsonCursor, NotJsonError } from './json-cursor.ts';
 import { decodeToString } from './json-strings.ts';
-import { EnvelopeSlices } from './page-envelope.ts';
+import { EnvelopeReader } from './page-envelope.ts';
 
 /** Takes the elements of a page's events array, one after the other, in serving order. */
 export interface EventSink {
   /** `slices` is filled again for the next event: keep nothing of it. Position counts from 0. */
   event(slices: EventSlices, position: number): void;
-  /**
-   * What came so far was not the events after all (a doubled key, `events` before `data`): forget it, positions start
-   * again.
-   */
+  /** Forget all events, positions start again: they were not the page's (a doubled key, `events` before `data`). */
   restart(): void;
 }
 
-/** A page that was not one: everything of FaultyPage but the body. */
+/** Why a body is no page: everything of FaultyPage but the body. */
 export type PageFault = Pick<FaultyPage, 'fault' | 'detail' | 'apiCode'>;
 
 export interface ScannedPage {
@@ -37,7 +26,7 @@ export interface ScannedPage {
 
 /**
  * Reads one page: strict JSON in UTF-8, an object with an array of events under `data` or `events`, the envelope around
- * it in any order. The sink has seen events even when a fault is returned: whatever it built is then worthless.
+ * it in any order. When a fault is returned, what the sink built of the events so far is worthless.
  */
 export function scanPage(body: Uint8Array, sink: EventSink): ScannedPage | PageFault {
   const validUtf8 = isUtf8(body);
@@ -57,7 +46,7 @@ function faultOf(error: NotJsonError, body: Uint8Array): PageFault {
     const detail = `The body ends after ${body.length} bytes where ${error.expected} had to come.`;
     return { fault: 'cut-body', detail, apiCode: null };
   }
-  // Printable ASCII only: an excerpt for a log line must not be able to break the line, or a character.
+  // Printable ASCII only: an excerpt must break neither the log line nor a character.
   const excerpt = [...body.subarray(error.at, error.at + 20)]
     .map((byte) => (byte >= 0x20 && byte < 0x7f ? String.fromCharCode(byte) : '.'))
     .join('');
@@ -68,7 +57,7 @@ function faultOf(error: NotJsonError, body: Uint8Array): PageFault {
   };
 }
 
-/** Which key the events came under; a later one of higher rank, or of the same rank, takes over. */
+/** Keys of the events. A later key of the same or a higher rank takes over. */
 const EVENTS_RANK = new Map([
   ['data', 2],
   ['events', 1],
@@ -77,7 +66,7 @@ const EVENTS_RANK = new Map([
 class PageScanner {
   readonly #cursor: JsonCursor;
   readonly #sink: EventSink;
-  readonly #envelope: EnvelopeSlices;
+  readonly #envelope: EnvelopeReader;
   readonly #slices = new EventSlices();
   /** Rank of the key that the events came under, 0: none so far. */
   #rank = 0;
@@ -86,7 +75,7 @@ class PageScanner {
   constructor(body: Uint8Array, sink: EventSink) {
     this.#cursor = new JsonCursor(body);
     this.#sink = sink;
-    this.#envelope = new EnvelopeSlices(body);
+    this.#envelope = new EnvelopeReader(body);
   }
 
   scan(): ScannedPage | PageFault {
@@ -116,7 +105,7 @@ class PageScanner {
     for (;;) {
       if (bytes[at] !== QUOTE) cursor.fail(at, 'a key');
       const keyEnd = cursor.endOfString(at + 1);
-      // Few keys a page: the plain way is fast enough out here.
+      // A page has few keys of its own, so this may be slow.
       const key = decodeToString(bytes, at + 1, keyEnd);
       const valueStart = cursor.startAfterColon(keyEnd + 1);
       at = this.#readMember(key, valueStart);
@@ -137,9 +126,9 @@ class PageScanner {
       return this.#readEvents(start);
     }
     const end = cursor.endOfValue(start, 0);
-    // As in JSON.parse, the last of doubled keys counts, also when it is no array.
+    // As in JSON.parse the last of doubled keys counts, even if it is no array.
     if (rank !== undefined && rank === this.#rank && !isArray) this.#forgetEvents();
-    this.#envelope.note(key, start, end);
+    this.#envelope.add(key, start, end);
     return end;
   }
 

@@ -1,13 +1,13 @@
-import { IsoTime } from './iso-time.ts';
+import { asciiText, IsoTime, roundHalfEven } from './iso-time.ts';
+import { DOT, DIGIT_0, isDigit, LOWER_E, UPPER_E } from './json-bytes.ts';
 
 /**
- * Times in every spelling of the API, exact to the microsecond. Integers and digits only: a double has no room for
- * microseconds of today once they are counted from 1970 in nanoseconds, and a JavaScript Date none for microseconds at
- * all.
+ * Times in every spelling of the API, exact to the microsecond. Computed from integers: a double cannot hold today in
+ * nanoseconds since 1970, and a JavaScript Date has no microseconds.
  */
 
-/** 2000-01-01T00:00:00Z, where PostgreSQL starts to count, in seconds since 1970. */
-export const POSTGRES_EPOCH_S = 946_684_800;
+/** 2000-01-01T00:00:00Z, from which PostgreSQL counts, in seconds since 1970. */
+const POSTGRES_EPOCH_S = 946_684_800;
 const POSTGRES_EPOCH_US = BigInt(POSTGRES_EPOCH_S) * 1_000_000n;
 
 /**
@@ -32,48 +32,46 @@ const UNITS = [
 /** Seconds a double counts exactly in microseconds, with room to spare: ±285 years around 2000. */
 const MAX_FAST_SECONDS = 9_000_000_000;
 const TWO_POW_32 = 4_294_967_296;
-/** More digits than any time has; what is longer is not read. */
+/** A longer text is not a time. */
 const MAX_TIME_CHARACTERS = 400;
 
-/** Today in nanoseconds; with that many, each half of the number is exact in a double. */
+/** Nanoseconds of today have 19 digits. Split into seconds and fraction, both parts of such a number are exact in a double. */
 const MAX_USUAL_DIGITS = 19;
 
 const EPOCH_NUMBER = /^([+-]?)(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d{1,4}))?$/;
 
-/** Reads one time after the other; what was read last is in its fields. Allocates nothing for the usual spellings. */
+/** The time read last is in its fields. Allocates nothing for the usual spellings. */
 export class TimeReader {
   /** The upper and lower 32 bits of the time as PostgreSQL sends it, µs since 2000. */
   high = 0;
   low = 0;
-  /** The same since 1970, ms, microseconds as a fraction. */
+  /** The same time as ms since 1970, microseconds as a fraction. */
   epochMs = 0;
   readonly #iso = new IsoTime();
 
   /**
-   * An epoch number that is a plain integer of at most 19 digits, at `at`. Returns the offset after it; 0, and nothing
-   * changed: it is spelled otherwise.
+   * Reads the epoch number at `at` if it is a plain integer of at most 19 digits; returns the offset after it. Returns 0
+   * and changes nothing if it is spelled otherwise.
    */
   readUsualNumber(bytes: Uint8Array, at: number): number {
     let end = at;
     while (isDigit(bytes[end] ?? 0)) end += 1;
     const digits = end - at;
-    if (digits === 0 || digits > MAX_USUAL_DIGITS || isInNumber(bytes[end] ?? 0)) return 0;
-    // No digit is lost: JSON has no number with a leading zero, but "0" is one, and a string may have them.
-    if (bytes[at] === 0x30) return 0;
+    const next = bytes[end] ?? 0;
+    const goesOn = next === DOT || next === LOWER_E || next === UPPER_E;
+    // Leading zeros, which a string may have, do not count for the unit.
+    if (digits === 0 || digits > MAX_USUAL_DIGITS || goesOn || bytes[at] === DIGIT_0) return 0;
     const fractionDigits = digits <= 11 ? 0 : digits <= 14 ? 3 : digits <= 17 ? 6 : 9;
     const seconds = integerOf(bytes, at, end - fractionDigits);
     const fraction = integerOf(bytes, end - fractionDigits, end);
     const microseconds =
-      fractionDigits === 3 ? fraction * 1000 : fractionDigits === 9 ? roundedThousandth(fraction) : fraction;
+      fractionDigits === 3 ? fraction * 1000 : fractionDigits === 9 ? roundHalfEven(fraction / 1000) : fraction;
     return this.#set(seconds - POSTGRES_EPOCH_S, microseconds) ? end : 0;
   }
 
-  /** `2026-01-27T19:20:12.369Z`, 24 characters. False, and nothing changed: it is another spelling. */
-  readUsualText(bytes: Uint8Array, start: number): boolean {
-    return (
-      this.#iso.readUsual(bytes, start, start + 24) &&
-      this.#set(this.#iso.epochSeconds - POSTGRES_EPOCH_S, this.#iso.microseconds)
-    );
+  /** As IsoTime.readUsual. */
+  readUsualText(bytes: Uint8Array, start: number, end: number): boolean {
+    return this.#iso.readUsual(bytes, start, end) && this.#setIso();
   }
 
   /** A JSON number. False: not a time that PostgreSQL holds. */
@@ -83,11 +81,18 @@ export class TimeReader {
 
   /** The decoded characters of a JSON string: an ISO 8601 time, or an epoch number in digits. */
   readText(bytes: Uint8Array, start: number, end: number): boolean {
+    if (end - start > MAX_TIME_CHARACTERS) return false;
     if (end > start && this.readUsualNumber(bytes, start) === end) return true;
-    if (this.#iso.read(bytes, start, end)) {
-      return this.#set(this.#iso.epochSeconds - POSTGRES_EPOCH_S, this.#iso.microseconds);
-    }
-    return end - start <= MAX_TIME_CHARACTERS && this.#readEpoch(asciiText(bytes, start, end).trim());
+    if (this.#iso.read(bytes, start, end)) return this.#setIso();
+    return this.#readEpoch(asciiText(bytes, start, end).trim());
+  }
+
+  isSame(other: TimeReader): boolean {
+    return this.high === other.high && this.low === other.low;
+  }
+
+  #setIso(): boolean {
+    return this.#set(this.#iso.epochSeconds - POSTGRES_EPOCH_S, this.#iso.microseconds);
   }
 
   #readEpoch(text: string): boolean {
@@ -125,10 +130,7 @@ export class TimeReader {
   }
 }
 
-/**
- * `value` × 10^exponent to the nearest integer, a half to the even one: as PostgreSQL rounds a fraction of a
- * microsecond.
- */
+/** `value` × 10^exponent to the nearest integer, a half to the even one: PostgreSQL rounds fractions of µs so. */
 function roundedShift(value: bigint, exponent: number): bigint {
   if (exponent >= 0) return value * 10n ** BigInt(exponent);
   const divisor = 10n ** BigInt(-exponent);
@@ -138,30 +140,9 @@ function roundedShift(value: bigint, exponent: number): bigint {
   return whole + 1n;
 }
 
-/** For what can only be ASCII; any other byte becomes a character that is in no time. */
-function asciiText(bytes: Uint8Array, start: number, end: number): string {
-  return String.fromCharCode(...bytes.subarray(start, end));
-}
-
-function isDigit(byte: number): boolean {
-  return byte >= 0x30 && byte <= 0x39;
-}
-
 /** Value of digits, at most 15 of them. */
 function integerOf(bytes: Uint8Array, start: number, end: number): number {
   let value = 0;
   for (let at = start; at < end; at += 1) value = value * 10 + ((bytes[at] ?? 0x30) - 0x30);
   return value;
-}
-
-/** Nanoseconds → µs, a half to the even one. */
-function roundedThousandth(nanoseconds: number): number {
-  const whole = Math.floor(nanoseconds / 1000);
-  const rest = nanoseconds - whole * 1000;
-  return rest < 500 || (rest === 500 && whole % 2 === 0) ? whole : whole + 1;
-}
-
-/** What goes on with a number after its integer digits. */
-function isInNumber(byte: number): boolean {
-  return byte === 0x2e || byte === 0x65 || byte === 0x45;
 }

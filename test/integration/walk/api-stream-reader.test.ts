@@ -14,7 +14,6 @@ import { PageEncoder } from '../../../src/threads/page-encoder.ts';
 import type { LedgerEntry, WindowState } from '../../../src/core/state.ts';
 import { WorkerPool } from '../../../src/threads/worker-pool.ts';
 import type { PageAnomaly } from '../../../src/core/encoded-page.ts';
-import { PageBuffers } from '../../../src/core/page-buffers.ts';
 import type { ApiClientOptions } from '../../../src/api/api-client.ts';
 import type { Simulator } from '../../../src/simulator/simulator.ts';
 import { clientFor, simulatorFor } from '../api/api-client-setup.ts';

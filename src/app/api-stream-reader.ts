@@ -10,7 +10,7 @@
  * top again and skipping what was accepted already.
  */
 import { NO_CURSOR, type ApiClient, type PageAnswer, type PageRequest, type RawPage } from '../api/api-client.ts';
-import { ledgerEntry, type AcceptedPage } from '../core/accepted-page.ts';
+import type { AcceptedPage } from '../core/accepted-page.ts';
 import type { EncodedPage } from '../core/encoded-page.ts';
 import type { InFlightLimit, Permit } from '../core/in-flight-limit.ts';
 import type { Logger } from '../core/logging.ts';
@@ -155,12 +155,8 @@ export class ApiStreamReader {
           request.signal.throwIfAborted();
           isAccepted = true;
           const { raw, encoded } = step;
-          await this.#options.accept({
-            raw,
-            encoded,
-            ledger: this.#ledgerEntry(request.page, encoded, suspect),
-            permit,
-          });
+          const ledger = this.#ledgerEntry(request.page, encoded, suspect);
+          await this.#options.accept({ raw, encoded, ledger, permit });
           break;
         }
         case 'skip':
@@ -284,7 +280,7 @@ export class ApiStreamReader {
 
   /** The row of the ledger for a page that was taken in: where the walk goes on behind it. */
   #ledgerEntry(page: number, encoded: EncodedPage | null, suspect: boolean): LedgerEntry {
-    const after = {
+    return {
       windowId: this.windowId,
       page,
       nextCursor: this.#next.cursor,
@@ -293,7 +289,12 @@ export class ApiStreamReader {
       lastEventMs: this.position.walkedToMs,
       endsWindow: this.#complete,
       suspect,
+      lastEventId: encoded?.lastEventId ?? null,
+      oldestMs: encoded?.times?.oldestMs ?? null,
+      served: encoded?.servedCount ?? 0,
+      loaded: encoded?.rowCount ?? 0,
+      rejected: encoded?.rejectedCount ?? 0,
+      repaired: encoded?.repairedCount ?? 0,
     };
-    return ledgerEntry(after, encoded);
   }
 }

@@ -12,18 +12,3 @@ export interface AcceptedPage {
   readonly ledger: LedgerEntry;
   readonly permit: Permit;
 }
-
-/** Where a walk goes on after a page. */
-export type AfterPage = Omit<LedgerEntry, 'served' | 'loaded' | 'rejected' | 'repaired' | 'lastEventId' | 'oldestMs'>;
-
-export function ledgerEntry(after: AfterPage, encoded: EncodedPage | null): LedgerEntry {
-  return {
-    ...after,
-    lastEventId: encoded?.lastEventId ?? null,
-    oldestMs: encoded?.times?.oldestMs ?? null,
-    served: encoded?.servedCount ?? 0,
-    loaded: encoded?.rowCount ?? 0,
-    rejected: encoded?.rejectedCount ?? 0,
-    repaired: encoded?.repairedCount ?? 0,
-  };
-}

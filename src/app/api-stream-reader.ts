@@ -275,7 +275,7 @@ export class ApiStreamReader {
     if (this.#options.isStopping() || this.#chain.isSkipping || this.position.isNearEnd) return null;
     const cursor = guessNextCursor(raw);
     if (cursor === null || cursor === request.cursor) return null;
-    return this.#ask(nextPage(request, raw, { nextCursor: cursor, cursorLifeMs: null }), signal);
+    return this.#ask(nextPage(request, raw, { nextCursor: cursor, cursorLifeMs: request.cursorLifeMs }), signal);
   }
 
   /** The row of the ledger for a page that was taken in: where the walk goes on behind it. */

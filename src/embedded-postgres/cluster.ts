@@ -6,8 +6,8 @@
  */
 import { execFile, spawn } from 'node:child_process';
 import { randomBytes, randomInt } from 'node:crypto';
-import { chown, mkdtemp, open, readFile, rename, rm, stat, statfs, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { chown, mkdtemp, open, readFile, readdir, rename, rm, stat, statfs, writeFile } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { ConfigurationError, GaveUpError, describeError } from '../core/errors.ts';
@@ -16,11 +16,11 @@ import type { PostgresBinaries } from './binaries.ts';
 import { exists, isErrno } from './files.ts';
 import {
   countProcesses,
-  isAlive,
   isServerOf,
   readPostmasterFile,
   removeMisleadingFile,
   runningServer,
+  startOfProcess,
 } from './server-process.ts';
 
 const run = promisify(execFile);
@@ -32,6 +32,8 @@ const LOG_FILE = 'datasync-server.log';
 const LOG_LIMIT_BYTES = 10 * 1024 * 1024;
 /** Parallel plans and index builds share memory in /dev/shm; containers often have only 64 MiB there. */
 const SMALL_SHARED_MEMORY_BYTES = 256 * 1024 * 1024;
+/** What an initdb that was killed has left behind is removed after this. */
+const ABANDONED_AFTER_MS = 3_600_000;
 const POLL_MS = 20;
 /** A crash recovery reads the whole WAL since the last checkpoint first. */
 const READY_WITHIN_MS = 300_000;
@@ -59,6 +61,7 @@ const SHUTDOWN_SIGNALS: Record<ShutdownMode, NodeJS.Signals> = { fast: 'SIGINT',
 export async function createCluster(cluster: Cluster, options: { sync: boolean }): Promise<void> {
   const { dataDir, binaries, account } = cluster;
   if (await exists(join(dataDir, 'PG_VERSION'))) return;
+  await removeAbandoned(dataDir);
   const workshop = await mkdtemp(`${dataDir}.new-`);
   const passwordFile = join(workshop, PASSWORD_FILE);
   const unfinished = join(workshop, 'cluster');
@@ -86,8 +89,25 @@ export async function createCluster(cluster: Cluster, options: { sync: boolean }
   }
 }
 
+async function removeAbandoned(dataDir: string): Promise<void> {
+  const parent = dirname(dataDir);
+  for (const name of await readdir(parent)) {
+    if (!name.startsWith(`${basename(dataDir)}.new-`)) continue;
+    const made = await stat(join(parent, name)).catch(() => null);
+    if (made === null || Date.now() - made.mtimeMs < ABANDONED_AFTER_MS) continue;
+    await rm(join(parent, name), { recursive: true, force: true });
+  }
+}
+
+/** @throws ConfigurationError when the file is empty: a power cut can do that to a file that was just made */
 export async function readPassword(dataDir: string): Promise<string> {
-  return (await readFile(join(dataDir, PASSWORD_FILE), 'utf8')).trim();
+  const path = join(dataDir, PASSWORD_FILE);
+  const password = (await readFile(path, 'utf8')).trim();
+  if (password !== '') return password;
+  throw new ConfigurationError(
+    `${path}, the password of the embedded database, is empty. Nothing was changed. ` +
+      `Put the folder ${dataDir} aside to begin anew, or set DATABASE_URL.`,
+  );
 }
 
 /** @throws ConfigurationError when the cluster is another major version's: PostgreSQL cannot read those. */
@@ -201,7 +221,7 @@ async function untilReady(dataDir: string, pid: number): Promise<boolean> {
     const file = await readPostmasterFile(dataDir);
     if (file?.pid === pid && file.isReady) return true;
     // One that we started ends at once when another server holds the cluster; the caller then waits for the other.
-    if (!(await isAlive(pid))) return false;
+    if ((await startOfProcess(pid)) === null) return false;
     await delay(POLL_MS);
   }
   throw new GaveUpError(

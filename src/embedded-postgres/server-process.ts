@@ -92,11 +92,19 @@ export async function removeMisleadingFile(dataDir: string): Promise<void> {
   else await rename(aside, path);
 }
 
-/** Whether the process runs; a zombie does not. */
-export async function isAlive(pid: number): Promise<boolean> {
-  // The state comes after the name in parentheses. There is no such file on macOS.
+/**
+ * When the process began, as the system writes it down; `null` when it does not run, and for a zombie. Numbers are used
+ * again: a process is the same one only with the same start.
+ */
+export async function startOfProcess(pid: number): Promise<string | null> {
+  if (process.platform !== 'linux') {
+    const { stdout } = await run('ps', ['-o', 'lstart=', '-p', String(pid)]).catch(() => ({ stdout: '' }));
+    return stdout.trim() || null;
+  }
   const status = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
-  return hasNumber(pid) && !/\) [ZX] /.test(status);
+  // State and start are the third and the 22nd field; the second one, the name in parentheses, may hold spaces.
+  const fields = status.slice(status.lastIndexOf(')') + 2).split(' ');
+  return fields[0] === 'Z' || fields[0] === 'X' ? null : (fields[19] ?? null);
 }
 
 /** Whether a process has this number, zombies included. */

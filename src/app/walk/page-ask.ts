@@ -17,8 +17,14 @@ export function askForPage(
   expectedBytes: number,
   signal: AbortSignal,
 ): Asked {
-  const superseded = new AbortController();
-  const request: PageRequest = { ...bare, signal: AbortSignal.any([signal, superseded.signal]) };
+  // Not AbortSignal.any(): a signal that lives as long as the run would keep a trace of every request.
+  const controller = new AbortController();
+  const abort = (): void => {
+    controller.abort(signal.reason);
+  };
+  signal.addEventListener('abort', abort, { once: true });
+  if (signal.aborted) abort();
+  const request: PageRequest = { ...bare, signal: controller.signal };
   const fetch = async (): Promise<{ answer: PageAnswer; permit: Permit }> => {
     const permit = await inFlight.acquire(expectedBytes, request.signal);
     try {
@@ -28,11 +34,13 @@ export function askForPage(
       throw error;
     }
   };
-  const result = fetch();
+  const result = fetch().finally(() => {
+    signal.removeEventListener('abort', abort);
+  });
   // Nobody may have begun to wait for it when it fails.
   result.catch(() => undefined);
   const abandon = (): void => {
-    superseded.abort();
+    controller.abort();
     result.then(
       ({ permit }) => {
         permit.release();

@@ -1,53 +1,14 @@
 import assert from 'node:assert/strict';
 import { chmod, mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { test, type TestContext } from 'node:test';
-import pg from 'pg';
-import { pino } from 'pino';
+import { test } from 'node:test';
 import { ConfigurationError } from '../../../src/core/errors.ts';
 import { serverAccount } from '../../../src/embedded-postgres/account.ts';
 import { stopServer, untilStopped } from '../../../src/embedded-postgres/cluster.ts';
 import { startEmbeddedPostgres } from '../../../src/embedded-postgres/embedded-postgres.ts';
 import { runningServer } from '../../../src/embedded-postgres/server-process.ts';
-import { newClusterFolder } from '../../support/cluster.ts';
-import { startScript, type Program, type ProgramOptions } from '../../support/processes.ts';
 
-const logger = pino({ level: 'silent' });
-const PROGRAM = 'test/support/cluster-program.ts';
-
-/** A folder for a cluster, open to the server's account; gone, with any server in it, when the test ends. */
-async function clusterFolder(t: TestContext, name = 'postgres'): Promise<string> {
-  const folder = await newClusterFolder('datasync-embedded-');
-  await chmod(folder, 0o755);
-  const dataDir = join(folder, '.data', name);
-  t.after(async () => {
-    await stopServer(dataDir, 'immediate');
-    await rm(folder, { recursive: true, force: true });
-  });
-  return dataDir;
-}
-
-async function query(url: string, text: string): Promise<Record<string, unknown>[]> {
-  const client = new pg.Client({ connectionString: url });
-  await client.connect();
-  try {
-    return (await client.query<Record<string, unknown>>(text)).rows;
-  } finally {
-    await client.end();
-  }
-}
-
-async function startJob(
-  t: TestContext,
-  dataDir: string,
-  who: 'as we are' | 'ordinary' = 'as we are',
-  options: ProgramOptions = {},
-): Promise<{ job: Program; url: string }> {
-  const job = startScript(t, PROGRAM, [dataDir, who], options);
-  const { url } = await job.waitForLog(({ msg }) => msg === 'ready', 'the database');
-  assert.equal(typeof url, 'string');
-  return { job, url: String(url) };
-}
+import { clusterFolder, logger, query, startJob } from './setup.ts';
 
 test('the cluster is UTF-8 in the C locale without LANG, whatever PG* variables say', async (t) => {
   const dataDir = await clusterFolder(t);
@@ -104,87 +65,6 @@ test('Ctrl-C in the terminal of the job does not reach the server', async (t) =>
   assert.deepEqual(await query(url, 'SELECT 1 AS one'), [{ one: 1 }]);
   job.kill('SIGTERM');
   assert.equal((await job.waitForExit()).code, 0);
-  assert.equal(await runningServer(dataDir), null);
-});
-
-test('a server whose job was killed is adopted by the next start, and stopped at its end', async (t) => {
-  const dataDir = await clusterFolder(t);
-  const { job, url } = await startJob(t, dataDir);
-  await query(url, 'CREATE TABLE kept AS SELECT 42 AS answer');
-  const before = await runningServer(dataDir);
-  job.kill('SIGKILL');
-  assert.equal((await job.waitForExit()).signal, 'SIGKILL');
-
-  const next = await startEmbeddedPostgres({ dataDir, logger });
-  assert.equal((await runningServer(dataDir))?.pid, before?.pid);
-  assert.deepEqual(await query(next.url, 'SELECT answer FROM kept'), [{ answer: 42 }]);
-  await next.stop();
-  assert.equal(await runningServer(dataDir), null);
-});
-
-test('of several processes that use the server, the last one stops it', async (t) => {
-  const dataDir = await clusterFolder(t);
-  // Started at the same moment, in a folder without a cluster.
-  const [a, b, c] = await Promise.all([startJob(t, dataDir), startJob(t, dataDir), startJob(t, dataDir)]);
-  assert.equal(a.url, b.url);
-  assert.equal(a.url, c.url);
-  for (const { job } of [a, b]) {
-    job.kill('SIGTERM');
-    assert.equal((await job.waitForExit()).code, 0);
-    assert.deepEqual(await query(c.url, 'SELECT 1 AS one'), [{ one: 1 }]);
-  }
-  c.job.kill('SIGTERM');
-  assert.equal((await c.job.waitForExit()).code, 0);
-  assert.equal(await runningServer(dataDir), null);
-});
-
-test('all users ending at the same moment leave no server behind', async (t) => {
-  const dataDir = await clusterFolder(t);
-  const jobs = await Promise.all([startJob(t, dataDir), startJob(t, dataDir), startJob(t, dataDir)]);
-  for (const { job } of jobs) job.kill('SIGTERM');
-  for (const { job } of jobs) assert.equal((await job.waitForExit()).code, 0);
-  assert.equal(await runningServer(dataDir), null);
-});
-
-/** Kills one session's process; resolves when the server has ended another session, to recover. */
-async function crash(url: string): Promise<void> {
-  const [victim, witness] = [new pg.Client(url), new pg.Client(url)];
-  for (const client of [victim, witness]) {
-    client.on('error', () => undefined);
-    await client.connect();
-  }
-  const ended = new Promise<void>((resolve) => {
-    witness.once('end', resolve);
-  });
-  const { rows } = await victim.query<{ pid: number }>('SELECT pg_backend_pid() AS pid');
-  assert.ok(rows[0]);
-  process.kill(rows[0].pid, 'SIGKILL');
-  await ended;
-}
-
-test('a crash recovery changes nothing about who uses the server', async (t) => {
-  const dataDir = await clusterFolder(t);
-  const kept = await startEmbeddedPostgres({ dataDir, logger });
-  const other = await startEmbeddedPostgres({ dataDir, logger });
-  // Whoever stops in the middle of a recovery waits for its end, and then finds the other one.
-  await crash(kept.url);
-  await other.stop();
-  assert.deepEqual(await query(kept.url, 'SELECT 1 AS one'), [{ one: 1 }]);
-  await crash(kept.url);
-  await kept.stop();
-  assert.equal(await runningServer(dataDir), null);
-});
-
-test('a start in the moment of a stop gets a server that stays', async (t) => {
-  const dataDir = await clusterFolder(t);
-  let current = await startEmbeddedPostgres({ dataDir, logger });
-  for (let round = 0; round < 6; round += 1) {
-    // It adopts the server, or waits until that is gone.
-    const [next] = await Promise.all([startEmbeddedPostgres({ dataDir, logger }), current.stop()]);
-    assert.deepEqual(await query(next.url, 'SELECT 1 AS one'), [{ one: 1 }]);
-    current = next;
-  }
-  await current.stop();
   assert.equal(await runningServer(dataDir), null);
 });
 

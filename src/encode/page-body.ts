@@ -2,22 +2,20 @@ import { constants, brotliDecompressSync, gunzipSync, inflateRawSync, inflateSyn
 
 import type { ContentEncoding } from '../core/encoded-page.ts';
 
-/** A page that decodes to more is a bomb, or not a page: 5,000 events of the live API are 1.7 MB. */
+/** A body that decodes to more is no page: 5,000 events of the live API are 1.7 MB. */
 export const MAX_DECODED_BYTES = 256 * 1024 * 1024;
-/** Pages of events compress about five times; a first guess that holds saves growing in steps of 16 KiB. */
+/** Pages compress about five times. A first buffer that is large enough need not grow in steps of 16 KiB. */
 const EXPECTED_RATIO = 8;
 const MIN_CHUNK_BYTES = 64 * 1024;
 const MAX_CHUNK_BYTES = 16 * 1024 * 1024;
 
-/** Whole bytes of a page in an ArrayBuffer of its own, ready to be transferred. */
-export interface DecodedBody {
+/** A page in an ArrayBuffer of its own, ready to be transferred. */
+interface DecodedBody {
   readonly body: ArrayBuffer;
   readonly bodyBytes: number;
 }
 
-/**
- * Undoes the Content-Encoding. `identity` gives back what it got, without a copy. A string: why it cannot be decoded.
- */
+/** Undoes the Content-Encoding; `identity` is not copied. Returns a string if it cannot: the reason. */
 export function decodeBody(body: ArrayBuffer, bodyBytes: number, encoding: ContentEncoding): DecodedBody | string {
   if (encoding === 'identity' || bodyBytes === 0) return { body, bodyBytes };
   try {
@@ -38,7 +36,7 @@ function decompress(bytes: Uint8Array, encoding: Exclude<ContentEncoding, 'ident
     case 'gzip':
       return gunzipSync(bytes, options);
     case 'br':
-      // The default would flush what there is; a cut stream must be an error.
+      // A cut stream must be an error; by default brotli would return what it has.
       return brotliDecompressSync(bytes, { ...options, finishFlush: constants.BROTLI_OPERATION_FINISH });
     case 'deflate':
       return inflateEither(bytes, options);
@@ -56,7 +54,7 @@ function inflateEither(bytes: Uint8Array, options: { maxOutputLength: number; ch
   }
 }
 
-/** zlib's results can be slices of a larger or shared buffer, and a shared one must never be transferred. */
+/** A result of zlib may be a slice of a larger, shared buffer, which must not be transferred. */
 function ownBuffer(bytes: Buffer): ArrayBuffer {
   const { buffer } = bytes;
   if (buffer instanceof ArrayBuffer && bytes.byteOffset === 0 && buffer.byteLength === bytes.byteLength) return buffer;

@@ -33,5 +33,4 @@ export const REPAIRED_REASONS = {
 export type RejectedReason = (typeof REJECTED_REASONS)[keyof typeof REJECTED_REASONS];
 export type RepairedReason = (typeof REPAIRED_REASONS)[keyof typeof REPAIRED_REASONS];
 
-/** Why something served has no row, or why its row is not quite it. */
 export type AnomalyReason = RejectedReason | RepairedReason;

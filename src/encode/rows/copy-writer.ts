@@ -185,13 +185,16 @@ export class CopyWriter {
       return;
     }
     let at = start;
-    if (source === this.#body) {
+    if (source === this.#body && length >= 4) {
       const view = this.#view;
       const words = this.#bodyWords;
-      for (; at <= end - 4; at += 4) {
+      for (; at < end - 4; at += 4) {
         view.setInt32(to, words.getInt32(at, true), true);
         to += 4;
       }
+      // The last word may overlap the one before.
+      view.setInt32(this.#at - 4, words.getInt32(end - 4, true), true);
+      return;
     }
     const bytes = this.#bytes;
     for (; at < end; at += 1) {

@@ -1,9 +1,9 @@
 import type { IdColumnType, IdColumnTypes } from '../../core/encoded-page.ts';
 
 /**
- * THE column list: what the encoder writes is what COPY names and what the tables are made of, in this order.
- * The binary rows carry no names, so a second list that differs in order would load values into the wrong columns
- * without an error wherever the types happen to agree.
+ * THE column list: the encoder writes these columns, COPY names them and the tables are made of them, in this order.
+ * Binary rows carry no names, so a second list in another order would load values into wrong columns, without an error
+ * wherever the types happen to agree.
  */
 
 type FixedType = 'text' | 'jsonb' | 'timestamptz' | 'bigint';
@@ -28,7 +28,7 @@ export const COPY_COLUMNS = [
   { name: 'device_type', type: 'text', where: 'public' },
   { name: 'browser', type: 'text', where: 'public' },
   { name: 'extra', type: 'jsonb', where: 'public' },
-  // Packs page and position: which of two rows with one id was served later.
+  // Packs window, page and position: tells which of two rows with one id was served later.
   { name: 'source_order', type: 'bigint', where: 'staging' },
 ] as const satisfies readonly EventColumn[];
 

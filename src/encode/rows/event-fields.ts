@@ -231,7 +231,7 @@ export class EventFields {
     const hasBrowser = this.#writeSessionText(slices, FIELD.browser, 'browser');
     if (!hasDeviceType && !hasBrowser) this.#extra.keepSession();
     if (!slices.has(FIELD.sessionDotId)) {
-      // `sessionId` in extra says that the session had no id. A number is there already.
+      // `sessionId` in extra says that the session had no id. A number is in extra already.
       const isKept = slices.kindOf(FIELD.sessionId) === KIND.number;
       if (hasSessionId && !isKept) this.#extra.keep(slices, FIELD.sessionId);
     } else if (!hasSessionId || !this.#isSameSessionId(slices)) {
@@ -276,7 +276,7 @@ export class EventFields {
       // jsonb gives a number back in another spelling, so any number counts as the same.
       needsCanonical ||= slices.kindOf(field) === KIND.number || this.#isSame(slices, chosen, field, asUuids);
     }
-    // A number under the canonical key is there already.
+    // A number under the canonical key is in extra already.
     if (needsCanonical && !(group === ID_FIELDS && slices.kindOf(chosen) === KIND.number)) {
       this.#extra.keep(slices, group.canonical);
     }

@@ -1,6 +1,6 @@
 import type { PageTimes } from '../../core/encoded-page.ts';
 
-/** Hardly ever do this many of the last events all have a wrong clock. A power of two. */
+/** Enough that the last events hardly ever all have a wrong clock. A power of two. */
 const TAIL_EVENTS = 4;
 
 /** Gathers the times of a page's events in serving order. */

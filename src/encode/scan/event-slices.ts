@@ -66,7 +66,7 @@ export class EventSlices {
 
   /** One of KIND. */
   kindOf(field: number): number {
-    return this.has(field) ? this.of(field).kind : KIND.absent;
+    return (this.present & (1 << field)) === 0 ? KIND.absent : this.of(field).kind;
   }
 
   has(field: number): boolean {
@@ -77,11 +77,15 @@ export class EventSlices {
   choose(group: FieldGroup): number {
     if (this.#hasValue(group.canonical)) return group.canonical;
     if ((this.present & group.bits) === 0) return NO_FIELD;
-    return group.fields.find((field) => this.#hasValue(field)) ?? NO_FIELD;
+    for (const field of group.fields) {
+      if (this.#hasValue(field)) return field;
+    }
+    return NO_FIELD;
   }
 
   #hasValue(field: number): boolean {
-    return this.has(field) && this.of(field).kind !== KIND.null;
+    const kind = this.kindOf(field);
+    return kind !== KIND.absent && kind !== KIND.null;
   }
 
   /** Offset after the field's value, its closing quote included. */

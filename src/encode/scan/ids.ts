@@ -22,8 +22,8 @@ export interface UuidWords {
 }
 
 /**
- * Reads a UUID in its usual spelling (lower case, 8-4-4-4-12) that starts at `start` and ends at a quote, into
- * `into`. False: it is spelled otherwise, or is none.
+ * Reads a UUID in its usual spelling (lower case, 8-4-4-4-12) that starts at `start` and ends at a quote into `into`.
+ * False: it is spelled otherwise, or is no UUID.
  */
 export function readUsualUuid(cursor: JsonCursor, start: number, into: UuidWords): boolean {
   const { bytes, words } = cursor;

@@ -1,9 +1,9 @@
-import { COLON, DOT, isDigit, MINUS, PLUS } from './json-bytes.ts';
+import { COLON, DOT, MINUS, PLUS } from './json-bytes.ts';
 
 /**
  * ISO 8601 → seconds and microseconds. The dates, the fractions and what is out of range follow PostgreSQL (each border
  * checked on PostgreSQL 18 against `'…'::timestamptz`); the spellings are ISO 8601's, so a comma before the fraction
- * and an hour alone are taken as well. No zone means UTC, whatever the process's own is. No word (`now`, `infinity`,
+ * and an hour alone are taken as well. No zone means UTC, whatever the zone of the process. No word (`now`, `infinity`,
  * `BC`, a zone's name other than UTC and GMT) is a time.
  */
 
@@ -42,9 +42,8 @@ export class IsoTime {
   }
 
   /**
-   * `2026-01-27T19:20:12.369Z` and its kind: date and time in full, T or a space between, at most six digits of a
-   * fraction, no zone or Z or an offset of two or four digits. False, and nothing changed: it is another spelling, or
-   * no time.
+   * Reads `2026-01-27T19:20:12.369Z` and its kind: date and time in full, T or a space between, at most six digits of a
+   * fraction, no zone or Z or an offset of two or four digits. Returns false and changes nothing for any other text.
    */
   readUsual(bytes: Uint8Array, start: number, end: number): boolean {
     if (end - start < 19) return false;
@@ -59,7 +58,7 @@ export class IsoTime {
     const minute = twoDigits(bytes, start + 14);
     const second = twoDigits(bytes, start + 17);
     if ((century | yearOfCentury | month | day | hour | minute | second) < 0) return false;
-    // Every limit that bends (24:00, :60) is left to the slow way.
+    // 24:00 and :60 can be valid: the slow way decides.
     if (hour > 23 || minute > 59 || second > 59) return false;
     let at = start + 19;
     let microseconds = 0;
@@ -68,7 +67,7 @@ export class IsoTime {
       let scale = 100_000;
       for (; at < end; at += 1) {
         const digit = bytes[at] ?? 0;
-        if (!isDigit(digit)) break;
+        if (digit < 0x30 || digit > 0x39) break;
         if (scale < 1) return false;
         microseconds += (digit - 0x30) * scale;
         scale /= 10;
@@ -105,7 +104,7 @@ export class IsoTime {
     const microseconds = microsecondsOf(match[15] ?? '');
     if (minutes > 59 || seconds > 60) return false;
     const secondOfDay = hours * 3600 + minutes * 60 + seconds;
-    // 24:00:00 and 23:59:60 are the next midnight; a moment later is no time of this day.
+    // 24:00:00 and 23:59:60 are the next midnight; anything later is no time of this day.
     if (secondOfDay > DAY_S || (secondOfDay === DAY_S && microseconds > 0)) return false;
     const offset = part(18) * 3600 + part(19) * 60 + part(20);
     if (offset >= MAX_OFFSET_S) return false;
@@ -116,7 +115,7 @@ export class IsoTime {
 }
 
 function spellOutZone(zone: string, sign: string, hours: string, minutes: string, at: number, text: string): string {
-  // Behind a time only: in `2026-001` the same characters are the day of a year.
+  // Only after a time: in `2026-001` the same characters are the day of a year.
   return text.lastIndexOf(':', at) > 0 ? `${sign}0${hours}:${minutes}` : zone;
 }
 
@@ -154,7 +153,7 @@ function daysOf(match: RegExpExecArray): number | null {
 function calendarDays(year: number, month: number, day: number): number | null {
   if (year < 1 || year > MAX_YEAR || month < 1 || day < 1) return null;
   const days = daysSince1970(year, month, day);
-  // A day that the month does not have would be one of the next month.
+  // The 31st of April would be a day of May.
   return month <= 12 && days < daysSince1970(year, month + 1, 1) ? days : null;
 }
 
@@ -176,7 +175,7 @@ function mondayOfFirstWeek(year: number): number {
   return fourth - ((((fourth + 3) % 7) + 7) % 7);
 }
 
-/** A Date ends in the year 275760 and takes 0 to 99 for 1900 to 1999, so it is asked for the same day of 2000 to 2399. */
+/** Asks Date for the same day of the years 2000 to 2399: it ends in 275760, and takes the years 0 to 99 for 1900 to 1999. */
 function daysSince1970(year: number, month: number, day: number): number {
   const cycles = Math.floor(year / CYCLE_YEARS) - 5;
   return Date.UTC(year - cycles * CYCLE_YEARS, month - 1, day) / 86_400_000 + cycles * CYCLE_DAYS;

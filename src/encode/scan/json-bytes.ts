@@ -1,4 +1,7 @@
-/** The bytes of JSON text that have a meaning. */
+/**
+ * The bytes of JSON text that have a meaning. Loops over digits use literals, because V8 loads an exported constant anew in
+ * every turn.
+ */
 export const QUOTE = 0x22;
 export const PLUS = 0x2b;
 export const COMMA = 0x2c;
@@ -27,11 +30,6 @@ for (let value = 0; value < 16; value += 1) {
   const digit = value.toString(16);
   HEX_VALUE[digit.charCodeAt(0)] = value;
   HEX_VALUE[digit.toUpperCase().charCodeAt(0)] = value;
-}
-
-/** With literals, because V8 loads an exported constant anew in every turn of a loop. */
-export function isDigit(byte: number): boolean {
-  return byte >= 0x30 && byte <= 0x39;
 }
 
 /** The code unit written as four hexadecimal digits at `at`, or -1. */

@@ -8,7 +8,6 @@ import {
   DIGIT_0,
   DOT,
   HEX_VALUE,
-  isDigit,
   LOWER_E,
   LOWER_U,
   MINUS,
@@ -177,7 +176,11 @@ export class JsonCursor {
   #endOfDigits(start: number): number {
     const bytes = this.bytes;
     let at = start;
-    while (isDigit(bytes[at] ?? 0)) at += 1;
+    while (at < bytes.length) {
+      const byte = bytes[at] ?? 0;
+      if (byte < 0x30 || byte > 0x39) break;
+      at += 1;
+    }
     if (at === start) this.fail(at, 'a digit');
     return at;
   }
@@ -195,7 +198,7 @@ export class JsonCursor {
 
   #endOfScalar(at: number): number {
     const byte = this.bytes[at] ?? 0;
-    if (byte === MINUS || isDigit(byte)) return this.endOfNumber(at);
+    if (byte === MINUS || (byte >= 0x30 && byte <= 0x39)) return this.endOfNumber(at);
     const word = LITERALS.get(byte);
     if (word === undefined) return this.fail(at, 'a value');
     for (let i = 1; i < word.length; i += 1) {

@@ -1,16 +1,4 @@
-import {
-  BACKSLASH,
-  DOT,
-  isDigit,
-  LOWER_E,
-  LOWER_U,
-  MINUS,
-  PLUS,
-  QUOTE,
-  readHex4,
-  UNESCAPED,
-  UPPER_E,
-} from './json-bytes.ts';
+import { BACKSLASH, DOT, LOWER_E, LOWER_U, MINUS, PLUS, QUOTE, readHex4, UNESCAPED, UPPER_E } from './json-bytes.ts';
 import { isUnfitNumeric } from './numeric-range.ts';
 
 /**
@@ -176,4 +164,8 @@ function endOfNumberCharacters(source: Uint8Array, start: number, end: number): 
 
 function isInNumber(byte: number): boolean {
   return isDigit(byte) || byte === MINUS || byte === PLUS || byte === DOT || byte === LOWER_E || byte === UPPER_E;
+}
+
+function isDigit(byte: number): boolean {
+  return byte >= 0x30 && byte <= 0x39;
 }

@@ -1,5 +1,5 @@
 import { asciiText, IsoTime, roundHalfEven } from './iso-time.ts';
-import { DOT, DIGIT_0, isDigit, LOWER_E, UPPER_E } from './json-bytes.ts';
+import { DOT, DIGIT_0, LOWER_E, UPPER_E } from './json-bytes.ts';
 
 /**
  * Times in every spelling of the API, exact to the microsecond. Computed from integers: a double cannot hold today in
@@ -55,7 +55,7 @@ export class TimeReader {
    */
   readUsualNumber(bytes: Uint8Array, at: number): number {
     let end = at;
-    while (isDigit(bytes[end] ?? 0)) end += 1;
+    while ((bytes[end] ?? 0) >= 0x30 && (bytes[end] ?? 0) <= 0x39) end += 1;
     const digits = end - at;
     const next = bytes[end] ?? 0;
     const goesOn = next === DOT || next === LOWER_E || next === UPPER_E;

@@ -177,7 +177,7 @@ describe('WorkerPool', () => {
     const pool = poolFor(t, { threads: 2 });
     await pool.run(encodeTask());
     await pool.destroy();
-    // Node tells of a thread in the tick after the one that made it.
+    // Node emits the event in the tick after the one that made the thread.
     await setImmediate();
     assert.equal(started, 2);
   });

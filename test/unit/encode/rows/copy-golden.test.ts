@@ -39,7 +39,7 @@ describe('the binary COPY stream', () => {
     assert.deepEqual([...splitRows(joinRows(rows, offsets, 1, 1))], [19]);
   });
 
-  it('tells by its source order which event a row came from', () => {
+  it('shows by its source order which event a row came from', () => {
     const offsets = splitRows(rows);
     assert.deepEqual(
       [0, 1, 2].map((row) => readSourceOrder(rows, offsets, row) - FIRST_SOURCE_ORDER),

@@ -1,5 +1,4 @@
 import type { PageEnvelope } from '../../core/encoded-page.ts';
-import { isRecord } from '../../core/is-record.ts';
 
 /** A longer value is ignored: no cursor, count or error text comes near, and each value is parsed with JSON.parse. */
 const MAX_VALUE_BYTES = 1024 * 1024;
@@ -81,7 +80,7 @@ function isPresent(value: unknown): boolean {
 }
 
 function recordOf(value: unknown): Place {
-  return isRecord(value) ? value : {};
+  return typeof value === 'object' && value !== null && !Array.isArray(value) ? { ...value } : {};
 }
 
 function firstOf<T>(places: readonly Place[], names: readonly string[], read: (value: unknown) => T | null): T | null {

@@ -1,6 +1,6 @@
 /**
- * Asks the API for one page and does not come back before it has one, or a reason. What follows from a failure is decided
- * in page-attempts.ts and retry-policy.ts, when a request may start in pacer.ts; here both are carried out.
+ * Asks the API for one page and does not come back before it has one, or a reason. retry-policy.ts and page-attempts.ts
+ * decide what follows from a failure, pacer.ts decides when a request may start. This file carries out both.
  */
 import type { BackoffRule } from '../core/backoff.ts';
 import { KeyRefusedError } from '../core/errors.ts';
@@ -40,7 +40,7 @@ export class ApiClient {
   readonly #attempts: AttemptsByPage;
   readonly #closing = new AbortController();
   #endpoint: EndpointName;
-  #streamLost = '';
+  #whyStreamWasLost = '';
   /** When an endpoint last served anything, ms of `performance.now()`. */
   readonly #servedMs: Record<EndpointName, number> = { stream: -Infinity, events: -Infinity };
 
@@ -101,8 +101,9 @@ export class ApiClient {
   }
 
   /**
-   * First contact: finds out which endpoint is used. With `endpoint: 'events'` nothing is asked, because each request
-   * there is a tenth of a minute's budget; the first page is the first contact then, and throws what this would.
+   * First contact: finds out which endpoint is used. With `endpoint: 'events'` no request is sent here,
+   * because the API allows about ten a minute there. The first request for a page is the first contact then, and throws the
+   * same errors.
    * @throws ConfigurationError when the API cannot be reached, KeyRefusedError when stream access is demanded and not given
    */
   async open(): Promise<{ endpoint: EndpointName; reason: string }> {
@@ -111,8 +112,8 @@ export class ApiClient {
       const token = await this.#access.token();
       return { endpoint: 'stream', reason: `stream access was granted (${token.url.pathname})` };
     } catch (error) {
-      this.#loseStream(error);
-      return { endpoint: 'events', reason: this.#streamLost };
+      this.#leaveStreamOrThrow(error);
+      return { endpoint: 'events', reason: this.#whyStreamWasLost };
     }
   }
 
@@ -143,24 +144,24 @@ export class ApiClient {
         if (answer !== null) return answer;
       }
     } catch (error) {
-      this.#loseStream(error);
+      this.#leaveStreamOrThrow(error);
     }
-    return { kind: 'endpoint-changed', detail: this.#streamLost };
+    return { kind: 'endpoint-changed', detail: this.#whyStreamWasLost };
   }
 
   /**
-   * A worker found that a page was none. Counts like any other bad answer to this request, and waits before it is asked
-   * for again; the next request for it asks for one event less.
+   * Call this when a worker has found that an answer is no page. It counts a failure of this request, and waits as after
+   * any other. The next request asks for one event less.
    * @throws GaveUpError when it happened too often; the signal's reason
    */
-  async faultyPage(request: PageRequest, fault: string, detail: string): Promise<void> {
+  async reportFaultyPage(request: PageRequest, fault: string, detail: string): Promise<void> {
     const attempts = this.#attempts.of(request);
     const startedMs = attempts.firstFailureMs ?? performance.now();
     const cameBack = this.#parts.redactor.redact(`200, ${fault}: ${detail}`);
     await this.#handle({ request, endpoint: this.#endpoint, attempts, startedMs }, faultyPage(cameBack, null), null);
   }
 
-  /** Ends all requests and waits for a turn. */
+  /** Ends every request, and every wait for a turn. */
   async close(): Promise<void> {
     this.#closing.abort(new Error('the API client was closed'));
     this.#sender.close();
@@ -232,7 +233,7 @@ export class ApiClient {
   }
 
   /** Falls back to `/events`, once. Throws when that is not allowed, or when the error is not about stream access. */
-  #loseStream(error: unknown): void {
+  #leaveStreamOrThrow(error: unknown): void {
     if (!(error instanceof StreamUnavailableError)) throw error;
     const { options, redactor } = this.#parts;
     const reason = `stream access cannot be used: ${redactor.redact(error.message)}`;
@@ -243,7 +244,7 @@ export class ApiClient {
     }
     if (this.#endpoint === 'events') return;
     this.#endpoint = 'events';
-    this.#streamLost = reason;
+    this.#whyStreamWasLost = reason;
     options.logger.warn({ endpoint: 'events', reason }, 'the run goes on over /events');
   }
 }

@@ -54,7 +54,7 @@ export interface Circumstances extends Pick<PageSituation, 'endpoint' | 'cursorA
   /** When the endpoint last served anything, -Infinity when it never did. */
   readonly endpointServedMs: number;
   readonly hasEverServed: boolean;
-  /** Since the last page of all, or since this one was asked for, whichever is later. */
+  /** Time since any page last came, or since this page was first asked for: the shorter of the two. */
   readonly withoutPageMs: number;
   readonly firstContactFailed: boolean;
 }
@@ -86,18 +86,18 @@ export class PageAttempts {
   /** How many events less are asked for, so that a cache cannot give the same bad answer. */
   #limitReduction = 0;
   /** `#failures` when a check found that the endpoint serves nobody. */
-  #checkedForNothingAt = -Infinity;
+  #failuresAtFailedCheck = -Infinity;
 
   constructor(limits: RetryLimits) {
     this.#limits = limits;
   }
 
-  /** The old cursor's suspicious failures are not the fault of another one, or of none. */
+  /** When the cursor changes or is dropped, suspicious failures are counted anew: the old ones say nothing about it. */
   useCursor(cursor: string | null): void {
     if (this.#cursor === cursor) return;
     this.#cursor = cursor;
     this.#suspiciousFailures = 0;
-    this.#checkedForNothingAt = -Infinity;
+    this.#failuresAtFailedCheck = -Infinity;
   }
 
   /** Counts a request. @returns the limit to send */
@@ -145,10 +145,10 @@ export class PageAttempts {
   /** The check that {@link record} asked for found out whether `checked` serves others. */
   recordCheck(checked: EndpointName, works: boolean, failure: PageFailure, at: Circumstances): Conclusion {
     if (checked === at.endpoint) {
-      if (!works) this.#checkedForNothingAt = this.#failures + 1;
+      if (!works) this.#failuresAtFailedCheck = this.#failures + 1;
     } else if (works) {
       if (this.#streamSuspected) return giveUp('stream-broken');
-      // Once could be an outage that has just ended.
+      // One such check proves little: an outage may just have ended.
       this.#streamSuspected = true;
     }
     return this.#count(failure, at);
@@ -181,7 +181,7 @@ export class PageAttempts {
   /** Whether the endpoint served others since this page first failed; `null` when it is time to find out. */
   #othersServed(at: Circumstances): boolean | null {
     if (at.endpointServedMs > (this.firstFailureMs ?? Infinity)) return true;
-    return this.#failures + 1 < this.#checkedForNothingAt + CHECK_AGAIN_AFTER ? false : null;
+    return this.#failures + 1 < this.#failuresAtFailedCheck + CHECK_AGAIN_AFTER ? false : null;
   }
 }
 

@@ -4,10 +4,9 @@
  *   ask ──▶ page n arrives ──▶ a worker encodes it ──▶ judged ──▶ accepted, in order ──▶ its COPY is not waited for
  *              └─▶ its next cursor is guessed, and page n+1 asked for meanwhile
  *
- * Two rules keep it exact. A page is accepted only after the page before it, and what was asked for by a wrong guess is
- * thrown away, so the page numbers in the ledger have no gap. And the cursor is a shortcut, the position is the truth: a
- * cursor that is too old is replaced by a time (`until`) where the endpoint supports time bounds, else by walking from the
- * top again and skipping what was accepted already.
+ * Two rules keep it exact. First, a page is accepted only after the page before it, and the answer to a wrong guess is
+ * thrown away: so page numbers have no gap. Second, the position decides, not the cursor: if the cursor is too old, the walk
+ * goes on by time (`until`); where the endpoint has no time bounds, it starts from the top and skips what was accepted.
  */
 import { NO_CURSOR, type ApiClient, type PageAnswer, type PageRequest, type RawPage } from '../api/api-client.ts';
 import type { AcceptedPage } from '../core/accepted-page.ts';
@@ -24,7 +23,7 @@ import {
   noteEventBytes,
   type EndpointTraits,
 } from './walk/endpoint-traits.ts';
-import { isFor, isTrusted, nextPage, type NextPage } from './walk/next-page.ts';
+import { isFor, isTrusted, nextPage, type NextPage } from './walk/cursor-age.ts';
 import { eventTooLarge } from './walk/no-progress.ts';
 import { askForPage, type Asked } from './walk/page-ask.ts';
 import { PageLimit } from './walk/page-limit.ts';
@@ -45,7 +44,7 @@ export interface ReaderOptions {
   readonly accept: (page: AcceptedPage) => Promise<void>;
   /** True when no further page shall be asked for. */
   readonly isStopping: () => boolean;
-  /** True for the last open window: it need not wait to be joined with others. */
+  /** True when every other window is complete: there is none to join this one with. */
   readonly isAlone: () => boolean;
   readonly onRetry: (kind: string) => void;
 }
@@ -85,10 +84,10 @@ export class ApiStreamReader {
   readonly position: WalkPosition;
   readonly #limit: PageLimit;
   readonly #chain: Chain;
-  readonly #deaths: WorkerDeathSearch;
+  readonly #encoder: WorkerDeathSearch;
   #next: NextPage;
   #complete: boolean;
-  /** Since the last accepted page something happened that can have cost events: the next one carries the mark. */
+  /** Something after the last accepted page may have lost events. The next accepted page is marked for it. */
   #suspect = false;
 
   constructor(state: WindowState, options: ReaderOptions, origin: ReaderOrigin = {}) {
@@ -99,7 +98,7 @@ export class ApiStreamReader {
     this.position = new WalkPosition(state, { pageSize, eventsPerMs: origin.eventsPerMs ?? null });
     this.#limit = new PageLimit(pageSize, origin.limitReduction ?? 0);
     this.#chain = new Chain(state.windowId, this.position, this.#limit);
-    this.#deaths = new WorkerDeathSearch(options.encoder, this.#limit, options.logger);
+    this.#encoder = new WorkerDeathSearch(options.encoder, this.#limit, options.logger);
     const { safePages, cursor, cursorReceivedAtMs } = state;
     this.#next = { page: safePages + 1, cursor, cursorReceivedAtMs, cursorLifeMs: null };
     this.#complete = state.complete;
@@ -201,8 +200,8 @@ export class ApiStreamReader {
 
   async #judgePage(request: PageRequest, raw: RawPage, permit: Permit): Promise<Step> {
     permit.resize(raw.bodyBytes * BYTES_PER_BODY_BYTE);
-    const encoded = await this.#deaths.encode(request, raw);
-    if (encoded.status === 'faulty') return this.#askAgain(request, encoded.fault, encoded.detail);
+    const encoded = await this.#encoder.encode(request, raw);
+    if (encoded.status === 'faulty') return this.#waitToAskAgain(request, encoded.fault, encoded.detail);
     if (ignoresTimeBounds(request, encoded)) {
       // Every window would walk all of the data.
       this.#options.traits.supportsTimeBounds = false;
@@ -211,41 +210,41 @@ export class ApiStreamReader {
     }
     const contradiction = describeContradiction(request, encoded.envelope);
     if (contradiction !== null) {
-      this.#chain.broke(contradiction);
+      this.#chain.noteBroken(contradiction);
       this.#options.logger.warn({ window: this.windowId, page: request.page }, `contradiction: ${contradiction}`);
       // The page is good when the walk can go on by its times.
       if (!this.#supportsTimeBounds || encoded.times === null) {
-        return this.#askAgain(request, 'contradiction', contradiction, true);
+        return this.#waitToAskAgain(request, 'contradiction', contradiction, true);
       }
     }
     permit.resize(encoded.bodyBytes + encoded.rows.byteLength);
     noteEventBytes(this.#options.traits, encoded);
-    this.#chain.served(encoded);
+    this.#chain.noteServed(encoded);
     this.position.note(encoded);
     const next = nextPage(request, raw, contradiction === null ? encoded.envelope : null);
     const isPastWindow = this.position.isPastWindow(encoded);
     const { hasMore, nextCursor } = encoded.envelope;
-    // No flag at all: believed, but looked at again when the run comes out short.
+    // No flag and no cursor: the walk takes the page for its last, and marks it, so that the window is walked again if events are missing.
     const hasNoFlag = hasMore === null && nextCursor === null;
     const ends = hasMore === false || hasNoFlag || isPastWindow;
     if (!ends && this.#chain.isSkipping && this.position.isAboveAnchor(encoded)) {
       return { kind: 'skip', next: { ...next, page: request.page } };
     }
-    this.#chain.accepts(request, encoded);
+    this.#chain.noteAccepted(request, encoded);
     this.#limit.grow();
     return { kind: ends ? 'end' : 'advance', raw, encoded, next, suspect: contradiction !== null || hasNoFlag };
   }
 
   /** Waits before the page is asked for again. @throws GaveUpError when it was faulty too often */
-  async #askAgain(request: PageRequest, fault: string, detail: string, suspect = false): Promise<Step> {
-    await this.#options.client.faultyPage(request, fault, detail);
+  async #waitToAskAgain(request: PageRequest, fault: string, detail: string, suspect = false): Promise<Step> {
+    await this.#options.client.reportFaultyPage(request, fault, detail);
     return { kind: 'retry', suspect };
   }
 
   /** The cursor is stale: the walk goes on by time, or from the top where the endpoint has no time windows. */
   #dropCursor(detail: string): Step {
     const { logger, onRetry, isAlone } = this.#options;
-    this.#chain.broke(detail);
+    this.#chain.noteBroken(detail);
     onRetry('stale-cursor');
     const where = { window: this.windowId, page: this.#next.page };
     this.#next = { ...this.#next, ...NO_CURSOR };
@@ -271,7 +270,7 @@ export class ApiStreamReader {
 
   /** Asks for the next page by a guessed cursor while a worker encodes this one; `null` where that is likely to be useless. */
   #askAhead(request: PageRequest, raw: RawPage, signal: AbortSignal): Asked | null {
-    // Behind the border of a window the API may go on serving, and the page would be thrown away.
+    // Below its window the walk needs nothing, but the API may go on serving: so nothing is asked ahead near the end.
     if (this.#options.isStopping() || this.#chain.isSkipping || this.position.isNearEnd) return null;
     const cursor = guessNextCursor(raw);
     if (cursor === null || cursor === request.cursor) return null;

@@ -2,7 +2,7 @@
  * One job, from the API to the table. Read this file first.
  *
  *   page       one answer of the API, at most 5,000 events                api/api-client.ts
- *   cursor     the API's opaque position after a page                     app/walk/next-page.ts
+ *   cursor     the API's opaque position after a page                     app/walk/cursor-age.ts
  *   window     a time range that is walked by its own chain of cursors    app/walk/windows.ts, app/api-stream-reader.ts
  *   batch      the binary COPY rows made from one page                    threads/, workers/, encode/
  *   staging    the unlogged tables that batches are copied into           load/staging-area.ts, load/copy/
@@ -36,8 +36,8 @@ import { RunPasses } from './run/run-passes.ts';
 import { unknownTraits } from './walk/endpoint-traits.ts';
 import { openRun, refuseOtherRun, runIdentity } from './run/run-setup.ts';
 
-/** A page may take this part of the memory in flight: its body, its rows and other pages must fit beside each other. */
-const PAGE_SHARE_OF_MEMORY = 4;
+/** A body may take a quarter of the memory in flight, because its rows and other pages must fit in beside it. */
+const PAGES_THAT_FIT_MEMORY = 4;
 /** How long a stopped job waits for pages that it has asked for: they have cost a request. */
 const STOP_GRACE_MS = 6_000;
 
@@ -84,7 +84,7 @@ export class IngestionJob {
     this.#options = options;
     this.#observe = options.observe ?? {};
     this.#counters = new JobCounters(source.name);
-    // A page keeps its permit while it is copied, and must not keep the next request waiting.
+    // A page keeps its permit until its COPY has committed: one more for each connection, so that requests do not wait for it.
     this.#inFlight = new InFlightLimit(settings.concurrency + settings.connections, settings.maxBytesInFlight);
     this.#pool = new WorkerPool({ threads: settings.threads });
     this.#client = this.#openClient();
@@ -104,7 +104,7 @@ export class IngestionJob {
 
   /**
    * Asks for no further page, waits a few seconds for those on their way, and merges everything that has arrived. Does not
-   * wait when the API has asked for a pause.
+   * wait when no request is on its way, because of a pause.
    */
   stop(): void {
     if (this.#isStopping) return;
@@ -121,7 +121,7 @@ export class IngestionJob {
     let db: Database | null = null;
     let ownership: Ownership | null = null;
     try {
-      db = await this.#openEnds();
+      db = await this.#contactBoth();
       const opened = db;
       ownership = await opened.persistently('taking the target', () => this.#claim(opened));
       const outcome = await this.#work(db, ownership);
@@ -148,7 +148,7 @@ export class IngestionJob {
       apiKey: source.apiKey,
       // On loopback, compression costs more than it saves.
       acceptCompression: !['localhost', '127.0.0.1', '[::1]'].includes(host),
-      maxPageBytes: Math.floor(settings.maxBytesInFlight / PAGE_SHARE_OF_MEMORY),
+      maxPageBytes: Math.floor(settings.maxBytesInFlight / PAGES_THAT_FIT_MEMORY),
       logger,
       buffers: this.#buffers,
       secrets,
@@ -164,7 +164,7 @@ export class IngestionJob {
   }
 
   /** Contacts the API and the database at the same time. Changes nothing. */
-  async #openEnds(): Promise<Database> {
+  async #contactBoth(): Promise<Database> {
     const { settings, source, logger } = this.#options;
     const opening = Database.open({
       url: source.databaseUrl,

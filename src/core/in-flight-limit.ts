@@ -1,5 +1,5 @@
 /**
- * The one place where everything waits: it bounds the pages in flight, from request to COPY, in number and in bytes. When
+ * Every page in flight holds a permit, from its request until its COPY; they are bounded in number and in bytes. When
  * PostgreSQL is slow, permits are released late, and requests slow down; memory does not grow.
  */
 

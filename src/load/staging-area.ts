@@ -9,7 +9,7 @@
 import type { AcceptedPage } from '../core/accepted-page.ts';
 import type { PageBuffers } from '../core/page-buffers.ts';
 import { CopyLoader } from './copy/copy-loader.ts';
-import { isTimeForClosingMerge, type LoadProgress } from './merge/closing-merge.ts';
+import { isTimeForEarlyMerge, type LoadProgress } from './merge/early-merge.ts';
 import { MergeSchedule, type Assignment } from './merge/merge-schedule.ts';
 import { Merger, type MergeResult, type MergerOptions } from './merge/merge.ts';
 import { readTargetTypes } from './schema/ingested-events.ts';
@@ -17,7 +17,7 @@ import { readTargetTypes } from './schema/ingested-events.ts';
 export interface StagingEvents {
   /** A page is in staging. */
   readonly copied: (page: { readonly loaded: number; readonly rejected: number; readonly copyMs: number }) => void;
-  /** The next merge waits for it. */
+  /** Called after each merge. The next merge begins when it has returned. */
   readonly merged: (result: MergeResult) => Promise<void>;
 }
 
@@ -77,7 +77,8 @@ export class StagingArea {
   }
 
   /**
-   * Takes the page over, with its permit. Returns when the page has its staging table, in the order of the calls.
+   * Takes the page over, with its permit. Returns when a staging table is assigned, before the
+   * page is copied. Calls return in their order.
    * @param progress of the pass that the page belongs to; `null` when nobody knows what remains
    */
   async accept(page: AcceptedPage, progress: LoadProgress | null): Promise<void> {
@@ -90,7 +91,7 @@ export class StagingArea {
       this.#copies.delete(copy);
     });
     this.#copies.add(copy);
-    if (progress !== null && isTimeForClosingMerge(progress)) this.#schedule.beginClosingMerge();
+    if (progress !== null && isTimeForEarlyMerge(progress)) this.#schedule.beginEarlyMerge();
   }
 
   /** Merges in the background what is there, before its time. */
@@ -99,14 +100,14 @@ export class StagingArea {
   }
 
   /** Waits for the pages that are in their COPY. @throws what failed first */
-  async copied(): Promise<void> {
+  async waitForCopies(): Promise<void> {
     while (this.#copies.size > 0) await Promise.all(this.#copies);
     if (this.#failure !== null) throw this.#failure.error;
   }
 
   /** Merges everything; the walks must be over. @throws what failed first */
   async finish(): Promise<void> {
-    await this.copied();
+    await this.waitForCopies();
     await this.#schedule.finish();
   }
 
@@ -117,7 +118,7 @@ export class StagingArea {
 
   async #copy({ encoded, ledger, permit }: AcceptedPage, assignment: Assignment): Promise<void> {
     try {
-      const page = await this.#loader.load({
+      const loaded = await this.#loader.load({
         table: assignment.table,
         rows: encoded === null ? new Uint8Array() : new Uint8Array(encoded.rows, 0, encoded.rowsBytes),
         rowCount: encoded?.rowCount ?? 0,
@@ -131,7 +132,7 @@ export class StagingArea {
         this.#buffers.give(encoded.rows);
         this.#buffers.give(encoded.body);
       }
-      this.#events.copied(page);
+      this.#events.copied(loaded);
     } catch (error) {
       assignment.abandon();
       this.#fail(error);

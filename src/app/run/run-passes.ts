@@ -183,7 +183,7 @@ export class RunPasses {
     try {
       const [walked] = await Promise.allSettled([this.#walkAll(staging, signal, options)]);
       // A failure of a COPY or a merge comes first: it is why the walks ended.
-      await staging.copied();
+      await staging.waitForCopies();
       counters.phase = isStopping() ? 'stopping' : 'merging';
       await staging.finish();
       if (!isStopping()) await this.#rejections.check();

@@ -1,4 +1,4 @@
-/** How new the data is that a run has seen, and so where the next run begins. Pure. */
+/** How new the data is that a run has seen. The next run begins there, less the lookback: see run-setup.ts. Pure. */
 import type { PageTimes } from '../../core/encoded-page.ts';
 import type { Run } from '../../core/state.ts';
 

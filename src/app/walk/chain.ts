@@ -1,10 +1,10 @@
 /**
- * The chain of requests by which a window is walked: by cursor, and where no cursor is to be had, anew by time or from the
- * top of everything. Says what to ask for next, and gives up when asking brings nothing new. Pure, but for the clock.
+ * Decides the next request of a walk, and gives up when requests bring nothing new. A walk goes on by cursor. If there is
+ * no usable cursor, it begins a new chain: by time, or from the newest event of all where the endpoint takes no times.
  */
 import { NO_CURSOR, type PageRequest } from '../../api/api-client.ts';
 import type { EncodedPage } from '../../core/encoded-page.ts';
-import { isTrusted, type NextPage } from './next-page.ts';
+import { isTrusted, type NextPage } from './cursor-age.ts';
 import { ChainProgress, TopRestarts, noNewEvents, noProgress } from './no-progress.ts';
 import type { PageLimit } from './page-limit.ts';
 import type { WalkPosition } from './walk-position.ts';
@@ -46,30 +46,30 @@ export class Chain {
   }
 
   /** The cursor cannot be used. `why` is for the message, should the walk be given up. */
-  broke(why: string): void {
+  noteBroken(why: string): void {
     this.#brokenBy = why;
   }
 
   /** A page was served on the way down; taken in by the position already. */
-  served(page: Pick<EncodedPage, 'servedCount'>): void {
+  noteServed(page: Pick<EncodedPage, 'servedCount'>): void {
     this.#restarts.note(page.servedCount);
   }
 
   /** The page is about to be accepted. @throws GaveUpError when page after page brings no new event */
-  accepts(request: PageRequest, page: EncodedPage): void {
+  noteAccepted(request: PageRequest, page: EncodedPage): void {
     this.#isSkipping = false;
     if (this.#progress.note(page)) throw noNewEvents(request);
   }
 
   /**
-   * A request without a cursor. Pages above may be served again, and are no sign of a chain that goes nowhere, as long as
-   * chains get further.
+   * Begins a new chain, by a request without a cursor. The API may then serve pages again that were accepted before. They
+   * do not mean that the walk stands still, as long as each chain gets further than those before it.
    */
   #begin(page: number, untilMs: number | null): void {
     const before = this.#restarts.begin(untilMs);
     if (before === 'too-often') throw noProgress({ windowId: this.#windowId, page, untilMs }, this.#brokenBy);
     if (before !== 'nothing') this.#progress = new ChainProgress();
-    // A page may have no times that descend: a smaller one is more likely to.
+    // The times of a page may not descend. Those of a smaller page are more likely to.
     if (before === 'no-further' && untilMs !== null) this.#limit.shrink(2);
     // The same is asked for again: the answer must not come from the API's cache.
     if (before === 'further' || before === 'no-further') this.#limit.reduce();

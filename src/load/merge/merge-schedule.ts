@@ -3,12 +3,12 @@
  *
  *   page accepted ──▶ assigned to the current table ──▶ COPY ──▶ acknowledged
  *   merge: swap the current table, wait for every page assigned to the old one, then one transaction
- *   closing merge: the same, the initial merge, begun while the last pages still come; it may take the second table, too
+ *   early merge: the same, the initial merge, begun while the last pages still come; it may take the second table, too
  *
  * Pages of a window are assigned in order, so in a living process a merged table never has a gap.
  */
 import type { StagingTable } from '../schema/staging.ts';
-import { ClosingMerge } from './closing-merge.ts';
+import { EarlyMerge } from './early-merge.ts';
 import type { LatePages, MergeResult, StagedPages } from './merge.ts';
 
 /** Intervals until the initial merge. It goes without an index, so it is put off. */
@@ -49,7 +49,7 @@ export class MergeSchedule {
   readonly #fills: Record<StagingTable, StagingFill> = { a: emptyFill(), b: emptyFill() };
   #current: StagingTable = 'a';
   #merging: Promise<void> | null = null;
-  #closing: ClosingMerge | null = null;
+  #early: EarlyMerge | null = null;
   #isInitialMerge: boolean;
   #timer: NodeJS.Timeout | null = null;
   /** Of a merge in the background: what it should have merged is not merged. */
@@ -73,9 +73,9 @@ export class MergeSchedule {
   async assign(bytes: number): Promise<Assignment> {
     for (;;) {
       const isFull = this.#fills[this.#current].stagedBytes > this.#maxStagedBytes;
-      if (isFull) this.#closing?.giveUpOnLatePages();
-      // A closing merge that takes late pages locks the other table, too.
-      if (!isFull && this.#closing?.takesLatePages !== true) break;
+      if (isFull) this.#early?.giveUpOnLatePages();
+      // An early merge that takes late pages locks the other table, too.
+      if (!isFull && this.#early?.takesLatePages !== true) break;
       await this.#mergeInBackground();
     }
     const table = this.#current;
@@ -103,7 +103,7 @@ export class MergeSchedule {
    */
   async finish(): Promise<void> {
     this.#cancel();
-    this.#closing?.includeLatePages();
+    this.#early?.includeLatePages();
     await this.#merging;
     if (this.#failure !== null) throw this.#failure.error;
     await this.#mergeOnce();
@@ -111,7 +111,7 @@ export class MergeSchedule {
 
   /** Merges in the background what is there, before its time: for when the walks are idle anyway. */
   mergeSoon(): void {
-    this.#closing?.includeLatePages();
+    this.#early?.includeLatePages();
     void this.#mergeInBackground();
   }
 
@@ -119,16 +119,16 @@ export class MergeSchedule {
    * Begins the initial merge while the last pages come. {@link mergeSoon} or {@link finish} says that all late pages have
    * their table; without that, the merge gives up on them after four seconds. Does nothing after the initial merge.
    */
-  beginClosingMerge(): void {
+  beginEarlyMerge(): void {
     if (!this.#isInitialMerge || this.#merging !== null) return;
-    this.#closing = new ClosingMerge();
+    this.#early = new EarlyMerge();
     void this.#mergeInBackground();
   }
 
   /** No further merge begins on time. Waits for the one under way: its connection must stay open. */
   async stop(): Promise<void> {
     this.#cancel();
-    this.#closing?.giveUpOnLatePages();
+    this.#early?.giveUpOnLatePages();
     await this.#merging?.catch(() => undefined);
   }
 
@@ -157,7 +157,7 @@ export class MergeSchedule {
       })
       .finally(() => {
         this.#merging = null;
-        this.#closing = null;
+        this.#early = null;
       });
     await this.#merging;
   }
@@ -170,10 +170,10 @@ export class MergeSchedule {
     this.#current = other;
     await drained(fill);
     if (fill.acknowledged === 0) return;
-    const closing = this.#closing;
+    const early = this.#early;
     const latePages = (): ReturnType<LatePages> =>
-      closing?.latePages(() => this.#staged(other), this.#options.maxLateMs) ?? Promise.resolve(null);
-    const result = await this.#options.merge(table, fill.acknowledged, closing === null ? undefined : latePages);
+      early?.latePages(() => this.#staged(other), this.#options.maxLateMs) ?? Promise.resolve(null);
+    const result = await this.#options.merge(table, fill.acknowledged, early === null ? undefined : latePages);
     for (const merged of result.tables) this.#fills[merged] = emptyFill();
     this.#isInitialMerge = false;
     await this.#options.merged(result);

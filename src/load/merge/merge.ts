@@ -7,7 +7,7 @@ import type { Logger } from '../../core/logging.ts';
 import type { RunCounts } from '../../core/state.ts';
 import { classifyDatabaseError } from '../postgres/database-errors.ts';
 import type { Database } from '../postgres/database.ts';
-import { exactlyOnce } from '../postgres/outcome.ts';
+import { exactlyOnce } from '../postgres/transaction-outcome.ts';
 import { TARGET } from '../schema/ingested-events.ts';
 import {
   STAGING_TABLES,
@@ -39,7 +39,7 @@ export interface StagedPages {
 }
 
 /**
- * Waits for the late pages of a closing merge: those that came while the first ones were being merged. `null` when they are
+ * Waits for the late pages of an early merge: those that came while the first ones were being merged. `null` when they are
  * not waited for any more. When the merge has to begin again it asks again, and must get the same answer.
  */
 export type LatePages = () => Promise<StagedPages | null>;
@@ -85,7 +85,7 @@ export class Merger {
    * Merges one staging table. Every page assigned to it must be acknowledged; pages of the other table may be copied
    * meanwhile. Waits out an outage, and finds out whether a merge whose COMMIT was not answered happened.
    * @param pages acknowledged since the table was last empty; `null` for what an earlier start left.
-   * @param latePages for a closing merge: called when the rows of this table are moved; the pages it gives are merged with
+   * @param latePages for an early merge: called when the rows of this table are moved; the pages it gives are merged with
    *   them. Not called when the target is not empty, or refuses a row.
    * @throws StagingLostError, TargetBusyError, GaveUpError; Error when the ledger lacks acknowledged pages.
    */

@@ -3,7 +3,7 @@
  *
  *   query pool     queries, state writes, merges        at most QUERY_CONNECTIONS
  *   copy pool      one COPY each                        `copyConnections`
- *   dedicated      the advisory lock (owner-lock.ts)    1
+ *   dedicated      the advisory lock (advisory-lock.ts)    1
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';

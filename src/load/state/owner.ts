@@ -1,6 +1,6 @@
 /**
  * Who may write. The generation in `ingestion.owner` is the truth: each start raises it, and every COPY and every merge
- * of an earlier start then finds no row and rolls back. The advisory lock (owner-lock.ts) only gives the friendly message:
+ * of an earlier start then finds no row and rolls back. The advisory lock (advisory-lock.ts) only gives the friendly message:
  * losing it does no harm.
  */
 import { randomUUID } from 'node:crypto';
@@ -11,7 +11,7 @@ import type { Backend } from '../postgres/connection-watch.ts';
 import { sqlStateOf } from '../postgres/database-errors.ts';
 import type { Database } from '../postgres/database.ts';
 import { STAGING_TABLES, emptyStaging, lockStaging, stagingNames } from '../schema/staging.ts';
-import { OwnerLock, readOwnerRow } from './owner-lock.ts';
+import { OwnerLock, readOwnerRow } from './advisory-lock.ts';
 
 /** How long a start waits for a COPY or a merge that is just committing, before it ends the backend that stands in its way. */
 const RAISE_LOCK_TIMEOUT_MS = 1_000;

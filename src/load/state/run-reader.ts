@@ -1,7 +1,7 @@
 /** What the database knows about runs, read only: no claim, no change, safe beside a running job. */
 import type { Run, WindowState } from '../../core/state.ts';
 import type { Database } from '../postgres/database.ts';
-import { LOCK_KEYS } from './owner-lock.ts';
+import { LOCK_KEYS } from './advisory-lock.ts';
 
 /** A run, and what only reports need. */
 export interface StoredRun extends Run {

@@ -7,7 +7,7 @@
 import type { PoolClient } from 'pg';
 import type { Run, RunIdentity, WindowState } from '../../core/state.ts';
 import type { Database } from '../postgres/database.ts';
-import { exactlyOnce } from '../postgres/outcome.ts';
+import { exactlyOnce } from '../postgres/transaction-outcome.ts';
 import { TARGET } from '../schema/ingested-events.ts';
 import { STAGING_TABLES, emptyStaging, lockStaging } from '../schema/staging.ts';
 import { checkGeneration, type Ownership } from './owner.ts';

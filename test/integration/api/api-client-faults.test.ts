@@ -41,7 +41,7 @@ async function walk(client: ApiClient, limit: number): Promise<string[]> {
     const raw = pageOf(await client.fetchPage(request));
     const parsed = parsePage(textOf(raw));
     if (parsed === null) {
-      await client.faultyPage(request, 'cut-body', 'it cannot be parsed');
+      await client.reportFaultyPage(request, 'cut-body', 'it cannot be parsed');
       continue;
     }
     const { hasMore, nextCursor } = parsed.pagination;
@@ -173,7 +173,7 @@ test('a fault that a worker found counts like any other, asks for less, and ends
   const giveUp = async (): Promise<void> => {
     for (;;) {
       pageOf(await client.fetchPage(request));
-      await client.faultyPage(request, 'error-object', 'the page is an error object: INTERNAL');
+      await client.reportFaultyPage(request, 'error-object', 'the page is an error object: INTERNAL');
     }
   };
   await assert.rejects(giveUp, (error: unknown) => {

@@ -210,7 +210,7 @@ test('key, token and password appear in no log line and no error, whatever fails
       const request = pageRequest({ page, cursor, sinceMs: page % 3 === 0 ? 1 : null });
       try {
         said.push(JSON.stringify(await client.fetchPage(request)));
-        await client.faultyPage(request, 'not-json', `found ${KEY} and ${endpoint === 'events' ? '' : token}`);
+        await client.reportFaultyPage(request, 'not-json', `found ${KEY} and ${endpoint === 'events' ? '' : token}`);
       } catch (error) {
         said.push(describeError(error), error instanceof Error ? (error.stack ?? '') : '', JSON.stringify(error));
       }

@@ -144,18 +144,18 @@ void test('a merge that fails in the background while the end waits for it is th
   await schedule.stop();
 });
 
-/** A schedule whose closing merge has begun with one page. */
+/** A schedule whose early merge has begun with one page. */
 async function closingSchedule(options: TestOptions = {}) {
   const scheduled = scheduleWith({ isTargetEmpty: true, ...options });
   (await scheduled.schedule.assign(1)).acknowledge();
-  scheduled.schedule.beginClosingMerge();
+  scheduled.schedule.beginEarlyMerge();
   // By microtasks only: what the test does next comes before any timer, however short.
   while (scheduled.calls.length === 0) await Promise.resolve();
   return scheduled;
 }
 
 for (const end of ['finish', 'mergeSoon'] as const) {
-  void test(`a closing merge takes the pages that came since it began, when ${end} says that there are no more`, async () => {
+  void test(`an early merge takes the pages that came since it began, when ${end} says that there are no more`, async () => {
     const { schedule, calls } = await closingSchedule();
     (await schedule.assign(1)).acknowledge();
     const inCopy = await schedule.assign(1);
@@ -172,7 +172,7 @@ for (const end of ['finish', 'mergeSoon'] as const) {
   });
 }
 
-void test('a page that comes when a closing merge takes late pages gets its table afterwards', async () => {
+void test('a page that comes when an early merge takes late pages gets its table afterwards', async () => {
   const { schedule, calls } = await closingSchedule();
   (await schedule.assign(1)).acknowledge();
   const inCopy = await schedule.assign(1);
@@ -192,7 +192,7 @@ void test('a page that comes when a closing merge takes late pages gets its tabl
   );
 });
 
-void test('a closing merge gives up on late pages that do not come in time', async () => {
+void test('an early merge gives up on late pages that do not come in time', async () => {
   const { schedule, calls } = await closingSchedule({ maxLateMs: 1 });
   const late = await schedule.assign(1);
   while (schedule.isMerging) await new Promise(setImmediate);
@@ -204,7 +204,7 @@ void test('a closing merge gives up on late pages that do not come in time', asy
   ]);
 });
 
-void test('a closing merge gives up on late pages whose COPY does not end in time, and pages get their table again', async () => {
+void test('an early merge gives up on late pages whose COPY does not end in time, and pages get their table again', async () => {
   const { schedule, calls } = await closingSchedule({ maxLateMs: 1 });
   const inCopy = await schedule.assign(1);
   schedule.mergeSoon();
@@ -216,7 +216,7 @@ void test('a closing merge gives up on late pages whose COPY does not end in tim
   assert.deepEqual(calls.slice(1), [{ table: 'b', pages: 2 }]);
 });
 
-void test('a closing merge gives up on late pages when they outgrow the bound of staging, or the job ends early', async () => {
+void test('an early merge gives up on late pages when they outgrow the bound of staging, or the job ends early', async () => {
   const { schedule, calls } = await closingSchedule({ maxStagedBytes: 100 });
   (await schedule.assign(101)).acknowledge();
   (await schedule.assign(1)).acknowledge();
@@ -232,16 +232,16 @@ void test('a closing merge gives up on late pages when they outgrow the bound of
   assert.deepEqual(stopped.calls, [{ table: 'a', pages: 1 }]);
 });
 
-void test('only the initial merge can be a closing merge', async () => {
+void test('only the initial merge can be an early merge', async () => {
   const { schedule, calls } = scheduleWith();
   (await schedule.assign(1)).acknowledge();
-  schedule.beginClosingMerge();
+  schedule.beginEarlyMerge();
   await new Promise(setImmediate);
   assert.deepEqual(calls, []);
   await schedule.stop();
 });
 
-void test('a closing merge that fails is the failure of the end, and nothing waits for it', async () => {
+void test('an early merge that fails is the failure of the end, and nothing waits for it', async () => {
   const { schedule, failures } = await closingSchedule({ merge: () => Promise.reject(new Error('staging was lost')) });
   (await schedule.assign(1)).acknowledge();
   await assert.rejects(schedule.finish(), /staging was lost/);

@@ -1,6 +1,6 @@
 /**
- * A transaction whose COMMIT was never answered may have happened. Each transaction therefore notes its own outcome in
- * `ingestion.outcome`, and a second try looks there first.
+ * A transaction whose COMMIT was never answered may have happened. Therefore merges and changes of the state note their
+ * outcome in `ingestion.outcome`, and a second try looks there first. (A COPY is known by its row in the ledger.)
  */
 import { randomUUID } from 'node:crypto';
 import type { PoolClient } from 'pg';

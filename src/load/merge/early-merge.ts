@@ -1,5 +1,5 @@
 /**
- * The closing merge: the one merge of a short load into an empty target, begun while its last pages still come.
+ * The early merge: the one merge of a short load into an empty target, begun while its last pages still come.
  *
  * An initial merge is put off to the end of a short load, because rows that come after it go through the index and cost more
  * than twice as much. But moving rows is the work of one core, and where the API is the slower one PostgreSQL is idle
@@ -16,7 +16,7 @@ const MOVED_ROWS_PER_SECOND = 600_000;
 /** Fewer are merged so fast that an early start wins nothing. */
 const MIN_STAGED_EVENTS = 50_000;
 /**
- * How long a closing merge waits for late pages, their COPY included. It holds the target locked meanwhile, and a connection
+ * How long an early merge waits for late pages, their COPY included. It holds the target locked meanwhile, and a connection
  * that is idle is given up after five to ten seconds.
  */
 const MAX_LATE_MS = 4_000;
@@ -29,7 +29,7 @@ export interface LoadProgress {
 }
 
 /** Whether moving what is staged will take about as long as fetching the rest. Pure. */
-export function isTimeForClosingMerge(progress: LoadProgress): boolean {
+export function isTimeForEarlyMerge(progress: LoadProgress): boolean {
   const { stagedEvents, remainingEvents, fetchedEvents, seconds } = progress;
   // Nothing remains: that is the end, or the total is too small to go by.
   if (stagedEvents < MIN_STAGED_EVENTS || fetchedEvents === 0 || remainingEvents === 0) return false;
@@ -38,8 +38,8 @@ export function isTimeForClosingMerge(progress: LoadProgress): boolean {
   return fetchSeconds <= moveSeconds;
 }
 
-/** Whether the closing merge takes the late pages: decided once, by whoever comes first. */
-export class ClosingMerge {
+/** Whether the early merge takes the late pages: decided once, by whoever comes first. */
+export class EarlyMerge {
   readonly #allThere = new Moment();
   readonly #givenUp = new Moment();
   #state: 'waiting' | 'all there' | 'taken' | 'given up' = 'waiting';

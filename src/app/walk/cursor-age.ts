@@ -1,4 +1,4 @@
-/** Where a walk's next request starts, and how long that is good for. */
+/** Where a walk's next request starts, and whether its cursor is too old to be used. */
 import type { PageRequest, RawPage } from '../../api/api-client.ts';
 import type { PageEnvelope } from '../../core/encoded-page.ts';
 

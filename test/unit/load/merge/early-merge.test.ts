@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { isTimeForClosingMerge } from '../../../../src/load/merge/closing-merge.ts';
+import { isTimeForEarlyMerge } from '../../../../src/load/merge/early-merge.ts';
 
 /** The first share at which the merge begins, of 3,000,000 events that come at a steady pace. */
 function beginsAt(eventsPerSecond: number): number {
   for (let fetchedEvents = 10_000; fetchedEvents <= 3_000_000; fetchedEvents += 10_000) {
     const remainingEvents = 3_000_000 - fetchedEvents;
     const seconds = fetchedEvents / eventsPerSecond;
-    if (isTimeForClosingMerge({ stagedEvents: fetchedEvents, fetchedEvents, remainingEvents, seconds })) {
+    if (isTimeForEarlyMerge({ stagedEvents: fetchedEvents, fetchedEvents, remainingEvents, seconds })) {
       return fetchedEvents / 3_000_000;
     }
   }
@@ -22,10 +22,10 @@ void test('the slower the source, the later the merge begins: what is there is m
 
 void test('what is merged in no time is not merged early', () => {
   assert.equal(
-    isTimeForClosingMerge({ stagedEvents: 40_000, fetchedEvents: 40_000, remainingEvents: 2_000, seconds: 2 }),
+    isTimeForEarlyMerge({ stagedEvents: 40_000, fetchedEvents: 40_000, remainingEvents: 2_000, seconds: 2 }),
     false,
   );
   const capped = { stagedEvents: 60_000, fetchedEvents: 60_000, remainingEvents: 0, seconds: 2 };
-  assert.equal(isTimeForClosingMerge(capped), false, 'a total that is too small is no sign of the end');
-  assert.equal(isTimeForClosingMerge({ stagedEvents: 0, fetchedEvents: 0, remainingEvents: 0, seconds: 0 }), false);
+  assert.equal(isTimeForEarlyMerge(capped), false, 'a total that is too small is no sign of the end');
+  assert.equal(isTimeForEarlyMerge({ stagedEvents: 0, fetchedEvents: 0, remainingEvents: 0, seconds: 0 }), false);
 });

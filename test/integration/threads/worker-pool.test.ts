@@ -12,7 +12,7 @@ import { gzipSync } from 'node:zlib';
 import type { EncodeTask, SampleTask } from '../../../workers/protocol.ts';
 import { WorkerDiedError } from '../../../src/core/errors.ts';
 import { WorkerPool, type WorkerPoolOptions } from '../../../src/threads/worker-pool.ts';
-import { bytesOf, readRows, TEXT_COLUMNS } from '../encode/rows/copy-stream-reader.ts';
+import { bytesOf, readRows, TEXT_COLUMNS } from '../../unit/encode/rows/copy-stream-reader.ts';
 
 const PAGE = '{"data":[{"id":"a","name":"\\u0000"},null,{"id":"b"}],"hasMore":true,"nextCursor":"c"}';
 const PROJECT = fileURLToPath(new URL('../../../', import.meta.url));

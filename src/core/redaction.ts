@@ -2,21 +2,24 @@
 
 const MASK = '[hidden]';
 /** Anything shorter stands in too many words that are no secret. */
-const MIN_SECRET_LENGTH = 4;
+const USUAL_MIN_LENGTH = 4;
 
 export class Redactor {
   /** Each secret as it is, as JSON spells it (log lines are JSON), and as URLs do. */
   readonly #spellings = new Set<string>();
+  readonly #minLength: number;
   /** Longest first, so that a secret that contains another is replaced whole. */
   #ordered: readonly string[] = [];
 
-  constructor(secrets: readonly string[] = []) {
+  /** @param minLength characters; shorter secrets stay, because they stand in too many words */
+  constructor(secrets: readonly string[] = [], minLength = USUAL_MIN_LENGTH) {
+    this.#minLength = minLength;
     for (const secret of secrets) this.add(secret);
   }
 
   /** From now on `secret` is taken out too. Tokens that have run out stay secrets. */
   add(secret: string): void {
-    if (secret.length < MIN_SECRET_LENGTH) return;
+    if (secret.length < this.#minLength) return;
     const inJson = JSON.stringify(secret).slice(1, -1);
     for (const spelling of [secret, inJson, encodeURI(secret), encodeURIComponent(secret)]) {
       this.#spellings.add(spelling);

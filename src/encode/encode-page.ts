@@ -19,7 +19,7 @@ const SAMPLE_EVENTS = 100;
 export type PageEncoding = Omit<EncodedPage, 'body' | 'bodyBytes' | 'decodeMs' | 'encodeMs'>;
 type PageSample = Omit<SampledPage, 'body' | 'bodyBytes'>;
 
-/** One event of a page as it was served; `original` is a view of the body. */
+/** One event, as its page served it. */
 type QuotedEvent = Pick<PageAnomaly, 'position' | 'eventId' | 'original'>;
 
 /**

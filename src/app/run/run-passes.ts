@@ -117,7 +117,7 @@ export class RunPasses {
       if (attempt === 'last') {
         throw new CountsDisagreeError(
           `${describeShort(found)}. Everything was walked again without finding them; what came is in the target. ` +
-            'npm run verify checks again; npm start -- --full walks once more.',
+            'npm run verify compares the counts again; npm start -- --full walks everything again.',
         );
       }
       const suspects = (await store.windows(runId)).filter(({ suspect }) => suspect).map(({ windowId }) => windowId);

@@ -41,7 +41,7 @@ export class Watermark {
     this.#newestMs = Math.max(newestMs, this.#newestMs ?? newestMs);
   }
 
-  /** Whether to look once more for what came since: the last look brought news, or there was none yet. */
+  /** Whether to catch up once more: the last catch-up brought newer events, or there was none yet. */
   get isBehind(): boolean {
     // Without any time there is nothing by which new events could be recognised.
     if (this.#newestMs === null) return false;

@@ -1,7 +1,7 @@
 /**
- * Encodes pages, and finds the one event of a page that kills every worker: the page is retried unchanged once, then asked
- * for in ever smaller parts until the event stands alone; alone it is tried once more, and then the encoder rejects it
- * (threads/page-encoder.ts).
+ * Encodes pages, and finds the one event of a page that kills every worker. It retries the page unchanged once, then asks
+ * for ever smaller parts until the event stands alone. It tries that event once more; if a worker dies again, the encoder
+ * rejects the event (threads/page-encoder.ts).
  */
 import type { PageRequest } from '../../api/api-client.ts';
 import type { EncodedPage } from '../../core/encoded-page.ts';

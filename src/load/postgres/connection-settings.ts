@@ -33,7 +33,8 @@ export function readDatabaseUrl(url: string): ConnectionSettings {
   }
   const host = config.host ?? 'localhost';
   const described = `${config.user ?? ''}@${host}:${config.port ?? 5432}/${config.database ?? config.user ?? ''}`;
-  const redactor = new Redactor(typeof config.password === 'string' ? [config.password] : []);
+  // Messages of a server may quote what it was sent: here a password of three letters is taken out, too.
+  const redactor = new Redactor(typeof config.password === 'string' ? [config.password] : [], 3);
   return { config, described: redactor.redact(described), redact: (text) => redactor.redact(text) };
 }
 

@@ -28,3 +28,8 @@ test('an excerpt is cut at a character border, after secrets were taken out', ()
 test('an excerpt stands on one line', () => {
   assert.equal(excerpt(Buffer.from(' <html>\r\n\t<p>x\u2028</p>\n'), new Redactor()), '<html> <p>x </p>');
 });
+
+void test('a secret of three letters is taken out only where that is asked for', () => {
+  assert.equal(new Redactor(['abc']).redact('abc'), 'abc');
+  assert.equal(new Redactor(['abc'], 3).redact('password abc'), 'password [hidden]');
+});

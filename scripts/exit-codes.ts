@@ -21,6 +21,10 @@ const MEANINGS: Readonly<Record<keyof typeof EXIT_CODES, readonly [meaning: stri
     'another run is working on this target',
     'wait for it, or stop it: the last line names its host and process',
   ],
+  unfinished: [
+    '`npm run export-ids`: the ids were written, but the run is not finished or not proven complete',
+    '`npm start` completes it; `--partial` says that a part is wanted',
+  ],
   interrupted: ['stopped by SIGINT (Ctrl-C)', 'start again: the job goes on where it was'],
   terminated: ['stopped by SIGTERM', 'start again: the job goes on where it was'],
 };

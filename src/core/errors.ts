@@ -14,6 +14,7 @@ export const EXIT_CODES = {
   gaveUp: 4,
   countsDisagree: 5,
   targetBusy: 6,
+  unfinished: 7,
   interrupted: 130,
   terminated: 143,
 } as const;
@@ -78,6 +79,12 @@ export class CountsDisagreeError extends JobError {
 export class TargetBusyError extends JobError {
   readonly code = 'TARGET_BUSY';
   readonly exitCode = EXIT_CODES.targetBusy;
+}
+
+/** What was asked for was written from a run that is not finished or not proven. */
+export class UnfinishedError extends JobError {
+  readonly code = 'UNFINISHED';
+  readonly exitCode = EXIT_CODES.unfinished;
 }
 
 /** A worker thread died while it had a page. The bytes of the page are gone; it must be requested again. */

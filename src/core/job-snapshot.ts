@@ -2,7 +2,7 @@
  * What watchers see of a job: one plain object, made when somebody asks. Terminal, metrics, health and live page read
  * nothing else, so that a slow or dead viewer cannot touch the job.
  */
-import { NO_COUNTS, type RunCounts } from './state.ts';
+import { NO_COUNTS, type Proof, type RunCounts } from './state.ts';
 
 export const JOB_PHASES = ['starting', 'loading', 'merging', 'verifying', 'stopping', 'ended'] as const;
 
@@ -35,6 +35,8 @@ export interface JobSnapshot {
   readonly totalEvents: number | null;
   /** Merged events of the run, all its starts together. */
   readonly counts: RunCounts;
+  /** By what the run is proven complete; `null` while it is not finished. */
+  readonly proof: Proof | null;
   // From here on: of this process alone.
   readonly fetchedEvents: number;
   readonly fetchedPages: number;
@@ -74,6 +76,7 @@ export function snapshotBeforeJob(startedAtMs: number): JobSnapshot {
     lastProgressMs: startedAtMs,
     totalEvents: null,
     counts: NO_COUNTS,
+    proof: null,
     fetchedEvents: 0,
     fetchedPages: 0,
     fetchedBytes: 0,

@@ -27,6 +27,16 @@ export const integer = (min: number, max: number) =>
 export const decimal = (min: number, max: number) =>
   readAs(`a number from ${min} to ${max}`, (text) => (DECIMAL.test(text) ? within(min, max, Number(text)) : undefined));
 
+/** At most so many of them, or at most such a share of them. */
+export type Bound = { readonly events: number } | { readonly share: number };
+
+/** Events, or with a percent sign a share of all (`5%`). */
+export const bound = readAs('a whole number of events, or a percentage like 5%', (text): Bound | undefined => {
+  if (/^\d+$/.test(text)) return Number.isSafeInteger(Number(text)) ? { events: Number(text) } : undefined;
+  const percent = /^(\d+(?:\.\d+)?)%$/.exec(text)?.[1];
+  return percent !== undefined && Number(percent) <= 100 ? { share: Number(percent) / 100 } : undefined;
+});
+
 /** Plain seconds, or with a unit (`90`, `1.5s`, `10m`, `1h`); the value is milliseconds. */
 export const duration = (minSeconds: number, maxSeconds: number) =>
   readAs(`seconds, or a duration like 10m, from ${minSeconds} to ${maxSeconds} seconds`, (text) => {

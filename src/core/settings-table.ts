@@ -5,6 +5,7 @@
 import { availableParallelism } from 'node:os';
 import { z } from 'zod';
 import {
+  bound,
   bytes,
   choice,
   databaseAddress,
@@ -160,6 +161,12 @@ export const settingsSchema = z.object({
     { default: '1h', unit: 'duration' },
   ),
   full: run('FULL', onOff, 'Walk the whole data set again instead of only what is new.', SWITCH),
+  acceptFewerRows: run(
+    'ACCEPT_FEWER_ROWS',
+    onOff,
+    'Go on although the target has fewer rows than the job left in it; what was deleted stays deleted.',
+    SWITCH,
+  ),
   newRun: run('NEW_RUN', onOff, 'Give up the unfinished run and begin again; rows are kept.', SWITCH),
   reset: run('RESET', onOff, 'Empty the target and the state first; asks for confirmation.', SWITCH),
   yes: run('ASSUME_YES', onOff, 'Answer yes to the confirmation of --reset.', SWITCH),
@@ -176,9 +183,9 @@ export const settingsSchema = z.object({
   }),
   maxRejected: limits(
     'MAX_REJECTED',
-    integer(0, Number.MAX_SAFE_INTEGER).optional(),
-    'End with exit code 4 when more events than this are rejected. Not set: unlimited.',
-    { unit: 'events' },
+    bound.optional(),
+    'A number: end with exit code 4 when more events are rejected. A percentage: with code 5 at the end. Not set: 5 % and 20 events.',
+    { unit: 'events or %' },
   ),
 
   connectTimeout: network('CONNECT_TIMEOUT', duration(0.1, 300), 'Time limit for connecting to the API.', {

@@ -38,6 +38,22 @@ export const NO_COUNTS: RunCounts = Object.freeze({
   servedTwiceInChain: 0,
 });
 
+/**
+ * What a complete run is proven by. `count`: each place of the API's list that its total counts was served. `api-end`: every
+ * chain of pages was ended by the API's own word, and no count could be held against it. `none`: not proven.
+ */
+export type ProofKind = 'count' | 'api-end' | 'none';
+
+export interface Proof {
+  readonly kind: ProofKind;
+  /** Places of the API's list that this run was surely served, each once: of an incremental run those at or above its floor. */
+  readonly places: number;
+  /** What `places` was held against; `null` when nothing could be. */
+  readonly expected: number | null;
+  /** For people: one sentence, with the figures. */
+  readonly sentence: string;
+}
+
 export type RunStatus = 'running' | 'complete' | 'abandoned';
 
 export interface Run extends RunIdentity {
@@ -55,6 +71,8 @@ export interface Run extends RunIdentity {
   /** Lower bound this run walks down to because of an earlier complete run's watermark minus the lookback, epoch ms. */
   readonly incrementalSinceMs: number | null;
   readonly counts: RunCounts;
+  /** `null` until the run was held against the API's count. */
+  readonly proof: Proof | null;
 }
 
 /**

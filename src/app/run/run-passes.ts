@@ -68,7 +68,7 @@ export class RunPasses {
     this.#parts = parts;
     this.#run = run;
     this.#rejections = new RejectionLimit({
-      max: parts.settings.maxRejected,
+      max: eventsOf(parts.settings.maxRejected),
       served: () => parts.counters.rejected,
       different: () => parts.db.persistently('counting rejected events', () => rejectedCount(parts.db, run.runId)),
     });
@@ -296,4 +296,8 @@ export class RunPasses {
       newestMs: this.#watermark.ms,
     });
   }
+}
+
+function eventsOf(maxRejected: Settings['maxRejected']): number | undefined {
+  return maxRejected !== undefined && 'events' in maxRejected ? maxRejected.events : undefined;
 }

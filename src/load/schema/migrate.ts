@@ -4,13 +4,14 @@ import { sqlStateOf } from '../postgres/database-errors.ts';
 import type { Database } from '../postgres/database.ts';
 import { ledgerAndState } from './001-ledger-and-state.ts';
 import { oldestOfPage } from './002-oldest-of-page.ts';
+import { placesAndProof } from './003-places-and-proof.ts';
 
 interface Migration {
   readonly version: number;
   readonly sql: string;
 }
 
-const MIGRATIONS: readonly Migration[] = [ledgerAndState, oldestOfPage];
+const MIGRATIONS: readonly Migration[] = [ledgerAndState, oldestOfPage, placesAndProof];
 
 /** The version this program makes. */
 const SCHEMA_VERSION = Math.max(...MIGRATIONS.map(({ version }) => version));

@@ -15,6 +15,7 @@ const RUN: Run = {
   passTotal: 1_000,
   newestMs: null,
   incrementalSinceMs: null,
+  proof: null,
   counts: NO_COUNTS,
 };
 

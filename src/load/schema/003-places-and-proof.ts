@@ -1,0 +1,8 @@
+/** Version 3: by what a run is proven, and what its proof rests on. */
+export const placesAndProof = {
+  version: 3,
+  sql: `
+ALTER TABLE ingestion.run ADD COLUMN proof jsonb;
+COMMENT ON COLUMN ingestion.run.proof IS 'By what the run is proven complete: kind, places, expected, sentence';
+`,
+} as const;

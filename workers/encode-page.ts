@@ -19,7 +19,8 @@ yieldToMainThread();
 /** One page. The result's buffers are moved, not copied: the worker keeps nothing. */
 export default function encodeTask(task: PageTask): unknown {
   const result = resultOf(task);
-  const buffers = result.status === 'encoded' ? [result.rows, result.body] : [result.body];
+  const buffers =
+    result.status === 'encoded' ? [result.rows, result.body, result.places.timesMs.buffer] : [result.body];
   return move(transferred(result, buffers));
 }
 

@@ -28,6 +28,8 @@ export interface EncodeTask extends TaskBase {
   readonly firstSourceOrder: bigint;
   /** Bytes; an event whose JSON text is longer is rejected. */
   readonly maxEventBytes: number;
+  /** Where the page before this one ended, epoch ms; `null` when there is none. */
+  readonly instantMs: number | null;
   /** Buffer for the rows, used if it is large enough. Transferred too; its content means nothing. */
   readonly spare?: ArrayBuffer;
 }

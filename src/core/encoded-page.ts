@@ -22,6 +22,10 @@ export interface PageEnvelope {
   readonly total: number | null;
   /** How long the next cursor lives from its arrival, ms; `null` if the page does not say. */
   readonly cursorLifeMs: number | null;
+  /** It names a next cursor, and that is null. */
+  readonly saysNoCursor: boolean;
+  /** It has words of a failure beside its events: `"success":false`, `"statusCode":500`, a code of its own. */
+  readonly speaksOfError: boolean;
 }
 
 /** Times of a page's events, epoch milliseconds, microseconds as a fraction. Events without a valid time are left out. */
@@ -34,6 +38,19 @@ export interface PageTimes {
   readonly tailNewestMs: number;
   /** True if the valid times never rise in serving order: only then may `lastMs` anchor a walk. */
   readonly descending: boolean;
+}
+
+/** By what the places of a page are counted: see app/walk/places.ts. */
+export interface PagePlaces {
+  /** Time of each event in serving order, epoch milliseconds; NaN without a valid one. Its buffer is transferred. */
+  readonly timesMs: Float64Array<ArrayBuffer>;
+  /** Keys of the events at the instant that was asked about, in serving order. A key is a digest of the id, else of the bytes. */
+  readonly instantKeys: readonly string[];
+  /** Keys of the events at the end that share the last time. */
+  readonly edgeKeys: readonly string[];
+  /** Of the bytes of the first and the last event; `null` when there is none. */
+  readonly firstDigest: string | null;
+  readonly lastDigest: string | null;
 }
 
 export type AnomalyKind = 'rejected' | 'repaired';
@@ -67,8 +84,7 @@ export interface EncodedPage {
   readonly anomalies: readonly PageAnomaly[];
   readonly envelope: PageEnvelope;
   readonly times: PageTimes | null;
-  readonly firstEventId: string | null;
-  readonly lastEventId: string | null;
+  readonly places: PagePlaces;
   /** The decompressed page, transferred back and kept until its COPY has committed. */
   readonly body: ArrayBuffer;
   readonly bodyBytes: number;

@@ -75,13 +75,49 @@ export interface Run extends RunIdentity {
   readonly proof: Proof | null;
 }
 
+/** Where the pages counted so far end: the last time, and the keys of its events, as often as they were counted. */
+export interface WalkEdge {
+  readonly atMs: number;
+  /** `null`: too many to be remembered. */
+  readonly keys: readonly string[] | null;
+}
+
+/** Places of the API's list, each once: see app/walk/places.ts. */
+export interface PlaceCounts {
+  readonly places: number;
+  /** Of those: at or above {@link CountMarks.topMs}. */
+  readonly topPlaces: number;
+  /** Of those: at or above {@link CountMarks.recentMs}. */
+  readonly recentPlaces: number;
+  /** Not in `places`: may be places, or may be counted elsewhere. */
+  readonly unsure: number;
+  /** Not in `places`: events at the top of a page that the last page ended with, brought again by a cursor. */
+  readonly repeated: number;
+}
+
+export const NO_PLACES: PlaceCounts = Object.freeze({
+  places: 0,
+  topPlaces: 0,
+  recentPlaces: 0,
+  unsure: 0,
+  repeated: 0,
+});
+
+/** Times that a run counts by; epoch ms, `null` where unknown. */
+export interface CountMarks {
+  /** From here on the next catch-up counts, if there is one. */
+  readonly topMs: number | null;
+  /** From here on the next run looks again. */
+  readonly recentMs: number | null;
+}
+
 /**
- * One window [since, until], walked from its newest event to its oldest. Pages are numbered from 1; pages
+ * One window [since, until), walked from its newest event to its oldest. Pages are numbered from 1; pages
  * 1..safePages are merged, the rest of the fields is what the page `safePages` left behind.
  */
 export interface WindowState {
   readonly windowId: number;
-  /** Bounds, epoch milliseconds, inclusive in meaning; `null` is open. */
+  /** Bounds, epoch milliseconds; `null` is open. An event at `untilMs` belongs to the window above. */
   readonly sinceMs: number | null;
   readonly untilMs: number | null;
   readonly safePages: number;
@@ -92,6 +128,8 @@ export interface WindowState {
   readonly anchorMs: number | null;
   /** Time of the last safe event in serving order. */
   readonly lastEventMs: number | null;
+  /** What the merged pages have brought, and where they end. */
+  readonly edge: WalkEdge | null;
   /** Walked to its end. */
   readonly complete: boolean;
   /** Had retries that matter, new anchors or contradictions: walked again first when the run is short. */
@@ -104,12 +142,18 @@ export interface LedgerEntry extends PagePlace {
   readonly cursorReceivedAtMs: number | null;
   readonly anchorMs: number | null;
   readonly lastEventMs: number | null;
-  readonly lastEventId: string | null;
   /** Oldest time of its events, in the window or not: a page that is on its way when its window is split reaches into the new one. */
   readonly oldestMs: number | null;
   /** This page is the window's last. */
   readonly endsWindow: boolean;
+  /** What ended the window was not the API's own word. */
+  readonly isEndDoubtful: boolean;
   readonly suspect: boolean;
+  /** The page was asked for by the cursor of the page before it. */
+  readonly isContinued: boolean;
+  readonly counts: PlaceCounts;
+  /** Where the page ends, with the keys that it adds there; `null`: where the page before it ended. */
+  readonly edge: WalkEdge | null;
   readonly served: number;
   readonly loaded: number;
   readonly rejected: number;

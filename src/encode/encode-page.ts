@@ -3,6 +3,8 @@ import { REJECTED_REASONS } from './rows/anomaly-reasons.ts';
 import { CopyWriter } from './rows/copy-writer.ts';
 import { EventEncoder, type EventEncoderOptions, idOf } from './rows/event-encoder.ts';
 import { FieldText } from './rows/field-texts.ts';
+import { readPlaces } from './rows/page-places.ts';
+import { PageTimesTracker } from './rows/page-times.ts';
 import type { EventSlices } from './scan/event-slices.ts';
 import { FIELD, ID_FIELDS, isString, NO_FIELD } from './scan/fields.ts';
 import { writeUuid } from './scan/ids.ts';
@@ -44,8 +46,7 @@ export function encodePage(
     anomalies: encoder.anomalies,
     envelope: page.envelope,
     times: encoder.times.read(),
-    firstEventId: encoder.firstEventId,
-    lastEventId: encoder.lastEventId,
+    places: readPlaces(body, encoder.times, options.instantMs ?? null),
   };
 }
 
@@ -80,6 +81,8 @@ export function setAsideEvent(body: Uint8Array): PageEncoding | PageFault | null
   if ('fault' in page) return page;
   const [only] = quoted;
   if (only === undefined || page.servedCount !== 1) return null;
+  const tracker = new PageTimesTracker();
+  tracker.add(Number.NaN, only.original.byteOffset - body.byteOffset);
   return {
     status: 'encoded',
     ...new CopyWriter(body, 0).finish(),
@@ -89,8 +92,7 @@ export function setAsideEvent(body: Uint8Array): PageEncoding | PageFault | null
     anomalies: [{ ...only, kind: 'rejected', field: 'event', reason: REJECTED_REASONS.workerDied }],
     envelope: page.envelope,
     times: null,
-    firstEventId: only.eventId,
-    lastEventId: only.eventId,
+    places: readPlaces(body, tracker, null),
   };
 }
 

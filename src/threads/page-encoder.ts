@@ -6,6 +6,7 @@ import type { EncodeResult, EncodeTask } from '../../workers/protocol.ts';
 import type { IdColumnType, IdColumnTypes, IdSample } from '../core/encoded-page.ts';
 import { WorkerDiedError } from '../core/errors.ts';
 import type { PageBuffers } from '../core/page-buffers.ts';
+import type { PagePlace } from '../core/page-place.ts';
 import { firstSourceOrder } from '../core/state.ts';
 import { likelyRowsBytes, setAsideEvent } from '../encode/encode-page.ts';
 import { decodeBody } from '../encode/page-body.ts';
@@ -28,6 +29,16 @@ interface PageEncoderOptions {
 /** A page as it came; its buffer is transferred. */
 export type PageBody = Pick<EncodeTask, 'body' | 'bodyBytes' | 'contentEncoding'>;
 
+export interface PageToEncode extends PagePlace {
+  /** Where the page before it ended, epoch ms; `null` when there is none. */
+  readonly instantMs: number | null;
+}
+
+interface Where {
+  readonly order: bigint;
+  readonly instantMs: number | null;
+}
+
 export class PageEncoder {
   readonly #options: PageEncoderOptions;
   #types: IdColumnTypes | null;
@@ -42,11 +53,11 @@ export class PageEncoder {
    * The page's body is transferred: the caller's is gone, and comes back with the result.
    * @throws WorkerDiedError when a worker died with the page; what `onDecided` throws
    */
-  async encode(windowId: number, page: number, raw: PageBody): Promise<EncodeResult> {
-    const order = firstSourceOrder(windowId, page);
+  async encode({ windowId, page, instantMs }: PageToEncode, raw: PageBody): Promise<EncodeResult> {
+    const where = { order: firstSourceOrder(windowId, page), instantMs };
     while (this.#types === null) {
       if (this.#deciding === null) {
-        this.#deciding = this.#encodeFirst(raw, order);
+        this.#deciding = this.#encodeFirst(raw, where);
         try {
           return await this.#deciding;
         } finally {
@@ -56,7 +67,7 @@ export class PageEncoder {
       // Another page is deciding. If it has no rows, or is no page, this one may decide.
       await this.#deciding.catch(() => undefined);
     }
-    return this.#encode(raw, order, this.#types);
+    return this.#encode(raw, where, this.#types);
   }
 
   /**
@@ -64,10 +75,10 @@ export class PageEncoder {
    * the event is rejected, with its bytes.
    * @throws WorkerDiedError also when the page turns out to have more events than one
    */
-  async encodeSuspect(windowId: number, page: number, raw: PageBody): Promise<EncodeResult> {
+  async encodeSuspect(page: PageToEncode, raw: PageBody): Promise<EncodeResult> {
     const kept = { ...raw, body: raw.body.slice(0, raw.bodyBytes) };
     try {
-      return await this.encode(windowId, page, raw);
+      return await this.encode(page, raw);
     } catch (error) {
       if (!(error instanceof WorkerDiedError)) throw error;
       // Throws if workers die of any page: then it is not the event's fault.
@@ -78,7 +89,7 @@ export class PageEncoder {
     }
   }
 
-  async #encodeFirst(raw: PageBody, order: bigint): Promise<EncodeResult> {
+  async #encodeFirst(raw: PageBody, where: Where): Promise<EncodeResult> {
     const { pool, idType, onDecided } = this.#options;
     const { body, bodyBytes, contentEncoding } = raw;
     const sampled = await pool.run({ kind: 'sample', body, bodyBytes, contentEncoding });
@@ -89,7 +100,7 @@ export class PageEncoder {
       userId: typeBySample(sampled.userId),
     };
     const decompressed = { body: sampled.body, bodyBytes: sampled.bodyBytes, contentEncoding: 'identity' } as const;
-    const result = await this.#encode(decompressed, order, types);
+    const result = await this.#encode(decompressed, where, types);
     if (result.status === 'encoded' && result.rowCount > 0) {
       await onDecided(types);
       this.#types = types;
@@ -97,7 +108,7 @@ export class PageEncoder {
     return result;
   }
 
-  async #encode(raw: PageBody, order: bigint, idColumnTypes: IdColumnTypes): Promise<EncodeResult> {
+  async #encode(raw: PageBody, { order, instantMs }: Where, idColumnTypes: IdColumnTypes): Promise<EncodeResult> {
     const { pool, buffers, maxEventBytes, onEncoded } = this.#options;
     const { body, bodyBytes, contentEncoding } = raw;
     const spare = buffers.takeIdle(likelyRowsBytes(bodyBytes));
@@ -109,6 +120,7 @@ export class PageEncoder {
       idColumnTypes,
       firstSourceOrder: order,
       maxEventBytes,
+      instantMs,
       ...(spare === null ? {} : { spare }),
     });
     if (result.status === 'encoded') onEncoded?.((result.decodeMs + result.encodeMs) / 1000);

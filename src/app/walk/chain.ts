@@ -1,6 +1,6 @@
 /**
  * Decides the next request of a walk, and gives up when requests bring nothing new. A walk goes on by cursor. If there is
- * no usable cursor, it begins a new chain: by time, or from the newest event of all where the endpoint takes no times.
+ * no usable cursor, it begins a new chain by time, where the last one ended.
  */
 import { NO_CURSOR, type PageRequest } from '../../api/api-client.ts';
 import type { EncodedPage } from '../../core/encoded-page.ts';
@@ -9,13 +9,20 @@ import { ChainProgress, TopRestarts, noNewEvents, noProgress } from './no-progre
 import type { PageLimit } from './page-limit.ts';
 import type { WalkPosition } from './walk-position.ts';
 
+/** How far an endpoint can be asked by time. */
+export interface ByTime {
+  /** `since` and `until` select what is served. */
+  readonly hasBounds: boolean;
+  /** A walk can go on at a time, because the order is that of the times. */
+  readonly hasAnchors: boolean;
+}
+
 export class Chain {
   readonly #windowId: number;
   readonly #position: WalkPosition;
   readonly #limit: PageLimit;
   readonly #restarts = new TopRestarts();
   #progress = new ChainProgress();
-  #isSkipping = false;
   /** Why the last cursor could not be used. */
   #brokenBy: string | null = null;
 
@@ -25,23 +32,19 @@ export class Chain {
     this.#limit = limit;
   }
 
-  /** The chain began above what is accepted already, and has not come down to it yet. */
-  get isSkipping(): boolean {
-    return this.#isSkipping;
-  }
-
   /** @throws GaveUpError when the same place was begun at too often without getting further */
-  request(next: NextPage, supportsTimeBounds: boolean): Omit<PageRequest, 'signal'> {
+  request(next: NextPage, { hasBounds, hasAnchors }: ByTime): Omit<PageRequest, 'signal'> {
     const { sinceMs, topMs, anchorMs, untilMs } = this.#position;
-    const isByCursor = next.cursor !== null && !(supportsTimeBounds && anchorMs !== null && !isTrusted(next));
-    if (!isByCursor) this.#begin(next.page, supportsTimeBounds ? topMs : null);
+    const isByCursor = next.cursor !== null && !(hasAnchors && anchorMs !== null && !isTrusted(next));
+    const beginMs = hasAnchors ? topMs : hasBounds ? untilMs : null;
+    if (!isByCursor) this.#begin(next.page, beginMs);
     return {
       ...next,
       ...(isByCursor ? {} : NO_CURSOR),
       windowId: this.#windowId,
       limit: this.#limit.value,
-      sinceMs: supportsTimeBounds ? sinceMs : null,
-      untilMs: supportsTimeBounds ? (isByCursor ? untilMs : topMs) : null,
+      sinceMs: hasBounds ? sinceMs : null,
+      untilMs: isByCursor ? (hasBounds ? untilMs : null) : beginMs,
     };
   }
 
@@ -50,22 +53,18 @@ export class Chain {
     this.#brokenBy = why;
   }
 
-  /** A page was served on the way down; taken in by the position already. */
-  noteServed(page: Pick<EncodedPage, 'servedCount'>): void {
-    this.#restarts.note(page.servedCount);
-  }
-
   /** The page is about to be accepted. @throws GaveUpError when page after page brings no new event */
   noteAccepted(request: PageRequest, page: EncodedPage): void {
-    this.#isSkipping = false;
+    this.#restarts.note(page.servedCount);
     if (this.#progress.note(page)) throw noNewEvents(request);
   }
 
   /**
-   * Begins a new chain, by a request without a cursor. The API may then serve pages again that were accepted before. They
-   * do not mean that the walk stands still, as long as each chain gets further than those before it.
+   * Begins a new chain, by a request without a cursor. The API may then serve again what was accepted before. That does
+   * not mean that the walk stands still, as long as each chain gets further than those before it.
    */
   #begin(page: number, untilMs: number | null): void {
+    this.#position.counter.beginAgain();
     const before = this.#restarts.begin(untilMs);
     if (before === 'too-often') throw noProgress({ windowId: this.#windowId, page, untilMs }, this.#brokenBy);
     if (before !== 'nothing') this.#progress = new ChainProgress();
@@ -73,6 +72,5 @@ export class Chain {
     if (before === 'no-further' && untilMs !== null) this.#limit.shrink(2);
     // The same is asked for again: the answer must not come from the API's cache.
     if (before === 'further' || before === 'no-further') this.#limit.reduce();
-    this.#isSkipping = untilMs === null && this.#position.topMs !== null;
   }
 }

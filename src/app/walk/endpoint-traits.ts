@@ -5,6 +5,10 @@ import type { EncodedPage, PageEnvelope } from '../../core/encoded-page.ts';
 export interface EndpointTraits {
   /** Whether `since` and `until` select a window. */
   supportsTimeBounds: boolean;
+  /** Whether every page so far showed that the order is that of the events' times. Windows, anchors and bounds rest on it. */
+  isOrderedByTime: boolean;
+  /** Whether its pages have a flag (`hasMore`). Then a page without it does not say that it is the last. */
+  hasFlag: boolean;
   /** How large an event has to be expected, bytes of JSON. */
   eventBytes: number;
 }
@@ -15,9 +19,12 @@ const FORGETTING = 0.98;
 /** `since` and `until` are sent widened by a millisecond, and rounded. */
 const WIDENED_MS = 2;
 
-/** Assumed until a page shows otherwise. */
-export function unknownTraits(): EndpointTraits {
-  return { supportsTimeBounds: true, eventBytes: FIRST_GUESS_EVENT_BYTES };
+/**
+ * Assumed until a page shows otherwise.
+ * @param isOrderedByTime what an earlier run has found out about the source
+ */
+export function unknownTraits(isOrderedByTime: boolean): EndpointTraits {
+  return { supportsTimeBounds: true, isOrderedByTime, hasFlag: false, eventBytes: FIRST_GUESS_EVENT_BYTES };
 }
 
 export function noteEventBytes(traits: EndpointTraits, page: { servedCount: number; bodyBytes: number }): void {
@@ -46,4 +53,32 @@ export function ignoresTimeBounds(
   if (cursor !== null || untilMs === null || times === null) return false;
   // One event alone may have a wrong clock.
   return servedCount > 1 && times.descending && times.lastMs > untilMs + WIDENED_MS;
+}
+
+/**
+ * What a page shows against an order by time; `null` when nothing. An API may serve by arrival and filter by the event's own
+ * time: then neither a window's end nor an anchor can be told by times.
+ * @param edgeMs where the page before it ended, if a cursor led from there to here
+ */
+export function describeDisorder(
+  { cursor, sinceMs, untilMs }: Pick<PageRequest, 'cursor' | 'sinceMs' | 'untilMs'>,
+  { times }: Pick<EncodedPage, 'times'>,
+  edgeMs: number | null,
+): string | null {
+  if (times === null) return null;
+  if (!times.descending) return 'a page has newer events behind older ones';
+  if (cursor !== null) return edgeMs !== null && times.newestMs > edgeMs ? 'a page begins above the end of the last' : null;
+  if (untilMs !== null && times.newestMs > untilMs + WIDENED_MS) return 'a page has events above the bound it was asked for';
+  if (sinceMs !== null && times.oldestMs < sinceMs - WIDENED_MS) return 'a page has events below the bound it was asked for';
+  return null;
+}
+
+/** What a page says about the end of its chain; `unsaid`: nothing that would be its own word. */
+export function readWord(
+  { hasMore, nextCursor, saysNoCursor }: PageEnvelope,
+  { hasFlag }: Pick<EndpointTraits, 'hasFlag'>,
+): 'more' | 'over' | 'unsaid' {
+  if (hasMore !== null) return hasMore ? 'more' : 'over';
+  if (nextCursor !== null) return 'more';
+  return saysNoCursor && !hasFlag ? 'over' : 'unsaid';
 }

@@ -4,10 +4,10 @@ import { GaveUpError } from '../../core/errors.ts';
 import type { EncodedPage } from '../../core/encoded-page.ts';
 
 const REMEMBERED_PAGES = 1_000;
-/** Pages in a row whose events have no ids by which they could be told apart. */
-const MAX_NAMELESS_PAGES = 1_000;
 /** Pages in a row without a new event that end the walk. */
 export const MAX_STALE_PAGES = 5;
+/** The same for pages that begin and end with the same event: an API may have one event very often. */
+const MAX_UNIFORM_PAGES = 1_000;
 /** Chains from one place that come no further, in a row, that end the walk. */
 const MAX_RESTARTS = 5;
 
@@ -19,19 +19,19 @@ export class ChainProgress {
   /** First event of a page → events served from there on; more from the same place are new. */
   readonly #served = new Map<string, number>();
   #stalePages = 0;
-  #namelessPages = 0;
+  #uniformPages = 0;
 
   /** Returns true when too many pages in a row brought nothing new. */
-  note(page: Pick<EncodedPage, 'servedCount' | 'firstEventId' | 'lastEventId'>): boolean {
-    const name = page.firstEventId ?? page.lastEventId;
-    if (page.servedCount > 0 && name === null) {
-      this.#namelessPages += 1;
-      return this.#namelessPages >= MAX_NAMELESS_PAGES;
+  note({ servedCount, places: { firstDigest, lastDigest } }: Pick<EncodedPage, 'servedCount' | 'places'>): boolean {
+    const isStale = firstDigest === null || servedCount <= (this.#served.get(firstDigest) ?? 0);
+    if (firstDigest !== null && firstDigest === lastDigest) {
+      this.#uniformPages = isStale ? this.#uniformPages + 1 : 0;
+      this.#remember(firstDigest, servedCount);
+      return this.#uniformPages >= MAX_UNIFORM_PAGES;
     }
-    this.#namelessPages = 0;
-    const isStale = name === null || page.servedCount <= (this.#served.get(name) ?? 0);
+    this.#uniformPages = 0;
     this.#stalePages = isStale ? this.#stalePages + 1 : 0;
-    if (name !== null && !isStale) this.#remember(name, page.servedCount);
+    if (firstDigest !== null && !isStale) this.#remember(firstDigest, servedCount);
     return this.#stalePages >= MAX_STALE_PAGES;
   }
 

@@ -106,7 +106,7 @@ async function probe(untilMs: number, number: number, options: ProbeOptions): Pr
   });
   if (answer.kind === 'outside-range') return null;
   if (answer.kind !== 'page') throw new Error(`a probe for the range of times was answered with ${answer.kind}`);
-  const encoded = await options.encoder.encode(NO_WINDOW, number, answer.page);
+  const encoded = await options.encoder.encode({ windowId: NO_WINDOW, page: number, instantMs: null }, answer.page);
   if (encoded.status === 'faulty') throw new Error(`a probe brought no page: ${encoded.detail}`);
   if (encoded.servedCount > 0 && encoded.times === null) throw new Error('a probe brought an event without a time');
   return encoded.times?.newestMs ?? null;

@@ -8,6 +8,7 @@
  */
 import type { EncodedPage, PageTimes } from '../../core/encoded-page.ts';
 import type { WindowState } from '../../core/state.ts';
+import { PlaceCounter } from './places.ts';
 
 /** A page with fewer events needs a second one to prove that the walk has left its window. */
 const PROVING_EVENTS = 10;
@@ -18,17 +19,22 @@ const JUMP_PAGES = 3;
 const SLACK_MS = 1;
 
 type TimedPage = Pick<EncodedPage, 'times' | 'servedCount'>;
+type PlacedPage = TimedPage & Pick<EncodedPage, 'places'>;
 
 export class WalkPosition {
   readonly untilMs: number | null;
   /**
    * Rises when the window is split: what lies below belongs to another window. A page that is on its way then may reach below;
-   * the merge removes what comes twice.
+   * what it has there is not counted here, and the merge removes what comes twice.
    */
   sinceMs: number | null;
+  /** Counts the places of the window. */
+  readonly counter: PlaceCounter;
   readonly #pageSize: number;
   #anchorMs: number | null;
   #walkedToMs: number | null;
+  /** The oldest time served that lies in the window. */
+  #lastInsideMs: number | null = null;
   #eventsPerMs: number | null = null;
   #doubtedEndMs: number | null = null;
   #olderPages = 0;
@@ -36,13 +42,15 @@ export class WalkPosition {
   #newestFirstVotes = 0;
 
   constructor(
-    state: Pick<WindowState, 'sinceMs' | 'untilMs' | 'anchorMs' | 'lastEventMs'>,
+    state: Pick<WindowState, 'sinceMs' | 'untilMs' | 'anchorMs' | 'lastEventMs' | 'edge'>,
     options: { readonly pageSize: number; readonly eventsPerMs?: number | null },
   ) {
     this.sinceMs = state.sinceMs;
     this.untilMs = state.untilMs;
     this.#anchorMs = state.anchorMs;
     this.#walkedToMs = state.lastEventMs ?? state.untilMs;
+    this.counter = new PlaceCounter(state.edge);
+    this.#lastInsideMs = state.edge !== null && this.#isAboveSince(state.edge.atMs) ? state.edge.atMs : null;
     this.#pageSize = options.pageSize;
     this.#eventsPerMs = options.eventsPerMs ?? null;
   }
@@ -62,14 +70,27 @@ export class WalkPosition {
     return this.#walkedToMs;
   }
 
+  /** Below this nothing has been served yet, epoch ms: where the window can be divided. */
+  get unservedToMs(): number | null {
+    const edgeMs = this.counter.edge?.atMs ?? null;
+    return this.#walkedToMs === null || edgeMs === null ? this.#walkedToMs : Math.min(this.#walkedToMs, edgeMs);
+  }
+
+  /** The time of an event that a request from {@link topMs} down must bring again, epoch ms; `null` when there is none. */
+  get servedToMs(): number | null {
+    return this.#lastInsideMs !== null && this.#isAboveSince(this.#lastInsideMs) ? this.#lastInsideMs : null;
+  }
+
   /** By the newest page, or a guess; `null` when nothing is known. */
   get eventsPerMs(): number | null {
     return this.#eventsPerMs;
   }
 
   /** Takes in a page of the window, in order. */
-  note({ times, servedCount }: TimedPage): void {
+  note({ times, servedCount, places }: PlacedPage): void {
     if (times === null) return;
+    const insideMs = places.timesMs.findLast((timeMs) => this.#isAboveSince(timeMs));
+    if (insideMs !== undefined) this.#lastInsideMs = Math.min(insideMs, this.#lastInsideMs ?? insideMs);
     if (times.newestMs > times.oldestMs) {
       if (times.descending) this.#newestFirstVotes += 1;
       else if (times.lastMs === times.newestMs) this.#newestFirstVotes -= 1;
@@ -103,10 +124,14 @@ export class WalkPosition {
     return isOlder && (servedCount >= PROVING_EVENTS || this.#olderPages > 1);
   }
 
-  /** Whether all of a page lies above what is left. */
-  isAboveAnchor({ times }: TimedPage): boolean {
-    const { topMs } = this;
-    return topMs !== null && times !== null && times.oldestMs > topMs + SLACK_MS;
+  /** Whether all of a page lies above the window: an endpoint without time bounds begins with the newest event of all. */
+  isAboveWindow({ times }: TimedPage): boolean {
+    return this.untilMs !== null && times !== null && times.oldestMs > this.untilMs + SLACK_MS;
+  }
+
+  /** Whether a page reaches below the window. */
+  reachesBelow({ times }: TimedPage): boolean {
+    return times !== null && !this.#isAboveSince(times.oldestMs + SLACK_MS);
   }
 
   /** Whether the page after the next one probably lies below the window. */
@@ -114,6 +139,10 @@ export class WalkPosition {
     if (this.sinceMs === null) return false;
     if (this.#walkedToMs === null || this.#eventsPerMs === null) return true;
     return this.#walkedToMs - (2 * this.#pageSize) / this.#eventsPerMs < this.sinceMs;
+  }
+
+  #isAboveSince(timeMs: number): boolean {
+    return this.sinceMs === null || timeMs >= this.sinceMs;
   }
 
   /** Inside the window, and not above where the walk is. */

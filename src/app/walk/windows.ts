@@ -19,7 +19,7 @@ const MAX_GUESS_MS = 60 * 365 * 86_400_000;
 const GUESS_MARGIN = 1.02;
 
 export interface WindowSetOptions {
-  readonly reader: Omit<ReaderOptions, 'accept' | 'isAlone'>;
+  readonly reader: Omit<ReaderOptions, 'accept'>;
   readonly concurrency: number;
   readonly logger: Logger;
   /** Ends all walks; then the report says `interrupted`. */
@@ -31,24 +31,24 @@ export interface WindowSetOptions {
   readonly remainingEvents: () => number | null;
   /** See {@link ReaderOrigin}: each pass asks differently from the one before it. */
   readonly limitReduction: number;
+  readonly originOf: (state: WindowState) => Pick<ReaderOrigin, 'isWhole' | 'isInhabited'>;
 }
 
-export interface WalkReport {
-  /** stopped: no further page was asked for, as the job is stopping. interrupted: requests were ended by the signal. */
-  readonly outcome: 'complete' | 'stopped' | 'interrupted';
-  /** Windows that the endpoint cannot walk: they go on as one chain. */
-  readonly unwalkable: readonly number[];
-}
+/**
+ * stopped: no further page was asked for, as the job is stopping. interrupted: requests were ended by the signal.
+ * needs-chain: these windows cannot be walked to their ends; all walks were ended.
+ */
+export type WalkReport = 'complete' | 'stopped' | 'interrupted' | 'needs-chain';
 
 export class WindowSet {
   readonly #options: WindowSetOptions;
   readonly #readers: ApiStreamReader[] = [];
   readonly #active = new Map<ApiStreamReader, Promise<void>>();
-  readonly #unwalkable: number[] = [];
-  #outcome: WalkReport['outcome'] = 'complete';
-  /** Of the first walk that failed; it ends the others. */
+  #outcome: WalkReport = 'complete';
+  /** Of the first walk that failed. */
   #failure: { readonly error: unknown } | null = null;
-  readonly #failed = new AbortController();
+  /** Ends all walks. */
+  readonly #ended = new AbortController();
   readonly #signal: AbortSignal;
   /** Where the data probably begins, for windows without a lower bound. */
   #oldestMs: number | null = null;
@@ -58,7 +58,7 @@ export class WindowSet {
 
   constructor(states: readonly WindowState[], options: WindowSetOptions) {
     this.#options = options;
-    this.#signal = AbortSignal.any([options.signal, this.#failed.signal]);
+    this.#signal = AbortSignal.any([options.signal, this.#ended.signal]);
     for (const state of states) this.#add(state, {});
   }
 
@@ -83,7 +83,7 @@ export class WindowSet {
     }
     await this.#probing;
     if (this.#failure !== null) throw this.#failure.error;
-    return { outcome: this.#outcome, unwalkable: this.#unwalkable };
+    return this.#outcome;
   }
 
   get #idleWalks(): number {
@@ -93,7 +93,8 @@ export class WindowSet {
 
   get #canDivide(): boolean {
     const { traits, client, isStopping } = this.#options.reader;
-    return client.endpoint === 'stream' && traits.supportsTimeBounds && !isStopping();
+    const isByTime = traits.supportsTimeBounds && traits.isOrderedByTime;
+    return client.endpoint === 'stream' && isByTime && !isStopping();
   }
 
   #add(state: WindowState, origin: ReaderOrigin): ApiStreamReader {
@@ -107,9 +108,8 @@ export class WindowSet {
           this.#findOldest(reader);
           this.#wake();
         },
-        isAlone: () => this.#readers.every((other) => other === reader || other.complete),
       },
-      { ...origin, limitReduction },
+      { ...origin, ...this.#options.originOf(state), limitReduction },
     );
     this.#readers.push(reader);
     return reader;
@@ -119,8 +119,8 @@ export class WindowSet {
     const walk = async (): Promise<void> => {
       try {
         const outcome = await reader.walk(this.#signal);
-        if (outcome === 'stopped') this.#outcome = 'stopped';
-        if (outcome === 'needs-chain') this.#unwalkable.push(reader.windowId);
+        if (outcome === 'stopped' && this.#outcome === 'complete') this.#outcome = 'stopped';
+        if (outcome === 'needs-chain') this.#endForChain();
       } catch (error) {
         this.#fail(error);
       } finally {
@@ -131,14 +131,21 @@ export class WindowSet {
     this.#active.set(reader, walk());
   }
 
+  /** The others could not be walked to their ends either, or would be walked again. */
+  #endForChain(): void {
+    this.#outcome = 'needs-chain';
+    this.#ended.abort();
+  }
+
   /** An error after the signal is the signal's doing. */
   #fail(error: unknown): void {
     if (this.#options.signal.aborted) {
       this.#outcome = 'interrupted';
       return;
     }
+    if (this.#outcome === 'needs-chain') return;
     this.#failure ??= { error };
-    this.#failed.abort();
+    this.#ended.abort();
   }
 
   /**
@@ -192,7 +199,7 @@ export class WindowSet {
   async #divide(): Promise<void> {
     if (!this.#canDivide) return;
     const open = [...this.#active.keys()].flatMap((reader): { reader: ApiStreamReader; window: OpenWindow }[] => {
-      const { sinceMs, walkedToMs: toMs, eventsPerMs } = reader.position;
+      const { sinceMs, unservedToMs: toMs, eventsPerMs } = reader.position;
       const fromMs = sinceMs ?? this.#oldestMs;
       if (fromMs === null || toMs === null || reader.complete || toMs <= fromMs) return [];
       return [{ reader, window: { fromMs, toMs, eventsPerMs } }];
@@ -205,13 +212,16 @@ export class WindowSet {
         pageSize: this.#options.reader.pageSize,
       },
     );
-    try {
-      for (const [index, { reader }] of open.entries()) {
-        const cutsMs = cuts[index] ?? [];
-        if (cutsMs.length > 0 && !reader.complete) await this.#split(reader, cutsMs);
-      }
-    } catch (error) {
-      this.#fail(error);
+    // All at once, before any of them takes in another page.
+    const splits = open.flatMap(({ reader }, index) => {
+      const cutsMs = cuts[index] ?? [];
+      if (cutsMs.length === 0) return [];
+      const split = this.#split(reader, cutsMs);
+      reader.divideWhile(split.catch(() => undefined));
+      return [split];
+    });
+    for (const result of await Promise.allSettled(splits)) {
+      if (result.status === 'rejected') this.#fail(result.reason);
     }
   }
 

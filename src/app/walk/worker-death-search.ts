@@ -33,13 +33,18 @@ export class WorkerDeathSearch {
     this.#logger = logger;
   }
 
-  /** The page's body is transferred. */
-  async encode({ windowId, page, limit }: PageRequest, raw: PageBody): Promise<EncodedPage | UnusablePage> {
+  /** The page's body is transferred. @param instantMs where the page before it ended */
+  async encode(
+    { windowId, page, limit }: PageRequest,
+    instantMs: number | null,
+    raw: PageBody,
+  ): Promise<EncodedPage | UnusablePage> {
+    const place = { windowId, page, instantMs };
     try {
       const isFound = this.#killsAlone && limit === 1;
       const encoded = isFound
-        ? await this.#encoder.encodeSuspect(windowId, page, raw)
-        : await this.#encoder.encode(windowId, page, raw);
+        ? await this.#encoder.encodeSuspect(place, raw)
+        : await this.#encoder.encode(place, raw);
       if (encoded.status === 'encoded') this.#survived();
       return encoded;
     } catch (error) {

@@ -1,6 +1,6 @@
 import type { IdColumnTypes, PageAnomaly } from '../../core/encoded-page.ts';
 import type { EventSlices } from '../scan/event-slices.ts';
-import { ID_FIELDS, KIND, NO_FIELD } from '../scan/fields.ts';
+import { ID_FIELDS, NO_FIELD } from '../scan/fields.ts';
 import type { EventSink } from '../scan/page-scanner.ts';
 import { type AnomalyReason, REJECTED_REASONS, type RejectedReason } from './anomaly-reasons.ts';
 import { type CopyWriter, SourceOrder } from './copy-writer.ts';
@@ -22,6 +22,8 @@ export interface EventEncoderOptions {
   readonly idColumnTypes: IdColumnTypes;
   readonly firstSourceOrder: bigint;
   readonly maxEventBytes: number;
+  /** Where the page before this one ended, epoch ms; none when there is none. See `readPlaces`. */
+  readonly instantMs?: number | null;
 }
 
 const ABOUT_THE_WHOLE: ReadonlySet<RejectedReason> = new Set([
@@ -35,8 +37,6 @@ export class EventEncoder implements EventSink {
   readonly anomalies: PageAnomaly[] = [];
   rejectedCount = 0;
   repairedCount = 0;
-  /** Id of the first event in serving order that has one, as served; rejected ones count too. */
-  firstEventId: string | null = null;
   readonly times = new PageTimesTracker();
 
   readonly #body: Uint8Array;
@@ -44,8 +44,6 @@ export class EventEncoder implements EventSink {
   readonly #fields: EventFields;
   readonly #sourceOrder: SourceOrder;
   readonly #maxEventBytes: number;
-  // A range of the body: only the last event's id is ever asked for.
-  readonly #lastId = { kind: KIND.absent as number, start: 0, end: 0 };
 
   constructor(body: Uint8Array, writer: CopyWriter, options: EventEncoderOptions) {
     this.#body = body;
@@ -55,21 +53,16 @@ export class EventEncoder implements EventSink {
     this.#maxEventBytes = options.maxEventBytes;
   }
 
-  get lastEventId(): string | null {
-    return excerptOfId(this.#body, this.#lastId);
-  }
-
   restart(): void {
     this.#writer.restart();
     this.anomalies.length = 0;
     this.rejectedCount = 0;
     this.repairedCount = 0;
-    this.firstEventId = null;
     this.times.clear();
-    this.#lastId.kind = KIND.absent;
   }
 
   event(slices: EventSlices, position: number): void {
+    if (!slices.isObject) this.times.add(Number.NaN, slices.start);
     const reason = slices.isObject ? this.#encode(slices, position) : REJECTED_REASONS.notAnObject;
     if (reason !== null) {
       this.rejectedCount += 1;
@@ -78,10 +71,9 @@ export class EventEncoder implements EventSink {
   }
 
   #encode(slices: EventSlices, position: number): RejectedReason | null {
-    this.#rememberId(slices);
     const fields = this.#fields;
     const timeField = fields.readTime(slices);
-    if (fields.hasTime) this.times.add(fields.time.epochMs);
+    this.times.add(fields.hasTime ? fields.time.epochMs : Number.NaN, slices.start);
     const bytes = slices.end - slices.start;
     if (bytes > this.#maxEventBytes) return REJECTED_REASONS.tooLarge;
     if (slices.depth > MAX_EVENT_DEPTH) return REJECTED_REASONS.tooDeep;
@@ -102,17 +94,6 @@ export class EventEncoder implements EventSink {
       for (const repair of fields.repairs) this.#note(slices, position, 'repaired', repair.column, repair.reason);
     }
     return null;
-  }
-
-  #rememberId(slices: EventSlices): void {
-    const field = slices.choose(ID_FIELDS);
-    if (field === NO_FIELD) return;
-    const last = this.#lastId;
-    const { kind, start, end } = slices.of(field);
-    if (last.kind === KIND.absent) this.firstEventId = idOf(this.#body, slices);
-    last.kind = kind;
-    last.start = start;
-    last.end = end;
   }
 
   #note(slices: EventSlices, position: number, kind: PageAnomaly['kind'], field: string, reason: AnomalyReason): void {

@@ -2,19 +2,30 @@ import type { PageTimes } from '../../core/encoded-page.ts';
 
 /** Enough that the last events hardly ever all have a wrong clock. A power of two. */
 const TAIL_EVENTS = 4;
+/** Room for the events of a usual page. */
+const USUAL_EVENTS = 5_120;
 
-/** Gathers the times of a page's events in serving order. */
+/** Gathers the times of a page's events in serving order, and where each event begins. */
 export class PageTimesTracker {
-  #count = 0;
+  /** Events so far. */
+  count = 0;
+  #timed = 0;
   #newestMs = 0;
   #oldestMs = 0;
   #lastMs = 0;
   #descending = true;
   readonly #tailMs = new Float64Array(TAIL_EVENTS);
+  #timesMs = new Float64Array(USUAL_EVENTS);
+  #starts = new Uint32Array(USUAL_EVENTS);
 
-  /** `timeMs` of the next event that has a valid time, since 1970. */
-  add(timeMs: number): void {
-    if (this.#count === 0) {
+  /** @param timeMs of the next event, since 1970; NaN: it has no valid time. @param start its offset in the body */
+  add(timeMs: number, start: number): void {
+    if (this.count === this.#timesMs.length) this.#grow();
+    this.#timesMs[this.count] = timeMs;
+    this.#starts[this.count] = start;
+    this.count += 1;
+    if (Number.isNaN(timeMs)) return;
+    if (this.#timed === 0) {
       this.#newestMs = timeMs;
       this.#oldestMs = timeMs;
     } else {
@@ -23,23 +34,43 @@ export class PageTimesTracker {
       if (timeMs < this.#oldestMs) this.#oldestMs = timeMs;
     }
     this.#lastMs = timeMs;
-    this.#tailMs[this.#count & (TAIL_EVENTS - 1)] = timeMs;
-    this.#count += 1;
+    this.#tailMs[this.#timed & (TAIL_EVENTS - 1)] = timeMs;
+    this.#timed += 1;
   }
 
   clear(): void {
-    this.#count = 0;
+    this.count = 0;
+    this.#timed = 0;
     this.#descending = true;
   }
 
   read(): PageTimes | null {
-    if (this.#count === 0) return null;
+    if (this.#timed === 0) return null;
     return {
       newestMs: this.#newestMs,
       oldestMs: this.#oldestMs,
       lastMs: this.#lastMs,
-      tailNewestMs: Math.max(...this.#tailMs.subarray(0, this.#count)),
+      tailNewestMs: Math.max(...this.#tailMs.subarray(0, this.#timed)),
       descending: this.#descending,
     };
+  }
+
+  /** One time an event, NaN where there is none; a view that owns its buffer. */
+  get timesMs(): Float64Array<ArrayBuffer> {
+    return this.#timesMs.subarray(0, this.count);
+  }
+
+  /** Offset of an event in the body. */
+  startOf(position: number): number {
+    return this.#starts[position] ?? 0;
+  }
+
+  #grow(): void {
+    const times = new Float64Array(this.count * 2);
+    times.set(this.#timesMs);
+    this.#timesMs = times;
+    const starts = new Uint32Array(this.count * 2);
+    starts.set(this.#starts);
+    this.#starts = starts;
   }
 }

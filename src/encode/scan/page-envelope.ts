@@ -4,12 +4,15 @@ import type { PageEnvelope } from '../../core/encoded-page.ts';
 const MAX_VALUE_BYTES = 1024 * 1024;
 const MAX_ERROR_TEXT_CHARACTERS = 300;
 
+/** Codes that say that all is well. */
+const WELL_CODES = new Set(['0', '200', 'OK', 'SUCCESS']);
+
 const DECODER = new TextDecoder();
 
 const ENVELOPE_KEYS = new Set([
   ...['pagination', 'meta'],
   ...['hasMore', 'has_more', 'nextCursor', 'next_cursor', 'total', 'cursorExpiresIn', 'cursor_expires_in'],
-  ...['error', 'errors', 'code', 'message'],
+  ...['error', 'errors', 'code', 'message', 'success', 'ok', 'status', 'statusCode', 'status_code'],
 ]);
 
 type Place = Readonly<Record<string, unknown>>;
@@ -44,7 +47,17 @@ export class EnvelopeReader {
       nextCursor: firstOf(places, ['nextCursor', 'next_cursor'], asCursor),
       total: firstOf([meta, pagination, this.#top], ['total'], asCount),
       cursorLifeMs: firstOf(places, ['cursorExpiresIn', 'cursor_expires_in'], asMilliseconds),
+      saysNoCursor: places.some((place) => place['nextCursor'] === null || place['next_cursor'] === null),
+      speaksOfError: this.#speaksOfError(),
     };
+  }
+
+  /** Words of a failure that do not make a page none, but make its end doubtful when it has no events. */
+  #speaksOfError(): boolean {
+    const { success, ok, status, statusCode, status_code: snakeStatus, code } = this.#top;
+    if ([success, ok].some((flag) => asFlag(flag) === false)) return true;
+    if ([status, statusCode, snakeStatus].some(isErrorStatus)) return true;
+    return isPresent(code) && !WELL_CODES.has(String(code).toUpperCase());
   }
 
   /**
@@ -72,6 +85,11 @@ export class EnvelopeReader {
       .map((key) => `${key} ${this.#texts.get(key)?.replaceAll(/\s+/g, ' ') ?? ''}`);
     return Array.from(parts.join(', ')).slice(0, MAX_ERROR_TEXT_CHARACTERS).join('');
   }
+}
+
+function isErrorStatus(value: unknown): boolean {
+  if (typeof value === 'string' && /^(err|fail)/i.test(value)) return true;
+  return (typeof value === 'number' || typeof value === 'string') && Number(value) >= 400;
 }
 
 function isPresent(value: unknown): boolean {

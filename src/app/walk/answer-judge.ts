@@ -1,0 +1,285 @@
+/**
+ * Judges one answer of the API, once: what it brings, and what the walk of its window does next. It asks for nothing and
+ * accepts nothing itself; the reader carries out the step.
+ */
+import { NO_CURSOR, type ApiClient, type PageAnswer, type PageRequest, type RawPage } from '../../api/api-client.ts';
+import type { AcceptedPage } from '../../core/accepted-page.ts';
+import type { EncodedPage } from '../../core/encoded-page.ts';
+import type { Permit } from '../../core/in-flight-limit.ts';
+import type { Logger } from '../../core/logging.ts';
+import type { PagePlace } from '../../core/page-place.ts';
+import { NO_PLACES, type CountMarks, type LedgerEntry } from '../../core/state.ts';
+import type { ByTime, Chain } from './chain.ts';
+import { isTrusted, nextPage, type NextPage } from './cursor-age.ts';
+import { EndDoubts, doubtEnd, type EndDoubt, type Expected } from './doubtful-end.ts';
+import {
+  describeContradiction,
+  describeDisorder,
+  ignoresTimeBounds,
+  noteEventBytes,
+  readWord,
+  type EndpointTraits,
+} from './endpoint-traits.ts';
+import { eventTooLarge } from './no-progress.ts';
+import type { PageLimit } from './page-limit.ts';
+import type { WalkPosition } from './walk-position.ts';
+import type { WorkerDeathSearch } from './worker-death-search.ts';
+
+/** Body and rows of a page are both in memory until its COPY has committed. */
+export const BYTES_PER_BODY_BYTE = 2;
+
+/** What a page brings, and whether it may have lost events: the places of its row in the ledger. */
+type Brought = Pick<LedgerEntry, 'counts' | 'edge' | 'isEndDoubtful' | 'suspect'>;
+
+/** What one answer came to, and so what the walk does next. */
+export type Step =
+  /** The page is accepted, and the walk goes on behind it (`advance`) or is over (`end`). */
+  | {
+      readonly kind: 'advance' | 'end';
+      readonly raw: AcceptedPage['raw'];
+      readonly encoded: EncodedPage | null;
+      readonly brought: Brought;
+      readonly next: NextPage;
+    }
+  /** The page lies above the window: passed over. */
+  | { readonly kind: 'skip'; readonly next: NextPage }
+  /** The same page is asked for again. `suspect`: what went wrong can have cost events. */
+  | { readonly kind: 'retry'; readonly next: NextPage; readonly suspect: boolean }
+  | { readonly kind: 'needs-chain' };
+
+/** A page that is about to be counted. */
+export interface ServedPage extends PagePlace {
+  readonly raw: RawPage;
+  readonly encoded: EncodedPage;
+}
+
+export interface JudgeOptions {
+  readonly client: Pick<ApiClient, 'endpoint' | 'reportFaultyPage'>;
+  readonly traits: EndpointTraits;
+  readonly logger: Logger;
+  /** What a page's places are counted by. Called once for each page that is counted, in order. */
+  readonly marks: (page: ServedPage) => CountMarks;
+  readonly onRetry: (kind: string) => void;
+}
+
+/** The walk that an answer belongs to. */
+export interface JudgedWalk {
+  readonly windowId: number;
+  readonly position: WalkPosition;
+  readonly chain: Chain;
+  readonly limit: PageLimit;
+  readonly encoder: WorkerDeathSearch;
+  /** An earlier walk was served events that lie in the window. */
+  readonly isInhabited: boolean;
+}
+
+export class AnswerJudge {
+  readonly #options: JudgeOptions;
+  readonly #walk: JudgedWalk;
+  readonly #doubts = new EndDoubts();
+  /** The run's only window: nothing but cursors and the API's own bounds have decided what it brings. */
+  #isWhole: boolean;
+  #dividing: Promise<unknown> | null = null;
+
+  constructor(options: JudgeOptions, walk: JudgedWalk, isWhole: boolean) {
+    this.#options = options;
+    this.#walk = walk;
+    this.#isWhole = isWhole;
+  }
+
+  /** How far the endpoint can be asked by time now. */
+  get byTime(): ByTime {
+    const { client, traits } = this.#options;
+    const hasBounds = client.endpoint === 'stream' && traits.supportsTimeBounds;
+    return { hasBounds, hasAnchors: hasBounds && traits.isOrderedByTime };
+  }
+
+  /** Whether a request without a cursor brings what comes next: the top of a fresh chain, or a time to go on from. */
+  canBegin(page: number): boolean {
+    const { hasBounds, hasAnchors } = this.byTime;
+    const { topMs } = this.#walk.position;
+    if (page > 1) return hasAnchors && topMs !== null;
+    // Without bounds a chain begins at the top of everything: it brings the newest window, and ends below its bound.
+    const reachesWindow = hasBounds ? hasAnchors : this.#options.traits.isOrderedByTime && topMs === null;
+    return this.#isWhole || reachesWindow;
+  }
+
+  /** Holds the next page until the window is divided, so that it counts only what stays the window's own. */
+  divideWhile(dividing: Promise<unknown>): void {
+    this.#isWhole = false;
+    this.#dividing = dividing;
+  }
+
+  /** @param asked what the walk asked for last. @throws GaveUpError, what the encoder throws */
+  async judge(request: PageRequest, answer: PageAnswer, permit: Permit, asked: NextPage): Promise<Step> {
+    const { limit, position } = this.#walk;
+    // A chain that a time has begun is no longer whole.
+    if (request.cursor === null && request.page > 1) this.#isWhole = false;
+    switch (answer.kind) {
+      case 'page':
+        return this.#judgePage(request, answer.page, permit, asked);
+      case 'outside-range':
+        return this.#judgeNothing(request, permit, asked);
+      case 'stale-cursor':
+        return this.#dropCursor(answer.detail, asked);
+      case 'endpoint-changed':
+        return isTrusted(asked) || this.canBegin(asked.page)
+          ? { kind: 'retry', next: asked, suspect: position.topMs !== null }
+          : { kind: 'needs-chain' };
+      case 'too-large':
+        if (request.limit <= 1) throw eventTooLarge(request);
+        limit.shrink(2);
+        this.#options.onRetry('too-large');
+        return { kind: 'retry', next: asked, suspect: false };
+    }
+  }
+
+  /** The API says that nothing lies in the bounds: the window ends with a page that has no events. */
+  async #judgeNothing(request: PageRequest, permit: Permit, asked: NextPage): Promise<Step> {
+    const doubt = doubtEnd(request, null, 'over', this.#expected);
+    const again = doubt === null ? null : await this.#askAboutEnd(request, doubt, asked);
+    if (again !== null) return again;
+    permit.resize(0);
+    const isEndDoubtful = doubt?.isStrong === true;
+    return {
+      kind: 'end',
+      raw: { receivedAtMs: Date.now(), serverDateMs: null, bodyBytes: 0 },
+      encoded: null,
+      brought: { counts: NO_PLACES, edge: null, isEndDoubtful, suspect: isEndDoubtful },
+      next: { page: request.page + 1, ...NO_CURSOR },
+    };
+  }
+
+  async #judgePage(request: PageRequest, raw: RawPage, permit: Permit, asked: NextPage): Promise<Step> {
+    const { traits } = this.#options;
+    const { position, encoder, chain, limit } = this.#walk;
+    permit.resize(raw.bodyBytes * BYTES_PER_BODY_BYTE);
+    const encoded = await encoder.encode(request, position.counter.edge?.atMs ?? null, raw);
+    if (encoded.status === 'faulty') return this.#askAgain(request, encoded.fault, encoded.detail, asked, false);
+    if (!this.#isInOrder(request, encoded)) return { kind: 'needs-chain' };
+    const contradiction = this.#contradictionOf(request, encoded);
+    // The page is good when the walk can go on by its times.
+    if (contradiction !== null && (!this.byTime.hasAnchors || encoded.times === null)) {
+      return this.#askAgain(request, 'contradiction', contradiction, asked, true);
+    }
+    const word = readWord(encoded.envelope, traits);
+    traits.hasFlag ||= encoded.envelope.hasMore !== null;
+    const doubt = word === 'more' ? null : doubtEnd(request, encoded, word, this.#expected);
+    const again = doubt === null ? null : await this.#askAboutEnd(request, doubt, asked);
+    if (again !== null) return again;
+
+    await this.#dividing;
+    permit.resize(encoded.bodyBytes + encoded.rows.byteLength);
+    noteEventBytes(traits, encoded);
+    position.note(encoded);
+    const next = nextPage(request, raw, contradiction === null ? encoded.envelope : null);
+    if (word === 'more' && this.#isAboveWindow(encoded)) return { kind: 'skip', next: { ...next, page: request.page } };
+    const isBelow = word === 'more' && position.reachesBelow(encoded);
+    const isEnd = word !== 'more' || (isBelow && this.#isOverByBound(encoded));
+    chain.noteAccepted(request, encoded);
+    limit.grow();
+    const isEndDoubtful = doubt?.isStrong === true;
+    return {
+      kind: isEnd ? 'end' : 'advance',
+      raw,
+      encoded,
+      brought: { ...this.#count(request, raw, encoded), isEndDoubtful, suspect: isEndDoubtful || contradiction !== null },
+      // Beside a cursor the API does not mind the bound. Asked by time, it says itself where the window ends.
+      next: isBelow && this.byTime.hasAnchors ? { ...next, ...NO_CURSOR } : next,
+    };
+  }
+
+  /** False: this window cannot be walked by time, and a chain of its own does not bring all of the run. */
+  #isInOrder(request: PageRequest, encoded: EncodedPage): boolean {
+    const { traits, logger } = this.#options;
+    const { windowId, position } = this.#walk;
+    if (this.byTime.hasBounds && ignoresTimeBounds(request, encoded)) {
+      // Every window would walk all of the data.
+      traits.supportsTimeBounds = false;
+      logger.warn({ window: windowId }, 'the endpoint ignores time windows; walking one chain');
+      return false;
+    }
+    if (!traits.isOrderedByTime) return true;
+    const disorder = describeDisorder(request, encoded, position.counter.edge?.atMs ?? null);
+    if (disorder === null) return true;
+    traits.isOrderedByTime = false;
+    logger.warn(
+      { window: windowId, page: request.page },
+      `the API's order is not that of the events' times: ${disorder}; walking one chain`,
+    );
+    return this.#isWhole;
+  }
+
+  #contradictionOf(request: PageRequest, encoded: EncodedPage): string | null {
+    const contradiction = describeContradiction(request, encoded.envelope);
+    if (contradiction === null) return null;
+    this.#walk.chain.noteBroken(contradiction);
+    const { logger } = this.#options;
+    logger.warn({ window: this.#walk.windowId, page: request.page }, `contradiction: ${contradiction}`);
+    return contradiction;
+  }
+
+  /** An endpoint that takes no bounds begins with the newest event of all. */
+  #isAboveWindow(encoded: EncodedPage): boolean {
+    const isUnbounded = !this.byTime.hasBounds && this.#options.traits.isOrderedByTime;
+    return isUnbounded && this.#walk.position.isAboveWindow(encoded);
+  }
+
+  /** Where the endpoint takes no bounds, the window ends below its own. */
+  #isOverByBound(encoded: EncodedPage): boolean {
+    const isUnbounded = !this.byTime.hasBounds && this.#options.traits.isOrderedByTime;
+    return isUnbounded && this.#walk.position.isPastWindow(encoded);
+  }
+
+  #count(request: PageRequest, raw: RawPage, encoded: EncodedPage): Pick<Brought, 'counts' | 'edge'> {
+    const { position, windowId } = this.#walk;
+    const marks = this.#options.marks({ windowId, page: request.page, raw, encoded });
+    const { sinceMs, untilMs } = position;
+    const range = { sinceMs, untilMs, isOrderedByTime: this.#options.traits.isOrderedByTime };
+    const { added, ...counts } = position.counter.count(encoded.places, range, marks);
+    return { counts, edge: added };
+  }
+
+  get #expected(): Expected {
+    return { servedToMs: this.#walk.position.servedToMs, isInhabited: this.#walk.isInhabited };
+  }
+
+  /** @returns `null` when the end stands: it was asked about in every way */
+  async #askAboutEnd(request: PageRequest, { words, isStrong }: EndDoubt, asked: NextPage): Promise<Step | null> {
+    const { position, limit } = this.#walk;
+    const canAskByTime = request.cursor !== null && this.byTime.hasAnchors && position.servedToMs !== null;
+    const question = this.#doubts.next(request.page, isStrong, canAskByTime);
+    if (question === 'stands') return null;
+    if (question === 'ask-by-time') return { kind: 'retry', next: { ...asked, ...NO_CURSOR }, suspect: isStrong };
+    // The answer must not come from the API's cache.
+    limit.reduce();
+    return this.#askAgain(request, 'doubtful-end', words, asked, isStrong);
+  }
+
+  /** Waits before the page is asked for again. @throws GaveUpError when it was faulty too often */
+  async #askAgain(
+    request: PageRequest,
+    fault: string,
+    detail: string,
+    next: NextPage,
+    suspect: boolean,
+  ): Promise<Step> {
+    await this.#options.client.reportFaultyPage(request, fault, detail);
+    return { kind: 'retry', next, suspect };
+  }
+
+  /** The cursor is stale: the walk goes on by time where it can. */
+  #dropCursor(detail: string, asked: NextPage): Step {
+    const { logger, onRetry } = this.#options;
+    const { chain, position, windowId } = this.#walk;
+    chain.noteBroken(detail);
+    onRetry('stale-cursor');
+    const where = { window: windowId, page: asked.page };
+    if (!this.byTime.hasAnchors || position.topMs === null) {
+      logger.warn(where, `a cursor is stale and this walk cannot go on by time; walking from the top: ${detail}`);
+      return { kind: 'needs-chain' };
+    }
+    logger.debug({ ...where, until: position.topMs }, `a cursor is stale; going on by time: ${detail}`);
+    return { kind: 'retry', next: { ...asked, ...NO_CURSOR }, suspect: true };
+  }
+}

@@ -1,0 +1,76 @@
+/**
+ * What ends a chain is the API's own word on a page that is a page. Everything else that looks like an end is asked again,
+ * differently: twice as it was, then by time from the place that was served last, which must bring that place again. Pure.
+ */
+import type { PageRequest } from '../../api/api-client.ts';
+import type { EncodedPage } from '../../core/encoded-page.ts';
+
+const TIMES_ASKED_AGAIN = 2;
+
+export interface EndDoubt {
+  /** Half a sentence for the log. */
+  readonly words: string;
+  /** If it stays, only the API's count can prove that the chain ended. Else three answers alike are its word. */
+  readonly isStrong: boolean;
+}
+
+/** What a walk expects, because it or an earlier one was served it. */
+export interface Expected {
+  /** The time of an event that a request by time must bring again; `null`: none was served yet. */
+  readonly servedToMs: number | null;
+  /** Something lies in the window. */
+  readonly isInhabited: boolean;
+}
+
+/**
+ * Why a page that ends its chain is not believed; `null` when it is.
+ * @param page `null`: the API says that nothing lies in these bounds
+ * @param word what the page says of its end
+ */
+export function doubtEnd(
+  { cursor }: Pick<PageRequest, 'cursor'>,
+  page: Pick<EncodedPage, 'servedCount' | 'envelope' | 'places'> | null,
+  word: 'over' | 'unsaid',
+  { servedToMs, isInhabited }: Expected,
+): EndDoubt | null {
+  if (page === null) {
+    const isKnown = cursor !== null || servedToMs !== null || isInhabited;
+    return { words: 'the API says that nothing lies in these bounds', isStrong: isKnown };
+  }
+  const isEmpty = page.servedCount === 0;
+  if (isEmpty && page.envelope.speaksOfError) return { words: 'an empty page speaks of an error', isStrong: true };
+  if (word === 'unsaid') return { words: 'a page does not say whether it is the last', isStrong: true };
+  if (cursor === null && servedToMs !== null && !page.places.timesMs.includes(servedToMs)) {
+    return { words: 'an answer by time lacks the event that was served there before', isStrong: true };
+  }
+  if (isEmpty && isInhabited && servedToMs === null) {
+    return { words: 'a page is empty where an earlier walk was served events', isStrong: true };
+  }
+  return isEmpty && cursor !== null ? { words: 'a cursor leads to an empty page', isStrong: false } : null;
+}
+
+/** How often an end was doubted, for one page. */
+export class EndDoubts {
+  #page = 0;
+  #asked = 0;
+  #wasAskedByTime = false;
+
+  /** What to do about a doubtful end. `stands`: it was asked about in every way. */
+  next(page: number, isStrong: boolean, canAskByTime: boolean): 'ask-again' | 'ask-by-time' | 'stands' {
+    if (page !== this.#page) {
+      this.#page = page;
+      this.#asked = 0;
+      this.#wasAskedByTime = false;
+    }
+    // The API's own word, that only seldom comes: one other question is enough, where there is one.
+    const isByTimeFirst = !isStrong && canAskByTime && !this.#wasAskedByTime;
+    if (!isByTimeFirst && this.#asked < TIMES_ASKED_AGAIN) {
+      this.#asked += 1;
+      return 'ask-again';
+    }
+    if (!canAskByTime || this.#wasAskedByTime) return 'stands';
+    this.#asked = 0;
+    this.#wasAskedByTime = true;
+    return 'ask-by-time';
+  }
+}

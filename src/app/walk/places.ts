@@ -1,0 +1,208 @@
+/**
+ * How many places of the API's list a page brings that this run has not counted yet. Pure.
+ *
+ * Where times descend, windows are half-open ranges `[since, until)` that divide time: an event counts for the window in
+ * whose range its time lies, and nowhere else, however often windows overlap. Inside a window, what lies above the end of
+ * the last page has been counted. So ids decide in one case alone: events of the very instant at which the last page ended,
+ * when a chain begins there again, or when each cursor repeats the event it stands on.
+ *
+ *   until ┤ counted, not counted again
+ *   edge  ┤ one instant: an id counts as often as the serving that had it most often
+ *         │ every serving counts
+ *   since ┤ belongs to the next window
+ *
+ * An event without a time lies where its neighbours lie. Where these are on both sides of a border it is `unsure`.
+ */
+import type { PagePlaces } from '../../core/encoded-page.ts';
+import { NO_PLACES, type CountMarks, type PlaceCounts, type WalkEdge } from '../../core/state.ts';
+
+/** Keys at one instant that are remembered; more make what comes again unsure. */
+const MAX_KEYS = 1_000_000;
+
+export interface CountedRange {
+  /** `[sinceMs, untilMs)`; `null` is open. */
+  readonly sinceMs: number | null;
+  readonly untilMs: number | null;
+  /** False: the API's order is not that of the times, and one chain brings all of the range. */
+  readonly isOrderedByTime: boolean;
+}
+
+/** A chain that began at or above the edge, and has not come below it yet. */
+interface Overlap {
+  readonly atMs: number;
+  /** What was counted at the edge and not served again yet; `null`: too much to be remembered. */
+  readonly left: Map<string, number> | null;
+}
+
+/** Counts the pages of one window, in order. */
+export class PlaceCounter {
+  #edge: WalkEdge | null;
+  #overlap: Overlap | null = null;
+  /** Of the last event of the page before; for events without a time. */
+  #lastDigest: string | null = null;
+
+  constructor(edge: WalkEdge | null) {
+    this.#edge = edge;
+  }
+
+  get edge(): WalkEdge | null {
+    return this.#edge;
+  }
+
+  /** The next page begins a chain, at or above the edge. */
+  beginAgain(): void {
+    this.#lastDigest = null;
+    if (this.#edge !== null) this.#overlap = { atMs: this.#edge.atMs, left: tally(this.#edge.keys) };
+  }
+
+  /**
+   * Takes in a page.
+   * @returns also where it ends, with the keys by which {@link edge} has grown; `null`: where the page before it ended
+   */
+  count(page: PagePlaces, range: CountedRange, marks: CountMarks): PlaceCounts & { readonly added: WalkEdge | null } {
+    const { timesMs, instantKeys } = page;
+    const overlap = range.isOrderedByTime ? this.#overlap : null;
+    const edge = this.#edge;
+    const counts = { ...NO_PLACES };
+    const added: string[] = [];
+    const sides = new Sides(timesMs, bordersOf(range, marks, overlap));
+    const head = overlap === null ? new Head(edge, this.#lastDigest === page.firstDigest) : null;
+    let instants = 0;
+    for (let at = 0; at < timesMs.length; at += 1) {
+      const timeMs = timesMs[at] ?? Number.NaN;
+      const isAtEdge = edge !== null && timeMs === edge.atMs;
+      const key = isAtEdge ? (instantKeys[instants] ?? '') : '';
+      if (isAtEdge) instants += 1;
+      // Taken from the head in any case: it may only match in order.
+      const isRepeated = head?.repeats(timeMs, key) === true;
+      const placeMs = sides.timeOf(at);
+      if (placeMs !== null && !isInside(placeMs, range)) continue;
+      if (isRepeated) {
+        counts.repeated += 1;
+        continue;
+      }
+      if (placeMs === null) {
+        // Without an order its neighbours say nothing, and one chain brings each event once.
+        if (range.isOrderedByTime) counts.unsure += 1;
+        else counts.places += 1;
+        continue;
+      }
+      if (overlap !== null && placeMs >= overlap.atMs) {
+        if (placeMs > overlap.atMs) continue;
+        if (overlap.left === null || !isAtEdge) {
+          counts.unsure += 1;
+          continue;
+        }
+        if (takeOne(overlap.left, key)) continue;
+      }
+      if (isAtEdge) added.push(key);
+      counts.places += 1;
+      if (marks.topMs !== null && placeMs >= marks.topMs) counts.topPlaces += 1;
+      if (marks.recentMs !== null && placeMs >= marks.recentMs) counts.recentPlaces += 1;
+    }
+    this.#lastDigest = page.lastDigest ?? this.#lastDigest;
+    return { ...counts, added: this.#moveEdge(page, sides.lastMs, added, range.isOrderedByTime) };
+  }
+
+  #moveEdge({ edgeKeys }: PagePlaces, lastMs: number, added: readonly string[], isOrdered: boolean): WalkEdge | null {
+    if (Number.isNaN(lastMs)) return null;
+    const edge = this.#edge;
+    if (this.#overlap !== null && lastMs < this.#overlap.atMs) this.#overlap = null;
+    if (edge !== null && lastMs === edge.atMs) {
+      const keys = edge.keys === null ? null : [...edge.keys, ...added];
+      this.#edge = { atMs: lastMs, keys: keys === null || keys.length > MAX_KEYS ? null : keys };
+      return { atMs: lastMs, keys: added };
+    }
+    // A page above the edge brings nothing that was not counted.
+    if (isOrdered && edge !== null && lastMs > edge.atMs) return null;
+    this.#edge = { atMs: lastMs, keys: edgeKeys };
+    return this.#edge;
+  }
+}
+
+function isInside(timeMs: number, { sinceMs, untilMs }: CountedRange): boolean {
+  return (sinceMs === null || timeMs >= sinceMs) && (untilMs === null || timeMs < untilMs);
+}
+
+/** Times at which a count changes. */
+function bordersOf(range: CountedRange, marks: CountMarks, overlap: Overlap | null): number[] {
+  return [range.sinceMs, range.untilMs, overlap?.atMs ?? null, marks.topMs, marks.recentMs].filter(
+    (borderMs) => borderMs !== null,
+  );
+}
+
+/** Where each event of a page lies: at its own time, or between its neighbours. Asked in order. */
+class Sides {
+  readonly #timesMs: Float64Array;
+  readonly #borders: readonly number[];
+  /** Time of the last event asked about that has one, else NaN. */
+  lastMs = Number.NaN;
+  #nextMs = Number.NaN;
+  #nextAt = -1;
+
+  constructor(timesMs: Float64Array, borders: readonly number[]) {
+    this.#timesMs = timesMs;
+    this.#borders = borders;
+  }
+
+  /** `null`: it has no time, and a border may lie between its neighbours. */
+  timeOf(at: number): number | null {
+    const timeMs = this.#timesMs[at] ?? Number.NaN;
+    if (!Number.isNaN(timeMs)) {
+      this.lastMs = timeMs;
+      return timeMs;
+    }
+    if (this.#nextAt < at) this.#findNext(at);
+    const { lastMs } = this;
+    const nextMs = this.#nextMs;
+    if (Number.isNaN(lastMs) && Number.isNaN(nextMs)) return this.#borders.length === 0 ? 0 : null;
+    const aboveMs = Number.isNaN(lastMs) ? nextMs : lastMs;
+    const belowMs = Number.isNaN(nextMs) ? lastMs : nextMs;
+    return this.#borders.some((borderMs) => aboveMs >= borderMs !== belowMs >= borderMs) ? null : aboveMs;
+  }
+
+  #findNext(from: number): void {
+    this.#nextAt = from;
+    while (this.#nextAt < this.#timesMs.length && Number.isNaN(this.#timesMs[this.#nextAt])) this.#nextAt += 1;
+    this.#nextMs = this.#timesMs[this.#nextAt] ?? Number.NaN;
+  }
+}
+
+/** The top of a page that a cursor has led to: does it begin with what the last page ended with? */
+class Head {
+  readonly #edgeMs: number | null;
+  readonly #left: Map<string, number>;
+  #isTop = true;
+  #repeatsUntimed: boolean;
+
+  constructor(edge: WalkEdge | null, repeatsUntimed: boolean) {
+    this.#edgeMs = edge?.atMs ?? null;
+    this.#left = tally(edge?.keys ?? []) ?? new Map<string, number>();
+    this.#repeatsUntimed = repeatsUntimed;
+  }
+
+  /** Call it for each event, in order. */
+  repeats(timeMs: number, key: string): boolean {
+    if (!this.#isTop) return false;
+    if (Number.isNaN(timeMs) && this.#repeatsUntimed) {
+      this.#repeatsUntimed = false;
+      return true;
+    }
+    this.#isTop = timeMs === this.#edgeMs && takeOne(this.#left, key);
+    return this.#isTop;
+  }
+}
+
+function tally(keys: readonly string[] | null): Map<string, number> | null {
+  if (keys === null) return null;
+  const counts = new Map<string, number>();
+  for (const key of keys) counts.set(key, (counts.get(key) ?? 0) + 1);
+  return counts;
+}
+
+function takeOne(counts: Map<string, number>, key: string): boolean {
+  const count = counts.get(key) ?? 0;
+  if (count === 0) return false;
+  counts.set(key, count - 1);
+  return true;
+}

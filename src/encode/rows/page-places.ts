@@ -1,0 +1,85 @@
+/**
+ * What the places of a page are counted by: the time of each event, and keys of the few events by which the page is joined
+ * with those around it. A key is a digest of the id, or of the event's bytes where it has none.
+ */
+import { createHash } from 'node:crypto';
+import type { PagePlaces } from '../../core/encoded-page.ts';
+import { EventSlices } from '../scan/event-slices.ts';
+import { ID_FIELDS, KIND, NO_FIELD, isString } from '../scan/fields.ts';
+import { JsonCursor } from '../scan/json-cursor.ts';
+import { FieldText } from './field-texts.ts';
+import type { PageTimesTracker } from './page-times.ts';
+
+/** Characters of a digest, in hexadecimal. */
+const DIGEST_LENGTH = 16;
+
+/** @param instantMs the instant at which the page before this one ended; `null` when there is none */
+export function readPlaces(body: Uint8Array, tracker: PageTimesTracker, instantMs: number | null): PagePlaces {
+  const { count, timesMs } = tracker;
+  if (count === 0) return { timesMs, instantKeys: [], edgeKeys: [], firstDigest: null, lastDigest: null };
+  const reader = new EventReader(body);
+  const keyAt = (position: number): string => reader.key(tracker.startOf(position));
+  const last = count - 1;
+  return {
+    timesMs,
+    instantKeys: instantMs === null ? [] : positionsOf(timesMs, instantMs).map(keyAt),
+    edgeKeys: edgeOf(timesMs).map(keyAt),
+    firstDigest: reader.digest(tracker.startOf(0)),
+    lastDigest: reader.digest(tracker.startOf(last)),
+  };
+}
+
+function positionsOf(timesMs: Float64Array, instantMs: number): number[] {
+  const positions: number[] = [];
+  for (let at = timesMs.indexOf(instantMs); at !== -1; at = timesMs.indexOf(instantMs, at + 1)) positions.push(at);
+  return positions;
+}
+
+/** The run of events at the end that share the last time. Those without a time are passed over. */
+function edgeOf(timesMs: Float64Array): number[] {
+  const positions: number[] = [];
+  let edgeMs = Number.NaN;
+  for (let at = timesMs.length - 1; at >= 0; at -= 1) {
+    const timeMs = timesMs[at] ?? Number.NaN;
+    if (Number.isNaN(timeMs)) continue;
+    if (positions.length > 0 && timeMs !== edgeMs) break;
+    edgeMs = timeMs;
+    positions.push(at);
+  }
+  return positions.reverse();
+}
+
+/** Reads single events of a body that has been scanned before. */
+class EventReader {
+  readonly #body: Uint8Array;
+  readonly #cursor: JsonCursor;
+  readonly #slices = new EventSlices();
+  readonly #text: FieldText;
+
+  constructor(body: Uint8Array) {
+    this.#body = body;
+    this.#cursor = new JsonCursor(body);
+    this.#text = new FieldText(body);
+  }
+
+  key(start: number): string {
+    const slices = this.#slices;
+    const end = slices.read(this.#cursor, start);
+    const field = slices.isObject ? slices.choose(ID_FIELDS) : NO_FIELD;
+    if (field === NO_FIELD) return digestOf(this.#body.subarray(start, end));
+    const { kind } = slices.of(field);
+    this.#text.read(slices, field);
+    const { bytes, start: from, end: to } = this.#text;
+    if ((!isString(kind) && kind !== KIND.number) || from === to) return digestOf(this.#body.subarray(start, end));
+    return digestOf(bytes.subarray(from, to));
+  }
+
+  /** Of all bytes of the event. */
+  digest(start: number): string {
+    return digestOf(this.#body.subarray(start, this.#slices.read(this.#cursor, start)));
+  }
+}
+
+function digestOf(bytes: Uint8Array): string {
+  return createHash('sha256').update(bytes).digest('hex').slice(0, DIGEST_LENGTH);
+}

@@ -54,8 +54,8 @@ async function report(db: Database, run: StoredRun, total: number | null, isJson
 }
 
 function describe(found: Completeness): string {
-  const { total, rows, rejected, servedTwiceInChain, short, hidden } = found;
-  const held = `${rows} rows, ${rejected} events rejected, ${servedTwiceInChain} served again inside one chain`;
+  const { total, rows, rejected, short, hidden } = found;
+  const held = `${rows} rows, ${rejected} events rejected`;
   if (total === null) return `The API does not say how many events it has; the target holds ${held}.`;
   if (hidden > 0) return `The API counts ${total} events; the target holds ${held}. But ${describeHidden(found)}.`;
   return `The API counts ${total} events; the target holds ${held}: ${short === 0 ? 'nothing is missing' : `${short} missing`}.`;

@@ -22,8 +22,6 @@ export interface RunCounts {
   readonly duplicates: number;
   readonly rejected: number;
   readonly repaired: number;
-  /** Ids and rejected elements that one chain of cursors served again; part of `duplicates` and `rejected`. */
-  readonly servedTwiceInChain: number;
 }
 
 export const NO_COUNTS: RunCounts = Object.freeze({
@@ -35,7 +33,6 @@ export const NO_COUNTS: RunCounts = Object.freeze({
   duplicates: 0,
   rejected: 0,
   repaired: 0,
-  servedTwiceInChain: 0,
 });
 
 /**

@@ -9,11 +9,11 @@ const NOW_MS = 5_000;
 const ESTIMATE_MS = 60_000;
 
 /**
- * Events that are safe or in staging, all starts of the run together. An id that a chain served at two places counts
- * once, and later passes over the same events do not count past the total.
+ * Events that are safe or in staging, all starts of the run together. Later passes over the same events do not
+ * count past the total.
  */
 export function eventsDone(snapshot: JobSnapshot): number {
-  const events = snapshot.counts.served - snapshot.counts.servedTwiceInChain + snapshot.stagedRows;
+  const events = snapshot.counts.served + snapshot.stagedRows;
   return snapshot.totalEvents === null ? events : Math.min(events, snapshot.totalEvents);
 }
 

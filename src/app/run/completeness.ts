@@ -13,8 +13,6 @@ export interface Completeness {
   readonly rows: number;
   /** Different events that have no row because they were rejected. */
   readonly rejected: number;
-  /** Events that one chain served a second time elsewhere: the API counts them twice, here they are one row or anomaly. */
-  readonly servedTwiceInChain: number;
   /** Events that the API counts and the target lacks; 0 when none, or when nobody knows. */
   readonly short: number;
   /** Upper bound on the rows of the target that came from other sources. */
@@ -24,7 +22,7 @@ export interface Completeness {
 }
 
 /**
- * short = total − rows − rejected − doubled in a chain. A negative difference is not short: the target may hold more.
+ * short = total − rows − rejected. A negative difference is not short: the target may hold more.
  * @param knownRows what the server said it inserted since the target was empty; `null` when it was not. Only when
  *   they are too few is every row counted: that takes as long as a tenth of the job.
  */
@@ -37,7 +35,7 @@ export async function checkCompleteness(
   const read = (rows: number | null) =>
     db.persistently('counting what is there', () => readTargetCounts(db, source, { rows }));
   const completeness = (counts: TargetCounts): Completeness => {
-    const lacking = total === null ? 0 : total - counts.rows - counts.rejected - counts.servedTwiceInChain;
+    const lacking = total === null ? 0 : total - counts.rows - counts.rejected;
     const short = Math.max(0, lacking);
     // A row does not say from which source it is, and an event may come from two: a bound, not a count.
     const hidden = short > 0 || total === null ? 0 : Math.max(0, Math.min(total, lacking + counts.otherRows));
@@ -77,6 +75,6 @@ export function describeHidden(found: Completeness): string {
 export function describeShort(found: Completeness): string {
   return (
     `${found.short} events are missing: the API counts ${found.total ?? '?'}, the target has ${found.rows} rows, ` +
-    `${found.rejected} events were rejected, ${found.servedTwiceInChain} were served again inside one chain`
+    `${found.rejected} events were rejected`
   );
 }

@@ -170,7 +170,6 @@ function addCounts(one: RunCounts, other: RunCounts): RunCounts {
     duplicates: one.duplicates + other.duplicates,
     rejected: one.rejected + other.rejected,
     repaired: one.repaired + other.repaired,
-    servedTwiceInChain: one.servedTwiceInChain + other.servedTwiceInChain,
   };
 }
 

@@ -124,8 +124,6 @@ export class RunPasses {
       if (attempt === 'suspects' && suspects.length === 0) continue;
       logger.warn({ ...found, walking_again: attempt }, 'events are missing; walking again');
       await this.#beginPass(attempt === 'everything');
-      // What is walked again is counted again: kept, the first count would hide as many missing events.
-      await store.forgetServedTwiceInChain(runId);
       if (attempt === 'suspects') await store.reopenWindows(runId, suspects);
       else await store.addWindows(runId, [{ sinceMs: null, untilMs: null }]);
       if ((await this.#walk({ thenCatchUp: false })) === 'stopped') return 'stopped';

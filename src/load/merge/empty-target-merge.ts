@@ -28,8 +28,6 @@ export interface EmptyTargetMerged {
   readonly inserted: number;
   /** Staged rows that lost against a better row of their id; `null` when they were not counted. */
   readonly passedOver: number | null;
-  /** A relation (id, source_order) with every staged row of every double id; `null` when there are none. The caller drops it. */
-  readonly doubles: string | null;
 }
 
 /** One for each staging table, because all cores fill a table only when its query creates it. */
@@ -105,13 +103,13 @@ export class EmptyTargetMerge {
     await client.query('SAVEPOINT key');
     try {
       await client.query(this.#addKey);
-      return { inserted: this.#inserted, passedOver, doubles: passedOver === 0 ? null : edges };
+      return { inserted: this.#inserted, passedOver };
     } catch (error) {
       if (sqlStateOf(error) !== '23505') throw error;
       await client.query('ROLLBACK TO SAVEPOINT key');
       const inserted = await this.#removeDoubles();
       await client.query(this.#addKey);
-      return { inserted, passedOver: null, doubles: DOUBLED };
+      return { inserted, passedOver: null };
     }
   }
 
@@ -163,7 +161,7 @@ export class EmptyTargetMerge {
   /** @returns how many rows share their id with another */
   async #findDoubled(): Promise<number> {
     const { rowCount } = await this.#client.query(
-      `CREATE UNLOGGED TABLE ${DOUBLED} AS SELECT s.id, s.source_order FROM ${this.#rows} s
+      `CREATE UNLOGGED TABLE ${DOUBLED} AS SELECT s.id FROM ${this.#rows} s
         WHERE s.id IN (SELECT d.id FROM ${this.#rows} d GROUP BY d.id HAVING count(*) > 1)`,
     );
     return rowCount ?? 0;

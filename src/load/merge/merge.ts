@@ -20,15 +20,7 @@ import {
 import { checkEpoch, checkGeneration, type Ownership } from '../state/owner.ts';
 import { EMPTY_TARGET_MERGE_RELATIONS, EmptyTargetMerge, type EmptyTargetMerged } from './empty-target-merge.ts';
 import { mergeInOrder } from './later-merge.ts';
-import {
-  addToCounts,
-  countServedTwiceInChain,
-  countRejectedAgainInChain,
-  foldLedger,
-  sumLedger,
-  type LedgerSums,
-  type MergeCounts,
-} from './ledger-fold.ts';
+import { addToCounts, foldLedger, sumLedger, type LedgerSums, type MergeCounts } from './ledger-fold.ts';
 import type { MergeScope, MovedRows, OnConflict } from './merge-sql.ts';
 import { mergeAllButRefused } from './refused-in-merge.ts';
 
@@ -131,15 +123,12 @@ export class Merger {
     await checkRows(client, moved, sumOf('loaded'));
     const loaded = sumOf('loaded') - refused;
     const duplicates = loaded - inserted - updated;
-    const names = merged.map((staging) => staging.names);
-    let servedTwiceInChain = duplicates > 0 ? await countServedTwiceInChain(client, names, moved.doubles) : 0;
     for (const relation of EMPTY_TARGET_MERGE_RELATIONS) await client.query(`DROP TABLE IF EXISTS ${relation}`);
     for (const staging of merged) {
-      if (staging.sums.rejected > 0) servedTwiceInChain += await countRejectedAgainInChain(client, staging.names);
       await foldLedger(client, staging.names);
       await moveAnomalies(client, staging.names);
     }
-    let counts: MergeCounts = { inserted, updated, refused, duplicates, servedTwiceInChain };
+    let counts: MergeCounts = { inserted, updated, refused, duplicates };
     for (const staging of merged) {
       await addToCounts(client, staging.names, counts);
       await emptyStaging(client, staging.table);
@@ -155,7 +144,6 @@ export class Merger {
       duplicates,
       rejected: sumOf('rejected') + refused,
       repaired: sumOf('repaired'),
-      servedTwiceInChain,
       isInitialMerge,
     };
   }
@@ -176,7 +164,6 @@ export class Merger {
       refused: 0,
       isInitialMerge: false,
       passedOver: null,
-      doubles: null,
     };
     if (staging.sums.loaded === 0) return nothing;
     const scope: MergeScope = { names: staging.names, onConflict, runId: staging.sums.runId ?? runId };
@@ -210,7 +197,7 @@ export async function analyzeTarget(db: Database): Promise<void> {
   await db.persistently('analysing the target', () => db.query(`ANALYZE ${TARGET}`));
 }
 
-const NOTHING_MORE: MergeCounts = { inserted: 0, updated: 0, refused: 0, duplicates: 0, servedTwiceInChain: 0 };
+const NOTHING_MORE: MergeCounts = { inserted: 0, updated: 0, refused: 0, duplicates: 0 };
 
 function checkPages(sums: LedgerSums, acknowledged: number, table: StagingTable, logger: Logger): void {
   if (sums.pages < acknowledged) {
@@ -236,19 +223,12 @@ async function checkRows(client: PoolClient, moved: Moved, loaded: number): Prom
   }
 }
 
-/**
- * Keeps each anomaly once, however often it was served: at its first place in the newest window, where
- * {@link countRejectedAgainInChain} looks for it when the chain serves it again.
- */
+/** Keeps each anomaly once, however often it was served: at the place that was merged first. */
 async function moveAnomalies(client: PoolClient, names: StagingNames): Promise<void> {
   await client.query(
-    `INSERT INTO ingestion.anomaly AS a (run_id, window_id, page, position, event_id, kind, field, reason, original)
-     SELECT run_id, window_id, page, position, event_id, kind, field, reason, original FROM (
-       SELECT DISTINCT ON (run_id, sha256(original), md5(field), md5(reason)) * FROM ${names.anomalies}
-        ORDER BY run_id, sha256(original), md5(field), md5(reason), window_id DESC, page, position
-     ) first ORDER BY run_id, window_id, page, position
-     ON CONFLICT (run_id, sha256(original), md5(field), md5(reason)) DO UPDATE
-       SET window_id = excluded.window_id, page = excluded.page, position = excluded.position
-       WHERE excluded.kind = 'rejected' AND a.window_id < excluded.window_id`,
+    `INSERT INTO ingestion.anomaly (run_id, window_id, page, position, event_id, kind, field, reason, original)
+     SELECT run_id, window_id, page, position, event_id, kind, field, reason, original FROM ${names.anomalies}
+      ORDER BY run_id, window_id, page, position
+     ON CONFLICT (run_id, sha256(original), md5(field), md5(reason)) DO NOTHING`,
   );
 }

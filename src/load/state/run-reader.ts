@@ -15,8 +15,7 @@ export const RUN_COLUMNS = `run_id::float8 AS "runId", source, since_ms AS "sinc
   server_date_ms AS "serverDateMs", pass, pass_total::float8 AS "passTotal", newest_ms AS "newestMs",
   watermark_ms AS "watermarkMs", extract(epoch FROM last_merge_at)::float8 * 1000 AS "lastMergeAtMs",
   json_build_object('pages', pages, 'served', served, 'loaded', loaded, 'inserted', inserted, 'updated', updated,
-    'duplicates', duplicates, 'rejected', rejected, 'repaired', repaired, 'servedTwiceInChain', doubled_in_chain) AS counts,
-  proof`;
+    'duplicates', duplicates, 'rejected', rejected, 'repaired', repaired) AS counts, proof`;
 
 /** Selects a `WindowState`. */
 export const WINDOW_COLUMNS = `window_id AS "windowId", since_ms AS "sinceMs", until_ms AS "untilMs",

@@ -178,13 +178,6 @@ export class StateStore {
     });
   }
 
-  /** Before a walk that serves the same chains again. See `countServedTwiceInChain`. */
-  async forgetServedTwiceInChain(runId: number): Promise<void> {
-    await this.#write('run', async (client) => {
-      await client.query('UPDATE ingestion.run SET doubled_in_chain = 0 WHERE run_id = $1', [runId]);
-    });
-  }
-
   /** The run is complete and checked; a later one may begin from its watermark. */
   async completeRun(runId: number, options: { readonly watermarkMs: number | null }): Promise<void> {
     await this.#write('run', async (client) => {

@@ -6,8 +6,6 @@ export interface TargetCounts {
   readonly rows: number;
   /** Different rejected events (by their bytes) of all runs of the source. */
   readonly rejected: number;
-  /** Of the last full run of the source and those that followed it. */
-  readonly servedTwiceInChain: number;
   /** Rows that runs of other sources inserted; some of them may be events of this source, too. */
   readonly otherRows: number;
 }
@@ -25,10 +23,6 @@ export async function readTargetCounts(
     `SELECT coalesce($2::float8, (SELECT count(*) FROM ${TARGET})) AS rows,
             (SELECT count(DISTINCT sha256(a.original)) FROM ingestion.anomaly a JOIN ingestion.run r USING (run_id)
               WHERE a.kind = 'rejected' AND r.source = $1)::float8 AS rejected,
-            (SELECT coalesce(sum(doubled_in_chain), 0) FROM ingestion.run r
-              WHERE r.source = $1 AND r.run_id >= coalesce(
-                (SELECT max(run_id) FROM ingestion.run f WHERE f.source = $1 AND f.floor_ms IS NULL AND f.since_ms IS NULL
-                    AND f.until_ms IS NULL AND f.status <> 'abandoned'), 0))::float8 AS "servedTwiceInChain",
             (SELECT coalesce(sum(inserted), 0) FROM ingestion.run r WHERE r.source <> $1)::float8 AS "otherRows"`,
     [source, known.rows],
   );

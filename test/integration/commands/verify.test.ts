@@ -44,7 +44,6 @@ test('verify ends with 5 and the figures when events are missing', async (t) => 
     total: 100,
     rows: 90,
     rejected: 0,
-    servedTwiceInChain: 0,
     short: 10,
     otherRows: 0,
     hidden: 0,

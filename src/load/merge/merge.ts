@@ -18,6 +18,7 @@ import {
   type StagingTable,
 } from '../schema/staging.ts';
 import { checkEpoch, checkGeneration, type Ownership } from '../state/owner.ts';
+import { addTargetRows } from '../state/target-rows.ts';
 import { EMPTY_TARGET_MERGE_RELATIONS, EmptyTargetMerge, type EmptyTargetMerged } from './empty-target-merge.ts';
 import { mergeInOrder } from './later-merge.ts';
 import { addToCounts, foldLedger, sumLedger, type LedgerSums, type MergeCounts } from './ledger-fold.ts';
@@ -134,6 +135,7 @@ export class Merger {
       await emptyStaging(client, staging.table);
       counts = NOTHING_MORE;
     }
+    if (inserted > 0) await addTargetRows(client, inserted, isInitialMerge);
     return {
       tables: merged.map((staging) => staging.table),
       pages: sumOf('pages'),

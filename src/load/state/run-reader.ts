@@ -9,13 +9,20 @@ export interface StoredRun extends Run {
   readonly lastMergeAtMs: number | null;
 }
 
-/** Selects a {@link StoredRun}. Casts, because node-postgres returns a bigint as text. */
+/**
+ * Selects a {@link StoredRun} from `ingestion.run`. Casts, because node-postgres returns a bigint as text. The proof comes by
+ * way of the whole row: a database that only an older version has used yet has no such column, and is read too.
+ */
 export const RUN_COLUMNS = `run_id::float8 AS "runId", source, since_ms AS "sinceMs", until_ms AS "untilMs",
   floor_ms AS "incrementalSinceMs", status, extract(epoch FROM started_at)::float8 * 1000 AS "startedAtMs",
   server_date_ms AS "serverDateMs", pass, pass_total::float8 AS "passTotal", newest_ms AS "newestMs",
   watermark_ms AS "watermarkMs", extract(epoch FROM last_merge_at)::float8 * 1000 AS "lastMergeAtMs",
   json_build_object('pages', pages, 'served', served, 'loaded', loaded, 'inserted', inserted, 'updated', updated,
-    'duplicates', duplicates, 'rejected', rejected, 'repaired', repaired) AS counts, proof`;
+    'duplicates', duplicates, 'rejected', rejected, 'repaired', repaired) AS counts,
+  coalesce((to_jsonb(run) -> 'places_known')::bool, false) AS "placesKnown", to_jsonb(run) ->> 'begun_by' AS "begunBy",
+  (to_jsonb(run) ->> 'lookback_ms')::float8 AS "lookbackMs", (to_jsonb(run) ->> 'base_total')::float8 AS "baseTotal",
+  (to_jsonb(run) ->> 'base_recent')::float8 AS "baseRecent", (to_jsonb(run) ->> 'recent_places')::float8 AS "recentPlaces",
+  to_jsonb(run) -> 'proof' AS proof`;
 
 /** Selects a `WindowState`. */
 export const WINDOW_COLUMNS = `window_id AS "windowId", since_ms AS "sinceMs", until_ms AS "untilMs",

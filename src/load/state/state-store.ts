@@ -19,6 +19,7 @@ import {
   readWindows,
   type StoredRun,
 } from './run-reader.ts';
+import { rememberTargetRows } from './target-rows.ts';
 
 export interface WindowBounds {
   readonly sinceMs: number | null;
@@ -92,6 +93,7 @@ export class StateStore {
       await checkGeneration(client, this.#ownership);
       for (const table of STAGING_TABLES) await emptyStaging(client, table);
       await client.query(`TRUNCATE ${TARGET}, ingestion.state, ingestion.anomaly, ingestion.run, ingestion.outcome`);
+      await rememberTargetRows(client, 0);
     };
     await this.#db.persistently('emptying the target', () => this.#db.transaction('reset', reset));
   }

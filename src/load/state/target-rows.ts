@@ -1,0 +1,52 @@
+/**
+ * How many rows the target has, and how many the job left in it. Fewer than that means that somebody deleted rows or restored
+ * an older dump: then what the state says of earlier runs is not to be believed.
+ *
+ * What is remembered changes in the transaction that changes the rows, so the two cannot disagree by themselves.
+ */
+import type { PoolClient } from 'pg';
+import { sqlStateOf } from '../postgres/database-errors.ts';
+import type { Database } from '../postgres/database.ts';
+import { TARGET } from '../schema/ingested-events.ts';
+
+const UNDEFINED_TABLE = '42P01';
+const REMEMBERED = 'SELECT rows::float8 FROM ingestion.target_rows';
+
+export interface TargetRows {
+  /** 0 too where the table is gone. */
+  readonly rows: number;
+  /** `null` when they were never counted: the table had rows before the job came, or an older version filled it. */
+  readonly remembered: number | null;
+}
+
+/** Counts one by one: exact, and seconds for many millions. Both figures are of one moment, also beside a merge. */
+export async function readTargetRows(db: Database): Promise<TargetRows> {
+  try {
+    const { rows } = await db.query<TargetRows>(
+      `SELECT (SELECT count(*) FROM ${TARGET})::float8 AS rows, (${REMEMBERED}) AS remembered`,
+    );
+    const [found] = rows;
+    if (found === undefined) throw new Error('the count of the target came back without a row');
+    return found;
+  } catch (error) {
+    if (sqlStateOf(error) !== UNDEFINED_TABLE) throw error;
+    const { rows } = await db.query<{ rows: number | null }>(REMEMBERED);
+    return { rows: 0, remembered: rows[0]?.rows ?? null };
+  }
+}
+
+/** In the transaction that counted them, or emptied the table. */
+export async function rememberTargetRows(client: Pick<PoolClient, 'query'>, rows: number): Promise<void> {
+  await client.query('UPDATE ingestion.target_rows SET rows = $1', [rows]);
+}
+
+/**
+ * In the merge that inserted them. What was never counted stays so.
+ * @param wasEmpty the merge found the table empty, under its lock: then these are all rows
+ */
+export async function addTargetRows(client: PoolClient, inserted: number, wasEmpty: boolean): Promise<void> {
+  await client.query('UPDATE ingestion.target_rows SET rows = CASE WHEN $2 THEN $1 ELSE rows + $1 END', [
+    inserted,
+    wasEmpty,
+  ]);
+}

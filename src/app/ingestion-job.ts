@@ -18,7 +18,7 @@ import { isoText } from '../core/iso-text.ts';
 import type { JobObserver, JobSnapshot } from '../core/job-snapshot.ts';
 import type { Logger } from '../core/logging.ts';
 import { PageBuffers } from '../core/page-buffers.ts';
-import type { Run, RunCounts } from '../core/state.ts';
+import type { Proof, Run, RunCounts } from '../core/state.ts';
 import { WorkerPool } from '../threads/worker-pool.ts';
 import { Merger, analyzeTarget } from '../load/merge/merge.ts';
 import { claimTarget, type Ownership } from '../load/state/owner.ts';
@@ -61,6 +61,8 @@ export interface JobOptions {
 export interface JobReport {
   readonly outcome: 'complete' | 'stopped';
   readonly counts: RunCounts;
+  /** By what the run is proven complete; `null` when it is not. */
+  readonly proof: Proof | null;
   /** Of this process alone. */
   readonly fetchedEvents: number;
   readonly requests: number;
@@ -128,6 +130,7 @@ export class IngestionJob {
       return {
         outcome,
         counts: this.#counters.counts,
+        proof: this.#counters.proof,
         fetchedEvents: this.#counters.fetchedEvents,
         requests: this.#client.requests,
         seconds: (performance.now() - this.#startedMs) / 1000,

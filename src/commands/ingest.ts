@@ -7,6 +7,7 @@ import { EXIT_CODES, describeError, exitCodeOf, type ExitCode } from '../core/er
 import { snapshotBeforeJob, type JobSnapshot } from '../core/job-snapshot.ts';
 import { createLogging, type Logger } from '../core/logging.ts';
 import { SETTING_GROUPS } from '../core/settings-table.ts';
+import { proofText } from '../watch/page/texts.js';
 import { createTerminalDisplay } from '../watch/terminal-progress.ts';
 import { startWatching, type Watching } from '../watch/watching.ts';
 import { confirmReset } from './confirm-reset.ts';
@@ -127,6 +128,12 @@ function logReport(logger: Logger, report: JobReport, signal: StopSignal | null,
     seconds: Number(seconds.toFixed(3)),
     events_per_second: Math.round(report.fetchedEvents / Math.max(seconds, 0.001)),
   };
-  if (report.outcome === 'complete') logger.info(fields, 'ingestion complete');
-  else logger.warn({ ...fields, signal, exit_code: exitCode }, 'ingestion stopped; start again to go on');
+  if (report.outcome === 'stopped') {
+    logger.warn({ ...fields, signal, exit_code: exitCode }, 'ingestion stopped; start again to go on');
+    return;
+  }
+  const proven = { ...fields, proof: report.proof?.kind ?? 'none', proof_text: proofText(report.proof) };
+  // Events without a row: somebody should look at them.
+  if (rejected > 0) logger.warn(proven, 'ingestion complete');
+  else logger.info(proven, 'ingestion complete');
 }

@@ -3,7 +3,7 @@ import Table from 'cli-table3';
 import type { Environment } from '../core/config.ts';
 import type { ExitCode } from '../core/errors.ts';
 import { isoText } from '../core/iso-text.ts';
-import type { RunCounts } from '../core/state.ts';
+import { isProven, type Proof, type RunCounts } from '../core/state.ts';
 import { sqlStateOf } from '../load/postgres/database-errors.ts';
 import type { Database } from '../load/postgres/database.ts';
 import { TARGET } from '../load/schema/ingested-events.ts';
@@ -15,6 +15,7 @@ import {
   type OwnerReport,
   type StoredRun,
 } from '../load/state/run-reader.ts';
+import { proofText } from '../watch/page/texts.js';
 import { reportCommand } from './report-command.ts';
 
 /** How long counting waits for a merge that holds the table alone. */
@@ -26,6 +27,8 @@ interface StatusReport {
   readonly database: string;
   /** Rows of `ingested_events`; null while a merge holds the table alone, and before there is one. */
   readonly rows: number | null;
+  /** The newest run is complete and proven: what is in the table can be passed on. */
+  readonly finished: boolean;
   readonly run: RunReport | null;
   /** The job that works on the target right now. */
   readonly workedOnBy: { readonly host: string; readonly pid: number; readonly since: string } | null;
@@ -45,7 +48,9 @@ interface RunReport {
   readonly pass: number;
   /** Events the API says the data set has. */
   readonly total: number | null;
-  /** Rows and rejected events, of `total`; null when either is not known, or the run is limited. */
+  /** By what the run is proven complete; null when it is not. */
+  readonly proof: Proof | null;
+  /** Events served, of `total`; null when that is not known, or the run was not to take all of them. */
   readonly percent: number | null;
   readonly windows: { readonly count: number; readonly complete: number; readonly safePages: number };
   readonly counts: RunCounts;
@@ -72,10 +77,11 @@ async function readStatus(db: Database, lookbackMs: number): Promise<StatusRepor
     readLastCompleteRun(db),
     readOwner(db),
   ]);
-  const run = newest === null ? null : await reportRun(db, newest, rows);
+  const run = newest === null ? null : await reportRun(db, newest);
   return {
     database: db.described,
     rows,
+    finished: newest !== null && isFinished(newest),
     run,
     workedOnBy: owner?.active ? { host: owner.host, pid: owner.pid, since: isoText(owner.sinceMs) } : null,
     nextStart: describeNextStart(owner, run, lastComplete, lookbackMs),
@@ -95,11 +101,8 @@ async function countRows(db: Database): Promise<number | null> {
   }
 }
 
-async function reportRun(db: Database, run: StoredRun, rows: number | null): Promise<RunReport> {
+async function reportRun(db: Database, run: StoredRun): Promise<RunReport> {
   const windows = await readWindows(db, run.runId);
-  const isLimited = run.sinceMs !== null || run.untilMs !== null;
-  const isKnown = !isLimited && run.passTotal !== null && rows !== null;
-  const done = isKnown ? ((rows + run.counts.rejected) / Math.max(1, run.passTotal)) * 100 : null;
   return {
     runId: run.runId,
     status: run.status,
@@ -111,8 +114,8 @@ async function reportRun(db: Database, run: StoredRun, rows: number | null): Pro
     watermark: isoText(run.watermarkMs),
     pass: run.pass,
     total: run.passTotal,
-    // Rounded down: 100 % means that nothing is missing.
-    percent: done === null ? null : Math.floor(Math.min(100, done) * 10) / 10,
+    proof: run.proof,
+    percent: percentOf(run),
     windows: {
       count: windows.length,
       complete: windows.filter((window) => window.complete).length,
@@ -120,6 +123,19 @@ async function reportRun(db: Database, run: StoredRun, rows: number | null): Pro
     },
     counts: run.counts,
   };
+}
+
+function isFinished(run: StoredRun): boolean {
+  return run.status === 'complete' && isProven(run.proof);
+}
+
+/** 100 % only for a run that is proven complete: what was served can have been served twice. */
+function percentOf(run: StoredRun): number | null {
+  const takesAll = run.sinceMs === null && run.untilMs === null && run.incrementalSinceMs === null;
+  if (!takesAll || run.passTotal === null) return null;
+  if (isFinished(run)) return 100;
+  const served = (run.counts.served / Math.max(1, run.passTotal)) * 100;
+  return Math.floor(Math.min(99.9, served) * 10) / 10;
 }
 
 function describeNextStart(
@@ -157,6 +173,7 @@ function describeStatus(report: StatusReport): string {
     add('started', run.startedAt);
     add('last merge', run.lastMergeAt ?? 'none yet');
     add('watermark', run.watermark);
+    add('proof', run.status === 'running' ? 'not yet: the run is not finished' : proofText(run.proof));
     add('progress', run.percent === null ? null : `${run.percent} % of ${count(run.total ?? 0)}, pass ${run.pass}`);
     add(
       'windows',

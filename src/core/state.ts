@@ -51,6 +51,11 @@ export interface Proof {
   readonly sentence: string;
 }
 
+/** Whether a run with this proof is finished: only such a run ends with exit code 0. */
+export function isProven(proof: Proof | null): proof is Proof {
+  return proof !== null && proof.kind !== 'none';
+}
+
 export type RunStatus = 'running' | 'complete' | 'abandoned';
 
 export interface Run extends RunIdentity {

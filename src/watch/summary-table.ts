@@ -1,7 +1,7 @@
 /** The last thing that a person at a terminal sees of a run: its counts, its time, its anomalies. */
 import Table from 'cli-table3';
 import type { JobSnapshot } from '../core/job-snapshot.ts';
-import { bytes, duration, whole } from './page/texts.js';
+import { bytes, duration, proofText, whole } from './page/texts.js';
 
 /** @param columns width of the terminal; no line is longer, values wrap inside their column */
 export function summaryTable(snapshot: JobSnapshot, endedAtMs: number, columns: number): string {
@@ -10,6 +10,7 @@ export function summaryTable(snapshot: JobSnapshot, endedAtMs: number, columns: 
   const retries = Object.values(snapshot.retriesByKind).reduce((sum, count) => sum + count, 0);
   const rows: [string, string][] = [
     ['ended', endText(ended)],
+    ['proven', proofText(snapshot.proof)],
     ['events expected', snapshot.totalEvents === null ? 'not known' : whole(snapshot.totalEvents)],
     ['served and merged', whole(counts.served)],
     ['inserted', whole(counts.inserted)],

@@ -3,7 +3,7 @@ import type { ApiClient } from '../../api/api-client.ts';
 import type { AcceptedPage } from '../../core/accepted-page.ts';
 import type { InFlightLimit } from '../../core/in-flight-limit.ts';
 import { snapshotBeforeJob, type JobPhase, type JobSnapshot, type WindowSnapshot } from '../../core/job-snapshot.ts';
-import type { Run, RunCounts, WindowState } from '../../core/state.ts';
+import type { Proof, Run, RunCounts, WindowState } from '../../core/state.ts';
 import type { MergeResult } from '../../load/merge/merge.ts';
 import type { WorkerPool } from '../../threads/worker-pool.ts';
 import type { ApiStreamReader } from '../api-stream-reader.ts';
@@ -60,10 +60,20 @@ export class JobCounters {
     this.#figures.totalEvents = total;
   }
 
+  get proof(): Proof | null {
+    return this.#figures.proof;
+  }
+
+  /** Set when the run completes. */
+  set proof(proof: Proof | null) {
+    this.#figures.proof = proof;
+  }
+
   begin(run: Run): void {
     const figures = this.#figures;
     figures.runId = run.runId;
     figures.counts = run.counts;
+    figures.proof = run.proof;
     figures.pass = run.pass;
     figures.totalEvents = run.passTotal;
     figures.newestEventMs = run.newestMs;

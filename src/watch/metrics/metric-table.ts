@@ -167,6 +167,11 @@ export const METRICS = {
     'When a page, a COPY or a merge last ended.',
     (job) => job.lastProgressMs / 1000,
   ),
+  datasync_proof: gauge(
+    '1 for what the run is proven complete by: count, api-end or none; absent until it is finished.',
+    ({ proof }) => (proof === null ? [] : [{ labels: { kind: proof.kind }, value: 1 }]),
+    'kind',
+  ),
   datasync_exit_code: gauge(
     'Exit code of the ended job; absent while it runs.',
     ({ ended }) => ended?.exitCode ?? null,

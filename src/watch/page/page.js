@@ -1,6 +1,6 @@
 /** The live page: turns one stream of events into text and drawings. It knows nothing that the server did not send. */
 import { html, latencyChart, mergesChart, throughput, throughputChart } from './charts.js';
-import { bytes, clock, duration, percent, short, span, whole } from './texts.js';
+import { bytes, clock, duration, percent, proofText, short, span, whole } from './texts.js';
 import { windowRows, windowsChart, windowsText } from './windows.js';
 
 const MAX_ROWS = 2_000;
@@ -118,7 +118,7 @@ function showDatabase({ snapshot, recent, merges }) {
   charts.merges.show([merges.map((one) => one.atMs / 1000), merges.map((one) => one.events)]);
 }
 
-function showCounts({ counts, anomaliesByReason }) {
+function showCounts({ counts, anomaliesByReason, proof }) {
   for (const name of ['served', 'loaded', 'rejected', 'inserted', 'updated', 'duplicates', 'repaired']) {
     show(name, whole(counts[name]));
   }
@@ -126,6 +126,7 @@ function showCounts({ counts, anomaliesByReason }) {
   const balanced =
     counts.served === counts.loaded + counts.rejected &&
     counts.loaded === counts.inserted + counts.updated + counts.duplicates;
+  show('proof', `Proof of completeness: ${proof === null ? 'not yet, the run is not finished' : proofText(proof)}.`);
   show('balance', balanced ? '✓ The counts balance.' : '▲ The counts do not balance.');
   showBars('anomalies', anomaliesByReason, 'No anomalies.');
 }

@@ -42,6 +42,15 @@ export function bytes(count) {
   return `${value.toFixed(1)} TiB`;
 }
 
+const PROVEN_BY = { count: "by the API's count", 'api-end': "by the API's own end", none: 'not proven' };
+
+/**
+ * By what a run is proven complete, in one sentence.
+ * @param {{ readonly kind: 'count' | 'api-end' | 'none', readonly sentence: string } | null} proof
+ */
+export const proofText = (proof) =>
+  proof === null ? 'not proven' : `${PROVEN_BY[proof.kind]}: ${proof.sentence.replace(/\.$/, '')}`;
+
 /** Times of the data set, in UTC like the data. @param {number | null} ms @param {string} unknown */
 export function instant(ms, unknown = 'open') {
   return ms === null ? unknown : new Date(ms).toISOString().slice(0, 19).replace('T', ' ');

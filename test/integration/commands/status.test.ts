@@ -3,7 +3,7 @@ import { test, type TestContext } from 'node:test';
 import pg from 'pg';
 import { testDatabase, type TestDatabase } from '../../support/database.ts';
 import { startMain } from '../../support/processes.ts';
-import { storeRun } from '../../support/stored-run.ts';
+import { countProof, storeRun } from '../../support/stored-run.ts';
 
 const SOURCE = 'https://datasync-api.example.com/api/v1';
 const RUNNING = { source: SOURCE, rows: 250, passTotal: 1000, complete: false };
@@ -28,7 +28,7 @@ test('status shows an unfinished run, how far it is, and that a start would go o
   const run = report['run'] as Record<string, unknown>;
   assert.equal(run['status'], 'running');
   assert.equal(run['source'], SOURCE);
-  assert.equal(run['percent'], 25);
+  assert.deepEqual([report['finished'], run['percent'], run['proof']], [false, 25, null]);
   assert.deepEqual(run['windows'], { count: 2, complete: 1, safePages: 6 });
 });
 
@@ -38,6 +38,7 @@ test('status for people is a table with the same figures', async (t) => {
   const { code, stdout } = await status(t, database, []);
   assert.equal(code, 0);
   assert.match(stdout, /progress .* 25 % of 1,000, pass 1/);
+  assert.match(stdout, /proof .* not yet: the run is not finished/);
   assert.match(stdout, /windows .* 1 of 2 finished, 6 pages safe/);
   assert.match(stdout, /events .* 250 served, 250 inserted/);
   assert.match(stdout, /at work .* nobody/);
@@ -48,8 +49,34 @@ test('status says from where the run after a complete one would take what is new
   const watermarkMs = Date.parse('2026-01-27T19:20:12.000Z');
   await storeRun(database, { source: SOURCE, rows: 1000, passTotal: 1000, complete: true, watermarkMs });
   const report = parsed((await status(t, database)).stdout);
-  assert.equal((report['run'] as Record<string, unknown>)['percent'], 100);
+  const run = report['run'] as Record<string, unknown>;
+  assert.deepEqual([report['finished'], run['percent'], run['proof']], [true, 100, countProof(1000)]);
   assert.match(String(report['nextStart']), /what is new since 2026-01-27T18:20:12\.000Z/);
+});
+
+test('status says by what a complete run is proven, and calls none 100 % without', async (t) => {
+  const complete = { source: SOURCE, rows: 1000, passTotal: 1000, complete: true };
+  for (const [proof, text, percent] of [
+    [countProof(1000), /by the API's count: 1000 places were served, and the API counts 1000/, 100],
+    [{ kind: 'api-end', places: 1000, expected: null, sentence: 'it ended' }, /by the API's own end: it ended/, 100],
+    [{ kind: 'none', places: 1000, expected: null, sentence: 'too large' }, /not proven: too large/, 99.9],
+    [null, /proof .* not proven/, 99.9],
+  ] as const) {
+    const database = await testDatabase(t);
+    await storeRun(database, { ...complete, proof });
+    assert.match((await status(t, database, [])).stdout, text);
+    const report = parsed((await status(t, database)).stdout);
+    assert.equal((report['run'] as Record<string, unknown>)['percent'], percent);
+    assert.equal(report['finished'], percent === 100);
+  }
+});
+
+test('rows and rejected events that runs of another data set left do not look like progress', async (t) => {
+  const database = await testDatabase(t);
+  await storeRun(database, { ...RUNNING, rows: 0 });
+  await database.query("INSERT INTO ingested_events (id) SELECT 'other-' || n FROM generate_series(1, 1000) n");
+  const report = parsed((await status(t, database)).stdout);
+  assert.equal((report['run'] as Record<string, unknown>)['percent'], 0);
 });
 
 test('status names the job that is at work', async (t) => {

@@ -221,7 +221,15 @@ describe('the live page', { skip, concurrency: 4 }, () => {
     assert.equal(await page.locator('#state').getAttribute('data-state'), 'failed');
     assert.equal(await page.locator('#connection').textContent(), 'Connected; the job has ended');
     assert.equal(await value('eta'), 'ended');
+    assert.equal(await value('proof'), 'Proof of completeness: not yet, the run is not finished.');
     assertClean();
+  });
+
+  it('says by what a complete run is proven', async (t) => {
+    const job = movingJob(40);
+    job.end(0, 'complete');
+    const { value } = await openPage(t, (await serve(t, () => job.snapshot())).url);
+    assert.match((await value('proof')) ?? '', /: by the API's count: \d+ places were served/);
   });
 
   it('says that the job is gone, keeps what it knew, and goes on with the next start', async (t) => {

@@ -134,7 +134,13 @@ describe('the terminal display', { concurrency: 4 }, () => {
         table.join('\n'),
       );
       const text = table.join('\n');
-      for (const row of [/│ inserted +│ [\d,]+/, /│ duplicates +│ [\d,]+/, /│ merges +│ \d+/, /│ ended +│ complete/]) {
+      for (const row of [
+        /│ inserted +│ [\d,]+/,
+        /│ duplicates +│ [\d,]+/,
+        /│ merges +│ \d+/,
+        /│ ended +│ complete/,
+        /│ proven +│ by the API/,
+      ]) {
         assert.match(text, row);
       }
       assert.match(lines.at(-1) ?? '', /after the display$/);

@@ -1,6 +1,6 @@
 /** A job that a test moves: windows are walked and split, events are fetched, copied and merged, some requests are refused. */
 import type { JobSnapshot, WindowSnapshot } from '../../../src/core/job-snapshot.ts';
-import { NO_COUNTS } from '../../../src/core/state.ts';
+import { NO_COUNTS, type Proof } from '../../../src/core/state.ts';
 import { snapshotOf, windowOf } from './job-feed.ts';
 
 const DAY_MS = 86_400_000;
@@ -76,6 +76,7 @@ export class MovingJob {
         rejected,
         repaired: rejected * 3,
       },
+      proof: this.#ended?.exitCode === 0 ? this.#proof : null,
       fetchedEvents: this.#fetched,
       fetchedPages: Math.ceil(this.#fetched / 5_000),
       fetchedBytes: this.#fetched * 420,
@@ -98,6 +99,11 @@ export class MovingJob {
       windows: this.#windows.map((window) => this.#windowSnapshot(window)),
       ended: this.#ended,
     });
+  }
+
+  get #proof(): Proof {
+    const places = this.#merged;
+    return { kind: 'count', places, expected: places, sentence: `${places} places were served, as the API counts` };
   }
 
   #windowSnapshot(window: MovingWindow): WindowSnapshot {

@@ -56,6 +56,7 @@ describe('metrics', () => {
       windows: [windowOf(1, { complete: true }), windowOf(2)],
       waiting: { reason: 'rate limit', untilMs: null, askedByApi: true },
       ended: { exitCode: 5, reason: 'short' },
+      proof: { kind: 'api-end', places: 111, expected: null, sentence: 'it ended' },
     });
     const scraped = await scrapeOf(metricsFor(t, () => snapshot));
     assert.equal(valueOf(scraped, 'datasync_events_merged_total'), 80);
@@ -77,6 +78,8 @@ describe('metrics', () => {
     assert.equal(valueOf(scraped, 'datasync_waiting', { reason: 'rate limit', asked_by_api: 'true' }), 1);
     assert.equal(valueOf(scraped, 'datasync_phase', { phase: 'loading' }), 1);
     assert.equal(valueOf(scraped, 'datasync_exit_code'), 5);
+    assert.equal(valueOf(scraped, 'datasync_proof', { kind: 'api-end' }), 1);
+    assert.equal(valueOf(scraped, 'datasync_proof', { kind: 'count' }), undefined);
   });
 
   it('say nothing where nothing is known, rather than 0', async (t) => {
@@ -85,6 +88,7 @@ describe('metrics', () => {
       'datasync_expected_events',
       'datasync_progress_ratio',
       'datasync_exit_code',
+      'datasync_proof',
       'datasync_last_merge_timestamp_seconds',
     ]) {
       assert.equal(valueOf(scraped, name), undefined, name);

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { bytes, duration, percent, short, span, whole } from '../../../../src/watch/page/texts.js';
+import { bytes, duration, percent, proofText, short, span, whole } from '../../../../src/watch/page/texts.js';
 
 describe('numbers for people', () => {
   it('group digits, or shorten', () => {
@@ -33,6 +33,13 @@ describe('numbers for people', () => {
       '1 h 05 min',
     ]);
     assert.deepEqual([0.0042, 0.25, 1.5, 90].map(span), ['4.2 ms', '250 ms', '1.50 s', '1 min 30 s']);
+  });
+
+  it('say by what a run is proven, whoever wrote the sentence', () => {
+    assert.equal(proofText(null), 'not proven');
+    assert.equal(proofText({ kind: 'none', sentence: 'too large' }), 'not proven: too large');
+    assert.equal(proofText({ kind: 'api-end', sentence: 'it ended.' }), "by the API's own end: it ended");
+    assert.equal(proofText({ kind: 'count', sentence: '5 of 5' }), "by the API's count: 5 of 5");
   });
 
   it('say bytes in binary units', () => {

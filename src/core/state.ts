@@ -73,6 +73,18 @@ export interface Run extends RunIdentity {
   /** Lower bound this run walks down to because of an earlier complete run's watermark minus the lookback, epoch ms. */
   readonly incrementalSinceMs: number | null;
   readonly counts: RunCounts;
+  /** Newest time on the run's first page, but never later than the API's clock: the next run begins there, less its lookback. */
+  readonly watermarkMs: number | null;
+  readonly lookbackMs: number | null;
+  /** The flag that began it, so that a restart with the same flag goes on with it. */
+  readonly begunBy: 'full' | 'new-run' | null;
+  /** False: begun by version 1.0.0, which did not count places. */
+  readonly placesKnown: boolean;
+  /** Of the run before it, for an incremental one: the total it was proven with, and its places at or above this run's floor. */
+  readonly baseTotal: number | null;
+  readonly baseRecent: number | null;
+  /** Places at or above {@link watermarkMs} less {@link lookbackMs}; `null` when that is not known for sure. */
+  readonly recentPlaces: number | null;
   /** `null` until the run was held against the API's count. */
   readonly proof: Proof | null;
 }

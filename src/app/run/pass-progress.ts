@@ -1,7 +1,7 @@
 /** How far the pass under way has come, by the total that the API said. */
 import type { Run } from '../../core/state.ts';
 import type { LoadProgress } from '../../load/merge/early-merge.ts';
-import { isUnlimited } from './completeness.ts';
+import { isUnlimited } from './proof.ts';
 import type { JobCounters } from './job-counters.ts';
 
 export class PassProgress {

@@ -3,141 +3,101 @@
  *
  *   walk ──▶ merge all ──▶ anything new since the start? ──▶ walk that ──▶ short of the API's total? ──▶ walk that again
  *     ▲                                                                                                    │
- *     └── staging was lost: from ingestion.state ◀── any moment                                complete ◀──┘
+ *     ├── staging was lost: from ingestion.state ◀── any moment                                complete ◀──┘
+ *     └── windows cannot be walked to their ends: everything, as one chain
  */
-import type { ApiClient } from '../../api/api-client.ts';
-import type { AcceptedPage } from '../../core/accepted-page.ts';
-import type { Settings } from '../../core/config.ts';
 import { CountsDisagreeError, GaveUpError, StagingLostError } from '../../core/errors.ts';
-import type { InFlightLimit } from '../../core/in-flight-limit.ts';
-import type { JobObserver } from '../../core/job-snapshot.ts';
-import type { Logger } from '../../core/logging.ts';
-import type { PageBuffers } from '../../core/page-buffers.ts';
-import type { Run, WindowState } from '../../core/state.ts';
-import { rejectedCount } from '../../load/copy/anomalies.ts';
-import type { Database } from '../../load/postgres/database.ts';
-import { StagingArea } from '../../load/staging-area.ts';
-import type { Ownership } from '../../load/state/owner.ts';
-import type { StateStore } from '../../load/state/state-store.ts';
-import type { PageEncoder } from '../../threads/page-encoder.ts';
+import type { Proof, Run } from '../../core/state.ts';
+import type { StagingArea } from '../../load/staging-area.ts';
 import type { ApiStreamReader } from '../api-stream-reader.ts';
-import type { EndpointTraits } from '../walk/endpoint-traits.ts';
-import { WindowSet, type WalkReport } from '../walk/windows.ts';
-import { checkCompleteness, describeShort, isUnlimited } from './completeness.ts';
-import type { JobCounters } from './job-counters.ts';
+import { TopRestarts, noProgress } from '../walk/no-progress.ts';
 import { PassProgress } from './pass-progress.ts';
-import { RejectionLimit } from './rejection-limit.ts';
-import { Watermark, clockAt } from './watermark.ts';
+import { checkCountsBalance, judgeRun } from './proof.ts';
+import { rejectionLimitFor, type RejectionLimit } from './rejection-limit.ts';
+import { RunWalks, type RunParts } from './run-walks.ts';
+import { checkRowsAreThere } from './target-check.ts';
 
 /** PostgreSQL may crash again and again under the load itself: crashes without a merge in between that end the run. */
 const MAX_LOSSES_WITHOUT_MERGE = 10;
 
-export interface RunParts {
-  readonly settings: Settings;
-  readonly logger: Logger;
-  readonly observe: JobObserver;
-  readonly counters: JobCounters;
-  readonly client: ApiClient;
-  readonly inFlight: InFlightLimit;
-  readonly encoder: PageEncoder;
-  readonly buffers: PageBuffers;
-  readonly db: Database;
-  readonly ownership: Ownership;
-  readonly store: StateStore;
-  readonly traits: EndpointTraits;
-  /** A stop was asked for: no further page. */
-  readonly isStopping: () => boolean;
-}
-
 export class RunPasses {
   readonly #parts: RunParts;
   readonly #run: Run;
+  readonly #walks: RunWalks;
   readonly #rejections: RejectionLimit;
   readonly #progress: PassProgress;
-  readonly #watermark: Watermark;
-  /** Ends the requests of every walk. */
-  readonly #abort = new AbortController();
-  #pass: number;
-  /** The first page of the pass has come. */
-  #passBegan = false;
-  #walking: { readonly windows: WindowSet; readonly staging: StagingArea } | null = null;
-  /** Walked in this walk before a catch-up. */
-  #walkedBefore: ApiStreamReader[] = [];
+  /** Of the chain from the top, where the run is walked as one. */
+  readonly #restarts = new TopRestarts();
 
   constructor(parts: RunParts, run: Run) {
     this.#parts = parts;
     this.#run = run;
-    this.#rejections = new RejectionLimit({
-      max: eventsOf(parts.settings.maxRejected),
-      served: () => parts.counters.rejected,
-      different: () => parts.db.persistently('counting rejected events', () => rejectedCount(parts.db, run.runId)),
-    });
-    this.#pass = run.pass;
     this.#progress = new PassProgress(parts.counters, run);
-    this.#watermark = new Watermark(run);
+    this.#rejections = rejectionLimitFor(parts, run.runId, () => this.#walks.openWindows);
+    this.#walks = new RunWalks(parts, run, this.#progress, this.#rejections, this.#restarts);
   }
 
-  /** For watchers: of the walk under way, and of those before it that it only adds what is new to. */
+  /** For watchers. */
   get readers(): readonly ApiStreamReader[] {
-    return [...this.#walkedBefore, ...(this.#walking?.windows.readers ?? [])];
+    return this.#walks.readers;
   }
 
   /** For watchers. */
   get staging(): StagingArea | null {
-    return this.#walking?.staging ?? null;
+    return this.#walks.staging;
   }
 
   /** Ends requests that are on their way or wait for their turn. */
   abort(): void {
-    this.#abort.abort();
+    this.#walks.abort();
   }
 
   /** @throws JobError; everything that could be merged has been */
   async run(): Promise<'complete' | 'stopped'> {
-    if ((await this.#walk({ thenCatchUp: true })) === 'stopped') return 'stopped';
-    if (isUnlimited(this.#run) && (await this.#prove()) === 'stopped') return 'stopped';
-    const { store } = this.#parts;
-    const before = (await store.lastCompleteRun())?.watermarkMs ?? null;
-    // Only an unlimited run moves the watermark.
-    const watermarkMs = isUnlimited(this.#run) ? (this.#watermark.ms ?? before) : before;
-    await store.completeRun(this.#run.runId, { watermarkMs });
+    const { store, counters, db, settings } = this.#parts;
+    const { runId } = this.#run;
+    await store.continueDoubtfulWindows(runId);
+    const isWalked = (await this.#walk({ thenCatchUp: true })) === 'complete';
+    const proof = isWalked ? await this.#prove() : 'stopped';
+    checkCountsBalance(counters.counts);
+    if (proof === 'stopped') return 'stopped';
+    await this.#rejections.checkAtEnd();
+    await checkRowsAreThere(db, store, settings.acceptFewerRows);
+    const tally = await store.tally(runId);
+    await store.completeRun(runId, proof, tally.unsure === 0 && this.#run.placesKnown ? tally.recentPlaces : null);
+    counters.proof = proof;
     return 'complete';
   }
 
-  async #prove(): Promise<'proven' | 'stopped'> {
-    const { db, store, logger, counters } = this.#parts;
-    const { runId, source } = this.#run;
+  async #prove(): Promise<Proof | 'stopped'> {
+    const { store, logger, counters } = this.#parts;
+    const { runId } = this.#run;
     counters.phase = 'verifying';
     for (const attempt of ['suspects', 'everything', 'last'] as const) {
-      const found = await checkCompleteness(db, source, this.#progress.total, counters.rowsSinceEmpty);
-      if (found.hidden > 0) {
-        logger.warn({ ...found }, 'completeness is not proven: the target also holds rows of other sources');
+      const tally = await store.tally(runId);
+      const verdict = judgeRun(this.#run, tally, this.#progress.total);
+      if (verdict.kind === 'proven') {
+        if (tally.doubtfulWindows > 0 && verdict.proof.kind !== 'count') throw doubtfulEnd(tally.doubtfulWindows);
+        return verdict.proof;
       }
-      if (found.short === 0) return 'proven';
+      const { kind: _, ...found } = verdict;
       if (attempt === 'last') {
         throw new CountsDisagreeError(
-          `${describeShort(found)}. Everything was walked again without finding them; what came is in the target. ` +
-            'npm run verify compares the counts again; npm start -- --full walks everything again.',
+          `${found.short} events are missing: the API counts ${found.expected}, ${found.places} were served. Everything was ` +
+            'walked again without finding them; what came is in the target. npm start looks for them again; npm start -- ' +
+            '--full walks everything again.',
         );
       }
       const suspects = (await store.windows(runId)).filter(({ suspect }) => suspect).map(({ windowId }) => windowId);
       if (attempt === 'suspects' && suspects.length === 0) continue;
       logger.warn({ ...found, walking_again: attempt }, 'events are missing; walking again');
-      await this.#beginPass(attempt === 'everything');
+      await this.#walks.beginPass(attempt === 'everything');
       if (attempt === 'suspects') await store.reopenWindows(runId, suspects);
-      else await store.addWindows(runId, [{ sinceMs: null, untilMs: null }]);
+      else await store.replaceWindows(runId, { sinceMs: null, untilMs: null });
       if ((await this.#walk({ thenCatchUp: false })) === 'stopped') return 'stopped';
       counters.phase = 'verifying';
     }
-    return 'proven';
-  }
-
-  async #beginPass(isFull = false): Promise<void> {
-    this.#pass += 1;
-    this.#passBegan = false;
-    this.#progress.begin(isFull);
-    this.#parts.counters.beginPass(this.#pass);
-    await this.#parts.store.updateRun(this.#run.runId, { pass: this.#pass });
+    return 'stopped';
   }
 
   /** Walks every window that is not complete, and merges everything, however often staging is lost on the way. */
@@ -148,11 +108,9 @@ export class RunPasses {
     for (;;) {
       counters.phase = 'loading';
       try {
-        const { outcome, unwalkable } = await this.#walkOnce(options);
-        if (outcome === 'stopped') return 'stopped';
-        if (outcome === 'interrupted') continue;
-        if (unwalkable.length === 0) return 'complete';
-        await this.#parts.store.joinWindows(this.#run.runId, unwalkable);
+        const report = await this.#walks.walk(options);
+        if (report === 'complete' || report === 'stopped') return report;
+        if (report === 'needs-chain') await this.#beginChain();
       } catch (error) {
         if (!(error instanceof StagingLostError)) throw error;
         losses = counters.counts.pages > mergedBefore ? 1 : losses + 1;
@@ -171,131 +129,37 @@ export class RunPasses {
     }
   }
 
-  /** One walk over what `ingestion.state` says is left. Everything acknowledged is merged then, whatever ended the walk. */
-  async #walkOnce(options: { readonly thenCatchUp: boolean }): Promise<WalkReport> {
-    const { counters, isStopping } = this.#parts;
-    this.#walkedBefore = [];
-    const tooManyRejected = new AbortController();
-    const staging = await this.#openStaging(tooManyRejected);
-    const signal = AbortSignal.any([this.#abort.signal, staging.failed, tooManyRejected.signal]);
-    try {
-      const [walked] = await Promise.allSettled([this.#walkAll(staging, signal, options)]);
-      // A failure of a COPY or a merge comes first: it is why the walks ended.
-      await staging.waitForCopies();
-      counters.phase = isStopping() ? 'stopping' : 'merging';
-      await staging.finish();
-      if (!isStopping()) await this.#rejections.check();
-      if (walked.status === 'rejected') throw walked.reason;
-      const { outcome, unwalkable } = walked.value;
-      const isStopped = outcome === 'interrupted' && this.#abort.signal.aborted;
-      return { outcome: isStopped ? 'stopped' : outcome, unwalkable };
-    } finally {
-      await staging.stop();
-    }
-  }
-
-  async #walkAll(
-    staging: StagingArea,
-    signal: AbortSignal,
-    { thenCatchUp }: { readonly thenCatchUp: boolean },
-  ): Promise<WalkReport> {
-    const { store, isStopping } = this.#parts;
-    const { runId, untilMs } = this.#run;
-    let report = await this.#walkWindows(await this.#windowsToWalk(), staging, signal);
-    while (thenCatchUp && report.outcome === 'complete' && report.unwalkable.length === 0) {
-      if (untilMs !== null || isStopping() || !this.#watermark.isBehind) break;
-      // The merge of what was walked, and the requests for what is new, do not wait for each other.
-      staging.mergeSoon();
-      this.#walkedBefore.push(...(this.#walking?.windows.readers ?? []));
-      const sinceMs = this.#watermark.beginCatchUp();
-      await this.#beginPass();
-      report = await this.#walkWindows(await store.addWindows(runId, [{ sinceMs, untilMs: null }]), staging, signal);
-    }
-    return report;
-  }
-
-  async #walkWindows(states: readonly WindowState[], staging: StagingArea, signal: AbortSignal): Promise<WalkReport> {
-    const { counters, store, client, encoder, inFlight, traits, settings, logger, isStopping } = this.#parts;
-    const { pageSize, concurrency } = settings;
-    counters.safe(states);
-    const onRetry = (kind: string): void => {
-      counters.retry(kind);
-    };
-    const windows = new WindowSet(states, {
-      reader: { client, encoder, inFlight, traits, pageSize, logger, isStopping, onRetry },
-      concurrency,
-      logger,
-      signal,
-      accept: (page) => this.#accept(page, staging),
-      split: (windowId, cutsMs) => store.splitWindow(this.#run.runId, windowId, cutsMs),
-      remainingEvents: () => this.#progress.remainingEvents,
-      limitReduction: this.#pass - 1,
-    });
-    this.#walking = { windows, staging };
-    return windows.walk();
-  }
-
-  #openStaging(tooManyRejected: AbortController): Promise<StagingArea> {
-    const { settings, logger, db, ownership, counters, observe, store, buffers } = this.#parts;
-    const { runId } = this.#run;
-    const { onConflict, mergeInterval } = settings;
-    return StagingArea.open(
-      { db, ownership, runId, onConflict, logger, mergeIntervalMs: mergeInterval, buffers },
-      {
-        copied: ({ loaded, rejected, copyMs }) => {
-          observe.copy?.(copyMs / 1000);
-          counters.copied(loaded, rejected);
-          // Perhaps: they are counted when the walks have ended and everything is merged.
-          if (this.#rejections.isPassed) tooManyRejected.abort();
-        },
-        merged: async (result) => {
-          observe.merge?.(result.seconds, result.isInitialMerge);
-          counters.merged(result);
-          // For watchers alone: what is merged stays merged if it cannot be read now.
-          counters.safe(await store.windows(runId).catch(() => []));
-        },
-      },
-    );
-  }
-
-  /** Without time bounds, windows that have no living cursor are walked as one chain from the top. */
-  async #windowsToWalk(): Promise<readonly WindowState[]> {
-    const { store, client, traits } = this.#parts;
-    const { runId } = this.#run;
+  /**
+   * Windows could not be walked to their ends: one chain from the top brings what they were to bring. The newest window alone
+   * is such a chain.
+   */
+  async #beginChain(): Promise<void> {
+    const { store, traits } = this.#parts;
+    const { runId, source, untilMs } = this.#run;
+    if (!traits.isOrderedByTime) await store.noteDisorder(source);
     const states = await store.windows(runId);
-    if (client.endpoint === 'stream' && traits.supportsTimeBounds) return states;
-    const dead = states.filter((state) => !state.complete && state.cursor === null);
-    if (dead.length < 2) return states;
-    await store.joinWindows(
-      runId,
-      dead.map((state) => state.windowId),
-    );
-    return store.windows(runId);
-  }
-
-  async #accept(page: AcceptedPage, staging: StagingArea): Promise<void> {
-    this.#parts.counters.page(page);
-    if (!this.#passBegan && page.encoded !== null) {
-      this.#passBegan = true;
-      await this.#noteFirstPage(page);
+    const open = states.filter(({ complete }) => !complete);
+    if (this.#restarts.begin(null) === 'too-often') {
+      throw noProgress({ windowId: open[0]?.windowId ?? 0, page: 1, untilMs: null }, null);
     }
-    await staging.accept(page, this.#progress.load);
-  }
-
-  /** The first response of a pass says how large the data set is; the first of the run also, what time it is over there. */
-  async #noteFirstPage({ encoded, ledger, raw }: AcceptedPage): Promise<void> {
-    const { store, counters } = this.#parts;
-    this.#progress.total = encoded?.envelope.total ?? null;
-    counters.total = this.#progress.total;
-    this.#watermark.note(clockAt(raw), ledger.page === 1 ? (encoded?.times ?? null) : null);
-    await store.updateRun(this.#run.runId, {
-      passTotal: this.#progress.total,
-      serverDateMs: this.#watermark.serverDateMs,
-      newestMs: this.#watermark.ms,
-    });
+    const isNewestAlone = open.length === 1 && open[0]?.untilMs === untilMs;
+    if (traits.isOrderedByTime && isNewestAlone) {
+      await store.reopenWindows(
+        runId,
+        open.map(({ windowId }) => windowId),
+      );
+      return;
+    }
+    const floors = states.map(({ sinceMs }) => sinceMs ?? -Infinity);
+    const floorMs = Math.min(...floors);
+    await store.replaceWindows(runId, { sinceMs: Number.isFinite(floorMs) ? floorMs : null, untilMs });
   }
 }
 
-function eventsOf(maxRejected: Settings['maxRejected']): number | undefined {
-  return maxRejected !== undefined && 'events' in maxRejected ? maxRejected.events : undefined;
+function doubtfulEnd(windows: number): GaveUpError {
+  return new GaveUpError(
+    `The API did not say that its list has come to an end (in ${windows} window${windows === 1 ? '' : 's'}): it was asked ` +
+      'again in every way, and there is no count that shows it. What came is in the target. Start again when the API is well: ' +
+      'the job goes on there.',
+  );
 }

@@ -10,6 +10,7 @@ import type { Run, RunIdentity } from '../../core/state.ts';
 import type { StoredRun } from '../../load/state/run-reader.ts';
 import type { StateStore } from '../../load/state/state-store.ts';
 
+
 export type RunSettings = Pick<Settings, 'newRun' | 'reset' | 'full' | 'lookback' | 'since' | 'until'>;
 
 export function runIdentity(source: string, settings: RunSettings): RunIdentity {
@@ -46,35 +47,66 @@ export function refuseOtherRun(
   }
 }
 
-/** The run to work on, and whether it goes on from an earlier start. */
+/**
+ * The run to work on, and whether it goes on from an earlier start. What a flag asks for is never overridden by what is
+ * stored: an unfinished run that is not what the flags ask for is given up. One that was begun by the same flag is gone on
+ * with, because a container that restarts must not begin anew each time.
+ * @param areRowsGone what is in the target is not what the unfinished run has left there
+ */
 export async function openRun(
   store: StateStore,
   identity: RunIdentity,
   settings: RunSettings,
+  areRowsGone: boolean,
   logger: Logger,
 ): Promise<{ run: Run; isResumed: boolean }> {
   const current = await store.currentRun();
-  if (current !== null && !settings.newRun) return { run: current, isResumed: true };
-  const incrementalSinceMs = await incrementalFloor(store, identity, settings);
+  const why = current === null ? null : whyBegunAnew(current, identity, settings, areRowsGone);
+  if (current !== null && why === null) return { run: current, isResumed: true };
+  const base = await incrementalBase(store, identity, settings);
+  const watermarkMs = base?.watermarkMs ?? null;
+  const floorMs = watermarkMs === null ? null : watermarkMs - settings.lookback;
+  const isSameFloor = floorMs !== null && base?.lookbackMs === settings.lookback;
   const run = await store.createRun(identity, {
-    incrementalSinceMs,
-    windows: [{ sinceMs: identity.sinceMs ?? incrementalSinceMs, untilMs: identity.untilMs }],
+    incrementalSinceMs: floorMs,
+    lookbackMs: settings.lookback,
+    begunBy: settings.newRun ? 'new-run' : settings.full ? 'full' : null,
+    baseTotal: isSameFloor ? base.passTotal : null,
+    baseRecent: isSameFloor ? base.recentPlaces : null,
+    windows: [{ sinceMs: identity.sinceMs ?? floorMs, untilMs: identity.untilMs }],
     ...(current === null ? {} : { instead: current.runId }),
   });
-  if (current !== null) logger.info({ run: current.runId }, 'the unfinished run was given up; its rows are kept');
+  if (current !== null) logger.info({ run: current.runId, why }, 'the unfinished run was given up; its rows are kept');
   return { run, isResumed: false };
 }
 
-/** After a complete run only what is new since its watermark is taken, and a lookback for late arrivals. */
-async function incrementalFloor(
+/** Why the unfinished run is not gone on with; `null` when it is. */
+function whyBegunAnew(
+  current: Run,
+  identity: RunIdentity,
+  { newRun, full, lookback }: RunSettings,
+  areRowsGone: boolean,
+): string | null {
+  if (areRowsGone) return 'rows that it has left in the target are gone';
+  if (newRun && !(current.begunBy === 'new-run' && isSame(current, identity))) return '--new-run';
+  if (current.incrementalSinceMs === null) return null;
+  if (full) return '--full, and it takes only what is new';
+  // Unknown where an earlier version began it.
+  return current.lookbackMs === null || current.lookbackMs === lookback ? null : 'another --lookback';
+}
+
+function isSame(one: RunIdentity, other: RunIdentity): boolean {
+  return one.source === other.source && one.sinceMs === other.sinceMs && one.untilMs === other.untilMs;
+}
+
+/** After a complete run over all of the source only what is new since its watermark is taken, and a lookback for late arrivals. */
+async function incrementalBase(
   store: StateStore,
   identity: RunIdentity,
   settings: RunSettings,
-): Promise<number | null> {
+): Promise<StoredRun | null> {
   if (settings.full || settings.newRun || identity.sinceMs !== null) return null;
-  const last = await store.lastCompleteRun();
-  if (last === null || last.source !== identity.source || last.watermarkMs === null) return null;
-  return last.watermarkMs - settings.lookback;
+  return store.baseRun(identity.source);
 }
 
 function difference(name: string, was: string, is: string): string | null {

@@ -1,4 +1,4 @@
-/** How new the data is that a run has seen. The next run begins there, less the lookback: see run-setup.ts. Pure. */
+/** How new the data is that a run has seen, and where it counts from: see walk/places.ts. Pure. */
 import type { PageTimes } from '../../core/encoded-page.ts';
 import type { Run } from '../../core/state.ts';
 
@@ -11,34 +11,48 @@ export class Watermark {
   #newestMs: number | null;
   /** The API's clock when the run began. */
   #serverDateMs: number | null;
+  #ms: number | null;
+  readonly #lookbackMs: number | null;
   #catchUps = 0;
   /** The newest time that was known when the last catch-up began. */
   #caughtUpToMs: number | null = null;
 
-  constructor(run: Pick<Run, 'newestMs' | 'serverDateMs'>) {
+  constructor(run: Pick<Run, 'newestMs' | 'serverDateMs' | 'watermarkMs' | 'lookbackMs'>) {
     this.#newestMs = run.newestMs;
     this.#serverDateMs = run.serverDateMs;
+    this.#ms = run.watermarkMs;
+    this.#lookbackMs = run.lookbackMs;
   }
 
   get serverDateMs(): number | null {
     return this.#serverDateMs;
   }
 
-  /** The newest time seen, but never later than the API's own clock when the run began; epoch ms. */
-  get ms(): number | null {
-    if (this.#newestMs === null || this.#serverDateMs === null) return this.#newestMs;
-    return Math.min(this.#newestMs, this.#serverDateMs);
+  /** The newest time of all passes, epoch ms: the next catch-up begins there. */
+  get newestMs(): number | null {
+    return this.#newestMs;
   }
 
   /**
-   * The first response of a pass.
-   * @param times of its events when it is the first page of a window, else `null`
+   * The newest time on the run's first page, but never later than the API's own clock then. It does not rise with later
+   * passes: what is counted from here on must stay the same.
    */
+  get ms(): number | null {
+    return this.#ms;
+  }
+
+  /** From here on the next run looks again, epoch ms. */
+  get recentMs(): number | null {
+    return this.#ms === null || this.#lookbackMs === null ? null : this.#ms - this.#lookbackMs;
+  }
+
+  /** The first page of a pass, from the top. @param times of its events, `null` when they have none */
   note(clockMs: number, times: PageTimes | null): void {
     this.#serverDateMs ??= clockMs;
     if (times === null) return;
     const newestMs = newestBelievable(times, clockMs);
     this.#newestMs = Math.max(newestMs, this.#newestMs ?? newestMs);
+    this.#ms ??= Math.min(this.#newestMs, this.#serverDateMs);
   }
 
   /** Whether to catch up once more: the last catch-up brought newer events, or there was none yet. */
@@ -48,8 +62,9 @@ export class Watermark {
     return this.#catchUps < MAX_CATCH_UPS && (this.#caughtUpToMs === null || this.#newestMs > this.#caughtUpToMs);
   }
 
-  /** @returns where the catch-up's window begins, epoch ms */
-  beginCatchUp(): number | null {
+  /** Call it only when {@link isBehind}. @returns where the catch-up's window begins, epoch ms */
+  beginCatchUp(): number {
+    if (this.#newestMs === null) throw new Error('there is no time to catch up from');
     this.#catchUps += 1;
     this.#caughtUpToMs = this.#newestMs;
     return this.#newestMs;

@@ -49,6 +49,8 @@ export type Step =
 
 /** A page that is about to be counted. */
 export interface ServedPage extends PagePlace {
+  /** Upper bound of its window. */
+  readonly untilMs: number | null;
   readonly raw: RawPage;
   readonly encoded: EncodedPage;
 }
@@ -233,8 +235,8 @@ export class AnswerJudge {
 
   #count(request: PageRequest, raw: RawPage, encoded: EncodedPage): Pick<Brought, 'counts' | 'edge'> {
     const { position, windowId } = this.#walk;
-    const marks = this.#options.marks({ windowId, page: request.page, raw, encoded });
     const { sinceMs, untilMs } = position;
+    const marks = this.#options.marks({ windowId, page: request.page, untilMs, raw, encoded });
     const range = { sinceMs, untilMs, isOrderedByTime: this.#options.traits.isOrderedByTime };
     const { added, ...counts } = position.counter.count(encoded.places, range, marks);
     return { counts, edge: added };

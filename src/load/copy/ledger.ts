@@ -5,7 +5,6 @@ import type { LedgerEntry } from '../../core/state.ts';
 import type { Database } from '../postgres/database.ts';
 import { stagingNames, type StagingTable } from '../schema/staging.ts';
 import { failAtFence, type Ownership } from '../state/owner.ts';
-import { displayable } from './anomalies.ts';
 
 /** What became of a page's events. */
 export interface LoadedRows {
@@ -27,14 +26,17 @@ export async function insertLedgerRow(
   entry: LedgerEntry,
   ownership: Ownership,
 ): Promise<void> {
+  const { counts, edge } = entry;
   const { rowCount } = await client.query(
     `INSERT INTO ${stagingNames(table).ledger}
-       (run_id, window_id, page, generation, next_cursor, cursor_received_at_ms, anchor_ms, last_event_ms, last_event_id,
-        oldest_ms, ends_window, suspect, served, loaded, rejected, repaired)
-     SELECT $1::bigint, $2::int, $3::int, o.generation, $4::text, $5::float8, $6::float8, $7::float8, $8::text,
-            $9::float8, $10::bool, $11::bool, $12::int, $13::int, $14::int, $15::int
+       (run_id, window_id, page, generation, next_cursor, cursor_received_at_ms, anchor_ms, last_event_ms, oldest_ms,
+        ends_window, end_doubtful, suspect, continued, served, loaded, rejected, repaired,
+        edge_ms, edge_keys, places, top_places, recent_places, unsure, repeated)
+     SELECT $1::bigint, $2::int, $3::int, o.generation, $4::text, $5::float8, $6::float8, $7::float8, $8::float8,
+            $9::bool, $10::bool, $11::bool, $12::bool, $13::int, $14::int, $15::int, $16::int,
+            $17::float8, $18::text[], $19::int, $20::int, $21::int, $22::int, $23::int
        FROM ingestion.owner o
-      WHERE o.generation = $16 AND EXISTS (SELECT FROM ingestion.staging_epoch WHERE epoch = $17)
+      WHERE o.generation = $24 AND EXISTS (SELECT FROM ingestion.staging_epoch WHERE epoch = $25)
         FOR SHARE OF o`,
     [
       runId,
@@ -45,14 +47,22 @@ export async function insertLedgerRow(
       entry.cursorReceivedAtMs,
       entry.anchorMs,
       entry.lastEventMs,
-      entry.lastEventId === null ? null : displayable(entry.lastEventId),
       entry.oldestMs,
       entry.endsWindow,
+      entry.isEndDoubtful,
       entry.suspect,
+      entry.isContinued,
       entry.served,
       entry.loaded,
       entry.rejected,
       entry.repaired,
+      edge?.atMs ?? null,
+      edge?.keys ?? null,
+      counts.places,
+      counts.topPlaces,
+      counts.recentPlaces,
+      counts.unsure,
+      counts.repeated,
       ownership.generation,
       ownership.epoch,
     ],

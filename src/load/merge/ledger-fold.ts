@@ -34,27 +34,42 @@ function newlySafePages(names: StagingNames): string {
      ) numbered WHERE missing = 0)`;
 }
 
+/** Sums of the ledger that a window's state keeps: the places, and what they may be off by. */
+const SUMS = ['places', 'top_places', 'recent_places', 'unsure', 'repeated'] as const;
+
 /**
  * Moves each window's safe position to the end of the longest row of pages without a gap. Where the last safe page has no
- * anchor or no last event, those of an earlier page stay. Pages whose window was replaced by one with a new number count,
+ * anchor or no last event, those of an earlier page stay. The keys at the edge are those of all pages that end there. Pages whose window was replaced by one with a new number count,
  * but change no position.
  */
 export async function foldLedger(client: PoolClient, names: StagingNames): Promise<void> {
   const last = (column: string): string => `(array_agg(${column} ORDER BY page DESC))[1] AS ${column}`;
   const lastKnown = (column: string): string =>
-    `(array_agg(${column} ORDER BY page DESC) FILTER (WHERE ${column} IS NOT NULL))[1] AS ${column}`;
+    `(array_agg(${column} ORDER BY page DESC) FILTER (WHERE ${column} IS NOT NULL))[1]`;
+  const keysAt = (edgeMs: string): string =>
+    `(SELECT array_agg(k.key ORDER BY p.page) FROM pages p, unnest(p.edge_keys) AS k (key)
+       WHERE p.run_id = f.run_id AND p.window_id = f.window_id AND p.edge_ms = ${edgeMs})`;
   await client.query(
-    `WITH folded AS (
+    `WITH pages AS MATERIALIZED (SELECT * FROM ${newlySafePages(names)} safe), folded AS (
        SELECT run_id, window_id, max(page) AS safe_pages, ${last('next_cursor')}, ${last('cursor_received_at_ms')},
-              ${lastKnown('anchor_ms')}, ${lastKnown('last_event_ms')}, ${lastKnown('last_event_id')},
-              bool_or(ends_window) AS ends_window, bool_or(suspect) AS suspect
-         FROM ${newlySafePages(names)} pages GROUP BY run_id, window_id
+              ${lastKnown('anchor_ms')} AS anchor_ms, ${lastKnown('last_event_ms')} AS last_event_ms,
+              ${lastKnown('edge_ms')} AS edge_ms,
+              bool_or(ends_window) AS ends_window, bool_or(suspect) AS suspect, bool_or(end_doubtful) AS end_doubtful,
+              ${SUMS.map((name) => `sum(${name}) AS ${name}`).join(', ')},
+              count(*) FILTER (WHERE continued) AS borders,
+              count(*) FILTER (WHERE continued AND repeated > 0) AS repeating_borders
+         FROM pages GROUP BY run_id, window_id
      )
      UPDATE ingestion.state w
         SET safe_pages = f.safe_pages, cursor = f.next_cursor, cursor_received_at_ms = f.cursor_received_at_ms,
             anchor_ms = coalesce(f.anchor_ms, w.anchor_ms), last_event_ms = coalesce(f.last_event_ms, w.last_event_ms),
-            last_event_id = coalesce(f.last_event_id, w.last_event_id),
-            complete = w.complete OR f.ends_window, suspect = w.suspect OR f.suspect
+            edge_ms = coalesce(f.edge_ms, w.edge_ms),
+            edge_keys = CASE WHEN f.edge_ms IS NULL THEN w.edge_keys
+                             WHEN f.edge_ms = w.edge_ms THEN w.edge_keys || ${keysAt('f.edge_ms')}
+                             ELSE ${keysAt('f.edge_ms')} END,
+            complete = w.complete OR f.ends_window, suspect = w.suspect OR f.suspect,
+            end_doubtful = w.end_doubtful OR f.end_doubtful,
+            ${[...SUMS, 'borders', 'repeating_borders'].map((name) => `${name} = w.${name} + f.${name}`).join(', ')}
        FROM folded f WHERE w.run_id = f.run_id AND w.window_id = f.window_id`,
   );
 }

@@ -128,14 +128,22 @@ CREATE UNLOGGED TABLE IF NOT EXISTS ${names.ledger} (
   cursor_received_at_ms double precision,
   anchor_ms double precision,
   last_event_ms double precision,
-  last_event_id text,
   oldest_ms double precision,
   ends_window boolean NOT NULL,
+  end_doubtful boolean NOT NULL,
   suspect boolean NOT NULL,
+  continued boolean NOT NULL,
   served integer NOT NULL,
   loaded integer NOT NULL,
   rejected integer NOT NULL,
   repaired integer NOT NULL,
+  edge_ms double precision,
+  edge_keys text[],
+  places integer NOT NULL,
+  top_places integer NOT NULL,
+  recent_places integer NOT NULL,
+  unsure integer NOT NULL,
+  repeated integer NOT NULL,
   PRIMARY KEY (run_id, window_id, page)
 );
 CREATE UNLOGGED TABLE IF NOT EXISTS ${names.anomalies} (

@@ -5,13 +5,12 @@ import { LOCK_KEYS } from './advisory-lock.ts';
 
 /** A run, and what only reports need. */
 export interface StoredRun extends Run {
-  readonly watermarkMs: number | null;
   readonly lastMergeAtMs: number | null;
 }
 
 /**
- * Selects a {@link StoredRun} from `ingestion.run`. Casts, because node-postgres returns a bigint as text. The proof comes by
- * way of the whole row: a database that only an older version has used yet has no such column, and is read too.
+ * Selects a {@link StoredRun} from `ingestion.run`. Casts, because node-postgres returns a bigint as text. Columns of version 3
+ * come by way of the whole row: a database that only an older version has used yet lacks them, and is read too.
  */
 export const RUN_COLUMNS = `run_id::float8 AS "runId", source, since_ms AS "sinceMs", until_ms AS "untilMs",
   floor_ms AS "incrementalSinceMs", status, extract(epoch FROM started_at)::float8 * 1000 AS "startedAtMs",
@@ -27,16 +26,23 @@ export const RUN_COLUMNS = `run_id::float8 AS "runId", source, since_ms AS "sinc
 /** Selects a `WindowState`. */
 export const WINDOW_COLUMNS = `window_id AS "windowId", since_ms AS "sinceMs", until_ms AS "untilMs",
   safe_pages AS "safePages", cursor, cursor_received_at_ms AS "cursorReceivedAtMs", anchor_ms AS "anchorMs",
-  last_event_ms AS "lastEventMs", complete, suspect`;
+  last_event_ms AS "lastEventMs", complete, suspect,
+  CASE WHEN to_jsonb(state) ->> 'edge_ms' IS NOT NULL THEN
+    jsonb_build_object('atMs', to_jsonb(state) -> 'edge_ms', 'keys', to_jsonb(state) -> 'edge_keys') END AS edge`;
 
 /** The run that is under way or was interrupted; `null` when there is none. There is never more than one. */
 export async function readCurrentRun(db: Database): Promise<StoredRun | null> {
   return readRun(db, `status = 'running'`);
 }
 
-/** The newest complete run; `null` when there is none. */
+/** The newest complete run, of any source and range; `null` when there is none. */
 export async function readLastCompleteRun(db: Database): Promise<StoredRun | null> {
   return readRun(db, `status = 'complete'`);
+}
+
+/** The newest complete run over all of a source: what a later run of the source goes on from. */
+export async function readBaseRun(db: Database, source: string): Promise<StoredRun | null> {
+  return readRun(db, `status = 'complete' AND source = $1 AND since_ms IS NULL AND until_ms IS NULL`, [source]);
 }
 
 /** The newest run in any status. */
@@ -44,9 +50,10 @@ export async function readNewestRun(db: Database): Promise<StoredRun | null> {
   return readRun(db, 'true');
 }
 
-async function readRun(db: Database, condition: string): Promise<StoredRun | null> {
+async function readRun(db: Database, condition: string, values: string[] = []): Promise<StoredRun | null> {
   const { rows } = await db.query<StoredRun>(
     `SELECT ${RUN_COLUMNS} FROM ingestion.run WHERE ${condition} ORDER BY run_id DESC LIMIT 1`,
+    values,
   );
   return rows[0] ?? null;
 }

@@ -5,7 +5,7 @@
  * is not answered.
  */
 import type { PoolClient } from 'pg';
-import type { Run, RunIdentity, WindowState } from '../../core/state.ts';
+import type { Proof, Run, RunIdentity, WindowState } from '../../core/state.ts';
 import type { Database } from '../postgres/database.ts';
 import { exactlyOnce } from '../postgres/transaction-outcome.ts';
 import { TARGET } from '../schema/ingested-events.ts';
@@ -14,11 +14,12 @@ import { checkGeneration, type Ownership } from './owner.ts';
 import {
   RUN_COLUMNS,
   WINDOW_COLUMNS,
+  readBaseRun,
   readCurrentRun,
-  readLastCompleteRun,
   readWindows,
   type StoredRun,
 } from './run-reader.ts';
+import { readTally, type Tally } from './tally.ts';
 import { rememberTargetRows } from './target-rows.ts';
 
 export interface WindowBounds {
@@ -31,11 +32,11 @@ export interface RunUpdate {
   readonly pass?: number;
   readonly passTotal?: number | null;
   readonly newestMs?: number | null;
+  /** Set once. */
+  readonly watermarkMs?: number | null;
 }
 
-export interface NewRun {
-  /** See {@link Run.incrementalSinceMs}. */
-  readonly incrementalSinceMs: number | null;
+export interface NewRun extends Pick<Run, 'incrementalSinceMs' | 'lookbackMs' | 'begunBy' | 'baseTotal' | 'baseRecent'> {
   readonly windows: readonly [WindowBounds, ...WindowBounds[]];
   /** The unfinished run that is given up for this one, if there is one. */
   readonly instead?: number;
@@ -54,8 +55,9 @@ export class StateStore {
     return this.#read(() => readCurrentRun(this.#db));
   }
 
-  async lastCompleteRun(): Promise<StoredRun | null> {
-    return this.#read(() => readLastCompleteRun(this.#db));
+  /** See {@link readBaseRun}. */
+  async baseRun(source: string): Promise<StoredRun | null> {
+    return this.#read(() => readBaseRun(this.#db, source));
   }
 
   /** All windows of a run, by their numbers. */
@@ -76,8 +78,19 @@ export class StateStore {
         );
       }
       const { rows } = await client.query<StoredRun>(
-        `INSERT INTO ingestion.run (source, since_ms, until_ms, floor_ms) VALUES ($1, $2, $3, $4) RETURNING ${RUN_COLUMNS}`,
-        [identity.source, identity.sinceMs, identity.untilMs, options.incrementalSinceMs],
+        `INSERT INTO ingestion.run
+           (source, since_ms, until_ms, floor_ms, lookback_ms, begun_by, base_total, base_recent)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING ${RUN_COLUMNS}`,
+        [
+          identity.source,
+          identity.sinceMs,
+          identity.untilMs,
+          options.incrementalSinceMs,
+          options.lookbackMs,
+          options.begunBy,
+          options.baseTotal,
+          options.baseRecent,
+        ],
       );
       const run = only(rows);
       await insertWindows(client, run.runId, options.windows);
@@ -98,9 +111,18 @@ export class StateStore {
     await this.#db.persistently('emptying the target', () => this.#db.transaction('reset', reset));
   }
 
-  /** Adds windows; their numbers follow the last one that the run ever used. */
-  async addWindows(runId: number, bounds: readonly WindowBounds[]): Promise<WindowState[]> {
-    return this.#write('windows', (client) => insertWindows(client, runId, bounds));
+  /**
+   * Adds the window of a catch-up, from `sinceMs` on. It takes over what the newest window so far has at or above that time:
+   * that window ends there now, and its `top_places` count no more.
+   */
+  async addCatchUp(runId: number, sinceMs: number): Promise<WindowState[]> {
+    return this.#write('windows', async (client) => {
+      await client.query('UPDATE ingestion.state SET until_ms = $2 WHERE run_id = $1 AND until_ms IS NULL', [
+        runId,
+        sinceMs,
+      ]);
+      return insertWindows(client, runId, [{ sinceMs, untilMs: null }]);
+    });
   }
 
   /**
@@ -137,23 +159,31 @@ export class StateStore {
    * numbers in the ledger cannot be mistaken for those of the earlier walk.
    */
   async reopenWindows(runId: number, windowIds: readonly number[]): Promise<void> {
-    await this.#replaceWindows(runId, windowIds, (windows) =>
-      windows.toSorted((one, other) => one.windowId - other.windowId),
-    );
+    await this.#write('windows', async (client) => {
+      const { rows } = await client.query<WindowState>(
+        `DELETE FROM ingestion.state WHERE run_id = $1 AND window_id = ANY ($2::int[]) RETURNING ${WINDOW_COLUMNS}`,
+        [runId, windowIds],
+      );
+      const inOrder = rows.toSorted((one, other) => one.windowId - other.windowId);
+      await insertWindows(client, runId, inOrder);
+    });
   }
 
-  /**
-   * Makes one window of several: from the earliest of their lower bounds to the latest of their upper ones, nothing of
-   * it safe. For an endpoint without time windows, which is walked as one chain.
-   */
-  async joinWindows(runId: number, windowIds: readonly number[]): Promise<void> {
-    await this.#replaceWindows(runId, windowIds, (windows) => {
-      const sinceMs = Math.min(...windows.map((window) => window.sinceMs ?? -Infinity));
-      // What lies above a window's anchor is safe already.
-      const untilMs = Math.max(...windows.map((window) => window.anchorMs ?? window.untilMs ?? Infinity));
-      return [
-        { sinceMs: Number.isFinite(sinceMs) ? sinceMs : null, untilMs: Number.isFinite(untilMs) ? untilMs : null },
-      ];
+  /** Walks everything again, as one window: what all others have brought stays in the target, and is counted anew. */
+  async replaceWindows(runId: number, bounds: WindowBounds): Promise<void> {
+    await this.#write('windows', async (client) => {
+      await client.query('DELETE FROM ingestion.state WHERE run_id = $1', [runId]);
+      await insertWindows(client, runId, [bounds]);
+    });
+  }
+
+  /** A window whose end was doubtful goes on where it ended: the API may say by now whether that was the end. */
+  async continueDoubtfulWindows(runId: number): Promise<void> {
+    await this.#write('windows', async (client) => {
+      await client.query(
+        'UPDATE ingestion.state SET complete = false, end_doubtful = false WHERE run_id = $1 AND end_doubtful',
+        [runId],
+      );
     });
   }
 
@@ -165,7 +195,8 @@ export class StateStore {
            server_date_ms = CASE WHEN $2 THEN $3 ELSE server_date_ms END,
            pass = coalesce($4, pass),
            pass_total = CASE WHEN $5 THEN $6 ELSE pass_total END,
-           newest_ms = greatest(newest_ms, $7)
+           newest_ms = greatest(newest_ms, $7),
+           watermark_ms = coalesce(watermark_ms, $8)
          WHERE run_id = $1`,
         [
           runId,
@@ -175,37 +206,62 @@ export class StateStore {
           update.passTotal !== undefined,
           update.passTotal ?? null,
           update.newestMs ?? null,
+          update.watermarkMs ?? null,
         ],
       );
     });
   }
 
   /** The run is complete and checked; a later one may begin from its watermark. */
-  async completeRun(runId: number, options: { readonly watermarkMs: number | null }): Promise<void> {
+  async completeRun(runId: number, proof: Proof, recentPlaces: number | null): Promise<void> {
     await this.#write('run', async (client) => {
       await client.query(
-        `UPDATE ingestion.run SET status = 'complete', finished_at = now(), watermark_ms = $2 WHERE run_id = $1`,
-        [runId, options.watermarkMs],
+        `UPDATE ingestion.run SET status = 'complete', finished_at = now(), proof = $2, recent_places = $3 WHERE run_id = $1`,
+        [runId, JSON.stringify(proof), recentPlaces],
       );
     });
+  }
+
+  /** See {@link readTally}. */
+  async tally(runId: number): Promise<Tally> {
+    return this.#read(() => readTally(this.#db, runId));
+  }
+
+  /** What earlier runs have seen of a source; true until one has seen otherwise. */
+  async isOrderedByTime(source: string): Promise<boolean> {
+    return this.#read(async () => {
+      const { rows } = await this.#db.query<{ ordered: boolean }>(
+        'SELECT ordered_by_time AS ordered FROM ingestion.source WHERE source = $1',
+        [source],
+      );
+      return rows[0]?.ordered ?? true;
+    });
+  }
+
+  async noteDisorder(source: string): Promise<void> {
+    await this.#write('source', async (client) => {
+      await client.query(
+        `INSERT INTO ingestion.source (source, ordered_by_time) VALUES ($1, false)
+         ON CONFLICT (source) DO UPDATE SET ordered_by_time = false`,
+        [source],
+      );
+    });
+  }
+
+  /** The rows that runs have left are gone, or some of them: no run goes on from what an earlier one has seen. */
+  async forgetCompleteRuns(): Promise<void> {
+    await this.#write('run', async (client) => {
+      await client.query(`UPDATE ingestion.run SET watermark_ms = NULL, pass_total = NULL WHERE status <> 'running'`);
+    });
+  }
+
+  /** What is in the target now is what the job has left there. */
+  async rememberRows(rows: number): Promise<void> {
+    await this.#write('rows', (client) => rememberTargetRows(client, rows));
   }
 
   async #read<T>(read: () => Promise<T>): Promise<T> {
     return this.#db.persistently('reading the state', read);
-  }
-
-  async #replaceWindows(
-    runId: number,
-    windowIds: readonly number[],
-    toBounds: (windows: readonly WindowState[]) => readonly WindowBounds[],
-  ): Promise<void> {
-    await this.#write('windows', async (client) => {
-      const { rows } = await client.query<WindowState>(
-        `DELETE FROM ingestion.state WHERE run_id = $1 AND window_id = ANY ($2::int[]) RETURNING ${WINDOW_COLUMNS}`,
-        [runId, windowIds],
-      );
-      await insertWindows(client, runId, toBounds(rows));
-    });
   }
 
   async #write<T>(purpose: string, work: (client: PoolClient) => Promise<T>): Promise<T> {

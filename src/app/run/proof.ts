@@ -1,0 +1,68 @@
+/**
+ * By what a run is proven complete. Its places are held against the API's total, each side of this run alone: no rows of the
+ * table, no sums over several runs, no rejected events of earlier ones. Pure.
+ *
+ *   full           total                        = places of all windows
+ *   incremental    total's growth since the run before = places at or above the floor − those the run before had there
+ *
+ * And the counts of the run must balance, whatever the API says.
+ */
+import { CountsDisagreeError } from '../../core/errors.ts';
+import type { Proof, Run, RunCounts } from '../../core/state.ts';
+import type { Tally } from '../../load/state/tally.ts';
+
+export type Verdict =
+  | { readonly kind: 'proven'; readonly proof: Proof }
+  /** So many places were surely not served. */
+  | { readonly kind: 'short'; readonly short: number; readonly expected: number; readonly places: number };
+
+type JudgedRun = Pick<Run, 'sinceMs' | 'untilMs' | 'placesKnown' | 'baseTotal' | 'baseRecent'>;
+
+/** @param total of the response that began the last pass; `null` when it gave none, or was as old as a cache */
+export function judgeRun(run: JudgedRun, tally: Tally, total: number | null): Verdict {
+  const { places, unsure } = tally;
+  const byEnd = (why: string): Verdict => ({
+    kind: 'proven',
+    proof: { kind: 'api-end', places, expected: null, sentence: `every chain of pages came to the API's own end; ${why}` },
+  });
+  if (!isUnlimited(run)) return byEnd('a run with --since or --until is not held against a count of everything');
+  if (total === null) return byEnd('the API gave no count of its own');
+  if (!run.placesKnown) return byEnd('the run was begun by an earlier version, which did not count places');
+  if (!tally.isFull && (run.baseTotal === null || run.baseRecent === null)) {
+    return byEnd('the run before it was not counted, or had another --lookback, so growth cannot be judged');
+  }
+  const expected = tally.isFull ? total : total - (run.baseTotal ?? 0) + (run.baseRecent ?? 0);
+  if (places + unsure < expected) return { kind: 'short', short: expected - places - unsure, expected, places };
+  const what = tally.isFull ? 'events' : 'events from the floor of this run on';
+  if (places === expected) {
+    const sentence = `the API counts ${expected} ${what}, and each was served`;
+    return { kind: 'proven', proof: { kind: 'count', places, expected, sentence } };
+  }
+  const why =
+    places > expected
+      ? 'some were deleted meanwhile, or it counts otherwise'
+      : `${unsure} more may be among them or not: the same events came at a page's border again, or lack a time`;
+  const sentence =
+    `every chain of pages came to the API's own end; the API counts ${expected} ${what}, ${places} were served for sure: ${why}`;
+  return { kind: 'proven', proof: { kind: 'api-end', places, expected, sentence } };
+}
+
+/** Only an unlimited run can be held against the total of the data set. */
+export function isUnlimited(run: Pick<Run, 'sinceMs' | 'untilMs'>): boolean {
+  return run.sinceMs === null && run.untilMs === null;
+}
+
+/** @throws CountsDisagreeError naming both sides of the equation that does not hold */
+export function checkCountsBalance(counts: RunCounts): void {
+  const { served, loaded, rejected, inserted, updated, duplicates } = counts;
+  const problems: string[] = [];
+  if (served !== loaded + rejected) problems.push(`served ${served} ≠ loaded ${loaded} + rejected ${rejected}`);
+  if (loaded !== inserted + updated + duplicates) {
+    problems.push(`loaded ${loaded} ≠ inserted ${inserted} + updated ${updated} + duplicates ${duplicates}`);
+  }
+  if (problems.length === 0) return;
+  throw new CountsDisagreeError(
+    `The counts of the run do not balance: ${problems.join('; ')}. Rows are in the target as merged; ` +
+      'npm start -- --full walks everything again.',
+  );
+}

@@ -1,0 +1,232 @@
+/** The walks of a run: windows from the API into staging, merged, and the catch-ups behind them. */
+import type { ApiClient } from '../../api/api-client.ts';
+import type { AcceptedPage } from '../../core/accepted-page.ts';
+import type { Settings } from '../../core/config.ts';
+import type { InFlightLimit } from '../../core/in-flight-limit.ts';
+import type { JobObserver } from '../../core/job-snapshot.ts';
+import type { Logger } from '../../core/logging.ts';
+import type { PageBuffers } from '../../core/page-buffers.ts';
+import type { CountMarks, Run, WindowState } from '../../core/state.ts';
+import type { Database } from '../../load/postgres/database.ts';
+import { StagingArea } from '../../load/staging-area.ts';
+import type { Ownership } from '../../load/state/owner.ts';
+import type { StateStore } from '../../load/state/state-store.ts';
+import type { PageEncoder } from '../../threads/page-encoder.ts';
+import type { ApiStreamReader, ReaderOrigin } from '../api-stream-reader.ts';
+import type { ServedPage } from '../walk/answer-judge.ts';
+import type { EndpointTraits } from '../walk/endpoint-traits.ts';
+import type { TopRestarts } from '../walk/no-progress.ts';
+import { WindowSet, type WalkReport } from '../walk/windows.ts';
+import type { JobCounters } from './job-counters.ts';
+import type { PassProgress } from './pass-progress.ts';
+import type { RejectionLimit } from './rejection-limit.ts';
+import { Watermark, clockAt } from './watermark.ts';
+
+export interface RunParts {
+  readonly settings: Settings;
+  readonly logger: Logger;
+  readonly observe: JobObserver;
+  readonly counters: JobCounters;
+  readonly client: ApiClient;
+  readonly inFlight: InFlightLimit;
+  readonly encoder: PageEncoder;
+  readonly buffers: PageBuffers;
+  readonly db: Database;
+  readonly ownership: Ownership;
+  readonly store: StateStore;
+  readonly traits: EndpointTraits;
+  /** A stop was asked for: no further page. */
+  readonly isStopping: () => boolean;
+}
+
+export class RunWalks {
+  readonly #parts: RunParts;
+  readonly #run: Run;
+  readonly #progress: PassProgress;
+  readonly #rejections: RejectionLimit;
+  readonly #restarts: TopRestarts;
+  readonly #watermark: Watermark;
+  /** Ends the requests of every walk. */
+  readonly #abort = new AbortController();
+  #pass: number;
+  /** Walks that were begun: each asks a little differently, so that no answer comes from the API's cache. */
+  #begun = 0;
+  /** What the first page of a pass has shown is not stored yet. */
+  #isFirstPageNew = false;
+  #walking: { readonly windows: WindowSet; readonly staging: StagingArea } | null = null;
+  /** Walked in this walk before a catch-up. */
+  #walkedBefore: ApiStreamReader[] = [];
+
+  constructor(
+    parts: RunParts,
+    run: Run,
+    progress: PassProgress,
+    rejections: RejectionLimit,
+    restarts: TopRestarts,
+  ) {
+    this.#parts = parts;
+    this.#run = run;
+    this.#progress = progress;
+    this.#rejections = rejections;
+    this.#restarts = restarts;
+    this.#pass = run.pass;
+    this.#watermark = new Watermark(run);
+  }
+
+  /** Of the walk under way, and of those before it that it only adds what is new to. */
+  get readers(): readonly ApiStreamReader[] {
+    return [...this.#walkedBefore, ...(this.#walking?.windows.readers ?? [])];
+  }
+
+  get openWindows(): readonly number[] {
+    return this.readers.filter(({ complete }) => !complete).map(({ windowId }) => windowId);
+  }
+
+  get staging(): StagingArea | null {
+    return this.#walking?.staging ?? null;
+  }
+
+  /** Ends requests that are on their way or wait for their turn. */
+  abort(): void {
+    this.#abort.abort();
+  }
+
+  async beginPass(isFull: boolean): Promise<void> {
+    this.#pass += 1;
+    this.#progress.begin(isFull);
+    this.#parts.counters.beginPass(this.#pass);
+    await this.#parts.store.updateRun(this.#run.runId, { pass: this.#pass });
+  }
+
+  /** One walk over what `ingestion.state` says is left. Everything acknowledged is merged then, whatever ended the walk. */
+  async walk(options: { readonly thenCatchUp: boolean }): Promise<WalkReport> {
+    const { counters, isStopping } = this.#parts;
+    this.#walkedBefore = [];
+    const tooManyRejected = new AbortController();
+    const staging = await this.#openStaging(tooManyRejected);
+    const signal = AbortSignal.any([this.#abort.signal, staging.failed, tooManyRejected.signal]);
+    try {
+      const [walked] = await Promise.allSettled([this.#walkAll(staging, signal, options)]);
+      // A failure of a COPY or a merge comes first: it is why the walks ended.
+      await staging.waitForCopies();
+      counters.phase = isStopping() ? 'stopping' : 'merging';
+      await staging.finish();
+      if (!isStopping()) await this.#rejections.check();
+      if (walked.status === 'rejected') throw walked.reason;
+      return walked.value === 'interrupted' && this.#abort.signal.aborted ? 'stopped' : walked.value;
+    } finally {
+      await staging.stop();
+    }
+  }
+
+  async #walkAll(
+    staging: StagingArea,
+    signal: AbortSignal,
+    { thenCatchUp }: { readonly thenCatchUp: boolean },
+  ): Promise<WalkReport> {
+    const { store, isStopping, traits } = this.#parts;
+    const { runId, untilMs } = this.#run;
+    const states = await store.windows(runId);
+    let report = await this.#walkWindows(states, states.length === 1, staging, signal);
+    while (thenCatchUp && report === 'complete') {
+      // Without an order by time nothing shows where what is new ends.
+      if (untilMs !== null || isStopping() || !traits.isOrderedByTime || !this.#watermark.isBehind) break;
+      // The merge of what was walked, and the requests for what is new, do not wait for each other.
+      staging.mergeSoon();
+      this.#walkedBefore.push(...(this.#walking?.windows.readers ?? []));
+      const sinceMs = this.#watermark.beginCatchUp();
+      await this.beginPass(false);
+      report = await this.#walkWindows(await store.addCatchUp(runId, sinceMs), false, staging, signal);
+    }
+    return report;
+  }
+
+  /** @param isWhole these are all windows of the run, and there is one */
+  async #walkWindows(
+    states: readonly WindowState[],
+    isWhole: boolean,
+    staging: StagingArea,
+    signal: AbortSignal,
+  ): Promise<WalkReport> {
+    const { counters, store, client, encoder, inFlight, traits, settings, logger, isStopping } = this.#parts;
+    const { pageSize, concurrency } = settings;
+    const { runId } = this.#run;
+    counters.safe(states);
+    this.#begun += 1;
+    const windows = new WindowSet(states, {
+      reader: {
+        ...{ client, encoder, inFlight, traits, pageSize, logger, isStopping },
+        marks: (page) => this.#marks(page),
+        onRetry: (kind) => {
+          counters.retry(kind);
+        },
+      },
+      concurrency,
+      logger,
+      signal,
+      accept: (page) => this.#accept(page, staging),
+      split: (windowId, cutsMs) => store.splitWindow(runId, windowId, cutsMs),
+      remainingEvents: () => this.#progress.remainingEvents,
+      limitReduction: Math.max(this.#pass, this.#begun) - 1,
+      originOf: ({ sinceMs, untilMs }): Pick<ReaderOrigin, 'isWhole' | 'isInhabited'> => ({
+        isWhole: isWhole && untilMs === this.#run.untilMs,
+        // Where a catch-up or an incremental run begins, an earlier walk was served an event.
+        isInhabited: untilMs === null && sinceMs !== null && sinceMs !== this.#run.sinceMs,
+      }),
+    });
+    this.#walking = { windows, staging };
+    return windows.walk();
+  }
+
+  #openStaging(tooManyRejected: AbortController): Promise<StagingArea> {
+    const { settings, logger, db, ownership, counters, observe, store, buffers } = this.#parts;
+    const { runId } = this.#run;
+    const { onConflict, mergeInterval } = settings;
+    return StagingArea.open(
+      { db, ownership, runId, onConflict, logger, mergeIntervalMs: mergeInterval, buffers },
+      {
+        copied: ({ loaded, rejected, copyMs }) => {
+          observe.copy?.(copyMs / 1000);
+          counters.copied(loaded, rejected);
+          // Perhaps: they are counted when the walks have ended and everything is merged.
+          if (this.#rejections.isPassed) tooManyRejected.abort();
+        },
+        merged: async (result) => {
+          observe.merge?.(result.seconds, result.isInitialMerge);
+          counters.merged(result);
+          // For watchers alone: what is merged stays merged if it cannot be read now.
+          counters.safe(await store.windows(runId).catch(() => []));
+        },
+      },
+    );
+  }
+
+  /**
+   * The first page from the top says how large the data set is, and how new; the first of the run also, what time it is over
+   * there. Only later is this stored: see {@link #accept}.
+   */
+  #marks({ page, untilMs, raw, encoded }: ServedPage): CountMarks {
+    if (page === 1 && untilMs === this.#run.untilMs) {
+      // A count out of the API's cache is as old as the cache.
+      this.#progress.total = raw.fromCache ? null : encoded.envelope.total;
+      this.#parts.counters.total = this.#progress.total;
+      this.#watermark.note(clockAt(raw), encoded.times);
+      this.#isFirstPageNew = true;
+    }
+    return { topMs: this.#watermark.newestMs, recentMs: this.#watermark.recentMs };
+  }
+
+  async #accept(page: AcceptedPage, staging: StagingArea): Promise<void> {
+    const { counters, store } = this.#parts;
+    counters.page(page);
+    this.#rejections.note(page);
+    this.#restarts.note(page.ledger.served);
+    if (this.#isFirstPageNew) {
+      this.#isFirstPageNew = false;
+      const { serverDateMs, newestMs, ms: watermarkMs } = this.#watermark;
+      const passTotal = this.#progress.total;
+      await store.updateRun(this.#run.runId, { passTotal, serverDateMs, newestMs, watermarkMs });
+    }
+    await staging.accept(page, this.#progress.load);
+  }
+}

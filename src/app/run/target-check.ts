@@ -1,0 +1,60 @@
+/**
+ * Whether the target is as the job has left it. What the state says of earlier runs is believed only then: fewer rows mean
+ * that somebody deleted some, or restored an older dump. It says nothing about what the API has, and is no term of the proof.
+ */
+import { CountsDisagreeError } from '../../core/errors.ts';
+import type { Settings } from '../../core/config.ts';
+import type { Logger } from '../../core/logging.ts';
+import type { Database } from '../../load/postgres/database.ts';
+import type { StateStore } from '../../load/state/state-store.ts';
+import { readTargetRows, type TargetRows } from '../../load/state/target-rows.ts';
+
+type RowSettings = Pick<Settings, 'full' | 'acceptFewerRows'>;
+
+/**
+ * At a start, before anything is fetched.
+ * @returns true when rows that runs have left are gone, so that none of them is gone on from
+ * @throws CountsDisagreeError when there are fewer rows than remembered, and no flag says what that means
+ */
+export async function checkRowsAtStart(
+  found: TargetRows,
+  hasLoaded: boolean,
+  store: StateStore,
+  settings: RowSettings,
+  logger: Logger,
+): Promise<boolean> {
+  const { rows, remembered } = found;
+  const left = remembered ?? (hasLoaded ? 1 : 0);
+  if (rows >= left) return false;
+  if (rows > 0 && !settings.full && !settings.acceptFewerRows) throw fewerRows(rows, left, 'Nothing was fetched.');
+  await store.rememberRows(rows);
+  if (rows > 0 && !settings.full) {
+    logger.warn({ rows, remembered }, 'the target has fewer rows than the job left in it; that was accepted');
+    return false;
+  }
+  await store.forgetCompleteRuns();
+  logger.warn(
+    { rows, remembered },
+    rows === 0
+      ? 'the target is empty, although earlier runs have loaded it; everything is walked again'
+      : 'the target has fewer rows than the job left in it; everything is walked again',
+  );
+  return true;
+}
+
+/** Before a run completes. @throws CountsDisagreeError when rows were deleted meanwhile */
+export async function checkRowsAreThere(db: Database, store: StateStore, isAccepted: boolean): Promise<void> {
+  const { rows, remembered } = await db.persistently('counting the rows of the target', () => readTargetRows(db));
+  if (remembered !== null && rows < remembered && !isAccepted) {
+    throw fewerRows(rows, remembered, 'They were deleted while the job was at work.');
+  }
+  if (rows !== remembered) await store.rememberRows(rows);
+}
+
+function fewerRows(rows: number, remembered: number, state: string): CountsDisagreeError {
+  return new CountsDisagreeError(
+    `public.ingested_events has ${rows} rows, and the job left ${remembered} in it: rows were deleted, or an older dump was ` +
+      `restored. ${state} npm start -- --full walks everything again; npm start -- --accept-fewer-rows goes on with the rows ` +
+      'that are there.',
+  );
+}

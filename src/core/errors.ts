@@ -75,6 +75,12 @@ export class CountsDisagreeError extends JobError {
   readonly exitCode = EXIT_CODES.countsDisagree;
 }
 
+/** The job finished, but so many events were rejected that nobody would call it done without having said so. */
+export class RejectedTooManyError extends JobError {
+  readonly code = 'REJECTED_TOO_MANY';
+  readonly exitCode = EXIT_CODES.countsDisagree;
+}
+
 /** Another process owns the target: it was there at the start, or its generation is newer than ours. */
 export class TargetBusyError extends JobError {
   readonly code = 'TARGET_BUSY';

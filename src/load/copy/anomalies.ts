@@ -1,4 +1,4 @@
-/** `ingestion.anomaly`: its readers for `npm run anomalies` and `--max-rejected`, and the writer of staged anomalies. */
+/** `ingestion.anomaly`: its readers for `npm run anomalies` and the limit of rejected events, and the writer of staged anomalies. */
 import type { PoolClient } from 'pg';
 import type { AnomalyKind, PageAnomaly } from '../../core/encoded-page.ts';
 import type { PagePlace } from '../../core/page-place.ts';
@@ -9,6 +9,7 @@ import { stagingNames, type StagingTable } from '../schema/staging.ts';
 const MAX_REASON_CHARACTERS = 1_000;
 const MAX_EVENT_ID_CHARACTERS = 200;
 const READ_AT_ONCE = 200;
+const MAX_LOOKED_AT_BYTES = 1024 * 1024;
 
 export interface Anomaly extends PagePlace {
   readonly runId: number;
@@ -73,6 +74,31 @@ export async function rejectedCount(db: Database, runId: number): Promise<number
     [runId],
   );
   return rows[0]?.rejected ?? 0;
+}
+
+/** Why events of a run were rejected, and one of them. */
+export interface Rejection {
+  readonly field: string;
+  readonly reason: string;
+  /** Different events, by their bytes. */
+  readonly count: number;
+  /** The first one's bytes; `null` when they are too many to be looked at. */
+  readonly original: Buffer | null;
+}
+
+/** The reasons for which most events of a run were rejected. */
+export async function commonestRejections(db: Database, runId: number, limit: number): Promise<Rejection[]> {
+  const { rows } = await db.query<Rejection>(
+    `SELECT r.field, r.reason, r.count,
+            CASE WHEN octet_length(a.original) <= $3 THEN a.original END AS original
+       FROM (SELECT field, reason, count(*)::float8 AS count, min(anomaly_id) AS first FROM ingestion.anomaly
+              WHERE kind = 'rejected' AND run_id = $1
+              GROUP BY field, reason ORDER BY count(*) DESC, field, reason LIMIT $2) r
+       JOIN ingestion.anomaly a ON a.anomaly_id = r.first
+      ORDER BY r.count DESC, r.field, r.reason`,
+    [runId, limit, MAX_LOOKED_AT_BYTES],
+  );
+  return rows;
 }
 
 /** Stages the anomalies of one page, in the transaction of its rows. */

@@ -85,9 +85,16 @@ export function classifyDatabaseError(error: unknown): DatabaseErrorClass {
   // Several addresses of one host (happy eyeballs) fail together as an AggregateError whose own code is the first one's.
   if (sqlState === null) return TRANSIENT_ERRNOS.has(codeOf(error) ?? '') ? 'transient' : 'terminal';
   if (sqlState === '53100') return 'disk-full';
+  // From the server itself this is a field whose length does not fit its type. A pooler sends the code for its own troubles.
+  if (sqlState === '08P01' && isFromServer(error)) return 'data';
   if (sqlState.startsWith('08') || TRANSIENT_SQLSTATES.has(sqlState)) return 'transient';
   if (sqlState.startsWith('22') || sqlState.startsWith('23') || DATA_SQLSTATES.has(sqlState)) return 'data';
   return 'terminal';
+}
+
+/** PostgreSQL names the place in its source; a pooler that answers for it does not. */
+function isFromServer(error: unknown): boolean {
+  return error instanceof pg.DatabaseError && (error.file !== undefined || error.routine !== undefined);
 }
 
 function codeOf(error: unknown): string | null {

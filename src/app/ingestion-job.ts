@@ -204,7 +204,8 @@ export class IngestionJob {
       logger,
       prepare: async () => {
         const target = await readTargetTypes(db);
-        await ensureTarget(db, target?.types ?? { id: 'uuid', sessionId: 'uuid', userId: 'uuid' });
+        const dropped = await ensureTarget(db, target?.types ?? { id: 'uuid', sessionId: 'uuid', userId: 'uuid' });
+        this.#warnOfDroppedPages(dropped);
       },
     });
   }
@@ -255,6 +256,11 @@ export class IngestionJob {
     logger.info({ pages: ownership.leftoverPages }, 'pages that an earlier start had copied were merged');
   }
 
+  #warnOfDroppedPages(pages: number): void {
+    if (pages === 0) return;
+    this.#options.logger.warn({ pages }, 'staged pages had ids of other types than the target: they are fetched again');
+  }
+
   async #makeEncoder(db: Database): Promise<PageEncoder> {
     const { settings, logger } = this.#options;
     const target = await readTargetTypes(db);
@@ -265,7 +271,7 @@ export class IngestionJob {
       idColumnTypes: target === null || target.empty ? null : target.types,
       idType: settings.idType,
       onDecided: async (decided) => {
-        await retypeTarget(db, decided);
+        this.#warnOfDroppedPages(await retypeTarget(db, decided));
         logger.info({ ...decided }, 'types of the id columns decided');
       },
       onEncoded: this.#observe.encode,

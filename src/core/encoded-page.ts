@@ -76,6 +76,8 @@ export interface EncodedPage {
   readonly rows: ArrayBuffer;
   readonly rowsBytes: number;
   readonly rowCount: number;
+  /** What the rows were encoded for; `null` only when there are none. */
+  readonly idColumnTypes: IdColumnTypes | null;
   /** Elements of `data`: always `rowCount` + `rejectedCount`. */
   readonly servedCount: number;
   readonly rejectedCount: number;

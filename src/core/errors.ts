@@ -93,6 +93,12 @@ export class UnfinishedError extends JobError {
   readonly exitCode = EXIT_CODES.unfinished;
 }
 
+/** The rows of a page do not fit the columns of its staging table: somebody has changed tables while the job ran. */
+export class StagedTypesError extends JobError {
+  readonly code = 'STAGED_TYPES';
+  readonly exitCode = EXIT_CODES.configuration;
+}
+
 /** A worker thread died while it had a page. The bytes of the page are gone; it must be requested again. */
 export class WorkerDiedError extends JobError {
   readonly code = 'WORKER_DIED';

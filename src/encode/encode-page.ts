@@ -40,6 +40,7 @@ export function encodePage(
   return {
     status: 'encoded',
     ...writer.finish(),
+    idColumnTypes: options.idColumnTypes,
     servedCount: page.servedCount,
     rejectedCount: encoder.rejectedCount,
     repairedCount: encoder.repairedCount,
@@ -86,6 +87,7 @@ export function setAsideEvent(body: Uint8Array): PageEncoding | PageFault | null
   return {
     status: 'encoded',
     ...new CopyWriter(body, 0).finish(),
+    idColumnTypes: null,
     servedCount: 1,
     rejectedCount: 1,
     repairedCount: 0,

@@ -122,6 +122,7 @@ export class StagingArea {
         table: assignment.table,
         rows: encoded === null ? new Uint8Array() : new Uint8Array(encoded.rows, 0, encoded.rowsBytes),
         rowCount: encoded?.rowCount ?? 0,
+        idColumnTypes: encoded?.idColumnTypes ?? null,
         ledger,
         anomalies: encoded?.anomalies ?? [],
         body: encoded === null ? new Uint8Array() : new Uint8Array(encoded.body, 0, encoded.bodyBytes),

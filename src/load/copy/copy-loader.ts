@@ -1,6 +1,5 @@
 /** Loads one page into staging: rows, anomalies and ledger row in one transaction, tried until it succeeds. */
 import type { PoolClient } from 'pg';
-import type { PageAnomaly } from '../../core/encoded-page.ts';
 import type { Logger } from '../../core/logging.ts';
 import { describePlace } from '../../core/page-place.ts';
 import type { LedgerEntry } from '../../core/state.ts';
@@ -14,6 +13,7 @@ import { copyRows } from './copy-stream.ts';
 import { findLedgerRow, insertLedgerRow, type LoadedRows } from './ledger.ts';
 import type { PageBatch } from './page-batch.ts';
 import { copyAllButRefused } from './refused-in-copy.ts';
+import { StagedTypes } from './staged-types.ts';
 
 const DEFAULT_WATCHDOG_MS = 60_000;
 /**
@@ -34,6 +34,7 @@ export interface CopyLoaderOptions {
 export class CopyLoader {
   readonly #options: CopyLoaderOptions;
   readonly #watchdogMs: number;
+  readonly #types = new StagedTypes();
 
   constructor(options: CopyLoaderOptions) {
     this.#options = options;
@@ -43,7 +44,7 @@ export class CopyLoader {
   /**
    * Loads one page and waits out an outage. Every try uses the same staging table, whose ledger tells whether an earlier
    * try with an unknown outcome succeeded.
-   * @throws StagingLostError, TargetBusyError (see owner.ts), GaveUpError.
+   * @throws StagingLostError, TargetBusyError (see owner.ts), StagedTypesError, GaveUpError.
    */
   async load(batch: PageBatch): Promise<LoadedRows & { readonly copyMs: number }> {
     const { db, runId, ownership } = this.#options;
@@ -59,14 +60,15 @@ export class CopyLoader {
 
   async #try(batch: PageBatch): Promise<LoadedRows> {
     return this.#options.db.withCopyClient(async (client) => {
+      const tableOid = await this.#types.check(client, batch);
       try {
         await this.#copyWhole(client, batch);
       } catch (error) {
         if (classifyDatabaseError(error) !== 'data') throw error;
         await client.query('ROLLBACK');
-        return this.#tryByParts(client, batch, error);
+        return this.#tryByParts(client, batch, tableOid, error);
       }
-      return this.#finish(client, batch, batch.ledger, batch.anomalies);
+      return this.#finish(client, { ...batch, tableOid });
     });
   }
 
@@ -83,7 +85,12 @@ export class CopyLoader {
   }
 
   /** PostgreSQL refused something in this page: finds what it refused, and loads everything else. */
-  async #tryByParts(client: PoolClient, batch: PageBatch, cause: unknown): Promise<LoadedRows> {
+  async #tryByParts(
+    client: PoolClient,
+    batch: PageBatch,
+    tableOid: number | null,
+    cause: unknown,
+  ): Promise<LoadedRows> {
     await client.query(BEGIN);
     const refused = await copyAllButRefused(client, batch, this.#watchdogMs);
     const refusedPositions = new Set(refused.map((anomaly) => anomaly.position));
@@ -96,7 +103,7 @@ export class CopyLoader {
       rejected: batch.ledger.rejected + refused.length,
       repaired: Math.min(batch.ledger.repaired, repaired),
     };
-    const loaded = await this.#finish(client, batch, ledger, [...kept, ...refused]);
+    const loaded = await this.#finish(client, { ...batch, tableOid, ledger, anomalies: [...kept, ...refused] });
     const { windowId: window, page } = batch.ledger;
     this.#options.logger.warn(
       { window, page, refused: refused.length, sqlstate: sqlStateOf(cause), reason: refused[0]?.reason },
@@ -105,20 +112,22 @@ export class CopyLoader {
     return loaded;
   }
 
-  async #finish(
-    client: PoolClient,
-    { table }: PageBatch,
-    ledger: LedgerEntry,
-    anomalies: readonly PageAnomaly[],
-  ): Promise<LoadedRows> {
+  async #finish(client: PoolClient, page: CopiedPage): Promise<LoadedRows> {
     const { runId, ownership } = this.#options;
+    const { table, tableOid, ledger, anomalies } = page;
     const work = async (): Promise<void> => {
       // Ledger before anomalies: when the page is staged already, PostgreSQL notices before it has stored anything.
-      await insertLedgerRow(client, table, runId, ledger, ownership);
+      await insertLedgerRow(client, { table, tableOid }, runId, ledger, ownership);
       await stageAnomalies(client, table, runId, ledger, anomalies);
       await commit(client, 'copying a page');
     };
     await withinWatchdog('committing a page', this.#watchdogMs, work());
     return { loaded: ledger.loaded, rejected: ledger.rejected };
   }
+}
+
+/** A page whose rows are copied and not yet committed. */
+interface CopiedPage extends Pick<PageBatch, 'table' | 'ledger' | 'anomalies'> {
+  /** See {@link StagedTypes.check}. */
+  readonly tableOid: number | null;
 }

@@ -12,16 +12,23 @@ export interface LoadedRows {
   readonly rejected: number;
 }
 
+/** A staging table, and which of its name it must still be: see staged-types.ts. */
+interface CopiedInto {
+  readonly table: StagingTable;
+  /** `null`: nothing was copied, so it does not matter. */
+  readonly tableOid: number | null;
+}
+
 const UNSTORABLE = /\0|\p{Surrogate}/u;
 
 /**
  * The fence of every COPY: selects the row from `owner` where the generation is ours, FOR SHARE, and from the unlogged
- * epoch.
+ * epoch, as long as the staging table is the one that the page's types were compared with.
  * @throws TargetBusyError, StagingLostError when there was nothing to select.
  */
 export async function insertLedgerRow(
   client: PoolClient,
-  table: StagingTable,
+  { table, tableOid }: CopiedInto,
   runId: number,
   entry: LedgerEntry,
   ownership: Ownership,
@@ -37,6 +44,7 @@ export async function insertLedgerRow(
             $17::float8, $18::text[], $19::int, $20::int, $21::int, $22::int, $23::int
        FROM ingestion.owner o
       WHERE o.generation = $24 AND EXISTS (SELECT FROM ingestion.staging_epoch WHERE epoch = $25)
+        AND ($26::oid IS NULL OR $26 = to_regclass('${stagingNames(table).rows}'))
         FOR SHARE OF o`,
     [
       runId,
@@ -65,6 +73,7 @@ export async function insertLedgerRow(
       counts.repeated,
       ownership.generation,
       ownership.epoch,
+      tableOid,
     ],
   );
   if (rowCount !== 1) await failAtFence(client, ownership);

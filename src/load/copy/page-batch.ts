@@ -1,5 +1,5 @@
 /** One encoded page on its way into staging. */
-import type { PageAnomaly } from '../../core/encoded-page.ts';
+import type { IdColumnTypes, PageAnomaly } from '../../core/encoded-page.ts';
 import type { LedgerEntry } from '../../core/state.ts';
 import type { StagingTable } from '../schema/staging.ts';
 
@@ -9,6 +9,8 @@ export interface PageBatch {
   /** A complete binary COPY stream; may be empty when `rowCount` is 0. */
   readonly rows: Uint8Array;
   readonly rowCount: number;
+  /** What the rows were encoded for; `null` only when there are none. */
+  readonly idColumnTypes: IdColumnTypes | null;
   readonly ledger: LedgerEntry;
   readonly anomalies: readonly PageAnomaly[];
   /** The decompressed page, to quote refused events from. */

@@ -6,7 +6,8 @@ import { EVENT_COLUMNS, sqlType, type EventColumn } from '../../encode/rows/even
 import { sqlStateOf } from '../postgres/database-errors.ts';
 import type { Database } from '../postgres/database.ts';
 import { quoteIdentifier } from '../postgres/identifiers.ts';
-import { makeStaging } from './staging.ts';
+import { makeStaging } from './make-staging.ts';
+import { STAGING_TABLES, lockStaging } from './staging.ts';
 
 /** The target with its schema, so that the job does not depend on anybody's search_path. */
 export const TARGET = 'public.ingested_events';
@@ -15,16 +16,17 @@ export const TARGET = 'public.ingested_events';
 export const EVENT_COLUMN_NAMES: readonly string[] = EVENT_COLUMNS.map((column) => column.name);
 
 /**
- * Makes `ingested_events` when it does not exist, and the staging tables to match it. Existing rows and definitions stay;
- * staging is made again only while it is empty.
+ * Makes `ingested_events` when it does not exist, and the staging tables to match it. Existing rows and definitions of the
+ * target stay.
+ * @returns how many staged pages were dropped because the target has other id types now: they are fetched again
  * @throws ConfigurationError when an existing table does not fit, or the role may not make one.
  */
-export async function ensureTarget(db: Database, types: IdColumnTypes): Promise<void> {
+export async function ensureTarget(db: Database, types: IdColumnTypes): Promise<number> {
   try {
-    await db.transaction('making tables', async (client) => {
+    return await db.transaction('making tables', async (client) => {
       await client.query(createTargetSql(types));
       await checkTarget(client, db);
-      await makeStaging(client);
+      return makeStaging(client);
     });
   } catch (error) {
     if (sqlStateOf(error) !== '42501') throw error;
@@ -51,26 +53,30 @@ export async function readTargetTypes(db: Database): Promise<{ types: IdColumnTy
 }
 
 /**
- * Gives an empty table other id types, keeping grants and whatever else somebody put on it. Waits out an outage.
+ * Gives an empty table other id types, keeping grants and whatever else somebody put on it. Waits out an outage. Pages that
+ * are staged with rows of other types are dropped, and the job begins anew from its state: see {@link makeStaging}.
+ * @returns how many pages were dropped
  * @throws ConfigurationError when it is not empty: types are decided once.
  */
-export async function retypeTarget(db: Database, types: IdColumnTypes): Promise<void> {
+export async function retypeTarget(db: Database, types: IdColumnTypes): Promise<number> {
   // Doing it twice gives the same, so it does not matter whether a COMMIT that was not answered happened.
-  await db.persistently('giving the target its types', () =>
+  return db.persistently('giving the target its types', () =>
     db.transaction('making tables', async (client) => {
+      for (const table of STAGING_TABLES) await lockStaging(client, table);
       await client.query(`LOCK TABLE ${TARGET} IN ACCESS EXCLUSIVE MODE`);
       if (!(await isTargetEmpty(client))) {
         throw new ConfigurationError(
           `public.ingested_events in ${db.described} has rows, so its id types cannot change; --reset would empty it first`,
         );
       }
+      const found = await readColumns(client);
       for (const column of EVENT_COLUMNS) {
-        if (typeof column.type === 'string') continue;
+        if (typeof column.type === 'string' || found.get(column.name) === sqlType(column, types)) continue;
         const name = quoteIdentifier(column.name);
         const type = sqlType(column, types);
         await client.query(`ALTER TABLE ${TARGET} ALTER COLUMN ${name} TYPE ${type} USING ${name}::text::${type}`);
       }
-      await makeStaging(client);
+      return makeStaging(client);
     }),
   );
 }
@@ -125,6 +131,37 @@ async function checkTarget(client: PoolClient, db: Database): Promise<void> {
           AND i.indnkeyatts = 1 AND i.indkey[0] = a.attnum AND i.indimmediate) AS keyed`,
   );
   if (rows[0]?.keyed !== true) throw doesNotFit(db, 'it has no primary key or unique constraint on (id)');
+  await checkCollation(client, db);
+  await checkRules(client, db);
+}
+
+/** Under a nondeterministic collation different ids are equal: one of them would pass for the other served again. */
+async function checkCollation(client: PoolClient, db: Database): Promise<void> {
+  const { rows } = await client.query<{ collation: string }>(
+    `SELECT c.oid::regcollation::text AS collation FROM pg_attribute a
+       JOIN pg_collation c ON NOT c.collisdeterministic AND (c.oid = a.attcollation OR EXISTS (
+         SELECT FROM pg_index i WHERE i.indrelid = a.attrelid AND i.indisunique AND i.indnkeyatts = 1
+            AND i.indkey[0] = a.attnum AND i.indcollation[0] = c.oid))
+      WHERE a.attrelid = to_regclass('${TARGET}') AND a.attname = 'id'`,
+  );
+  const [found] = rows;
+  if (found === undefined) return;
+  throw doesNotFit(
+    db,
+    `its column id, or a unique index on it, has the nondeterministic collation ${found.collation}, under which different ids are equal`,
+  );
+}
+
+/** PostgreSQL refuses INSERT … ON CONFLICT for a table with such rules, even if they are conditional. */
+async function checkRules(client: PoolClient, db: Database): Promise<void> {
+  const { rows } = await client.query<{ name: string }>(
+    `SELECT rulename AS name FROM pg_rewrite
+      WHERE ev_class = to_regclass('${TARGET}') AND ev_type IN ('2', '3') AND ev_enabled IN ('O', 'A')`,
+  );
+  const [found] = rows;
+  if (found !== undefined) {
+    throw doesNotFit(db, `its rule "${found.name}" does not work with INSERT … ON CONFLICT; a trigger does`);
+  }
 }
 
 function fittingTypes({ type }: EventColumn): readonly string[] {

@@ -15,10 +15,9 @@
  * the merge holds, because both share `owner`. A dump that locks every table can deadlock with the merge: PostgreSQL then
  * ends one of the two, and the merge is tried again.
  */
-import { createHash } from 'node:crypto';
 import type { PoolClient } from 'pg';
 import { COPY_COLUMNS } from '../../encode/rows/event-columns.ts';
-import { columnList, quoteIdentifier, quoteLiteral } from '../postgres/identifiers.ts';
+import { columnList } from '../postgres/identifiers.ts';
 
 export type StagingTable = 'a' | 'b';
 
@@ -57,67 +56,8 @@ export function copySql(table: StagingTable): string {
   return `COPY ${stagingNames(table).rows} (${columnList(COPY_COLUMNS.map((column) => column.name))}) FROM STDIN (FORMAT binary)`;
 }
 
-/**
- * Makes both staging tables. When `ingested_events` has changed since, makes them again, but only while they are empty. A
- * check that somebody added to the target is copied, so that a bad row already fails in its COPY. A check that was added
- * while rows are staged fails in the merge instead, which isolates the row as well.
- */
-export async function makeStaging(client: PoolClient): Promise<void> {
-  const definition = await targetDefinition(client);
-  for (const table of STAGING_TABLES) {
-    const names = stagingNames(table);
-    await client.query(ledgerSql(names));
-    const { rows } = await client.query<{ found: string | null; present: boolean }>(
-      `SELECT obj_description(to_regclass('${names.rows}'), 'pg_class') AS found,
-              to_regclass('${names.rows}') IS NOT NULL AS present`,
-    );
-    if (rows[0]?.found === definition) continue;
-    if (rows[0]?.present === true) {
-      await lockStaging(client, table);
-      const { rows: leftover } = await client.query<{ empty: boolean }>(
-        `SELECT NOT EXISTS (SELECT FROM ${names.rows}) AND NOT EXISTS (SELECT FROM ${names.ledger}) AS empty`,
-      );
-      if (leftover[0]?.empty !== true) continue;
-      await client.query(`DROP TABLE ${names.rows}`);
-    }
-    await client.query(`CREATE UNLOGGED TABLE ${names.rows} (LIKE public.ingested_events INCLUDING CONSTRAINTS)`);
-    await client.query(`ALTER TABLE ${names.rows} ADD COLUMN source_order bigint NOT NULL`);
-    await allowMissingColumns(client, names.rows);
-    await client.query(`COMMENT ON TABLE ${names.rows} IS ${quoteLiteral(definition)}`);
-  }
-}
-
-/** The rows of a page lack what only the target fills in: `ingested_at`, and columns with defaults that somebody added. */
-async function allowMissingColumns(client: PoolClient, rowsTable: string): Promise<void> {
-  const ours = COPY_COLUMNS.map((column) => column.name);
-  const { rows } = await client.query<{ name: string }>(
-    `SELECT attname AS name FROM pg_attribute
-      WHERE attrelid = to_regclass($1) AND attnum > 0 AND attnotnull AND NOT attisdropped AND attname <> ALL ($2)`,
-    [rowsTable, ours],
-  );
-  for (const { name } of rows) {
-    await client.query(`ALTER TABLE ${rowsTable} ALTER COLUMN ${quoteIdentifier(name)} DROP NOT NULL`);
-  }
-}
-
-/** A fingerprint of the target's columns and checks. It is the comment of each staging table. */
-async function targetDefinition(client: PoolClient): Promise<string> {
-  const { rows } = await client.query<{ definition: string }>(
-    `SELECT coalesce(string_agg(line, E'\\n' ORDER BY line COLLATE "C"), '') AS definition FROM (
-       SELECT format('%s %s %s %s', attnum, attname, format_type(atttypid, atttypmod), attnotnull) AS line
-         FROM pg_attribute WHERE attrelid = to_regclass('public.ingested_events') AND attnum > 0 AND NOT attisdropped
-       UNION ALL
-       SELECT format('%s %s', conname, pg_get_constraintdef(oid))
-         FROM pg_constraint WHERE conrelid = to_regclass('public.ingested_events') AND contype = 'c'
-     ) lines`,
-  );
-  const digest = createHash('sha256')
-    .update(rows[0]?.definition ?? '')
-    .digest('hex');
-  return `staging of ingested_events as defined by ${digest.slice(0, 16)}`;
-}
-
-function ledgerSql(names: StagingNames): string {
+/** Makes the ledger of a staging table and its staged anomalies. */
+export function ledgerSql(names: StagingNames): string {
   return `
 CREATE UNLOGGED TABLE IF NOT EXISTS ${names.ledger} (
   run_id bigint NOT NULL,

@@ -77,11 +77,14 @@ export async function checkEpoch(client: PoolClient, ownership: Ownership): Prom
   if (rowCount === 0) throw stagingLost();
 }
 
-/** For a write that did not find its generation together with its epoch: fails by saying which of the two is gone. */
+/**
+ * For a write that did not find its generation, its epoch and its staging table together: fails by saying which of them is
+ * gone.
+ */
 export async function failAtFence(client: PoolClient, ownership: Ownership): Promise<never> {
   await checkGeneration(client, ownership);
   await checkEpoch(client, ownership);
-  throw stagingLost();
+  throw new StagingLostError('the staging tables were made anew by somebody else; going on from what was merged');
 }
 
 async function takenOver(client: PoolClient, ownership: Ownership): Promise<TargetBusyError> {

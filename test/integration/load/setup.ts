@@ -58,6 +58,7 @@ export function pageOf(events: readonly (TestEvent | string)[], options: PageOpt
     table,
     rows: new Uint8Array(encoded.rows, 0, encoded.rowsBytes),
     rowCount: encoded.rowCount,
+    idColumnTypes: encoded.idColumnTypes,
     anomalies: encoded.anomalies,
     body,
     ledger: {

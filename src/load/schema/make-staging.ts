@@ -1,0 +1,118 @@
+/**
+ * Makes the staging tables. They have the columns that the encoder writes, with the target's id types, and none of the
+ * target's rules: the target judges its rules itself, in the merge, where they are as they are then.
+ *
+ * The comment of each table is its definition. A table with another definition is made anew at once, whatever is in it:
+ * binary rows must never meet columns of other types than they were made for.
+ */
+import type { PoolClient } from 'pg';
+import { COPY_COLUMNS } from '../../encode/rows/event-columns.ts';
+import { columnList, quoteIdentifier, quoteLiteral } from '../postgres/identifiers.ts';
+import {
+  STAGING_TABLES,
+  emptyStaging,
+  ledgerSql,
+  lockStaging,
+  stagingNames,
+  type StagingNames,
+  type StagingTable,
+} from './staging.ts';
+
+const COLUMN_LIST = columnList(COPY_COLUMNS.map((column) => column.name));
+
+/**
+ * In a transaction, when the target exists. Rows that fit the new columns are kept. When rows have ids of other types, both
+ * tables are emptied together with what is known of their pages, and the epoch goes, so that a job that knows of those
+ * pages begins anew: the pages are fetched again.
+ * @returns how many pages were dropped
+ */
+export async function makeStaging(client: PoolClient): Promise<number> {
+  const columns = await stagingColumns(client);
+  const definition = `rows for ingested_events: ${columns}`;
+  const outdated: { table: StagingTable; isThere: boolean }[] = [];
+  for (const table of STAGING_TABLES) {
+    const names = stagingNames(table);
+    await client.query(ledgerSql(names));
+    const { rows } = await client.query<{ found: string | null; isThere: boolean }>(
+      `SELECT obj_description(to_regclass('${names.rows}'), 'pg_class') AS found,
+              to_regclass('${names.rows}') IS NOT NULL AS "isThere"`,
+    );
+    if (rows[0]?.found !== definition) outdated.push({ table, isThere: rows[0]?.isThere === true });
+  }
+  if (outdated.length === 0) return 0;
+  const there = outdated.filter(({ isThere }) => isThere).map(({ table }) => table);
+  const isLost = await haveUnfitRows(client, there);
+  const dropped = isLost ? await dropPages(client) : 0;
+  for (const { table, isThere } of outdated) await makeAnew(client, stagingNames(table), columns, definition, isThere);
+  return dropped;
+}
+
+/** The columns as SQL. The id is sorted as the target's key sorts it, so that a merge walks the key's index in order. */
+async function stagingColumns(client: PoolClient): Promise<string> {
+  const { rows } = await client.query<{ name: string; type: string; collation: string | null }>(
+    `SELECT a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type,
+            CASE WHEN a.attcollation <> t.typcollation THEN a.attcollation::regcollation::text END AS collation
+       FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
+      WHERE a.attrelid = to_regclass('public.ingested_events') AND a.attnum > 0 AND NOT a.attisdropped`,
+  );
+  const found = new Map(rows.map((row) => [row.name, row]));
+  return COPY_COLUMNS.map((column) => {
+    const { name } = column;
+    const type = typeof column.type === 'string' ? column.type : found.get(name)?.type;
+    if (type === undefined) throw new Error(`the target has no column ${name}`);
+    const collation = name === 'id' ? (found.get(name)?.collation ?? null) : null;
+    const sorted = collation === null ? '' : ` COLLATE ${collation}`;
+    const isAlwaysThere = name === 'id' || name === 'source_order';
+    return `${quoteIdentifier(name)} ${type}${sorted}${isAlwaysThere ? ' NOT NULL' : ''}`;
+  }).join(', ');
+}
+
+/** Locks the tables. Rows decide, not pages: a page without rows fits any types. */
+async function haveUnfitRows(client: PoolClient, tables: readonly StagingTable[]): Promise<boolean> {
+  for (const table of tables) await lockStaging(client, table);
+  for (const table of tables) {
+    const { rows: relation } = stagingNames(table);
+    const { rows } = await client.query<{ unfit: boolean }>(
+      `SELECT EXISTS (SELECT FROM ${relation}) AND EXISTS (
+         SELECT FROM unnest(ARRAY['id', 'session_id', 'user_id']) AS name
+           LEFT JOIN pg_attribute s ON s.attrelid = to_regclass('${relation}') AND s.attname = name AND NOT s.attisdropped
+           LEFT JOIN pg_attribute t ON t.attrelid = to_regclass('public.ingested_events') AND t.attname = name
+                AND NOT t.attisdropped
+          WHERE s.atttypid IS DISTINCT FROM t.atttypid) AS unfit`,
+    );
+    if (rows[0]?.unfit === true) return true;
+  }
+  return false;
+}
+
+async function dropPages(client: PoolClient): Promise<number> {
+  // A table that is not outdated is not locked yet.
+  for (const table of STAGING_TABLES) await lockStaging(client, table);
+  const { rows } = await client.query<{ pages: number }>(
+    `SELECT (${STAGING_TABLES.map((table) => `(SELECT count(*) FROM ${stagingNames(table).ledger})`).join(' + ')})::int AS pages`,
+  );
+  for (const table of STAGING_TABLES) await emptyStaging(client, table);
+  await client.query('DELETE FROM ingestion.staging_epoch');
+  return rows[0]?.pages ?? 0;
+}
+
+async function makeAnew(
+  client: PoolClient,
+  names: StagingNames,
+  columns: string,
+  definition: string,
+  isThere: boolean,
+): Promise<void> {
+  const made = 'ingestion.staging_made';
+  await client.query(`CREATE UNLOGGED TABLE ${made} (${columns})`);
+  if (isThere) {
+    const { rows } = await client.query<{ hasRows: boolean }>(`SELECT EXISTS (SELECT FROM ${names.rows}) AS "hasRows"`);
+    // Columns of other types cannot even be named together when there is nothing to move.
+    if (rows[0]?.hasRows === true) {
+      await client.query(`INSERT INTO ${made} (${COLUMN_LIST}) SELECT ${COLUMN_LIST} FROM ${names.rows}`);
+    }
+    await client.query(`DROP TABLE ${names.rows}`);
+  }
+  await client.query(`ALTER TABLE ${made} RENAME TO ${quoteIdentifier(names.rows.replace('ingestion.', ''))}`);
+  await client.query(`COMMENT ON TABLE ${names.rows} IS ${quoteLiteral(definition)}`);
+}

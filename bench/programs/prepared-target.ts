@@ -7,7 +7,7 @@ import { Database } from '../../src/load/postgres/database.ts';
 import { ensureTarget } from '../../src/load/schema/ingested-events.ts';
 import { migrate } from '../../src/load/schema/migrate.ts';
 import { copySql, stagingNames, type StagingTable } from '../../src/load/schema/staging.ts';
-import { StateStore } from '../../src/load/state/state-store.ts';
+import { FROM_THE_START, StateStore } from '../../src/load/state/state-store.ts';
 import { BATCH_WINDOW, ID_COLUMN_TYPES, type Batch } from '../measure/batches.ts';
 
 const WATCHDOG_MS = 600_000;
@@ -37,7 +37,7 @@ export async function prepareTarget(url: string, connections: number): Promise<P
   const unlimited = { sinceMs: null, untilMs: null };
   const run = await store.createRun(
     { source: 'bench', ...unlimited },
-    { incrementalSinceMs: null, windows: [unlimited] },
+    { ...FROM_THE_START, windows: [unlimited] },
   );
   return {
     db,

@@ -12,7 +12,6 @@
  *   pass       one walk over the windows of a run: first, catching up, proving; one to five    app/run/run-passes.ts
  *   run        everything from the first request until complete; survives restarts             app/run/run-setup.ts
  */
-import { hostname } from 'node:os';
 import type { Settings } from '../core/config.ts';
 import { isoText } from '../core/iso-text.ts';
 import type { JobObserver, JobSnapshot } from '../core/job-snapshot.ts';
@@ -21,20 +20,21 @@ import { PageBuffers } from '../core/page-buffers.ts';
 import type { Proof, Run, RunCounts } from '../core/state.ts';
 import { WorkerPool } from '../threads/worker-pool.ts';
 import { Merger, analyzeTarget } from '../load/merge/merge.ts';
-import { claimTarget, type Ownership } from '../load/state/owner.ts';
+import type { Ownership } from '../load/state/owner.ts';
 import { Database } from '../load/postgres/database.ts';
-import { readCurrentRun, readLastCompleteRun } from '../load/state/run-reader.ts';
-import { ensureTarget, readTargetTypes, retypeTarget } from '../load/schema/ingested-events.ts';
-import { migrate, readSchemaVersion } from '../load/schema/migrate.ts';
+import { readTargetTypes, retypeTarget } from '../load/schema/ingested-events.ts';
+import { readHasLoaded, readIsOrderedByTime } from '../load/state/run-reader.ts';
 import { StateStore } from '../load/state/state-store.ts';
+import { countKnownRows, readTargetRows, type TargetRows } from '../load/state/target-rows.ts';
 import { ApiClient, clientOptions } from '../api/api-client.ts';
-import { checkCountsBalance } from './run/completeness.ts';
 import { InFlightLimit } from '../core/in-flight-limit.ts';
 import { JobCounters } from './run/job-counters.ts';
 import { PageEncoder } from '../threads/page-encoder.ts';
 import { RunPasses } from './run/run-passes.ts';
 import { unknownTraits } from './walk/endpoint-traits.ts';
-import { openRun, refuseOtherRun, runIdentity } from './run/run-setup.ts';
+import { openRun, runIdentity } from './run/run-setup.ts';
+import { refuseOtherIdType, takeTarget, warnOfDroppedPages } from './run/take-target.ts';
+import { checkRowsAtStart } from './run/target-check.ts';
 
 /** A body may take a quarter of the memory in flight, because its rows and other pages must fit in beside it. */
 const PAGES_THAT_FIT_MEMORY = 4;
@@ -123,10 +123,14 @@ export class IngestionJob {
     let db: Database | null = null;
     let ownership: Ownership | null = null;
     try {
-      db = await this.#contactBoth();
-      const opened = db;
-      ownership = await opened.persistently('taking the target', () => this.#claim(opened));
-      const outcome = await this.#work(db, ownership);
+      const { settings, source, logger } = this.#options;
+      const contacted = await this.#contactBoth();
+      const opened = contacted.db;
+      db = opened;
+      ownership = await opened.persistently('taking the target', () =>
+        takeTarget(opened, source.name, settings, logger),
+      );
+      const outcome = await this.#work(opened, ownership, contacted.rows);
       return {
         outcome,
         counts: this.#counters.counts,
@@ -166,8 +170,8 @@ export class IngestionJob {
     });
   }
 
-  /** Contacts the API and the database at the same time. Changes nothing. */
-  async #contactBoth(): Promise<Database> {
+  /** Contacts the API, and meanwhile the database, whose rows are counted. Changes nothing. */
+  async #contactBoth(): Promise<{ readonly db: Database; readonly rows: TargetRows | null }> {
     const { settings, source, logger } = this.#options;
     const opening = Database.open({
       url: source.databaseUrl,
@@ -180,37 +184,19 @@ export class IngestionJob {
       },
     });
     const contacting = this.#client.open();
-    const [opened, contacted] = await Promise.allSettled([opening, contacting]);
-    if (contacted.status === 'rejected' || opened.status === 'rejected') {
+    const counting = opening.then((db) => countKnownRows(db));
+    const [opened, contacted, counted] = await Promise.allSettled([opening, contacting, counting]);
+    const failed = [opened, contacted, counted].find((result) => result.status === 'rejected');
+    if (opened.status === 'rejected' || contacted.status === 'rejected' || counted.status === 'rejected') {
       if (opened.status === 'fulfilled') await opened.value.close();
-      throw opened.status === 'rejected' ? opened.reason : (contacted as PromiseRejectedResult).reason;
+      throw failed?.reason;
     }
     logger.info(contacted.value, 'endpoint chosen');
-    return opened.value;
+    return { db: opened.value, rows: counted.value };
   }
 
-  /** @throws ConfigurationError before anything is changed, TargetBusyError */
-  async #claim(db: Database): Promise<Ownership> {
-    const { settings, source, logger } = this.#options;
-    const identity = runIdentity(source.name, settings);
-    if ((await readSchemaVersion(db)) > 0) {
-      const found = { current: await readCurrentRun(db), lastComplete: await readLastCompleteRun(db) };
-      refuseOtherRun(identity, found, settings);
-    }
-    await migrate(db);
-    return claimTarget(db, {
-      host: hostname(),
-      pid: process.pid,
-      logger,
-      prepare: async () => {
-        const target = await readTargetTypes(db);
-        const dropped = await ensureTarget(db, target?.types ?? { id: 'uuid', sessionId: 'uuid', userId: 'uuid' });
-        this.#warnOfDroppedPages(dropped);
-      },
-    });
-  }
-
-  async #work(db: Database, ownership: Ownership): Promise<JobReport['outcome']> {
+  /** @param counted rows at the first contact; `null` where an earlier version has never counted any */
+  async #work(db: Database, ownership: Ownership, counted: TargetRows | null): Promise<JobReport['outcome']> {
     const { settings, source, logger } = this.#options;
     const store = new StateStore(db, ownership);
     if (settings.reset) {
@@ -219,7 +205,12 @@ export class IngestionJob {
     } else if (ownership.leftoverPages > 0) {
       await this.#mergeLeftovers(db, ownership, store);
     }
-    const { run, isResumed } = await openRun(store, runIdentity(source.name, settings), settings, logger);
+    refuseOtherIdType(await readTargetTypes(db), settings.idType, db);
+    const found = settings.reset ? null : (counted ?? (await readTargetRows(db)));
+    const areRowsGone =
+      found !== null && (await checkRowsAtStart(found, await readHasLoaded(db), store, settings, logger));
+    const identity = runIdentity(source.name, settings);
+    const { run, isResumed } = await openRun(store, identity, settings, areRowsGone, logger);
     this.#counters.begin(run);
     logRunBegin(logger, run, isResumed);
     this.#passes = new RunPasses(
@@ -235,13 +226,12 @@ export class IngestionJob {
         db,
         ownership,
         store,
-        traits: unknownTraits(),
+        traits: unknownTraits(await readIsOrderedByTime(db, source.name)),
         isStopping: () => this.#isStopping,
       },
       run,
     );
     const outcome = await this.#passes.run();
-    checkCountsBalance(this.#counters.counts);
     if (outcome === 'complete') await analyzeTarget(db);
     return outcome;
   }
@@ -256,11 +246,6 @@ export class IngestionJob {
     logger.info({ pages: ownership.leftoverPages }, 'pages that an earlier start had copied were merged');
   }
 
-  #warnOfDroppedPages(pages: number): void {
-    if (pages === 0) return;
-    this.#options.logger.warn({ pages }, 'staged pages had ids of other types than the target: they are fetched again');
-  }
-
   async #makeEncoder(db: Database): Promise<PageEncoder> {
     const { settings, logger } = this.#options;
     const target = await readTargetTypes(db);
@@ -271,7 +256,7 @@ export class IngestionJob {
       idColumnTypes: target === null || target.empty ? null : target.types,
       idType: settings.idType,
       onDecided: async (decided) => {
-        this.#warnOfDroppedPages(await retypeTarget(db, decided));
+        warnOfDroppedPages(await retypeTarget(db, decided), logger);
         logger.info({ ...decided }, 'types of the id columns decided');
       },
       onEncoded: this.#observe.encode,

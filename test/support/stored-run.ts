@@ -1,5 +1,5 @@
 /** A target as a job would have left it, written by SQL: for commands that only read. */
-import { StateStore } from '../../src/load/state/state-store.ts';
+import { FROM_THE_START, StateStore } from '../../src/load/state/state-store.ts';
 import { Database } from '../../src/load/postgres/database.ts';
 import { claimTarget } from '../../src/load/state/owner.ts';
 import type { Proof } from '../../src/core/state.ts';
@@ -50,7 +50,7 @@ export async function storeRun(database: TestDatabase, options: StoredRunOptions
       const store = new StateStore(db, ownership);
       const identity = { source: options.source, sinceMs: null, untilMs: null };
       const run = await store.createRun(identity, {
-        incrementalSinceMs: null,
+        ...FROM_THE_START,
         windows: [
           { sinceMs: WINDOW_START_MS + DAY_MS, untilMs: null },
           { sinceMs: null, untilMs: WINDOW_START_MS + DAY_MS },
@@ -69,8 +69,9 @@ export async function storeRun(database: TestDatabase, options: StoredRunOptions
         [run.runId, options.rows],
       );
       if (options.complete) {
-        await store.completeRun(run.runId, { watermarkMs: options.watermarkMs ?? null });
-        const { proof = countProof(options.rows) } = options;
+        const { proof = countProof(options.rows), watermarkMs = null } = options;
+        await store.updateRun(run.runId, { watermarkMs });
+        await store.completeRun(run.runId, proof ?? countProof(options.rows), null);
         await db.query('UPDATE ingestion.run SET proof = $2 WHERE run_id = $1', [run.runId, proof]);
         await db.query(`UPDATE ingestion.target_rows SET rows = (SELECT count(*) FROM ingested_events)`);
       }

@@ -1,7 +1,7 @@
 /** When a walk goes nowhere, and what is said then. Pure. */
 import type { PageRequest } from '../../api/api-client.ts';
 import { GaveUpError } from '../../core/errors.ts';
-import type { EncodedPage } from '../../core/encoded-page.ts';
+import type { EncodedPage, PagePlaces } from '../../core/encoded-page.ts';
 
 const REMEMBERED_PAGES = 1_000;
 /** Pages in a row without a new event that end the walk. */
@@ -10,6 +10,11 @@ export const MAX_STALE_PAGES = 5;
 const MAX_UNIFORM_PAGES = 1_000;
 /** Chains from one place that come no further, in a row, that end the walk. */
 const MAX_RESTARTS = 5;
+
+/** Told from others by its first and its last event. */
+interface DigestedPage extends Pick<EncodedPage, 'servedCount'> {
+  readonly places: Pick<PagePlaces, 'firstDigest' | 'lastDigest'>;
+}
 
 /**
  * Does a chain of pages still bring something new? Only the newest pages are remembered: a longer cycle is caught by the
@@ -22,7 +27,7 @@ export class ChainProgress {
   #uniformPages = 0;
 
   /** Returns true when too many pages in a row brought nothing new. */
-  note({ servedCount, places: { firstDigest, lastDigest } }: Pick<EncodedPage, 'servedCount' | 'places'>): boolean {
+  note({ servedCount, places: { firstDigest, lastDigest } }: DigestedPage): boolean {
     const isStale = firstDigest === null || servedCount <= (this.#served.get(firstDigest) ?? 0);
     if (firstDigest !== null && firstDigest === lastDigest) {
       this.#uniformPages = isStale ? this.#uniformPages + 1 : 0;

@@ -6,7 +6,7 @@
  * descend inside the window, and a sudden jump must show twice. Otherwise the newest of the page's last few times moves it:
  * that leaves nothing out, at worst a few events are served again.
  */
-import type { EncodedPage, PageTimes } from '../../core/encoded-page.ts';
+import type { EncodedPage, PagePlaces, PageTimes } from '../../core/encoded-page.ts';
 import type { WindowState } from '../../core/state.ts';
 import { PlaceCounter } from './places.ts';
 
@@ -19,7 +19,7 @@ const JUMP_PAGES = 3;
 const SLACK_MS = 1;
 
 type TimedPage = Pick<EncodedPage, 'times' | 'servedCount'>;
-type PlacedPage = TimedPage & Pick<EncodedPage, 'places'>;
+type PlacedPage = TimedPage & { readonly places: Pick<PagePlaces, 'timesMs'> };
 
 export class WalkPosition {
   readonly untilMs: number | null;

@@ -67,6 +67,23 @@ export async function readWindows(db: Database, runId: number): Promise<WindowSt
   return rows;
 }
 
+/** What earlier runs have seen of a source: whether its order is that of the events' times. True until one has seen otherwise. */
+export async function readIsOrderedByTime(db: Database, source: string): Promise<boolean> {
+  const { rows } = await db.query<{ ordered: boolean }>(
+    'SELECT ordered_by_time AS ordered FROM ingestion.source WHERE source = $1',
+    [source],
+  );
+  return rows[0]?.ordered ?? true;
+}
+
+/** Whether any run has put rows into the target. */
+export async function readHasLoaded(db: Database): Promise<boolean> {
+  const { rows } = await db.query<{ any: boolean }>(
+    'SELECT EXISTS (SELECT FROM ingestion.run WHERE inserted > 0) AS any',
+  );
+  return rows[0]?.any === true;
+}
+
 /** Who took the target last, and whether its advisory lock is held right now. */
 export interface OwnerReport {
   readonly generation: number;

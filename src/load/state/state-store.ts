@@ -42,6 +42,15 @@ export interface NewRun extends Pick<Run, 'incrementalSinceMs' | 'lookbackMs' | 
   readonly instead?: number;
 }
 
+/** A run that goes on from no earlier one. */
+export const FROM_THE_START = Object.freeze({
+  incrementalSinceMs: null,
+  lookbackMs: null,
+  begunBy: null,
+  baseTotal: null,
+  baseRecent: null,
+});
+
 export class StateStore {
   readonly #db: Database;
   readonly #ownership: Ownership;
@@ -227,17 +236,7 @@ export class StateStore {
     return this.#read(() => readTally(this.#db, runId));
   }
 
-  /** What earlier runs have seen of a source; true until one has seen otherwise. */
-  async isOrderedByTime(source: string): Promise<boolean> {
-    return this.#read(async () => {
-      const { rows } = await this.#db.query<{ ordered: boolean }>(
-        'SELECT ordered_by_time AS ordered FROM ingestion.source WHERE source = $1',
-        [source],
-      );
-      return rows[0]?.ordered ?? true;
-    });
-  }
-
+  /** See {@link readIsOrderedByTime}. */
   async noteDisorder(source: string): Promise<void> {
     await this.#write('source', async (client) => {
       await client.query(

@@ -35,6 +35,12 @@ export async function readTargetRows(db: Database): Promise<TargetRows> {
   }
 }
 
+/** The same, where a job has counted them before; `null` on a database that only earlier versions have used, or none. */
+export async function countKnownRows(db: Database): Promise<TargetRows | null> {
+  const { rows } = await db.query<{ known: boolean }>(`SELECT to_regclass('ingestion.target_rows') IS NOT NULL AS known`);
+  return rows[0]?.known === true ? readTargetRows(db) : null;
+}
+
 /** In the transaction that counted them, or emptied the table. */
 export async function rememberTargetRows(client: Pick<PoolClient, 'query'>, rows: number): Promise<void> {
   await client.query('UPDATE ingestion.target_rows SET rows = $1', [rows]);

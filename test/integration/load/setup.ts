@@ -3,8 +3,7 @@ import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import { pino } from 'pino';
 import type { IdColumnTypes } from '../../../src/core/encoded-page.ts';
-import type { LedgerEntry } from '../../../src/core/state.ts';
-import { firstSourceOrder } from '../../../src/core/state.ts';
+import { NO_PLACES, firstSourceOrder, type LedgerEntry } from '../../../src/core/state.ts';
 import { encodePage } from '../../../src/encode/encode-page.ts';
 import { CopyLoader } from '../../../src/load/copy/copy-loader.ts';
 import type { PageBatch } from '../../../src/load/copy/page-batch.ts';
@@ -17,7 +16,7 @@ import type { DatabaseOptions } from '../../../src/load/postgres/database.ts';
 import { ensureTarget } from '../../../src/load/schema/ingested-events.ts';
 import { migrate } from '../../../src/load/schema/migrate.ts';
 import type { StagingTable } from '../../../src/load/schema/staging.ts';
-import { StateStore } from '../../../src/load/state/state-store.ts';
+import { FROM_THE_START, StateStore } from '../../../src/load/state/state-store.ts';
 import type { NewRun } from '../../../src/load/state/state-store.ts';
 import { testDatabase } from '../../support/database.ts';
 import type { TestDatabase } from '../../support/database.ts';
@@ -68,10 +67,13 @@ export function pageOf(events: readonly (TestEvent | string)[], options: PageOpt
       cursorReceivedAtMs: 1000 + page,
       anchorMs: 2000 + page,
       lastEventMs: 3000 + page,
-      lastEventId: encoded.lastEventId,
       oldestMs: encoded.times?.oldestMs ?? null,
       endsWindow: false,
+      isEndDoubtful: false,
       suspect: false,
+      isContinued: page > 1,
+      counts: { ...NO_PLACES, places: encoded.servedCount },
+      edge: null,
       served: encoded.servedCount,
       loaded: encoded.rowCount,
       rejected: encoded.rejectedCount,
@@ -142,7 +144,7 @@ export async function startLoading(t: TestContext, options: LoadingOptions = {})
   const ownership = await claim(t, db);
   const store = new StateStore(db, ownership);
   const windows: NewRun['windows'] = options.windows ?? [{ sinceMs: null, untilMs: null }];
-  const run = (await store.currentRun()) ?? (await store.createRun(SOURCE, { incrementalSinceMs: null, windows }));
+  const run = (await store.currentRun()) ?? (await store.createRun(SOURCE, { ...FROM_THE_START, windows }));
   const { runId } = run;
   const watchdog = options.watchdogMs === undefined ? {} : { watchdogMs: options.watchdogMs };
   return {

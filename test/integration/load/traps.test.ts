@@ -59,6 +59,8 @@ async function targetIds(database: TestDatabase): Promise<string[]> {
   return (await targetRows(database)).map(({ id }) => id);
 }
 
+const PROOF = { kind: 'count', places: 1, expected: 1, sentence: '' } as const;
+
 test('trap 1, the naive way: a page that commits between INSERT … SELECT and TRUNCATE is gone', async (t) => {
   const { database, loader } = await startLoading(t);
   await loader.load(pageOf(eventsOf(['a'])));
@@ -193,8 +195,8 @@ test('trap 3: a job that lost its lock without noticing is fenced by its generat
   assert.equal(second.leftoverPages, 1);
   await assert.rejects(first.loader.load(pageOf(eventsOf(['late']), { page: 2 })), TargetBusyError);
   await assert.rejects(first.merger().merge('a', 1), TargetBusyError);
-  await assert.rejects(first.store.addWindows(first.runId, [{ sinceMs: 1, untilMs: 2 }]), TargetBusyError);
-  await assert.rejects(first.store.completeRun(first.runId, { watermarkMs: null }), TargetBusyError);
+  await assert.rejects(first.store.addCatchUp(first.runId, 1), TargetBusyError);
+  await assert.rejects(first.store.completeRun(first.runId, PROOF, null), TargetBusyError);
   await assert.rejects(first.store.resetTarget(), TargetBusyError);
   await assert.rejects(claimTarget(first.db, { host: 'here', pid: 3, logger: SILENT }), TargetBusyError);
   assert.equal((await mergerOf({ ...first, db }, second).merge('a', null)).inserted, 1);

@@ -22,7 +22,7 @@ function encodeTask(
   contentEncoding: EncodeTask['contentEncoding'] = 'identity',
 ): EncodeTask {
   const { buffer, length } = bytesOf(text);
-  return { kind: 'encode', body: buffer, bodyBytes: length, contentEncoding, ...TEXT_COLUMNS };
+  return { kind: 'encode', body: buffer, bodyBytes: length, contentEncoding, instantMs: null, ...TEXT_COLUMNS };
 }
 
 function poolFor(t: TestContext, options: Partial<WorkerPoolOptions> = {}): WorkerPool {

@@ -27,6 +27,7 @@ const WHOLE: WindowState = {
   cursorReceivedAtMs: null,
   anchorMs: null,
   lastEventMs: null,
+  edge: null,
   complete: false,
   suspect: false,
 };
@@ -45,7 +46,7 @@ interface WalkSetup {
   readonly worker?: URL;
   readonly pageSize?: number;
   readonly client?: Partial<ApiClientOptions>;
-  readonly isAlone?: boolean;
+  readonly isWhole?: boolean;
 }
 
 function walkFor(t: TestContext, simulator: Simulator, setup: WalkSetup = {}): Walk {
@@ -55,7 +56,7 @@ function walkFor(t: TestContext, simulator: Simulator, setup: WalkSetup = {}): W
   const ledger: LedgerEntry[] = [];
   const anomalies: PageAnomaly[] = [];
   const inFlight = new InFlightLimit(3, 64 * 2 ** 20);
-  const traits = unknownTraits();
+  const traits = unknownTraits(true);
   const reader = new ApiStreamReader(
     { ...WHOLE, ...setup.state },
     {
@@ -79,9 +80,10 @@ function walkFor(t: TestContext, simulator: Simulator, setup: WalkSetup = {}): W
         return Promise.resolve();
       },
       isStopping: () => false,
-      isAlone: () => setup.isAlone ?? true,
+      marks: () => ({ topMs: null, recentMs: null }),
       onRetry: () => undefined,
     },
+    { isWhole: setup.isWhole ?? true },
   );
   return { reader, ledger, anomalies, inFlight, traits, walk: () => reader.walk(new AbortController().signal) };
 }
@@ -221,7 +223,7 @@ void test('when the stream endpoint is gone, a walk goes on by its cursor if it 
   assert.equal(await first.walk(), 'complete', 'alone it goes on by its cursor');
   assert.equal(served(first.ledger), 500);
   const untilMs = 1_769_541_612_369 - 20 * 86_400_000;
-  const second = walkFor(t, simulator, { state: { untilMs }, isAlone: false });
+  const second = walkFor(t, simulator, { state: { untilMs }, isWhole: false });
   assert.equal(await second.walk(), 'needs-chain');
 });
 

@@ -34,8 +34,8 @@ describe('encodePage', () => {
     assert.equal(page.rowCount, 0);
     assert.equal(page.rowsBytes, 21);
     assert.equal(page.times, null);
-    assert.equal(page.firstEventId, null);
-    assert.equal(page.lastEventId, null);
+    assert.equal(page.places.firstDigest, null);
+    assert.equal(page.places.lastDigest, null);
   });
 
   it('counts source_order by the position in the page, rejected events included, across 32 bits', () => {
@@ -105,10 +105,22 @@ describe('encodePage', () => {
     assert.equal(timesOf(['"x"']), null);
   });
 
-  it('names the first and the last event that has an id', () => {
-    const page = encodeText('{"data":[{"x":1},{"id":"\\u0061"},{"id":"b"},{"id":7},null]}');
-    assert.equal(page.firstEventId, 'a');
-    assert.equal(page.lastEventId, '7');
+  it('gives the time of each event, and keys of those at its end: of the id, or of the bytes where there is none', () => {
+    const at = (timestamp: number, rest: string): string => `{"timestamp":${timestamp},${rest}}`;
+    const events = [at(9000, '"id":"a"'), 'null', at(5000, '"id":"b"'), at(5000, '"id":"\\u0061"'), at(5000, '"x":1')];
+    const { places } = encodeText(`{"data":[${events.join(',')}]}`);
+    assert.deepEqual([...places.timesMs], [9_000_000, Number.NaN, 5_000_000, 5_000_000, 5_000_000]);
+    const keyOf = (event: string): string | undefined => encodeText(`{"data":[${event}]}`).places.edgeKeys[0];
+    const [b, a, none] = places.edgeKeys;
+    assert.deepEqual([b, a], [keyOf(at(1, '"id":"b"')), keyOf(at(2, '"id":"a","x":2'))]);
+    assert.equal(none, keyOf(at(5000, '"x":1')));
+    assert.notEqual(none, keyOf(at(5001, '"x":1')));
+  });
+
+  it('tells ids apart that share their first 211 characters', () => {
+    const keys = ['a', 'b'].map((end) => encodeText(`{"data":[{"timestamp":5,"id":"${'x'.repeat(211)}${end}"}]}`));
+    assert.notEqual(keys[0]?.places.edgeKeys[0], keys[1]?.places.edgeKeys[0]);
+    assert.notEqual(keys[0]?.places.firstDigest, keys[1]?.places.firstDigest);
   });
 
   it('cuts an id for people at a border between characters', () => {
@@ -128,7 +140,7 @@ describe('encodePage', () => {
       ['a'],
     );
     assert.equal(page.rejectedCount, 0);
-    assert.equal(page.firstEventId, 'a');
+    assert.equal(page.places.timesMs.length, 1);
   });
 
   it('grows with rows that are longer than their page', () => {

@@ -15,6 +15,13 @@ const RUN: Run = {
   passTotal: 1_000,
   newestMs: null,
   incrementalSinceMs: null,
+  watermarkMs: null,
+  lookbackMs: null,
+  begunBy: null,
+  placesKnown: true,
+  baseTotal: null,
+  baseRecent: null,
+  recentPlaces: null,
   proof: null,
   counts: NO_COUNTS,
 };

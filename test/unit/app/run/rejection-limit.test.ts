@@ -5,6 +5,7 @@ import type { FirstPage } from '../../../../src/app/run/first-pages.ts';
 import type { Bound } from '../../../../src/core/setting-kinds.ts';
 import { exitCodeOf } from '../../../../src/core/errors.ts';
 import { NO_COUNTS } from '../../../../src/core/state.ts';
+import { NO_PLACES } from '../../../../src/core/state.ts';
 import { encodePage } from '../../../../src/encode/encode-page.ts';
 
 const REASONS = [{ field: 'id', reason: 'id-missing', count: 7, original: Buffer.from('{"_id":"x","uuid":1}') }];
@@ -86,10 +87,13 @@ function pageOf(windowId: number, events: readonly object[]): FirstPage {
       cursorReceivedAtMs: null,
       anchorMs: null,
       lastEventMs: null,
-      lastEventId: null,
       oldestMs: null,
       endsWindow: false,
+      isEndDoubtful: false,
       suspect: false,
+      isContinued: false,
+      counts: NO_PLACES,
+      edge: null,
       served: encoded.servedCount,
       loaded: encoded.rowCount,
       rejected: encoded.rejectedCount,

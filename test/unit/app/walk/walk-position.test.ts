@@ -2,15 +2,14 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { WalkPosition } from '../../../../src/app/walk/walk-position.ts';
 import { PageTimesTracker } from '../../../../src/encode/rows/page-times.ts';
-import type { EncodedPage } from '../../../../src/core/encoded-page.ts';
 
 const HOUR_MS = 3_600_000;
-const START = { sinceMs: null, untilMs: null, anchorMs: null, lastEventMs: null };
+const START = { sinceMs: null, untilMs: null, anchorMs: null, lastEventMs: null, edge: null };
 
-function page(times: readonly number[]): Pick<EncodedPage, 'times' | 'servedCount'> {
+function page(times: readonly number[]): Parameters<WalkPosition['note']>[0] {
   const tracker = new PageTimesTracker();
-  for (const time of times) tracker.add(time);
-  return { times: tracker.read(), servedCount: times.length };
+  for (const time of times) tracker.add(time, 0);
+  return { times: tracker.read(), servedCount: times.length, places: { timesMs: tracker.timesMs } };
 }
 
 /** Events a second apart, newest first. */
@@ -72,7 +71,7 @@ void test('times outside of the window, or above what was walked, do not move it
 
 void test('a page without a valid time changes nothing', () => {
   const walk = walkOf();
-  walk.note({ times: null, servedCount: 20 });
+  walk.note(page(Array.from({ length: 20 }, () => Number.NaN)));
   assert.equal(walk.anchorMs, null);
   assert.equal(walk.isPastWindow({ times: null, servedCount: 20 }), false);
 });
@@ -106,11 +105,19 @@ void test('an endpoint that serves the oldest first is never left by its times',
   assert.equal(walk.isPastWindow(ascending), false);
 });
 
-void test('after a restart, pages that lie wholly above what is left are recognised', () => {
-  const walk = new WalkPosition({ ...START, anchorMs: 500_000 }, { pageSize: 20 });
-  assert.equal(walk.isAboveAnchor(page(descending(900_000, 20))), true);
-  assert.equal(walk.isAboveAnchor(page(descending(510_000, 20))), false);
-  assert.equal(walkOf().isAboveAnchor(page(descending(900_000, 20))), false);
+void test('pages that lie wholly above a window are recognised: an endpoint without bounds begins with them', () => {
+  const walk = walkOf({ untilMs: 500_000 });
+  assert.equal(walk.isAboveWindow(page(descending(900_000, 20))), true);
+  assert.equal(walk.isAboveWindow(page(descending(510_000, 20))), false);
+  assert.equal(walkOf().isAboveWindow(page(descending(900_000, 20))), false);
+});
+
+void test('what must be served again is the oldest event inside the window, also when a page reaches below it', () => {
+  const walk = walkOf({ sinceMs: 990_000 });
+  const reaching = page(descending(1_000_000, 20));
+  walk.note(reaching);
+  assert.equal(walk.reachesBelow(reaching), true);
+  assert.equal(walk.servedToMs, 990_000);
 });
 
 void test('the end is near when two more pages would reach below the window', () => {

@@ -8,7 +8,14 @@ import type { EventSlices } from '../../../../src/encode/scan/event-slices.ts';
 import { type PageFault, type ScannedPage, scanPage } from '../../../../src/encode/scan/page-scanner.ts';
 import { bytesOf } from '../rows/copy-stream-reader.ts';
 
-const EMPTY_ENVELOPE: PageEnvelope = { hasMore: null, nextCursor: null, total: null, cursorLifeMs: null };
+const EMPTY_ENVELOPE: PageEnvelope = {
+  hasMore: null,
+  nextCursor: null,
+  total: null,
+  cursorLifeMs: null,
+  saysNoCursor: false,
+  speaksOfError: false,
+};
 
 /** Scans and gives back the exact text of every event. */
 function scan(body: string | Uint8Array): { page: ScannedPage | PageFault; events: string[] } {

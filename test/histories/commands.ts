@@ -1,0 +1,191 @@
+/** The program's commands, started in this process or as a person does, and what came of them. */
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pino } from 'pino';
+import { IngestionJob } from '../../src/app/ingestion-job.ts';
+import { openSource } from '../../src/app/run/job-source.ts';
+import { exportIds } from '../../src/commands/export-ids.ts';
+import { verify } from '../../src/commands/verify.ts';
+import { commandLine, readSettings, secretsOf } from '../../src/core/config.ts';
+import { EXIT_CODES, JobError, exitCodeOf } from '../../src/core/errors.ts';
+import { SETTING_GROUPS } from '../../src/core/settings-table.ts';
+import { Program, PROJECT_FOLDER } from '../support/processes.ts';
+import { API_KEY } from './api-server.ts';
+
+export interface CommandEnd {
+  readonly code: number;
+  /** The last line that says why, or what the command printed. */
+  readonly message: string;
+  readonly log: readonly string[];
+}
+
+export interface CommandTarget {
+  readonly baseUrl: string;
+  readonly databaseUrl: string;
+}
+
+export interface RunningStart {
+  readonly end: Promise<CommandEnd>;
+  /** No further pages; what has arrived is merged. */
+  drain(): void;
+  kill(): void;
+}
+
+/** A start that takes longer hangs. */
+const HANGS_AFTER_MS = 60_000;
+const HANGS: CommandEnd = { code: -1, message: `did not end in ${HANGS_AFTER_MS / 1000} s`, log: [] };
+
+function variables({ baseUrl, databaseUrl }: CommandTarget): Record<string, string> {
+  return {
+    API_BASE_URL: baseUrl,
+    DATABASE_URL: databaseUrl,
+    TARGET_API_KEY: API_KEY,
+    WORKER_THREADS: '1',
+    DB_CONNECTIONS: '2',
+    MAX_WAIT: '6',
+    LOG_FORMAT: 'json',
+    LOG_LEVEL: 'debug',
+  };
+}
+
+/** The job itself, in this process. It cannot be killed. */
+export function startHere(target: CommandTarget, argv: readonly string[]): RunningStart {
+  const log: string[] = [];
+  const logger = pino({ level: 'debug', base: null }, { write: (line: string) => log.push(line.trimEnd()) });
+  let job: IngestionJob | null = null;
+  let isStopped = false;
+  const work = async (): Promise<CommandEnd> => {
+    try {
+      const settings = readSettings(
+        commandLine('test', 'a start of a history', SETTING_GROUPS),
+        argv,
+        variables(target),
+      );
+      const source = await openSource(settings, false, logger);
+      job = new IngestionJob({ settings, source, logger, secrets: secretsOf(settings), onSecret: () => undefined });
+      const { outcome } = await job.run();
+      const code = outcome === 'complete' ? EXIT_CODES.complete : EXIT_CODES.terminated;
+      return { code, message: outcome, log };
+    } catch (error) {
+      return { code: exitCodeOf(error), message: describe(error), log };
+    }
+  };
+  return {
+    end: inTime(work(), () => HANGS),
+    drain: () => {
+      // Two signals are two signals: a history sends one.
+      if (!isStopped) job?.stop();
+      isStopped = true;
+    },
+    kill: () => {
+      throw new Error('a job in this process cannot be killed');
+    },
+  };
+}
+
+/** `node --import tsx src/main.ts`: a process of its own. */
+export function startProcess(target: CommandTarget, argv: readonly string[]): RunningStart {
+  const program = new Program([process.execPath, '--import', 'tsx', 'src/main.ts', ...argv], {
+    env: variables(target),
+    cwd: PROJECT_FOLDER,
+  });
+  const work = async (): Promise<CommandEnd> => {
+    const { code } = await program.waitForExit();
+    const last = program.logs.at(-1)?.msg;
+    return {
+      code,
+      message: `${typeof last === 'string' ? last : ''}${program.stderr}`,
+      log: program.stdout.trimEnd().split('\n'),
+    };
+  };
+  const end = inTime(work(), () => {
+    program.killGroup('SIGKILL');
+    return HANGS;
+  });
+  return {
+    end,
+    drain: () => {
+      program.kill('SIGTERM');
+    },
+    kill: () => {
+      program.killGroup('SIGKILL');
+    },
+  };
+}
+
+function describe(error: unknown): string {
+  // Where an error of the job's own comes from does not matter to whoever reads it.
+  return error instanceof JobError
+    ? error.message
+    : error instanceof Error
+      ? (error.stack ?? error.message)
+      : String(error);
+}
+
+/** `npm run verify`, in this process. */
+export async function verifyHere(target: CommandTarget): Promise<CommandEnd> {
+  return withOutput(() => verify([], reading(target)));
+}
+
+export interface Exported extends CommandEnd {
+  /** `null`: no file was written. */
+  readonly ids: readonly string[] | null;
+}
+
+/** `npm run export-ids`, in this process. */
+export async function exportHere(target: CommandTarget): Promise<Exported> {
+  const folder = await mkdtemp(join(tmpdir(), 'datasync-history-'));
+  const file = join(folder, 'ids.txt');
+  try {
+    const end = await withOutput(() => exportIds(['--output', file], reading(target)));
+    const text = await readFile(file, 'utf8').catch(() => null);
+    return { ...end, ids: text === null ? null : text.split('\n').slice(0, -1) };
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
+
+function reading(target: CommandTarget): Record<string, string> {
+  return { ...variables(target), LOG_LEVEL: 'warn' };
+}
+
+/** Takes what a command of this process writes to stdout and stderr. Nothing else runs meanwhile. */
+async function withOutput(command: () => Promise<number>): Promise<CommandEnd> {
+  const written: string[] = [];
+  const streams = [process.stdout, process.stderr] as const;
+  const restores = streams.map((stream) => {
+    const write = stream.write.bind(stream);
+    return () => {
+      stream.write = write;
+    };
+  });
+  for (const stream of streams) {
+    stream.write = (text: string | Uint8Array): boolean => {
+      written.push(typeof text === 'string' ? text : Buffer.from(text).toString());
+      return true;
+    };
+  }
+  try {
+    const code = await command();
+    return { code, message: written.join(''), log: written };
+  } catch (error) {
+    return { code: exitCodeOf(error), message: String(error), log: written };
+  } finally {
+    for (const restore of restores) restore();
+  }
+}
+
+async function inTime<T>(work: Promise<T>, late: () => T): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const limit = new Promise<T>((resolve) => {
+    timer = setTimeout(() => {
+      resolve(late());
+    }, HANGS_AFTER_MS);
+  });
+  try {
+    return await Promise.race([work, limit]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

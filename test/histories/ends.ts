@@ -1,0 +1,129 @@
+/** Each end of a command, held against the law. */
+import type { ApiModel } from './api-model.ts';
+import type { CommandEnd, Exported } from './commands.ts';
+import type { Place } from './event-model.ts';
+import type { StartStep } from './history.ts';
+import { checkComplete, checkRejections, checkRows, uncovered, type Breach, type Found, type RunBegin } from './law.ts';
+import type { Memory } from './memory.ts';
+import type { StoredRun } from './target.ts';
+
+/** Up to so many rejected events, and up to such a part of all, are nothing to ask about. */
+const REJECTED_EVENTS = 20;
+const REJECTED_SHARE = 0.05;
+
+interface EndedStart {
+  readonly step: StartStep;
+  readonly end: CommandEnd;
+  /** The newest run in the database. */
+  readonly newest: RunBegin | null;
+  readonly found: Found;
+  readonly everHad: readonly Place[];
+  readonly memory: Memory;
+}
+
+export function checkStart(ended: EndedStart): Breach | null {
+  const { step, end, found, everHad, memory } = ended;
+  if (end.code === -1) return { kind: 'hangs', text: end.message };
+  if (end.code === 1 || end.code === 6) return { kind: `code ${end.code}`, text: end.message };
+  if (
+    end.code === 2 &&
+    step.faults.length === 0 &&
+    !/unfinished run|another source|id-type|id types/i.test(end.message)
+  ) {
+    return { kind: 'code 2', text: end.message };
+  }
+  const wrong =
+    checkRows(everHad, found) ?? checkRejections(everHad, found, { rules: memory.hadRules, uuidColumn: found.isUuid });
+  if (wrong !== null) return wrong;
+  if (end.code === 0) return checkSuccess(ended);
+  return end.code === 5 ? checkAlarm(ended) : null;
+}
+
+function checkSuccess({ step, newest, found, memory }: EndedStart): Breach | null {
+  if (newest?.isComplete !== true)
+    return { kind: '0 without a complete run', text: `newest run: ${newest?.runId ?? 'none'}` };
+  return (
+    checkComplete(newest, found, memory.forgivenIn(newest)) ?? checkRejectedShare(newest, found, step.flags.maxRejected)
+  );
+}
+
+/** Success is not accounting: where much was rejected, 0 needs a person's word. */
+function checkRejectedShare(run: RunBegin, { rejections }: Found, allowed: string | undefined): Breach | null {
+  const rejected = rejections.filter(({ runId }) => runId === run.runId).length;
+  const text = `${rejected} events rejected of about ${run.places.size}`;
+  if (allowed === '5') return rejected > 5 ? { kind: '0 above --max-rejected', text } : null;
+  if (allowed !== undefined || run.behind !== null || run.range !== null) return null;
+  const isMuch = rejected > REJECTED_EVENTS && rejected > REJECTED_SHARE * run.places.size;
+  const isAll = rejected > 0 && rejected >= run.places.size;
+  return isMuch || isAll ? { kind: '0 with much rejected', text } : null;
+}
+
+/** Code 5 needs something that is missing, tampered with, or rejected. */
+function checkAlarm({ step, end, newest, found, memory }: EndedStart): Breach | null {
+  if (newest === null || memory.isTampered) return null;
+  const wanted = newest.api.places.filter(
+    (place) => newest.range === null || (place.ownMs >= newest.range.sinceMs && place.ownMs <= newest.range.untilMs),
+  );
+  if (uncovered(wanted, found).length > 0) return null;
+  const rejected = found.rejections.filter(({ runId }) => runId === newest.runId).length;
+  if (rejected > REJECTED_EVENTS || (rejected > 0 && rejected >= newest.places.size)) return null;
+  if (step.flags.maxRejected === '5' && rejected > 0) return null;
+  return { kind: '5 with nothing missing', text: end.message };
+}
+
+interface EndedVerify {
+  readonly end: CommandEnd;
+  /** The source that it was asked about. */
+  readonly model: ApiModel;
+  readonly found: Found;
+  readonly memory: Memory;
+}
+
+export function checkVerify({ end, model, found, memory }: EndedVerify): Breach | null {
+  if (end.code === 1) return { kind: 'verify: code 1', text: end.message };
+  const last = memory.lastComplete(model, { withRange: true });
+  if (end.code === 5) {
+    if (last === null || memory.isTampered || found.rejections.length > 0) return null;
+    const isShort = uncovered(model.places, found).length > 0;
+    return isShort ? null : { kind: 'verify: 5 with nothing missing', text: end.message };
+  }
+  if (end.code !== 0) return null;
+  if (last === null) return { kind: 'verify: 0 for a source without a complete run', text: end.message };
+  const missing = checkComplete(last, found, memory.forgivenIn(last));
+  if (missing !== null) return { kind: 'verify: 0 with events missing', text: `${missing.text}\n${end.message}` };
+  return checkNews(last, model, found, end);
+}
+
+/** Where a total tells of it, `verify` sees what has come since the run. */
+function checkNews(last: RunBegin, model: ApiModel, found: Found, end: CommandEnd): Breach | null {
+  const { traits, proof, range, lostBefore } = last;
+  const isBlind = traits.shape !== 'live' || traits.cacheMs > 0 || proof === 'api-end' || range !== null;
+  if (isBlind || model.lostCount > lostBefore) return null;
+  const news = uncovered(
+    model.places.filter((place) => !last.places.has(place)),
+    found,
+  );
+  if (news.length === 0) return null;
+  return { kind: 'verify: 0 although there is news', text: `${news.length} events are new\n${end.message}` };
+}
+
+export function checkExport({
+  end,
+  found,
+  run,
+}: {
+  readonly end: Exported;
+  readonly found: Found;
+  readonly run: StoredRun | null;
+}): Breach | null {
+  if (end.code === 1) return { kind: 'export-ids: code 1', text: end.message };
+  const isFinished = run?.status === 'complete';
+  if (end.code !== 0) {
+    const isProven = isFinished && (run.proof === 'count' || run.proof === 'api-end');
+    return isProven && end.code === 7 ? { kind: 'export-ids: 7 for a finished run', text: end.message } : null;
+  }
+  if (!isFinished) return { kind: 'export-ids: 0 for an unfinished run', text: end.message };
+  const ids = [...(end.ids ?? [])].sort();
+  const isSame = JSON.stringify(ids) === JSON.stringify([...found.rows.keys()].sort());
+  return isSame ? null : { kind: 'export-ids: another list', text: `${ids.length} ids for ${found.rows.size} rows` };
+}

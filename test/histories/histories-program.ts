@@ -1,0 +1,71 @@
+/**
+ * `npm run test:histories -- --histories 2000 --seed 1 [--child] [--go-on] [--shrink 60]`: random histories, one for each
+ * seed from `--seed` on. `--replay FILE` plays the history of a file that an earlier run has written, and shows everything.
+ */
+import { readFile } from 'node:fs/promises';
+import { parseArgs } from 'node:util';
+import type { History } from './history.ts';
+import { Machine, type Finding } from './machine.ts';
+import { tellHistory, tellPlayed } from './story.ts';
+
+const { values } = parseArgs({
+  options: {
+    histories: { type: 'string', default: '100' },
+    seed: { type: 'string', default: String(Date.now() % 1_000_000) },
+    child: { type: 'boolean', default: false },
+    'go-on': { type: 'boolean', default: false },
+    shrink: { type: 'string', default: '60' },
+    replay: { type: 'string' },
+  },
+});
+
+function say(text: string): void {
+  process.stdout.write(`${text}\n`);
+}
+
+async function replay(machine: Machine, file: string): Promise<number> {
+  const history = JSON.parse(await readFile(file, 'utf8')) as History;
+  const played = await machine.play(history, values.child);
+  say(`${tellHistory(history)}\n${tellPlayed(played, { log: true })}`);
+  return played.breach === null ? 0 : 1;
+}
+
+function tellFinding({ seed, history, shrunk }: Finding): void {
+  say(`BREACH with seed ${seed}: ${shrunk.played.breach?.kind ?? ''}`);
+  say(`${tellHistory(shrunk.history)}\n${tellPlayed(shrunk.played, { log: false })}`);
+  say(`to play it again, put this line into a file for --replay:\n${JSON.stringify(shrunk.history)}`);
+  say(`as it was drawn: npm run test:histories -- --histories 1 --seed ${seed}${values.child ? ' --child' : ''}`);
+  if (history !== shrunk.history) say(`(or --replay with ${JSON.stringify(history)})`);
+}
+
+async function search(machine: Machine): Promise<number> {
+  const kinds = new Map<string, number>();
+  const from = Number(values.seed);
+  const count = Number(values.histories);
+  const shrinkMs = values['go-on'] ? 0 : Number(values.shrink) * 1000;
+  const startedMs = performance.now();
+  let starts = 0;
+  let played = 0;
+  say(`histories with seeds ${from} to ${from + count - 1}${values.child ? ', each start a process' : ''}`);
+  for (let seed = from; seed < from + count; seed += 1) {
+    const result = await machine.search({ seed, asProcess: values.child, shrinkMs });
+    played += 1;
+    starts += result.starts;
+    if (result.finding === null) continue;
+    const kind = result.finding.played.breach?.kind ?? '';
+    kinds.set(kind, (kinds.get(kind) ?? 0) + 1);
+    if (!values['go-on'] || kinds.get(kind) === 1) tellFinding(result.finding);
+    if (!values['go-on']) break;
+  }
+  const seconds = (performance.now() - startedMs) / 1000;
+  say(`${played} histories, ${starts} starts, ${seconds.toFixed(0)} s, ${(seconds / played).toFixed(2)} s each`);
+  for (const [kind, times] of [...kinds].sort(([, a], [, b]) => b - a)) say(`${times} × ${kind}`);
+  return kinds.size === 0 ? 0 : 1;
+}
+
+const machine = await Machine.open();
+try {
+  process.exitCode = values.replay === undefined ? await search(machine) : await replay(machine, values.replay);
+} finally {
+  await machine.close();
+}

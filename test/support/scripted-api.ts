@@ -1,0 +1,181 @@
+/**
+ * An API for tests of single faults: a list of events, and a hook that may answer any request for a page in another way. It
+ * is written apart from the project's simulator and shares no code with it, so that one cannot hide a mistake of the other.
+ */
+import { once } from 'node:events';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { TestContext } from 'node:test';
+import { z } from 'zod';
+import type { ScriptedEvent } from './scripted-events.ts';
+
+const FEED_PATH = '/api/v1/events/feed';
+const EVENTS_PATH = '/api/v1/events';
+const ACCESS_PATH = '/internal/dashboard/stream-access';
+/** A job that asks more often than this runs in a circle: from then on every answer is 403, which ends it. */
+const MAX_PAGE_REQUESTS = 5_000;
+
+type Json = Readonly<Record<string, unknown>>;
+
+export interface ScriptedOptions {
+  /** In the order of serving. Times may be in another order: `since` and `until` select, and change no order. */
+  readonly events: readonly ScriptedEvent[];
+  /** `live` has `pagination` and `meta.total`, `doc` has `hasMore` and `nextCursor` and no total. */
+  readonly shape?: 'live' | 'doc';
+  /** Most events a page. */
+  readonly maxPage?: number;
+  /** Whether there is a stream endpoint, which alone knows `since` and `until`. */
+  readonly hasStream?: boolean;
+  readonly latencyMs?: number;
+  /** A cursor's page begins with the event that the page before ended with. */
+  readonly hasInclusiveCursor?: boolean;
+  /** The page with the oldest event says that there is more; the one after it is empty, and the last. */
+  readonly endsWithEmptyPage?: boolean;
+  /** In place of the number of events. */
+  readonly total?: number;
+  readonly hook?: PageHook;
+}
+
+export interface UsualPage {
+  readonly body: Json;
+  /** Place of its first event in the list; where it has none, the place where it would begin. */
+  readonly first: number;
+  /** Place after its last event. */
+  readonly end: number;
+  readonly isLast: boolean;
+}
+
+export interface PageRequest {
+  /** Counts requests for pages, from 1. */
+  readonly number: number;
+  readonly query: URLSearchParams;
+  readonly cursor: string | null;
+  readonly isStream: boolean;
+  /** What is answered without a hook. */
+  readonly usual: UsualPage;
+}
+
+export interface ScriptedAnswer {
+  readonly status?: number;
+  readonly body: unknown;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+/** `undefined` leaves the usual answer. It may take its time, as an API does. */
+export type PageHook = (request: PageRequest) => ScriptedAnswer | undefined | Promise<ScriptedAnswer | undefined>;
+
+export class ScriptedApi {
+  /** Tests change them between starts: the list, the total, the latency, the hook. */
+  readonly options: { -readonly [K in keyof ScriptedOptions]: ScriptedOptions[K] };
+  readonly baseUrl: string;
+  #pageRequests = 0;
+
+  private constructor(options: ScriptedOptions, origin: string) {
+    this.options = { ...options };
+    this.baseUrl = `${origin}/api/v1`;
+  }
+
+  /** It ends with the test. */
+  static async open(t: TestContext, options: ScriptedOptions): Promise<ScriptedApi> {
+    const server = createServer((req, res) => {
+      api.#answer(req, res).catch(() => res.destroy());
+    });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    t.after(() => {
+      server.closeAllConnections();
+      server.close();
+    });
+    const { port } = z.object({ port: z.number() }).parse(server.address());
+    const api = new ScriptedApi(options, `http://127.0.0.1:${port}`);
+    return api;
+  }
+
+  /** Requests for pages so far, of both endpoints. */
+  get pageRequests(): number {
+    return this.#pageRequests;
+  }
+
+  async #answer(req: IncomingMessage, res: ServerResponse): Promise<void> {
+    const url = new URL(req.url ?? '/', this.baseUrl);
+    const { hasStream = true, latencyMs = 0, hook } = this.options;
+    if (url.pathname === ACCESS_PATH) {
+      const token = 'a'.repeat(64);
+      const streamAccess = { endpoint: FEED_PATH, token, expiresIn: 300, tokenHeader: 'X-Stream-Token' };
+      send(res, hasStream ? { body: { streamAccess } } : { status: 404, body: {} });
+      return;
+    }
+    const isStream = url.pathname === FEED_PATH;
+    if (!isStream && url.pathname !== EVENTS_PATH) {
+      send(res, { status: 404, body: {} });
+      return;
+    }
+    this.#pageRequests += 1;
+    if (this.#pageRequests > MAX_PAGE_REQUESTS) {
+      send(res, { status: 403, body: { code: 'TOO_MANY_REQUESTS_FOR_A_TEST' } });
+      return;
+    }
+    const query = url.searchParams;
+    const cursor = query.get('cursor');
+    const usual = this.#usualPage(query, isStream);
+    const changed = await hook?.({ number: this.#pageRequests, query, cursor, isStream, usual });
+    if (latencyMs > 0) await new Promise((resolve) => setTimeout(resolve, latencyMs));
+    send(res, changed ?? { body: usual.body });
+  }
+
+  #usualPage(query: URLSearchParams, isStream: boolean): UsualPage {
+    const { events, maxPage = 5_000, hasInclusiveCursor = false, endsWithEmptyPage = false } = this.options;
+    const limit = Math.min(maxPage, Number(query.get('limit') ?? 100));
+    const isAsked = isStream ? selectionOf(query) : () => true;
+    const cursor = query.get('cursor');
+    const start = cursor === null ? 0 : Math.max(0, this.#placeOf(cursor) - (hasInclusiveCursor ? 1 : 0));
+    const data: ScriptedEvent[] = [];
+    let first: number | null = null;
+    let end = start;
+    let isLast = true;
+    for (let place = start; place < events.length; place += 1) {
+      const event = events[place];
+      if (event === undefined || !isAsked(event)) continue;
+      if (data.length === limit) {
+        isLast = false;
+        break;
+      }
+      data.push(event);
+      first ??= place;
+      end = place + 1;
+    }
+    if (endsWithEmptyPage && data.length > 0) isLast = false;
+    const nextCursor = isLast ? null : this.#cursorTo(end);
+    return { body: this.#envelope(data, limit, nextCursor), first: first ?? start, end, isLast };
+  }
+
+  #envelope(data: readonly ScriptedEvent[], limit: number, nextCursor: string | null): Json {
+    const hasMore = nextCursor !== null;
+    const { shape = 'live', total = this.options.events.length } = this.options;
+    if (shape === 'doc') return { data, hasMore, nextCursor };
+    const pagination = { limit, hasMore, nextCursor, cursorExpiresIn: 116 };
+    return { data, pagination, meta: { total, returned: data.length, requestId: `request-${this.#pageRequests}` } };
+  }
+
+  /** Counted from the oldest event, so that a cursor keeps its place when newer events arrive. */
+  #cursorTo(place: number): string {
+    return Buffer.from(JSON.stringify({ left: this.options.events.length - place })).toString('base64');
+  }
+
+  #placeOf(cursor: string): number {
+    const { left } = z.object({ left: z.number() }).parse(JSON.parse(Buffer.from(cursor, 'base64').toString()));
+    return this.options.events.length - left;
+  }
+}
+
+/** Both bounds are inclusive. */
+function selectionOf(query: URLSearchParams): (event: ScriptedEvent) => boolean {
+  const sinceMs = Number(query.get('since') ?? -Infinity);
+  const untilMs = Number(query.get('until') ?? Infinity);
+  return ({ timestamp }) => timestamp >= sinceMs && timestamp <= untilMs;
+}
+
+function send(res: ServerResponse, { status = 200, body, headers = {} }: ScriptedAnswer): void {
+  const bytes = Buffer.from(JSON.stringify(body));
+  res.writeHead(status, { 'content-type': 'application/json', 'content-length': bytes.length, ...headers });
+  res.end(bytes);
+}

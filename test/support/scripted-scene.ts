@@ -1,9 +1,10 @@
 /** A scripted API, an empty database, and the program as people start it: judged by exit code, output and table alone. */
 import assert from 'node:assert/strict';
+import { EventEmitter, once } from 'node:events';
 import type { TestContext } from 'node:test';
 import { testDatabase, type TestDatabase } from './database.ts';
 import { startMain, type LogLine, type Program } from './processes.ts';
-import { ScriptedApi, type ScriptedOptions } from './scripted-api.ts';
+import { ScriptedApi, type PageRequest, type ScriptedOptions } from './scripted-api.ts';
 import type { ScriptedEvent } from './scripted-events.ts';
 
 /** One chain of pages; a fault that stays ends the job soon. A later flag of the same name wins. */
@@ -52,6 +53,35 @@ export class ScriptedScene {
     return ending;
   }
 
+  /**
+   * Starts the job, and stops it with SIGTERM while a page is on its way: pages before it are merged, and it arrives after
+   * the signal was heard.
+   */
+  async stopAt(isThatPage: (request: PageRequest) => boolean, flags: readonly string[] = []): Promise<Ending> {
+    const { hook } = this.api.options;
+    const moments = new EventEmitter();
+    const asked = once(moments, 'asked');
+    const heard = once(moments, 'heard');
+    this.api.options.hook = async (request) => {
+      if (isThatPage(request)) {
+        moments.emit('asked');
+        await heard;
+      }
+      return hook?.(request);
+    };
+    const program = this.start(flags);
+    await Promise.race([asked, program.waitForExit()]);
+    if (program.ended === null) {
+      program.kill('SIGTERM');
+      await program.waitForLog(({ msg }) => /^stopping/.test(String(msg)));
+    }
+    moments.emit('heard');
+    const ending = await endingOf(program);
+    if (hook === undefined) delete this.api.options.hook;
+    else this.api.options.hook = hook;
+    return ending;
+  }
+
   /** Runs another command of the program. */
   async command(args: readonly string[], env: Environment = {}): Promise<Ending> {
     return endingOf(startMain(this.#t, args, { env: { ...this.#environment, ...env } }));
@@ -63,7 +93,11 @@ export class ScriptedScene {
     const shown = `exit code ${ending.code} with ${rows?.size ?? 'no table for'} rows, expected ${code}`;
     assert.equal(ending.code, code, `${shown}\n${tailOf(ending)}`);
     const wrong = differences(rows ?? new Map(), events);
-    assert.deepEqual(wrong.slice(0, MAX_DIFFERENCES), [], `${shown}: ${wrong.length} rows are wrong\n${tailOf(ending)}`);
+    assert.deepEqual(
+      wrong.slice(0, MAX_DIFFERENCES),
+      [],
+      `${shown}: ${wrong.length} rows are wrong\n${tailOf(ending)}`,
+    );
   }
 
   /** The newest run as `status --json` shows it. */
@@ -79,6 +113,12 @@ export class ScriptedScene {
       `SELECT reason, count(*)::int AS events FROM ingestion.anomaly WHERE kind = 'rejected' GROUP BY reason`,
     );
     return Object.fromEntries(rows.map(({ reason, events }) => [reason, events]));
+  }
+
+  /** What a query of one number gives. */
+  async count(sql: string): Promise<number> {
+    const { rows } = await this.database.query<{ n: number }>(`SELECT (${sql})::int AS n`);
+    return rows[0]?.n ?? assert.fail(`no row: ${sql}`);
   }
 
   get #environment(): Environment {

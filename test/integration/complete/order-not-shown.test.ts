@@ -1,0 +1,73 @@
+/** Windows are trusted only on an order that was shown: where pages come in the order of arrival, one chain takes everything. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { NEWEST_MS, eventsUpTo, newerEvents, type ScriptedEvent } from '../../support/scripted-events.ts';
+import { ScriptedScene, assertProof, tailOf, warnings } from '../../support/scripted-scene.ts';
+
+const COUNT = 5_000;
+const PAGES = ['--page-size', '100'];
+const DEFAULT_CONCURRENCY = ['--concurrency', '8'];
+const SINCE = ['--since', String(NEWEST_MS - 86_400_000)];
+
+/** In the order of arrival; some happened up to `lateMs` before they arrived, as on a phone that was offline. */
+function byArrival(count: number, { every, lateMs }: { every: number; lateMs: number }): ScriptedEvent[] {
+  return eventsUpTo(count, (n) =>
+    n % every === 0 ? { timestamp: NEWEST_MS - n * 1_000 - ((n * 7_919_000) % lateMs) } : {},
+  );
+}
+
+const CASES = [
+  { name: 'doc shape', shape: 'doc', flags: [], proof: 'api-end' },
+  { name: 'live shape with --since', shape: 'live', flags: SINCE, proof: 'api-end' },
+  { name: 'live shape', shape: 'live', flags: [], proof: 'count' },
+] as const;
+
+for (const { name, shape, flags, proof } of CASES) {
+  void test(`pages in the order of arrival, 2 % of them up to an hour late, are loaded whole (${name})`, async (t) => {
+    const events = byArrival(COUNT, { every: 50, lateMs: 3_600_000 });
+    const scene = await ScriptedScene.open(t, { events, shape });
+    const ending = await scene.ingestAll([...PAGES, ...DEFAULT_CONCURRENCY, ...flags]);
+    assertProof(ending, proof);
+    assert.ok(warnings(ending, /order/).length > 0, tailOf(ending));
+    // What was seen of the source is remembered.
+    await scene.ingestAll([...PAGES, ...DEFAULT_CONCURRENCY, ...flags, '--full']);
+  });
+}
+
+void test('a few events that arrived late by more than all the others last are loaded', async (t) => {
+  const events = byArrival(COUNT, { every: 1_237, lateMs: 40_000_000 });
+  const scene = await ScriptedScene.open(t, { events, shape: 'doc' });
+  await scene.ingestAll([...PAGES, ...DEFAULT_CONCURRENCY]);
+});
+
+void test('events of a shuffled list are loaded, whatever their times', async (t) => {
+  const events = eventsUpTo(COUNT, (n) => ({ timestamp: NEWEST_MS - ((n * 2_654_435) % COUNT) * 1_000 }));
+  for (const shape of ['doc', 'live'] as const) {
+    const scene = await ScriptedScene.open(t, { events, shape });
+    const ending = await scene.ingestAll([...PAGES, ...DEFAULT_CONCURRENCY]);
+    assert.ok(warnings(ending, /order/).length > 0, tailOf(ending));
+  }
+});
+
+void test('late events at the top of the list, below the watermark and within the lookback, are found by the next run', async (t) => {
+  const events = byArrival(COUNT, { every: 50, lateMs: 3_600_000 });
+  const scene = await ScriptedScene.open(t, { events, shape: 'doc' });
+  await scene.ingestAll([...PAGES, ...DEFAULT_CONCURRENCY]);
+  const late = newerEvents(200, (n) => (n % 10 === 0 ? { timestamp: NEWEST_MS + n * 10_000 } : {}));
+  scene.api.options.events = [...late, ...events];
+  await scene.ingestAll([...PAGES, ...DEFAULT_CONCURRENCY]);
+});
+
+void test('pages whose times descend are taken in windows, and nobody is warned', async (t) => {
+  for (const shape of ['doc', 'live'] as const) {
+    const scene = await ScriptedScene.open(t, { events: eventsUpTo(COUNT), shape });
+    const windows: string[] = [];
+    scene.api.options.hook = ({ query }) => {
+      if (query.has('until')) windows.push(query.toString());
+      return undefined;
+    };
+    const ending = await scene.ingestAll([...PAGES, ...DEFAULT_CONCURRENCY]);
+    assert.ok(windows.length > 0, 'no window was asked for');
+    assert.deepEqual(warnings(ending, /order/), []);
+  }
+});

@@ -1,0 +1,192 @@
+/** Each place of the API's list counts once: whatever is served twice, refused or has an odd id hides no loss and makes none up. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { PageHook } from '../../support/scripted-api.ts';
+import { eventNumber, eventsUpTo, newerEvents, uuidFrom, type ScriptedEvent } from '../../support/scripted-events.ts';
+import { makeOurTable } from '../../support/our-table.ts';
+import { ScriptedScene, assertProof, reasonOf, tailOf } from '../../support/scripted-scene.ts';
+
+/** The API never serves its newest event, and counts it. */
+const LOST_PLACE = 0;
+const withoutLost: PageHook = ({ usual }) => {
+  const { data, ...envelope } = usual.body;
+  if (usual.first !== LOST_PLACE || !Array.isArray(data)) return undefined;
+  return { body: { data: data.slice(1) as unknown[], ...envelope } };
+};
+
+/** A run over 1,000 events; then a check refuses a changed event that has a row already. */
+async function withRefusedTwin(scene: ScriptedScene): Promise<readonly ScriptedEvent[]> {
+  const events = eventsUpTo(1_000);
+  scene.api.options.events = events;
+  await scene.ingestAll();
+  await scene.database.query(
+    `ALTER TABLE ingested_events ADD CONSTRAINT not_refused CHECK (name <> 'refused') NOT VALID`,
+  );
+  scene.api.options.events = events.map((event, n) => (n === 500 ? { ...event, name: 'refused' } : event));
+  return events;
+}
+
+void test('a refused event whose id has a row already hides no event that was never served', async (t) => {
+  const scene = await ScriptedScene.open(t, { events: [] });
+  const events = await withRefusedTwin(scene);
+  scene.api.options.events = [...newerEvents(1), ...scene.api.options.events];
+  scene.api.options.hook = withoutLost;
+  const ending = await scene.ingest(['--full']);
+  await scene.expect(ending, 5, events);
+  assert.match(reasonOf(ending), /\b1001\b/, 'the count of the API');
+  assert.match(reasonOf(ending), /\b1000\b/, 'the places that were served');
+});
+
+void test('a refused event whose id has a row already is no loss', async (t) => {
+  const scene = await ScriptedScene.open(t, { events: [] });
+  const events = await withRefusedTwin(scene);
+  const ending = await scene.ingest(['--full']);
+  await scene.expect(ending, 0, events);
+  assertProof(ending, 'count', 'warn');
+});
+
+void test('a refused event whose id has a row already hides no deleted row', async (t) => {
+  const scene = await ScriptedScene.open(t, { events: [] });
+  await withRefusedTwin(scene);
+  await scene.ingest(['--full']);
+  await scene.database.query('DELETE FROM ingested_events WHERE id = $1', [uuidFrom('event 900')]);
+  const checked = await scene.command(['verify']);
+  assert.equal(checked.code, 5, tailOf(checked));
+});
+
+/** Ten ids that the API has, and counts, twice. @param apart places between the two servings of an id */
+function withDoubledIds(apart: number, count = 3_000): ScriptedEvent[] {
+  return eventsUpTo(count, (n) => {
+    const first = n - apart;
+    return first >= 0 && first < 1_000 && first % 100 === 7 ? { id: uuidFrom(`event ${first}`) } : {};
+  });
+}
+
+const PACES = [
+  { name: 'a fast API', latencyMs: 0, flags: [] },
+  // The first merge of an empty table comes after four intervals: here between the two servings of an id.
+  { name: 'a slow API and many merges', latencyMs: 400, flags: ['--merge-interval', '1'] },
+  { name: 'four windows', latencyMs: 0, flags: ['--concurrency', '4', '--page-size', '100'] },
+  {
+    name: 'four slow windows',
+    latencyMs: 300,
+    flags: ['--concurrency', '4', '--page-size', '50', '--merge-interval', '1'],
+  },
+] as const;
+
+for (const { name, latencyMs, flags } of PACES) {
+  void test(`ids that the API has twice, far apart, are places of their own: ${name}`, async (t) => {
+    const scene = await ScriptedScene.open(t, { events: withDoubledIds(1_500), latencyMs, maxPage: 200 });
+    assertProof(await scene.ingestAll(flags), 'count');
+  });
+}
+
+for (const apart of [1, 150, 200]) {
+  void test(`ids that the API has twice, ${apart} places apart, are places of their own`, async (t) => {
+    const scene = await ScriptedScene.open(t, { events: withDoubledIds(apart), maxPage: 200 });
+    assertProof(await scene.ingestAll(), 'count');
+    assertProof(await scene.ingestAll(['--full']), 'count');
+  });
+}
+
+void test('ids that the API has twice hide no event that was never served', async (t) => {
+  for (const flags of [[], ['--concurrency', '4', '--page-size', '100']]) {
+    const events = withDoubledIds(1_500);
+    const scene = await ScriptedScene.open(t, { events, maxPage: 200, hook: withoutLost });
+    const ending = await scene.ingest(flags);
+    await scene.expect(ending, 5, events.slice(1));
+  }
+});
+
+void test('the event that an inclusive cursor repeats is one place', async (t) => {
+  for (const flags of [[], ['--concurrency', '4', '--page-size', '50']]) {
+    const scene = await ScriptedScene.open(t, { events: eventsUpTo(2_000), maxPage: 100, hasInclusiveCursor: true });
+    assertProof(await scene.ingestAll(flags), 'count');
+  }
+});
+
+void test('the events that inclusive cursors repeat hide no event that was never served', async (t) => {
+  const options = { events: eventsUpTo(2_000), maxPage: 100, hasInclusiveCursor: true, hook: withoutLost };
+  const scene = await ScriptedScene.open(t, options);
+  await scene.expect(await scene.ingest(), 5, options.events.slice(1));
+});
+
+void test('long ids that share their first 211 characters are different events, and progress', async (t) => {
+  const events = eventsUpTo(3_000, (n) => ({ id: `${'x'.repeat(211)}${String(n).padStart(20, '0')}` }));
+  const scene = await ScriptedScene.open(t, { events, maxPage: 200 });
+  assertProof(await scene.ingestAll(), 'count');
+});
+
+for (const [id, name] of [
+  ['', 'an empty id'],
+  [null, 'no id'],
+] as const) {
+  for (const place of [0, 99]) {
+    void test(`pages whose event ${place} has ${name} are progress, and only that event is rejected`, async (t) => {
+      const events = eventsUpTo(3_000, (n) => (n % 100 === place ? { id } : {}));
+      const scene = await ScriptedScene.open(t, { events, maxPage: 100 });
+      const ending = await scene.ingest(['--page-size', '100']);
+      await scene.expect(
+        ending,
+        0,
+        events.filter((event) => event['id'] !== id),
+      );
+      assertProof(ending, 'count', 'warn');
+      assert.deepEqual(Object.values(await scene.rejected()), [30]);
+    });
+  }
+}
+
+void test('one id seven times in a row, one event a page, is progress', async (t) => {
+  const events = eventsUpTo(40, (n) => (n >= 10 && n < 17 ? { id: uuidFrom('event 10') } : {}));
+  for (const shape of ['live', 'doc'] as const) {
+    const scene = await ScriptedScene.open(t, { events, shape });
+    assertProof(await scene.ingestAll(['--page-size', '1']), shape === 'live' ? 'count' : 'api-end');
+  }
+});
+
+void test('an API that serves one page again and again still ends the job with 4', async (t) => {
+  const hook: PageHook = ({ usual }) => {
+    if (usual.end <= 400) return undefined;
+    const nextCursor = Buffer.from(JSON.stringify({ left: 600 })).toString('base64');
+    return { body: { data: eventsUpTo(400).slice(200), hasMore: true, nextCursor } };
+  };
+  const events = eventsUpTo(1_000);
+  const scene = await ScriptedScene.open(t, { events, shape: 'doc', maxPage: 200, hook });
+  const ending = await scene.ingest(['--max-wait', '3']);
+  await scene.expect(ending, 4, events.slice(0, 400));
+});
+
+const NONDETERMINISTIC = `CREATE COLLATION ignores_case (provider = icu, locale = 'und-u-ks-level2', deterministic = false)`;
+const twins = (): ScriptedEvent[] =>
+  Array.from({ length: 1_000 }, (_, n) => eventNumber(n, { id: `${n % 2 === 0 ? 'id' : 'ID'}${Math.floor(n / 2)}` }));
+
+void test('an id column that calls different ids equal is refused with 2 and its name, and nothing is changed', async (t) => {
+  const scene = await ScriptedScene.open(t, { events: twins(), maxPage: 200 });
+  const icu = await scene.count(`SELECT count(*) FROM pg_collation WHERE collprovider = 'i'`);
+  assert.ok(icu > 0, 'this PostgreSQL was built without ICU: the test cannot say anything');
+  await scene.database.query(NONDETERMINISTIC);
+  await makeOurTable(scene.database, { idType: 'text COLLATE ignores_case' });
+  const ending = await scene.ingest();
+  await scene.expect(ending, 2, []);
+  assert.match(reasonOf(ending), /\bid\b.*ignores_case|ignores_case.*\bid\b/s);
+  assert.equal(await scene.count(`SELECT count(*) FROM pg_namespace WHERE nspname = 'ingestion'`), 0);
+});
+
+void test('a collation that calls no two ids equal is no reason to refuse', async (t) => {
+  const scene = await ScriptedScene.open(t, { events: twins(), maxPage: 200 });
+  await scene.database.query(`CREATE COLLATION by_rules (provider = icu, locale = 'und-u-ks-level2')`);
+  await makeOurTable(scene.database, { idType: 'text COLLATE by_rules' });
+  assertProof(await scene.ingestAll(), 'count');
+});
+
+void test('a session column that calls different texts equal changes no value', async (t) => {
+  const events = eventsUpTo(400, (n) => ({ sessionId: n % 2 === 0 ? 'session' : 'SESSION' }));
+  const scene = await ScriptedScene.open(t, { events, maxPage: 200 });
+  await scene.database.query(NONDETERMINISTIC);
+  await makeOurTable(scene.database);
+  await scene.database.query('ALTER TABLE ingested_events ALTER session_id TYPE text COLLATE ignores_case');
+  assertProof(await scene.ingestAll(), 'count');
+  const upper = `SELECT count(*) FROM ingested_events WHERE session_id COLLATE "C" = 'SESSION'`;
+  assert.equal(await scene.count(upper), 200);
+});

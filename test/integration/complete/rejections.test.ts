@@ -1,0 +1,135 @@
+/** Balanced counts are no success: where nearly everything was rejected, the end says so, and says what the events look like. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { eventsUpTo, uuidFrom, type ScriptedEvent } from '../../support/scripted-events.ts';
+import { ScriptedScene, assertProof, lastLine, reasonOf, tailOf, type Ending } from '../../support/scripted-scene.ts';
+
+/** The id stands under a name that the job does not know. */
+const underscored = (n: number): Readonly<Record<string, unknown>> => ({ id: undefined, _id: uuidFrom(`event ${n}`) });
+
+/** Events of which the last `rejected` have no id. */
+function partlyWithoutId(count: number, rejected: number): ScriptedEvent[] {
+  return eventsUpTo(count, (n) => (n >= count - rejected ? underscored(n) : {}));
+}
+
+function usable(events: readonly ScriptedEvent[]): ScriptedEvent[] {
+  return events.filter(({ id }) => typeof id === 'string');
+}
+
+function assertReason(ending: Ending, parts: readonly (string | RegExp)[]): void {
+  const reason = reasonOf(ending);
+  for (const part of parts) {
+    const isThere = typeof part === 'string' ? reason.includes(part) : part.test(reason);
+    assert.ok(isThere, `${String(part)} is not in: ${reason}\n${tailOf(ending)}`);
+  }
+}
+
+for (const shape of ['live', 'doc'] as const) {
+  void test(`events that all have _id in place of id end the run early with 2 and the name of that key (${shape} shape)`, async (t) => {
+    const events = eventsUpTo(3_000, underscored);
+    const scene = await ScriptedScene.open(t, { events, shape, maxPage: 200 });
+    const ending = await scene.ingest();
+    await scene.expect(ending, 2, []);
+    assertReason(ending, ['_id', 'id-missing']);
+    assert.ok(scene.api.pageRequests < 10, `${scene.api.pageRequests} pages were asked for`);
+  });
+}
+
+void test('events that all lack an id end the run early with several windows, too', async (t) => {
+  const scene = await ScriptedScene.open(t, { events: eventsUpTo(20_000, underscored), maxPage: 100 });
+  const ending = await scene.ingest(['--concurrency', '4']);
+  await scene.expect(ending, 2, []);
+  assert.ok(scene.api.pageRequests < 60, `${scene.api.pageRequests} pages were asked for`);
+});
+
+void test('with --max-rejected 100% a run of rejected events ends with 0, and its last line is a warning', async (t) => {
+  const scene = await ScriptedScene.open(t, { events: eventsUpTo(1_001, underscored), maxPage: 200 });
+  const ending = await scene.ingest(['--max-rejected', '100%']);
+  await scene.expect(ending, 0, []);
+  assertProof(ending, 'count', 'warn');
+  assert.deepEqual(await scene.rejected(), { 'id-missing': 1_001 });
+});
+
+void test('too few events to be sure of a wrong setting, all rejected, end the run with 5', async (t) => {
+  const scene = await ScriptedScene.open(t, { events: eventsUpTo(10, underscored) });
+  const ending = await scene.ingest();
+  await scene.expect(ending, 5, []);
+  assertReason(ending, ['_id', 'id-missing', /\b10\b/, '--max-rejected']);
+});
+
+void test('events that are all rejected, for several reasons, end the run with 5', async (t) => {
+  const events = eventsUpTo(1_000, (n) => ({ id: n % 2 === 0 ? undefined : 42.5 }));
+  const scene = await ScriptedScene.open(t, { events, maxPage: 200 });
+  const ending = await scene.ingest();
+  await scene.expect(ending, 5, []);
+  assertReason(ending, ['id-missing', 'id-wrong-type', /\b500\b/, '--max-rejected']);
+});
+
+void test('90 % without an id end the run with 5, the reason, its count and the keys that the events have', async (t) => {
+  const events = partlyWithoutId(1_000, 900);
+  const scene = await ScriptedScene.open(t, { events, maxPage: 200 });
+  const ending = await scene.ingest();
+  await scene.expect(ending, 5, usable(events));
+  assertReason(ending, ['_id', 'id-missing', /\b900\b/, '--max-rejected']);
+});
+
+void test('where only the newest ids are UUIDs, the others are rejected, and the run ends with 5', async (t) => {
+  const events = eventsUpTo(1_000, (n) => (n < 100 ? {} : { id: `evt-${n}` }));
+  const scene = await ScriptedScene.open(t, { events, maxPage: 200 });
+  const ending = await scene.ingest();
+  await scene.expect(ending, 5, events.slice(0, 100));
+  assertReason(ending, ['id-not-a-uuid', /\b900\b/, '--max-rejected']);
+});
+
+for (const [rejected, flags, code] of [
+  [60, [], 5],
+  [40, [], 0],
+  [60, ['--max-rejected', '10%'], 0],
+  [40, ['--max-rejected', '3%'], 5],
+  [40, ['--max-rejected', '40'], 0],
+  [40, ['--max-rejected', '39'], 4],
+] as const) {
+  void test(`${rejected} of 1,000 rejected with ${flags.join(' ') || 'no flag'} end with ${code}`, async (t) => {
+    const events = partlyWithoutId(1_000, rejected);
+    const scene = await ScriptedScene.open(t, { events, maxPage: 200 });
+    const ending = await scene.ingest(flags);
+    await scene.expect(ending, code, usable(events));
+    if (code === 0) assertProof(ending, 'count', 'warn');
+  });
+}
+
+void test('20 of 100 rejected are few enough for 0, with a warning as the last line', async (t) => {
+  const events = partlyWithoutId(100, 20);
+  const scene = await ScriptedScene.open(t, { events });
+  const ending = await scene.ingest();
+  await scene.expect(ending, 0, usable(events));
+  assertProof(ending, 'count', 'warn');
+});
+
+void test('without a rejected event the last line is no warning', async (t) => {
+  const scene = await ScriptedScene.open(t, { events: eventsUpTo(100) });
+  const ending = await scene.ingestAll();
+  assert.equal(lastLine(ending)['level'], 'info');
+});
+
+void test('too many rejected events end with 5 again when the run is started again, until the flag accepts them', async (t) => {
+  const events = partlyWithoutId(1_000, 100);
+  const scene = await ScriptedScene.open(t, { events, maxPage: 200 });
+  for (let start = 1; start <= 2; start += 1) await scene.expect(await scene.ingest(), 5, usable(events));
+  const accepted = await scene.ingest(['--max-rejected', '10%']);
+  await scene.expect(accepted, 0, usable(events));
+  assertProof(accepted, 'count', 'warn');
+});
+
+// The rejected events are on the last page: nothing ends the run before it.
+for (const [flags, code] of [
+  [['--max-rejected', '5'], 4],
+  [[], 5],
+] as const) {
+  void test(`SIGTERM while the last page is on its way does not spare a run with ${flags.join(' ') || 'no flag'} its limit: ${code}`, async (t) => {
+    const events = partlyWithoutId(1_000, 99);
+    const scene = await ScriptedScene.open(t, { events, maxPage: 200 });
+    const ending = await scene.stopAt(({ usual }) => usual.isLast && usual.end === 1_000, flags);
+    await scene.expect(ending, code, usable(events));
+  });
+}

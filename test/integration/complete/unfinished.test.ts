@@ -1,0 +1,77 @@
+/** A list of ids from a run that is not finished says so. */
+import assert from 'node:assert/strict';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test, type TestContext } from 'node:test';
+import { eventsUpTo, newerEvents } from '../../support/scripted-events.ts';
+import { ScriptedScene, tailOf } from '../../support/scripted-scene.ts';
+
+const COUNT = 2_000;
+const MAX_PAGE = 200;
+
+async function fileFor(t: TestContext): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'datasync-unfinished-'));
+  t.after(() => rm(folder, { recursive: true, force: true }));
+  return join(folder, 'ids.txt');
+}
+
+async function linesOf(file: string): Promise<number> {
+  return (await readFile(file, 'utf8')).split('\n').length - 1;
+}
+
+async function stopped(t: TestContext): Promise<ScriptedScene> {
+  const scene = await ScriptedScene.open(t, { events: eventsUpTo(COUNT), maxPage: MAX_PAGE });
+  const ending = await scene.stopAt(({ usual }) => usual.first === 1_000);
+  assert.equal(ending.code, 143, tailOf(ending));
+  return scene;
+}
+
+void test('the ids of an unfinished run are written, and the end is 7 with the way to complete them', async (t) => {
+  const scene = await stopped(t);
+  const output = await fileFor(t);
+  const ending = await scene.command(['export-ids', '--output', output]);
+  assert.equal(ending.code, 7, tailOf(ending));
+  assert.match(ending.stderr, /npm start/);
+  assert.match(ending.stderr, /not (finished|complete)|unfinished/i);
+  assert.equal(await linesOf(output), await scene.count('SELECT count(*) FROM ingested_events'));
+  assert.ok((await linesOf(output)) < COUNT);
+});
+
+void test('with --partial the ids of an unfinished run end with 0, and are still said to be that', async (t) => {
+  const scene = await stopped(t);
+  const output = await fileFor(t);
+  const ending = await scene.command(['export-ids', '--output', output, '--partial']);
+  assert.equal(ending.code, 0, tailOf(ending));
+  assert.match(ending.stderr, /not (finished|complete)|unfinished/i);
+  assert.ok((await linesOf(output)) > 0);
+});
+
+void test('the ids of a run that is at work are those of an unfinished run', async (t) => {
+  const scene = await ScriptedScene.open(t, { events: eventsUpTo(COUNT), shape: 'doc', maxPage: MAX_PAGE });
+  await scene.ingestAll();
+  scene.api.options.events = [...newerEvents(1_000), ...scene.api.options.events];
+  const again = await scene.stopAt(({ usual }) => usual.first === 400, ['--lookback', '60']);
+  assert.equal(again.code, 143, tailOf(again));
+  const ending = await scene.command(['export-ids', '--output', await fileFor(t)]);
+  assert.equal(ending.code, 7, tailOf(ending));
+});
+
+void test('the ids of a run that lacks events are those of an unfinished run', async (t) => {
+  const scene = await ScriptedScene.open(t, { events: eventsUpTo(500), total: 512 });
+  await scene.expect(await scene.ingest(), 5, scene.api.options.events);
+  const ending = await scene.command(['export-ids', '--output', await fileFor(t)]);
+  assert.equal(ending.code, 7, tailOf(ending));
+});
+
+for (const shape of ['live', 'doc'] as const) {
+  void test(`the ids of a complete run are finished, by whatever it is proven (${shape} shape)`, async (t) => {
+    const scene = await ScriptedScene.open(t, { events: eventsUpTo(500), shape });
+    await scene.ingestAll();
+    const output = await fileFor(t);
+    const ending = await scene.command(['export-ids', '--output', output]);
+    assert.equal(ending.code, 0, tailOf(ending));
+    assert.doesNotMatch(ending.stderr, /not (finished|complete)|unfinished/i);
+    assert.equal(await linesOf(output), 500);
+  });
+}

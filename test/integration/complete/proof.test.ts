@@ -1,0 +1,165 @@
+/** What a complete run is proven by: a count where the API gives one that can be trusted, else the API's own end. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { PageHook } from '../../support/scripted-api.ts';
+import {
+  NEWEST_MS,
+  eventNumber,
+  eventsUpTo,
+  newerEvents,
+  newestFirst,
+  uuidFrom,
+} from '../../support/scripted-events.ts';
+import { ScriptedScene, assertProof, lastLine, reasonOf, tailOf, type Ending } from '../../support/scripted-scene.ts';
+
+const COUNT = 2_000;
+const SINCE = ['--since', String(NEWEST_MS - 86_400_000)];
+
+function textOf(ending: Ending): string {
+  return String(lastLine(ending)['proof_text']);
+}
+
+/** Every answer says that it comes from a cache. */
+const cached: PageHook = ({ usual }) => ({ body: usual.body, headers: { 'x-cache': 'HIT', 'x-cache-ttl': '30' } });
+
+for (const [name, shape, flags, proof] of [
+  ['a total that agrees', 'live', [], 'count'],
+  ['a total that agrees, and several windows', 'live', ['--concurrency', '4', '--page-size', '100'], 'count'],
+  ['no total', 'doc', [], 'api-end'],
+  ['a limit, of which the total knows nothing', 'live', SINCE, 'api-end'],
+] as const) {
+  void test(`the last line and the status of a run say what it is proven by: ${name}`, async (t) => {
+    const scene = await ScriptedScene.open(t, { events: eventsUpTo(COUNT), shape, maxPage: 200 });
+    const ending = await scene.ingestAll(flags);
+    assertProof(ending, proof);
+    const { proof: stored } = await scene.runStatus();
+    const { kind, places, expected, sentence } = stored as Readonly<Record<string, unknown>>;
+    assert.deepEqual(
+      { kind, places, expected, sentence },
+      {
+        kind: proof,
+        places: COUNT,
+        expected: proof === 'count' ? COUNT : null,
+        sentence: textOf(ending),
+      },
+    );
+  });
+}
+
+void test('verify after a run that a count proved ends with 0, and says what it cannot know where there is none', async (t) => {
+  for (const shape of ['live', 'doc'] as const) {
+    const scene = await ScriptedScene.open(t, { events: eventsUpTo(COUNT), shape });
+    await scene.ingestAll();
+    const checked = await scene.command(['verify']);
+    assert.equal(checked.code, 0, tailOf(checked));
+    if (shape === 'doc') assert.doesNotMatch(checked.stdout, /nothing is missing/);
+  }
+});
+
+void test('more places than the total are no count: the line gives both figures', async (t) => {
+  const scene = await ScriptedScene.open(t, { events: eventsUpTo(COUNT), total: COUNT - 50 });
+  const ending = await scene.ingestAll();
+  assertProof(ending, 'api-end');
+  assert.match(textOf(ending), /\b2,?000\b/);
+  assert.match(textOf(ending), /\b1,?950\b/);
+});
+
+void test('fewer places than the total end with 5 and both figures, and stay so until the API agrees', async (t) => {
+  const scene = await ScriptedScene.open(t, { events: eventsUpTo(COUNT), total: COUNT + 12, maxPage: 200 });
+  const short = await scene.ingest();
+  await scene.expect(short, 5, scene.api.options.events);
+  assert.match(reasonOf(short), /\b2,?012\b.*\b2,?000\b|\b2,?000\b.*\b2,?012\b/s);
+  delete scene.api.options.total;
+  assertProof(await scene.ingestAll(), 'count');
+});
+
+void test('a total from a cached answer neither proves nor refutes anything', async (t) => {
+  for (const total of [COUNT - 12, COUNT, COUNT + 12]) {
+    const scene = await ScriptedScene.open(t, { events: eventsUpTo(COUNT), total, maxPage: 200, hook: cached });
+    assertProof(await scene.ingestAll(), 'api-end');
+  }
+});
+
+void test('rows of the table that nobody served stand in for no event', async (t) => {
+  const scene = await ScriptedScene.open(t, { events: [], shape: 'live' });
+  await scene.ingest();
+  await scene.database.query(
+    `INSERT INTO ingested_events (id, name) SELECT gen_random_uuid(), 'by hand' FROM generate_series(1, 12)`,
+  );
+  scene.api.options.events = eventsUpTo(500);
+  scene.api.options.total = 512;
+  const ending = await scene.ingest();
+  assert.equal(ending.code, 5, tailOf(ending));
+});
+
+void test('a page that once left out events is found by the count, and walked again', async (t) => {
+  let isDone = false;
+  const hook: PageHook = ({ usual }) => {
+    const { data, ...envelope } = usual.body;
+    if (isDone || usual.first < 1_000 || !Array.isArray(data)) return undefined;
+    isDone = true;
+    return { body: { data: data.slice(20) as unknown[], ...envelope } };
+  };
+  const scene = await ScriptedScene.open(t, { events: eventsUpTo(COUNT), maxPage: 200, hook });
+  assertProof(await scene.ingestAll(), 'count');
+});
+
+void test('events that arrive during a run are taken and counted', async (t) => {
+  const scene = await ScriptedScene.open(t, { events: eventsUpTo(COUNT), maxPage: 200 });
+  scene.api.options.hook = ({ usual }) => {
+    if (usual.first === 1_000) scene.api.options.events = [...newerEvents(300), ...eventsUpTo(COUNT)];
+    return undefined;
+  };
+  assertProof(await scene.ingestAll(), 'count');
+});
+
+const LOOKBACK = ['--lookback', '60'];
+
+/** A complete run over the API's first events. */
+async function afterFirstRun(scene: ScriptedScene): Promise<void> {
+  scene.api.options.events = eventsUpTo(COUNT);
+  assertProof(await scene.ingestAll(LOOKBACK), 'count');
+}
+
+void test('an incremental run is proven by the growth of the total', async (t) => {
+  const scene = await ScriptedScene.open(t, { events: [], maxPage: 200 });
+  await afterFirstRun(scene);
+  for (const count of [500, 500, 900]) {
+    scene.api.options.events = [...newerEvents(count), ...eventsUpTo(COUNT)];
+    assertProof(await scene.ingestAll(LOOKBACK), 'count');
+  }
+});
+
+void test('an incremental run whose total grew by events below its floor finds them', async (t) => {
+  const scene = await ScriptedScene.open(t, { events: [], maxPage: 200 });
+  await afterFirstRun(scene);
+  const late = Array.from({ length: 20 }, (_, k) => eventNumber(1_500 + k, { id: uuidFrom(`late ${k}`) }));
+  scene.api.options.events = newestFirst([...newerEvents(100), ...eventsUpTo(COUNT), ...late]);
+  assertProof(await scene.ingestAll(LOOKBACK), 'count');
+});
+
+void test('an incremental run over an API that has deleted old events is complete, and not proven by a count', async (t) => {
+  const scene = await ScriptedScene.open(t, { events: [], maxPage: 200 });
+  await afterFirstRun(scene);
+  const newer = newerEvents(300);
+  scene.api.options.events = [...newer, ...eventsUpTo(COUNT - 500)];
+  const ending = await scene.ingest(LOOKBACK);
+  await scene.expect(ending, 0, [...newer, ...eventsUpTo(COUNT)]);
+  assertProof(ending, 'api-end');
+});
+
+void test('an incremental run with another lookback is complete, and not proven by a count', async (t) => {
+  const scene = await ScriptedScene.open(t, { events: [], maxPage: 200 });
+  await afterFirstRun(scene);
+  scene.api.options.events = [...newerEvents(300), ...eventsUpTo(COUNT)];
+  assertProof(await scene.ingestAll(['--lookback', '120']), 'api-end');
+});
+
+void test('rows deleted below the floor of an incremental run are not made up for by its count', async (t) => {
+  const scene = await ScriptedScene.open(t, { events: [], maxPage: 200 });
+  await afterFirstRun(scene);
+  await scene.database.query('DELETE FROM ingested_events WHERE id = $1', [uuidFrom('event 1800')]);
+  scene.api.options.events = [...newerEvents(300), ...eventsUpTo(COUNT)];
+  const ending = await scene.ingest(LOOKBACK);
+  assert.equal(ending.code, 5, tailOf(ending));
+});

@@ -4,9 +4,21 @@ import { open, rename, rm, stat, type FileHandle } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { exitCodeOfSignal, listenForSignals, type StopSignal } from '../app/run/shutdown.ts';
 import { commandLine, readSettings, type Environment } from '../core/config.ts';
-import { ConfigurationError, EXIT_CODES, describeError, exitCodeOf, type ExitCode } from '../core/errors.ts';
+import {
+  ConfigurationError,
+  EXIT_CODES,
+  UnfinishedError,
+  describeError,
+  exitCodeOf,
+  type ExitCode,
+} from '../core/errors.ts';
+import type { Logger } from '../core/logging.ts';
+import { isProven } from '../core/state.ts';
 import { exportIds as writeIds, type ExportedIds } from '../load/export-ids.ts';
 import type { Database } from '../load/postgres/database.ts';
+import { readSchemaVersion } from '../load/schema/migrate.ts';
+import { readNewestRun } from '../load/state/run-reader.ts';
+import { proofText } from '../watch/page/texts.js';
 import { openDatabaseToRead } from './database-to-read.ts';
 import { logEnd, logToStderr } from './end-of-command.ts';
 
@@ -21,8 +33,9 @@ export async function exportIds(argv: readonly string[], environment: Environmen
     'output',
   ]);
   command.option('--output <file>', 'written under another name beside it, and renamed when it is whole', DEFAULT_FILE);
+  command.option('--partial', 'end with 0 also when the run is not finished, or not proven complete');
   const settings = readSettings(command, argv, environment);
-  const { output } = command.opts<{ output: string }>();
+  const { output, partial } = command.opts<{ output: string; partial?: true }>();
   const logger = logToStderr(settings);
   const aborted = new AbortController();
   const stopped: { by: StopSignal | null } = { by: null };
@@ -36,7 +49,9 @@ export async function exportIds(argv: readonly string[], environment: Environmen
   try {
     const source = await openDatabaseToRead({ settings, logger, purpose: 'export-ids' });
     try {
-      const { ids, withLineBreak } = await exportToFile(source.db, output, aborted.signal);
+      const { db } = source;
+      const before = await whyUnfinished(db);
+      const { ids, withLineBreak } = await exportToFile(db, output, aborted.signal);
       if (withLineBreak > 0) {
         logger.warn(
           { ids: withLineBreak },
@@ -44,6 +59,8 @@ export async function exportIds(argv: readonly string[], environment: Environmen
         );
       }
       process.stderr.write(`${ids} ids in ${output}\n`);
+      // Looked at before and after: the ids are all of them only when the run was finished all the time.
+      sayUnfinished(before ?? (await whyUnfinished(db)), output, partial === true, logger);
     } finally {
       await source.close();
     }
@@ -58,6 +75,28 @@ export async function exportIds(argv: readonly string[], environment: Environmen
   } finally {
     stopListening();
   }
+}
+
+/** @throws UnfinishedError unless a part is wanted */
+function sayUnfinished(why: string | null, output: string, isPartWanted: boolean, logger: Logger): void {
+  if (why === null) return;
+  if (!isPartWanted) {
+    throw new UnfinishedError(
+      `The ids in ${output} may not be all: ${why}. npm start completes it; then export again. --partial takes them as they are.`,
+    );
+  }
+  logger.warn({ why }, 'the ids may not be all');
+}
+
+/** `null` when the newest run is complete and proven. */
+async function whyUnfinished(db: Database): Promise<string | null> {
+  const run = (await readSchemaVersion(db)) === 0 ? null : await readNewestRun(db);
+  if (run === null) return 'no run is recorded in this database';
+  if (run.status !== 'complete') return `run ${run.runId} is not finished`;
+  if (isProven(run.proof)) return null;
+  // Version 1.0.0 stored no proof, and what it checked leaves room for losses.
+  if (run.proof === null) return `run ${run.runId} was completed without a proof that nothing is missing`;
+  return `run ${run.runId} is ${proofText(run.proof)}`;
 }
 
 /** The file appears whole or not at all, also when the machine crashes right after. */

@@ -52,7 +52,7 @@ export interface Proof {
 }
 
 /** Whether a run with this proof is finished: only such a run ends with exit code 0. */
-export function isProven(proof: Proof | null): proof is Proof {
+export function isProven(proof: Proof | null): boolean {
   return proof !== null && proof.kind !== 'none';
 }
 

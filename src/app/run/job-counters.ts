@@ -22,6 +22,8 @@ type Figures = { -readonly [Name in keyof JobSnapshot]: JobSnapshot[Name] };
 
 export class JobCounters {
   phase: JobPhase = 'starting';
+  /** By what the run is proven; set when it completes. */
+  proof: Proof | null = null;
   /** Why the database is waited for; `null` when it is not. */
   databaseWait: string | null = null;
   /** Rows of the target, when this process found it empty: all that the server says it inserted since. */
@@ -60,20 +62,11 @@ export class JobCounters {
     this.#figures.totalEvents = total;
   }
 
-  get proof(): Proof | null {
-    return this.#figures.proof;
-  }
-
-  /** Set when the run completes. */
-  set proof(proof: Proof | null) {
-    this.#figures.proof = proof;
-  }
-
   begin(run: Run): void {
     const figures = this.#figures;
     figures.runId = run.runId;
     figures.counts = run.counts;
-    figures.proof = run.proof;
+    this.proof = run.proof;
     figures.pass = run.pass;
     figures.totalEvents = run.passTotal;
     figures.newestEventMs = run.newestMs;
@@ -141,6 +134,7 @@ export class JobCounters {
     return {
       ...figures,
       phase: this.phase,
+      proof: this.proof,
       endpoint: figures.runId === null ? null : client.endpoint,
       requests: client.requests,
       pagesInFlight: inFlight.pages,

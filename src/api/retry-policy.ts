@@ -96,7 +96,8 @@ function decideAnswer(status: number, apiCode: string | null, situation: PageSit
       // The path of the stream endpoint comes with the access, and can change with it.
       return situation.endpoint === 'stream' ? 'renew-token' : 'give-up';
     case 418:
-      return situation.bounded ? 'outside-range' : 'give-up';
+      // Beside a cursor, too, it can only say that nothing lies there: the walk decides what that means.
+      return situation.bounded || hasCursor ? 'outside-range' : 'give-up';
     case 408:
     case 425:
       return 'backoff';

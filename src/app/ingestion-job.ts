@@ -25,7 +25,7 @@ import { Database } from '../load/postgres/database.ts';
 import { readTargetTypes, retypeTarget } from '../load/schema/ingested-events.ts';
 import { readHasLoaded, readIsOrderedByTime } from '../load/state/run-reader.ts';
 import { StateStore } from '../load/state/state-store.ts';
-import { countKnownRows, readTargetRows, type TargetRows } from '../load/state/target-rows.ts';
+import { countRowsMeanwhile, readTargetRows, type TargetRows } from '../load/state/target-rows.ts';
 import { ApiClient, clientOptions } from '../api/api-client.ts';
 import { InFlightLimit } from '../core/in-flight-limit.ts';
 import { JobCounters } from './run/job-counters.ts';
@@ -184,7 +184,7 @@ export class IngestionJob {
       },
     });
     const contacting = this.#client.open();
-    const counting = opening.then((db) => countKnownRows(db));
+    const counting = opening.then((db) => countRowsMeanwhile(db));
     const [opened, contacted, counted] = await Promise.allSettled([opening, contacting, counting]);
     const failed = [opened, contacted, counted].find((result) => result.status === 'rejected');
     if (opened.status === 'rejected' || contacted.status === 'rejected' || counted.status === 'rejected') {
@@ -195,7 +195,7 @@ export class IngestionJob {
     return { db: opened.value, rows: counted.value };
   }
 
-  /** @param counted rows at the first contact; `null` where an earlier version has never counted any */
+  /** @param counted rows at the first contact; `null` where they could not be counted then */
   async #work(db: Database, ownership: Ownership, counted: TargetRows | null): Promise<JobReport['outcome']> {
     const { settings, source, logger } = this.#options;
     const store = new StateStore(db, ownership);

@@ -9,7 +9,8 @@ import { sqlStateOf } from '../postgres/database-errors.ts';
 import type { Database } from '../postgres/database.ts';
 import { TARGET } from '../schema/ingested-events.ts';
 
-const UNDEFINED_TABLE = '42P01';
+const LOCK_NOT_AVAILABLE = '55P03';
+const COUNT_PATIENCE_MS = 100;
 const REMEMBERED = 'SELECT rows::float8 FROM ingestion.target_rows';
 
 export interface TargetRows {
@@ -20,25 +21,31 @@ export interface TargetRows {
 }
 
 /** Counts one by one: exact, and seconds for many millions. Both figures are of one moment, also beside a merge. */
-export async function readTargetRows(db: Database): Promise<TargetRows> {
-  try {
-    const { rows } = await db.query<TargetRows>(
-      `SELECT (SELECT count(*) FROM ${TARGET})::float8 AS rows, (${REMEMBERED}) AS remembered`,
-    );
-    const [found] = rows;
-    if (found === undefined) throw new Error('the count of the target came back without a row');
-    return found;
-  } catch (error) {
-    if (sqlStateOf(error) !== UNDEFINED_TABLE) throw error;
-    const { rows } = await db.query<{ rows: number | null }>(REMEMBERED);
-    return { rows: 0, remembered: rows[0]?.rows ?? null };
-  }
+export async function readTargetRows(db: Pick<Database, 'query'>): Promise<TargetRows> {
+  const { rows: tables } = await db.query<{ there: boolean }>('SELECT to_regclass($1) IS NOT NULL AS there', [TARGET]);
+  const counted = tables[0]?.there === true ? `SELECT count(*) FROM ${TARGET}` : 'SELECT 0';
+  const { rows } = await db.query<TargetRows>(`SELECT (${counted})::float8 AS rows, (${REMEMBERED}) AS remembered`);
+  const [found] = rows;
+  if (found === undefined) throw new Error('the count of the target came back without a row');
+  return found;
 }
 
-/** The same, where a job has counted them before; `null` on a database that only earlier versions have used, or none. */
-export async function countKnownRows(db: Database): Promise<TargetRows | null> {
+/**
+ * The same beside other work, before the target is taken; `null` where it cannot be counted now: a merge of another job holds
+ * the table, or only earlier versions have used this database, or nobody.
+ */
+export async function countRowsMeanwhile(db: Database): Promise<TargetRows | null> {
   const { rows } = await db.query<{ known: boolean }>(`SELECT to_regclass('ingestion.target_rows') IS NOT NULL AS known`);
-  return rows[0]?.known === true ? readTargetRows(db) : null;
+  if (rows[0]?.known !== true) return null;
+  try {
+    return await db.transaction('status', async (client) => {
+      await client.query(`SET LOCAL lock_timeout = ${COUNT_PATIENCE_MS}`);
+      return readTargetRows(client);
+    });
+  } catch (error) {
+    if (sqlStateOf(error) === LOCK_NOT_AVAILABLE) return null;
+    throw error;
+  }
 }
 
 /** In the transaction that counted them, or emptied the table. */

@@ -5,18 +5,19 @@ set -eu
 
 usage() {
   cat <<'END'
-usage: ./submit.sh [--yes] [--file FILE] https://github.com/yourusername/your-repo
+usage: ./submit.sh [--yes] [--partial] [--file FILE] https://github.com/yourusername/your-repo
        ./submit.sh --status
 
 Sends FILE (default event_ids.txt, one id a line) to API_BASE_URL with the key TARGET_API_KEY; both come from the
 environment or the file .env. A key has five submissions: the file is checked first, and you are asked.
 
   --yes        do not ask
+  --partial    send the list also when the run that it comes from is not finished, or not proven complete
   --file FILE  another file
   --status     lists earlier submissions and their receipts, which are kept under .data/submissions/
 
 Exit codes: 0 sent and received, 1 not sent or not accepted, 2 usage, file or settings, 3 key refused,
-4 no answer from the API, 5 the file and the database do not agree.
+4 no answer from the API, 5 the file and the database do not agree, 7 the run is not finished and --partial was not given.
 END
 }
 
@@ -61,18 +62,26 @@ field() {
     -e "s/^.*\"$1\"[[:space:]]*:[[:space:]]*\([0-9][0-9]*\).*\$/\1/p" | hide_key
 }
 
-# Rows of ingested_events in the container's database; nothing when it cannot be asked.
-rows_in_container() {
+# What the container's database says: its rows, and in a second line whether its newest run is finished (true, false).
+# Nothing when it cannot be asked; no second line when no run is recorded. A run of version 1.0.0 has no column proof.
+COUNT_ROWS='SELECT count(*) FROM ingested_events'
+ASK_FINISHED="SELECT CASE WHEN status = 'complete' AND to_jsonb(run) -> 'proof' ->> 'kind' IN ('count', 'api-end')
+  THEN 'true' ELSE 'false' END FROM ingestion.run ORDER BY run_id DESC LIMIT 1"
+ask_container() {
   ! command -v docker >/dev/null 2>&1 ||
-    docker exec assignment-postgres psql -X -A -t -U ingestion -d ingestion -c 'SELECT count(*) FROM ingested_events' 2>/dev/null </dev/null || true
+    docker exec assignment-postgres psql -X -A -t -U ingestion -d ingestion -c "$COUNT_ROWS" -c "$ASK_FINISHED" 2>/dev/null </dev/null || true
 }
 
 # The same of the database that this project's commands use without Docker.
-rows_without_docker() {
+ask_without_docker() {
   [ -d "$home/node_modules" ] && command -v npm >/dev/null 2>&1 || return 0
-  (cd "$home" && npm run --silent status -- --json 2>/dev/null </dev/null) | tr -d '\n' |
-    sed -n 's/^.*"rows":[[:space:]]*\([0-9][0-9]*\).*$/\1/p'
+  report=$( (cd "$home" && npm run --silent status -- --json 2>/dev/null </dev/null) | tr -d '\n')
+  printf '%s\n' "$report" | sed -n 's/^.*"rows":[[:space:]]*\([0-9][0-9]*\).*$/\1/p'
+  printf '%s\n' "$report" | sed -n 's/^.*"finished":[[:space:]]*\([a-z]*\).*$/\1/p'
 }
+# Of what was said: the count, if there is one, and whether the run is finished.
+count_in() { printf '%s\n' "$1" | sed -n '1s/^\([0-9][0-9]*\)$/\1/p'; }
+is_finished() { [ "$(printf '%s\n' "$1" | sed -n 2p)" = true ]; }
 
 status() {
   if [ ! -s "$receipts/log.tsv" ]; then
@@ -86,7 +95,7 @@ status() {
 
 home=$(cd "$(dirname "$0")" && pwd)
 receipts=$home/.data/submissions
-yes='' file=event_ids.txt repository=''
+yes='' partial='' file=event_ids.txt repository=''
 while [ $# -gt 0 ]; do
   case $1 in
   -h | --help)
@@ -98,6 +107,7 @@ while [ $# -gt 0 ]; do
     exit 0
     ;;
   --yes) yes=1 ;;
+  --partial) partial=1 ;;
   --file)
     [ $# -ge 2 ] || fail 2 '--file needs the name of a file'
     file=$2
@@ -148,15 +158,28 @@ sort -T "$work" "$file" | uniq -d >"$work/doubled"
 rm -f "$work/doubled"
 
 # There may be two databases, one of them of another day: the file must agree with either.
-contained=$(rows_in_container) other=''
-[ "$contained" = "$ids" ] || other=$(rows_without_docker)
+said=$(ask_container)
+contained=$(count_in "$said") other=''
+if [ "$contained" != "$ids" ]; then
+  said=$(ask_without_docker)
+  other=$(count_in "$said")
+fi
 case $ids in
-"$contained" | "$other") say "  $ids distinct ids, as many as rows in the database" ;;
+"$contained" | "$other")
+  say "  $ids distinct ids, as many as rows in the database"
+  # --yes answers the question below. It does not say that a part of the ids is wanted.
+  if ! is_finished "$said"; then
+    [ -n "$partial" ] ||
+      fail 7 'the run that these ids come from is not finished, or not proven complete: ids may be missing' \
+        'npm run status says how far it is, npm start goes on with it. To send the ids as they are: --partial'
+    say '  the run that they come from is not finished, or not proven complete; sent as --partial'
+  fi
+  ;;
 *)
   [ -z "$contained$other" ] ||
     fail 5 "$file has $ids ids, the database has ${contained:-$other} events${contained:+${other:+ (the one without Docker: $other)}}" \
       'Export the ids again, or see npm run verify.'
-  say "  $ids distinct ids; no database could be asked for its count"
+  say "  $ids distinct ids; no database could be asked for its count, nor whether these are all"
   ;;
 esac
 

@@ -17,7 +17,8 @@ Ctrl-C ends the watching; the job goes on.
   DOCKER_PATIENCE      seconds that Docker may take to say that it is there (default 60)
 
 Exit codes are the job's: 0 complete and checked, 1 unexpected, 2 something is missing or wrong here, 3 key refused,
-4 gave up and can be resumed, 5 the counts do not agree, 6 another run works on this database, 130 Ctrl-C.
+4 gave up and can be resumed, 5 something is missing or too much was rejected, 6 another run works on this database,
+130 Ctrl-C.
 END
 }
 
@@ -209,9 +210,11 @@ say "Live page: http://127.0.0.1:$(p=$(setting HTTP_HOST_PORT) && printf '%s' "$
 
 report() {
   say ''
-  say "Complete: $(field events "$1") events taken, each in PostgreSQL once, checked against the API's count."
+  say "Complete: $(field events "$1") events taken, each in PostgreSQL once."
+  say "  proof: $(text proof_text "$1")"
   say "  inserted $(field inserted "$1"), updated $(field updated "$1"), duplicates $(field duplicates "$1")," \
     "rejected $(field rejected "$1"), repaired $(field repaired "$1")"
+  [ "$(field rejected "$1")" = 0 ] || say '  why some were rejected: docker exec assignment-ingestion npm run anomalies'
   say "  $(field pages "$1") pages, $(field requests "$1") requests, $(field seconds "$1") s, $(field events_per_second "$1") events/s"
   say 'The ids: docker exec assignment-ingestion npm run export-ids && docker cp assignment-ingestion:/app/event_ids.txt .'
   exit 0

@@ -9,7 +9,7 @@ import { RecentWork } from './metrics/recent-work.ts';
 import { startProgress, type ProgressOptions } from './terminal-progress.ts';
 
 /** Ends that a restart would only repeat: under `--stay` the process stays, so that nothing restarts it again and again. */
-const ENDS_THAT_STAY: readonly ExitCode[] = [
+export const ENDS_THAT_STAY: readonly ExitCode[] = [
   EXIT_CODES.complete,
   EXIT_CODES.configuration,
   EXIT_CODES.keyRefused,

@@ -20,6 +20,8 @@ const COMPLETE = line(
     requests: 612,
     seconds: 61.2,
     events_per_second: 49019,
+    proof: 'count',
+    proof_text: 'by the API\'s count: 3000000 places were served, and the API counts as many ("meta.total")',
   },
   'ingestion complete',
 );
@@ -49,7 +51,12 @@ test('run-ingestion.sh shows what the job says and ends 0 with the totals when i
   const { code, stdout, stderr } = await folder.run(SCRIPT);
   assert.equal(code, 0, stderr);
   assert.match(stdout, /04:15:09 run 1 begins {2}\(source=https:\/\/api\)/);
-  assert.match(stdout, /Complete: 3000000 events/);
+  assert.match(stdout, /Complete: 3000000 events taken/);
+  assert.match(
+    stdout,
+    /proof: by the API's count: 3000000 places were served, and the API counts as many \("meta\.total"\)/,
+  );
+  assert.match(stdout, /why some were rejected: .*npm run anomalies/);
   assert.match(stdout, /inserted 2999990, updated 0, duplicates 7, rejected 3, repaired 4/);
   assert.match(stdout, /600 pages, 612 requests, 61\.2 s, 49019 events\/s/);
   assert.match(await folder.kept('calls'), /^compose up --detach --build ingestion$/m);

@@ -68,6 +68,13 @@ describe('with --stay', { concurrency: 3 }, () => {
       env: {},
       reason: /missing/,
     },
+    {
+      code: 5,
+      what: 'rejected too much',
+      simulated: { ...EVENTS, badIds: 0.5 },
+      env: {},
+      reason: /events were rejected/,
+    },
   ] satisfies { code: number; what: string; simulated: StartOptions; reason: RegExp; env: Record<string, string> }[]) {
     it(`a run that ${what} is served too, unhealthy, with the reason; Ctrl-C ends it with ${code}`, async (t) => {
       const program = await started(t, simulated, { env });

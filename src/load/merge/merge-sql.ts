@@ -24,6 +24,9 @@ export const TARGET_COLUMNS = columnList(EVENT_COLUMN_NAMES);
 
 export const STAGED_COLUMNS = columnList(EVENT_COLUMN_NAMES, 's');
 
+/** What an update may change. */
+const CHANGED_COLUMNS = EVENT_COLUMNS.filter((column) => column.name !== 'id');
+
 /** The parts of `source_order`: see `firstSourceOrder`. */
 export const WINDOW_OF = '(s.source_order >> 40)::int';
 export const PAGE_OF = '((s.source_order >> 16) & 16777215)::int';
@@ -44,13 +47,22 @@ export function winnerFirst(onConflict: OnConflict): string {
  */
 export function conflictClause(onConflict: OnConflict): string {
   if (onConflict === 'ignore') return 'ON CONFLICT (id) DO NOTHING';
-  const changed = EVENT_COLUMNS.filter((column) => column.name !== 'id');
-  const assignments = changed.map(({ name }) => `${quoteIdentifier(name)} = excluded.${quoteIdentifier(name)}`);
+  const assignments = CHANGED_COLUMNS.map(({ name }) => `${quoteIdentifier(name)} = excluded.${quoteIdentifier(name)}`);
+  return `ON CONFLICT (id) DO UPDATE SET ${assignments.join(', ')}, ingested_at = now() WHERE ${changesRow('excluded')}`;
+}
+
+/** For a row `t` of the target that has the id of the row `incoming`: whether the incoming one leaves it as it is. */
+export function changesNothing(onConflict: OnConflict, incoming: string): string {
+  return onConflict === 'ignore' ? 'true' : `(${changesRow(incoming)}) IS NOT TRUE`;
+}
+
+function changesRow(incoming: string): string {
   const side = (alias: string): string =>
-    changed.map(({ name, type }) => `${alias}.${quoteIdentifier(name)}${type === 'jsonb' ? '::text' : ''}`).join(', ');
-  return `ON CONFLICT (id) DO UPDATE SET ${assignments.join(', ')}, ingested_at = now()
-    WHERE (t.occurred_at IS NULL OR excluded.occurred_at >= t.occurred_at)
-      AND (${side('t')}) IS DISTINCT FROM (${side('excluded')})`;
+    CHANGED_COLUMNS.map(
+      ({ name, type }) => `${alias}.${quoteIdentifier(name)}${type === 'jsonb' ? '::text' : ''}`,
+    ).join(', ');
+  return `(t.occurred_at IS NULL OR ${incoming}.occurred_at >= t.occurred_at)
+      AND (${side('t')}) IS DISTINCT FROM (${side(incoming)})`;
 }
 
 /** `INSERT … <source> ON CONFLICT …` that returns a {@link MovedRows}. A new row has no `xmax`. */

@@ -24,6 +24,7 @@ import { mergeInOrder } from './later-merge.ts';
 import { addToCounts, foldLedger, sumLedger, type LedgerSums, type MergeCounts } from './ledger-fold.ts';
 import type { MergeScope, MovedRows, OnConflict } from './merge-sql.ts';
 import { mergeAllButRefused } from './refused-in-merge.ts';
+import { lockAgainstTriggers } from './target-triggers.ts';
 
 export interface StagedPages {
   readonly table: StagingTable;
@@ -171,7 +172,9 @@ export class Merger {
     const scope: MergeScope = { names: staging.names, onConflict, runId: staging.sums.runId ?? runId };
     // A deferred constraint would fail only at COMMIT, when no row can be set aside any more, and would keep the key from
     // being built.
-    await client.query('SET CONSTRAINTS ALL IMMEDIATE; SAVEPOINT move');
+    await client.query('SET CONSTRAINTS ALL IMMEDIATE');
+    if (await lockAgainstTriggers(client)) return { ...nothing, ...(await mergeAllButRefused(client, scope, true)) };
+    await client.query('SAVEPOINT move');
     try {
       const initial = await EmptyTargetMerge.begin(client, scope);
       if (initial === null) return { ...nothing, ...(await mergeInOrder(client, scope)) };
@@ -189,7 +192,7 @@ export class Merger {
       if (classifyDatabaseError(error) !== 'data') throw error;
       // This gives up the lock on the table of the late pages: they get a merge of their own.
       await client.query('ROLLBACK TO SAVEPOINT move');
-      return { ...nothing, ...(await mergeAllButRefused(client, scope)) };
+      return { ...nothing, ...(await mergeAllButRefused(client, scope, false)) };
     }
   }
 }

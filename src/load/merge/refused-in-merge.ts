@@ -1,73 +1,89 @@
 /**
- * PostgreSQL refused the merge as a whole: a unique index on another column, a trigger, a foreign key, or a check that was
- * added later. Finds the rows that caused it, by moving halves under savepoints, sets them aside as anomalies and moves all
- * others.
+ * The slow way into the target, for rows that do not get there: PostgreSQL refused the merge as a whole (a unique index on
+ * another column, a trigger, a foreign key, a check), or the target has triggers, which can skip rows without an error.
  *
- * Each round tries the best row of each id, and the next round the next best of those that were refused. So what is refused
- * does not depend on how rows were batched.
+ * Finds the refused rows by moving halves under savepoints, and the skipped ones by looking what is there. They are set
+ * aside as anomalies, and all others are moved. Each round tries the best row of each id, and the next round the next best
+ * of those that did not get there. So the result does not depend on how rows were batched.
+ *
+ * A row that would change nothing is not tried: its id has a row already, so it is a duplicate whatever the target thinks of
+ * it now.
  */
 import type { PoolClient } from 'pg';
-import { rebuildEvent, type StoredEvent } from '../../encode/rows/event-rebuilding.ts';
 import { displayable } from '../copy/anomalies.ts';
 import { describeRefusal } from '../copy/refused-in-copy.ts';
 import { classifyDatabaseError } from '../postgres/database-errors.ts';
+import { TARGET } from '../schema/ingested-events.ts';
 import {
-  PAGE_OF,
-  POSITION_OF,
-  STAGED_EVENT,
   STAGED_COLUMNS,
-  WINDOW_OF,
-  countedInsert,
+  TARGET_COLUMNS,
+  changesNothing,
+  conflictClause,
   winnerFirst,
   type MergeScope,
   type MovedRows,
 } from './merge-sql.ts';
+import { CANDIDATES, LEFT_OUT, setAside } from './set-aside.ts';
 
-const CANDIDATES = 'ingestion.merge_candidate';
-const REFUSED = 'ingestion.merge_refused';
 const MAX_MESSAGE_CHARACTERS = 800;
+/** Skipped rows are set aside in portions, so that memory stays flat. */
+const SKIPPED_AT_ONCE = 500;
+const SKIPPED_REASON = 'skipped by a trigger or rule of the table';
 
 interface MovedAndRefused extends MovedRows {
-  /** Staged rows. */
+  /** Staged rows, refused or skipped. */
   readonly refused: number;
 }
 
 const NOTHING: MovedAndRefused = { inserted: 0, updated: 0, refused: 0 };
 
-/** In the merge's transaction, before anything is moved. */
-export async function mergeAllButRefused(client: PoolClient, scope: MergeScope): Promise<MovedAndRefused> {
+/**
+ * In the merge's transaction, before anything is moved.
+ * @param isWatched rows can be skipped: what got there is counted in the target, not taken from the server's answers.
+ */
+export async function mergeAllButRefused(
+  client: PoolClient,
+  scope: MergeScope,
+  isWatched: boolean,
+): Promise<MovedAndRefused> {
   const { rows } = scope.names;
   // Rows are joined by their place below; the planner must know how many there are.
   await client.query(`ANALYZE ${rows}`);
-  await client.query(`CREATE UNLOGGED TABLE ${REFUSED} AS SELECT ctid AS tid, id, 0 AS round FROM ${rows} LIMIT 0`);
+  await client.query(`CREATE UNLOGGED TABLE ${LEFT_OUT} AS SELECT ctid AS tid, id, 0 AS round FROM ${rows} LIMIT 0`);
+  await client.query(`CREATE INDEX ON ${LEFT_OUT} (tid)`);
   let sum = NOTHING;
   for (let round = 1; ; round += 1) {
     const candidates = await pickCandidates(client, scope, round);
     if (candidates === 0) break;
-    const moved = await moveCandidates(client, scope, round, 1, candidates);
+    let moved = await moveCandidates(client, scope, round, 1, candidates);
+    if (isWatched) moved = await countWhatIsThere(client, scope, round, moved);
     await client.query(`DROP TABLE ${CANDIDATES}`);
     sum = add(sum, moved);
     if (moved.refused === 0) break;
   }
-  await client.query(`DROP TABLE ${REFUSED}`);
+  if (isWatched) await checkAllAreThere(client, scope);
+  await client.query(`DROP TABLE ${LEFT_OUT}`);
   return sum;
 }
 
 /**
  * Numbers the rows to try from 1: the best row of each id, and after the first round the best remaining row of each id that
- * the round before refused. @returns how many there are; with 0 there is no table of candidates
+ * the round before left out. @returns how many there are; with 0 there is no table of candidates
  */
 async function pickCandidates(client: PoolClient, scope: MergeScope, round: number): Promise<number> {
   const again =
     round === 1
       ? ''
-      : `WHERE s.id IN (SELECT id FROM ${REFUSED} WHERE round = ${round - 1}) AND s.ctid NOT IN (SELECT tid FROM ${REFUSED})`;
+      : `WHERE s.id IN (SELECT id FROM ${LEFT_OUT} WHERE round = ${round - 1}) AND s.ctid NOT IN (SELECT tid FROM ${LEFT_OUT})`;
   const { rowCount } = await client.query(
     `CREATE UNLOGGED TABLE ${CANDIDATES} AS
-     SELECT row_number() OVER (ORDER BY source_order)::int AS ordinal, tid FROM (
-       SELECT DISTINCT ON (s.id) s.ctid AS tid, s.source_order FROM ${scope.names.rows} s ${again}
-        ORDER BY s.id, ${winnerFirst(scope.onConflict)}
-     ) best ORDER BY 1`,
+     SELECT row_number() OVER (ORDER BY s.source_order)::int AS ordinal, s.tid, s.id,
+            EXISTS (SELECT FROM ${TARGET} t WHERE t.id = s.id) AS was_there
+       FROM (
+         SELECT DISTINCT ON (s.id) s.*, s.ctid AS tid FROM ${scope.names.rows} s ${again}
+          ORDER BY s.id, ${winnerFirst(scope.onConflict)}
+       ) s WHERE NOT EXISTS (SELECT FROM ${TARGET} t WHERE t.id = s.id AND ${changesNothing(scope.onConflict, 's')})
+      ORDER BY 1`,
   );
   if ((rowCount ?? 0) === 0) {
     await client.query(`DROP TABLE ${CANDIDATES}`);
@@ -86,11 +102,16 @@ async function moveCandidates(
   from: number,
   to: number,
 ): Promise<MovedAndRefused> {
-  const insert = countedInsert(
-    scope.onConflict,
-    `SELECT ${STAGED_COLUMNS} FROM ${CANDIDATES} c JOIN ${scope.names.rows} s ON s.ctid = c.tid
-      WHERE c.ordinal BETWEEN $1 AND $2 ORDER BY s.id`,
-  );
+  // What is returned is told apart by what was there: a partitioned table cannot return `xmax`, and a trigger may insert too.
+  const insert = `
+    WITH moved AS (
+      INSERT INTO ${TARGET} AS t (${TARGET_COLUMNS})
+      SELECT ${STAGED_COLUMNS} FROM ${CANDIDATES} c JOIN ${scope.names.rows} s ON s.ctid = c.tid
+       WHERE c.ordinal BETWEEN $1 AND $2 ORDER BY s.id ${conflictClause(scope.onConflict)}
+      RETURNING t.id
+    )
+    SELECT count(*) FILTER (WHERE NOT was_there)::int AS inserted, count(*) FILTER (WHERE was_there)::int AS updated
+      FROM ${CANDIDATES} c JOIN moved USING (id) WHERE c.ordinal BETWEEN $1 AND $2`;
   await client.query('SAVEPOINT part');
   try {
     const { rows } = await client.query<MovedRows>(insert, [from, to]);
@@ -100,7 +121,8 @@ async function moveCandidates(
     if (classifyDatabaseError(error) !== 'data') throw error;
     await client.query('ROLLBACK TO SAVEPOINT part; RELEASE SAVEPOINT part');
     if (from === to) {
-      await setAside(client, scope, round, from, error);
+      const message = displayable(describeRefusal(error).reason, MAX_MESSAGE_CHARACTERS);
+      await setAside(client, scope, round, [from], `refused by the merge: ${message}`);
       return { ...NOTHING, refused: 1 };
     }
     const middle = from + Math.floor((to - from) / 2);
@@ -109,24 +131,47 @@ async function moveCandidates(
   }
 }
 
-async function setAside(
+/** Sets candidates aside that were taken without an error and are not there, and counts those that are. */
+async function countWhatIsThere(
   client: PoolClient,
   scope: MergeScope,
   round: number,
-  ordinal: number,
-  error: unknown,
-): Promise<void> {
-  const candidate = `FROM ${CANDIDATES} c JOIN ${scope.names.rows} s ON s.ctid = c.tid WHERE c.ordinal = $1`;
-  const message = displayable(describeRefusal(error).reason, MAX_MESSAGE_CHARACTERS);
-  const event = await client.query<StoredEvent>(`SELECT ${STAGED_EVENT} ${candidate}`, [ordinal]);
-  const original = event.rows.map((row) => Buffer.from(rebuildEvent(row)));
-  await client.query(
-    `INSERT INTO ingestion.anomaly (run_id, window_id, page, position, event_id, kind, field, reason, original)
-     SELECT $2::bigint, ${WINDOW_OF}, ${PAGE_OF}, ${POSITION_OF}, left(s.id::text, 200), 'rejected', 'event', $3::text, $4::bytea
-       ${candidate} ON CONFLICT DO NOTHING`,
-    [ordinal, scope.runId, `refused by the merge: ${message}; the original is rebuilt from its row`, original[0]],
+  moved: MovedAndRefused,
+): Promise<MovedAndRefused> {
+  let skipped = 0;
+  let last = 0;
+  for (;;) {
+    const { rows } = await client.query<{ ordinal: number }>(
+      `SELECT c.ordinal FROM ${CANDIDATES} c
+        WHERE c.ordinal > $1 AND NOT EXISTS (SELECT FROM ${TARGET} t WHERE t.id = c.id)
+          AND NOT EXISTS (SELECT FROM ${LEFT_OUT} l WHERE l.tid = c.tid)
+        ORDER BY c.ordinal LIMIT ${SKIPPED_AT_ONCE}`,
+      [last],
+    );
+    if (rows.length === 0) break;
+    last = rows.at(-1)?.ordinal ?? last;
+    skipped += rows.length;
+    const ordinals = rows.map(({ ordinal }) => ordinal);
+    await setAside(client, scope, round, ordinals, SKIPPED_REASON);
+  }
+  const { rows } = await client.query<{ inserted: number }>(
+    `SELECT count(*)::int AS inserted FROM ${CANDIDATES} c
+      WHERE NOT c.was_there AND EXISTS (SELECT FROM ${TARGET} t WHERE t.id = c.id)
+        AND NOT EXISTS (SELECT FROM ${LEFT_OUT} l WHERE l.tid = c.tid)`,
   );
-  await client.query(`INSERT INTO ${REFUSED} SELECT s.ctid, s.id, $2::int ${candidate}`, [ordinal, round]);
+  return { ...moved, inserted: rows[0]?.inserted ?? 0, refused: moved.refused + skipped };
+}
+
+/** A trigger may also take out what an earlier round has moved: then the counts of the rounds are not true together. */
+async function checkAllAreThere(client: PoolClient, scope: MergeScope): Promise<void> {
+  const { rows } = await client.query<{ missing: number }>(
+    `SELECT count(*)::int AS missing FROM ${scope.names.rows} s
+      WHERE NOT EXISTS (SELECT FROM ${TARGET} t WHERE t.id = s.id)
+        AND NOT EXISTS (SELECT FROM ${LEFT_OUT} l WHERE l.tid = s.ctid)`,
+  );
+  const missing = rows[0]?.missing ?? 0;
+  if (missing === 0) return;
+  throw new Error(`${missing} rows were moved into ${TARGET}, and a trigger took them out again: not merged`);
 }
 
 function add(one: MovedAndRefused, other: MovedAndRefused): MovedAndRefused {

@@ -64,6 +64,7 @@ const TRANSIENT_ERRNOS: ReadonlySet<string> = new Set([
 /** SQLSTATEs outside classes 22 and 23 by which a server refuses one row. */
 const DATA_SQLSTATES: ReadonlySet<string> = new Set([
   'P0001', // raise_exception: a trigger refused the row
+  '21000', // cardinality_violation: a trigger inserted a row that the same statement updates
   '44000', // with_check_option_violation
   '54000', // program_limit_exceeded, for example an index row that is too long
 ]);

@@ -7,7 +7,6 @@ import { EXIT_CODES, describeError, exitCodeOf, type ExitCode } from '../core/er
 import { snapshotBeforeJob, type JobSnapshot } from '../core/job-snapshot.ts';
 import { createLogging, type Logger } from '../core/logging.ts';
 import { SETTING_GROUPS } from '../core/settings-table.ts';
-import { proofText } from '../watch/page/texts.js';
 import { createTerminalDisplay } from '../watch/terminal-progress.ts';
 import { startWatching, type Watching } from '../watch/watching.ts';
 import { confirmReset } from './confirm-reset.ts';
@@ -132,7 +131,7 @@ function logReport(logger: Logger, report: JobReport, signal: StopSignal | null,
     logger.warn({ ...fields, signal, exit_code: exitCode }, 'ingestion stopped; start again to go on');
     return;
   }
-  const proven = { ...fields, proof: report.proof?.kind ?? 'none', proof_text: proofText(report.proof) };
+  const proven = { ...fields, proof: report.proof?.kind ?? 'none', proof_text: report.proof?.sentence ?? 'not proven' };
   // Events without a row: somebody should look at them.
   if (rejected > 0) logger.warn(proven, 'ingestion complete');
   else logger.info(proven, 'ingestion complete');

@@ -28,6 +28,8 @@ export interface ScriptedOptions {
   readonly latencyMs?: number;
   /** A cursor's page begins with the event that the page before ended with. */
   readonly hasInclusiveCursor?: boolean;
+  /** A cursor says how many events of the selection came before it; else, at which place of the list it stands. */
+  readonly hasOffsetCursor?: boolean;
   /** The page with the oldest event says that there is more; the one after it is empty, and the last. */
   readonly endsWithEmptyPage?: boolean;
   /** In place of the number of events. */
@@ -37,7 +39,7 @@ export interface ScriptedOptions {
 
 export interface UsualPage {
   readonly body: Json;
-  /** Place of its first event in the list; where it has none, the place where it would begin. */
+  /** Place of its first event in the list; where it has none, the end of the list. */
   readonly first: number;
   /** Place after its last event. */
   readonly end: number;
@@ -126,26 +128,16 @@ export class ScriptedApi {
     const { events, maxPage = 5_000, hasInclusiveCursor = false, endsWithEmptyPage = false } = this.options;
     const limit = Math.min(maxPage, Number(query.get('limit') ?? 100));
     const isAsked = isStream ? selectionOf(query) : () => true;
+    const places = events.flatMap((event, place) => (isAsked(event) ? [place] : []));
     const cursor = query.get('cursor');
-    const start = cursor === null ? 0 : Math.max(0, this.#placeOf(cursor) - (hasInclusiveCursor ? 1 : 0));
-    const data: ScriptedEvent[] = [];
-    let first: number | null = null;
-    let end = start;
-    let isLast = true;
-    for (let place = start; place < events.length; place += 1) {
-      const event = events[place];
-      if (event === undefined || !isAsked(event)) continue;
-      if (data.length === limit) {
-        isLast = false;
-        break;
-      }
-      data.push(event);
-      first ??= place;
-      end = place + 1;
-    }
-    if (endsWithEmptyPage && data.length > 0) isLast = false;
-    const nextCursor = isLast ? null : this.#cursorTo(end);
-    return { body: this.#envelope(data, limit, nextCursor), first: first ?? start, end, isLast };
+    const begins = cursor === null ? 0 : Math.max(0, this.#placeOf(cursor, places) - (hasInclusiveCursor ? 1 : 0));
+    const asked = places.slice(begins, begins + limit);
+    const ends = begins + asked.length;
+    const isLast = ends === places.length && !(endsWithEmptyPage && asked.length > 0);
+    const data = asked.flatMap((place) => events[place] ?? []);
+    const first = asked[0] ?? events.length;
+    const end = (asked.at(-1) ?? first - 1) + 1;
+    return { body: this.#envelope(data, limit, isLast ? null : this.#cursorTo(end, ends)), first, end, isLast };
   }
 
   #envelope(data: readonly ScriptedEvent[], limit: number, nextCursor: string | null): Json {
@@ -156,15 +148,27 @@ export class ScriptedApi {
     return { data, pagination, meta: { total, returned: data.length, requestId: `request-${this.#pageRequests}` } };
   }
 
-  /** Counted from the oldest event, so that a cursor keeps its place when newer events arrive. */
-  #cursorTo(place: number): string {
-    return Buffer.from(JSON.stringify({ left: this.options.events.length - place })).toString('base64');
+  #cursorTo(place: number, served: number): string {
+    const { events, hasOffsetCursor = false } = this.options;
+    // Counted from the oldest event, so that it keeps its place when newer events arrive.
+    return toCursor(hasOffsetCursor ? { served } : { left: events.length - place });
   }
 
-  #placeOf(cursor: string): number {
-    const { left } = z.object({ left: z.number() }).parse(JSON.parse(Buffer.from(cursor, 'base64').toString()));
-    return this.options.events.length - left;
+  /** @returns how many of `places` lie before the cursor */
+  #placeOf(cursor: string, places: readonly number[]): number {
+    const { served, left } = CURSOR.parse(JSON.parse(Buffer.from(cursor, 'base64').toString()));
+    if (served !== undefined) return Math.min(served, places.length);
+    const from = this.options.events.length - (left ?? 0);
+    const found = places.findIndex((place) => place >= from);
+    return found === -1 ? places.length : found;
   }
+}
+
+const CURSOR = z.object({ left: z.number().optional(), served: z.number().optional() });
+
+/** @param to `left`: how many events of the list are still to come; `served`: how many of the selection have come */
+export function toCursor(to: z.infer<typeof CURSOR>): string {
+  return Buffer.from(JSON.stringify(to)).toString('base64');
 }
 
 /** Both bounds are inclusive. */

@@ -1,7 +1,7 @@
 /** Windows are trusted only on an order that was shown: where pages come in the order of arrival, one chain takes everything. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { NEWEST_MS, eventsUpTo, newerEvents, type ScriptedEvent } from '../../support/scripted-events.ts';
+import { NEWEST_MS, eventsUpTo, newerEvents, uuidFrom, type ScriptedEvent } from '../../support/scripted-events.ts';
 import { ScriptedScene, assertProof, tailOf, warnings } from '../../support/scripted-scene.ts';
 
 const COUNT = 5_000;
@@ -9,10 +9,15 @@ const PAGES = ['--page-size', '100'];
 const DEFAULT_CONCURRENCY = ['--concurrency', '8'];
 const SINCE = ['--since', String(NEWEST_MS - 86_400_000)];
 
-/** In the order of arrival; some happened up to `lateMs` before they arrived, as on a phone that was offline. */
-function byArrival(count: number, { every, lateMs }: { every: number; lateMs: number }): ScriptedEvent[] {
+/** A number that looks random and is the same in every run. @returns 0 to `below` - 1 */
+function drawn(what: string, below: number): number {
+  return Number.parseInt(uuidFrom(what).slice(0, 8), 16) % below;
+}
+
+/** In the order of arrival; one in `oneIn` happened up to `lateMs` before it arrived, as on a phone that was offline. */
+function byArrival(count: number, { oneIn, lateMs }: { oneIn: number; lateMs: number }): ScriptedEvent[] {
   return eventsUpTo(count, (n) =>
-    n % every === 0 ? { timestamp: NEWEST_MS - n * 1_000 - ((n * 7_919_000) % lateMs) } : {},
+    drawn(`is ${n} late`, oneIn) === 0 ? { timestamp: NEWEST_MS - n * 1_000 - drawn(`how late is ${n}`, lateMs) } : {},
   );
 }
 
@@ -24,8 +29,8 @@ const CASES = [
 
 for (const { name, shape, flags, proof } of CASES) {
   void test(`pages in the order of arrival, 2 % of them up to an hour late, are loaded whole (${name})`, async (t) => {
-    const events = byArrival(COUNT, { every: 50, lateMs: 3_600_000 });
-    const scene = await ScriptedScene.open(t, { events, shape });
+    const events = byArrival(COUNT, { oneIn: 50, lateMs: 3_600_000 });
+    const scene = await ScriptedScene.open(t, { events, shape, hasOffsetCursor: true });
     const ending = await scene.ingestAll([...PAGES, ...DEFAULT_CONCURRENCY, ...flags]);
     assertProof(ending, proof);
     assert.ok(warnings(ending, /order/).length > 0, tailOf(ending));
@@ -34,23 +39,31 @@ for (const { name, shape, flags, proof } of CASES) {
   });
 }
 
+void test('cursors that keep their place in the list change nothing about that', async (t) => {
+  for (const shape of ['doc', 'live'] as const) {
+    const scene = await ScriptedScene.open(t, { events: byArrival(COUNT, { oneIn: 50, lateMs: 3_600_000 }), shape });
+    const ending = await scene.ingestAll([...PAGES, ...DEFAULT_CONCURRENCY]);
+    assert.ok(warnings(ending, /order/).length > 0, tailOf(ending));
+  }
+});
+
 void test('a few events that arrived late by more than all the others last are loaded', async (t) => {
-  const events = byArrival(COUNT, { every: 1_237, lateMs: 40_000_000 });
-  const scene = await ScriptedScene.open(t, { events, shape: 'doc' });
+  const events = byArrival(COUNT, { oneIn: 1_237, lateMs: 40_000_000 });
+  const scene = await ScriptedScene.open(t, { events, shape: 'doc', hasOffsetCursor: true });
   await scene.ingestAll([...PAGES, ...DEFAULT_CONCURRENCY]);
 });
 
 void test('events of a shuffled list are loaded, whatever their times', async (t) => {
-  const events = eventsUpTo(COUNT, (n) => ({ timestamp: NEWEST_MS - ((n * 2_654_435) % COUNT) * 1_000 }));
+  const events = eventsUpTo(COUNT, (n) => ({ timestamp: NEWEST_MS - drawn(`place of ${n}`, COUNT * 1_000) }));
   for (const shape of ['doc', 'live'] as const) {
-    const scene = await ScriptedScene.open(t, { events, shape });
+    const scene = await ScriptedScene.open(t, { events, shape, hasOffsetCursor: true });
     const ending = await scene.ingestAll([...PAGES, ...DEFAULT_CONCURRENCY]);
     assert.ok(warnings(ending, /order/).length > 0, tailOf(ending));
   }
 });
 
 void test('late events at the top of the list, below the watermark and within the lookback, are found by the next run', async (t) => {
-  const events = byArrival(COUNT, { every: 50, lateMs: 3_600_000 });
+  const events = byArrival(COUNT, { oneIn: 50, lateMs: 3_600_000 });
   const scene = await ScriptedScene.open(t, { events, shape: 'doc' });
   await scene.ingestAll([...PAGES, ...DEFAULT_CONCURRENCY]);
   const late = newerEvents(200, (n) => (n % 10 === 0 ? { timestamp: NEWEST_MS + n * 10_000 } : {}));

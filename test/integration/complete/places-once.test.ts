@@ -1,7 +1,7 @@
 /** Each place of the API's list counts once: whatever is served twice, refused or has an odd id hides no loss and makes none up. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { PageHook } from '../../support/scripted-api.ts';
+import { toCursor, type PageHook } from '../../support/scripted-api.ts';
 import { eventNumber, eventsUpTo, newerEvents, uuidFrom, type ScriptedEvent } from '../../support/scripted-events.ts';
 import { makeOurTable } from '../../support/our-table.ts';
 import { ScriptedScene, assertProof, reasonOf, tailOf } from '../../support/scripted-scene.ts';
@@ -148,7 +148,7 @@ void test('one id seven times in a row, one event a page, is progress', async (t
 void test('an API that serves one page again and again still ends the job with 4', async (t) => {
   const hook: PageHook = ({ usual }) => {
     if (usual.end <= 400) return undefined;
-    const nextCursor = Buffer.from(JSON.stringify({ left: 600 })).toString('base64');
+    const nextCursor = toCursor({ left: 600 });
     return { body: { data: eventsUpTo(400).slice(200), hasMore: true, nextCursor } };
   };
   const events = eventsUpTo(1_000);

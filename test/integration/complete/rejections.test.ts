@@ -58,7 +58,7 @@ void test('too few events to be sure of a wrong setting, all rejected, end the r
 });
 
 void test('events that are all rejected, for several reasons, end the run with 5', async (t) => {
-  const events = eventsUpTo(1_000, (n) => ({ id: n % 2 === 0 ? undefined : 42.5 }));
+  const events = eventsUpTo(1_000, (n) => ({ id: n % 2 === 0 ? undefined : [n] }));
   const scene = await ScriptedScene.open(t, { events, maxPage: 200 });
   const ending = await scene.ingest();
   await scene.expect(ending, 5, []);

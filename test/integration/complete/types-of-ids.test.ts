@@ -1,6 +1,6 @@
 /** An id is stored as the text that came, whatever the pages before it made the job believe about the type of ids. */
 import { test } from 'node:test';
-import type { PageHook } from '../../support/scripted-api.ts';
+import { toCursor, type PageHook } from '../../support/scripted-api.ts';
 import { eventsUpTo, uuidFrom, type ScriptedEvent } from '../../support/scripted-events.ts';
 import { ScriptedScene, assertProof } from '../../support/scripted-scene.ts';
 
@@ -11,7 +11,7 @@ const MAX_PAGE = 200;
 function firstPageEmpty(): PageHook {
   return ({ number, usual }) => {
     if (number > 1) return undefined;
-    const nextCursor = Buffer.from(JSON.stringify({ left: COUNT })).toString('base64');
+    const nextCursor = toCursor({ left: COUNT });
     if ('meta' in usual.body) {
       return { body: { data: [], pagination: { limit: MAX_PAGE, hasMore: true, nextCursor }, meta: { total: COUNT } } };
     }

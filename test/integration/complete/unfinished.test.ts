@@ -11,7 +11,7 @@ const COUNT = 2_000;
 const MAX_PAGE = 200;
 
 async function fileFor(t: TestContext): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), 'datasync-unfinished-'));
+  const folder = await mkdtemp(join(tmpdir(), 'datasync-ids-'));
   t.after(() => rm(folder, { recursive: true, force: true }));
   return join(folder, 'ids.txt');
 }

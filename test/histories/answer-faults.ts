@@ -15,6 +15,8 @@ export interface PageParts {
   readonly limit: number;
   readonly hasMore: boolean;
   readonly nextCursor: string | null;
+  /** The cursor to ask for this page again. */
+  readonly ownCursor: string;
   readonly total: number;
 }
 
@@ -73,6 +75,8 @@ export function faultyAnswer(kind: Fault['kind'], shape: ApiTraits['shape'], pag
       return ok(pageBody(shape, end));
     case 'empty-and-more':
       return ok(pageBody(shape === 'null-cursor' ? 'doc' : shape, { ...end, hasMore: true }));
+    case 'empty-with-cursor':
+      return ok(pageBody(shape, { ...end, hasMore: true, nextCursor: page.ownCursor }));
     case 'no-flag':
       return ok(`{"data":[${page.data.join(',')}]}`);
     case '500':

@@ -13,6 +13,9 @@ const EVENTS_PATH = '/api/v1/events';
 const FEED_PATH = '/api/v1/events/d4ta/feed';
 const TOKEN_LIFE_S = 300;
 
+/** Before the first place. */
+const TOP = { orderMs: 9_999_999_999_999, seq: 0 };
+
 interface Cursor {
   readonly orderMs: number;
   readonly seq: number;
@@ -144,6 +147,7 @@ export class ApiServer {
       limit,
       hasMore,
       nextCursor: hasMore && last !== undefined ? this.#writeCursor(last) : null,
+      ownCursor: this.#writeCursor(cursor ?? TOP),
       total: this.#model.places.length,
     };
   }
@@ -153,7 +157,7 @@ export class ApiServer {
     return distance > 0 || (distance === 0 && this.#traits.inclusiveCursor);
   }
 
-  #writeCursor({ orderMs, seq }: Place): string {
+  #writeCursor({ orderMs, seq }: Pick<Place, 'orderMs' | 'seq'>): string {
     const { cursorLifeMs } = this.#traits;
     return `c.${orderMs}.${seq}.${cursorLifeMs === null ? '' : Date.now() + cursorLifeMs}`;
   }

@@ -150,8 +150,17 @@ function reading(target: CommandTarget): Record<string, string> {
   return { ...variables(target), LOG_LEVEL: 'warn' };
 }
 
-/** Takes what a command of this process writes to stdout and stderr. Nothing else runs meanwhile. */
-async function withOutput(command: () => Promise<number>): Promise<CommandEnd> {
+/** The command before, of any history: they share stdout. */
+let previous: Promise<unknown> = Promise.resolve();
+
+/** Takes what a command of this process writes to stdout and stderr. One at a time. */
+function withOutput(command: () => Promise<number>): Promise<CommandEnd> {
+  const end = previous.then(() => takeOutput(command));
+  previous = end;
+  return end;
+}
+
+async function takeOutput(command: () => Promise<number>): Promise<CommandEnd> {
   const written: string[] = [];
   const streams = [process.stdout, process.stderr] as const;
   const restores = streams.map((stream) => {

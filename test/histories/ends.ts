@@ -32,11 +32,23 @@ export function checkStart(ended: EndedStart): Breach | null {
   ) {
     return { kind: 'code 2', text: end.message };
   }
+  if (end.code === 4 && isCalm(ended)) return { kind: 'code 4 without a fault', text: end.message };
+  memory.hadUuids ||= found.isUuid;
   const wrong =
-    checkRows(everHad, found) ?? checkRejections(everHad, found, { rules: memory.hadRules, uuidColumn: found.isUuid });
+    checkRows(everHad, found) ??
+    checkRejections(everHad, found, { rules: memory.hadRules, uuidColumn: memory.hadUuids });
   if (wrong !== null) return wrong;
   if (end.code === 0) return checkSuccess(ended);
   return end.code === 5 ? checkAlarm(ended) : null;
+}
+
+/** Nothing went wrong that could make a start give up. */
+function isCalm({ step, newest, found }: EndedStart): boolean {
+  const { faults, flags, end } = step;
+  const traits = newest?.traits;
+  if (faults.length > 0 || end.how !== 'runs' || traits === undefined) return false;
+  if (traits.cursorLifeMs !== null || traits.cacheMs > 0) return false;
+  return flags.maxRejected !== '5' || found.rejections.length <= 5;
 }
 
 function checkSuccess({ step, newest, found, memory }: EndedStart): Breach | null {

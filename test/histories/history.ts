@@ -73,7 +73,8 @@ export interface StartFlags {
   /** Parts of the first events' time, 0 to 1. */
   readonly range?: { readonly since: number; readonly until: number };
   readonly concurrency?: number;
-  readonly pageSize?: number;
+  /** `cap`: as much as the API gives. Only then does the job know how many pages a window has, and divide it. */
+  readonly pageSize?: number | 'cap';
   readonly mergeInterval?: number;
   readonly maxRejected?: '5' | '100%';
   readonly idType?: 'uuid' | 'text';
@@ -87,6 +88,7 @@ export const FAULTS = [
   'teapot',
   'empty-end',
   'empty-and-more',
+  'empty-with-cursor',
   'no-flag',
   '500',
   '502-html',

@@ -13,6 +13,8 @@ export class Memory {
   isTampered = false;
   /** A rule has refused rows at some time. */
   hadRules = false;
+  /** The id column was of type uuid at some time, or a start was told that it is. */
+  hadUuids = false;
   #runs = new Map<number, RunBegin>();
   #complete: RunBegin[] = [];
   #kept: { runs: Map<number, RunBegin>; complete: RunBegin[] } | null = null;
@@ -22,6 +24,7 @@ export class Memory {
 
   notesStart({ flags }: StartStep, deed: number): void {
     if (flags.acceptFewerRows === true) this.#acceptedAt = deed;
+    if (flags.idType === 'uuid') this.hadUuids = true;
   }
 
   /** The newest run after a start: known from before, or begun by it. */

@@ -125,7 +125,7 @@ class Player {
   async #start(step: StartStep): Promise<{ breach: Breach | null; end: CommandEnd }> {
     const { model, server, traits } = this.#apis[step.api];
     const begin = this.#begin(step, model, traits);
-    const argv = argvOf(step, begin.range);
+    const argv = argvOf(step, begin.range, traits.cap);
     const target = { baseUrl: server.baseUrl, databaseUrl: this.#options.target.url };
     const isProcess = this.#options.asProcess || step.end.how === 'kill';
     let timer: NodeJS.Timeout | undefined;
@@ -220,7 +220,7 @@ function advice({ code, message }: CommandEnd): Record<string, boolean | string>
   };
 }
 
-function argvOf({ flags }: StartStep, range: RunBegin['range']): string[] {
+function argvOf({ flags }: StartStep, range: RunBegin['range'], cap: number): string[] {
   const value = (name: string, of: string | number | undefined): string[] =>
     of === undefined ? [] : [name, String(of)];
   const on = (name: string, of: boolean | undefined): string[] => (of === true ? [name] : []);
@@ -232,7 +232,7 @@ function argvOf({ flags }: StartStep, range: RunBegin['range']): string[] {
     ...value('--since', range?.sinceMs),
     ...value('--until', range?.untilMs),
     ...value('--concurrency', flags.concurrency),
-    ...value('--page-size', flags.pageSize),
+    ...value('--page-size', flags.pageSize === 'cap' ? cap : flags.pageSize),
     ...value('--merge-interval', flags.mergeInterval),
     ...value('--max-rejected', flags.maxRejected),
     ...value('--id-type', flags.idType),

@@ -1,0 +1,133 @@
+/** Histories that have broken the law once, or stand for a kind that has. They are played by every `npm test`. */
+import type { ApiTraits, DataTraits, Fault, History, StartStep, Step } from './history.ts';
+
+const API: ApiTraits = {
+  stream: {
+    bounds: 'honoured',
+    sinceInclusive: true,
+    untilInclusive: true,
+    sinceWithCursor: true,
+    outsideRange: 'empty',
+  },
+  shape: 'doc',
+  cap: 25,
+  order: 'time',
+  inclusiveCursor: false,
+  cursorLifeMs: null,
+  staleAs: 400,
+  cacheMs: 0,
+  latencyMs: 0,
+};
+
+const DATA: DataTraits = {
+  count: 200,
+  ids: 'uuid',
+  idKey: 'id',
+  badIdEvery: 0,
+  noTimeEvery: 0,
+  gapMs: 60_000,
+  perInstant: 1,
+  lateEvery: 0,
+  lateMs: 0,
+  doubled: { count: 0, where: 'far' },
+};
+
+function start(step: Partial<Omit<StartStep, 'do'>> = {}): StartStep {
+  const usual: StartStep = {
+    do: 'start',
+    api: 'first',
+    flags: { concurrency: 1 },
+    faults: [],
+    growth: [],
+    end: { how: 'runs', atPage: 0, delayMs: 0 },
+  };
+  return { ...usual, ...step };
+}
+
+function once(kind: Fault['kind'], on: Fault['on'], nth: number): readonly Fault[] {
+  return [{ kind, on, nth, times: 1 }];
+}
+
+function history(steps: readonly Step[], api: Partial<ApiTraits> = {}, data: Partial<DataTraits> = {}): History {
+  return { salt: 1, api: { ...API, ...api }, data: { ...DATA, ...data }, steps };
+}
+
+const OTHER_ROWS = (deed: 'truncate' | 'drop' | 'delete-rows') =>
+  history([
+    start(),
+    { do: 'table', deed, every: 3 },
+    { do: 'verify', api: 'first' },
+    start({ flags: { lookback: '60' } }),
+  ]);
+
+export const KEPT: Readonly<Record<string, History>> = {
+  'an error beside an empty list is no end': history([start({ faults: once('error-beside-empty-list', 'cursor', 4) })]),
+  'success: false is no end': history([start({ faults: once('success-false', 'cursor', 4) })]),
+  'a 418 to a cursor is no end': history(
+    [start({ flags: { concurrency: 1, range: { since: 0, until: 1 } }, faults: once('teapot', 'cursor', 4) })],
+    { shape: 'live' },
+  ),
+  'an empty end in the middle, once': history([start({ faults: once('empty-end', 'cursor', 4) })], { stream: null }),
+  'text ids of 16 characters behind an empty first page': history(
+    [start({ faults: once('empty-with-cursor', 'first', 1) })],
+    {},
+    { ids: 'text-16' },
+  ),
+  'events that were refused once, and rows deleted later': history(
+    [
+      start({ flags: { range: { since: 0.99, until: 1 } } }),
+      { do: 'table', deed: 'add-check', every: 1 },
+      start({ flags: { maxRejected: '100%' } }),
+      { do: 'table', deed: 'drop-checks', every: 1 },
+      start({ flags: { full: true } }),
+      { do: 'table', deed: 'delete-rows', every: 10 },
+      { do: 'verify', api: 'first' },
+      start(),
+    ],
+    { shape: 'live' },
+  ),
+  'ids that the API has twice, in a slow run': history(
+    [start({ flags: { mergeInterval: 1, concurrency: 1 } })],
+    { shape: 'live', latencyMs: 150 },
+    { doubled: { count: 10, where: 'far' } },
+  ),
+  'another source, then a range of it': history(
+    [
+      start(),
+      start({ api: 'other', flags: { newRun: true, range: { since: 0.5, until: 0.6 } } }),
+      { do: 'verify', api: 'first' },
+      start({ api: 'other' }),
+    ],
+    {},
+    { gapMs: 700_000 },
+  ),
+  'verify with another source': history([start(), { do: 'verify', api: 'other' }]),
+  'a stopped run and --full': history([
+    start(),
+    { do: 'grow', top: 90, late: 0, lateMs: 0 },
+    { do: 'table', deed: 'delete-rows', every: 2 },
+    start({ flags: { acceptFewerRows: true }, end: { how: 'drain', atPage: 2, delayMs: 0 } }),
+    { do: 'export' },
+    start({ flags: { full: true } }),
+  ]),
+  'an empty table': OTHER_ROWS('truncate'),
+  'a table that is gone': OTHER_ROWS('drop'),
+  'rows deleted': OTHER_ROWS('delete-rows'),
+  'another id type for an emptied table': history([
+    start({ flags: { idType: 'text' } }),
+    { do: 'table', deed: 'truncate', every: 1 },
+    start({ flags: { full: true, idType: 'uuid' } }),
+  ]),
+  'a key with another name': history([start()], {}, { idKey: '_id' }),
+  'a trigger that swallows rows': history([
+    start({ flags: { range: { since: 0.9, until: 1 } } }),
+    { do: 'table', deed: 'add-swallowing-trigger', every: 1 },
+    start({ flags: { maxRejected: '100%' } }),
+  ]),
+  'late events in order of arrival': history(
+    [start({ flags: { concurrency: 8, pageSize: 'cap' } }), { do: 'verify', api: 'first' }],
+    { order: 'arrival', cap: 10, latencyMs: 5 },
+    { count: 700, gapMs: 10_000, lateEvery: 50, lateMs: 1_000_000 },
+  ),
+  'long ids that begin alike': history([start()], { cap: 5 }, { ids: 'long-prefix' }),
+};

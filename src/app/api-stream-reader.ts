@@ -174,6 +174,7 @@ export class ApiStreamReader {
       suspect,
       isContinued: cursor !== null,
       oldestMs: encoded?.times?.oldestMs ?? null,
+      pageEndMs: encoded?.times?.lastMs ?? null,
       served: encoded?.servedCount ?? 0,
       loaded: encoded?.rowCount ?? 0,
       rejected: encoded?.rejectedCount ?? 0,

@@ -142,8 +142,10 @@ export interface WindowState {
   readonly anchorMs: number | null;
   /** Time of the last safe event in serving order. */
   readonly lastEventMs: number | null;
-  /** What the merged pages have brought, and where they end. */
+  /** Where the places of the merged pages end. */
   readonly edge: WalkEdge | null;
+  /** Time of the last safe event, however far down an earlier chain had come. */
+  readonly pageEndMs: number | null;
   /** Walked to its end. */
   readonly complete: boolean;
   /** Had retries that matter, new anchors or contradictions: walked again first when the run is short. */
@@ -163,6 +165,8 @@ export interface LedgerEntry extends PagePlace {
   /** What ended the window was not the API's own word. */
   readonly isEndDoubtful: boolean;
   readonly suspect: boolean;
+  /** Time of its last event that has one. */
+  readonly pageEndMs: number | null;
   /** The page was asked for by the cursor of the page before it. */
   readonly isContinued: boolean;
   readonly counts: PlaceCounts;

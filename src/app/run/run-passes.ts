@@ -150,9 +150,10 @@ export class RunPasses {
       );
       return;
     }
-    const floors = states.map(({ sinceMs }) => sinceMs ?? -Infinity);
-    const floorMs = Math.min(...floors);
-    await store.replaceWindows(runId, { sinceMs: Number.isFinite(floorMs) ? floorMs : null, untilMs });
+    const floorMs = Math.min(...states.map(({ sinceMs }) => sinceMs ?? -Infinity));
+    const sinceMs = Number.isFinite(floorMs) ? floorMs : null;
+    this.#progress.begin(sinceMs === null);
+    await store.replaceWindows(runId, { sinceMs, untilMs });
   }
 }
 

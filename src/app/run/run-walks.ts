@@ -51,6 +51,8 @@ export class RunWalks {
   #pass: number;
   /** Walks that were begun: each asks a little differently, so that no answer comes from the API's cache. */
   #begun = 0;
+  /** As it is stored: the order of the source is that of the times. */
+  #isOrderBelieved: boolean;
   /** What the first page of a pass has shown is not stored yet. */
   #isFirstPageNew = false;
   #walking: { readonly windows: WindowSet; readonly staging: StagingArea } | null = null;
@@ -70,6 +72,7 @@ export class RunWalks {
     this.#rejections = rejections;
     this.#restarts = restarts;
     this.#pass = run.pass;
+    this.#isOrderBelieved = parts.traits.isOrderedByTime;
     this.#watermark = new Watermark(run);
   }
 
@@ -217,10 +220,15 @@ export class RunWalks {
   }
 
   async #accept(page: AcceptedPage, staging: StagingArea): Promise<void> {
-    const { counters, store } = this.#parts;
+    const { counters, store, traits } = this.#parts;
     counters.page(page);
     this.#rejections.note(page);
     this.#restarts.note(page.ledger.served);
+    if (!traits.isOrderedByTime && this.#isOrderBelieved) {
+      // Before the page counts as safe: another process must not go on from it by time.
+      await store.noteDisorder(this.#run.source);
+      this.#isOrderBelieved = false;
+    }
     if (this.#isFirstPageNew) {
       this.#isFirstPageNew = false;
       const { serverDateMs, newestMs, ms: watermarkMs } = this.#watermark;

@@ -9,7 +9,7 @@ import type { Database } from '../../load/postgres/database.ts';
 import type { StateStore } from '../../load/state/state-store.ts';
 import { readTargetRows, type TargetRows } from '../../load/state/target-rows.ts';
 
-type RowSettings = Pick<Settings, 'full' | 'acceptFewerRows'>;
+type RowSettings = Pick<Settings, 'full' | 'newRun' | 'acceptFewerRows'>;
 
 /**
  * At a start, before anything is fetched.
@@ -26,9 +26,10 @@ export async function checkRowsAtStart(
   const { rows, remembered } = found;
   const left = remembered ?? (hasLoaded ? 1 : 0);
   if (rows >= left) return false;
-  if (rows > 0 && !settings.full && !settings.acceptFewerRows) throw fewerRows(rows, left, 'Nothing was fetched.');
+  const isWalkedInFull = rows === 0 || settings.full || settings.newRun;
+  if (!isWalkedInFull && !settings.acceptFewerRows) throw fewerRows(rows, left, 'Nothing was fetched.');
   await store.rememberRows(rows);
-  if (rows > 0 && !settings.full) {
+  if (!isWalkedInFull) {
     logger.warn({ rows, remembered }, 'the target has fewer rows than the job left in it; that was accepted');
     return false;
   }

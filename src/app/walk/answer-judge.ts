@@ -202,7 +202,7 @@ export class AnswerJudge {
       return false;
     }
     if (!traits.isOrderedByTime) return true;
-    const disorder = describeDisorder(request, encoded, position.counter.edge?.atMs ?? null);
+    const disorder = describeDisorder(request, encoded, position.pageEndMs);
     if (disorder === null) return true;
     traits.isOrderedByTime = false;
     logger.warn(

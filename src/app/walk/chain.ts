@@ -64,7 +64,7 @@ export class Chain {
    * not mean that the walk stands still, as long as each chain gets further than those before it.
    */
   #begin(page: number, untilMs: number | null): void {
-    this.#position.counter.beginAgain();
+    this.#position.beginAgain();
     const before = this.#restarts.begin(untilMs);
     if (before === 'too-often') throw noProgress({ windowId: this.#windowId, page, untilMs }, this.#brokenBy);
     if (before !== 'nothing') this.#progress = new ChainProgress();

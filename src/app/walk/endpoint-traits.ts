@@ -58,16 +58,16 @@ export function ignoresTimeBounds(
 /**
  * What a page shows against an order by time; `null` when nothing. An API may serve by arrival and filter by the event's own
  * time: then neither a window's end nor an anchor can be told by times.
- * @param edgeMs where the page before it ended, if a cursor led from there to here
+ * @param pageEndMs where the page before it ended, if a cursor led from there to here
  */
 export function describeDisorder(
   { cursor, sinceMs, untilMs }: Pick<PageRequest, 'cursor' | 'sinceMs' | 'untilMs'>,
   { times }: Pick<EncodedPage, 'times'>,
-  edgeMs: number | null,
+  pageEndMs: number | null,
 ): string | null {
   if (times === null) return null;
   if (!times.descending) return 'a page has newer events behind older ones';
-  if (cursor !== null) return edgeMs !== null && times.newestMs > edgeMs ? 'a page begins above the end of the last' : null;
+  if (cursor !== null) return pageEndMs !== null && times.newestMs > pageEndMs ? 'a page begins above the end of the last' : null;
   if (untilMs !== null && times.newestMs > untilMs + WIDENED_MS) return 'a page has events above the bound it was asked for';
   if (sinceMs !== null && times.oldestMs < sinceMs - WIDENED_MS) return 'a page has events below the bound it was asked for';
   return null;

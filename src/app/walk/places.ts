@@ -65,7 +65,7 @@ export class PlaceCounter {
     const edge = this.#edge;
     const counts = { ...NO_PLACES };
     const added: string[] = [];
-    const sides = new Sides(timesMs, bordersOf(range, marks, overlap));
+    const sides = new Sides(timesMs, bordersOf(range, marks, edge));
     const head = overlap === null ? new Head(edge, this.#lastDigest === page.firstDigest) : null;
     let instants = 0;
     for (let at = 0; at < timesMs.length; at += 1) {
@@ -87,8 +87,9 @@ export class PlaceCounter {
         else counts.places += 1;
         continue;
       }
-      if (overlap !== null && placeMs >= overlap.atMs) {
-        if (placeMs > overlap.atMs) continue;
+      // Above the edge everything was counted, also when another process has begun this chain.
+      if (range.isOrderedByTime && edge !== null && placeMs > edge.atMs) continue;
+      if (overlap !== null && placeMs === overlap.atMs) {
         if (overlap.left === null || !isAtEdge) {
           counts.unsure += 1;
           continue;
@@ -125,8 +126,9 @@ function isInside(timeMs: number, { sinceMs, untilMs }: CountedRange): boolean {
 }
 
 /** Times at which a count changes. */
-function bordersOf(range: CountedRange, marks: CountMarks, overlap: Overlap | null): number[] {
-  return [range.sinceMs, range.untilMs, overlap?.atMs ?? null, marks.topMs, marks.recentMs].filter(
+function bordersOf(range: CountedRange, marks: CountMarks, edge: WalkEdge | null): number[] {
+  const edgeMs = range.isOrderedByTime ? (edge?.atMs ?? null) : null;
+  return [range.sinceMs, range.untilMs, edgeMs, marks.topMs, marks.recentMs].filter(
     (borderMs) => borderMs !== null,
   );
 }

@@ -33,6 +33,8 @@ export class WalkPosition {
   readonly #pageSize: number;
   #anchorMs: number | null;
   #walkedToMs: number | null;
+  /** The last time of the last page in serving order, epoch ms; `null` when a chain begins, or nothing is known. */
+  pageEndMs: number | null;
   /** The oldest time served that lies in the window. */
   #lastInsideMs: number | null = null;
   #eventsPerMs: number | null = null;
@@ -42,7 +44,7 @@ export class WalkPosition {
   #newestFirstVotes = 0;
 
   constructor(
-    state: Pick<WindowState, 'sinceMs' | 'untilMs' | 'anchorMs' | 'lastEventMs' | 'edge'>,
+    state: Pick<WindowState, 'sinceMs' | 'untilMs' | 'anchorMs' | 'lastEventMs' | 'edge' | 'pageEndMs'>,
     options: { readonly pageSize: number; readonly eventsPerMs?: number | null },
   ) {
     this.sinceMs = state.sinceMs;
@@ -50,6 +52,7 @@ export class WalkPosition {
     this.#anchorMs = state.anchorMs;
     this.#walkedToMs = state.lastEventMs ?? state.untilMs;
     this.counter = new PlaceCounter(state.edge);
+    this.pageEndMs = state.pageEndMs;
     this.#lastInsideMs = state.edge !== null && this.#isAboveSince(state.edge.atMs) ? state.edge.atMs : null;
     this.#pageSize = options.pageSize;
     this.#eventsPerMs = options.eventsPerMs ?? null;
@@ -86,9 +89,16 @@ export class WalkPosition {
     return this.#eventsPerMs;
   }
 
+  /** The next page begins a chain. */
+  beginAgain(): void {
+    this.pageEndMs = null;
+    this.counter.beginAgain();
+  }
+
   /** Takes in a page of the window, in order. */
   note({ times, servedCount, places }: PlacedPage): void {
     if (times === null) return;
+    this.pageEndMs = times.lastMs;
     const insideMs = places.timesMs.findLast((timeMs) => this.#isAboveSince(timeMs));
     if (insideMs !== undefined) this.#lastInsideMs = Math.min(insideMs, this.#lastInsideMs ?? insideMs);
     if (times.newestMs > times.oldestMs) {

@@ -38,13 +38,13 @@ export async function insertLedgerRow(
     `INSERT INTO ${stagingNames(table).ledger}
        (run_id, window_id, page, generation, next_cursor, cursor_received_at_ms, anchor_ms, last_event_ms, oldest_ms,
         ends_window, end_doubtful, suspect, continued, served, loaded, rejected, repaired,
-        edge_ms, edge_keys, places, top_places, recent_places, unsure, repeated)
+        edge_ms, edge_keys, page_end_ms, places, top_places, recent_places, unsure, repeated)
      SELECT $1::bigint, $2::int, $3::int, o.generation, $4::text, $5::float8, $6::float8, $7::float8, $8::float8,
             $9::bool, $10::bool, $11::bool, $12::bool, $13::int, $14::int, $15::int, $16::int,
-            $17::float8, $18::text[], $19::int, $20::int, $21::int, $22::int, $23::int
+            $17::float8, $18::text[], $19::float8, $20::int, $21::int, $22::int, $23::int, $24::int
        FROM ingestion.owner o
-      WHERE o.generation = $24 AND EXISTS (SELECT FROM ingestion.staging_epoch WHERE epoch = $25)
-        AND ($26::oid IS NULL OR $26 = to_regclass('${stagingNames(table).rows}'))
+      WHERE o.generation = $25 AND EXISTS (SELECT FROM ingestion.staging_epoch WHERE epoch = $26)
+        AND ($27::oid IS NULL OR $27 = to_regclass('${stagingNames(table).rows}'))
         FOR SHARE OF o`,
     [
       runId,
@@ -66,6 +66,7 @@ export async function insertLedgerRow(
       entry.repaired,
       edge?.atMs ?? null,
       edge?.keys ?? null,
+      entry.pageEndMs,
       counts.places,
       counts.topPlaces,
       counts.recentPlaces,

@@ -3,6 +3,7 @@ const LEDGERS = ['ingestion.staging_ledger_a', 'ingestion.staging_ledger_b'];
 
 /** What a page brought. Pages of an earlier version count no places: see `places_known`. */
 const LEDGER_COLUMNS = [
+  'page_end_ms double precision',
   'edge_ms double precision',
   'edge_keys text[]',
   'end_doubtful boolean NOT NULL DEFAULT false',
@@ -22,6 +23,7 @@ ${LEDGERS.map(alterLedger).join('\n')}
 
 ALTER TABLE ingestion.state
   DROP COLUMN last_event_id,
+  ADD COLUMN page_end_ms double precision,
   ADD COLUMN edge_ms double precision,
   ADD COLUMN edge_keys text[],
   ADD COLUMN end_doubtful boolean NOT NULL DEFAULT false,

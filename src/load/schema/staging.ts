@@ -77,6 +77,7 @@ CREATE UNLOGGED TABLE IF NOT EXISTS ${names.ledger} (
   loaded integer NOT NULL,
   rejected integer NOT NULL,
   repaired integer NOT NULL,
+  page_end_ms double precision,
   edge_ms double precision,
   edge_keys text[],
   places integer NOT NULL,

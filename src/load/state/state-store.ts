@@ -114,7 +114,7 @@ export class StateStore {
       for (const table of STAGING_TABLES) await lockStaging(client, table);
       await checkGeneration(client, this.#ownership);
       for (const table of STAGING_TABLES) await emptyStaging(client, table);
-      await client.query(`TRUNCATE ${TARGET}, ingestion.state, ingestion.anomaly, ingestion.run, ingestion.outcome`);
+      await client.query(`TRUNCATE ${TARGET}, ingestion.state, ingestion.anomaly, ingestion.run, ingestion.source, ingestion.outcome`);
       await rememberTargetRows(client, 0);
     };
     await this.#db.persistently('emptying the target', () => this.#db.transaction('reset', reset));

@@ -74,6 +74,7 @@ export function pageOf(events: readonly (TestEvent | string)[], options: PageOpt
       isContinued: page > 1,
       counts: { ...NO_PLACES, places: encoded.servedCount },
       edge: null,
+      pageEndMs: null,
       served: encoded.servedCount,
       loaded: encoded.rowCount,
       rejected: encoded.rejectedCount,

@@ -28,6 +28,7 @@ const WHOLE: WindowState = {
   anchorMs: null,
   lastEventMs: null,
   edge: null,
+  pageEndMs: null,
   complete: false,
   suspect: false,
 };

@@ -94,6 +94,7 @@ function pageOf(windowId: number, events: readonly object[]): FirstPage {
       isContinued: false,
       counts: NO_PLACES,
       edge: null,
+      pageEndMs: null,
       served: encoded.servedCount,
       loaded: encoded.rowCount,
       rejected: encoded.rejectedCount,

@@ -4,7 +4,7 @@ import { WalkPosition } from '../../../../src/app/walk/walk-position.ts';
 import { PageTimesTracker } from '../../../../src/encode/rows/page-times.ts';
 
 const HOUR_MS = 3_600_000;
-const START = { sinceMs: null, untilMs: null, anchorMs: null, lastEventMs: null, edge: null };
+const START = { sinceMs: null, untilMs: null, anchorMs: null, lastEventMs: null, edge: null, pageEndMs: null };
 
 function page(times: readonly number[]): Parameters<WalkPosition['note']>[0] {
   const tracker = new PageTimesTracker();

@@ -1,113 +1,132 @@
-/** `npm run verify`: compares the API's count with the rows of the target, and takes no events. One request or two. */
-import { ApiClient, NO_CURSOR, clientOptions, type PageAnswer } from '../api/api-client.ts';
-import {
-  checkCountsBalance,
-  checkCompleteness,
-  describeHidden,
-  describeShort,
-  type Completeness,
-} from '../app/run/completeness.ts';
-import { isDemo } from '../app/run/job-source.ts';
-import { secretsOf, type Environment, type Settings } from '../core/config.ts';
+/**
+ * `npm run verify`: whether what a run was proven by still holds, for the source that the settings name. Takes no events; one
+ * request or two. It compares like with like: the table with what the job left in it, the API's total now with its total when
+ * the run was proven. Rows are never held against the total: they are of all runs, and the total is of the API's list.
+ */
+import { isDemo, sourceOf } from '../app/run/job-source.ts';
+import type { Environment, Settings } from '../core/config.ts';
 import { ConfigurationError, CountsDisagreeError, type ExitCode } from '../core/errors.ts';
-import { isoText } from '../core/iso-text.ts';
 import type { Logger } from '../core/logging.ts';
-import { encodePage } from '../encode/encode-page.ts';
+import { isProven, type Proof } from '../core/state.ts';
 import type { Database } from '../load/postgres/database.ts';
-import { readNewestRun, type StoredRun } from '../load/state/run-reader.ts';
+import { readBaseRun, readNewestRun, type StoredRun } from '../load/state/run-reader.ts';
+import { readTargetRows } from '../load/state/target-rows.ts';
+import { proofText } from '../watch/page/texts.js';
+import { askTotal } from './ask-total.ts';
 import { reportCommand } from './report-command.ts';
 
-/** The API answers at most once that another endpoint must be asked. */
-const MAX_ASKED = 3;
-/** Room for a page of one event, whatever its size. */
-const MAX_PAGE_BYTES = 64 * 2 ** 20;
+interface Verified {
+  readonly source: string;
+  readonly runId: number;
+  readonly runStatus: StoredRun['status'];
+  readonly proof: Proof | null;
+  readonly rows: number;
+  /** Rows that the job left in the table; null when they were never counted. */
+  readonly rowsRemembered: number | null;
+  /** Events that the API counts now; null when it does not say, or could not be asked. */
+  readonly total: number | null;
+  /** What it counted when the last run without limits was proven; null when there is no such run, or no count. */
+  readonly totalWhenProven: number | null;
+  /** Why the exit code is 5; null when what was proven still holds. */
+  readonly problem: string | null;
+}
 
-/** The command; prints to stdout. Code 0 when nothing is missing, 5 when something is. */
+/** The command; prints to stdout. Code 0 when what was proven still holds, 5 when not, 2 for another source than the run's. */
 export function verify(argv: readonly string[], environment: Environment): Promise<ExitCode> {
   return reportCommand(argv, environment, {
     name: 'verify',
-    description: "Compares the API's count of events with the rows in PostgreSQL. Asks for one event, changes nothing.",
+    description:
+      'Says by what the newest run is proven, and whether it still holds. Asks for one event, changes nothing.',
     groups: ['source', 'network'],
     work: async ({ db, settings, isJson, logger }) => {
-      const run = await readNewestRun(db);
-      if (run === null)
-        throw new ConfigurationError(`There is no run in ${db.described} to verify: npm start makes one.`);
-      const total = isDemo(settings) ? run.passTotal : await askTotal(settings, logger);
-      await report(db, run, total, isJson);
+      const verified = await readVerified(db, settings, logger);
+      process.stdout.write(`${isJson ? JSON.stringify(verified, null, 2) : describe(verified)}\n`);
+      if (verified.problem !== null) throw new CountsDisagreeError(verified.problem);
     },
   });
 }
 
-/** @throws CountsDisagreeError when events are missing, or the counts of the newest run do not balance */
-async function report(db: Database, run: StoredRun, total: number | null, isJson: boolean): Promise<void> {
-  const found = await checkCompleteness(db, run.source, total, null);
-  const result = { runId: run.runId, runStatus: run.status, ...found };
-  process.stdout.write(`${isJson ? JSON.stringify(result, null, 2) : describe(found)}\n`);
-  checkCountsBalance(run.counts);
-  if (found.short === 0) return;
-  throw new CountsDisagreeError(
-    `${describeShort(found)}. ` +
-      (run.status === 'complete'
-        ? `Events that came since the run of ${isoText(run.startedAtMs)} are among them: npm start takes what is new, npm start -- --full walks everything again.`
-        : `Run ${run.runId} is not complete: npm start goes on with it.`),
+/** @throws ConfigurationError when there is no run, or it is of another source */
+async function readVerified(db: Database, settings: Settings, logger: Logger): Promise<Verified> {
+  const run = await readNewestRun(db);
+  if (run === null) throw new ConfigurationError(`There is no run in ${db.described} to verify: npm start makes one.`);
+  refuseOtherSource(db, run.source, settings);
+  const proven = await readBaseRun(db, run.source);
+  const { rows, remembered } = await readTargetRows(db);
+  const found = {
+    source: run.source,
+    runId: run.runId,
+    runStatus: run.status,
+    proof: run.proof,
+    rows,
+    rowsRemembered: remembered,
+    // The API of the demo ends with the demo.
+    total: isDemo(settings) ? null : await askTotal(settings, logger),
+    totalWhenProven: proven?.passTotal ?? null,
+  };
+  return { ...found, problem: problemOf(found) };
+}
+
+function refuseOtherSource(db: Database, source: string, settings: Settings): void {
+  const asked = sourceOf(settings);
+  if (asked === source) return;
+  throw new ConfigurationError(
+    `The newest run in ${db.described} took its events from ${source}, and these settings name ${asked}: nothing can be ` +
+      'proven about a source by the run of another. Set API_BASE_URL, TARGET_API_KEY and DATABASE_URL as the run had them.',
   );
 }
 
-function describe(found: Completeness): string {
-  const { total, rows, rejected, short, hidden } = found;
-  const held = `${rows} rows, ${rejected} events rejected`;
-  if (total === null) return `The API does not say how many events it has; the target holds ${held}.`;
-  if (hidden > 0) return `The API counts ${total} events; the target holds ${held}. But ${describeHidden(found)}.`;
-  return `The API counts ${total} events; the target holds ${held}: ${short === 0 ? 'nothing is missing' : `${short} missing`}.`;
-}
-
-/** `meta.total`; null when the API does not say. */
-async function askTotal(settings: Settings, logger: Logger): Promise<number | null> {
-  if (settings.apiKey === undefined) {
-    throw new ConfigurationError('Asking the API for its count needs a key: set TARGET_API_KEY (or --api-key).');
+/** The first thing that keeps what was proven from being believed now. */
+function problemOf(found: Omit<Verified, 'problem'>): string | null {
+  const { runId, runStatus, proof, rows, rowsRemembered, total, totalWhenProven } = found;
+  if (runStatus !== 'complete') return `Run ${runId} is not complete: npm start goes on with it.`;
+  if (!isProven(proof)) {
+    return (
+      `Run ${runId} was completed, and is ${proofText(proof)}: npm start proves what is new, ` +
+      'npm start -- --full walks and proves everything.'
+    );
   }
-  const client = new ApiClient({
-    ...clientOptions(settings),
-    baseUrl: settings.apiBaseUrl,
-    apiKey: settings.apiKey,
-    acceptCompression: false,
-    maxPageBytes: MAX_PAGE_BYTES,
-    logger,
-    secrets: secretsOf(settings),
-  });
-  try {
-    await client.open();
-    for (let asked = 1; asked <= MAX_ASKED; asked += 1) {
-      const total = readTotal(await askOne(client));
-      if (total !== undefined) return total;
-    }
-    return null;
-  } finally {
-    await client.close();
+  if (rowsRemembered !== null && rows < rowsRemembered) {
+    return (
+      `${rowsRemembered - rows} rows are gone: ingested_events has ${rows}, and the job left ${rowsRemembered} in it. ` +
+      'npm start -- --full takes what the API still has; npm start -- --accept-fewer-rows goes on without them.'
+    );
   }
+  if (total !== null && totalWhenProven !== null && total > totalWhenProven) {
+    const came = total - totalWhenProven;
+    return `${came} events came since the proof, or are missing: npm start takes what is new.`;
+  }
+  return null;
 }
 
-function askOne(client: ApiClient): Promise<PageAnswer> {
-  return client.fetchPage({
-    windowId: 0,
-    page: 1,
-    limit: 1,
-    ...NO_CURSOR,
-    sinceMs: null,
-    untilMs: null,
-    signal: new AbortController().signal,
-  });
+function describe(found: Verified): string {
+  const { runId, runStatus, source, proof } = found;
+  const status = runStatus === 'complete' ? `complete, ${proofText(proof)}` : `${runStatus}, and not proven`;
+  return [`Run ${runId} of ${source}: ${status}.`, describeRows(found), describeTotal(found)].join('\n');
 }
 
-/** `undefined`: ask again. */
-function readTotal(answer: PageAnswer): number | null | undefined {
-  if (answer.kind === 'outside-range') return 0;
-  if (answer.kind !== 'page') return undefined;
-  const { body, bodyBytes } = answer.page;
-  const page = encodePage(new Uint8Array(body, 0, bodyBytes), {
-    idColumnTypes: { id: 'text', sessionId: 'text', userId: 'text' },
-    firstSourceOrder: 0n,
-    maxEventBytes: MAX_PAGE_BYTES,
-  });
-  return 'fault' in page ? undefined : page.envelope.total;
+function describeRows({ rows, rowsRemembered }: Verified): string {
+  if (rowsRemembered === null) return `The table has ${rows} rows; how many the job left in it was never counted.`;
+  const more = rows - rowsRemembered;
+  if (more === 0) return `The table has ${rows} rows, as many as the job left in it.`;
+  return `The table has ${rows} rows, ${Math.abs(more)} ${more > 0 ? 'more' : 'fewer'} than the ${rowsRemembered} that the job left in it.`;
+}
+
+function describeTotal({ total, totalWhenProven, problem }: Verified): string {
+  if (total === null)
+    return 'How many events the API has now is not known: whether any came since the proof cannot be said.';
+  if (totalWhenProven === null) {
+    return `The API counts ${total} events now. What it counted at a proof is not known: whether any came since cannot be said.`;
+  }
+  const more = total - totalWhenProven;
+  if (more > 0)
+    return `The API counts ${total} events now, ${more} more than at the last proof of a run without limits.`;
+  if (more < 0) {
+    return (
+      `The API counts ${total} events now, ${-more} fewer than at the proof: it deletes events, or keeps them for a limited ` +
+      'time. The rows stay; whether new events came beside the deleted ones cannot be said.'
+    );
+  }
+  const verdict = problem === null ? ': nothing is missing, unless it has deleted as many as came' : '';
+  return `The API counts ${total} events now, as many as at the proof${verdict}.`;
 }

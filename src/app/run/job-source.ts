@@ -28,6 +28,11 @@ export function isDemo(settings: Pick<Settings, 'apiKey' | 'databaseUrl'>): bool
   return settings.apiKey === undefined && settings.databaseUrl === undefined;
 }
 
+/** The name of the source that the settings name: what the runs of a target remember. */
+export function sourceOf(settings: Pick<Settings, 'apiKey' | 'databaseUrl' | 'apiBaseUrl'>): string {
+  return isDemo(settings) ? DEMO_SOURCE : sourceName(settings.apiBaseUrl);
+}
+
 /** @throws ConfigurationError when there is a database and no key, or no embedded database to be had */
 export async function openSource(settings: Settings, demo: boolean, logger: Logger): Promise<OpenedSource> {
   if (demo) return openDemo(settings, logger);

@@ -51,10 +51,10 @@ export async function readNewestRun(db: Database): Promise<StoredRun | null> {
   return readRun(db, 'true');
 }
 
-async function readRun(db: Database, condition: string, values: string[] = []): Promise<StoredRun | null> {
+async function readRun(db: Database, condition: string, values: readonly string[] = []): Promise<StoredRun | null> {
   const { rows } = await db.query<StoredRun>(
     `SELECT ${RUN_COLUMNS} FROM ingestion.run WHERE ${condition} ORDER BY run_id DESC LIMIT 1`,
-    values,
+    [...values],
   );
   return rows[0] ?? null;
 }

@@ -22,9 +22,13 @@ export interface TargetRows {
 
 /** Counts one by one: exact, and seconds for many millions. Both figures are of one moment, also beside a merge. */
 export async function readTargetRows(db: Pick<Database, 'query'>): Promise<TargetRows> {
-  const { rows: tables } = await db.query<{ there: boolean }>('SELECT to_regclass($1) IS NOT NULL AS there', [TARGET]);
-  const counted = tables[0]?.there === true ? `SELECT count(*) FROM ${TARGET}` : 'SELECT 0';
-  const { rows } = await db.query<TargetRows>(`SELECT (${counted})::float8 AS rows, (${REMEMBERED}) AS remembered`);
+  const { rows: tables } = await db.query<{ target: boolean; remembered: boolean }>(
+    `SELECT to_regclass('${TARGET}') IS NOT NULL AS target, to_regclass('ingestion.target_rows') IS NOT NULL AS remembered`,
+  );
+  // Gone, or a database that only an earlier version has used.
+  const counted = tables[0]?.target === true ? `SELECT count(*) FROM ${TARGET}` : 'SELECT 0';
+  const remembered = tables[0]?.remembered === true ? REMEMBERED : 'SELECT NULL::float8';
+  const { rows } = await db.query<TargetRows>(`SELECT (${counted})::float8 AS rows, (${remembered}) AS remembered`);
   const [found] = rows;
   if (found === undefined) throw new Error('the count of the target came back without a row');
   return found;
@@ -46,6 +50,22 @@ export async function countRowsMeanwhile(db: Database): Promise<TargetRows | nul
     if (sqlStateOf(error) === LOCK_NOT_AVAILABLE) return null;
     throw error;
   }
+}
+
+/** The target is gone, or only an older version, which remembered nothing, has used the database. */
+async function readWhatIsThere(db: Database): Promise<TargetRows> {
+  const { rows: there } = await db.query<{ target: boolean; memory: boolean }>(
+    `SELECT to_regclass('${TARGET}') IS NOT NULL AS target, to_regclass('ingestion.target_rows') IS NOT NULL AS memory`,
+  );
+  const read = async (isThere: boolean | undefined, sql: string): Promise<number | null> => {
+    if (isThere !== true) return null;
+    const { rows } = await db.query<{ rows: number | null }>(sql);
+    return rows[0]?.rows ?? null;
+  };
+  return {
+    rows: (await read(there[0]?.target, `SELECT count(*)::float8 AS rows FROM ${TARGET}`)) ?? 0,
+    remembered: await read(there[0]?.memory, REMEMBERED),
+  };
 }
 
 /** In the transaction that counted them, or emptied the table. */

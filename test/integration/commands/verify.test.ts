@@ -1,85 +1,168 @@
+/** What `verify` says of a run and its source: by what it is proven, and whether that still holds. */
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
-import type { StartOptions } from '../../../src/simulator/simulator.ts';
+import { z } from 'zod';
+import type { Simulator, StartOptions } from '../../../src/simulator/simulator.ts';
 import { testDatabase, type TestDatabase } from '../../support/database.ts';
 import { startMain } from '../../support/processes.ts';
 import { KEY, simulatorFor } from '../../support/simulator-client.ts';
-import { storeAnomaly, storeRun } from '../../support/stored-run.ts';
+import { countProof, storeAnomaly, storeRun, type StoredRunOptions } from '../../support/stored-run.ts';
 
-const SOURCE = 'https://datasync-api.example.com/api/v1';
-const REJECTED = {
-  kind: 'rejected',
-  field: 'id',
-  reason: 'missing',
-  original: Buffer.from('{"type":"click"}'),
-} as const;
+interface Scene {
+  readonly database: TestDatabase;
+  readonly simulator: Simulator;
+}
 
-async function verify(t: TestContext, database: TestDatabase, options: StartOptions, flags: readonly string[] = []) {
-  const simulator = await simulatorFor(t, options);
+/** A complete run of 100 events, unless the test says otherwise, and its API. */
+async function sceneOf(
+  t: TestContext,
+  simulated: StartOptions = {},
+  run: Partial<StoredRunOptions> = {},
+): Promise<Scene> {
+  const [database, simulator] = await Promise.all([testDatabase(t), simulatorFor(t, { events: 100, ...simulated })]);
+  await storeRun(database, { source: simulator.baseUrl, rows: 100, passTotal: 100, complete: true, ...run });
+  return { database, simulator };
+}
+
+async function verify(t: TestContext, { database, simulator }: Scene, flags: readonly string[] = []) {
   const program = startMain(t, ['verify', ...flags], {
     env: { DATABASE_URL: database.url, API_BASE_URL: simulator.baseUrl, TARGET_API_KEY: KEY, LOG_FORMAT: 'json' },
   });
   const { code } = await program.waitForExit();
-  return { code, stdout: program.stdout, stderr: program.stderr, stats: simulator.stats() };
+  return { code, stdout: program.stdout, stderr: program.stderr };
 }
 
-test('verify ends with 0 when every event the API counts is a row or was rejected', async (t) => {
-  const database = await testDatabase(t);
-  const runId = await storeRun(database, { source: SOURCE, rows: 99, passTotal: 100, complete: true });
-  await storeAnomaly(database, runId, REJECTED);
-  const { code, stdout, stderr, stats } = await verify(t, database, { events: 100 });
-  assert.equal(code, 0, stderr);
-  assert.match(stdout, /The API counts 100 events; the target holds 99 rows, 1 events rejected.*nothing is missing/);
-  assert.equal(stats.requests.stream + stats.requests.events, 1);
-});
+const PROOF = "by the API's count: 100 places were served, and the API counts 100";
 
-test('verify ends with 5 and the figures when events are missing', async (t) => {
-  const database = await testDatabase(t);
-  await storeRun(database, { source: SOURCE, rows: 90, passTotal: 100, complete: true });
-  const { code, stdout, stderr } = await verify(t, database, { events: 100 }, ['--json']);
-  assert.equal(code, 5);
-  assert.deepEqual(JSON.parse(stdout), {
+test('verify ends with 0 when table and API are as at the proof, which it quotes, and asks for one event', async (t) => {
+  const scene = await sceneOf(t);
+  const { code, stdout, stderr } = await verify(t, scene);
+  assert.equal(code, 0, stderr);
+  assert.ok(stdout.includes(`Run 1 of ${scene.simulator.baseUrl}: complete, ${PROOF}.`), stdout);
+  assert.match(stdout, /The table has 100 rows, as many as the job left in it\./);
+  assert.match(stdout, /The API counts 100 events now, as many as at the proof: nothing is missing/);
+  const { requests } = scene.simulator.stats();
+  assert.equal(requests.stream + requests.events, 1);
+  assert.deepEqual(JSON.parse((await verify(t, scene, ['--json'])).stdout), {
+    source: scene.simulator.baseUrl,
     runId: 1,
     runStatus: 'complete',
+    proof: countProof(100),
+    rows: 100,
+    rowsRemembered: 100,
     total: 100,
-    rows: 90,
-    rejected: 0,
-    short: 10,
-    otherRows: 0,
-    hidden: 0,
+    totalWhenProven: 100,
+    problem: null,
   });
-  assert.match(stderr, /10 events are missing: the API counts 100, the target has 90 rows/);
 });
 
-test('verify reads the count from any envelope, and goes by the counts of the run where there is none', async (t) => {
-  const database = await testDatabase(t);
-  await storeRun(database, { source: SOURCE, rows: 90, passTotal: null, complete: true });
-  const before = await verify(t, database, { events: 100, envelope: 'before', streamAccess: 'absent' });
-  assert.equal(before.code, 5, before.stderr);
-  const without = await verify(t, database, { events: 100, shape: 'docs' });
-  assert.equal(without.code, 0, without.stderr);
-  assert.match(without.stdout, /The API does not say how many events it has; the target holds 90 rows/);
+test('another source than that of the newest run is refused: nothing can be said about it', async (t) => {
+  const { database } = await sceneOf(t);
+  const other = await simulatorFor(t, { events: 100 });
+  const { code, stdout, stderr } = await verify(t, { database, simulator: other });
+  assert.equal(code, 2);
+  assert.equal(stdout, '');
+  assert.match(stderr, /took its events from http:.*, and these settings name http:.*API_BASE_URL/);
+  assert.equal(other.log().length, 0, 'it is not even asked');
 });
 
-test('verify does not call complete what rows of another source could hide', async (t) => {
-  const database = await testDatabase(t);
-  await storeRun(database, { source: 'https://other.example.com/api/v1', rows: 60, passTotal: 60, complete: true });
-  await database.query('DELETE FROM ingested_events');
-  await storeRun(database, { source: SOURCE, rows: 100, passTotal: 90, complete: true });
-  const { code, stdout, stderr } = await verify(t, database, { events: 90 });
-  assert.equal(code, 0, stderr);
-  assert.match(stdout, /also holds 60 rows of other sources: up to 50 events of this one could be missing/);
-  assert.doesNotMatch(stdout, /nothing is missing/);
+test('an unfinished run and one that is not proven end with 5', async (t) => {
+  for (const [run, problem] of [
+    [{ complete: false }, /Run 1 is not complete: npm start goes on with it/],
+    [{ proof: null }, /Run 1 was completed, and is not proven: npm start proves/],
+    [
+      { proof: { kind: 'none', places: 1, expected: 2, sentence: 'pages contradict each other' } },
+      /is not proven: pages contradict each other: npm start .*npm start -- --full/,
+    ],
+  ] as const) {
+    const { code, stdout, stderr } = await verify(t, await sceneOf(t, {}, run));
+    assert.equal(code, 5, stderr);
+    assert.match(stderr, problem);
+    assert.doesNotMatch(stdout, /nothing is missing/);
+  }
 });
 
-test('verify ends with 3 when the key is refused, and with 2 when there is none', async (t) => {
-  const database = await testDatabase(t);
-  await storeRun(database, { source: SOURCE, rows: 90, passTotal: 90, complete: true });
-  const refused = await verify(t, database, { events: 90, key: 'another' });
-  assert.equal(refused.code, 3);
-  const program = startMain(t, ['verify'], { env: { DATABASE_URL: database.url } });
+test('a database that only version 1.0.0 has used is not proven', async (t) => {
+  const scene = await sceneOf(t);
+  await scene.database.query(
+    `ALTER TABLE ingestion.run DROP COLUMN proof; DROP TABLE ingestion.target_rows;
+     DELETE FROM ingestion.schema_version WHERE version = 3`,
+  );
+  const { code, stdout, stderr } = await verify(t, scene);
+  assert.equal(code, 5, stderr);
+  assert.match(stdout, /The table has 100 rows; how many the job left in it was never counted/);
+});
+
+test('rows that were deleted show, whatever was rejected, or served twice, in this run or in others', async (t) => {
+  const scene = await sceneOf(t);
+  const original = Buffer.from('{"type":"click"}');
+  await storeAnomaly(scene.database, 1, { kind: 'rejected', field: 'id', reason: 'id-missing', original });
+  await scene.database.query('UPDATE ingestion.run SET doubled_in_chain = 40');
+  await scene.database.query("DELETE FROM ingested_events WHERE id LIKE 'evt-1%'");
+  const { code, stdout, stderr } = await verify(t, scene);
+  assert.equal(code, 5);
+  assert.match(stdout, /The table has 88 rows, 12 fewer than the 100 that the job left in it/);
+  assert.match(stderr, /12 rows are gone: .* has 88, and the job left 100 in it.*--full.*--accept-fewer-rows/);
+  await scene.database.query('DROP TABLE ingested_events');
+  assert.match((await verify(t, scene)).stderr, /100 rows are gone/);
+});
+
+test('rows of somebody else do not stand in for anything, and are no reason to complain', async (t) => {
+  const scene = await sceneOf(t);
+  await scene.database.query("INSERT INTO ingested_events (id) VALUES ('mine')");
+  const { code, stdout } = await verify(t, scene);
+  assert.equal(code, 0);
+  assert.match(stdout, /The table has 101 rows, 1 more than the 100/);
+});
+
+test('a larger total than at the proof ends with 5, a smaller one says what that means', async (t) => {
+  const more = await verify(t, await sceneOf(t, { events: 107 }));
+  assert.equal(more.code, 5);
+  assert.match(more.stderr, /7 events came since the proof, or are missing: npm start takes what is new/);
+  const fewer = await verify(t, await sceneOf(t, { events: 90 }));
+  assert.equal(fewer.code, 0, fewer.stderr);
+  assert.match(fewer.stdout, /10 fewer than at the proof: it deletes events, or keeps them for a limited time/);
+  assert.doesNotMatch(fewer.stdout, /nothing is missing/);
+});
+
+test('without a total, then or now, verify says what it cannot know', async (t) => {
+  const now = await verify(t, await sceneOf(t, { shape: 'docs' }));
+  assert.equal(now.code, 0, now.stderr);
+  assert.match(
+    now.stdout,
+    /How many events the API has now is not known: whether any came since the proof cannot be said/,
+  );
+  const proof = { kind: 'api-end', places: 100, expected: null, sentence: 'the API ended it' } as const;
+  const then = await verify(t, await sceneOf(t, {}, { passTotal: null, proof }));
+  assert.equal(then.code, 0, then.stderr);
+  assert.match(then.stdout, /by the API's own end: the API ended it[^]*What it counted at a proof is not known/);
+  assert.doesNotMatch(now.stdout + then.stdout, /nothing is missing/);
+});
+
+test('the total is held against the last run without limits that was proven', async (t) => {
+  const scene = await sceneOf(t, { events: 105 });
+  await scene.database.query(
+    `INSERT INTO ingestion.run (source, since_ms, status, pass_total, proof)
+     SELECT source, 5, 'complete', 105, proof FROM ingestion.run WHERE run_id = 1`,
+  );
+  const limited = await verify(t, scene);
+  assert.equal(limited.code, 5);
+  assert.match(limited.stderr, /5 events came since the proof/);
+  await scene.database.query('UPDATE ingestion.run SET since_ms = NULL, floor_ms = 5 WHERE run_id = 2');
+  assert.equal((await verify(t, scene)).code, 0);
+});
+
+test('verify ends with 3 when the key is refused, and with 2 when there is none, or no run', async (t) => {
+  const scene = await sceneOf(t, { key: 'another' });
+  assert.equal((await verify(t, scene)).code, 3);
+  const env = { DATABASE_URL: scene.database.url, API_BASE_URL: scene.simulator.baseUrl };
+  const program = startMain(t, ['verify'], { env });
   assert.equal((await program.waitForExit()).code, 2);
   assert.match(program.stderr, /TARGET_API_KEY/);
+  await scene.database.query('DELETE FROM ingestion.run');
+  const none = await verify(t, scene);
+  assert.equal(none.code, 2);
+  assert.match(none.stderr, /There is no run in/);
 });
 
 test('what a complete run has left is verified, and shown as complete', async (t) => {
@@ -93,18 +176,21 @@ test('what a complete run has left is verified, and shown as complete', async (t
     return program.stdout;
   };
   await run([]);
-  const checked = JSON.parse(await run(['verify', '--json'])) as Record<string, number>;
-  assert.equal(checked['short'], 0);
-  assert.equal((checked['rows'] ?? 0) + (checked['rejected'] ?? 0), 12_345);
+  // A run that is complete without a proof gets one here, so that this holds whatever the job proves itself by.
+  await database.query('UPDATE ingestion.run SET proof = coalesce(proof, $1)', [countProof(12_345)]);
+  const checked = z
+    .looseObject({ rows: z.number(), rowsRemembered: z.number(), problem: z.null() })
+    .parse(JSON.parse(await run(['verify', '--json'])));
+  assert.equal(checked.rows, checked.rowsRemembered);
   const report = JSON.parse(await run(['status', '--json'])) as {
     rows: number;
+    finished: boolean;
     run: { status: string; percent: number };
   };
-  assert.equal(report.rows, checked['rows']);
-  assert.equal(report.run.status, 'complete');
+  assert.deepEqual([report.rows, report.finished, report.run.status], [checked.rows, true, 'complete']);
   const counts = JSON.parse(await run(['anomalies', '--json', '--kind', 'rejected'])) as { count: number }[];
   assert.equal(
-    counts.reduce((sum, { count }) => sum + count, 0),
-    checked['rejected'],
+    counts.reduce((sum, { count }) => sum + count, checked.rows),
+    12_345,
   );
 });

@@ -1,0 +1,64 @@
+/** How many events the API says it has, asked for with one event. */
+import { ApiClient, NO_CURSOR, clientOptions, type PageAnswer } from '../api/api-client.ts';
+import { secretsOf, type Settings } from '../core/config.ts';
+import { ConfigurationError } from '../core/errors.ts';
+import type { Logger } from '../core/logging.ts';
+import { encodePage } from '../encode/encode-page.ts';
+
+/** The API answers at most once that another endpoint must be asked. */
+const MAX_ASKED = 3;
+/** Room for a page of one event, whatever its size. */
+const MAX_PAGE_BYTES = 64 * 2 ** 20;
+
+/**
+ * `meta.total`; `null` when the API does not say.
+ * @throws ConfigurationError without a key; KeyRefusedError, GaveUpError
+ */
+export async function askTotal(settings: Settings, logger: Logger): Promise<number | null> {
+  if (settings.apiKey === undefined) {
+    throw new ConfigurationError('Asking the API for its count needs a key: set TARGET_API_KEY (or --api-key).');
+  }
+  const client = new ApiClient({
+    ...clientOptions(settings),
+    baseUrl: settings.apiBaseUrl,
+    apiKey: settings.apiKey,
+    acceptCompression: false,
+    maxPageBytes: MAX_PAGE_BYTES,
+    logger,
+    secrets: secretsOf(settings),
+  });
+  try {
+    await client.open();
+    for (let asked = 1; asked <= MAX_ASKED; asked += 1) {
+      const total = readTotal(await askOne(client));
+      if (total !== undefined) return total;
+    }
+    return null;
+  } finally {
+    await client.close();
+  }
+}
+
+function askOne(client: ApiClient): Promise<PageAnswer> {
+  return client.fetchPage({
+    windowId: 0,
+    page: 1,
+    limit: 1,
+    ...NO_CURSOR,
+    sinceMs: null,
+    untilMs: null,
+    signal: new AbortController().signal,
+  });
+}
+
+/** `undefined`: ask again. What is no page says nothing of a count. */
+function readTotal(answer: PageAnswer): number | null | undefined {
+  if (answer.kind !== 'page') return undefined;
+  const { body, bodyBytes } = answer.page;
+  const page = encodePage(new Uint8Array(body, 0, bodyBytes), {
+    idColumnTypes: { id: 'text', sessionId: 'text', userId: 'text' },
+    firstSourceOrder: 0n,
+    maxEventBytes: MAX_PAGE_BYTES,
+  });
+  return 'fault' in page ? undefined : page.envelope.total;
+}

@@ -35,10 +35,7 @@ export async function prepareTarget(url: string, connections: number): Promise<P
   const ownership = await claimTarget(db, { host: hostname(), pid: process.pid, logger: silent });
   const store = new StateStore(db, ownership);
   const unlimited = { sinceMs: null, untilMs: null };
-  const run = await store.createRun(
-    { source: 'bench', ...unlimited },
-    { ...FROM_THE_START, windows: [unlimited] },
-  );
+  const run = await store.createRun({ source: 'bench', ...unlimited }, { ...FROM_THE_START, windows: [unlimited] });
   return {
     db,
     ownership,

@@ -23,7 +23,12 @@ export function judgeRun(run: JudgedRun, tally: Tally, total: number | null): Ve
   const { places, unsure } = tally;
   const byEnd = (why: string): Verdict => ({
     kind: 'proven',
-    proof: { kind: 'api-end', places, expected: null, sentence: `every chain of pages came to the API's own end; ${why}` },
+    proof: {
+      kind: 'api-end',
+      places,
+      expected: null,
+      sentence: `every chain of pages came to the API's own end; ${why}`,
+    },
   });
   if (!isUnlimited(run)) return byEnd('a run with --since or --until is not held against a count of everything');
   if (total === null) return byEnd('the API gave no count of its own');
@@ -42,8 +47,7 @@ export function judgeRun(run: JudgedRun, tally: Tally, total: number | null): Ve
     places > expected
       ? 'some were deleted meanwhile, or it counts otherwise'
       : `${unsure} more may be among them or not: the same events came at a page's border again, or lack a time`;
-  const sentence =
-    `every chain of pages came to the API's own end; the API counts ${expected} ${what}, ${places} were served for sure: ${why}`;
+  const sentence = `every chain of pages came to the API's own end; the API counts ${expected} ${what}, ${places} were served for sure: ${why}`;
   return { kind: 'proven', proof: { kind: 'api-end', places, expected, sentence } };
 }
 

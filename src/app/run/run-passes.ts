@@ -80,17 +80,17 @@ export class RunPasses {
         if (tally.doubtfulWindows > 0 && verdict.proof.kind !== 'count') throw doubtfulEnd(tally.doubtfulWindows);
         return verdict.proof;
       }
-      const { kind: _, ...found } = verdict;
+      const { short, expected, places } = verdict;
       if (attempt === 'last') {
         throw new CountsDisagreeError(
-          `${found.short} events are missing: the API counts ${found.expected}, ${found.places} were served. Everything was ` +
+          `${short} events are missing: the API counts ${expected}, ${places} were served. Everything was ` +
             'walked again without finding them; what came is in the target. npm start looks for them again; npm start -- ' +
             '--full walks everything again.',
         );
       }
       const suspects = (await store.windows(runId)).filter(({ suspect }) => suspect).map(({ windowId }) => windowId);
       if (attempt === 'suspects' && suspects.length === 0) continue;
-      logger.warn({ ...found, walking_again: attempt }, 'events are missing; walking again');
+      logger.warn({ short, expected, places, walking_again: attempt }, 'events are missing; walking again');
       await this.#walks.beginPass(attempt === 'everything');
       if (attempt === 'suspects') await store.reopenWindows(runId, suspects);
       else await store.replaceWindows(runId, { sinceMs: null, untilMs: null });

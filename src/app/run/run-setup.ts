@@ -10,7 +10,6 @@ import type { Run, RunIdentity } from '../../core/state.ts';
 import type { StoredRun } from '../../load/state/run-reader.ts';
 import type { StateStore } from '../../load/state/state-store.ts';
 
-
 export type RunSettings = Pick<Settings, 'newRun' | 'reset' | 'full' | 'lookback' | 'since' | 'until'>;
 
 export function runIdentity(source: string, settings: RunSettings): RunIdentity {

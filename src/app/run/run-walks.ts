@@ -59,13 +59,7 @@ export class RunWalks {
   /** Walked in this walk before a catch-up. */
   #walkedBefore: ApiStreamReader[] = [];
 
-  constructor(
-    parts: RunParts,
-    run: Run,
-    progress: PassProgress,
-    rejections: RejectionLimit,
-    restarts: TopRestarts,
-  ) {
+  constructor(parts: RunParts, run: Run, progress: PassProgress, rejections: RejectionLimit, restarts: TopRestarts) {
     this.#parts = parts;
     this.#run = run;
     this.#progress = progress;

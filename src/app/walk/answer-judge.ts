@@ -185,7 +185,11 @@ export class AnswerJudge {
       kind: isEnd ? 'end' : 'advance',
       raw,
       encoded,
-      brought: { ...this.#count(request, raw, encoded), isEndDoubtful, suspect: isEndDoubtful || contradiction !== null },
+      brought: {
+        ...this.#count(request, raw, encoded),
+        isEndDoubtful,
+        suspect: isEndDoubtful || contradiction !== null,
+      },
       // Beside a cursor the API does not mind the bound. Asked by time, it says itself where the window ends.
       next: isBelow && this.byTime.hasAnchors ? { ...next, ...NO_CURSOR } : next,
     };

@@ -67,9 +67,12 @@ export function describeDisorder(
 ): string | null {
   if (times === null) return null;
   if (!times.descending) return 'a page has newer events behind older ones';
-  if (cursor !== null) return pageEndMs !== null && times.newestMs > pageEndMs ? 'a page begins above the end of the last' : null;
-  if (untilMs !== null && times.newestMs > untilMs + WIDENED_MS) return 'a page has events above the bound it was asked for';
-  if (sinceMs !== null && times.oldestMs < sinceMs - WIDENED_MS) return 'a page has events below the bound it was asked for';
+  if (cursor !== null)
+    return pageEndMs !== null && times.newestMs > pageEndMs ? 'a page begins above the end of the last' : null;
+  if (untilMs !== null && times.newestMs > untilMs + WIDENED_MS)
+    return 'a page has events above the bound it was asked for';
+  if (sinceMs !== null && times.oldestMs < sinceMs - WIDENED_MS)
+    return 'a page has events below the bound it was asked for';
   return null;
 }
 

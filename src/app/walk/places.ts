@@ -128,9 +128,7 @@ function isInside(timeMs: number, { sinceMs, untilMs }: CountedRange): boolean {
 /** Times at which a count changes. */
 function bordersOf(range: CountedRange, marks: CountMarks, edge: WalkEdge | null): number[] {
   const edgeMs = range.isOrderedByTime ? (edge?.atMs ?? null) : null;
-  return [range.sinceMs, range.untilMs, edgeMs, marks.topMs, marks.recentMs].filter(
-    (borderMs) => borderMs !== null,
-  );
+  return [range.sinceMs, range.untilMs, edgeMs, marks.topMs, marks.recentMs].filter((borderMs) => borderMs !== null);
 }
 
 /** Where each event of a page lies: at its own time, or between its neighbours. Asked in order. */

@@ -42,9 +42,7 @@ export class WorkerDeathSearch {
     const place = { windowId, page, instantMs };
     try {
       const isFound = this.#killsAlone && limit === 1;
-      const encoded = isFound
-        ? await this.#encoder.encodeSuspect(place, raw)
-        : await this.#encoder.encode(place, raw);
+      const encoded = isFound ? await this.#encoder.encodeSuspect(place, raw) : await this.#encoder.encode(place, raw);
       if (encoded.status === 'encoded') this.#survived();
       return encoded;
     } catch (error) {

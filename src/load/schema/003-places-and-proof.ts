@@ -8,7 +8,9 @@ const LEDGER_COLUMNS = [
   'edge_keys text[]',
   'end_doubtful boolean NOT NULL DEFAULT false',
   'continued boolean NOT NULL DEFAULT false',
-  ...['places', 'top_places', 'recent_places', 'unsure', 'repeated'].map((name) => `${name} integer NOT NULL DEFAULT 0`),
+  ...['places', 'top_places', 'recent_places', 'unsure', 'repeated'].map(
+    (name) => `${name} integer NOT NULL DEFAULT 0`,
+  ),
 ];
 
 function alterLedger(ledger: string): string {

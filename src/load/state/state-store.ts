@@ -11,14 +11,7 @@ import { exactlyOnce } from '../postgres/transaction-outcome.ts';
 import { TARGET } from '../schema/ingested-events.ts';
 import { STAGING_TABLES, emptyStaging, lockStaging } from '../schema/staging.ts';
 import { checkGeneration, type Ownership } from './owner.ts';
-import {
-  RUN_COLUMNS,
-  WINDOW_COLUMNS,
-  readBaseRun,
-  readCurrentRun,
-  readWindows,
-  type StoredRun,
-} from './run-reader.ts';
+import { RUN_COLUMNS, WINDOW_COLUMNS, readBaseRun, readCurrentRun, readWindows, type StoredRun } from './run-reader.ts';
 import { readTally, type Tally } from './tally.ts';
 import { rememberTargetRows } from './target-rows.ts';
 
@@ -36,7 +29,10 @@ export interface RunUpdate {
   readonly watermarkMs?: number | null;
 }
 
-export interface NewRun extends Pick<Run, 'incrementalSinceMs' | 'lookbackMs' | 'begunBy' | 'baseTotal' | 'baseRecent'> {
+export interface NewRun extends Pick<
+  Run,
+  'incrementalSinceMs' | 'lookbackMs' | 'begunBy' | 'baseTotal' | 'baseRecent'
+> {
   readonly windows: readonly [WindowBounds, ...WindowBounds[]];
   /** The unfinished run that is given up for this one, if there is one. */
   readonly instead?: number;
@@ -114,7 +110,9 @@ export class StateStore {
       for (const table of STAGING_TABLES) await lockStaging(client, table);
       await checkGeneration(client, this.#ownership);
       for (const table of STAGING_TABLES) await emptyStaging(client, table);
-      await client.query(`TRUNCATE ${TARGET}, ingestion.state, ingestion.anomaly, ingestion.run, ingestion.source, ingestion.outcome`);
+      await client.query(
+        `TRUNCATE ${TARGET}, ingestion.state, ingestion.anomaly, ingestion.run, ingestion.source, ingestion.outcome`,
+      );
       await rememberTargetRows(client, 0);
     };
     await this.#db.persistently('emptying the target', () => this.#db.transaction('reset', reset));

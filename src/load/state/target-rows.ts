@@ -39,7 +39,9 @@ export async function readTargetRows(db: Pick<Database, 'query'>): Promise<Targe
  * the table, or only earlier versions have used this database, or nobody.
  */
 export async function countRowsMeanwhile(db: Database): Promise<TargetRows | null> {
-  const { rows } = await db.query<{ known: boolean }>(`SELECT to_regclass('ingestion.target_rows') IS NOT NULL AS known`);
+  const { rows } = await db.query<{ known: boolean }>(
+    `SELECT to_regclass('ingestion.target_rows') IS NOT NULL AS known`,
+  );
   if (rows[0]?.known !== true) return null;
   try {
     return await db.transaction('status', async (client) => {
@@ -50,22 +52,6 @@ export async function countRowsMeanwhile(db: Database): Promise<TargetRows | nul
     if (sqlStateOf(error) === LOCK_NOT_AVAILABLE) return null;
     throw error;
   }
-}
-
-/** The target is gone, or only an older version, which remembered nothing, has used the database. */
-async function readWhatIsThere(db: Database): Promise<TargetRows> {
-  const { rows: there } = await db.query<{ target: boolean; memory: boolean }>(
-    `SELECT to_regclass('${TARGET}') IS NOT NULL AS target, to_regclass('ingestion.target_rows') IS NOT NULL AS memory`,
-  );
-  const read = async (isThere: boolean | undefined, sql: string): Promise<number | null> => {
-    if (isThere !== true) return null;
-    const { rows } = await db.query<{ rows: number | null }>(sql);
-    return rows[0]?.rows ?? null;
-  };
-  return {
-    rows: (await read(there[0]?.target, `SELECT count(*)::float8 AS rows FROM ${TARGET}`)) ?? 0,
-    remembered: await read(there[0]?.memory, REMEMBERED),
-  };
 }
 
 /** In the transaction that counted them, or emptied the table. */

@@ -103,7 +103,17 @@ test('a page that reaches far into the window below does not make a merge into a
 });
 
 /** What version 1 had, as far as a merge sees it. */
-const PAGE_COLUMNS = ['page_end_ms', 'edge_ms', 'edge_keys', 'end_doubtful', 'places', 'top_places', 'recent_places', 'unsure', 'repeated'];
+const PAGE_COLUMNS = [
+  'page_end_ms',
+  'edge_ms',
+  'edge_keys',
+  'end_doubtful',
+  'places',
+  'top_places',
+  'recent_places',
+  'unsure',
+  'repeated',
+];
 const BACK_TO_VERSION_1 = `
   ${['a', 'b']
     .map((table) => {

@@ -1,4 +1,5 @@
 /** The three ways to lose rows without an error, each with the scene in which the naive way does lose them. */
+import { countProof } from '../../support/stored-run.ts';
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
 import pg from 'pg';
@@ -58,8 +59,6 @@ function mergerOf(first: Loading, ownership: Ownership): Merger {
 async function targetIds(database: TestDatabase): Promise<string[]> {
   return (await targetRows(database)).map(({ id }) => id);
 }
-
-const PROOF = { kind: 'count', places: 1, expected: 1, sentence: '' } as const;
 
 test('trap 1, the naive way: a page that commits between INSERT … SELECT and TRUNCATE is gone', async (t) => {
   const { database, loader } = await startLoading(t);
@@ -196,7 +195,7 @@ test('trap 3: a job that lost its lock without noticing is fenced by its generat
   await assert.rejects(first.loader.load(pageOf(eventsOf(['late']), { page: 2 })), TargetBusyError);
   await assert.rejects(first.merger().merge('a', 1), TargetBusyError);
   await assert.rejects(first.store.addCatchUp(first.runId, 1), TargetBusyError);
-  await assert.rejects(first.store.completeRun(first.runId, PROOF, null), TargetBusyError);
+  await assert.rejects(first.store.completeRun(first.runId, countProof(1), null), TargetBusyError);
   await assert.rejects(first.store.resetTarget(), TargetBusyError);
   await assert.rejects(claimTarget(first.db, { host: 'here', pid: 3, logger: SILENT }), TargetBusyError);
   assert.equal((await mergerOf({ ...first, db }, second).merge('a', null)).inserted, 1);

@@ -84,7 +84,10 @@ void test('at an instant that was begun again an id counts as often as the servi
 });
 
 void test('what a cursor repeats at the top of a page is counted apart', () => {
-  const walk = new Walk().serve([at(9), at(8)]).serve([at(8), at(7)]).serve([at(7), at(6)]);
+  const walk = new Walk()
+    .serve([at(9), at(8)])
+    .serve([at(8), at(7)])
+    .serve([at(7), at(6)]);
   assert.deepEqual([walk.places, walk.repeated], [4, 2]);
 });
 
@@ -148,7 +151,11 @@ void test('where an id comes several times at one instant, the places lie betwee
   );
 });
 
-function walkAll(unsorted: readonly Listed[], cuts: readonly number[], plan: readonly Turn[]): Pick<Walk, 'places' | 'repeated'> {
+function walkAll(
+  unsorted: readonly Listed[],
+  cuts: readonly number[],
+  plan: readonly Turn[],
+): Pick<Walk, 'places' | 'repeated'> {
   const list = unsorted.toSorted((one, other) => other.ms - one.ms || one.id.localeCompare(other.id));
   const bounds = [null, ...new Set(cuts.toSorted((one, other) => other - one)), null];
   const sum = { places: 0, repeated: 0 };

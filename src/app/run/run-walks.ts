@@ -225,9 +225,13 @@ export class RunWalks {
     }
     if (this.#isFirstPageNew) {
       this.#isFirstPageNew = false;
-      const { serverDateMs, newestMs, ms: watermarkMs } = this.#watermark;
-      const passTotal = this.#progress.total;
-      await store.updateRun(this.#run.runId, { passTotal, serverDateMs, newestMs, watermarkMs });
+      const watermark = this.#watermark;
+      await store.updateRun(this.#run.runId, {
+        passTotal: this.#progress.total,
+        serverDateMs: watermark.serverDateMs,
+        newestMs: watermark.newestMs,
+        watermarkMs: watermark.ms,
+      });
     }
     await staging.accept(page, this.#progress.load);
   }

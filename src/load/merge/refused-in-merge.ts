@@ -138,22 +138,22 @@ async function countWhatIsThere(
   round: number,
   moved: MovedAndRefused,
 ): Promise<MovedAndRefused> {
+  // Looks once, and does not see what is set aside meanwhile.
+  await client.query(
+    `DECLARE skipped CURSOR FOR SELECT c.ordinal FROM ${CANDIDATES} c
+      WHERE NOT EXISTS (SELECT FROM ${TARGET} t WHERE t.id = c.id)
+        AND NOT EXISTS (SELECT FROM ${LEFT_OUT} l WHERE l.tid = c.tid)
+      ORDER BY c.ordinal`,
+  );
   let skipped = 0;
-  let last = 0;
   for (;;) {
-    const { rows } = await client.query<{ ordinal: number }>(
-      `SELECT c.ordinal FROM ${CANDIDATES} c
-        WHERE c.ordinal > $1 AND NOT EXISTS (SELECT FROM ${TARGET} t WHERE t.id = c.id)
-          AND NOT EXISTS (SELECT FROM ${LEFT_OUT} l WHERE l.tid = c.tid)
-        ORDER BY c.ordinal LIMIT ${SKIPPED_AT_ONCE}`,
-      [last],
-    );
+    const { rows } = await client.query<{ ordinal: number }>(`FETCH ${SKIPPED_AT_ONCE} FROM skipped`);
     if (rows.length === 0) break;
-    last = rows.at(-1)?.ordinal ?? last;
     skipped += rows.length;
     const ordinals = rows.map(({ ordinal }) => ordinal);
     await setAside(client, scope, round, ordinals, SKIPPED_REASON);
   }
+  await client.query('CLOSE skipped');
   const { rows } = await client.query<{ inserted: number }>(
     `SELECT count(*)::int AS inserted FROM ${CANDIDATES} c
       WHERE NOT c.was_there AND EXISTS (SELECT FROM ${TARGET} t WHERE t.id = c.id)

@@ -82,6 +82,8 @@ export class AnswerJudge {
   /** The run's only window: nothing but cursors and the API's own bounds have decided what it brings. */
   #isWhole: boolean;
   #dividing: Promise<unknown> | null = null;
+  /** The lower bound that the chain was begun with; `undefined` where another process has begun it. */
+  #chainSinceMs: number | null | undefined;
 
   constructor(options: JudgeOptions, walk: JudgedWalk, isWhole: boolean) {
     this.#options = options;
@@ -115,8 +117,11 @@ export class AnswerJudge {
   /** @param asked what the walk asked for last. @throws GaveUpError, what the encoder throws */
   async judge(request: PageRequest, answer: PageAnswer, permit: Permit, asked: NextPage): Promise<Step> {
     const { limit, position } = this.#walk;
-    // A chain that a time has begun is no longer whole.
-    if (request.cursor === null && request.page > 1) this.#isWhole = false;
+    if (request.cursor === null) {
+      this.#chainSinceMs = request.sinceMs;
+      // A chain that a time has begun is no longer whole.
+      if (request.page > 1) this.#isWhole = false;
+    }
     switch (answer.kind) {
       case 'page':
         return this.#judgePage(request, answer.page, permit, asked);
@@ -177,7 +182,8 @@ export class AnswerJudge {
     const next = nextPage(request, raw, contradiction === null ? encoded.envelope : null);
     if (word === 'more' && this.#isAboveWindow(encoded)) return { kind: 'skip', next: { ...next, page: request.page } };
     const isBelow = word === 'more' && position.reachesBelow(encoded);
-    const isEnd = word !== 'more' || (isBelow && this.#isOverByBound(encoded));
+    const isAskedByTime = isBelow && this.#mustAskByTime;
+    const isEnd = word !== 'more' || (isBelow && !isAskedByTime && this.#isOverByBound(encoded));
     chain.noteAccepted(request, encoded);
     limit.grow();
     const isEndDoubtful = doubt?.isStrong === true;
@@ -190,8 +196,7 @@ export class AnswerJudge {
         isEndDoubtful,
         suspect: isEndDoubtful || contradiction !== null,
       },
-      // Beside a cursor the API does not mind the bound. Asked by time, it says itself where the window ends.
-      next: isBelow && this.byTime.hasAnchors ? { ...next, ...NO_CURSOR } : next,
+      next: isAskedByTime ? { ...next, ...NO_CURSOR } : next,
     };
   }
 
@@ -231,10 +236,14 @@ export class AnswerJudge {
     return isUnbounded && this.#walk.position.isAboveWindow(encoded);
   }
 
-  /** Where the endpoint takes no bounds, the window ends below its own. */
+  /** Beside a cursor the API does not mind the bound. Asked by time, it shows whether more lies above it. */
+  get #mustAskByTime(): boolean {
+    return this.byTime.hasAnchors && this.#chainSinceMs !== this.#walk.position.sinceMs;
+  }
+
+  /** Where the API does not end a window itself, the window ends below its bound. */
   #isOverByBound(encoded: EncodedPage): boolean {
-    const isUnbounded = !this.byTime.hasBounds && this.#options.traits.isOrderedByTime;
-    return isUnbounded && this.#walk.position.isPastWindow(encoded);
+    return this.#options.traits.isOrderedByTime && this.#walk.position.isPastWindow(encoded);
   }
 
   #count(request: PageRequest, raw: RawPage, encoded: EncodedPage): Pick<Brought, 'counts' | 'edge'> {

@@ -1,0 +1,71 @@
+/** State belongs to its source, and what a person asks for by a flag is done or refused, whatever is stored. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { ScriptedApi } from '../../support/scripted-api.ts';
+import {
+  NEWEST_MS,
+  eventsUpTo,
+  newerEvents,
+  newestFirst,
+  uuidFrom,
+  type ScriptedEvent,
+} from '../../support/scripted-events.ts';
+import { ScriptedScene, tailOf } from '../../support/scripted-scene.ts';
+
+const MINUTE = ['--lookback', '60'];
+
+/** Events of another source: other ids at the same times. */
+const eventsOfB = (): ScriptedEvent[] => eventsUpTo(2_000, (n) => ({ id: uuidFrom(`other ${n}`), name: `other_${n}` }));
+
+for (const shape of ['live', 'doc'] as const) {
+  void test(`verify of another source than the run's is refused with both addresses (${shape} shape)`, async (t) => {
+    const scene = await ScriptedScene.open(t, { events: eventsUpTo(1_000), shape });
+    await scene.ingestAll();
+    const other = await ScriptedApi.open(t, { events: eventsOfB().slice(0, 1_000), shape });
+    const checked = await scene.command(['verify'], { API_BASE_URL: other.baseUrl });
+    assert.equal(checked.code, 2, tailOf(checked));
+    for (const { baseUrl } of [scene.api, other]) assert.ok(checked.stderr.includes(baseUrl), checked.stderr);
+    assert.doesNotMatch(checked.stdout, /nothing is missing/);
+  });
+}
+
+void test('verify of the same source ends with 0, also when its address ends with a slash', async (t) => {
+  const scene = await ScriptedScene.open(t, { events: eventsUpTo(1_000) });
+  await scene.ingestAll();
+  for (const baseUrl of [scene.api.baseUrl, `${scene.api.baseUrl}/`]) {
+    const checked = await scene.command(['verify'], { API_BASE_URL: baseUrl });
+    assert.equal(checked.code, 0, tailOf(checked));
+  }
+});
+
+const LIMITS = {
+  'one minute of it': ['--since', String(NEWEST_MS - 60_000), '--until', String(NEWEST_MS)],
+  'its newest ten minutes': ['--since', String(NEWEST_MS - 600_000)],
+};
+
+for (const [what, limits] of Object.entries(LIMITS)) {
+  void test(`a source of which a run has taken ${what} is taken whole by the next, whatever another source's watermark is`, async (t) => {
+    const a = eventsUpTo(1_500);
+    const scene = await ScriptedScene.open(t, { events: a, shape: 'doc' });
+    await scene.ingestAll();
+    const b = await ScriptedApi.open(t, { events: eventsOfB(), shape: 'doc' });
+    const env = { API_BASE_URL: b.baseUrl };
+    const limited = await scene.ingest(['--new-run', ...limits], env);
+    assert.equal(limited.code, 0, tailOf(limited));
+    await scene.expect(await scene.ingest(MINUTE, env), 0, [...a, ...eventsOfB()]);
+  });
+}
+
+void test('a source that comes back after another one goes on from its own watermark', async (t) => {
+  const a = eventsUpTo(1_500);
+  const scene = await ScriptedScene.open(t, { events: a, shape: 'doc' });
+  await scene.ingestAll();
+  // Far newer, so that its watermark lies above everything of the first.
+  const b = newerEvents(300, (n) => ({ id: uuidFrom(`other ${n}`), timestamp: NEWEST_MS + 86_400_000 - n }));
+  const other = await ScriptedApi.open(t, { events: newestFirst(b), shape: 'doc' });
+  const began = await scene.ingest(['--new-run'], { API_BASE_URL: other.baseUrl });
+  assert.equal(began.code, 0, tailOf(began));
+  scene.api.options.events = [...newerEvents(400), ...a];
+  const back = await scene.ingest(['--new-run', ...MINUTE]);
+  await scene.expect(back, 0, [...scene.api.options.events, ...b]);
+});

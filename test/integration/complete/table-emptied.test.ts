@@ -1,0 +1,44 @@
+/** A table that is empty or gone is seen to be so, and everything is walked again. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { eventsUpTo } from '../../support/scripted-events.ts';
+import { ScriptedScene, assertProof, tailOf } from '../../support/scripted-scene.ts';
+
+const MINUTE = ['--lookback', '60'];
+
+for (const shape of ['doc', 'live'] as const) {
+  for (const [what, statement] of [
+    ['empty', 'TRUNCATE ingested_events'],
+    ['emptied by DELETE', 'DELETE FROM ingested_events'],
+    ['gone', 'DROP TABLE ingested_events'],
+  ] as const) {
+    void test(`a table that is ${what} is said to be so, and everything is walked again (${shape} shape)`, async (t) => {
+      const scene = await ScriptedScene.open(t, { events: eventsUpTo(2_000), shape });
+      await scene.ingestAll();
+      await scene.database.query(statement);
+      const ending = await scene.ingestAll(MINUTE);
+      assertProof(ending, shape === 'doc' ? 'api-end' : 'count', 'info');
+      const said = ending.logs.filter(
+        ({ level, msg }) => level === 'warn' && /empty|gone|not there/i.test(String(msg)),
+      );
+      assert.equal(said.length, 1, tailOf(ending));
+    });
+  }
+}
+
+void test('an unfinished run whose rows were deleted is not gone on with as if they were there', async (t) => {
+  const events = eventsUpTo(2_000);
+  const scene = await ScriptedScene.open(t, { events, shape: 'doc', maxPage: 200 });
+  const stopped = await scene.stopAt(({ usual }) => usual.first === 1_000);
+  assert.equal(stopped.code, 143, tailOf(stopped));
+  await scene.database.query('TRUNCATE ingested_events');
+  await scene.ingestAll();
+});
+
+void test('an empty table of a job that never had a row is no reason to say anything', async (t) => {
+  const scene = await ScriptedScene.open(t, { events: [], shape: 'doc' });
+  assertProof(await scene.ingestAll(), 'api-end');
+  assertProof(await scene.ingestAll(), 'api-end');
+  scene.api.options.events = eventsUpTo(300);
+  await scene.ingestAll();
+});

@@ -5,8 +5,8 @@ const MEANINGS: Readonly<Record<keyof typeof EXIT_CODES, readonly [meaning: stri
   complete: ['complete and checked', 'nothing'],
   unexpected: ['an unexpected error', 'start again; report the last line of the log'],
   configuration: [
-    'wrong flags or settings; or the API or the database could not be reached at the start',
-    'read the last line: it names the setting and what would be right. Nothing was changed',
+    'wrong flags or settings; the API or the database could not be reached at the start; or a source that the program does not understand: all its first events were rejected for one reason',
+    'read the last line: it names the setting and what would be right',
   ],
   keyRefused: ['the API refused the key', 'check `TARGET_API_KEY`; a key works for three hours from its first use'],
   gaveUp: [
@@ -14,15 +14,15 @@ const MEANINGS: Readonly<Record<keyof typeof EXIT_CODES, readonly [meaning: stri
     'read the last line, then start again with the same settings: the job goes on where it was',
   ],
   countsDisagree: [
-    'finished, but the counts do not agree: events are missing, or the counts of the run do not balance',
-    '`npm run verify` shows the figures; `npm start -- --full` walks everything again',
+    'something is missing: events that the API counts, or rows that the job had left; or more than 5 % of the events were rejected (`--max-rejected`)',
+    'read the last line: it has the figures and the ways on. `npm run verify` shows where it stands, `npm start -- --full` walks everything again',
   ],
   targetBusy: [
     'another run is working on this target',
     'wait for it, or stop it: the last line names its host and process',
   ],
   unfinished: [
-    '`npm run export-ids`: the ids were written, but the run is not finished or not proven complete',
+    '`npm run export-ids` and `./submit.sh`: the run that the ids come from is not finished, or not proven complete. export-ids has written them, submit.sh has not sent them',
     '`npm start` completes it; `--partial` says that a part is wanted',
   ],
   interrupted: ['stopped by SIGINT (Ctrl-C)', 'start again: the job goes on where it was'],

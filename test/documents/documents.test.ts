@@ -110,7 +110,7 @@ test('flags and variables that the documents mention are known', () => {
   const others = new Set(
     [
       // of other programs and of the scripts
-      '--json --output --kind --run --help --port --events --yes --file --status --profile --volumes --detach --tail --follow',
+      '--json --output --partial --kind --run --help --port --events --yes --file --status --profile --volumes --detach --tail --follow',
       '--test --import --cpu-prof --omit',
     ].flatMap((line) => line.split(' ')),
   );

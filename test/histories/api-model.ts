@@ -89,11 +89,12 @@ export class ApiModel {
   }
 
   #fill(): void {
-    const { count, gapMs, perInstant, lateEvery, lateMs, doubled } = this.#data;
+    const { count, gapMs, perInstant, lateEvery, lateTogether, lateMs, doubled } = this.#data;
     for (let n = 0; n < count; n += 1) {
       const orderMs = NEWEST_MS - Math.floor(n / perInstant) * gapMs;
-      const isLate = lateEvery > 0 && n % lateEvery === lateEvery - 1;
-      this.#arrive(isLate ? orderMs - Math.round((lateMs * ((n % 7) + 1)) / 7) : orderMs, orderMs, false);
+      const burst = Math.floor(n / lateTogether);
+      const isLate = lateEvery > 0 && burst % lateEvery === lateEvery - 1;
+      this.#arrive(isLate ? orderMs - Math.round((lateMs * ((burst % 7) + 1)) / 7) : orderMs, orderMs, false);
     }
     for (const [at, place] of this.#all.slice(0, Math.min(count, doubled.count)).entries()) {
       const twin = this.#all[(at * 13) % count] ?? place;

@@ -23,6 +23,8 @@ export interface CommandEnd {
 export interface CommandTarget {
   readonly baseUrl: string;
   readonly databaseUrl: string;
+  /** Faults are on the way: gives up soon. Else only a job that hangs would. */
+  readonly isTroubled: boolean;
 }
 
 export interface RunningStart {
@@ -36,14 +38,14 @@ export interface RunningStart {
 const HANGS_AFTER_MS = 60_000;
 const HANGS: CommandEnd = { code: -1, message: `did not end in ${HANGS_AFTER_MS / 1000} s`, log: [] };
 
-function variables({ baseUrl, databaseUrl }: CommandTarget): Record<string, string> {
+function variables({ baseUrl, databaseUrl, isTroubled }: CommandTarget): Record<string, string> {
   return {
     API_BASE_URL: baseUrl,
     DATABASE_URL: databaseUrl,
     TARGET_API_KEY: API_KEY,
     WORKER_THREADS: '1',
     DB_CONNECTIONS: '2',
-    MAX_WAIT: '6',
+    MAX_WAIT: isTroubled ? '6' : '50',
     LOG_FORMAT: 'json',
     LOG_LEVEL: 'debug',
   };

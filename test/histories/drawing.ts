@@ -73,7 +73,8 @@ const data: fc.Arbitrary<DataTraits> = fc.record({
   noTimeEvery: mostly(0, 100, 10, 2),
   gapMs: fc.constantFrom(1_000, 60_000, 1, 700_000),
   perInstant: mostly(1, 3, 20),
-  lateEvery: mostly(0, 50, 10),
+  lateEvery: mostly(0, 50, 10, 4),
+  lateTogether: fc.constantFrom(1, 12, 60),
   lateMs: fc.constantFrom(60_000, 3_600_000, 40_000_000),
   doubled: fc.record({ count: mostly(0, 1, 10, 40), where: fc.constantFrom('adjacent', 'near', 'far') }),
 });
@@ -149,6 +150,7 @@ const between: fc.Arbitrary<Step> = fc.oneof(
       do: fc.constant('grow' as const),
       top: fc.nat(60),
       late: mostly(0, 3, 20),
+      lateTogether: fc.constantFrom(1, 12, 60),
       lateMs: fc.constantFrom(30_000, 1_200_000, 20_000_000),
     }),
   },

@@ -46,6 +46,8 @@ export interface DataTraits {
   readonly perInstant: number;
   /** Every so many events come late, by up to `lateMs`; 0: none. Hidden by the order only where that is `arrival`. */
   readonly lateEvery: number;
+  /** So many come late together: a phone that was offline. */
+  readonly lateTogether: number;
   readonly lateMs: number;
   /** How many ids the API has twice, and how far apart. */
   readonly doubled: { readonly count: number; readonly where: 'adjacent' | 'near' | 'far' };

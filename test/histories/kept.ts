@@ -28,6 +28,7 @@ const DATA: DataTraits = {
   gapMs: 60_000,
   perInstant: 1,
   lateEvery: 0,
+  lateTogether: 1,
   lateMs: 0,
   doubled: { count: 0, where: 'far' },
 };
@@ -88,7 +89,7 @@ export const KEPT: Readonly<Record<string, History>> = {
   ),
   'ids that the API has twice, in a slow run': history(
     [start({ flags: { mergeInterval: 1, concurrency: 1 } })],
-    { shape: 'live', latencyMs: 150 },
+    { shape: 'live', latencyMs: 200, cap: 8 },
     { doubled: { count: 10, where: 'far' } },
   ),
   'another source, then a range of it': history(
@@ -107,9 +108,41 @@ export const KEPT: Readonly<Record<string, History>> = {
     { do: 'grow', top: 90, late: 0, lateMs: 0 },
     { do: 'table', deed: 'delete-rows', every: 2 },
     start({ flags: { acceptFewerRows: true }, end: { how: 'drain', atPage: 2, delayMs: 0 } }),
-    { do: 'export' },
     start({ flags: { full: true } }),
   ]),
+  'export-ids of a stopped run': history([
+    start({ end: { how: 'drain', atPage: 4, delayMs: 0 } }),
+    { do: 'export' },
+    start(),
+    { do: 'export' },
+  ]),
+  'ids twice inside the lookback, many starts, rows deleted': history(
+    [
+      ...Array.from({ length: 5 }, () => start()),
+      { do: 'table', deed: 'delete-rows', every: 8 },
+      { do: 'verify', api: 'first' },
+      start({ flags: { lookback: '60' } }),
+    ],
+    { shape: 'live' },
+    { gapMs: 1_000, doubled: { count: 10, where: 'near' } },
+  ),
+  'refused events whose id has a row, rows deleted': history(
+    [
+      start({ flags: { range: { since: 0.99, until: 1 } } }),
+      { do: 'table', deed: 'add-version-check', every: 1 },
+      start({ flags: { maxRejected: '100%' } }),
+      { do: 'table', deed: 'delete-rows', every: 25 },
+      { do: 'verify', api: 'first' },
+      start({ flags: { full: true, maxRejected: '100%' } }),
+    ],
+    { shape: 'live' },
+    { doubled: { count: 10, where: 'far' } },
+  ),
+  'more rejected than allowed, stopped at the last page': history(
+    [start({ flags: { concurrency: 1, maxRejected: '5' }, end: { how: 'drain', atPage: 8, delayMs: 0 } })],
+    { latencyMs: 40 },
+    { badIdEvery: 10 },
+  ),
   'an empty table': OTHER_ROWS('truncate'),
   'a table that is gone': OTHER_ROWS('drop'),
   'rows deleted': OTHER_ROWS('delete-rows'),
@@ -126,8 +159,8 @@ export const KEPT: Readonly<Record<string, History>> = {
   ]),
   'late events in order of arrival': history(
     [start({ flags: { concurrency: 8, pageSize: 'cap' } }), { do: 'verify', api: 'first' }],
-    { order: 'arrival', cap: 10, latencyMs: 5 },
-    { count: 700, gapMs: 10_000, lateEvery: 50, lateMs: 1_000_000 },
+    { order: 'arrival', cap: 20, latencyMs: 5 },
+    { count: 1_000, gapMs: 1_000, lateEvery: 3, lateTogether: 60, lateMs: 3_600_000 },
   ),
   'long ids that begin alike': history([start()], { cap: 5 }, { ids: 'long-prefix' }),
 };

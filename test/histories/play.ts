@@ -1,7 +1,7 @@
 /** Plays one history, and holds every end against the law. */
 import { ApiModel } from './api-model.ts';
 import { ApiServer } from './api-server.ts';
-import { exportHere, startHere, startProcess, verifyHere, type CommandEnd } from './commands.ts';
+import { exportHere, startHere, startProcess, verifyHere, type CommandEnd, type CommandTarget } from './commands.ts';
 import { checkExport, checkStart, checkVerify } from './ends.ts';
 import type { ApiName, ApiTraits, History, StartStep, Step, TableStep } from './history.ts';
 import type { Breach, Found, RunBegin } from './law.ts';
@@ -126,7 +126,7 @@ class Player {
     const { model, server, traits } = this.#apis[step.api];
     const begin = this.#begin(step, model, traits);
     const argv = argvOf(step, begin.range, traits.cap);
-    const target = { baseUrl: server.baseUrl, databaseUrl: this.#options.target.url };
+    const target = this.#commandTarget(server, step.faults.length > 0);
     const isProcess = this.#options.asProcess || step.end.how === 'kill';
     let timer: NodeJS.Timeout | undefined;
     server.begin(step.faults, (page) => {
@@ -177,16 +177,20 @@ class Player {
   async #verify(name: ApiName): Promise<Breach | null> {
     const { server, model } = this.#apis[name];
     server.begin([], () => undefined);
-    const end = await verifyHere({ baseUrl: server.baseUrl, databaseUrl: this.#options.target.url });
+    const end = await verifyHere(this.#commandTarget(server));
     this.ends.push({ what: `verify (${name})`, end, requests: server.requests });
     return checkVerify({ end, model, found: await this.#found(), memory: this.#memory });
   }
 
   async #export(): Promise<Breach | null> {
     const { server } = this.#apis.first;
-    const end = await exportHere({ baseUrl: server.baseUrl, databaseUrl: this.#options.target.url });
+    const end = await exportHere(this.#commandTarget(server));
     this.ends.push({ what: 'export-ids', end, requests: [] });
     return checkExport({ end, found: await this.#found(), run: await this.#options.target.newestRun() });
+  }
+
+  #commandTarget({ baseUrl }: ApiServer, isTroubled = false): CommandTarget {
+    return { baseUrl, databaseUrl: this.#options.target.url, isTroubled };
   }
 
   async #tamper(step: TableStep): Promise<void> {

@@ -65,7 +65,7 @@ const data: fc.Arbitrary<DataTraits> = fc.record({
   ),
   ids: fc.oneof(
     { weight: 19, arbitrary: mostly('uuid', 'text', 'text-16', 'long-prefix') },
-    { weight: 1, arbitrary: fc.constant('newest-uuid' as const) },
+    { weight: 1, arbitrary: fc.constantFrom('newest-uuid' as const, 'case-pairs' as const) },
   ),
   // Whole runs are rejected for these, and nothing else can show: so seldom.
   idKey: hardlyEver('id', '_id'),
@@ -170,9 +170,16 @@ const between: fc.Arbitrary<Step> = fc.oneof(
 );
 
 /** Starts, with zero to two other things after each. */
-const steps: fc.Arbitrary<Step[]> = fc
+const turns: fc.Arbitrary<Step[]> = fc
   .array(fc.tuple(start, fc.array(between, { maxLength: 2 })), { minLength: 1, maxLength: 4 })
-  .map((turns) => turns.flatMap(([first, rest]) => [first, ...rest]));
+  .map((drawn) => drawn.flatMap(([first, rest]) => [first, ...rest]));
+
+/** Only before the first start there is no table yet. */
+const steps: fc.Arbitrary<Step[]> = fc
+  .tuple(hardlyEver(false, true), turns)
+  .map(([isCaseBlind, rest]) =>
+    isCaseBlind ? [{ do: 'table', deed: 'make-case-blind-table', every: 1 }, ...rest] : rest,
+  );
 
 export const histories: fc.Arbitrary<History> = fc.noBias(
   data.chain((drawn) => fc.record({ salt: fc.nat(999), data: fc.constant(drawn), api: api(drawn.count), steps })),

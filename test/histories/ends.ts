@@ -54,8 +54,11 @@ function isCalm({ step, newest, found }: EndedStart): boolean {
 function checkSuccess({ step, newest, found, memory }: EndedStart): Breach | null {
   if (newest?.isComplete !== true)
     return { kind: '0 without a complete run', text: `newest run: ${newest?.runId ?? 'none'}` };
+  // Who asks for everything is not served by the rest of a run that takes what is new.
+  const asked = step.flags.full === true ? { ...newest, behind: null } : newest;
   return (
-    checkComplete(newest, found, memory.forgivenIn(newest)) ?? checkRejectedShare(newest, found, step.flags.maxRejected)
+    checkComplete(asked, found, newest.behind === asked.behind ? memory.forgivenIn(newest) : new Set()) ??
+    checkRejectedShare(newest, found, step.flags.maxRejected)
   );
 }
 

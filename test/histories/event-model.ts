@@ -70,6 +70,8 @@ function idText(data: DataTraits, salt: string, n: number): string {
       return `e${salt}-`.slice(0, 8).padEnd(8, '-') + String(n).padStart(8, '0');
     case 'long-prefix':
       return `${PREFIX}${salt}-${String(n).padStart(12, '0')}`;
+    case 'case-pairs':
+      return n % 2 === 0 ? `id-${salt}-${n}` : `ID-${salt}-${n - 1}`;
     case 'newest-uuid':
       return n < NEWEST_UUIDS ? uuidOf(`${salt}/event/${n}`) : `evt-${salt}-${n}`;
   }

@@ -1,10 +1,11 @@
 /**
  * `npm run test:histories -- --histories 2000 --seed 1 [--child] [--go-on] [--shrink 60] [--at-once 3]`: random histories, one
- * for each seed from `--seed` on. `--replay FILE` plays the history of a file that an earlier run has written, and shows everything.
+ * for each seed from `--seed` on. `--kept` plays the fixed ones. `--replay FILE` plays the history of a file that an earlier run has written, and shows everything.
  */
 import { readFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 import type { History } from './history.ts';
+import { KEPT, SLOW } from './kept.ts';
 import { Machine, type Finding } from './machine.ts';
 import { tellHistory, tellPlayed } from './story.ts';
 
@@ -17,6 +18,7 @@ const { values } = parseArgs({
     shrink: { type: 'string', default: '60' },
     'at-once': { type: 'string', default: '3' },
     replay: { type: 'string' },
+    kept: { type: 'boolean', default: false },
   },
 });
 
@@ -32,6 +34,16 @@ async function replay(machine: Machine, file: string): Promise<number> {
   const played = await machine.play(history, values.child);
   say(`${tellHistory(history)}\n${tellPlayed(played, { log: true })}`);
   return played.breach === null ? 0 : 1;
+}
+
+async function playKept(machine: Machine): Promise<number> {
+  let breaches = 0;
+  for (const [name, history] of Object.entries({ ...KEPT, ...SLOW })) {
+    const { breach } = await machine.play(history, values.child);
+    if (breach !== null) breaches += 1;
+    say(`${name}: ${breach === null ? 'the law holds' : `BREACH: ${breach.kind}: ${breach.text}`}`);
+  }
+  return breaches === 0 ? 0 : 1;
 }
 
 function tellFinding({ seed, history, shrunk }: Finding): void {
@@ -75,7 +87,8 @@ async function search(machine: Machine): Promise<number> {
 
 const machine = await Machine.open();
 try {
-  process.exitCode = values.replay === undefined ? await search(machine) : await replay(machine, values.replay);
+  if (values.replay !== undefined) process.exitCode = await replay(machine, values.replay);
+  else process.exitCode = await (values.kept ? playKept(machine) : search(machine));
 } finally {
   await machine.close();
 }

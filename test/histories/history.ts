@@ -35,7 +35,7 @@ export interface StreamTraits {
 
 export interface DataTraits {
   readonly count: number;
-  readonly ids: 'uuid' | 'text' | 'text-16' | 'long-prefix' | 'newest-uuid';
+  readonly ids: 'uuid' | 'text' | 'text-16' | 'long-prefix' | 'newest-uuid' | 'case-pairs';
   readonly idKey: 'id' | '_id';
   /** Every so many events have an unusable id; 0: none. */
   readonly badIdEvery: number;
@@ -127,6 +127,7 @@ export interface LoseStep {
 }
 
 export const TABLE_DEEDS = [
+  'make-case-blind-table',
   'truncate',
   'drop',
   'delete-rows',

@@ -5,7 +5,12 @@ import type { StartStep, TableStep } from './history.ts';
 import type { RunBegin } from './law.ts';
 import type { StoredRun } from './target.ts';
 
-const RULES: readonly TableStep['deed'][] = ['add-check', 'add-version-check', 'add-swallowing-trigger'];
+const RULES: readonly TableStep['deed'][] = [
+  'make-case-blind-table',
+  'add-check',
+  'add-version-check',
+  'add-swallowing-trigger',
+];
 const HARMLESS: readonly TableStep['deed'][] = ['keep-table', 'drop-checks', 'drop-trigger'];
 
 export class Memory {

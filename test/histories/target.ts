@@ -13,6 +13,11 @@ const ROWS = `
     FROM public.ingested_events`;
 
 const DEEDS: Readonly<Record<Exclude<TableStep['deed'], 'keep-database' | 'restore-database'>, string>> = {
+  'make-case-blind-table': `
+    CREATE COLLATION IF NOT EXISTS public.case_blind (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
+    CREATE TABLE public.ingested_events (id text COLLATE public.case_blind PRIMARY KEY, session_id uuid, user_id uuid,
+      type text, name text, properties jsonb, occurred_at timestamptz, device_type text, browser text, extra jsonb,
+      ingested_at timestamptz NOT NULL DEFAULT now())`,
   truncate: 'TRUNCATE public.ingested_events',
   drop: 'DROP TABLE public.ingested_events',
   'delete-rows': `DELETE FROM public.ingested_events WHERE coalesce((properties->>'n')::int, 0) % $every = 0`,
@@ -32,7 +37,7 @@ const DEEDS: Readonly<Record<Exclude<TableStep['deed'], 'keep-database' | 'resto
 };
 
 /** SQLSTATEs of deeds that cannot be done to what is there: such a step does nothing. */
-const NOT_THERE = ['42P01', '3F000', '42704', '42710', '3D000', '42804', '42703', '23505', '23514'];
+const NOT_THERE = ['42P01', '3F000', '42704', '42710', '3D000', '42804', '42703', '23505', '23514', '42P07'];
 
 export interface Rejection {
   readonly runId: number;
@@ -73,6 +78,7 @@ export class HistoryTarget {
   async heal(): Promise<void> {
     await this.#tolerant(DEEDS['drop-checks']);
     await this.#tolerant(DEEDS['drop-trigger']);
+    if (await this.#isCaseBlind()) await this.#tolerant(DEEDS.drop);
   }
 
   /** By id; empty where there is no table. */
@@ -101,6 +107,14 @@ export class HistoryTarget {
       `SELECT run_id::text AS run, status, proof->>'kind' AS proof FROM ingestion.run ORDER BY run_id DESC LIMIT 1`,
     );
     return run === undefined ? null : { runId: Number(run.run), status: run.status, proof: run.proof };
+  }
+
+  async #isCaseBlind(): Promise<boolean> {
+    const rows = await this.#read(
+      `SELECT FROM pg_attribute a JOIN pg_collation c ON c.oid = a.attcollation
+        WHERE a.attrelid = to_regclass('public.ingested_events') AND a.attname = 'id' AND c.collname = 'case_blind'`,
+    );
+    return rows.length > 0;
   }
 
   async remove(): Promise<void> {

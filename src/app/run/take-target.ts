@@ -4,7 +4,7 @@ import { ConfigurationError } from '../../core/errors.ts';
 import type { Settings } from '../../core/config.ts';
 import type { Logger } from '../../core/logging.ts';
 import type { Database } from '../../load/postgres/database.ts';
-import { ensureTarget, readTargetTypes } from '../../load/schema/ingested-events.ts';
+import { ensureTarget, readTargetTypes, refuseUnfitTarget } from '../../load/schema/ingested-events.ts';
 import { migrate } from '../../load/schema/migrate.ts';
 import { claimTarget, type Ownership } from '../../load/state/owner.ts';
 import { readCurrentRun, readLastCompleteRun } from '../../load/state/run-reader.ts';
@@ -21,6 +21,7 @@ export function takeTarget(db: Database, source: string, settings: Settings, log
     pid: process.pid,
     logger,
     prepare: async () => {
+      await refuseUnfitTarget(db);
       await migrate(db);
       const found = { current: await readCurrentRun(db), lastComplete: await readLastCompleteRun(db) };
       refuseOtherRun(runIdentity(source, settings), found, settings);

@@ -260,15 +260,14 @@ export class AnswerJudge {
   }
 
   /** @returns `null` when the end stands: it was asked about in every way */
-  async #askAboutEnd(request: PageRequest, { words, isStrong }: EndDoubt, asked: NextPage): Promise<Step | null> {
+  async #askAboutEnd(request: PageRequest, doubt: EndDoubt, asked: NextPage): Promise<Step | null> {
     const { position, limit } = this.#walk;
-    const canAskByTime = request.cursor !== null && this.byTime.hasAnchors && position.servedToMs !== null;
-    const question = this.#doubts.next(request.page, isStrong, canAskByTime);
+    const question = this.#doubts.next(request.page, doubt, this.byTime.hasAnchors ? position.servedToMs : null);
     if (question === 'stands') return null;
-    if (question === 'ask-by-time') return { kind: 'retry', next: { ...asked, ...NO_CURSOR }, suspect: isStrong };
+    if (question === 'ask-by-time') return { kind: 'retry', next: { ...asked, ...NO_CURSOR }, suspect: doubt.isStrong };
     // The answer must not come from the API's cache.
     limit.reduce();
-    return this.#askAgain(request, 'doubtful-end', words, asked, isStrong);
+    return this.#askAgain(request, 'doubtful-end', doubt.words, asked, doubt.isStrong);
   }
 
   /** Waits before the page is asked for again. @throws GaveUpError when it was faulty too often */

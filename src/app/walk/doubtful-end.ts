@@ -39,38 +39,53 @@ export function doubtEnd(
   }
   const isEmpty = page.servedCount === 0;
   if (isEmpty && page.envelope.speaksOfError) return { words: 'an empty page speaks of an error', isStrong: true };
-  if (word === 'unsaid') return { words: 'a page does not say whether it is the last', isStrong: true };
-  if (cursor === null && servedToMs !== null && !page.places.timesMs.includes(servedToMs)) {
-    return { words: 'an answer by time lacks the event that was served there before', isStrong: true };
+  if (cursor === null && servedToMs !== null) {
+    const { timesMs } = page.places;
+    if (!timesMs.includes(servedToMs)) {
+      return { words: 'an answer by time lacks the event that was served there before', isStrong: true };
+    }
+    // It brings that place again and nothing older: that is an answer, whatever else it says.
+    if (timesMs.every((timeMs) => timeMs >= servedToMs)) return null;
   }
+  if (word === 'unsaid') return { words: 'a page does not say whether it is the last', isStrong: true };
   if (isEmpty && isInhabited && servedToMs === null) {
     return { words: 'a page is empty where an earlier walk was served events', isStrong: true };
   }
   return isEmpty && cursor !== null ? { words: 'a cursor leads to an empty page', isStrong: false } : null;
 }
 
-/** How often an end was doubted, for one page. */
+/** How often the end of a walk was doubted, and how it was asked about. */
 export class EndDoubts {
   #page = 0;
   #asked = 0;
-  #wasAskedByTime = false;
+  /** Where the walk was asked by time what lies below, epoch ms; `null`: not yet. */
+  #askedByTimeAtMs: number | null = null;
 
-  /** What to do about a doubtful end. `stands`: it was asked about in every way. */
-  next(page: number, isStrong: boolean, canAskByTime: boolean): 'ask-again' | 'ask-by-time' | 'stands' {
+  /**
+   * What to do about a doubtful end. `stands`: it was asked about in every way.
+   * @param servedToMs where it can be asked by time, epoch ms; `null`: nowhere
+   */
+  next(
+    page: number,
+    { isStrong }: Pick<EndDoubt, 'isStrong'>,
+    servedToMs: number | null,
+  ): 'ask-again' | 'ask-by-time' | 'stands' {
     if (page !== this.#page) {
       this.#page = page;
       this.#asked = 0;
-      this.#wasAskedByTime = false;
     }
+    // The answer by time brought nothing older, so this is where the list ends.
+    const wasAskedByTime = servedToMs !== null && servedToMs === this.#askedByTimeAtMs;
+    if (wasAskedByTime && !isStrong) return 'stands';
     // The API's own word, that only seldom comes: one other question is enough, where there is one.
-    const isByTimeFirst = !isStrong && canAskByTime && !this.#wasAskedByTime;
+    const isByTimeFirst = !isStrong && servedToMs !== null;
     if (!isByTimeFirst && this.#asked < TIMES_ASKED_AGAIN) {
       this.#asked += 1;
       return 'ask-again';
     }
-    if (!canAskByTime || this.#wasAskedByTime) return 'stands';
+    if (servedToMs === null || wasAskedByTime) return 'stands';
     this.#asked = 0;
-    this.#wasAskedByTime = true;
+    this.#askedByTimeAtMs = servedToMs;
     return 'ask-by-time';
   }
 }

@@ -173,7 +173,8 @@ export class Merger {
     // A deferred constraint would fail only at COMMIT, when no row can be set aside any more, and would keep the key from
     // being built.
     await client.query('SET CONSTRAINTS ALL IMMEDIATE');
-    if (await lockAgainstTriggers(client)) return { ...nothing, ...(await mergeAllButRefused(client, scope, true)) };
+    const triggers = await lockAgainstTriggers(client);
+    if (triggers.length > 0) return { ...nothing, ...(await mergeAllButRefused(client, scope, triggers)) };
     await client.query('SAVEPOINT move');
     try {
       const initial = await EmptyTargetMerge.begin(client, scope);
@@ -192,7 +193,7 @@ export class Merger {
       if (classifyDatabaseError(error) !== 'data') throw error;
       // This gives up the lock on the table of the late pages: they get a merge of their own.
       await client.query('ROLLBACK TO SAVEPOINT move');
-      return { ...nothing, ...(await mergeAllButRefused(client, scope, false)) };
+      return { ...nothing, ...(await mergeAllButRefused(client, scope, [])) };
     }
   }
 }

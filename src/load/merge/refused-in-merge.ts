@@ -28,7 +28,6 @@ import { CANDIDATES, LEFT_OUT, setAside } from './set-aside.ts';
 const MAX_MESSAGE_CHARACTERS = 800;
 /** Skipped rows are set aside in portions, so that memory stays flat. */
 const SKIPPED_AT_ONCE = 500;
-const SKIPPED_REASON = 'skipped by a trigger or rule of the table';
 
 interface MovedAndRefused extends MovedRows {
   /** Staged rows, refused or skipped. */
@@ -39,14 +38,16 @@ const NOTHING: MovedAndRefused = { inserted: 0, updated: 0, refused: 0 };
 
 /**
  * In the merge's transaction, before anything is moved.
- * @param isWatched rows can be skipped: what got there is counted in the target, not taken from the server's answers.
+ * @param triggers of the target, by which rows can be skipped: then what got there is counted in the target, not taken from
+ *   the server's answers
  */
 export async function mergeAllButRefused(
   client: PoolClient,
   scope: MergeScope,
-  isWatched: boolean,
+  triggers: readonly string[],
 ): Promise<MovedAndRefused> {
   const { rows } = scope.names;
+  const isWatched = triggers.length > 0;
   // Rows are joined by their place below; the planner must know how many there are.
   await client.query(`ANALYZE ${rows}`);
   await client.query(`CREATE UNLOGGED TABLE ${LEFT_OUT} AS SELECT ctid AS tid, id, 0 AS round FROM ${rows} LIMIT 0`);
@@ -56,7 +57,7 @@ export async function mergeAllButRefused(
     const candidates = await pickCandidates(client, scope, round);
     if (candidates === 0) break;
     let moved = await moveCandidates(client, scope, round, 1, candidates);
-    if (isWatched) moved = await countWhatIsThere(client, scope, round, moved);
+    if (isWatched) moved = await countWhatIsThere(client, scope, round, moved, skippedBy(triggers));
     await client.query(`DROP TABLE ${CANDIDATES}`);
     sum = add(sum, moved);
     if (moved.refused === 0) break;
@@ -137,6 +138,7 @@ async function countWhatIsThere(
   scope: MergeScope,
   round: number,
   moved: MovedAndRefused,
+  reason: string,
 ): Promise<MovedAndRefused> {
   // Looks once, and does not see what is set aside meanwhile.
   await client.query(
@@ -151,7 +153,7 @@ async function countWhatIsThere(
     if (rows.length === 0) break;
     skipped += rows.length;
     const ordinals = rows.map(({ ordinal }) => ordinal);
-    await setAside(client, scope, round, ordinals, SKIPPED_REASON);
+    await setAside(client, scope, round, ordinals, reason);
   }
   await client.query('CLOSE skipped');
   const { rows } = await client.query<{ inserted: number }>(
@@ -180,4 +182,8 @@ function add(one: MovedAndRefused, other: MovedAndRefused): MovedAndRefused {
     updated: one.updated + other.updated,
     refused: one.refused + other.refused,
   };
+}
+
+function skippedBy(triggers: readonly string[]): string {
+  return `skipped by a trigger or rule of the table (${triggers.join(', ')})`;
 }

@@ -8,18 +8,20 @@ const ON_INSERT = 4;
 /**
  * In the merge's transaction: locks the target so that no trigger or rule comes before its end. A foreign key is no trigger
  * in this sense: it refuses with an error. Triggers of partitions count.
- * @returns whether there is a trigger for INSERT, or a rule
+ * @returns the names of triggers for INSERT and of rules; none: what is inserted stays
  */
-export async function lockAgainstTriggers(client: PoolClient): Promise<boolean> {
+export async function lockAgainstTriggers(client: PoolClient): Promise<readonly string[]> {
   await client.query(`LOCK TABLE ${TARGET} IN ROW EXCLUSIVE MODE`);
-  const { rows } = await client.query<{ found: boolean }>(
+  const { rows } = await client.query<{ name: string }>(
     `WITH tables AS (
        SELECT relid FROM pg_partition_tree('${TARGET}') UNION SELECT '${TARGET}'::regclass
      )
-     SELECT EXISTS (SELECT FROM pg_trigger g JOIN tables ON relid = tgrelid
-                     WHERE NOT tgisinternal AND tgenabled <> 'D' AND tgtype & ${ON_INSERT} <> 0)
-         OR EXISTS (SELECT FROM pg_rewrite JOIN tables ON relid = ev_class
-                     WHERE ev_type IN ('2', '3') AND ev_enabled <> 'D') AS found`,
+     SELECT DISTINCT tgname AS name FROM pg_trigger g JOIN tables ON relid = tgrelid
+      WHERE NOT tgisinternal AND tgenabled <> 'D' AND tgtype & ${ON_INSERT} <> 0
+     UNION
+     SELECT DISTINCT rulename FROM pg_rewrite JOIN tables ON relid = ev_class
+      WHERE ev_type IN ('2', '3') AND ev_enabled <> 'D'
+      ORDER BY name`,
   );
-  return rows[0]?.found === true;
+  return rows.map(({ name }) => name);
 }

@@ -38,6 +38,11 @@ export async function ensureTarget(db: Database, types: IdColumnTypes): Promise<
   }
 }
 
+/** Before anything is made or changed. @throws ConfigurationError when there is a table that does not fit */
+export async function refuseUnfitTarget(db: Database): Promise<void> {
+  if ((await readColumns(db)).size > 0) await checkTarget(db, db);
+}
+
 /** The types of the id columns and whether there are rows; `null` when there is no table yet. Waits out an outage. */
 export async function readTargetTypes(db: Database): Promise<{ types: IdColumnTypes; empty: boolean } | null> {
   return db.persistently('reading the types of the target', async () => {
@@ -115,7 +120,7 @@ function idType(columns: ReadonlyMap<string, string>, name: string, db: Database
 }
 
 /** An `ingested_events` that somebody else made must have our columns: COPY writes binary values by type. */
-async function checkTarget(client: PoolClient, db: Database): Promise<void> {
+async function checkTarget(client: Queryable, db: Database): Promise<void> {
   const columns = await readColumns(client);
   for (const column of EVENT_COLUMNS) {
     const fitting = fittingTypes(column);
@@ -136,7 +141,7 @@ async function checkTarget(client: PoolClient, db: Database): Promise<void> {
 }
 
 /** Under a nondeterministic collation different ids are equal: one of them would pass for the other served again. */
-async function checkCollation(client: PoolClient, db: Database): Promise<void> {
+async function checkCollation(client: Queryable, db: Database): Promise<void> {
   const { rows } = await client.query<{ collation: string }>(
     `SELECT c.oid::regcollation::text AS collation FROM pg_attribute a
        JOIN pg_collation c ON NOT c.collisdeterministic AND (c.oid = a.attcollation OR EXISTS (
@@ -153,7 +158,7 @@ async function checkCollation(client: PoolClient, db: Database): Promise<void> {
 }
 
 /** PostgreSQL refuses INSERT … ON CONFLICT for a table with such rules, even if they are conditional. */
-async function checkRules(client: PoolClient, db: Database): Promise<void> {
+async function checkRules(client: Queryable, db: Database): Promise<void> {
   const { rows } = await client.query<{ name: string }>(
     `SELECT rulename AS name FROM pg_rewrite
       WHERE ev_class = to_regclass('${TARGET}') AND ev_type IN ('2', '3') AND ev_enabled IN ('O', 'A')`,

@@ -170,16 +170,9 @@ const between: fc.Arbitrary<Step> = fc.oneof(
 );
 
 /** Starts, with zero to two other things after each. */
-const turns: fc.Arbitrary<Step[]> = fc
-  .array(fc.tuple(start, fc.array(between, { maxLength: 2 })), { minLength: 1, maxLength: 4 })
-  .map((drawn) => drawn.flatMap(([first, rest]) => [first, ...rest]));
-
-/** Only before the first start there is no table yet. */
 const steps: fc.Arbitrary<Step[]> = fc
-  .tuple(hardlyEver(false, true), turns)
-  .map(([isCaseBlind, rest]) =>
-    isCaseBlind ? [{ do: 'table', deed: 'make-case-blind-table', every: 1 }, ...rest] : rest,
-  );
+  .array(fc.tuple(start, fc.array(between, { maxLength: 2 })), { minLength: 1, maxLength: 4 })
+  .map((turns) => turns.flatMap(([first, rest]) => [first, ...rest]));
 
 export const histories: fc.Arbitrary<History> = fc.noBias(
   data.chain((drawn) => fc.record({ salt: fc.nat(999), data: fc.constant(drawn), api: api(drawn.count), steps })),

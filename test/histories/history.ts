@@ -127,7 +127,6 @@ export interface LoseStep {
 }
 
 export const TABLE_DEEDS = [
-  'make-case-blind-table',
   'truncate',
   'drop',
   'delete-rows',
@@ -136,6 +135,7 @@ export const TABLE_DEEDS = [
   'drop-checks',
   'add-swallowing-trigger',
   'drop-trigger',
+  'make-key-case-blind',
   'keep-table',
   'restore-table',
   'keep-database',

@@ -6,7 +6,7 @@ import type { RunBegin } from './law.ts';
 import type { StoredRun } from './target.ts';
 
 const RULES: readonly TableStep['deed'][] = [
-  'make-case-blind-table',
+  'make-key-case-blind',
   'add-check',
   'add-version-check',
   'add-swallowing-trigger',

@@ -13,11 +13,6 @@ const ROWS = `
     FROM public.ingested_events`;
 
 const DEEDS: Readonly<Record<Exclude<TableStep['deed'], 'keep-database' | 'restore-database'>, string>> = {
-  'make-case-blind-table': `
-    CREATE COLLATION IF NOT EXISTS public.case_blind (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
-    CREATE TABLE public.ingested_events (id text COLLATE public.case_blind PRIMARY KEY, session_id uuid, user_id uuid,
-      type text, name text, properties jsonb, occurred_at timestamptz, device_type text, browser text, extra jsonb,
-      ingested_at timestamptz NOT NULL DEFAULT now())`,
   truncate: 'TRUNCATE public.ingested_events',
   drop: 'DROP TABLE public.ingested_events',
   'delete-rows': `DELETE FROM public.ingested_events WHERE coalesce((properties->>'n')::int, 0) % $every = 0`,
@@ -31,13 +26,18 @@ const DEEDS: Readonly<Record<Exclude<TableStep['deed'], 'keep-database' | 'resto
       BEGIN IF (NEW.properties->>'n')::int % ${REFUSED_EVERY} = 0 THEN RETURN NULL; END IF; RETURN NEW; END $$;
     CREATE OR REPLACE TRIGGER swallow BEFORE INSERT ON public.ingested_events FOR EACH ROW EXECUTE FUNCTION public.swallow()`,
   'drop-trigger': 'DROP TRIGGER IF EXISTS swallow ON public.ingested_events',
+  'make-key-case-blind': `
+    CREATE COLLATION IF NOT EXISTS public.case_blind (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
+    ALTER TABLE public.ingested_events ALTER COLUMN id TYPE text COLLATE public.case_blind`,
   'keep-table':
     'DROP TABLE IF EXISTS public.kept_events; CREATE TABLE public.kept_events AS TABLE public.ingested_events',
   'restore-table': `TRUNCATE public.ingested_events; INSERT INTO public.ingested_events SELECT * FROM public.kept_events`,
 };
 
+const PLAIN_KEY = 'ALTER TABLE public.ingested_events ALTER COLUMN id TYPE text COLLATE "default"';
+
 /** SQLSTATEs of deeds that cannot be done to what is there: such a step does nothing. */
-const NOT_THERE = ['42P01', '3F000', '42704', '42710', '3D000', '42804', '42703', '23505', '23514', '42P07'];
+const NOT_THERE = ['42P01', '3F000', '42704', '42710', '3D000', '42804', '42703', '23505', '23514'];
 
 export interface Rejection {
   readonly runId: number;
@@ -78,7 +78,7 @@ export class HistoryTarget {
   async heal(): Promise<void> {
     await this.#tolerant(DEEDS['drop-checks']);
     await this.#tolerant(DEEDS['drop-trigger']);
-    if (await this.#isCaseBlind()) await this.#tolerant(DEEDS.drop);
+    if (await this.#isCaseBlind()) await this.#tolerant(PLAIN_KEY);
   }
 
   /** By id; empty where there is no table. */

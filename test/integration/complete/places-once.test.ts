@@ -25,33 +25,36 @@ async function withRefusedTwin(scene: ScriptedScene): Promise<readonly ScriptedE
   return events;
 }
 
-void test('a refused event whose id has a row already hides no event that was never served', async (t) => {
-  const scene = await ScriptedScene.open(t, { events: [] });
-  const events = await withRefusedTwin(scene);
-  scene.api.options.events = [...newerEvents(1), ...scene.api.options.events];
-  scene.api.options.hook = withoutLost;
-  const ending = await scene.ingest(['--full']);
-  await scene.expect(ending, 5, events);
-  assert.match(reasonOf(ending), /\b1001\b/, 'the count of the API');
-  assert.match(reasonOf(ending), /\b1000\b/, 'the places that were served');
-});
+/** Where the first row is kept, the table is not asked about the changed event: it is a duplicate. Else the check refuses it. */
+const MODES = ['ignore', 'update'] as const;
 
-void test('a refused event whose id has a row already is no loss', async (t) => {
-  const scene = await ScriptedScene.open(t, { events: [] });
-  const events = await withRefusedTwin(scene);
-  const ending = await scene.ingest(['--full']);
-  await scene.expect(ending, 0, events);
-  assertProof(ending, 'count');
-});
+for (const mode of MODES) {
+  const full = ['--full', '--on-conflict', mode];
 
-void test('a refused event whose id has a row already hides no deleted row', async (t) => {
-  const scene = await ScriptedScene.open(t, { events: [] });
-  await withRefusedTwin(scene);
-  await scene.ingest(['--full']);
-  await scene.database.query('DELETE FROM ingested_events WHERE id = $1', [uuidFrom('event 900')]);
-  const checked = await scene.command(['verify']);
-  assert.equal(checked.code, 5, tailOf(checked));
-});
+  void test(`an event that a check refuses, whose id has a row already, hides no event that was never served (${mode})`, async (t) => {
+    const scene = await ScriptedScene.open(t, { events: [] });
+    const events = await withRefusedTwin(scene);
+    scene.api.options.events = [...newerEvents(1), ...scene.api.options.events];
+    scene.api.options.hook = withoutLost;
+    const ending = await scene.ingest(full);
+    await scene.expect(ending, 5, events);
+    assert.match(reasonOf(ending), /\b1001\b/, 'the count of the API');
+    assert.match(reasonOf(ending), /\b1000\b/, 'the places that were served');
+  });
+
+  void test(`an event that a check refuses, whose id has a row already, is no loss, and a deleted row is (${mode})`, async (t) => {
+    const scene = await ScriptedScene.open(t, { events: [] });
+    const events = await withRefusedTwin(scene);
+    const ending = await scene.ingest(full);
+    await scene.expect(ending, 0, events);
+    await scene.database.query('DELETE FROM ingested_events WHERE id = $1', [uuidFrom('event 900')]);
+    const checked = await scene.command(['verify']);
+    assert.equal(checked.code, 5, `exit code ${checked.code}, expected 5\n${tailOf(checked)}`);
+    const rejected = Object.values(await scene.rejected());
+    assert.deepEqual(rejected, mode === 'update' ? [1] : []);
+    assertProof(ending, 'count', mode === 'update' ? 'warn' : 'info');
+  });
+}
 
 /** Ten ids that the API has, and counts, twice. @param apart places between the two servings of an id */
 function withDoubledIds(apart: number, count = 3_000): ScriptedEvent[] {

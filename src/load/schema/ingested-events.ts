@@ -1,5 +1,4 @@
 /** `ingested_events`, the public table: made from the encoder's column list, never altered once it has rows. */
-import type { PoolClient } from 'pg';
 import type { IdColumnType, IdColumnTypes } from '../../core/encoded-page.ts';
 import { ConfigurationError } from '../../core/errors.ts';
 import { EVENT_COLUMNS, sqlType, type EventColumn } from '../../encode/rows/event-columns.ts';

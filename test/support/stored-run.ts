@@ -106,3 +106,30 @@ export async function storeAnomaly(
     runId,
   ]);
 }
+
+const WITH_LAST_ID = 'ADD COLUMN last_event_id text';
+const PAGE_COLUMNS = [
+  ...['page_end_ms', 'edge_ms', 'edge_keys', 'end_doubtful'],
+  ...['places', 'top_places', 'recent_places', 'unsure', 'repeated'],
+];
+const RUN_COLUMNS = ['places_known', 'begun_by', 'lookback_ms', 'base_total', 'base_recent', 'recent_places', 'proof'];
+const TO_VERSION_2 = `
+  ${['a', 'b']
+    .map(
+      (table) =>
+        `ALTER TABLE ingestion.staging_ledger_${table} ${without(['continued', ...PAGE_COLUMNS])}, ${WITH_LAST_ID};`,
+    )
+    .join('\n')}
+  ALTER TABLE ingestion.state ${without(['borders', 'repeating_borders', ...PAGE_COLUMNS])}, ${WITH_LAST_ID};
+  ALTER TABLE ingestion.run ${without(RUN_COLUMNS)}, ADD COLUMN doubled_in_chain bigint NOT NULL DEFAULT 0;
+  DROP TABLE ingestion.source, ingestion.target_rows;
+  DELETE FROM ingestion.schema_version WHERE version = 3`;
+
+/** The database as version 1.0.0 leaves it. */
+export async function takeBackVersion3(database: TestDatabase): Promise<void> {
+  await database.query(TO_VERSION_2);
+}
+
+function without(columns: readonly string[]): string {
+  return columns.map((name) => `DROP COLUMN ${name}`).join(', ');
+}

@@ -8,7 +8,7 @@ import { z } from 'zod';
 import type { Proof } from '../../../src/core/state.ts';
 import { testDatabase, type TestDatabase } from '../../support/database.ts';
 import { startMain } from '../../support/processes.ts';
-import { storeRun } from '../../support/stored-run.ts';
+import { storeRun, takeBackVersion3 } from '../../support/stored-run.ts';
 
 const RUN = { source: 'https://datasync-api.example.com/api/v1', rows: 20, passTotal: 20 };
 const log = z.array(z.looseObject({ level: z.string(), msg: z.string() }));
@@ -83,10 +83,7 @@ test('a complete run is finished by the count and by the end of the API, and by 
 test('a database that only version 1.0.0 has used has no proof: its list is written with code 7', async (t) => {
   const database = await testDatabase(t);
   await storeRun(database, { ...RUN, complete: true });
-  await database.query(
-    `ALTER TABLE ingestion.run DROP COLUMN proof; DROP TABLE ingestion.target_rows;
-     DELETE FROM ingestion.schema_version WHERE version = 3`,
-  );
+  await takeBackVersion3(database);
   await assertUnfinished(t, database, /run 1 was completed without a proof/);
 });
 

@@ -6,7 +6,13 @@ import type { Simulator, StartOptions } from '../../../src/simulator/simulator.t
 import { testDatabase, type TestDatabase } from '../../support/database.ts';
 import { startMain } from '../../support/processes.ts';
 import { KEY, simulatorFor } from '../../support/simulator-client.ts';
-import { countProof, storeAnomaly, storeRun, type StoredRunOptions } from '../../support/stored-run.ts';
+import {
+  countProof,
+  storeAnomaly,
+  storeRun,
+  takeBackVersion3,
+  type StoredRunOptions,
+} from '../../support/stored-run.ts';
 
 interface Scene {
   readonly database: TestDatabase;
@@ -84,10 +90,7 @@ test('an unfinished run and one that is not proven end with 5', async (t) => {
 
 test('a database that only version 1.0.0 has used is not proven', async (t) => {
   const scene = await sceneOf(t);
-  await scene.database.query(
-    `ALTER TABLE ingestion.run DROP COLUMN proof; DROP TABLE ingestion.target_rows;
-     DELETE FROM ingestion.schema_version WHERE version = 3`,
-  );
+  await takeBackVersion3(scene.database);
   const { code, stdout, stderr } = await verify(t, scene);
   assert.equal(code, 5, stderr);
   assert.match(stdout, /The table has 100 rows; how many the job left in it was never counted/);

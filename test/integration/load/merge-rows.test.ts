@@ -1,3 +1,4 @@
+import { takeBackVersion3 } from '../../support/stored-run.ts';
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -102,39 +103,15 @@ test('a page that reaches far into the window below does not make a merge into a
   assert.deepEqual(doubled, [], 'the key could be built at once');
 });
 
-/** What version 1 had, as far as a merge sees it. */
-const PAGE_COLUMNS = [
-  'page_end_ms',
-  'edge_ms',
-  'edge_keys',
-  'end_doubtful',
-  'places',
-  'top_places',
-  'recent_places',
-  'unsure',
-  'repeated',
-];
-const BACK_TO_VERSION_1 = `
-  ${['a', 'b']
-    .map((table) => {
-      const gone = ['oldest_ms', 'continued', ...PAGE_COLUMNS].map((name) => `DROP COLUMN ${name}`).join(', ');
-      return `ALTER TABLE ingestion.staging_ledger_${table} ${gone}, ADD COLUMN last_event_id text;`;
-    })
-    .join('\n')}
-  ALTER TABLE ingestion.state ADD COLUMN last_event_id text,
-    ${['borders', 'repeating_borders', ...PAGE_COLUMNS].map((name) => `DROP COLUMN ${name}`).join(', ')};
-  ALTER TABLE ingestion.run ADD COLUMN doubled_in_chain bigint NOT NULL DEFAULT 0,
-    ${['places_known', 'begun_by', 'lookback_ms', 'base_total', 'base_recent', 'recent_places', 'proof']
-      .map((name) => `DROP COLUMN ${name}`)
-      .join(', ')};
-  DROP TABLE ingestion.source, ingestion.target_rows;
-  DELETE FROM ingestion.schema_version WHERE version > 1`;
-
 test('what version 1 of the schema left in staging is merged by this one', async (t) => {
   const before = await startLoading(t);
   await before.loader.load(pageOf(eventsOf(['a', 'b'])));
   await before.ownership.release();
-  await before.database.query(BACK_TO_VERSION_1);
+  await takeBackVersion3(before.database);
+  for (const table of ['a', 'b']) {
+    await before.database.query(`ALTER TABLE ingestion.staging_ledger_${table} DROP COLUMN oldest_ms`);
+  }
+  await before.database.query('DELETE FROM ingestion.schema_version WHERE version > 1');
   const after = await startLoading(t, { database: before.database });
   await after.loader.load(pageOf(eventsOf(['c']), { page: 2, table: 'b' }));
   await after.merger().mergeLeftovers();

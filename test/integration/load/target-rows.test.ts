@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { readNewestRun } from '../../../src/load/state/run-reader.ts';
 import { readTargetRows, rememberTargetRows } from '../../../src/load/state/target-rows.ts';
+import { takeBackVersion3 } from '../../support/stored-run.ts';
 import { eventsOf, ids, pageOf, startLoading } from './setup.ts';
 
 test('merges, a reset and a proof say how many rows the target should have; what others delete shows', async (t) => {
@@ -35,8 +36,7 @@ test('an emptied target is remembered as empty, and rows that were there before 
 
 test('the runs of a database that only an older version has used can be read', async (t) => {
   const { db, database, runId } = await startLoading(t);
-  await database.query('ALTER TABLE ingestion.run DROP COLUMN proof');
-  await database.query('DROP TABLE ingestion.target_rows; DELETE FROM ingestion.schema_version WHERE version = 3');
+  await takeBackVersion3(database);
   const run = await readNewestRun(db);
   assert.deepEqual([run?.runId, run?.proof], [runId, null]);
 });

@@ -60,7 +60,8 @@ describe('values', () => {
     ['--max-event-bytes', '16 mib', 16 * 2 ** 20],
     ['--max-bytes-in-flight', '1GiB', 2 ** 30],
     ['--concurrency', '256', 256],
-    ['--max-rejected', '0', 0],
+    ['--max-rejected', '0', { events: 0 }],
+    ['--max-rejected', '12.5%', { share: 0.125 }],
     ['--max-rps', '0.5', 0.5],
     ['--since', '2026-01-01T00:00:00Z', Date.UTC(2026, 0)],
     ['--since', '-1', -1],
@@ -74,7 +75,7 @@ describe('values', () => {
     it(`take ${flag} ${text}`, () => {
       const name = SETTINGS.find((setting) => setting.flag === flag)?.name ?? '';
       const settings: Readonly<Record<string, unknown>> = read([`${flag}=${text}`]);
-      assert.equal(settings[name], value);
+      assert.deepEqual(settings[name], value);
     });
   }
 
@@ -95,6 +96,8 @@ describe('values', () => {
     ['--concurrency', '8.5', /got "8\.5"/],
     ['--concurrency', '1e2', /got "1e2"/],
     ['--concurrency', '', /got ""/],
+    ['--max-rejected', '101%', /expected a whole number of events, or a percentage like 5%, got "101%"/],
+    ['--max-rejected', '-1', /got "-1"/],
     ['--max-rps', '0', /expected a number from 0\.001 to 100000, got "0"/],
     ['--since', 'yesterday', /expected an ISO 8601 time or epoch milliseconds, got "yesterday"/],
     ['--since', '9e15', /got "9e15"/],

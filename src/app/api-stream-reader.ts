@@ -14,12 +14,13 @@ import type { AcceptedPage } from '../core/accepted-page.ts';
 import type { InFlightLimit, Permit } from '../core/in-flight-limit.ts';
 import type { LedgerEntry, WindowState } from '../core/state.ts';
 import type { PageEncoder } from '../threads/page-encoder.ts';
-import { AnswerJudge, BYTES_PER_BODY_BYTE, type JudgeOptions, type Step } from './walk/answer-judge.ts';
+import { AnswerJudge, BYTES_PER_BODY_BYTE, type JudgeOptions } from './walk/answer-judge.ts';
 import { Chain } from './walk/chain.ts';
 import { isFor, nextPage, type NextPage } from './walk/cursor-age.ts';
 import { guessNextCursor } from './walk/cursor-guess.ts';
 import { askForPage, type Asked } from './walk/page-ask.ts';
 import { PageLimit } from './walk/page-limit.ts';
+import type { Step } from './walk/step.ts';
 import { WalkPosition } from './walk/walk-position.ts';
 import { WorkerDeathSearch } from './walk/worker-death-search.ts';
 

@@ -23,7 +23,7 @@ import { Merger, analyzeTarget } from '../load/merge/merge.ts';
 import type { Ownership } from '../load/state/owner.ts';
 import { Database } from '../load/postgres/database.ts';
 import { readTargetTypes, retypeTarget } from '../load/schema/ingested-events.ts';
-import { readHasLoaded, readIsOrderedByTime } from '../load/state/run-reader.ts';
+import { readIsOrderedByTime } from '../load/state/run-reader.ts';
 import { StateStore } from '../load/state/state-store.ts';
 import { countRowsMeanwhile, readTargetRows, type TargetRows } from '../load/state/target-rows.ts';
 import { ApiClient, clientOptions } from '../api/api-client.ts';
@@ -184,7 +184,9 @@ export class IngestionJob {
       },
     });
     const contacting = this.#client.open();
-    const counting = opening.then((db) => countRowsMeanwhile(db));
+    const counting = opening.then((db) =>
+      db.persistently('counting the rows of the target', () => countRowsMeanwhile(db)),
+    );
     const [opened, contacted, counted] = await Promise.allSettled([opening, contacting, counting]);
     const failed = [opened, contacted, counted].find((result) => result.status === 'rejected');
     if (opened.status === 'rejected' || contacted.status === 'rejected' || counted.status === 'rejected') {
@@ -199,6 +201,9 @@ export class IngestionJob {
   async #work(db: Database, ownership: Ownership, counted: TargetRows | null): Promise<JobReport['outcome']> {
     const { settings, source, logger } = this.#options;
     const store = new StateStore(db, ownership);
+    // Before pages of an earlier start are merged: it must be of one moment with what is remembered.
+    const found = counted ?? (await readTargetRows(db));
+    const areRowsGone = !settings.reset && (await checkRowsAtStart(found, store, settings, logger));
     if (settings.reset) {
       await store.resetTarget();
       logger.info('target and state were emptied');
@@ -206,9 +211,6 @@ export class IngestionJob {
       await this.#mergeLeftovers(db, ownership, store);
     }
     refuseOtherIdType(await readTargetTypes(db), settings.idType, db);
-    const found = settings.reset ? null : (counted ?? (await readTargetRows(db)));
-    const areRowsGone =
-      found !== null && (await checkRowsAtStart(found, await readHasLoaded(db), store, settings, logger));
     const identity = runIdentity(source.name, settings);
     const { run, isResumed } = await openRun(store, identity, settings, areRowsGone, logger);
     this.#counters.begin(run);

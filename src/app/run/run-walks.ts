@@ -13,7 +13,7 @@ import type { Ownership } from '../../load/state/owner.ts';
 import type { StateStore } from '../../load/state/state-store.ts';
 import type { PageEncoder } from '../../threads/page-encoder.ts';
 import type { ApiStreamReader, ReaderOrigin } from '../api-stream-reader.ts';
-import type { ServedPage } from '../walk/answer-judge.ts';
+import type { ServedPage } from '../walk/step.ts';
 import type { EndpointTraits } from '../walk/endpoint-traits.ts';
 import type { TopRestarts } from '../walk/no-progress.ts';
 import { WindowSet, type WalkReport } from '../walk/windows.ts';

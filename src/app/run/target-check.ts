@@ -18,12 +18,11 @@ type RowSettings = Pick<Settings, 'full' | 'newRun' | 'acceptFewerRows'>;
  */
 export async function checkRowsAtStart(
   found: TargetRows,
-  hasLoaded: boolean,
   store: StateStore,
   settings: RowSettings,
   logger: Logger,
 ): Promise<boolean> {
-  const { rows, remembered } = found;
+  const { rows, remembered, hasLoaded } = found;
   const left = remembered ?? (hasLoaded ? 1 : 0);
   if (rows >= left) return false;
   const isWalkedInFull = rows === 0 || settings.full || settings.newRun;

@@ -3,12 +3,10 @@
  * accepts nothing itself; the reader carries out the step.
  */
 import { NO_CURSOR, type ApiClient, type PageAnswer, type PageRequest, type RawPage } from '../../api/api-client.ts';
-import type { AcceptedPage } from '../../core/accepted-page.ts';
 import type { EncodedPage } from '../../core/encoded-page.ts';
 import type { Permit } from '../../core/in-flight-limit.ts';
 import type { Logger } from '../../core/logging.ts';
-import type { PagePlace } from '../../core/page-place.ts';
-import { NO_PLACES, type CountMarks, type LedgerEntry } from '../../core/state.ts';
+import { NO_PLACES, type CountMarks } from '../../core/state.ts';
 import type { ByTime, Chain } from './chain.ts';
 import { isTrusted, nextPage, type NextPage } from './cursor-age.ts';
 import { EndDoubts, doubtEnd, type EndDoubt, type Expected } from './doubtful-end.ts';
@@ -22,38 +20,12 @@ import {
 } from './endpoint-traits.ts';
 import { eventTooLarge } from './no-progress.ts';
 import type { PageLimit } from './page-limit.ts';
+import type { Brought, ServedPage, Step } from './step.ts';
 import type { WalkPosition } from './walk-position.ts';
 import type { WorkerDeathSearch } from './worker-death-search.ts';
 
 /** Body and rows of a page are both in memory until its COPY has committed. */
 export const BYTES_PER_BODY_BYTE = 2;
-
-/** What a page brings, and whether it may have lost events: the places of its row in the ledger. */
-type Brought = Pick<LedgerEntry, 'counts' | 'edge' | 'isEndDoubtful' | 'suspect'>;
-
-/** What one answer came to, and so what the walk does next. */
-export type Step =
-  /** The page is accepted, and the walk goes on behind it (`advance`) or is over (`end`). */
-  | {
-      readonly kind: 'advance' | 'end';
-      readonly raw: AcceptedPage['raw'];
-      readonly encoded: EncodedPage | null;
-      readonly brought: Brought;
-      readonly next: NextPage;
-    }
-  /** The page lies above the window: passed over. */
-  | { readonly kind: 'skip'; readonly next: NextPage }
-  /** The same page is asked for again. `suspect`: what went wrong can have cost events. */
-  | { readonly kind: 'retry'; readonly next: NextPage; readonly suspect: boolean }
-  | { readonly kind: 'needs-chain' };
-
-/** A page that is about to be counted. */
-export interface ServedPage extends PagePlace {
-  /** Upper bound of its window. */
-  readonly untilMs: number | null;
-  readonly raw: RawPage;
-  readonly encoded: EncodedPage;
-}
 
 export interface JudgeOptions {
   readonly client: Pick<ApiClient, 'endpoint' | 'reportFaultyPage'>;
@@ -144,8 +116,8 @@ export class AnswerJudge {
   /** The API says that nothing lies in the bounds: the window ends with a page that has no events. */
   async #judgeNothing(request: PageRequest, permit: Permit, asked: NextPage): Promise<Step> {
     const doubt = doubtEnd(request, null, 'over', this.#expected);
-    const again = doubt === null ? null : await this.#askAboutEnd(request, doubt, asked);
-    if (again !== null) return again;
+    const question = this.#questionAbout(request, null, doubt);
+    if (doubt !== null && question !== 'stands') return this.#askAboutEnd(request, doubt, question, asked);
     permit.resize(0);
     const isEndDoubtful = doubt?.isStrong === true;
     return {
@@ -172,8 +144,10 @@ export class AnswerJudge {
     const word = readWord(encoded.envelope, traits);
     traits.hasFlag ||= encoded.envelope.hasMore !== null;
     const doubt = word === 'more' ? null : doubtEnd(request, encoded, word, this.#expected);
-    const again = doubt === null ? null : await this.#askAboutEnd(request, doubt, asked);
-    if (again !== null) return again;
+    const question = this.#questionAbout(request, encoded, doubt);
+    // Events are taken in, and what lies behind them is asked by time.
+    const isUnsaid = question === 'ask-by-time' && encoded.servedCount > 0;
+    if (doubt !== null && question !== 'stands' && !isUnsaid) return this.#askAboutEnd(request, doubt, question, asked);
 
     await this.#dividing;
     permit.resize(encoded.bodyBytes + encoded.rows.byteLength);
@@ -182,11 +156,11 @@ export class AnswerJudge {
     const next = nextPage(request, raw, contradiction === null ? encoded.envelope : null);
     if (word === 'more' && this.#isAboveWindow(encoded)) return { kind: 'skip', next: { ...next, page: request.page } };
     const isBelow = word === 'more' && position.reachesBelow(encoded);
-    const isAskedByTime = isBelow && this.#mustAskByTime;
-    const isEnd = word !== 'more' || (isBelow && !isAskedByTime && this.#isOverByBound(encoded));
+    const isAskedByTime = isUnsaid || (isBelow && this.#mustAskByTime);
+    const isEnd = !isAskedByTime && (word !== 'more' || (isBelow && this.#isOverByBound(encoded)));
     chain.noteAccepted(request, encoded);
     limit.grow();
-    const isEndDoubtful = doubt?.isStrong === true;
+    const isEndDoubtful = isEnd && doubt?.isStrong === true;
     return {
       kind: isEnd ? 'end' : 'advance',
       raw,
@@ -259,15 +233,27 @@ export class AnswerJudge {
     return { servedToMs: this.#walk.position.servedToMs, isInhabited: this.#walk.isInhabited };
   }
 
-  /** @returns `null` when the end stands: it was asked about in every way */
-  async #askAboutEnd(request: PageRequest, doubt: EndDoubt, asked: NextPage): Promise<Step | null> {
-    const { position, limit } = this.#walk;
-    const question = this.#doubts.next(request.page, doubt, this.byTime.hasAnchors ? position.servedToMs : null);
-    if (question === 'stands') return null;
-    if (question === 'ask-by-time') return { kind: 'retry', next: { ...asked, ...NO_CURSOR }, suspect: doubt.isStrong };
+  #questionAbout(
+    { page }: PageRequest,
+    encoded: EncodedPage | null,
+    doubt: EndDoubt | null,
+  ): ReturnType<EndDoubts['next']> {
+    if (doubt === null) return 'stands';
+    const { servedToMs } = this.#walk.position;
+    const fromMs = encoded !== null && encoded.servedCount > 0 ? (encoded.times?.oldestMs ?? null) : servedToMs;
+    return this.#doubts.next(page, doubt, this.byTime.hasAnchors ? fromMs : null);
+  }
+
+  async #askAboutEnd(
+    request: PageRequest,
+    { words, isStrong }: EndDoubt,
+    question: 'ask-again' | 'ask-by-time',
+    asked: NextPage,
+  ): Promise<Step> {
+    if (question === 'ask-by-time') return { kind: 'retry', next: { ...asked, ...NO_CURSOR }, suspect: isStrong };
     // The answer must not come from the API's cache.
-    limit.reduce();
-    return this.#askAgain(request, 'doubtful-end', doubt.words, asked, doubt.isStrong);
+    this.#walk.limit.reduce();
+    return this.#askAgain(request, 'doubtful-end', words, asked, isStrong);
   }
 
   /** Waits before the page is asked for again. @throws GaveUpError when it was faulty too often */

@@ -47,7 +47,9 @@ export class EnvelopeReader {
       nextCursor: firstOf(places, ['nextCursor', 'next_cursor'], asCursor),
       total: firstOf([meta, pagination, this.#top], ['total'], asCount),
       cursorLifeMs: firstOf(places, ['cursorExpiresIn', 'cursor_expires_in'], asMilliseconds),
-      saysNoCursor: places.some((place) => place['nextCursor'] === null || place['next_cursor'] === null),
+      saysNoCursor: places.some(({ nextCursor, next_cursor: snakeCursor }) =>
+        [nextCursor, snakeCursor].some((cursor) => cursor === null || cursor === ''),
+      ),
       speaksOfError: this.#speaksOfError(),
     };
   }

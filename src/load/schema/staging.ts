@@ -70,9 +70,9 @@ CREATE UNLOGGED TABLE IF NOT EXISTS ${names.ledger} (
   last_event_ms double precision,
   oldest_ms double precision,
   ends_window boolean NOT NULL,
-  end_doubtful boolean NOT NULL,
+  end_doubtful boolean NOT NULL DEFAULT false,
   suspect boolean NOT NULL,
-  continued boolean NOT NULL,
+  continued boolean NOT NULL DEFAULT false,
   served integer NOT NULL,
   loaded integer NOT NULL,
   rejected integer NOT NULL,
@@ -80,11 +80,11 @@ CREATE UNLOGGED TABLE IF NOT EXISTS ${names.ledger} (
   page_end_ms double precision,
   edge_ms double precision,
   edge_keys text[],
-  places integer NOT NULL,
-  top_places integer NOT NULL,
-  recent_places integer NOT NULL,
-  unsure integer NOT NULL,
-  repeated integer NOT NULL,
+  places integer NOT NULL DEFAULT 0,
+  top_places integer NOT NULL DEFAULT 0,
+  recent_places integer NOT NULL DEFAULT 0,
+  unsure integer NOT NULL DEFAULT 0,
+  repeated integer NOT NULL DEFAULT 0,
   PRIMARY KEY (run_id, window_id, page)
 );
 CREATE UNLOGGED TABLE IF NOT EXISTS ${names.anomalies} (

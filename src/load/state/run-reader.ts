@@ -77,14 +77,6 @@ export async function readIsOrderedByTime(db: Database, source: string): Promise
   return rows[0]?.ordered ?? true;
 }
 
-/** Whether any run has put rows into the target. */
-export async function readHasLoaded(db: Database): Promise<boolean> {
-  const { rows } = await db.query<{ any: boolean }>(
-    'SELECT EXISTS (SELECT FROM ingestion.run WHERE inserted > 0) AS any',
-  );
-  return rows[0]?.any === true;
-}
-
 /** Who took the target last, and whether its advisory lock is held right now. */
 export interface OwnerReport {
   readonly generation: number;

@@ -18,17 +18,23 @@ export interface TargetRows {
   readonly rows: number;
   /** `null` when they were never counted: the table had rows before the job came, or an older version filled it. */
   readonly remembered: number | null;
+  /** Whether any run has put rows into it. */
+  readonly hasLoaded: boolean;
 }
 
-/** Counts one by one: exact, and seconds for many millions. Both figures are of one moment, also beside a merge. */
+/** Counts one by one: exact, and seconds for many millions. All figures are of one moment, also beside a merge. */
 export async function readTargetRows(db: Pick<Database, 'query'>): Promise<TargetRows> {
-  const { rows: tables } = await db.query<{ target: boolean; remembered: boolean }>(
-    `SELECT to_regclass('${TARGET}') IS NOT NULL AS target, to_regclass('ingestion.target_rows') IS NOT NULL AS remembered`,
+  const { rows: tables } = await db.query<{ target: boolean; remembered: boolean; run: boolean }>(
+    `SELECT to_regclass('${TARGET}') IS NOT NULL AS target, to_regclass('ingestion.target_rows') IS NOT NULL AS remembered,
+            to_regclass('ingestion.run') IS NOT NULL AS run`,
   );
-  // Gone, or a database that only an earlier version has used.
+  // Gone, or a database that only an earlier version has used, or nobody.
   const counted = tables[0]?.target === true ? `SELECT count(*) FROM ${TARGET}` : 'SELECT 0';
   const remembered = tables[0]?.remembered === true ? REMEMBERED : 'SELECT NULL::float8';
-  const { rows } = await db.query<TargetRows>(`SELECT (${counted})::float8 AS rows, (${remembered}) AS remembered`);
+  const hasLoaded = tables[0]?.run === true ? 'EXISTS (SELECT FROM ingestion.run WHERE inserted > 0)' : 'false';
+  const { rows } = await db.query<TargetRows>(
+    `SELECT (${counted})::float8 AS rows, (${remembered}) AS remembered, ${hasLoaded} AS "hasLoaded"`,
+  );
   const [found] = rows;
   if (found === undefined) throw new Error('the count of the target came back without a row');
   return found;

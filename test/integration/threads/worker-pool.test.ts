@@ -75,7 +75,7 @@ describe('WorkerPool', () => {
       readRows(page, TEXT_COLUMNS).map(({ id }) => id),
       ['a', 'b'],
     );
-    assert.deepEqual(page.envelope, { hasMore: true, nextCursor: 'c', total: null, cursorLifeMs: null });
+    assert.deepEqual([page.envelope.hasMore, page.envelope.nextCursor], [true, 'c']);
     assert.equal(Buffer.from(page.body, 0, page.bodyBytes).toString(), PAGE);
     assert.deepEqual(
       page.anomalies.map(({ original }) => Buffer.from(original).toString()),

@@ -52,9 +52,10 @@ test('401, 403 and 404 are about the token on the stream endpoint, about the key
   assert.deepEqual(actions(answer(404)), { stream: 'renew-token', events: 'give-up' });
 });
 
-test('418 is about the window, where one was sent', () => {
-  assert.deepEqual(actions(answer(418), { bounded: true }), both('outside-range'));
-  assert.deepEqual(actions(answer(418)), both('give-up'));
+test('418 is about the window or the cursor, where one was sent', () => {
+  assert.deepEqual(actions(answer(418), { bounded: true, cursorAgeMs: null }), both('outside-range'));
+  assert.deepEqual(actions(answer(418)), both('outside-range'));
+  assert.deepEqual(actions(answer(418), { cursorAgeMs: null }), both('give-up'));
 });
 
 test('what may be better next time is backed off from, what will not change is given up', () => {

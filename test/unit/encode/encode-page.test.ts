@@ -184,7 +184,7 @@ describe('setAsideEvent', () => {
     assert.ok(page !== null && !('fault' in page));
     assert.deepEqual(readRows(page, TEXT_COLUMNS), []);
     assert.deepEqual([page.servedCount, page.rejectedCount, page.rowCount], [1, 1, 0]);
-    assert.deepEqual(page.envelope, { hasMore: true, nextCursor: 'c', total: null, cursorLifeMs: null });
+    assert.deepEqual([page.envelope.hasMore, page.envelope.nextCursor], [true, 'c']);
     assert.deepEqual(
       page.anomalies.map(({ eventId, reason, original }) => [eventId, reason, Buffer.from(original).toString()]),
       [['e', 'worker-died', event]],

@@ -1,0 +1,34 @@
+/** What an answer of the API comes to. Types only. */
+import type { RawPage } from '../../api/api-client.ts';
+import type { AcceptedPage } from '../../core/accepted-page.ts';
+import type { EncodedPage } from '../../core/encoded-page.ts';
+import type { PagePlace } from '../../core/page-place.ts';
+import type { LedgerEntry } from '../../core/state.ts';
+import type { NextPage } from './cursor-age.ts';
+
+/** What a page brings, and whether it may have lost events: the places of its row in the ledger. */
+export type Brought = Pick<LedgerEntry, 'counts' | 'edge' | 'isEndDoubtful' | 'suspect'>;
+
+/** What one answer came to, and so what the walk does next. */
+export type Step =
+  /** The page is accepted, and the walk goes on behind it (`advance`) or is over (`end`). */
+  | {
+      readonly kind: 'advance' | 'end';
+      readonly raw: AcceptedPage['raw'];
+      readonly encoded: EncodedPage | null;
+      readonly brought: Brought;
+      readonly next: NextPage;
+    }
+  /** The page lies above the window: passed over. */
+  | { readonly kind: 'skip'; readonly next: NextPage }
+  /** The same page is asked for again. `suspect`: what went wrong can have cost events. */
+  | { readonly kind: 'retry'; readonly next: NextPage; readonly suspect: boolean }
+  | { readonly kind: 'needs-chain' };
+
+/** A page that is about to be counted. */
+export interface ServedPage extends PagePlace {
+  /** Upper bound of its window. */
+  readonly untilMs: number | null;
+  readonly raw: RawPage;
+  readonly encoded: EncodedPage;
+}

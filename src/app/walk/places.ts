@@ -73,6 +73,8 @@ export class PlaceCounter {
       const isAtEdge = edge !== null && timeMs === edge.atMs;
       const key = isAtEdge ? (instantKeys[instants] ?? '') : '';
       if (isAtEdge) instants += 1;
+      // Above the edge everything was counted, also when another process has begun this chain.
+      if (range.isOrderedByTime && edge !== null && timeMs > edge.atMs) continue;
       // Taken from the head in any case: it may only match in order.
       const isRepeated = head?.repeats(timeMs, key) === true;
       const placeMs = sides.timeOf(at);
@@ -87,7 +89,6 @@ export class PlaceCounter {
         else counts.places += 1;
         continue;
       }
-      // Above the edge everything was counted, also when another process has begun this chain.
       if (range.isOrderedByTime && edge !== null && placeMs > edge.atMs) continue;
       if (overlap !== null && placeMs === overlap.atMs) {
         if (overlap.left === null || !isAtEdge) {

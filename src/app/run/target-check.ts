@@ -7,7 +7,7 @@ import type { Settings } from '../../core/config.ts';
 import type { Logger } from '../../core/logging.ts';
 import type { Database } from '../../load/postgres/database.ts';
 import type { StateStore } from '../../load/state/state-store.ts';
-import { readTargetRows, type TargetRows } from '../../load/state/target-rows.ts';
+import { isTargetUntouched, readTargetRows, type TargetRows } from '../../load/state/target-rows.ts';
 
 type RowSettings = Pick<Settings, 'full' | 'newRun' | 'acceptFewerRows'>;
 
@@ -22,12 +22,15 @@ export async function checkRowsAtStart(
   settings: RowSettings,
   logger: Logger,
 ): Promise<boolean> {
-  const { rows, remembered, hasLoaded } = found;
+  const { rows, remembered, hasLoaded, deletions } = found;
   const left = remembered ?? (hasLoaded ? 1 : 0);
-  if (rows >= left) return false;
+  if (rows >= left) {
+    await store.rememberRows({ rows: remembered ?? rows, deletions });
+    return false;
+  }
   const isWalkedInFull = rows === 0 || settings.full || settings.newRun;
   if (!isWalkedInFull && !settings.acceptFewerRows) throw fewerRows(rows, left, 'Nothing was fetched.');
-  await store.rememberRows(rows);
+  await store.rememberRows(found);
   if (!isWalkedInFull) {
     logger.warn({ rows, remembered }, 'the target has fewer rows than the job left in it; that was accepted');
     return false;
@@ -44,11 +47,14 @@ export async function checkRowsAtStart(
 
 /** Before a run completes. @throws CountsDisagreeError when rows were deleted meanwhile */
 export async function checkRowsAreThere(db: Database, store: StateStore, isAccepted: boolean): Promise<void> {
-  const { rows, remembered } = await db.persistently('counting the rows of the target', () => readTargetRows(db));
+  const look = <T>(at: () => Promise<T>): Promise<T> => db.persistently('counting the rows of the target', at);
+  if (await look(() => isTargetUntouched(db))) return;
+  const found = await look(() => readTargetRows(db));
+  const { rows, remembered } = found;
   if (remembered !== null && rows < remembered && !isAccepted) {
     throw fewerRows(rows, remembered, 'They were deleted while the job was at work.');
   }
-  if (rows !== remembered) await store.rememberRows(rows);
+  await store.rememberRows(found);
 }
 
 function fewerRows(rows: number, remembered: number, state: string): CountsDisagreeError {

@@ -62,9 +62,12 @@ COMMENT ON TABLE ingestion.source IS 'What pages have shown of a source: without
 
 CREATE TABLE ingestion.target_rows (
   one_row boolean PRIMARY KEY DEFAULT true CHECK (one_row),
-  rows bigint
+  rows bigint,
+  file oid,
+  deletions bigint
 );
 COMMENT ON TABLE ingestion.target_rows IS 'How many rows the job left in ingested_events; null when they were never counted';
+COMMENT ON COLUMN ingestion.target_rows.deletions IS 'Rows deleted from it so far, as its statistics say; with the same file: nobody has touched it since';
 INSERT INTO ingestion.target_rows (rows) VALUES (NULL);
 `,
 } as const;

@@ -13,7 +13,7 @@ import { STAGING_TABLES, emptyStaging, lockStaging } from '../schema/staging.ts'
 import { checkGeneration, type Ownership } from './owner.ts';
 import { RUN_COLUMNS, WINDOW_COLUMNS, readBaseRun, readCurrentRun, readWindows, type StoredRun } from './run-reader.ts';
 import { readTally, type Tally } from './tally.ts';
-import { rememberTargetRows } from './target-rows.ts';
+import { rememberTargetRows, type TargetRows } from './target-rows.ts';
 
 export interface WindowBounds {
   readonly sinceMs: number | null;
@@ -113,7 +113,7 @@ export class StateStore {
       await client.query(
         `TRUNCATE ${TARGET}, ingestion.state, ingestion.anomaly, ingestion.run, ingestion.source, ingestion.outcome`,
       );
-      await rememberTargetRows(client, 0);
+      await rememberTargetRows(client, { rows: 0, deletions: -1 });
     };
     await this.#db.persistently('emptying the target', () => this.#db.transaction('reset', reset));
   }
@@ -253,8 +253,8 @@ export class StateStore {
   }
 
   /** What is in the target now is what the job has left there. */
-  async rememberRows(rows: number): Promise<void> {
-    await this.#write('rows', (client) => rememberTargetRows(client, rows));
+  async rememberRows(counted: Pick<TargetRows, 'rows' | 'deletions'>): Promise<void> {
+    await this.#write('rows', (client) => rememberTargetRows(client, counted));
   }
 
   async #read<T>(read: () => Promise<T>): Promise<T> {

@@ -20,12 +20,18 @@ export interface TargetRows {
   readonly remembered: number | null;
   /** Whether any run has put rows into it. */
   readonly hasLoaded: boolean;
+  /** Rows that were ever deleted from it, as its statistics said before they were counted. */
+  readonly deletions: number;
 }
+
+const DELETIONS = `pg_stat_get_tuples_deleted(to_regclass('${TARGET}'))`;
+const FILE = `pg_relation_filenode(to_regclass('${TARGET}'))`;
 
 /** Counts one by one: exact, and seconds for many millions. All figures are of one moment, also beside a merge. */
 export async function readTargetRows(db: Pick<Database, 'query'>): Promise<TargetRows> {
-  const { rows: tables } = await db.query<{ target: boolean; remembered: boolean; run: boolean }>(
-    `SELECT to_regclass('${TARGET}') IS NOT NULL AS target, to_regclass('ingestion.target_rows') IS NOT NULL AS remembered,
+  const { rows: tables } = await db.query<{ target: boolean; remembered: boolean; run: boolean; deletions: number }>(
+    `SELECT coalesce(${DELETIONS}, 0)::float8 AS deletions,
+            to_regclass('${TARGET}') IS NOT NULL AS target, to_regclass('ingestion.target_rows') IS NOT NULL AS remembered,
             to_regclass('ingestion.run') IS NOT NULL AS run`,
   );
   // Gone, or a database that only an earlier version has used, or nobody.
@@ -37,7 +43,18 @@ export async function readTargetRows(db: Pick<Database, 'query'>): Promise<Targe
   );
   const [found] = rows;
   if (found === undefined) throw new Error('the count of the target came back without a row');
-  return found;
+  return { ...found, deletions: tables[0]?.deletions ?? 0 };
+}
+
+/**
+ * Whether nobody but the job's own merges has touched the table since its rows were last counted: it is the same file, and its
+ * statistics know of no deletion. Far cheaper than counting: the first reader of fresh rows writes most of the table again.
+ */
+export async function isTargetUntouched(db: Pick<Database, 'query'>): Promise<boolean> {
+  const { rows } = await db.query<{ untouched: boolean | null }>(
+    `SELECT rows IS NOT NULL AND file = ${FILE} AND deletions = ${DELETIONS} AS untouched FROM ingestion.target_rows`,
+  );
+  return rows[0]?.untouched === true;
 }
 
 /**
@@ -61,17 +78,22 @@ export async function countRowsMeanwhile(db: Database): Promise<TargetRows | nul
 }
 
 /** In the transaction that counted them, or emptied the table. */
-export async function rememberTargetRows(client: Pick<PoolClient, 'query'>, rows: number): Promise<void> {
-  await client.query('UPDATE ingestion.target_rows SET rows = $1', [rows]);
+export async function rememberTargetRows(
+  client: Pick<PoolClient, 'query'>,
+  { rows, deletions }: Pick<TargetRows, 'rows' | 'deletions'>,
+): Promise<void> {
+  await client.query(`UPDATE ingestion.target_rows SET rows = $1, deletions = $2, file = ${FILE}`, [rows, deletions]);
 }
 
 /**
- * In the merge that inserted them. What was never counted stays so.
- * @param wasEmpty the merge found the table empty, under its lock: then these are all rows
+ * In the merge that inserted them: they are added to what was remembered. Another file than before means that somebody has
+ * emptied the table, or made it anew; this is not forgotten by what is merged behind it.
+ * @param wasEmpty the merge found the table empty, under its lock: where nothing was ever counted, these are all rows
  */
 export async function addTargetRows(client: PoolClient, inserted: number, wasEmpty: boolean): Promise<void> {
-  await client.query('UPDATE ingestion.target_rows SET rows = CASE WHEN $2 THEN $1 ELSE rows + $1 END', [
-    inserted,
-    wasEmpty,
-  ]);
+  await client.query(
+    `UPDATE ingestion.target_rows SET rows = coalesce(rows, CASE WHEN $2 THEN 0 END) + $1,
+            file = CASE WHEN file = ${FILE} THEN file END`,
+    [inserted, wasEmpty],
+  );
 }

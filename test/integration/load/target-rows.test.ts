@@ -1,27 +1,34 @@
 /** What is remembered of the target's rows changes with them, and only by our own hand. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import pg from 'pg';
 import { readNewestRun } from '../../../src/load/state/run-reader.ts';
-import { readTargetRows, rememberTargetRows } from '../../../src/load/state/target-rows.ts';
+import { isTargetUntouched, readTargetRows, rememberTargetRows } from '../../../src/load/state/target-rows.ts';
+import type { Database } from '../../../src/load/postgres/database.ts';
 import { takeBackVersion3 } from '../../support/stored-run.ts';
 import { eventsOf, ids, pageOf, startLoading } from './setup.ts';
 
+async function counted(db: Database): Promise<{ rows: number; remembered: number | null }> {
+  const { rows, remembered } = await readTargetRows(db);
+  return { rows, remembered };
+}
+
 test('merges, a reset and a proof say how many rows the target should have; what others delete shows', async (t) => {
   const { db, database, loader, merger } = await startLoading(t);
-  assert.deepEqual(await readTargetRows(db), { rows: 0, remembered: null });
+  assert.deepEqual(await counted(db), { rows: 0, remembered: null });
   await loader.load(pageOf(eventsOf(ids('a', 40))));
   await merger().merge('a', 1);
-  assert.deepEqual(await readTargetRows(db), { rows: 40, remembered: 40 });
+  assert.deepEqual(await counted(db), { rows: 40, remembered: 40 });
   // 20 of them again: they are duplicates, and no rows.
   await loader.load(pageOf(eventsOf([...ids('a', 20), ...ids('b', 5)]), { page: 2 }));
   await merger().merge('a', 1);
-  assert.deepEqual(await readTargetRows(db), { rows: 45, remembered: 45 });
+  assert.deepEqual(await counted(db), { rows: 45, remembered: 45 });
   await database.query("DELETE FROM ingested_events WHERE id LIKE 'b%'");
-  assert.deepEqual(await readTargetRows(db), { rows: 40, remembered: 45 });
-  await db.transaction('proof', (client) => rememberTargetRows(client, 40));
-  assert.deepEqual(await readTargetRows(db), { rows: 40, remembered: 40 });
+  assert.deepEqual(await counted(db), { rows: 40, remembered: 45 });
+  await db.transaction('proof', (client) => rememberTargetRows(client, { rows: 40, deletions: 0 }));
+  assert.deepEqual(await counted(db), { rows: 40, remembered: 40 });
   await database.query('DROP TABLE ingested_events');
-  assert.deepEqual(await readTargetRows(db), { rows: 0, remembered: 40 });
+  assert.deepEqual(await counted(db), { rows: 0, remembered: 40 });
 });
 
 test('an emptied target is remembered as empty, and rows that were there before are not counted', async (t) => {
@@ -29,9 +36,9 @@ test('an emptied target is remembered as empty, and rows that were there before 
   await database.query("INSERT INTO ingested_events (id) VALUES ('of somebody else')");
   await loader.load(pageOf(eventsOf(ids('a', 3))));
   await merger().merge('a', 1);
-  assert.deepEqual(await readTargetRows(db), { rows: 4, remembered: null });
+  assert.deepEqual(await counted(db), { rows: 4, remembered: null });
   await store.resetTarget();
-  assert.deepEqual(await readTargetRows(db), { rows: 0, remembered: 0 });
+  assert.deepEqual(await counted(db), { rows: 0, remembered: 0 });
 });
 
 test('the runs of a database that only an older version has used can be read', async (t) => {
@@ -40,3 +47,34 @@ test('the runs of a database that only an older version has used can be read', a
   const run = await readNewestRun(db);
   assert.deepEqual([run?.runId, run?.proof], [runId, null]);
 });
+
+for (const [what, sql] of [
+  ['a deletion', "DELETE FROM ingested_events WHERE id LIKE '1-%'"],
+  ['TRUNCATE, with other rows later', 'TRUNCATE ingested_events'],
+  [
+    'the table made anew',
+    'CREATE TABLE copy (LIKE ingested_events INCLUDING ALL); DROP TABLE ingested_events; ALTER TABLE copy RENAME TO ingested_events',
+  ],
+] as const) {
+  test(`merges leave the target untouched, ${what} does not`, async (t) => {
+    const { db, database, loader, merger, store } = await startLoading(t);
+    assert.equal(await isTargetUntouched(db), false, 'never counted');
+    await store.rememberRows(await readTargetRows(db));
+    for (const page of [1, 2]) {
+      await loader.load(pageOf(eventsOf(ids(`${page}-`, 10)), { page }));
+      await merger().merge('a', 1);
+    }
+    assert.equal(await isTargetUntouched(db), true);
+    // The statistics of a session are told when it ends.
+    const session = new pg.Client(database.url);
+    await session.connect();
+    const { rows } = await session.query<{ pid: number }>('SELECT pg_backend_pid() AS pid');
+    await session.query(sql);
+    await session.end();
+    while ((await database.number(`SELECT count(*) FROM pg_stat_activity WHERE pid = ${rows[0]?.pid ?? 0}`)) > 0);
+    assert.equal(await isTargetUntouched(db), false);
+    await loader.load(pageOf(eventsOf(ids('c', 10)), { page: 3 }));
+    await merger().merge('a', 1);
+    assert.equal(await isTargetUntouched(db), false);
+  });
+}

@@ -13,6 +13,7 @@ import {
   type ExitCode,
 } from '../core/errors.ts';
 import type { Logger } from '../core/logging.ts';
+import { readTargetRows } from '../load/state/target-rows.ts';
 import { isProven } from '../core/state.ts';
 import { exportIds as writeIds, type ExportedIds } from '../load/export-ids.ts';
 import type { Database } from '../load/postgres/database.ts';
@@ -60,7 +61,8 @@ export async function exportIds(argv: readonly string[], environment: Environmen
       }
       process.stderr.write(`${ids} ids in ${output}\n`);
       // Looked at before and after: the ids are all of them only when the run was finished all the time.
-      sayUnfinished(before ?? (await whyUnfinished(db)), output, partial === true, logger);
+      const why = before ?? (await whyUnfinished(db)) ?? (await whyFewer(db, ids));
+      sayUnfinished(why, output, partial === true, logger);
     } finally {
       await source.close();
     }
@@ -97,6 +99,13 @@ async function whyUnfinished(db: Database): Promise<string | null> {
   // Version 1.0.0 stored no proof, and what it checked leaves room for losses.
   if (run.proof === null) return `run ${run.runId} was completed without a proof that nothing is missing`;
   return `run ${run.runId} is ${proofText(run.proof)}`;
+}
+
+/** `null` when there are as many ids as rows that jobs have left. */
+async function whyFewer(db: Database, ids: number): Promise<string | null> {
+  const { remembered } = await readTargetRows(db);
+  if (remembered === null || ids >= remembered) return null;
+  return `${remembered - ids} of the ${remembered} rows that the job left in the table are gone`;
 }
 
 /** The file appears whole or not at all, also when the machine crashes right after. */

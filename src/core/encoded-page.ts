@@ -20,6 +20,8 @@ export interface PageEnvelope {
   readonly nextCursor: string | null;
   /** Number of events in the whole data set; `null` if the page does not say. */
   readonly total: number | null;
+  /** Number of events on the page, as it says itself; `null` if it does not. */
+  readonly returned: number | null;
   /** How long the next cursor lives from its arrival, ms; `null` if the page does not say. */
   readonly cursorLifeMs: number | null;
   /** It names a next cursor, and that is null. */

@@ -51,6 +51,14 @@ export function judgeRun(run: JudgedRun, tally: Tally, total: number | null): Ve
   return { kind: 'proven', proof: { kind: 'api-end', places, expected, sentence } };
 }
 
+/** The API's count has fallen below what was served, since the last pass began. */
+export function provenByFall(places: number, expected: number, totalNow: number): Proof {
+  const sentence =
+    `every chain of pages came to the API's own end; the API counted ${expected} events when the last pass began and counts ` +
+    `${totalNow} now, ${places} were served: events were deleted meanwhile`;
+  return { kind: 'api-end', places, expected: totalNow, sentence };
+}
+
 /** Only an unlimited run can be held against the total of the data set. */
 export function isUnlimited(run: Pick<Run, 'sinceMs' | 'untilMs'>): boolean {
   return run.sinceMs === null && run.untilMs === null;

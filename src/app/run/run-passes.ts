@@ -12,7 +12,7 @@ import type { StagingArea } from '../../load/staging-area.ts';
 import type { ApiStreamReader } from '../api-stream-reader.ts';
 import { TopRestarts, noProgress } from '../walk/no-progress.ts';
 import { PassProgress } from './pass-progress.ts';
-import { checkCountsBalance, judgeRun } from './proof.ts';
+import { checkCountsBalance, isUnlimited, judgeRun, provenByFall, type Verdict } from './proof.ts';
 import { rejectionLimitFor, type RejectionLimit } from './rejection-limit.ts';
 import { RunWalks, type RunParts } from './run-walks.ts';
 import { checkRowsAreThere } from './target-check.ts';
@@ -76,28 +76,43 @@ export class RunPasses {
     for (const attempt of ['suspects', 'everything', 'last'] as const) {
       const tally = await store.tally(runId);
       const verdict = judgeRun(this.#run, tally, this.#progress.total);
+      const isDoubtful = tally.doubtfulWindows > 0;
+      if (verdict.kind === 'proven' && (!isDoubtful || verdict.proof.kind === 'count')) return verdict.proof;
       if (verdict.kind === 'proven') {
-        if (tally.doubtfulWindows > 0 && verdict.proof.kind !== 'count') throw doubtfulEnd(tally.doubtfulWindows);
-        return verdict.proof;
+        if (attempt === 'last' || tally.isFull || !isUnlimited(this.#run)) throw doubtfulEnd(tally.doubtfulWindows);
+        if (attempt === 'suspects') continue;
+        logger.warn({ walking_again: attempt }, 'the end of the list is doubtful; walking again');
+      } else {
+        if (attempt === 'last') return this.#proveByFall(verdict, tally.doubtfulWindows);
+        const { short, expected, places } = verdict;
+        if (attempt === 'suspects' && (await this.#suspects()).length === 0) continue;
+        logger.warn({ short, expected, places, walking_again: attempt }, 'events are missing; walking again');
       }
-      const { short, expected, places } = verdict;
-      if (attempt === 'last') {
-        throw new CountsDisagreeError(
-          `${short} events are missing: the API counts ${expected}, ${places} were served. Everything was ` +
-            'walked again without finding them; what came is in the target. npm start looks for them again; npm start -- ' +
-            '--full walks everything again.',
-        );
-      }
-      const suspects = (await store.windows(runId)).filter(({ suspect }) => suspect).map(({ windowId }) => windowId);
-      if (attempt === 'suspects' && suspects.length === 0) continue;
-      logger.warn({ short, expected, places, walking_again: attempt }, 'events are missing; walking again');
       await this.#walks.beginPass(attempt === 'everything');
-      if (attempt === 'suspects') await store.reopenWindows(runId, suspects);
+      if (attempt === 'suspects') await store.reopenWindows(runId, await this.#suspects());
       else await store.replaceWindows(runId, { sinceMs: null, untilMs: null });
       if ((await this.#walk({ thenCatchUp: false })) === 'stopped') return 'stopped';
       counters.phase = 'verifying';
     }
     return 'stopped';
+  }
+
+  async #suspects(): Promise<number[]> {
+    const windows = await this.#parts.store.windows(this.#run.runId);
+    return windows.filter(({ suspect }) => suspect).map(({ windowId }) => windowId);
+  }
+
+  /** Everything was walked again, and events are missing: unless the API has deleted as many meanwhile. */
+  async #proveByFall(
+    { short, expected, places }: Verdict & { kind: 'short' },
+    doubtfulWindows: number,
+  ): Promise<Proof> {
+    const totalNow = doubtfulWindows > 0 ? null : await this.#walks.askTotalNow();
+    if (totalNow !== null && expected - short >= totalNow) return provenByFall(expected - short, expected, totalNow);
+    throw new CountsDisagreeError(
+      `${short} events are missing: the API counts ${expected}, ${places} were served. Everything was walked again without ` +
+        'finding them; what came is in the target. npm start looks for them again; npm start -- --full walks everything again.',
+    );
   }
 
   /** Walks every window that is not complete, and merges everything, however often staging is lost on the way. */

@@ -1,7 +1,8 @@
 /** The walks of a run: windows from the API into staging, merged, and the catch-ups behind them. */
-import type { ApiClient } from '../../api/api-client.ts';
+import type { ApiClient, RawPage } from '../../api/api-client.ts';
 import type { AcceptedPage } from '../../core/accepted-page.ts';
 import type { Settings } from '../../core/config.ts';
+import type { EncodedPage } from '../../core/encoded-page.ts';
 import type { InFlightLimit } from '../../core/in-flight-limit.ts';
 import type { JobObserver } from '../../core/job-snapshot.ts';
 import type { Logger } from '../../core/logging.ts';
@@ -20,6 +21,7 @@ import { WindowSet, type WalkReport } from '../walk/windows.ts';
 import type { JobCounters } from './job-counters.ts';
 import type { PassProgress } from './pass-progress.ts';
 import type { RejectionLimit } from './rejection-limit.ts';
+import { askTotalNow } from './total-now.ts';
 import { Watermark, clockAt } from './watermark.ts';
 
 export interface RunParts {
@@ -86,6 +88,11 @@ export class RunWalks {
   /** Ends requests that are on their way or wait for their turn. */
   abort(): void {
     this.#abort.abort();
+  }
+
+  /** See {@link askTotalNow}. */
+  askTotalNow(): Promise<number | null> {
+    return askTotalNow(this.#parts, this.#abort.signal);
   }
 
   async beginPass(isFull: boolean): Promise<void> {
@@ -202,15 +209,22 @@ export class RunWalks {
    * The first page from the top says how large the data set is, and how new; the first of the run also, what time it is over
    * there. Only later is this stored: see {@link #accept}.
    */
-  #marks({ page, untilMs, raw, encoded }: ServedPage): CountMarks {
+  #marks({ page, untilMs, isBounded, raw, encoded }: ServedPage): CountMarks {
     if (page === 1 && untilMs === this.#run.untilMs) {
-      // A count out of the API's cache is as old as the cache.
-      this.#progress.total = raw.fromCache ? null : encoded.envelope.total;
+      this.#progress.total = this.#totalOf(raw, encoded, isBounded);
       this.#parts.counters.total = this.#progress.total;
       this.#watermark.note(clockAt(raw), encoded.times);
       this.#isFirstPageNew = true;
     }
     return { topMs: this.#watermark.newestMs, recentMs: this.#watermark.recentMs };
+  }
+
+  /** A count out of the API's cache is as old as the cache; a smaller one on a bounded answer may be of what was asked for. */
+  #totalOf(raw: RawPage, { envelope }: EncodedPage, isBounded: boolean): number | null {
+    if (raw.fromCache) return null;
+    const before = this.#progress.total;
+    const { total } = envelope;
+    return isBounded && total !== null && before !== null ? Math.max(total, before) : total;
   }
 
   async #accept(page: AcceptedPage, staging: StagingArea): Promise<void> {

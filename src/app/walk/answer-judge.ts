@@ -14,6 +14,7 @@ import {
   describeContradiction,
   describeDisorder,
   ignoresTimeBounds,
+  noteEnvelope,
   noteEventBytes,
   readWord,
   type EndpointTraits,
@@ -142,7 +143,9 @@ export class AnswerJudge {
       return this.#askAgain(request, 'contradiction', contradiction, asked, true);
     }
     const word = readWord(encoded.envelope, traits);
-    traits.hasFlag ||= encoded.envelope.hasMore !== null;
+    noteEnvelope(traits, word, encoded.envelope);
+    const words = this.#lacksEvents(request, encoded) ? 'the page has fewer events than it says' : null;
+    if (words !== null) return this.#askAgain(request, 'lost-events', words, asked, true);
     const doubt = word === 'more' ? null : doubtEnd(request, encoded, word, this.#expected);
     const question = this.#questionAbout(request, encoded, doubt);
     // Events are taken in, and what lies behind them is asked by time.
@@ -195,6 +198,14 @@ export class AnswerJudge {
     return this.#isWhole;
   }
 
+  /** If it stays so, what the API says of the length is something else. */
+  #lacksEvents({ page }: PageRequest, { envelope, servedCount }: EncodedPage): boolean {
+    const { traits } = this.#options;
+    if (!traits.countsReturned || envelope.returned === null || envelope.returned <= servedCount) return false;
+    traits.countsReturned = this.#doubts.asksAboutLength(page);
+    return traits.countsReturned;
+  }
+
   #contradictionOf(request: PageRequest, encoded: EncodedPage): string | null {
     const contradiction = describeContradiction(request, encoded.envelope);
     if (contradiction === null) return null;
@@ -223,14 +234,16 @@ export class AnswerJudge {
   #count(request: PageRequest, raw: RawPage, encoded: EncodedPage): Pick<Brought, 'counts' | 'edge'> {
     const { position, windowId } = this.#walk;
     const { sinceMs, untilMs } = position;
-    const marks = this.#options.marks({ windowId, page: request.page, untilMs, raw, encoded });
+    const isBounded = this.byTime.hasBounds && (request.sinceMs !== null || request.untilMs !== null);
+    const marks = this.#options.marks({ windowId, page: request.page, untilMs, isBounded, raw, encoded });
     const range = { sinceMs, untilMs, isOrderedByTime: this.#options.traits.isOrderedByTime };
     const { added, ...counts } = position.counter.count(encoded.places, range, marks);
     return { counts, edge: added };
   }
 
   get #expected(): Expected {
-    return { servedToMs: this.#walk.position.servedToMs, isInhabited: this.#walk.isInhabited };
+    const { alwaysSpeaksOfError } = this.#options.traits;
+    return { servedToMs: this.#walk.position.servedToMs, isInhabited: this.#walk.isInhabited, alwaysSpeaksOfError };
   }
 
   #questionAbout(

@@ -16,6 +16,8 @@ export interface EndDoubt {
 
 /** What a walk expects, because it or an earlier one was served it. */
 export interface Expected {
+  /** Words of a failure stand on every page of this API: they mean nothing. */
+  readonly alwaysSpeaksOfError: boolean;
   /** The time of an event that a request by time must bring again; `null`: none was served yet. */
   readonly servedToMs: number | null;
   /** Something lies in the window. */
@@ -31,14 +33,16 @@ export function doubtEnd(
   { cursor }: Pick<PageRequest, 'cursor'>,
   page: Pick<EncodedPage, 'servedCount' | 'envelope' | 'places'> | null,
   word: 'over' | 'unsaid',
-  { servedToMs, isInhabited }: Expected,
+  { servedToMs, isInhabited, alwaysSpeaksOfError }: Expected,
 ): EndDoubt | null {
   if (page === null) {
     const isKnown = cursor !== null || servedToMs !== null || isInhabited;
     return { words: 'the API says that nothing lies in these bounds', isStrong: isKnown };
   }
   const isEmpty = page.servedCount === 0;
-  if (isEmpty && page.envelope.speaksOfError) return { words: 'an empty page speaks of an error', isStrong: true };
+  if (page.envelope.speaksOfError && !alwaysSpeaksOfError) {
+    return { words: 'a page that ends the list speaks of an error', isStrong: true };
+  }
   if (cursor === null && servedToMs !== null) {
     const { timesMs } = page.places;
     if (!timesMs.includes(servedToMs)) {
@@ -51,15 +55,26 @@ export function doubtEnd(
   if (isEmpty && isInhabited && servedToMs === null) {
     return { words: 'a page is empty where an earlier walk was served events', isStrong: true };
   }
+  if (page.envelope.nextCursor !== null) {
+    return { words: 'a page says that nothing follows, and has a next cursor', isStrong: false };
+  }
   return isEmpty && cursor !== null ? { words: 'a cursor leads to an empty page', isStrong: false } : null;
 }
 
-/** How often the end of a walk was doubted, and how it was asked about. */
+/** How often the end of a walk, or the length of a page, was doubted, and how it was asked about. */
 export class EndDoubts {
+  readonly #length = { page: 0, asked: 0 };
   #page = 0;
   #asked = 0;
   /** Where the walk was asked by time what lies below, epoch ms; `null`: not yet. */
   #askedByTimeAtMs: number | null = null;
+
+  /** Whether to ask again for a page that has fewer events than it says. */
+  asksAboutLength(page: number): boolean {
+    if (page !== this.#length.page) Object.assign(this.#length, { page, asked: 0 });
+    this.#length.asked += 1;
+    return this.#length.asked <= TIMES_ASKED_AGAIN;
+  }
 
   /**
    * What to do about a doubtful end. `stands`: it was asked about in every way.

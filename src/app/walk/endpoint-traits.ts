@@ -9,6 +9,10 @@ export interface EndpointTraits {
   isOrderedByTime: boolean;
   /** Whether its pages have a flag (`hasMore`). Then a page without it does not say that it is the last. */
   hasFlag: boolean;
+  /** Whether its pages have words of a failure although more follows. Then they mean nothing. */
+  alwaysSpeaksOfError: boolean;
+  /** Whether what a page says of its own length was found to be that. */
+  countsReturned: boolean;
   /** How large an event has to be expected, bytes of JSON. */
   eventBytes: number;
 }
@@ -24,7 +28,14 @@ const WIDENED_MS = 2;
  * @param isOrderedByTime what an earlier run has found out about the source
  */
 export function unknownTraits(isOrderedByTime: boolean): EndpointTraits {
-  return { supportsTimeBounds: true, isOrderedByTime, hasFlag: false, eventBytes: FIRST_GUESS_EVENT_BYTES };
+  return {
+    supportsTimeBounds: true,
+    isOrderedByTime,
+    hasFlag: false,
+    alwaysSpeaksOfError: false,
+    countsReturned: true,
+    eventBytes: FIRST_GUESS_EVENT_BYTES,
+  };
 }
 
 export function noteEventBytes(traits: EndpointTraits, page: { servedCount: number; bodyBytes: number }): void {
@@ -74,6 +85,12 @@ export function describeDisorder(
   if (sinceMs !== null && times.oldestMs < sinceMs - WIDENED_MS)
     return 'a page has events below the bound it was asked for';
   return null;
+}
+
+/** Takes in what a page shows of all pages, beyond what it says of its own end. */
+export function noteEnvelope(traits: EndpointTraits, word: 'more' | 'over' | 'unsaid', envelope: PageEnvelope): void {
+  traits.hasFlag ||= envelope.hasMore !== null;
+  traits.alwaysSpeaksOfError ||= word === 'more' && envelope.speaksOfError;
 }
 
 /** What a page says about the end of its chain; `unsaid`: nothing that would be its own word. */

@@ -29,6 +29,8 @@ export type Step =
 export interface ServedPage extends PagePlace {
   /** Upper bound of its window. */
   readonly untilMs: number | null;
+  /** It was asked for with bounds of time. */
+  readonly isBounded: boolean;
   readonly raw: RawPage;
   readonly encoded: EncodedPage;
 }

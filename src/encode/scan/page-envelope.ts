@@ -4,6 +4,7 @@ import type { PageEnvelope } from '../../core/encoded-page.ts';
 const MAX_VALUE_BYTES = 1024 * 1024;
 const MAX_ERROR_TEXT_CHARACTERS = 300;
 
+const NUMERIC_CURSOR = /"next_?cursor"\s*:\s*(-?[\d.eE+-]+)/i;
 /** Codes that say that all is well. */
 const WELL_CODES = new Set(['0', '200', 'OK', 'SUCCESS']);
 
@@ -11,7 +12,7 @@ const DECODER = new TextDecoder();
 
 const ENVELOPE_KEYS = new Set([
   ...['pagination', 'meta'],
-  ...['hasMore', 'has_more', 'nextCursor', 'next_cursor', 'total', 'cursorExpiresIn', 'cursor_expires_in'],
+  ...['hasMore', 'has_more', 'nextCursor', 'next_cursor', 'total', 'returned', 'cursorExpiresIn', 'cursor_expires_in'],
   ...['error', 'errors', 'code', 'message', 'success', 'ok', 'status', 'statusCode', 'status_code'],
 ]);
 
@@ -44,8 +45,9 @@ export class EnvelopeReader {
     const places = [pagination, this.#top, meta];
     return {
       hasMore: firstOf(places, ['hasMore', 'has_more'], asFlag),
-      nextCursor: firstOf(places, ['nextCursor', 'next_cursor'], asCursor),
+      nextCursor: firstOf(places, ['nextCursor', 'next_cursor'], (value) => this.#cursorOf(value)),
       total: firstOf([meta, pagination, this.#top], ['total'], asCount),
+      returned: firstOf([meta, pagination, this.#top], ['returned'], asCount),
       cursorLifeMs: firstOf(places, ['cursorExpiresIn', 'cursor_expires_in'], asMilliseconds),
       saysNoCursor: places.some(({ nextCursor, next_cursor: snakeCursor }) =>
         [nextCursor, snakeCursor].some((cursor) => cursor === null || cursor === ''),
@@ -54,7 +56,16 @@ export class EnvelopeReader {
     };
   }
 
-  /** Words of a failure that do not make a page none, but make its end doubtful when it has no events. */
+  /** A number is sent back as it was written: a double would change its last digits. */
+  #cursorOf(value: unknown): string | null {
+    if (typeof value === 'string') return value === '' ? null : value;
+    if (typeof value !== 'number') return null;
+    if (Number.isSafeInteger(value)) return String(value);
+    const texts = [...this.#texts].map(([key, text]) => `"${key}":${text}`);
+    return texts.map((text) => NUMERIC_CURSOR.exec(text)?.[1]).find((written) => Number(written) === value) ?? null;
+  }
+
+  /** Words of a failure that do not make a page none, but make its end doubtful. */
   #speaksOfError(): boolean {
     const { success, ok, status, statusCode, status_code: snakeStatus, code } = this.#top;
     if ([success, ok].some((flag) => asFlag(flag) === false)) return true;
@@ -120,11 +131,6 @@ function asFlag(value: unknown): boolean | null {
   const text = value.trim().toLowerCase();
   if (text === 'true' || text === '1') return true;
   return text === 'false' || text === '0' ? false : null;
-}
-
-function asCursor(value: unknown): string | null {
-  if (typeof value === 'number') return String(value);
-  return typeof value === 'string' && value !== '' ? value : null;
 }
 
 function asCount(value: unknown): number | null {

@@ -12,6 +12,7 @@ const EMPTY_ENVELOPE: PageEnvelope = {
   hasMore: null,
   nextCursor: null,
   total: null,
+  returned: null,
   cursorLifeMs: null,
   saysNoCursor: false,
   speaksOfError: false,
@@ -78,6 +79,12 @@ describe('scanPage', () => {
     ['a flag as a number', '{"data":[],"pagination":{"has_more":1}}', { hasMore: true }],
     ['an empty cursor', '{"data":[],"nextCursor":""}', { saysNoCursor: true }],
     ['no cursor, in snake case', '{"data":[],"next_cursor":null}', { saysNoCursor: true }],
+    [
+      'a cursor of more digits than a double has',
+      '{"data":[],"nextCursor":1769541612368995050}',
+      { nextCursor: '1769541612368995050' },
+    ],
+    ['its own length', '{"data":[],"meta":{"returned":3}}', { returned: 3 }],
     ['words of a failure', '{"data":[],"success":false}', { speaksOfError: true }],
     [
       'a status of a failure',

@@ -7,7 +7,8 @@ import { Database } from '../../src/load/postgres/database.ts';
 import { ensureTarget } from '../../src/load/schema/ingested-events.ts';
 import { migrate } from '../../src/load/schema/migrate.ts';
 import { copySql, stagingNames, type StagingTable } from '../../src/load/schema/staging.ts';
-import { FROM_THE_START, StateStore } from '../../src/load/state/state-store.ts';
+import { FROM_THE_START } from '../../src/load/state/run-changes.ts';
+import { StateStore } from '../../src/load/state/state-store.ts';
 import { BATCH_WINDOW, ID_COLUMN_TYPES, type Batch } from '../measure/batches.ts';
 
 const WATCHDOG_MS = 600_000;

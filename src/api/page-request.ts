@@ -28,6 +28,8 @@ export interface PageRequest {
    */
   readonly sinceMs: number | null;
   readonly untilMs: number | null;
+  /** A question about a window that looks empty: what comes below it? See app/walk/doubtful-end.ts. */
+  readonly isAcross?: boolean;
   readonly signal: AbortSignal;
 }
 

@@ -23,7 +23,7 @@ import { Merger, analyzeTarget } from '../load/merge/merge.ts';
 import type { Ownership } from '../load/state/owner.ts';
 import { Database } from '../load/postgres/database.ts';
 import { readTargetTypes, retypeTarget } from '../load/schema/ingested-events.ts';
-import { readIsOrderedByTime } from '../load/state/run-reader.ts';
+import { readSourceTraits } from '../load/state/run-reader.ts';
 import { StateStore } from '../load/state/state-store.ts';
 import { countRowsMeanwhile, readTargetRows, type TargetRows } from '../load/state/target-rows.ts';
 import { ApiClient, clientOptions } from '../api/api-client.ts';
@@ -228,7 +228,7 @@ export class IngestionJob {
         db,
         ownership,
         store,
-        traits: unknownTraits(await readIsOrderedByTime(db, source.name)),
+        traits: unknownTraits(await readSourceTraits(db, source.name)),
         isStopping: () => this.#isStopping,
       },
       run,

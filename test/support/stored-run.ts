@@ -1,5 +1,6 @@
 /** A target as a job would have left it, written by SQL: for commands that only read. */
-import { FROM_THE_START, StateStore } from '../../src/load/state/state-store.ts';
+import { FROM_THE_START } from '../../src/load/state/run-changes.ts';
+import { StateStore } from '../../src/load/state/state-store.ts';
 import { Database } from '../../src/load/postgres/database.ts';
 import { claimTarget } from '../../src/load/state/owner.ts';
 import type { Proof } from '../../src/core/state.ts';

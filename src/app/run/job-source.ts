@@ -74,8 +74,13 @@ async function openDemo(settings: Settings, logger: Logger): Promise<OpenedSourc
   };
 }
 
-/** The API's address without user, password and query: what two starts must agree on. */
+/** Names of parameters whose values are nobody's business. */
+const SECRET_PARAMETER = /key|token|secret|password|auth/i;
+
+/** The API's address without user, password and secrets: what two starts must agree on. */
 function sourceName(baseUrl: string): string {
   const url = new URL(baseUrl);
-  return `${url.origin}${url.pathname.replace(/\/+$/, '')}`;
+  const open = [...url.searchParams].filter(([name]) => !SECRET_PARAMETER.test(name));
+  const query = open.length === 0 ? '' : `?${new URLSearchParams(open).toString()}`;
+  return `${url.origin}${url.pathname.replace(/\/+$/, '')}${query}`;
 }

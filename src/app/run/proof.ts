@@ -40,7 +40,7 @@ export function judgeRun(run: JudgedRun, tally: Tally, total: number | null): Ve
   if (places + unsure < expected) return { kind: 'short', short: expected - places - unsure, expected, places };
   const what = tally.isFull ? 'events' : 'events from the floor of this run on';
   if (places === expected) {
-    const sentence = `the API counts ${expected} ${what}, and each was served`;
+    const sentence = `the API counts ${expected} ${what}, and as many were served, each once`;
     return { kind: 'proven', proof: { kind: 'count', places, expected, sentence } };
   }
   const why =

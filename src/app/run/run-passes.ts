@@ -151,7 +151,7 @@ export class RunPasses {
   async #beginChain(): Promise<void> {
     const { store, traits } = this.#parts;
     const { runId, source, untilMs } = this.#run;
-    if (!traits.isOrderedByTime) await store.noteDisorder(source);
+    if (!traits.isOrderedByTime) await store.noteSource(source, traits);
     const states = await store.windows(runId);
     const open = states.filter(({ complete }) => !complete);
     if (this.#restarts.begin(null) === 'too-often') {

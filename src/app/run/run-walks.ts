@@ -11,6 +11,7 @@ import type { CountMarks, Run, WindowState } from '../../core/state.ts';
 import type { Database } from '../../load/postgres/database.ts';
 import { StagingArea } from '../../load/staging-area.ts';
 import type { Ownership } from '../../load/state/owner.ts';
+import type { SourceTraits } from '../../load/state/run-reader.ts';
 import type { StateStore } from '../../load/state/state-store.ts';
 import type { PageEncoder } from '../../threads/page-encoder.ts';
 import type { ApiStreamReader, ReaderOrigin } from '../api-stream-reader.ts';
@@ -53,8 +54,8 @@ export class RunWalks {
   #pass: number;
   /** Walks that were begun: each asks a little differently, so that no answer comes from the API's cache. */
   #begun = 0;
-  /** As it is stored: the order of the source is that of the times. */
-  #isOrderBelieved: boolean;
+  /** What is stored of the source. */
+  #stored: SourceTraits;
   /** What the first page of a pass has shown is not stored yet. */
   #isFirstPageNew = false;
   #walking: { readonly windows: WindowSet; readonly staging: StagingArea } | null = null;
@@ -68,7 +69,8 @@ export class RunWalks {
     this.#rejections = rejections;
     this.#restarts = restarts;
     this.#pass = run.pass;
-    this.#isOrderBelieved = parts.traits.isOrderedByTime;
+    const { isOrderedByTime, hasFlag } = parts.traits;
+    this.#stored = { isOrderedByTime, hasFlag };
     this.#watermark = new Watermark(run);
   }
 
@@ -232,10 +234,11 @@ export class RunWalks {
     counters.page(page);
     this.#rejections.note(page);
     this.#restarts.note(page.ledger.served);
-    if (!traits.isOrderedByTime && this.#isOrderBelieved) {
-      // Before the page counts as safe: another process must not go on from it by time.
-      await store.noteDisorder(this.#run.source);
-      this.#isOrderBelieved = false;
+    const { isOrderedByTime, hasFlag } = traits;
+    if (isOrderedByTime !== this.#stored.isOrderedByTime || hasFlag !== this.#stored.hasFlag) {
+      // Before the page counts as safe: another process must not go on from it as if it had not shown this.
+      this.#stored = { isOrderedByTime, hasFlag };
+      await store.noteSource(this.#run.source, this.#stored);
     }
     if (this.#isFirstPageNew) {
       this.#isFirstPageNew = false;

@@ -54,7 +54,8 @@ export async function checkRowsAreThere(db: Database, store: StateStore, isAccep
   if (remembered !== null && rows < remembered && !isAccepted) {
     throw fewerRows(rows, remembered, 'They were deleted while the job was at work.');
   }
-  await store.rememberRows(found);
+  // What others have put there is theirs to take back.
+  await store.rememberRows({ ...found, rows: isAccepted ? rows : Math.min(rows, remembered ?? rows) });
 }
 
 function fewerRows(rows: number, remembered: number, state: string): CountsDisagreeError {

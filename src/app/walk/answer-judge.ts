@@ -9,17 +9,10 @@ import type { Logger } from '../../core/logging.ts';
 import { NO_PLACES, type CountMarks } from '../../core/state.ts';
 import type { ByTime, Chain } from './chain.ts';
 import { isTrusted, nextPage, type NextPage } from './cursor-age.ts';
-import { EndDoubts, doubtEnd, type EndDoubt, type Expected } from './doubtful-end.ts';
-import {
-  describeContradiction,
-  describeDisorder,
-  ignoresTimeBounds,
-  noteEnvelope,
-  noteEventBytes,
-  readWord,
-  type EndpointTraits,
-} from './endpoint-traits.ts';
+import { EndDoubts, doubtEnd, judgeAcross, type EndDoubt, type Expected } from './doubtful-end.ts';
+import { noteEnvelope, noteEventBytes, readWord, type EndpointTraits } from './endpoint-traits.ts';
 import { eventTooLarge } from './no-progress.ts';
+import { PageChecks } from './page-checks.ts';
 import type { PageLimit } from './page-limit.ts';
 import type { Brought, ServedPage, Step } from './step.ts';
 import type { WalkPosition } from './walk-position.ts';
@@ -52,6 +45,8 @@ export class AnswerJudge {
   readonly #options: JudgeOptions;
   readonly #walk: JudgedWalk;
   readonly #doubts = new EndDoubts();
+  readonly #checks: PageChecks;
+  #isInhabited: boolean;
   /** The run's only window: nothing but cursors and the API's own bounds have decided what it brings. */
   #isWhole: boolean;
   #dividing: Promise<unknown> | null = null;
@@ -61,7 +56,9 @@ export class AnswerJudge {
   constructor(options: JudgeOptions, walk: JudgedWalk, isWhole: boolean) {
     this.#options = options;
     this.#walk = walk;
+    this.#checks = new PageChecks(options, walk);
     this.#isWhole = isWhole;
+    this.#isInhabited = walk.isInhabited;
   }
 
   /** How far the endpoint can be asked by time now. */
@@ -97,8 +94,10 @@ export class AnswerJudge {
     }
     switch (answer.kind) {
       case 'page':
+        if (request.isAcross === true) return this.#judgeAcross(request, answer.page, permit, asked);
         return this.#judgePage(request, answer.page, permit, asked);
       case 'outside-range':
+        if (request.isAcross === true) return this.#judgeAcross(request, null, permit, asked);
         return this.#judgeNothing(request, permit, asked);
       case 'stale-cursor':
         return this.#dropCursor(answer.detail, asked);
@@ -119,8 +118,32 @@ export class AnswerJudge {
     const doubt = doubtEnd(request, null, 'over', this.#expected);
     const question = this.#questionAbout(request, null, doubt);
     if (doubt !== null && question !== 'stands') return this.#askAboutEnd(request, doubt, question, asked);
+    return this.#endOfNothing(request, permit, doubt?.isStrong === true);
+  }
+
+  /** The window looks empty, and the API was asked what lies below it. */
+  async #judgeAcross(request: PageRequest, raw: RawPage | null, permit: Permit, asked: NextPage): Promise<Step> {
+    const { encoder, position } = this.#walk;
+    const encoded = raw === null ? null : await encoder.encode(request, null, raw);
+    const page = encoded?.status === 'encoded' ? encoded : null;
+    const next = { ...asked, isAcross: false };
+    switch (judgeAcross(page, position.sinceMs)) {
+      case 'empty':
+        return this.#endOfNothing(request, permit, false);
+      case 'inhabited':
+        this.#isInhabited = true;
+        return { kind: 'retry', next, suspect: true };
+      case 'answered':
+        return { kind: 'retry', next, suspect: false };
+      case 'silent':
+        this.#isInhabited = true;
+        return this.#askAgain(request, 'doubtful-end', 'nothing comes even from outside of a window', next, true);
+    }
+  }
+
+  /** The window ends without an event. */
+  #endOfNothing(request: PageRequest, permit: Permit, isEndDoubtful: boolean): Step {
     permit.resize(0);
-    const isEndDoubtful = doubt?.isStrong === true;
     return {
       kind: 'end',
       raw: { receivedAtMs: Date.now(), serverDateMs: null, bodyBytes: 0 },
@@ -136,15 +159,16 @@ export class AnswerJudge {
     permit.resize(raw.bodyBytes * BYTES_PER_BODY_BYTE);
     const encoded = await encoder.encode(request, position.counter.edge?.atMs ?? null, raw);
     if (encoded.status === 'faulty') return this.#askAgain(request, encoded.fault, encoded.detail, asked, false);
-    if (!this.#isInOrder(request, encoded)) return { kind: 'needs-chain' };
-    const contradiction = this.#contradictionOf(request, encoded);
+    const broken = this.#checks.findBroken(request, encoded, this.byTime.hasBounds);
+    if (broken === 'bounds' || (broken === 'order' && !this.#isWhole)) return { kind: 'needs-chain' };
+    const contradiction = this.#checks.contradictionOf(request, encoded);
     // The page is good when the walk can go on by its times.
     if (contradiction !== null && (!this.byTime.hasAnchors || encoded.times === null)) {
       return this.#askAgain(request, 'contradiction', contradiction, asked, true);
     }
     const word = readWord(encoded.envelope, traits);
     noteEnvelope(traits, word, encoded.envelope);
-    const words = this.#lacksEvents(request, encoded) ? 'the page has fewer events than it says' : null;
+    const words = this.#checks.lacksEvents(request, encoded) ? 'the page has fewer events than it says' : null;
     if (words !== null) return this.#askAgain(request, 'lost-events', words, asked, true);
     const doubt = word === 'more' ? null : doubtEnd(request, encoded, word, this.#expected);
     const question = this.#questionAbout(request, encoded, doubt);
@@ -177,44 +201,6 @@ export class AnswerJudge {
     };
   }
 
-  /** False: this window cannot be walked by time, and a chain of its own does not bring all of the run. */
-  #isInOrder(request: PageRequest, encoded: EncodedPage): boolean {
-    const { traits, logger } = this.#options;
-    const { windowId, position } = this.#walk;
-    if (this.byTime.hasBounds && ignoresTimeBounds(request, encoded)) {
-      // Every window would walk all of the data.
-      traits.supportsTimeBounds = false;
-      logger.warn({ window: windowId }, 'the endpoint ignores time windows; walking one chain');
-      return false;
-    }
-    if (!traits.isOrderedByTime) return true;
-    const disorder = describeDisorder(request, encoded, position.pageEndMs);
-    if (disorder === null) return true;
-    traits.isOrderedByTime = false;
-    logger.warn(
-      { window: windowId, page: request.page },
-      `the API's order is not that of the events' times: ${disorder}; walking one chain`,
-    );
-    return this.#isWhole;
-  }
-
-  /** If it stays so, what the API says of the length is something else. */
-  #lacksEvents({ page }: PageRequest, { envelope, servedCount }: EncodedPage): boolean {
-    const { traits } = this.#options;
-    if (!traits.countsReturned || envelope.returned === null || envelope.returned <= servedCount) return false;
-    traits.countsReturned = this.#doubts.asksAboutLength(page);
-    return traits.countsReturned;
-  }
-
-  #contradictionOf(request: PageRequest, encoded: EncodedPage): string | null {
-    const contradiction = describeContradiction(request, encoded.envelope);
-    if (contradiction === null) return null;
-    this.#walk.chain.noteBroken(contradiction);
-    const { logger } = this.#options;
-    logger.warn({ window: this.#walk.windowId, page: request.page }, `contradiction: ${contradiction}`);
-    return contradiction;
-  }
-
   /** An endpoint that takes no bounds begins with the newest event of all. */
   #isAboveWindow(encoded: EncodedPage): boolean {
     const isUnbounded = !this.byTime.hasBounds && this.#options.traits.isOrderedByTime;
@@ -243,7 +229,7 @@ export class AnswerJudge {
 
   get #expected(): Expected {
     const { alwaysSpeaksOfError } = this.#options.traits;
-    return { servedToMs: this.#walk.position.servedToMs, isInhabited: this.#walk.isInhabited, alwaysSpeaksOfError };
+    return { servedToMs: this.#walk.position.servedToMs, isInhabited: this.#isInhabited, alwaysSpeaksOfError };
   }
 
   #questionAbout(
@@ -254,15 +240,20 @@ export class AnswerJudge {
     if (doubt === null) return 'stands';
     const { servedToMs } = this.#walk.position;
     const fromMs = encoded !== null && encoded.servedCount > 0 ? (encoded.times?.oldestMs ?? null) : servedToMs;
-    return this.#doubts.next(page, doubt, this.byTime.hasAnchors ? fromMs : null);
+    const canAskAcross =
+      this.byTime.hasAnchors && servedToMs === null && !this.#isWhole && (encoded?.servedCount ?? 0) === 0;
+    return this.#doubts.next(page, doubt, this.byTime.hasAnchors ? fromMs : null, canAskAcross);
   }
 
   async #askAboutEnd(
     request: PageRequest,
     { words, isStrong }: EndDoubt,
-    question: 'ask-again' | 'ask-by-time',
+    question: 'ask-again' | 'ask-by-time' | 'ask-across',
     asked: NextPage,
   ): Promise<Step> {
+    if (question === 'ask-across') {
+      return { kind: 'retry', next: { ...asked, ...NO_CURSOR, isAcross: true }, suspect: false };
+    }
     if (question === 'ask-by-time') return { kind: 'retry', next: { ...asked, ...NO_CURSOR }, suspect: isStrong };
     // The answer must not come from the API's cache.
     this.#walk.limit.reduce();

@@ -43,8 +43,9 @@ export class Chain {
       ...(isByCursor ? {} : NO_CURSOR),
       windowId: this.#windowId,
       limit: this.#limit.value,
-      sinceMs: hasBounds ? sinceMs : null,
-      untilMs: isByCursor ? (hasBounds ? untilMs : null) : beginMs,
+      sinceMs: hasBounds && next.isAcross !== true ? sinceMs : null,
+      // Below the lowest window nothing lies: there, the top of everything shows that the API answers at all.
+      untilMs: isByCursor ? (hasBounds ? untilMs : null) : next.isAcross === true && sinceMs === null ? null : beginMs,
     };
   }
 

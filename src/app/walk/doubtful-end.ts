@@ -1,6 +1,7 @@
 /**
  * What ends a chain is the API's own word on a page that is a page. Everything else that looks like an end is asked again,
- * differently: twice as it was, then by time from the place that was served last, which must bring that place again. Pure.
+ * differently: twice as it was, then by time from the place that was served last, which must bring that place again. A window
+ * that looks empty is asked about across its lower bound: what comes must lie below it. Pure.
  */
 import type { PageRequest } from '../../api/api-client.ts';
 import type { EncodedPage } from '../../core/encoded-page.ts';
@@ -52,8 +53,9 @@ export function doubtEnd(
     if (timesMs.every((timeMs) => timeMs >= servedToMs)) return null;
   }
   if (word === 'unsaid') return { words: 'a page does not say whether it is the last', isStrong: true };
-  if (isEmpty && isInhabited && servedToMs === null) {
-    return { words: 'a page is empty where an earlier walk was served events', isStrong: true };
+  if (isEmpty && servedToMs === null) {
+    if (isInhabited) return { words: 'a page is empty where an earlier walk was served events', isStrong: true };
+    if (cursor === null) return { words: 'the first page is empty', isStrong: false };
   }
   if (page.envelope.nextCursor !== null) {
     return { words: 'a page says that nothing follows, and has a next cursor', isStrong: false };
@@ -61,36 +63,36 @@ export function doubtEnd(
   return isEmpty && cursor !== null ? { words: 'a cursor leads to an empty page', isStrong: false } : null;
 }
 
-/** How often the end of a walk, or the length of a page, was doubted, and how it was asked about. */
+/** How often the end of a walk was doubted, and how it was asked about. */
 export class EndDoubts {
-  readonly #length = { page: 0, asked: 0 };
   #page = 0;
   #asked = 0;
+  #wasAskedAcross = false;
   /** Where the walk was asked by time what lies below, epoch ms; `null`: not yet. */
-  #askedByTimeAtMs: number | null = null;
-
-  /** Whether to ask again for a page that has fewer events than it says. */
-  asksAboutLength(page: number): boolean {
-    if (page !== this.#length.page) Object.assign(this.#length, { page, asked: 0 });
-    this.#length.asked += 1;
-    return this.#length.asked <= TIMES_ASKED_AGAIN;
-  }
+  askedByTimeAtMs: number | null = null;
 
   /**
    * What to do about a doubtful end. `stands`: it was asked about in every way.
    * @param servedToMs where it can be asked by time, epoch ms; `null`: nowhere
+   * @param canAskAcross nothing was served in the window, and it is a part of all
    */
   next(
     page: number,
     { isStrong }: Pick<EndDoubt, 'isStrong'>,
     servedToMs: number | null,
-  ): 'ask-again' | 'ask-by-time' | 'stands' {
+    canAskAcross: boolean,
+  ): 'ask-again' | 'ask-by-time' | 'ask-across' | 'stands' {
     if (page !== this.#page) {
       this.#page = page;
       this.#asked = 0;
     }
+    if (!isStrong && canAskAcross) {
+      if (this.#wasAskedAcross) return 'stands';
+      this.#wasAskedAcross = true;
+      return 'ask-across';
+    }
     // The answer by time brought nothing older, so this is where the list ends.
-    const wasAskedByTime = servedToMs !== null && servedToMs === this.#askedByTimeAtMs;
+    const wasAskedByTime = servedToMs !== null && servedToMs === this.askedByTimeAtMs;
     if (wasAskedByTime && !isStrong) return 'stands';
     // The API's own word, that only seldom comes: one other question is enough, where there is one.
     const isByTimeFirst = !isStrong && servedToMs !== null;
@@ -100,7 +102,21 @@ export class EndDoubts {
     }
     if (servedToMs === null || wasAskedByTime) return 'stands';
     this.#asked = 0;
-    this.#askedByTimeAtMs = servedToMs;
+    this.askedByTimeAtMs = servedToMs;
     return 'ask-by-time';
   }
+}
+
+/**
+ * What the answer across the lower bound of a window says of it. `empty`: nothing lies in it. `inhabited`: something does.
+ * `answered`: only that the API answers, because below the lowest window nothing lies. `silent`: not even that.
+ */
+export function judgeAcross(
+  page: Pick<EncodedPage, 'times' | 'servedCount'> | null,
+  sinceMs: number | null,
+): 'empty' | 'inhabited' | 'answered' | 'silent' {
+  if (page === null || page.servedCount === 0) return 'silent';
+  if (sinceMs === null) return 'answered';
+  if (page.times === null) return 'silent';
+  return page.times.newestMs < sinceMs ? 'empty' : 'inhabited';
 }

@@ -25,13 +25,12 @@ const WIDENED_MS = 2;
 
 /**
  * Assumed until a page shows otherwise.
- * @param isOrderedByTime what an earlier run has found out about the source
+ * @param known what earlier pages have shown of the source
  */
-export function unknownTraits(isOrderedByTime: boolean): EndpointTraits {
+export function unknownTraits(known: Pick<EndpointTraits, 'isOrderedByTime' | 'hasFlag'>): EndpointTraits {
   return {
     supportsTimeBounds: true,
-    isOrderedByTime,
-    hasFlag: false,
+    ...known,
     alwaysSpeaksOfError: false,
     countsReturned: true,
     eventBytes: FIRST_GUESS_EVENT_BYTES,

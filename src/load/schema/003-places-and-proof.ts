@@ -56,9 +56,10 @@ COMMENT ON COLUMN ingestion.run.proof IS 'By what the run is proven complete: ki
 
 CREATE TABLE ingestion.source (
   source text PRIMARY KEY,
-  ordered_by_time boolean NOT NULL
+  ordered_by_time boolean NOT NULL DEFAULT true,
+  has_flag boolean NOT NULL DEFAULT false
 );
-COMMENT ON TABLE ingestion.source IS 'What pages have shown of a source: without an order by time it is walked as one chain';
+COMMENT ON TABLE ingestion.source IS 'What pages have shown of a source: an order by time, without which it is walked as one chain; a flag on its pages';
 
 CREATE TABLE ingestion.target_rows (
   one_row boolean PRIMARY KEY DEFAULT true CHECK (one_row),

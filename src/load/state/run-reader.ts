@@ -41,9 +41,14 @@ export async function readLastCompleteRun(db: Database): Promise<StoredRun | nul
   return readRun(db, `status = 'complete'`);
 }
 
-/** The newest complete run over all of a source: what a later run of the source goes on from. */
+/**
+ * The newest complete and proven run over all of a source: what a later run of the source goes on from. Version 1.0.0 stored no
+ * proof, and what it checked leaves room for losses.
+ */
 export async function readBaseRun(db: Database, source: string): Promise<StoredRun | null> {
-  return readRun(db, `status = 'complete' AND source = $1 AND since_ms IS NULL AND until_ms IS NULL`, [source]);
+  const isProven = `to_jsonb(run) -> 'proof' ->> 'kind' IN ('count', 'api-end')`;
+  const isOfAll = 'source = $1 AND since_ms IS NULL AND until_ms IS NULL';
+  return readRun(db, `status = 'complete' AND ${isOfAll} AND ${isProven}`, [source]);
 }
 
 /** The newest run in any status. */
@@ -68,13 +73,19 @@ export async function readWindows(db: Database, runId: number): Promise<WindowSt
   return rows;
 }
 
-/** What earlier runs have seen of a source: whether its order is that of the events' times. True until one has seen otherwise. */
-export async function readIsOrderedByTime(db: Database, source: string): Promise<boolean> {
-  const { rows } = await db.query<{ ordered: boolean }>(
-    'SELECT ordered_by_time AS ordered FROM ingestion.source WHERE source = $1',
+/** What pages have shown of a source. */
+export interface SourceTraits {
+  readonly isOrderedByTime: boolean;
+  readonly hasFlag: boolean;
+}
+
+/** See {@link SourceTraits}; what nobody has seen yet is as it usually is. */
+export async function readSourceTraits(db: Database, source: string): Promise<SourceTraits> {
+  const { rows } = await db.query<SourceTraits>(
+    'SELECT ordered_by_time AS "isOrderedByTime", has_flag AS "hasFlag" FROM ingestion.source WHERE source = $1',
     [source],
   );
-  return rows[0]?.ordered ?? true;
+  return rows[0] ?? { isOrderedByTime: true, hasFlag: false };
 }
 
 /** Who took the target last, and whether its advisory lock is held right now. */

@@ -11,41 +11,18 @@ import { exactlyOnce } from '../postgres/transaction-outcome.ts';
 import { TARGET } from '../schema/ingested-events.ts';
 import { STAGING_TABLES, emptyStaging, lockStaging } from '../schema/staging.ts';
 import { checkGeneration, type Ownership } from './owner.ts';
-import { RUN_COLUMNS, WINDOW_COLUMNS, readBaseRun, readCurrentRun, readWindows, type StoredRun } from './run-reader.ts';
+import {
+  RUN_COLUMNS,
+  WINDOW_COLUMNS,
+  readBaseRun,
+  readCurrentRun,
+  readWindows,
+  type SourceTraits,
+  type StoredRun,
+} from './run-reader.ts';
+import type { NewRun, RunUpdate, WindowBounds } from './run-changes.ts';
 import { readTally, type Tally } from './tally.ts';
 import { rememberTargetRows, type TargetRows } from './target-rows.ts';
-
-export interface WindowBounds {
-  readonly sinceMs: number | null;
-  readonly untilMs: number | null;
-}
-
-export interface RunUpdate {
-  readonly serverDateMs?: number | null;
-  readonly pass?: number;
-  readonly passTotal?: number | null;
-  readonly newestMs?: number | null;
-  /** Set once. */
-  readonly watermarkMs?: number | null;
-}
-
-export interface NewRun extends Pick<
-  Run,
-  'incrementalSinceMs' | 'lookbackMs' | 'begunBy' | 'baseTotal' | 'baseRecent'
-> {
-  readonly windows: readonly [WindowBounds, ...WindowBounds[]];
-  /** The unfinished run that is given up for this one, if there is one. */
-  readonly instead?: number;
-}
-
-/** A run that goes on from no earlier one. */
-export const FROM_THE_START = Object.freeze({
-  incrementalSinceMs: null,
-  lookbackMs: null,
-  begunBy: null,
-  baseTotal: null,
-  baseRecent: null,
-});
 
 export class StateStore {
   readonly #db: Database;
@@ -234,13 +211,14 @@ export class StateStore {
     return this.#read(() => readTally(this.#db, runId));
   }
 
-  /** See {@link readIsOrderedByTime}. */
-  async noteDisorder(source: string): Promise<void> {
+  /** What pages have shown of a source, for later starts. */
+  async noteSource(source: string, { isOrderedByTime, hasFlag }: SourceTraits): Promise<void> {
     await this.#write('source', async (client) => {
       await client.query(
-        `INSERT INTO ingestion.source (source, ordered_by_time) VALUES ($1, false)
-         ON CONFLICT (source) DO UPDATE SET ordered_by_time = false`,
-        [source],
+        `INSERT INTO ingestion.source AS s (source, ordered_by_time, has_flag) VALUES ($1, $2, $3)
+         ON CONFLICT (source) DO UPDATE
+            SET ordered_by_time = s.ordered_by_time AND excluded.ordered_by_time, has_flag = s.has_flag OR excluded.has_flag`,
+        [source, isOrderedByTime, hasFlag],
       );
     });
   }

@@ -16,8 +16,9 @@ import type { DatabaseOptions } from '../../../src/load/postgres/database.ts';
 import { ensureTarget } from '../../../src/load/schema/ingested-events.ts';
 import { migrate } from '../../../src/load/schema/migrate.ts';
 import type { StagingTable } from '../../../src/load/schema/staging.ts';
-import { FROM_THE_START, StateStore } from '../../../src/load/state/state-store.ts';
-import type { NewRun } from '../../../src/load/state/state-store.ts';
+import { FROM_THE_START } from '../../../src/load/state/run-changes.ts';
+import { StateStore } from '../../../src/load/state/state-store.ts';
+import type { NewRun } from '../../../src/load/state/run-changes.ts';
 import { testDatabase } from '../../support/database.ts';
 import type { TestDatabase } from '../../support/database.ts';
 

@@ -102,13 +102,13 @@ void test('an id that is served twice in a row is one row, and no reason to walk
   assert.equal(counts.pass, 2, 'nothing was walked again');
 });
 
-void test('a run finds events that pages left out by walking again', async (t) => {
+void test('a page that has fewer events than it says is asked for again', async (t) => {
   const { counts } = await ingestAll(t, {
     events: 6_000,
     faultPlan: [3, 7].map((nth) => ({ on: 'stream', nth, fault: 'lost-events' })),
   });
   assert.equal(counts.inserted, 6_000);
-  assert.ok(counts.pass > 2, 'something was walked again');
+  assert.equal(counts.pass, 2, 'nothing was walked again');
 });
 
 void test('a run without events that the API counts ends with code 5 and the figures; what came is in the target', async (t) => {

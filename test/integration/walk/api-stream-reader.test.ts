@@ -57,7 +57,7 @@ function walkFor(t: TestContext, simulator: Simulator, setup: WalkSetup = {}): W
   const ledger: LedgerEntry[] = [];
   const anomalies: PageAnomaly[] = [];
   const inFlight = new InFlightLimit(3, 64 * 2 ** 20);
-  const traits = unknownTraits(true);
+  const traits = unknownTraits({ isOrderedByTime: true, hasFlag: false });
   const reader = new ApiStreamReader(
     { ...WHOLE, ...setup.state },
     {

@@ -1,0 +1,64 @@
+/** What a page shows against what is believed of its endpoint: its order, its cursor, its length. */
+import type { PageRequest } from '../../api/api-client.ts';
+import type { EncodedPage } from '../../core/encoded-page.ts';
+import type { Logger } from '../../core/logging.ts';
+import type { Chain } from './chain.ts';
+import { describeContradiction, describeDisorder, ignoresTimeBounds, type EndpointTraits } from './endpoint-traits.ts';
+import type { WalkPosition } from './walk-position.ts';
+
+const TIMES_ASKED_AGAIN = 2;
+
+interface CheckedWalk {
+  readonly windowId: number;
+  readonly position: WalkPosition;
+  readonly chain: Chain;
+}
+
+export class PageChecks {
+  readonly #traits: EndpointTraits;
+  readonly #logger: Logger;
+  readonly #walk: CheckedWalk;
+  readonly #lacking = { page: 0, asked: 0 };
+
+  constructor({ traits, logger }: { readonly traits: EndpointTraits; readonly logger: Logger }, walk: CheckedWalk) {
+    this.#traits = traits;
+    this.#logger = logger;
+    this.#walk = walk;
+  }
+
+  /** What the page shows for the first time: that bounds of time, or the order of times, do not hold. The traits say it from then on. */
+  findBroken(request: PageRequest, encoded: EncodedPage, hasBounds: boolean): 'bounds' | 'order' | null {
+    const { windowId, position } = this.#walk;
+    if (hasBounds && ignoresTimeBounds(request, encoded)) {
+      // Every window would walk all of the data.
+      this.#traits.supportsTimeBounds = false;
+      this.#logger.warn({ window: windowId }, 'the endpoint ignores time windows; walking one chain');
+      return 'bounds';
+    }
+    const disorder = this.#traits.isOrderedByTime ? describeDisorder(request, encoded, position.pageEndMs) : null;
+    if (disorder === null) return null;
+    this.#traits.isOrderedByTime = false;
+    this.#logger.warn(
+      { window: windowId, page: request.page },
+      `the API's order is not that of the events' times: ${disorder}; walking one chain`,
+    );
+    return 'order';
+  }
+
+  contradictionOf(request: PageRequest, encoded: EncodedPage): string | null {
+    const contradiction = describeContradiction(request, encoded.envelope);
+    if (contradiction === null) return null;
+    this.#walk.chain.noteBroken(contradiction);
+    this.#logger.warn({ window: this.#walk.windowId, page: request.page }, `contradiction: ${contradiction}`);
+    return contradiction;
+  }
+
+  /** Whether to ask again for a page that has fewer events than it says. If it stays so, that number is something else. */
+  lacksEvents({ page }: PageRequest, { envelope, servedCount }: EncodedPage): boolean {
+    if (!this.#traits.countsReturned || envelope.returned === null || envelope.returned <= servedCount) return false;
+    if (page !== this.#lacking.page) Object.assign(this.#lacking, { page, asked: 0 });
+    this.#lacking.asked += 1;
+    this.#traits.countsReturned = this.#lacking.asked <= TIMES_ASKED_AGAIN;
+    return this.#traits.countsReturned;
+  }
+}

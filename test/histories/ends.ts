@@ -3,7 +3,16 @@ import type { ApiModel } from './api-model.ts';
 import type { CommandEnd, Exported } from './commands.ts';
 import type { Place } from './event-model.ts';
 import type { StartStep } from './history.ts';
-import { checkComplete, checkRejections, checkRows, uncovered, type Breach, type Found, type RunBegin } from './law.ts';
+import {
+  checkComplete,
+  checkRejections,
+  checkRows,
+  lookbackMs,
+  uncovered,
+  type Breach,
+  type Found,
+  type RunBegin,
+} from './law.ts';
 import type { Memory } from './memory.ts';
 import type { StoredRun } from './target.ts';
 
@@ -22,16 +31,10 @@ interface EndedStart {
 }
 
 export function checkStart(ended: EndedStart): Breach | null {
-  const { step, end, found, everHad, memory } = ended;
+  const { end, found, everHad, memory } = ended;
   if (end.code === -1) return { kind: 'hangs', text: end.message };
   if (end.code === 1 || end.code === 6) return { kind: `code ${end.code}`, text: end.message };
-  if (
-    end.code === 2 &&
-    step.faults.length === 0 &&
-    !/unfinished run|another source|id-type|id types/i.test(end.message)
-  ) {
-    return { kind: 'code 2', text: end.message };
-  }
+  if (end.code === 2 && !isRightlyRefused(ended)) return { kind: 'code 2', text: end.message };
   if (end.code === 4 && isCalm(ended)) return { kind: 'code 4 without a fault', text: end.message };
   memory.hadUuids ||= found.isUuid;
   const wrong =
@@ -42,12 +45,33 @@ export function checkStart(ended: EndedStart): Breach | null {
   return end.code === 5 ? checkAlarm(ended) : null;
 }
 
+/** What a person asked for cannot be, or would be done wrongly. */
+function isRightlyRefused({ end: { message }, step, newest, found }: EndedStart): boolean {
+  if (/unfinished run that began|another source/.test(message)) return true;
+  if (/--id-type/.test(message)) return step.flags.idType !== undefined;
+  if (/nondeterministic collation/.test(message)) return found.isCaseBlind;
+  if (/nothing but rejected events/i.test(message)) return newest !== null && !hasAcceptable(newest, found);
+  return false;
+}
+
+/** The run could have got a row out of what the API had. */
+function hasAcceptable({ places, range }: RunBegin, { isUuid }: Found): boolean {
+  return [...places].some(
+    ({ id, ownMs }) =>
+      id !== null &&
+      (!isUuid || /^[\da-f]{8}-/.test(id)) &&
+      (range === null || (ownMs >= range.sinceMs && ownMs <= range.untilMs)),
+  );
+}
+
 /** Nothing went wrong that could make a start give up. */
 function isCalm({ step, newest, found }: EndedStart): boolean {
   const { faults, flags, end } = step;
-  const traits = newest?.traits;
-  if (faults.length > 0 || end.how !== 'runs' || traits === undefined) return false;
+  if (faults.length > 0 || end.how !== 'runs' || newest === null) return false;
+  const { traits, behind, api } = newest;
   if (traits.cursorLifeMs !== null || traits.cacheMs > 0) return false;
+  // The API has nothing any more where it had something: without a count nobody can tell that from an answer that fails.
+  if (behind !== null && api.newestOwnMs < behind.newestOwnMs - lookbackMs(newest.flags)) return false;
   return flags.maxRejected !== '5' || found.rejections.length <= 5;
 }
 
@@ -91,14 +115,18 @@ interface EndedVerify {
   /** The source that it was asked about. */
   readonly model: ApiModel;
   readonly found: Found;
+  /** The newest run in the database. */
+  readonly run: StoredRun | null;
   readonly memory: Memory;
 }
 
-export function checkVerify({ end, model, found, memory }: EndedVerify): Breach | null {
+export function checkVerify({ end, model, found, run, memory }: EndedVerify): Breach | null {
   if (end.code === 1) return { kind: 'verify: code 1', text: end.message };
   const last = memory.lastComplete(model, { withRange: true });
   if (end.code === 5) {
     if (last === null || memory.isTampered || found.rejections.length > 0) return null;
+    // An unfinished run behind the complete one proves nothing yet.
+    if (run?.status !== 'complete' && /is not complete/.test(end.message)) return null;
     const isShort = uncovered(model.places, found).length > 0;
     return isShort ? null : { kind: 'verify: 5 with nothing missing', text: end.message };
   }

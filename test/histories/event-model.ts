@@ -54,6 +54,20 @@ const PREFIX = 'a-text-id-whose-beginning-is-the-same-as-that-of-all-the-others/
 /** How many of the newest ids are UUIDs where only the newest are. */
 const NEWEST_UUIDS = 100;
 
+/** What an event says, however it is written: keys in order, times as instants. */
+export function valueOf(body: string): string {
+  return JSON.stringify(JSON.parse(body), (key, value: unknown) => {
+    if (key === 'timestamp' && typeof value === 'string') return instantOf(value);
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
+    return Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)));
+  });
+}
+
+function instantOf(text: string): number | string {
+  const ms = Date.parse(text);
+  return Number.isNaN(ms) ? text : ms;
+}
+
 export function uuidOf(text: string): string {
   const hash = createHash('md5').update(text).digest('hex');
   const at = [0, 8, 12, 16, 20, 32];

@@ -16,7 +16,7 @@
  */
 import { isDeepStrictEqual } from 'node:util';
 import type { ApiModel } from './api-model.ts';
-import type { Place, TargetRow } from './event-model.ts';
+import { valueOf, type Place, type TargetRow } from './event-model.ts';
 import { REFUSED_EVERY, type Rejection } from './target.ts';
 import type { ApiTraits, StartFlags } from './history.ts';
 
@@ -51,6 +51,7 @@ export interface Found {
   readonly rejections: readonly Rejection[];
   /** The id column has type uuid. */
   readonly isUuid: boolean;
+  readonly isCaseBlind: boolean;
 }
 
 const DEFAULT_LOOKBACK_MS = 3_600_000;
@@ -64,8 +65,10 @@ export function lookbackMs(flags: StartFlags): number {
 
 /** Which events have a row with right values, or an anomaly with their bytes. */
 export function uncovered(places: Iterable<Place>, { rows, rejections }: Found): Place[] {
-  const rejected = new Set(rejections.map(({ original }) => original));
-  return [...places].filter(({ id, body }) => !(id !== null && rows.has(id)) && !rejected.has(body));
+  const rejected = new Set(rejections.filter(({ isRebuilt }) => !isRebuilt).map(({ original }) => original));
+  const rebuilt = new Set(rejections.filter(({ isRebuilt }) => isRebuilt).map(({ original }) => valueOf(original)));
+  const isRejected = (body: string): boolean => rejected.has(body) || (rebuilt.size > 0 && rebuilt.has(valueOf(body)));
+  return [...places].filter(({ id, body }) => !(id !== null && rows.has(id)) && !isRejected(body));
 }
 
 /** Nothing may stand in the table that no API ever had, and nothing that it had otherwise. */
@@ -99,8 +102,10 @@ export function checkRejections(
   may: { readonly rules: boolean; readonly uuidColumn: boolean },
 ): Breach | null {
   const bodies = new Map(everHad.map((place) => [place.body, place]));
-  for (const { original } of rejections) {
-    const place = bodies.get(original);
+  const isAnyRebuilt = rejections.some(({ isRebuilt }) => isRebuilt);
+  const values = new Map(isAnyRebuilt ? everHad.map((place) => [valueOf(place.body), place]) : []);
+  for (const { original, isRebuilt } of rejections) {
+    const place = isRebuilt ? values.get(valueOf(original)) : bodies.get(original);
     if (place === undefined) return { kind: 'foreign anomaly', text: `nobody served ${original}` };
     const isRefusedByRule = may.rules && (place.n % REFUSED_EVERY === 0 || place.version === 2);
     const fitsColumn = place.id !== null && (!may.uuidColumn || /^[\da-f]{8}-/.test(place.id));

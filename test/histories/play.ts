@@ -179,7 +179,13 @@ class Player {
     server.begin([], () => undefined);
     const end = await verifyHere(this.#commandTarget(server));
     this.ends.push({ what: `verify (${name})`, end, requests: server.requests });
-    return checkVerify({ end, model, found: await this.#found(), memory: this.#memory });
+    return checkVerify({
+      end,
+      model,
+      found: await this.#found(),
+      run: await this.#options.target.newestRun(),
+      memory: this.#memory,
+    });
   }
 
   async #export(): Promise<Breach | null> {
@@ -205,7 +211,12 @@ class Player {
 
   async #found(): Promise<Found> {
     const { target } = this.#options;
-    return { rows: await target.rows(), rejections: await target.rejections(), isUuid: await target.hasUuids() };
+    return {
+      rows: await target.rows(),
+      rejections: await target.rejections(),
+      isUuid: await target.hasUuids(),
+      isCaseBlind: await target.isCaseBlind(),
+    };
   }
 
   #everHad() {
@@ -217,7 +228,7 @@ class Player {
 function advice({ code, message }: CommandEnd): Record<string, boolean | string> {
   const names = (flag: string): boolean => message.includes(flag);
   return {
-    ...(code === 5 && names('--full') ? { full: true } : {}),
+    ...((code === 5 || code === 4) && names('--full') ? { full: true } : {}),
     ...(names('--accept-fewer-rows') ? { acceptFewerRows: true } : {}),
     ...(names('--max-rejected') ? { maxRejected: '100%' } : {}),
     ...(code === 2 && names('--new-run') ? { newRun: true } : {}),

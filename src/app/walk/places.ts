@@ -185,10 +185,12 @@ class Head {
   /** Call it for each event, in order. */
   repeats(timeMs: number, key: string): boolean {
     if (!this.#isTop) return false;
-    if (Number.isNaN(timeMs) && this.#repeatsUntimed) {
-      this.#repeatsUntimed = false;
-      return true;
+    if (Number.isNaN(timeMs)) {
+      this.#isTop = false;
+      return this.#repeatsUntimed;
     }
+    // Only the first event of the page can be the one that the last page ended with.
+    this.#repeatsUntimed = false;
     this.#isTop = timeMs === this.#edgeMs && takeOne(this.#left, key);
     return this.#isTop;
   }

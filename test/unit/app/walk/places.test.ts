@@ -91,6 +91,14 @@ void test('what a cursor repeats at the top of a page is counted apart', () => {
   assert.deepEqual([walk.places, walk.repeated], [4, 2]);
 });
 
+void test('only the first event of a page can be one without a time that a cursor repeats', () => {
+  const none = (id: string): Listed => at(Number.NaN, id);
+  const timedEdge = new Walk().serve([at(9), none('x'), at(8)]).serve([at(8), none('y'), at(7)]);
+  assert.deepEqual([timedEdge.places, timedEdge.repeated, timedEdge.unsure], [4, 1, 1]);
+  const untimedEdge = new Walk().serve([at(9), at(8), none('x')]).serve([none('x'), none('y'), at(8), at(7)]);
+  assert.deepEqual([untimedEdge.places, untimedEdge.repeated, untimedEdge.unsure], [6, 1, 0]);
+});
+
 void test('an event without a time counts where its neighbours do, and is unsure between the sides of a bound', () => {
   const none = at(Number.NaN, 'x');
   const upper = { ...EVERYTHING, sinceMs: 5 };

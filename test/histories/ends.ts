@@ -70,7 +70,8 @@ function isCalm({ step, newest, found }: EndedStart): boolean {
   if (faults.length > 0 || end.how !== 'runs' || newest === null) return false;
   const { traits, behind, api } = newest;
   if (traits.cursorLifeMs !== null || traits.cacheMs > 0) return false;
-  // The API has nothing any more where it had something: without a count nobody can tell that from an answer that fails.
+  // The API has nothing any more where it had something: nobody can tell that from an answer that fails.
+  if (api.lostCount > newest.lostBefore) return false;
   if (behind !== null && api.newestOwnMs < behind.newestOwnMs - lookbackMs(newest.flags)) return false;
   return flags.maxRejected !== '5' || found.rejections.length <= 5;
 }

@@ -101,6 +101,8 @@ function checkRejectedShare(run: RunBegin, { rejections }: Found, allowed: strin
 /** Code 5 needs something that is missing, tampered with, or rejected. */
 function checkAlarm({ step, end, newest, found, memory }: EndedStart): Breach | null {
   if (newest === null || memory.isTampered) return null;
+  // What an API counts and never serves is missing in this run, though earlier ones have brought it.
+  if (step.faults.some(({ times }) => times === null)) return null;
   const wanted = newest.api.places.filter(
     (place) => newest.range === null || (place.ownMs >= newest.range.sinceMs && place.ownMs <= newest.range.untilMs),
   );

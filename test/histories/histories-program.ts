@@ -22,6 +22,9 @@ const { values } = parseArgs({
   },
 });
 
+/** A long run says how far it is. */
+const TELL_EVERY = 50;
+
 /** As it was before any history takes what its commands write. */
 const write = process.stdout.write.bind(process.stdout);
 
@@ -69,6 +72,7 @@ async function search(machine: Machine): Promise<number> {
       const result = await machine.search({ seed: next - 1, asProcess: values.child, shrinkMs });
       played += 1;
       starts += result.starts;
+      if (played % TELL_EVERY === 0) say(`${played} histories, ${starts} starts so far`);
       if (result.finding === null) continue;
       const kind = result.finding.played.breach?.kind ?? '';
       kinds.set(kind, (kinds.get(kind) ?? 0) + 1);

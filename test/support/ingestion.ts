@@ -5,6 +5,7 @@ import { IngestionJob, type JobReport } from '../../src/app/ingestion-job.ts';
 import { commandLine, readSettings, secretsOf, type Environment } from '../../src/core/config.ts';
 import { EXIT_CODES, exitCodeOf, type ExitCode } from '../../src/core/errors.ts';
 import type { JobSnapshot } from '../../src/core/job-snapshot.ts';
+import { SETTING_GROUPS } from '../../src/core/settings-table.ts';
 import { KEY } from './simulator-client.ts';
 
 /** Events a page, unless the test says otherwise. */
@@ -25,13 +26,14 @@ export interface JobEnd {
   readonly log: readonly string[];
 }
 
-/** Makes a job without starting it; `settings` are environment variables, as a user would set them. */
+/** Makes a job without starting it; `settings` are environment variables, as a user would set them, and `flags` beat them. */
 export function jobFor(
   target: JobTarget,
   settings: Environment = {},
+  flags: readonly string[] = [],
 ): { job: IngestionJob; run: () => Promise<JobEnd>; log: string[] } {
-  const command = commandLine('test', 'a job under test', []);
-  const read = readSettings(command, [], {
+  const command = commandLine('test', 'a job under test', SETTING_GROUPS);
+  const read = readSettings(command, flags, {
     API_BASE_URL: target.baseUrl,
     TARGET_API_KEY: KEY,
     DATABASE_URL: target.databaseUrl,
@@ -54,7 +56,8 @@ export function jobFor(
   const run = async (): Promise<JobEnd> => {
     try {
       const report = await job.run();
-      return { exitCode: EXIT_CODES.complete, report, error: null, snapshot: job.snapshot(), log };
+      const exitCode = report.outcome === 'complete' ? EXIT_CODES.complete : EXIT_CODES.terminated;
+      return { exitCode, report, error: null, snapshot: job.snapshot(), log };
     } catch (error) {
       if (!(error instanceof Error)) throw error;
       return { exitCode: exitCodeOf(error), report: null, error, snapshot: job.snapshot(), log };

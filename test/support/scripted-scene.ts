@@ -1,9 +1,15 @@
-/** A scripted API, an empty database, and the program as people start it: judged by exit code, output and table alone. */
+/** A scripted API, an empty database, and jobs from the one into the other: judged by exit code, log, proof and table alone. */
 import assert from 'node:assert/strict';
-import { EventEmitter, once } from 'node:events';
 import type { TestContext } from 'node:test';
+import { pino } from 'pino';
+import { z } from 'zod';
+import { exportIds } from '../../src/commands/export-ids.ts';
+import { status } from '../../src/commands/status.ts';
+import { verify } from '../../src/commands/verify.ts';
+import type { Proof } from '../../src/core/state.ts';
+import { runCommand, type CommandEnding } from './command-output.ts';
 import { testDatabase, type TestDatabase } from './database.ts';
-import { startMain, type LogLine, type Program } from './processes.ts';
+import { jobFor, type JobEnd } from './ingestion.ts';
 import { ScriptedApi, type PageRequest, type ScriptedOptions } from './scripted-api.ts';
 import type { ScriptedEvent } from './scripted-events.ts';
 
@@ -11,80 +17,71 @@ import type { ScriptedEvent } from './scripted-events.ts';
 const FLAGS = ['--concurrency', '1', '--max-wait', '10', '--page-size', '200'];
 /** How many differences a failure shows. */
 const MAX_DIFFERENCES = 5;
+/** How many lines of its log a failure shows. */
+const MAX_LINES = 15;
 
-type Environment = Readonly<Record<string, string>>;
+/** A line of the log, its level in words. */
+const LINE = z.looseObject({ level: z.number().transform((level) => pino.levels.labels[level]), msg: z.string() });
+type Line = z.output<typeof LINE>;
 
+const COMMANDS = { 'export-ids': exportIds, status, verify } as const;
+
+/** How a job ended. */
 export interface Ending {
   readonly code: number;
-  readonly logs: readonly LogLine[];
-  readonly stdout: string;
-  readonly stderr: string;
+  readonly logs: readonly Line[];
+  /** `null` when it did not end complete. */
+  readonly proof: Proof | null;
+  /** Why it failed; empty when it did not. */
+  readonly reason: string;
 }
 
 export class ScriptedScene {
   readonly api: ScriptedApi;
   readonly database: TestDatabase;
-  readonly #t: TestContext;
 
-  private constructor(t: TestContext, api: ScriptedApi, database: TestDatabase) {
-    this.#t = t;
+  private constructor(api: ScriptedApi, database: TestDatabase) {
     this.api = api;
     this.database = database;
   }
 
   static async open(t: TestContext, options: ScriptedOptions): Promise<ScriptedScene> {
-    return new ScriptedScene(t, await ScriptedApi.open(t, options), await testDatabase(t));
+    return new ScriptedScene(await ScriptedApi.open(t, options), await testDatabase(t));
   }
 
-  /** Starts the job and does not wait for its end. */
-  start(flags: readonly string[] = [], env: Environment = {}): Program {
-    return startMain(this.#t, [...FLAGS, ...flags], { env: { ...this.#environment, ...env } });
-  }
-
-  /** Runs the job to its end, whatever that is. */
-  async ingest(flags: readonly string[] = [], env: Environment = {}): Promise<Ending> {
-    return endingOf(this.start(flags, env));
+  /** Runs a job in this process to its end, whatever that is. @param from another source than the scene's */
+  async ingest(flags: readonly string[] = [], from: { readonly baseUrl: string } = this.api): Promise<Ending> {
+    return endingOf(await this.#jobFor(flags, from).run());
   }
 
   /** Runs the job in full. @throws unless it ends with 0 and the target holds exactly the API's events */
-  async ingestAll(flags: readonly string[] = [], env: Environment = {}): Promise<Ending> {
-    const ending = await this.ingest(flags, env);
+  async ingestAll(flags: readonly string[] = []): Promise<Ending> {
+    const ending = await this.ingest(flags);
     await this.expect(ending, 0, this.api.options.events);
     return ending;
   }
 
-  /**
-   * Starts the job, and stops it with SIGTERM while a page is on its way: pages before it are merged, and it arrives after
-   * the signal was heard.
-   */
+  /** Runs a job and stops it while a page is on its way: what came before it is merged, and so is that page. */
   async stopAt(isThatPage: (request: PageRequest) => boolean, flags: readonly string[] = []): Promise<Ending> {
     const { hook } = this.api.options;
-    const moments = new EventEmitter();
-    const asked = once(moments, 'asked');
-    const heard = once(moments, 'heard');
-    this.api.options.hook = async (request) => {
-      if (isThatPage(request)) {
-        moments.emit('asked');
-        await heard;
-      }
+    const { job, run } = this.#jobFor(flags, this.api);
+    this.api.options.hook = (request) => {
+      if (isThatPage(request)) job.stop();
       return hook?.(request);
     };
-    const program = this.start(flags);
-    await Promise.race([asked, program.waitForExit()]);
-    if (program.ended === null) {
-      program.kill('SIGTERM');
-      await program.waitForLog(({ msg }) => /^stopping/.test(String(msg)));
-    }
-    moments.emit('heard');
-    const ending = await endingOf(program);
+    const ending = endingOf(await run());
     if (hook === undefined) delete this.api.options.hook;
     else this.api.options.hook = hook;
     return ending;
   }
 
-  /** Runs another command of the program. */
-  async command(args: readonly string[], env: Environment = {}): Promise<Ending> {
-    return endingOf(startMain(this.#t, args, { env: { ...this.#environment, ...env } }));
+  /** Runs another command of the program, in this process. */
+  async command(
+    name: keyof typeof COMMANDS,
+    flags: readonly string[] = [],
+    about: { readonly baseUrl: string } = this.api,
+  ): Promise<CommandEnding> {
+    return runCommand(() => COMMANDS[name](flags, this.#environment(about)));
   }
 
   /** The code, and what the target holds then: a failure shows both. */
@@ -102,7 +99,7 @@ export class ScriptedScene {
 
   /** The newest run as `status --json` shows it. */
   async runStatus(): Promise<Readonly<Record<string, unknown>>> {
-    const { stdout } = await this.command(['status', '--json']);
+    const { stdout } = await this.command('status', ['--json']);
     const { run } = JSON.parse(stdout) as { run: Readonly<Record<string, unknown>> };
     return run;
   }
@@ -121,9 +118,13 @@ export class ScriptedScene {
     return rows[0]?.n ?? assert.fail(`no row: ${sql}`);
   }
 
-  get #environment(): Environment {
+  #jobFor(flags: readonly string[], { baseUrl }: { readonly baseUrl: string }): ReturnType<typeof jobFor> {
+    return jobFor({ baseUrl, databaseUrl: this.database.url }, {}, [...FLAGS, ...flags]);
+  }
+
+  #environment({ baseUrl }: { readonly baseUrl: string }): Readonly<Record<string, string>> {
     return {
-      API_BASE_URL: this.api.baseUrl,
+      API_BASE_URL: baseUrl,
       TARGET_API_KEY: 'test-key',
       DATABASE_URL: this.database.url,
       WORKER_THREADS: '1',
@@ -144,38 +145,25 @@ export class ScriptedScene {
   }
 }
 
-export async function endingOf(program: Program): Promise<Ending> {
-  const { code } = await program.waitForExit();
-  const { logs, stdout, stderr } = program;
-  return { code, logs, stdout, stderr };
+function endingOf({ exitCode, log, report, error }: JobEnd): Ending {
+  const logs = log.map((line) => LINE.parse(JSON.parse(line)));
+  return { code: exitCode, logs, proof: report?.proof ?? null, reason: error?.message ?? '' };
 }
 
-/** The last line of its log. */
-export function lastLine(ending: Ending): LogLine {
-  return ending.logs.at(-1) ?? assert.fail(`it logged nothing\n${tailOf(ending)}`);
-}
-
-/** The reason that a failed job gives, in one text. */
-export function reasonOf(ending: Ending): string {
-  const line = ending.logs.findLast(({ level }) => level === 'error');
-  return typeof line?.msg === 'string' ? line.msg : ending.stderr;
-}
-
-/** The last line says that the run is complete, by what it is proven, and whether a person should look. */
-export function assertProof(ending: Ending, proof: 'count' | 'api-end', level: 'info' | 'warn' = 'info'): void {
-  const line = lastLine(ending);
-  const { msg, proof: found, proof_text: text } = line;
-  assert.deepEqual({ msg, proof: found, level: line['level'] }, { msg: 'ingestion complete', proof, level });
-  assert.ok(typeof text === 'string' && text.length > 0, tailOf(ending));
+/** It ended complete, and by what it is proven. */
+export function assertProof(ending: Ending, kind: 'count' | 'api-end'): void {
+  assert.equal(ending.code, 0, tailOf(ending));
+  assert.equal(ending.proof?.kind, kind, tailOf(ending));
+  assert.ok(ending.proof.sentence.length > 0, tailOf(ending));
 }
 
 /** Warnings whose text fits. */
-export function warnings(ending: Ending, fits: RegExp): readonly LogLine[] {
-  return ending.logs.filter(({ level, msg }) => level === 'warn' && typeof msg === 'string' && fits.test(msg));
+export function warnings(ending: Ending, fits: RegExp): readonly Line[] {
+  return ending.logs.filter(({ level, msg }) => level === 'warn' && fits.test(msg));
 }
 
-export function tailOf({ stdout, stderr }: Ending): string {
-  return `${stdout.slice(-3_000)}\n${stderr.slice(-1_000)}`;
+export function tailOf({ logs, reason }: Ending): string {
+  return [...logs.slice(-MAX_LINES).map((line) => JSON.stringify(line)), reason].join('\n');
 }
 
 /** An id that was served more than once may be the row of any of its events. */

@@ -9,7 +9,7 @@ import {
   uuidFrom,
   type ScriptedEvent,
 } from '../../support/scripted-events.ts';
-import { ScriptedScene, assertProof, reasonOf, tailOf } from '../../support/scripted-scene.ts';
+import { ScriptedScene, assertProof, tailOf } from '../../support/scripted-scene.ts';
 
 const MINUTE = ['--lookback', '60'];
 
@@ -71,7 +71,7 @@ for (const [idType, events, other] of [
     await scene.ingestAll();
     const refused = await scene.ingest(['--id-type', other]);
     await scene.expect(refused, 2, events);
-    assert.match(reasonOf(refused), /--id-type/);
+    assert.match(refused.reason, /--id-type/);
     assert.equal(await scene.count('SELECT count(*) FROM ingestion.run'), 1);
     assertProof(await scene.ingestAll(['--id-type', idType]), 'count');
   });

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type PageHook } from '../../support/scripted-api.ts';
 import { eventsUpTo, newerEvents, uuidFrom, type ScriptedEvent } from '../../support/scripted-events.ts';
-import { ScriptedScene, assertProof, reasonOf, tailOf } from '../../support/scripted-scene.ts';
+import { ScriptedScene, assertProof } from '../../support/scripted-scene.ts';
 
 /** The API never serves its newest event, and counts it. */
 const LOST_PLACE = 0;
@@ -38,8 +38,8 @@ for (const mode of MODES) {
     scene.api.options.hook = withoutLost;
     const ending = await scene.ingest(full);
     await scene.expect(ending, 5, events);
-    assert.match(reasonOf(ending), /\b1001\b/, 'the count of the API');
-    assert.match(reasonOf(ending), /\b1000\b/, 'the places that were served');
+    assert.match(ending.reason, /\b1001\b/, 'the count of the API');
+    assert.match(ending.reason, /\b1000\b/, 'the places that were served');
   });
 
   void test(`an event that a check refuses, whose id has a row already, is no loss, and a deleted row is (${mode})`, async (t) => {
@@ -48,11 +48,11 @@ for (const mode of MODES) {
     const ending = await scene.ingest(full);
     await scene.expect(ending, 0, events);
     await scene.database.query('DELETE FROM ingested_events WHERE id = $1', [uuidFrom('event 900')]);
-    const checked = await scene.command(['verify']);
-    assert.equal(checked.code, 5, `exit code ${checked.code}, expected 5\n${tailOf(checked)}`);
+    const checked = await scene.command('verify');
+    assert.equal(checked.code, 5, checked.stderr);
     const rejected = Object.values(await scene.rejected());
     assert.deepEqual(rejected, mode === 'update' ? [1] : []);
-    assertProof(ending, 'count', mode === 'update' ? 'warn' : 'info');
+    assertProof(ending, 'count');
   });
 }
 

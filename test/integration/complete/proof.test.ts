@@ -3,14 +3,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { PageHook } from '../../support/scripted-api.ts';
 import { NEWEST_MS, eventsUpTo, newerEvents } from '../../support/scripted-events.ts';
-import { ScriptedScene, assertProof, lastLine, reasonOf, tailOf, type Ending } from '../../support/scripted-scene.ts';
+import { ScriptedScene, assertProof, tailOf } from '../../support/scripted-scene.ts';
 
 const COUNT = 2_000;
 const SINCE = ['--since', String(NEWEST_MS - 86_400_000)];
-
-function textOf(ending: Ending): string {
-  return String(lastLine(ending)['proof_text']);
-}
 
 /** Every answer says that it comes from a cache. */
 const cached: PageHook = ({ usual }) => ({ body: usual.body, headers: { 'x-cache': 'HIT', 'x-cache-ttl': '30' } });
@@ -21,20 +17,16 @@ for (const [name, shape, flags, proof] of [
   ['no total', 'doc', [], 'api-end'],
   ['a limit, of which the total knows nothing', 'live', SINCE, 'api-end'],
 ] as const) {
-  void test(`the last line and the status of a run say what it is proven by: ${name}`, async (t) => {
+  void test(`a run and its status say what it is proven by: ${name}`, async (t) => {
     const scene = await ScriptedScene.open(t, { events: eventsUpTo(COUNT), shape, maxPage: 200 });
     const ending = await scene.ingestAll(flags);
     assertProof(ending, proof);
     const { proof: stored } = await scene.runStatus();
-    const { kind, places, expected, sentence } = stored as Readonly<Record<string, unknown>>;
+    assert.deepEqual(stored, ending.proof);
+    const { kind, places, expected } = ending.proof ?? {};
     assert.deepEqual(
-      { kind, places, expected, sentence },
-      {
-        kind: proof,
-        places: COUNT,
-        expected: proof === 'count' ? COUNT : null,
-        sentence: textOf(ending),
-      },
+      { kind, places, expected },
+      { kind: proof, places: COUNT, expected: proof === 'count' ? COUNT : null },
     );
   });
 }
@@ -43,8 +35,8 @@ void test('verify after a run that a count proved ends with 0, and says what it 
   for (const shape of ['live', 'doc'] as const) {
     const scene = await ScriptedScene.open(t, { events: eventsUpTo(COUNT), shape });
     await scene.ingestAll();
-    const checked = await scene.command(['verify']);
-    assert.equal(checked.code, 0, tailOf(checked));
+    const checked = await scene.command('verify');
+    assert.equal(checked.code, 0, checked.stderr);
     if (shape === 'doc') assert.doesNotMatch(checked.stdout, /nothing is missing/);
   }
 });
@@ -53,15 +45,15 @@ void test('more places than the total are no count: the line gives both figures'
   const scene = await ScriptedScene.open(t, { events: eventsUpTo(COUNT), total: COUNT - 50 });
   const ending = await scene.ingestAll();
   assertProof(ending, 'api-end');
-  assert.match(textOf(ending), /\b2,?000\b/);
-  assert.match(textOf(ending), /\b1,?950\b/);
+  assert.match(ending.proof?.sentence ?? '', /\b2,?000\b/);
+  assert.match(ending.proof?.sentence ?? '', /\b1,?950\b/);
 });
 
 void test('fewer places than the total end with 5 and both figures, and stay so until the API agrees', async (t) => {
   const scene = await ScriptedScene.open(t, { events: eventsUpTo(COUNT), total: COUNT + 12, maxPage: 200 });
   const short = await scene.ingest();
   await scene.expect(short, 5, scene.api.options.events);
-  assert.match(reasonOf(short), /\b2,?012\b.*\b2,?000\b|\b2,?000\b.*\b2,?012\b/s);
+  assert.match(short.reason, /\b2,?012\b.*\b2,?000\b|\b2,?000\b.*\b2,?012\b/s);
   delete scene.api.options.total;
   assertProof(await scene.ingestAll(), 'count');
 });

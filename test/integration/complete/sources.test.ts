@@ -22,8 +22,8 @@ for (const shape of ['live', 'doc'] as const) {
     const scene = await ScriptedScene.open(t, { events: eventsUpTo(1_000), shape });
     await scene.ingestAll();
     const other = await ScriptedApi.open(t, { events: eventsOfB().slice(0, 1_000), shape });
-    const checked = await scene.command(['verify'], { API_BASE_URL: other.baseUrl });
-    assert.equal(checked.code, 2, tailOf(checked));
+    const checked = await scene.command('verify', [], other);
+    assert.equal(checked.code, 2, checked.stderr);
     for (const { baseUrl } of [scene.api, other]) assert.ok(checked.stderr.includes(baseUrl), checked.stderr);
     assert.doesNotMatch(checked.stdout, /nothing is missing/);
   });
@@ -33,8 +33,8 @@ void test('verify of the same source ends with 0, also when its address ends wit
   const scene = await ScriptedScene.open(t, { events: eventsUpTo(1_000) });
   await scene.ingestAll();
   for (const baseUrl of [scene.api.baseUrl, `${scene.api.baseUrl}/`]) {
-    const checked = await scene.command(['verify'], { API_BASE_URL: baseUrl });
-    assert.equal(checked.code, 0, tailOf(checked));
+    const checked = await scene.command('verify', [], { baseUrl });
+    assert.equal(checked.code, 0, checked.stderr);
   }
 });
 
@@ -49,10 +49,9 @@ for (const [what, limits] of Object.entries(LIMITS)) {
     const scene = await ScriptedScene.open(t, { events: a, shape: 'doc' });
     await scene.ingestAll();
     const b = await ScriptedApi.open(t, { events: eventsOfB(), shape: 'doc' });
-    const env = { API_BASE_URL: b.baseUrl };
-    const limited = await scene.ingest(['--new-run', ...limits], env);
+    const limited = await scene.ingest(['--new-run', ...limits], b);
     assert.equal(limited.code, 0, tailOf(limited));
-    await scene.expect(await scene.ingest(MINUTE, env), 0, [...a, ...eventsOfB()]);
+    await scene.expect(await scene.ingest(MINUTE, b), 0, [...a, ...eventsOfB()]);
   });
 }
 
@@ -63,7 +62,7 @@ void test('a source that comes back after another one goes on from its own water
   // Far newer, so that its watermark lies above everything of the first.
   const b = newerEvents(300, (n) => ({ id: uuidFrom(`other ${n}`), timestamp: NEWEST_MS + 86_400_000 - n }));
   const other = await ScriptedApi.open(t, { events: newestFirst(b), shape: 'doc' });
-  const began = await scene.ingest(['--new-run'], { API_BASE_URL: other.baseUrl });
+  const began = await scene.ingest(['--new-run'], other);
   assert.equal(began.code, 0, tailOf(began));
   scene.api.options.events = [...newerEvents(400), ...a];
   const back = await scene.ingest(['--new-run', ...MINUTE]);

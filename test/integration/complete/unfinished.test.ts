@@ -30,8 +30,8 @@ async function stopped(t: TestContext): Promise<ScriptedScene> {
 void test('the ids of an unfinished run are written, and the end is 7 with the way to complete them', async (t) => {
   const scene = await stopped(t);
   const output = await fileFor(t);
-  const ending = await scene.command(['export-ids', '--output', output]);
-  assert.equal(ending.code, 7, tailOf(ending));
+  const ending = await scene.command('export-ids', ['--output', output]);
+  assert.equal(ending.code, 7, ending.stderr);
   assert.match(ending.stderr, /npm start/);
   assert.match(ending.stderr, /not (finished|complete)|unfinished/i);
   assert.equal(await linesOf(output), await scene.count('SELECT count(*) FROM ingested_events'));
@@ -41,8 +41,8 @@ void test('the ids of an unfinished run are written, and the end is 7 with the w
 void test('with --partial the ids of an unfinished run end with 0, and are still said to be that', async (t) => {
   const scene = await stopped(t);
   const output = await fileFor(t);
-  const ending = await scene.command(['export-ids', '--output', output, '--partial']);
-  assert.equal(ending.code, 0, tailOf(ending));
+  const ending = await scene.command('export-ids', ['--output', output, '--partial']);
+  assert.equal(ending.code, 0, ending.stderr);
   assert.match(ending.stderr, /not (finished|complete)|unfinished/i);
   assert.ok((await linesOf(output)) > 0);
 });
@@ -53,15 +53,15 @@ void test('the ids of a run that is at work are those of an unfinished run', asy
   scene.api.options.events = [...newerEvents(1_000), ...scene.api.options.events];
   const again = await scene.stopAt(({ usual }) => usual.first === 400, ['--lookback', '60']);
   assert.equal(again.code, 143, tailOf(again));
-  const ending = await scene.command(['export-ids', '--output', await fileFor(t)]);
-  assert.equal(ending.code, 7, tailOf(ending));
+  const ending = await scene.command('export-ids', ['--output', await fileFor(t)]);
+  assert.equal(ending.code, 7, ending.stderr);
 });
 
 void test('the ids of a run that lacks events are those of an unfinished run', async (t) => {
   const scene = await ScriptedScene.open(t, { events: eventsUpTo(500), total: 512 });
   await scene.expect(await scene.ingest(), 5, scene.api.options.events);
-  const ending = await scene.command(['export-ids', '--output', await fileFor(t)]);
-  assert.equal(ending.code, 7, tailOf(ending));
+  const ending = await scene.command('export-ids', ['--output', await fileFor(t)]);
+  assert.equal(ending.code, 7, ending.stderr);
 });
 
 for (const shape of ['live', 'doc'] as const) {
@@ -69,8 +69,8 @@ for (const shape of ['live', 'doc'] as const) {
     const scene = await ScriptedScene.open(t, { events: eventsUpTo(500), shape });
     await scene.ingestAll();
     const output = await fileFor(t);
-    const ending = await scene.command(['export-ids', '--output', output]);
-    assert.equal(ending.code, 0, tailOf(ending));
+    const ending = await scene.command('export-ids', ['--output', output]);
+    assert.equal(ending.code, 0, ending.stderr);
     assert.doesNotMatch(ending.stderr, /not (finished|complete)|unfinished/i);
     assert.equal(await linesOf(output), 500);
   });

@@ -34,17 +34,15 @@ for (const { name, shape, flags, proof } of CASES) {
     const ending = await scene.ingestAll([...PAGES, ...DEFAULT_CONCURRENCY, ...flags]);
     assertProof(ending, proof);
     assert.ok(warnings(ending, /order/).length > 0, tailOf(ending));
-    // What was seen of the source is remembered.
-    await scene.ingestAll([...PAGES, ...DEFAULT_CONCURRENCY, ...flags, '--full']);
   });
 }
 
-void test('cursors that keep their place in the list change nothing about that', async (t) => {
-  for (const shape of ['doc', 'live'] as const) {
-    const scene = await ScriptedScene.open(t, { events: byArrival(COUNT, { oneIn: 50, lateMs: 3_600_000 }), shape });
-    const ending = await scene.ingestAll([...PAGES, ...DEFAULT_CONCURRENCY]);
-    assert.ok(warnings(ending, /order/).length > 0, tailOf(ending));
-  }
+void test('what was seen of the order is remembered, and cursors that keep their place in the list change nothing about it', async (t) => {
+  const events = byArrival(COUNT, { oneIn: 50, lateMs: 3_600_000 });
+  const scene = await ScriptedScene.open(t, { events, shape: 'doc' });
+  const ending = await scene.ingestAll([...PAGES, ...DEFAULT_CONCURRENCY]);
+  assert.ok(warnings(ending, /order/).length > 0, tailOf(ending));
+  await scene.ingestAll([...PAGES, ...DEFAULT_CONCURRENCY, '--full']);
 });
 
 void test('a few events that arrived late by more than all the others last are loaded', async (t) => {
@@ -55,11 +53,9 @@ void test('a few events that arrived late by more than all the others last are l
 
 void test('events of a shuffled list are loaded, whatever their times', async (t) => {
   const events = eventsUpTo(COUNT, (n) => ({ timestamp: NEWEST_MS - drawn(`place of ${n}`, COUNT * 1_000) }));
-  for (const shape of ['doc', 'live'] as const) {
-    const scene = await ScriptedScene.open(t, { events, shape, hasOffsetCursor: true });
-    const ending = await scene.ingestAll([...PAGES, ...DEFAULT_CONCURRENCY]);
-    assert.ok(warnings(ending, /order/).length > 0, tailOf(ending));
-  }
+  const scene = await ScriptedScene.open(t, { events, shape: 'doc', hasOffsetCursor: true });
+  const ending = await scene.ingestAll([...PAGES, ...DEFAULT_CONCURRENCY]);
+  assert.ok(warnings(ending, /order/).length > 0, tailOf(ending));
 });
 
 void test('late events at the top of the list, below the watermark and within the lookback, are found by the next run', async (t) => {

@@ -83,13 +83,18 @@ for (const { name, latencyMs, flags } of PACES) {
   });
 }
 
-for (const apart of [1, 150, 200]) {
+for (const apart of [1, 200]) {
   void test(`ids that the API has twice, ${apart} places apart, are places of their own`, async (t) => {
     const scene = await ScriptedScene.open(t, { events: withDoubledIds(apart), maxPage: 200 });
     assertProof(await scene.ingestAll(), 'count');
-    assertProof(await scene.ingestAll(['--full']), 'count');
   });
 }
+
+void test('ids that the API has twice, 150 places apart, are places of their own in each run', async (t) => {
+  const scene = await ScriptedScene.open(t, { events: withDoubledIds(150), maxPage: 200 });
+  assertProof(await scene.ingestAll(), 'count');
+  assertProof(await scene.ingestAll(['--full']), 'count');
+});
 
 void test('ids that the API has twice hide no event that was never served', async (t) => {
   for (const flags of [[], ['--concurrency', '4', '--page-size', '100']]) {

@@ -59,7 +59,7 @@ void test('fewer places than the total end with 5 and both figures, and stay so 
 });
 
 void test('a total from a cached answer neither proves nor refutes anything', async (t) => {
-  for (const total of [COUNT - 12, COUNT, COUNT + 12]) {
+  for (const total of [COUNT, COUNT + 12]) {
     const scene = await ScriptedScene.open(t, { events: eventsUpTo(COUNT), total, maxPage: 200, hook: cached });
     assertProof(await scene.ingestAll(), 'api-end');
   }

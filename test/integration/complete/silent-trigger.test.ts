@@ -38,18 +38,18 @@ async function assertLeftOut(scene: ScriptedScene, count: number, ending: Ending
   assert.ok(duplicates <= 1, `${duplicates} duplicates`);
 }
 
-for (const shape of ['doc', 'live'] as const) {
-  void test(`rows that a trigger leaves out are rejected with its name, and so many end with 5 (${shape} shape)`, async (t) => {
-    const events = withSkipped(10);
-    const scene = await ScriptedScene.open(t, { events, shape, maxPage: 200 });
-    await makeOurTable(scene.database);
-    await layTrigger(scene);
-    const ending = await scene.ingest();
-    await scene.expect(ending, 5, kept(events));
-    await assertLeftOut(scene, 200, ending);
-    assert.match(ending.reason, /quiet_trigger/);
-  });
+void test('rows that a trigger leaves out are rejected with its name, and so many end with 5', async (t) => {
+  const events = withSkipped(10);
+  const scene = await ScriptedScene.open(t, { events, shape: 'doc', maxPage: 200 });
+  await makeOurTable(scene.database);
+  await layTrigger(scene);
+  const ending = await scene.ingest();
+  await scene.expect(ending, 5, kept(events));
+  await assertLeftOut(scene, 200, ending);
+  assert.match(ending.reason, /quiet_trigger/);
+});
 
+for (const shape of ['doc', 'live'] as const) {
   void test(`few rows that a trigger leaves out are rejected with its name, and end with 0 (${shape} shape)`, async (t) => {
     const events = withSkipped(50);
     const scene = await ScriptedScene.open(t, { events, shape, maxPage: 200 });

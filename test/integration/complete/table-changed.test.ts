@@ -47,24 +47,22 @@ async function rejectedAndThenLoaded(scene: ScriptedScene): Promise<void> {
   await scene.ingestAll(['--full']);
 }
 
-for (const shape of ['live', 'doc'] as const) {
-  void test(`events that were once rejected and then loaded hide no deleted row (${shape} shape)`, async (t) => {
-    const scene = await ScriptedScene.open(t, { events: eventsUpTo(1_500), shape });
-    await rejectedAndThenLoaded(scene);
-    await deleteOldest(scene, 20);
-    await verifyFewerRows(scene, 2_000, 1_980);
-    await expectRefused(scene, [], [2_000, 1_980]);
-    await scene.ingestAll(['--full']);
-    assert.equal((await scene.command('verify')).code, 0);
-  });
-}
+void test('events that were once rejected and then loaded hide no deleted row', async (t) => {
+  const scene = await ScriptedScene.open(t, { events: eventsUpTo(1_500) });
+  await rejectedAndThenLoaded(scene);
+  await deleteOldest(scene, 20);
+  await verifyFewerRows(scene, 2_000, 1_980);
+  await expectRefused(scene, [], [2_000, 1_980]);
+  await scene.ingestAll(['--full']);
+  assert.equal((await scene.command('verify')).code, 0);
+});
 
 void test('ids that the API has twice hide no deleted row, however many runs have met them', async (t) => {
   const events = eventsUpTo(1_000).flatMap((event, n) =>
     n < 10 ? [event, { ...event, name: `${event.name}_b` }] : [event],
   );
   const scene = await ScriptedScene.open(t, { events });
-  for (let start = 1; start <= 5; start += 1) await scene.ingestAll(MINUTE);
+  for (let start = 1; start <= 3; start += 1) await scene.ingestAll(MINUTE);
   await deleteOldest(scene, 40);
   await verifyFewerRows(scene, 1_000, 960);
   await expectRefused(scene, MINUTE, [1_000, 960]);

@@ -24,14 +24,17 @@ function textIds(length: number): ScriptedEvent[] {
 }
 
 // 16 characters are as many bytes as a binary UUID; another length is refused by the server as a broken message.
-for (const length of [16, 12, 40]) {
-  for (const shape of ['live', 'doc'] as const) {
-    void test(`text ids of ${length} characters behind an empty first page stay text (${shape} shape)`, async (t) => {
-      const options = { events: textIds(length), shape, maxPage: MAX_PAGE, hook: firstPageEmpty() };
-      const scene = await ScriptedScene.open(t, options);
-      assertProof(await scene.ingestAll(), shape === 'doc' ? 'api-end' : 'count');
-    });
-  }
+for (const [length, shape] of [
+  [16, 'live'],
+  [16, 'doc'],
+  [12, 'live'],
+  [40, 'live'],
+] as const) {
+  void test(`text ids of ${length} characters behind an empty first page stay text (${shape} shape)`, async (t) => {
+    const options = { events: textIds(length), shape, maxPage: MAX_PAGE, hook: firstPageEmpty() };
+    const scene = await ScriptedScene.open(t, options);
+    assertProof(await scene.ingestAll(), shape === 'doc' ? 'api-end' : 'count');
+  });
 }
 
 void test('text ids behind an empty first page stay text in an empty table that an earlier start made', async (t) => {

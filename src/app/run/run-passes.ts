@@ -64,7 +64,9 @@ export class RunPasses {
     await this.#rejections.checkAtEnd();
     await checkRowsAreThere(db, store, settings.acceptFewerRows);
     const tally = await store.tally(runId);
-    await store.completeRun(runId, proof, tally.unsure === 0 && this.#run.placesKnown ? tally.recentPlaces : null);
+    // Growth over a total that was not proven itself would prove nothing.
+    const isExact = proof.kind === 'count' && tally.unsure === 0;
+    await store.completeRun(runId, proof, isExact ? tally.recentPlaces : null);
     counters.proof = proof;
     return 'complete';
   }

@@ -17,18 +17,22 @@ interface DigestedPage extends Pick<EncodedPage, 'servedCount'> {
 }
 
 /**
- * Does a chain of pages still bring something new? Only the newest pages are remembered: a longer cycle is caught by the
- * final count.
+ * Does a chain of pages still bring something new? The newest pages are remembered, and a few at each power of two: so a cycle
+ * of any length is seen when it comes round to them.
  */
 export class ChainProgress {
   /** First event of a page → events served from there on; more from the same place are new. */
   readonly #served = new Map<string, number>();
+  /** Pages that are not forgotten. */
+  readonly #kept = new Map<string, number>();
+  #pages = 0;
   #stalePages = 0;
   #uniformPages = 0;
 
   /** Returns true when too many pages in a row brought nothing new. */
   note({ servedCount, places: { firstDigest, lastDigest } }: DigestedPage): boolean {
-    const isStale = firstDigest === null || servedCount <= (this.#served.get(firstDigest) ?? 0);
+    this.#pages += 1;
+    const isStale = firstDigest === null || servedCount <= this.#servedFrom(firstDigest);
     if (firstDigest !== null && firstDigest === lastDigest) {
       this.#uniformPages = isStale ? this.#uniformPages + 1 : 0;
       this.#remember(firstDigest, servedCount);
@@ -40,8 +44,14 @@ export class ChainProgress {
     return this.#stalePages >= MAX_STALE_PAGES;
   }
 
+  #servedFrom(name: string): number {
+    return Math.max(this.#served.get(name) ?? 0, this.#kept.get(name) ?? 0);
+  }
+
   #remember(name: string, servedCount: number): void {
     this.#served.set(name, servedCount);
+    const sincePowerOfTwo = this.#pages - 2 ** Math.floor(Math.log2(this.#pages));
+    if (sincePowerOfTwo < MAX_STALE_PAGES) this.#kept.set(name, servedCount);
     if (this.#served.size <= REMEMBERED_PAGES) return;
     const [oldest] = this.#served.keys();
     if (oldest !== undefined) this.#served.delete(oldest);

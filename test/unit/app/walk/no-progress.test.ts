@@ -24,6 +24,13 @@ void test('a circle of a few pages ends the walk', () => {
   assert.equal(verdicts.indexOf(true), 3 + MAX_STALE_PAGES - 1);
 });
 
+void test('a circle of any length ends the walk before it was gone round many times', () => {
+  const progress = new ChainProgress();
+  let turns = 0;
+  while (!progress.note(page(turns % 3_000))) turns += 1;
+  assert.ok(turns < 9_000, `after ${turns} pages`);
+});
+
 void test('empty pages are no progress, and one page with a new event forgives those before it', () => {
   const progress = new ChainProgress();
   const empty = { servedCount: 0, places: { firstDigest: null, lastDigest: null } };

@@ -6,19 +6,21 @@ import { ScriptedScene, assertProof, tailOf, warnings } from '../../support/scri
 
 const MINUTE = ['--lookback', '60'];
 
-for (const [what, statement, shape] of [
-  ['empty', 'TRUNCATE ingested_events', 'doc'],
-  ['empty', 'TRUNCATE ingested_events', 'live'],
-  ['emptied by DELETE', 'DELETE FROM ingested_events', 'doc'],
-  ['gone', 'DROP TABLE ingested_events', 'doc'],
+const WAYS = ['TRUNCATE ingested_events', 'DELETE FROM ingested_events', 'DROP TABLE ingested_events'];
+
+for (const [shape, proof] of [
+  ['doc', 'api-end'],
+  ['live', 'count'],
 ] as const) {
-  void test(`a table that is ${what} is said to be so, and everything is walked again (${shape} shape)`, async (t) => {
+  void test(`a table that is empty or gone is said to be so, and everything is walked again (${shape} shape)`, async (t) => {
     const scene = await ScriptedScene.open(t, { events: eventsUpTo(2_000), shape });
     await scene.ingestAll();
-    await scene.database.query(statement);
-    const ending = await scene.ingestAll(MINUTE);
-    assertProof(ending, shape === 'doc' ? 'api-end' : 'count');
-    assert.equal(warnings(ending, /empty|gone|not there/i).length, 1, tailOf(ending));
+    for (const statement of WAYS) {
+      await scene.database.query(statement);
+      const ending = await scene.ingestAll(MINUTE);
+      assertProof(ending, proof);
+      assert.equal(warnings(ending, /empty|gone|not there/i).length, 1, `${statement}\n${tailOf(ending)}`);
+    }
   });
 }
 

@@ -1,9 +1,10 @@
-/** Only the API's own word on a page that is a page ends a chain: an error, a missing flag or a 418 does not. */
+/** Only the API's own word on a page that is a page ends a chain: an error, a missing flag or a 418 does not, and where it stays it ends the job. */
+import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ODD_ANSWERS, type Odd } from '../../support/odd-answers.ts';
-import type { PageHook } from '../../support/scripted-api.ts';
-import { NEWEST_MS, eventsUpTo } from '../../support/scripted-events.ts';
-import { ScriptedScene, assertProof } from '../../support/scripted-scene.ts';
+import { ODD_ANSWERS, withoutFlag, type Odd } from '../../support/odd-answers.ts';
+import { type PageHook } from '../../support/scripted-api.ts';
+import { eventsUpTo, NEWEST_MS } from '../../support/scripted-events.ts';
+import { assertProof, ScriptedScene } from '../../support/scripted-scene.ts';
 
 const EVENTS = eventsUpTo(3_000);
 const MAX_PAGE = 200;
@@ -55,4 +56,72 @@ void test('an odd answer to one of several windows ends no window', async (t) =>
     const scene = await ScriptedScene.open(t, options);
     await scene.ingestAll(['--concurrency', '4']);
   }
+});
+
+/** Each waits for seconds: one kind of answer for each shape, and the 418, which bounds could give another meaning, for both. */
+const LASTING = [
+  ['an error code beside an empty list', APIS[1]],
+  ['"success": false', APIS[0]],
+  ['status 418', APIS[0]],
+  ['status 418', APIS[1]],
+] as const;
+
+/** No request reaches further down, whatever it asks by. */
+function alwaysOdd(odd: Odd): PageHook {
+  return ({ usual }) => (usual.end > ODD_FROM ? odd(usual) : undefined);
+}
+
+for (const [answer, { name, shape, flags }] of LASTING) {
+  void test(`${answer} that stays (${name}) ends the job with 4, never with 0`, async (t) => {
+    const options = { events: EVENTS, shape, maxPage: MAX_PAGE, hook: alwaysOdd(ODD_ANSWERS[answer]) };
+    const scene = await ScriptedScene.open(t, options);
+    const ending = await scene.ingest([...flags, '--max-wait', '3']);
+    await scene.expect(ending, 4, EVENTS.slice(0, ODD_FROM));
+  });
+}
+
+void test('418 to the request by time that replaces a dead cursor is no end: the event at that time exists', async (t) => {
+  let dead = 0;
+  let outside = 0;
+  const hook: PageHook = ({ cursor, query, usual }) => {
+    if (cursor !== null && usual.first >= ODD_FROM && dead === 0) {
+      dead += 1;
+      return { status: 400, body: { code: 'CURSOR_EXPIRED', message: 'Cursor expired 1 minute(s) ago' } };
+    }
+    if (cursor === null && query.has('until') && outside === 0) {
+      outside += 1;
+      return { status: 418, body: { code: 'OUT_OF_RANGE' } };
+    }
+    return undefined;
+  };
+  for (const { shape, flags } of APIS) {
+    dead = 0;
+    outside = 0;
+    const scene = await ScriptedScene.open(t, { events: EVENTS, shape, maxPage: MAX_PAGE, hook });
+    assertProof(await scene.ingestAll(flags), 'api-end');
+    assert.deepEqual({ dead, outside }, { dead: 1, outside: 1 });
+  }
+});
+
+void test('an empty last page with "hasMore": false is an end', async (t) => {
+  for (const { shape, flags } of APIS) {
+    const options = { events: EVENTS, shape, maxPage: MAX_PAGE, endsWithEmptyPage: true };
+    const scene = await ScriptedScene.open(t, options);
+    assertProof(await scene.ingestAll(flags), 'api-end');
+  }
+});
+
+void test('a last page that never has a flag ends the chain where the count agrees', async (t) => {
+  const hook: PageHook = ({ usual }) => {
+    const { data, meta } = usual.body;
+    return usual.isLast && usual.end === EVENTS.length ? { body: { data, meta } } : undefined;
+  };
+  const scene = await ScriptedScene.open(t, { events: EVENTS, maxPage: MAX_PAGE, hook });
+  assertProof(await scene.ingestAll(), 'count');
+});
+
+void test('a last page that never has a flag ends the chain where a request by time brings nothing older', async (t) => {
+  const hook: PageHook = ({ usual }) => (usual.isLast && usual.end === EVENTS.length ? withoutFlag(usual) : undefined);
+  const scene = await ScriptedScene.open(t, { events: EVENTS, shape: 'doc', maxPage: MAX_PAGE, hook });
+  assertProof(await scene.ingestAll(), 'api-end');
 });

@@ -28,8 +28,8 @@ export interface PageRequest {
    */
   readonly sinceMs: number | null;
   readonly untilMs: number | null;
-  /** A question about a window that looks empty: what comes below it? See app/walk/doubtful-end.ts. */
-  readonly isAcross?: boolean;
+  /** A question about a window that looks empty: what lies below it, or at the top of all? See app/walk/doubtful-end.ts. */
+  readonly across?: 'below' | 'top' | undefined;
   readonly signal: AbortSignal;
 }
 

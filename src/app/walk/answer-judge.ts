@@ -94,10 +94,10 @@ export class AnswerJudge {
     }
     switch (answer.kind) {
       case 'page':
-        if (request.isAcross === true) return this.#judgeAcross(request, answer.page, permit, asked);
+        if (request.across !== undefined) return this.#judgeAcross(request, answer.page, permit, asked);
         return this.#judgePage(request, answer.page, permit, asked);
       case 'outside-range':
-        if (request.isAcross === true) return this.#judgeAcross(request, null, permit, asked);
+        if (request.across !== undefined) return this.#judgeAcross(request, null, permit, asked);
         return this.#judgeNothing(request, permit, asked);
       case 'stale-cursor':
         return this.#dropCursor(answer.detail, asked);
@@ -126,8 +126,8 @@ export class AnswerJudge {
     const { encoder, position } = this.#walk;
     const encoded = raw === null ? null : await encoder.encode(request, null, raw);
     const page = encoded?.status === 'encoded' ? encoded : null;
-    const next = { ...asked, isAcross: false };
-    switch (judgeAcross(page, position.sinceMs)) {
+    const next = { ...asked, across: undefined };
+    switch (judgeAcross(page, request.across === 'top' ? null : position.sinceMs)) {
       case 'empty':
         return this.#endOfNothing(request, permit, false);
       case 'inhabited':
@@ -136,6 +136,8 @@ export class AnswerJudge {
       case 'answered':
         return { kind: 'retry', next, suspect: false };
       case 'silent':
+        // Nothing lies below the oldest event either: then only the top of all can show that the API answers.
+        if (request.across === 'below') return { kind: 'retry', next: { ...asked, across: 'top' }, suspect: false };
         this.#isInhabited = true;
         return this.#askAgain(request, 'doubtful-end', 'nothing comes even from outside of a window', next, true);
     }
@@ -252,7 +254,11 @@ export class AnswerJudge {
     asked: NextPage,
   ): Promise<Step> {
     if (question === 'ask-across') {
-      return { kind: 'retry', next: { ...asked, ...NO_CURSOR, isAcross: true }, suspect: false };
+      return {
+        kind: 'retry',
+        next: { ...asked, ...NO_CURSOR, across: this.#walk.position.sinceMs === null ? 'top' : 'below' },
+        suspect: false,
+      };
     }
     if (question === 'ask-by-time') return { kind: 'retry', next: { ...asked, ...NO_CURSOR }, suspect: isStrong };
     // The answer must not come from the API's cache.

@@ -43,9 +43,8 @@ export class Chain {
       ...(isByCursor ? {} : NO_CURSOR),
       windowId: this.#windowId,
       limit: this.#limit.value,
-      sinceMs: hasBounds && next.isAcross !== true ? sinceMs : null,
-      // Below the lowest window nothing lies: there, the top of everything shows that the API answers at all.
-      untilMs: isByCursor ? (hasBounds ? untilMs : null) : next.isAcross === true && sinceMs === null ? null : beginMs,
+      sinceMs: hasBounds && next.across === undefined ? sinceMs : null,
+      untilMs: isByCursor ? (hasBounds ? untilMs : null) : next.across === 'top' ? null : beginMs,
     };
   }
 

@@ -15,8 +15,8 @@ export interface NextPage {
   readonly cursorReceivedAtMs: number | null;
   /** As its page says it; `null` when nobody knows. */
   readonly cursorLifeMs: number | null;
-  /** See {@link PageRequest.isAcross}. */
-  readonly isAcross?: boolean;
+  /** See {@link PageRequest.across}. */
+  readonly across?: 'below' | 'top' | undefined;
 }
 
 /**

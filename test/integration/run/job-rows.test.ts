@@ -122,7 +122,7 @@ void test('--max-rejected counts distinct events: one that is served again count
   };
   const scene = await sceneFor(t, { events: 4_000, rawEvents: [newest, ...rawEvents.slice(1)] });
   const { counts } = await ingestInto(scene, { BATCH_SIZE: '250', MAX_REJECTED: '30' });
-  assert.ok(counts.rejected > 30, 'the catch-up was served the newest again');
+  assert.ok(counts.rejected >= 30);
   await assertExact(scene);
 });
 

@@ -10,6 +10,7 @@ import { verify } from '../../src/commands/verify.ts';
 import { commandLine, readSettings, secretsOf } from '../../src/core/config.ts';
 import { EXIT_CODES, JobError, exitCodeOf } from '../../src/core/errors.ts';
 import { SETTING_GROUPS } from '../../src/core/settings-table.ts';
+import { runCommand } from '../support/command-output.ts';
 import { Program, PROJECT_FOLDER } from '../support/processes.ts';
 import { API_KEY } from './api-server.ts';
 
@@ -127,7 +128,7 @@ function describe(error: unknown): string {
 
 /** `npm run verify`, in this process. */
 export async function verifyHere(target: CommandTarget): Promise<CommandEnd> {
-  return withOutput(() => verify([], reading(target)));
+  return endOf(() => verify([], reading(target)));
 }
 
 export interface Exported extends CommandEnd {
@@ -140,7 +141,7 @@ export async function exportHere(target: CommandTarget): Promise<Exported> {
   const folder = await mkdtemp(join(tmpdir(), 'datasync-history-'));
   const file = join(folder, 'ids.txt');
   try {
-    const end = await withOutput(() => exportIds(['--output', file], reading(target)));
+    const end = await endOf(() => exportIds(['--output', file], reading(target)));
     const text = await readFile(file, 'utf8').catch(() => null);
     return { ...end, ids: text === null ? null : text.split('\n').slice(0, -1) };
   } finally {
@@ -152,39 +153,9 @@ function reading(target: CommandTarget): Record<string, string> {
   return { ...variables(target), LOG_LEVEL: 'warn' };
 }
 
-/** The command before, of any history: they share stdout. */
-let previous: Promise<unknown> = Promise.resolve();
-
-/** Takes what a command of this process writes to stdout and stderr. One at a time. */
-function withOutput(command: () => Promise<number>): Promise<CommandEnd> {
-  const end = previous.then(() => takeOutput(command));
-  previous = end;
-  return end;
-}
-
-async function takeOutput(command: () => Promise<number>): Promise<CommandEnd> {
-  const written: string[] = [];
-  const streams = [process.stdout, process.stderr] as const;
-  const restores = streams.map((stream) => {
-    const write = stream.write.bind(stream);
-    return () => {
-      stream.write = write;
-    };
-  });
-  for (const stream of streams) {
-    stream.write = (text: string | Uint8Array): boolean => {
-      written.push(typeof text === 'string' ? text : Buffer.from(text).toString());
-      return true;
-    };
-  }
-  try {
-    const code = await command();
-    return { code, message: written.join(''), log: written };
-  } catch (error) {
-    return { code: exitCodeOf(error), message: String(error), log: written };
-  } finally {
-    for (const restore of restores) restore();
-  }
+async function endOf(command: () => Promise<number>): Promise<CommandEnd> {
+  const { code, stdout, stderr } = await runCommand(command);
+  return { code, message: `${stdout}${stderr}`, log: [stdout, stderr] };
 }
 
 async function inTime<T>(work: Promise<T>, late: () => T): Promise<T> {

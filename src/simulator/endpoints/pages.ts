@@ -102,16 +102,17 @@ export class PageMaker {
             .flatMap((rank, index) =>
               index === 0 ? store.slices(rank, rank + 1) : [COMMA, ...store.slices(rank, rank + 1)],
             );
+    const lost = fault === 'lost-events' && ranks === null ? Math.ceil(count * LOST_SHARE) : 0;
     const envelope = renderEnvelope(settings, {
       limit: query.limit,
-      returned: count,
+      // Nothing on the page shows what it leaves out.
+      returned: count - lost,
       hasMore,
       nextCursor: hasMore ? this.nextCursor(settings, fault, query.cursor, lastRank, nowMs) : null,
       cursorExpiresIn: Math.round(settings.cursorTtl),
       total: store.count + settings.totalOffset,
       requestId,
     });
-    const lost = fault === 'lost-events' && ranks === null ? Math.ceil(count * LOST_SHARE) : 0;
     const events =
       fault === 'missing-fields'
         ? this.damage(from, count)

@@ -99,7 +99,7 @@ void test('a run limited by --since and --until moves no watermark: a run withou
 void test('an id that is served twice in a row is one row, and no reason to walk again', async (t) => {
   const { counts } = await ingestAll(t, { events: 5_000, doubled: 40 });
   assert.equal(counts.inserted, 5_000);
-  assert.ok(counts.pass > 2, 'something was walked again');
+  assert.equal(counts.pass, 2, 'nothing was walked again');
 });
 
 void test('a run finds events that pages left out by walking again', async (t) => {
@@ -108,7 +108,7 @@ void test('a run finds events that pages left out by walking again', async (t) =
     faultPlan: [3, 7].map((nth) => ({ on: 'stream', nth, fault: 'lost-events' })),
   });
   assert.equal(counts.inserted, 6_000);
-  assert.equal(counts.pass, 2, 'nothing was walked again');
+  assert.ok(counts.pass > 2, 'something was walked again');
 });
 
 void test('a run without events that the API counts ends with code 5 and the figures; what came is in the target', async (t) => {

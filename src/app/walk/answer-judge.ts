@@ -230,8 +230,13 @@ export class AnswerJudge {
   }
 
   get #expected(): Expected {
-    const { alwaysSpeaksOfError } = this.#options.traits;
-    return { servedToMs: this.#walk.position.servedToMs, isInhabited: this.#isInhabited, alwaysSpeaksOfError };
+    const { alwaysSpeaksOfError, largestPage } = this.#options.traits;
+    return {
+      servedToMs: this.#walk.position.servedToMs,
+      isInhabited: this.#isInhabited,
+      alwaysSpeaksOfError,
+      largestPage,
+    };
   }
 
   #questionAbout(

@@ -7,6 +7,8 @@ import type { PageRequest } from '../../api/api-client.ts';
 import type { EncodedPage } from '../../core/encoded-page.ts';
 
 const TIMES_ASKED_AGAIN = 2;
+/** A page that failed is asked for with a few events less. */
+const LESS_ASKED = 5;
 
 export interface EndDoubt {
   /** Half a sentence for the log. */
@@ -19,6 +21,7 @@ export interface EndDoubt {
 export interface Expected {
   /** Words of a failure stand on every page of this API: they mean nothing. */
   readonly alwaysSpeaksOfError: boolean;
+  readonly largestPage: number;
   /** The time of an event that a request by time must bring again; `null`: none was served yet. */
   readonly servedToMs: number | null;
   /** Something lies in the window. */
@@ -31,10 +34,10 @@ export interface Expected {
  * @param word what the page says of its end
  */
 export function doubtEnd(
-  { cursor }: Pick<PageRequest, 'cursor'>,
+  { cursor, limit }: Pick<PageRequest, 'cursor' | 'limit'>,
   page: Pick<EncodedPage, 'servedCount' | 'envelope' | 'places'> | null,
   word: 'over' | 'unsaid',
-  { servedToMs, isInhabited, alwaysSpeaksOfError }: Expected,
+  { servedToMs, isInhabited, alwaysSpeaksOfError, largestPage }: Expected,
 ): EndDoubt | null {
   if (page === null) {
     const isKnown = cursor !== null || servedToMs !== null || isInhabited;
@@ -49,8 +52,9 @@ export function doubtEnd(
     if (!timesMs.includes(servedToMs)) {
       return { words: 'an answer by time lacks the event that was served there before', isStrong: true };
     }
-    // It brings that place again and nothing older: that is an answer, whatever else it says.
-    if (timesMs.every((timeMs) => timeMs >= servedToMs)) return null;
+    // It brings that place again and nothing older, and had room for more: that is an answer, whatever else it says.
+    const hasRoom = page.servedCount < Math.min(limit - LESS_ASKED, largestPage);
+    if ((word === 'over' || hasRoom) && timesMs.every((timeMs) => timeMs >= servedToMs)) return null;
   }
   if (word === 'unsaid') return { words: 'a page does not say whether it is the last', isStrong: true };
   if (isEmpty && servedToMs === null) {

@@ -13,6 +13,8 @@ export interface EndpointTraits {
   alwaysSpeaksOfError: boolean;
   /** Whether what a page says of its own length was found to be that. */
   countsReturned: boolean;
+  /** Events of the largest page so far. */
+  largestPage: number;
   /** How large an event has to be expected, bytes of JSON. */
   eventBytes: number;
 }
@@ -33,12 +35,14 @@ export function unknownTraits(known: Pick<EndpointTraits, 'isOrderedByTime' | 'h
     ...known,
     alwaysSpeaksOfError: false,
     countsReturned: true,
+    largestPage: 0,
     eventBytes: FIRST_GUESS_EVENT_BYTES,
   };
 }
 
 export function noteEventBytes(traits: EndpointTraits, page: { servedCount: number; bodyBytes: number }): void {
   if (page.servedCount === 0) return;
+  traits.largestPage = Math.max(traits.largestPage, page.servedCount);
   const averageBytes = Math.ceil(page.bodyBytes / page.servedCount);
   traits.eventBytes = Math.max(averageBytes, Math.ceil(traits.eventBytes * FORGETTING));
 }

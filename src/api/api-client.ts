@@ -132,12 +132,14 @@ export class ApiClient {
         signal.throwIfAborted();
         if (this.#endpoint !== endpoint) break;
         const attempts = this.#attempts.of(request);
-        const query = pageQuery(request, endpoint, attempts.begin(request.limit));
+        const limit = attempts.begin(request.limit);
+        const query = pageQuery(request, endpoint, limit);
         const sent = await this.#sender.send({ endpoint, query, signal, deadlineMs });
         const outcome = readOutcome(sent, this.#parts.redactor);
         if (outcome.kind === 'page') {
           if (sent.token !== null) this.#access.accepted();
           this.#servedMs[endpoint] = performance.now();
+          return { ...outcome, limit };
         }
         if (outcome.kind !== 'failure') return outcome;
         const answer = await this.#handle({ request, endpoint, attempts, startedMs }, outcome, sent.token);

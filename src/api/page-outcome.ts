@@ -4,7 +4,7 @@ import type { Sent } from './api-sender.ts';
 import { bodyOf, findFault, isFromCache, readContentEncoding, readErrorBody, readRequestId } from './http-answer.ts';
 import type { HttpAnswer } from './http-exchange.ts';
 import { TransportError } from './transport-error.ts';
-import type { PageAnswer } from './page-request.ts';
+import type { PageAnswer, RawPage } from './page-request.ts';
 import { readDateMs, readRateLimit } from './rate-limit-headers.ts';
 import type { PageOutcome } from './retry-policy.ts';
 
@@ -21,8 +21,11 @@ export interface PageFailure {
   readonly fromCache: boolean;
 }
 
+/** An answer that is no failure. What limit was sent the caller knows. */
+type Answered = Exclude<PageAnswer, { readonly kind: 'page' }> | { readonly kind: 'page'; readonly page: RawPage };
+
 /** @param redactor takes out the secrets: an API that echoes what it was sent could put the key anywhere */
-export function readOutcome(sent: Sent, redactor: Redactor): PageFailure | PageAnswer {
+export function readOutcome(sent: Sent, redactor: Redactor): PageFailure | Answered {
   const { outcome, url } = sent;
   if (outcome instanceof TransportError) {
     return {
@@ -42,7 +45,7 @@ export function faultyPage(cameBack: string, path: string | null, requestId: str
   return { ...NO_ANSWER, outcome: { kind: 'faulty' }, path, status: 200, cameBack, requestId };
 }
 
-function readPage(answer: HttpAnswer, url: URL, redactor: Redactor): PageFailure | PageAnswer {
+function readPage(answer: HttpAnswer, url: URL, redactor: Redactor): PageFailure | Answered {
   if (answer.overflowed) return { kind: 'too-large' };
   const contentEncoding = readContentEncoding(answer);
   const fault = findFault(answer, contentEncoding);

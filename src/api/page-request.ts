@@ -50,7 +50,8 @@ export interface RawPage {
 }
 
 export type PageAnswer =
-  | { readonly kind: 'page'; readonly page: RawPage }
+  /** `limit` as it was sent: it falls with each time that the page is asked for again. */
+  | { readonly kind: 'page'; readonly page: RawPage; readonly limit: number }
   /** The cursor does not work any more: anchor the walk again. */
   | { readonly kind: 'stale-cursor'; readonly detail: string }
   /** The API has nothing in these bounds (418). */

@@ -7,8 +7,6 @@ import type { PageRequest } from '../../api/api-client.ts';
 import type { EncodedPage } from '../../core/encoded-page.ts';
 
 const TIMES_ASKED_AGAIN = 2;
-/** A page that failed is asked for with a few events less. */
-const LESS_ASKED = 5;
 
 export interface EndDoubt {
   /** Half a sentence for the log. */
@@ -21,6 +19,7 @@ export interface EndDoubt {
 export interface Expected {
   /** Words of a failure stand on every page of this API: they mean nothing. */
   readonly alwaysSpeaksOfError: boolean;
+  /** The most events that a page of the endpoint had: it may give no more, whatever is asked for. */
   readonly largestPage: number;
   /** The time of an event that a request by time must bring again; `null`: none was served yet. */
   readonly servedToMs: number | null;
@@ -53,7 +52,7 @@ export function doubtEnd(
       return { words: 'an answer by time lacks the event that was served there before', isStrong: true };
     }
     // It brings that place again and nothing older, and had room for more: that is an answer, whatever else it says.
-    const hasRoom = page.servedCount < Math.min(limit - LESS_ASKED, largestPage);
+    const hasRoom = page.servedCount < Math.min(limit, largestPage);
     if ((word === 'over' || hasRoom) && timesMs.every((timeMs) => timeMs >= servedToMs)) return null;
   }
   if (word === 'unsaid') return { words: 'a page does not say whether it is the last', isStrong: true };

@@ -52,7 +52,8 @@ export async function readTargetRows(db: Pick<Database, 'query'>): Promise<Targe
  */
 export async function isTargetUntouched(db: Pick<Database, 'query'>): Promise<boolean> {
   const { rows } = await db.query<{ untouched: boolean | null }>(
-    `SELECT rows IS NOT NULL AND file = ${FILE} AND deletions = ${DELETIONS} AS untouched FROM ingestion.target_rows`,
+    `SELECT rows IS NOT NULL AND file = ${FILE} AND deletions = ${DELETIONS}
+            AND current_setting('track_counts')::bool AS untouched FROM ingestion.target_rows`,
   );
   return rows[0]?.untouched === true;
 }

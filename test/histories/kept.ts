@@ -69,6 +69,12 @@ export const KEPT: Readonly<Record<string, History>> = {
     { shape: 'live' },
   ),
   'an empty end in the middle, once': history([start({ faults: once('empty-end', 'cursor', 4) })], { stream: null }),
+  // Asked so often that the limit is one: the last place comes again, and there is no room for what lies behind it.
+  'no page says whether it is the last, and pages are small': history(
+    [start({ flags: { concurrency: 1, pageSize: 7 }, faults: [{ kind: 'no-flag', on: 'any', nth: 1, times: null }] })],
+    {},
+    { gapMs: 1_000, noTimeEvery: 2 },
+  ),
   'text ids of 16 characters behind an empty first page': history(
     [start({ faults: once('empty-with-cursor', 'first', 1) })],
     {},

@@ -231,7 +231,7 @@ function advice({ code, message }: CommandEnd): Record<string, boolean | string>
     ...((code === 5 || code === 4) && names('--full') ? { full: true } : {}),
     ...(names('--accept-fewer-rows') ? { acceptFewerRows: true } : {}),
     ...(names('--max-rejected') ? { maxRejected: '100%' } : {}),
-    ...(code === 2 && names('--new-run') ? { newRun: true } : {}),
+    ...((code === 2 || code === 4) && names('--new-run') ? { newRun: true } : {}),
   };
 }
 

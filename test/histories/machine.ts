@@ -67,7 +67,7 @@ export class Machine {
     const { failed, errorInstance } = await fc.check(property, { seed, numRuns: 1 });
     const finding = findingOf(seed, first, smallest);
     // What was not played to its end shows nothing: a history that could not be played is no history without a breach.
-    if (failed && first === null)
+    if (failed && finding === null)
       throw new Error(`the history of seed ${seed} could not be played`, { cause: errorInstance });
     return { finding, starts };
   }

@@ -2,6 +2,7 @@ import { Piscina } from 'piscina';
 
 import type { EncodeResult, EncodeTask, PageTask, SampleResult, SampleTask } from '../../workers/protocol.ts';
 import { WorkerDiedError } from '../core/errors.ts';
+import { bundledWorker } from './bundled-worker.ts';
 
 /**
  * Memory of one worker's JavaScript heap, MiB. Pages and rows are ArrayBuffers and lie outside of it; inside are the
@@ -10,13 +11,7 @@ import { WorkerDiedError } from '../core/errors.ts';
 const RESOURCE_LIMITS = { maxOldGenerationSizeMb: 192, maxYoungGenerationSizeMb: 16 };
 
 const ENCODE_PAGE_WORKER = new URL('../../workers/encode-page.ts', import.meta.url);
-
-/**
- * Workers get tsx for ES modules alone. They would inherit `--import tsx`, with which piscina's `require` of the worker
- * succeeds: every module becomes CommonJS, every imported name a getter call, and a page takes 48 ms instead of 8.
- */
-const TSX_FOR_MODULES = `import { register } from ${JSON.stringify(import.meta.resolve('tsx/esm/api'))}; register();`;
-const WORKER_FLAGS = ['--import', `data:text/javascript,${encodeURIComponent(TSX_FOR_MODULES)}`];
+const START_WORKER = new URL('../../workers/start.mjs', import.meta.url);
 
 type PagePiscina = Piscina<PageTask, EncodeResult | SampleResult>;
 
@@ -79,13 +74,15 @@ export class WorkerPool {
   #start(): PagePiscina {
     const piscina = new Piscina<PageTask, EncodeResult | SampleResult>({
       // A URL, because a path with a space or a `#` in it is no module specifier.
-      filename: this.#worker.href,
+      filename: START_WORKER.href,
+      workerData: bundledWorker(this.#worker),
       minThreads: this.#threads,
       maxThreads: this.#threads,
       idleTimeout: Infinity,
       resourceLimits: RESOURCE_LIMITS,
       recordTiming: false,
-      execArgv: WORKER_FLAGS,
+      // Not `--import tsx`: a bundle needs no translation.
+      execArgv: [],
     });
     // After a failure during start-up piscina starts no thread, so nobody would run the waiting tasks: destroying it rejects
     // them. Never destroyed twice: after the second call piscina would replace each thread that the first one ends.

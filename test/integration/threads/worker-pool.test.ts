@@ -128,7 +128,7 @@ describe('WorkerPool', () => {
     ['runs out of memory', 'export default () => { const all = []; for (;;) all.push(new Array(2 ** 23).fill({})); };'],
     ['cannot be loaded', "throw new Error('at start');"],
     ['ends while it is loaded', 'process.exit(4);'],
-    ['is no program', 'this is no JavaScript'],
+    ['is no program', 'export const other = 1;'],
   ];
   for (const [name, code] of deaths) {
     it(`rejects every page with WorkerDiedError when its worker ${name}, now and later`, async (t) => {

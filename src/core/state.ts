@@ -150,6 +150,8 @@ export interface WindowState {
   readonly complete: boolean;
   /** Had retries that matter, new anchors or contradictions: walked again first when the run is short. */
   readonly suspect: boolean;
+  /** See {@link LedgerEntry.isDoubtful}. */
+  readonly isDoubtful: boolean;
 }
 
 /** One copied page: committed in the same transaction as its rows, folded into its window's state by the merge. */
@@ -162,8 +164,8 @@ export interface LedgerEntry extends PagePlace {
   readonly oldestMs: number | null;
   /** This page is the window's last. */
   readonly endsWindow: boolean;
-  /** What ended the window was not the API's own word. */
-  readonly isEndDoubtful: boolean;
+  /** What ended the window was not the API's own word, or the page says that it failed: only the API's count can prove the window. */
+  readonly isDoubtful: boolean;
   readonly suspect: boolean;
   /** Time of its last event that has one. */
   readonly pageEndMs: number | null;

@@ -32,6 +32,8 @@ export interface ScriptedOptions {
   readonly hasOffsetCursor?: boolean;
   /** The page with the oldest event says that there is more; the one after it is empty, and the last. */
   readonly endsWithEmptyPage?: boolean;
+  /** `until` is cut to a multiple of so many milliseconds. */
+  readonly untilGrainMs?: number;
   /** In place of the number of events. */
   readonly total?: number;
   readonly hook?: PageHook;
@@ -127,7 +129,7 @@ export class ScriptedApi {
   #usualPage(query: URLSearchParams, isStream: boolean): UsualPage {
     const { events, maxPage = 5_000, hasInclusiveCursor = false, endsWithEmptyPage = false } = this.options;
     const limit = Math.min(maxPage, Number(query.get('limit') ?? 100));
-    const isAsked = isStream ? selectionOf(query) : () => true;
+    const isAsked = isStream ? selectionOf(query, this.options.untilGrainMs ?? 1) : () => true;
     const places = events.flatMap((event, place) => (isAsked(event) ? [place] : []));
     const cursor = query.get('cursor');
     const begins = cursor === null ? 0 : Math.max(0, this.#placeOf(cursor, places) - (hasInclusiveCursor ? 1 : 0));
@@ -172,9 +174,9 @@ export function toCursor(to: z.infer<typeof CURSOR>): string {
 }
 
 /** Both bounds are inclusive. */
-function selectionOf(query: URLSearchParams): (event: ScriptedEvent) => boolean {
+function selectionOf(query: URLSearchParams, untilGrainMs: number): (event: ScriptedEvent) => boolean {
   const sinceMs = Number(query.get('since') ?? -Infinity);
-  const untilMs = Number(query.get('until') ?? Infinity);
+  const untilMs = Math.floor(Number(query.get('until') ?? Infinity) / untilGrainMs) * untilGrainMs;
   return ({ timestamp }) => timestamp >= sinceMs && timestamp <= untilMs;
 }
 

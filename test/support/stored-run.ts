@@ -110,7 +110,7 @@ export async function storeAnomaly(
 
 const WITH_LAST_ID = 'ADD COLUMN last_event_id text';
 const PAGE_COLUMNS = [
-  ...['page_end_ms', 'edge_ms', 'edge_keys', 'end_doubtful'],
+  ...['page_end_ms', 'edge_ms', 'edge_keys', 'doubtful'],
   ...['places', 'top_places', 'recent_places', 'unsure', 'repeated'],
 ];
 const RUN_COLUMNS = ['places_known', 'begun_by', 'lookback_ms', 'base_total', 'base_recent', 'recent_places', 'proof'];

@@ -101,7 +101,7 @@ export class RunPasses {
 
   async #suspects(): Promise<number[]> {
     const windows = await this.#parts.store.windows(this.#run.runId);
-    return windows.filter(({ suspect }) => suspect).map(({ windowId }) => windowId);
+    return windows.filter(({ suspect, isDoubtful }) => suspect || isDoubtful).map(({ windowId }) => windowId);
   }
 
   /** Everything was walked again, and events are missing: unless the API has deleted as many meanwhile. */

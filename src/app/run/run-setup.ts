@@ -87,6 +87,7 @@ function whyBegunAnew(
   areRowsGone: boolean,
 ): string | null {
   if (areRowsGone) return 'rows that it has left in the target are gone';
+  if (current.counts.loaded === 0 && current.counts.rejected > 0) return 'all that it was served was rejected';
   if (newRun && !(current.begunBy === 'new-run' && isSame(current, identity))) return '--new-run';
   if (current.incrementalSinceMs === null) return null;
   if (full) return '--full, and it takes only what is new';

@@ -10,7 +10,7 @@ import { NO_PLACES, type CountMarks } from '../../core/state.ts';
 import type { ByTime, Chain } from './chain.ts';
 import { isTrusted, nextPage, type NextPage } from './cursor-age.ts';
 import { EndDoubts, doubtEnd, judgeAcross, type EndDoubt, type Expected } from './doubtful-end.ts';
-import { noteEnvelope, noteEventBytes, readWord, type EndpointTraits } from './endpoint-traits.ts';
+import { noteEventBytes, noteFailureWords, readWord, type EndpointTraits } from './endpoint-traits.ts';
 import { eventTooLarge } from './no-progress.ts';
 import { PageChecks } from './page-checks.ts';
 import type { PageLimit } from './page-limit.ts';
@@ -144,13 +144,13 @@ export class AnswerJudge {
   }
 
   /** The window ends without an event. */
-  #endOfNothing(request: PageRequest, permit: Permit, isEndDoubtful: boolean): Step {
+  #endOfNothing(request: PageRequest, permit: Permit, isDoubtful: boolean): Step {
     permit.resize(0);
     return {
       kind: 'end',
       raw: { receivedAtMs: Date.now(), serverDateMs: null, bodyBytes: 0 },
       encoded: null,
-      brought: { counts: NO_PLACES, edge: null, isEndDoubtful, suspect: isEndDoubtful },
+      brought: { counts: NO_PLACES, edge: null, isDoubtful, suspect: false },
       next: { page: request.page + 1, ...NO_CURSOR },
     };
   }
@@ -169,9 +169,12 @@ export class AnswerJudge {
       return this.#askAgain(request, 'contradiction', contradiction, asked, true);
     }
     const word = readWord(encoded.envelope, traits);
-    noteEnvelope(traits, word, encoded.envelope);
-    const words = this.#checks.lacksEvents(request, encoded) ? 'the page has fewer events than it says' : null;
-    if (words !== null) return this.#askAgain(request, 'lost-events', words, asked, true);
+    traits.hasFlag ||= encoded.envelope.hasMore !== null;
+    const lack = this.#checks.findLack(request, encoded, word);
+    if (lack !== null) {
+      limit.reduce();
+      return this.#askAgain(request, 'lost-events', lack, asked, true);
+    }
     const doubt = word === 'more' ? null : doubtEnd(request, encoded, word, this.#expected);
     const question = this.#questionAbout(request, encoded, doubt);
     // Events are taken in, and what lies behind them is asked by time.
@@ -189,16 +192,14 @@ export class AnswerJudge {
     const isEnd = !isAskedByTime && (word !== 'more' || (isBelow && this.#isOverByBound(encoded)));
     chain.noteAccepted(request, encoded);
     limit.grow();
-    const isEndDoubtful = isEnd && doubt?.isStrong === true;
+    const mayLackEvents = noteFailureWords(traits, word, encoded.envelope.speaksOfError);
+    const isDoubtful = (isEnd && doubt?.isStrong === true) || mayLackEvents;
+    const suspect = contradiction !== null || mayLackEvents;
     return {
       kind: isEnd ? 'end' : 'advance',
       raw,
       encoded,
-      brought: {
-        ...this.#count(request, raw, encoded),
-        isEndDoubtful,
-        suspect: isEndDoubtful || contradiction !== null,
-      },
+      brought: { ...this.#count(request, raw, encoded), isDoubtful, suspect },
       next: isAskedByTime ? { ...next, ...NO_CURSOR } : next,
     };
   }
@@ -230,13 +231,8 @@ export class AnswerJudge {
   }
 
   get #expected(): Expected {
-    const { alwaysSpeaksOfError, largestPage } = this.#options.traits;
-    return {
-      servedToMs: this.#walk.position.servedToMs,
-      isInhabited: this.#isInhabited,
-      alwaysSpeaksOfError,
-      largestPage,
-    };
+    const { failureWords, largestPage } = this.#options.traits;
+    return { servedToMs: this.#walk.position.servedToMs, isInhabited: this.#isInhabited, failureWords, largestPage };
   }
 
   #questionAbout(
@@ -254,7 +250,7 @@ export class AnswerJudge {
 
   async #askAboutEnd(
     request: PageRequest,
-    { words, isStrong }: EndDoubt,
+    { words }: EndDoubt,
     question: 'ask-again' | 'ask-by-time' | 'ask-across',
     asked: NextPage,
   ): Promise<Step> {
@@ -265,10 +261,10 @@ export class AnswerJudge {
         suspect: false,
       };
     }
-    if (question === 'ask-by-time') return { kind: 'retry', next: { ...asked, ...NO_CURSOR }, suspect: isStrong };
+    if (question === 'ask-by-time') return { kind: 'retry', next: { ...asked, ...NO_CURSOR }, suspect: false };
     // The answer must not come from the API's cache.
     this.#walk.limit.reduce();
-    return this.#askAgain(request, 'doubtful-end', words, asked, isStrong);
+    return this.#askAgain(request, 'doubtful-end', words, asked, false);
   }
 
   /** Waits before the page is asked for again. @throws GaveUpError when it was faulty too often */

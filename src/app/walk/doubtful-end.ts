@@ -5,6 +5,7 @@
  */
 import type { PageRequest } from '../../api/api-client.ts';
 import type { EncodedPage } from '../../core/encoded-page.ts';
+import type { EndpointTraits } from './endpoint-traits.ts';
 
 const TIMES_ASKED_AGAIN = 2;
 
@@ -17,8 +18,7 @@ export interface EndDoubt {
 
 /** What a walk expects, because it or an earlier one was served it. */
 export interface Expected {
-  /** Words of a failure stand on every page of this API: they mean nothing. */
-  readonly alwaysSpeaksOfError: boolean;
+  readonly failureWords: EndpointTraits['failureWords'];
   /** The most events that a page of the endpoint had: it may give no more, whatever is asked for. */
   readonly largestPage: number;
   /** The time of an event that a request by time must bring again; `null`: none was served yet. */
@@ -36,14 +36,14 @@ export function doubtEnd(
   { cursor, limit }: Pick<PageRequest, 'cursor' | 'limit'>,
   page: Pick<EncodedPage, 'servedCount' | 'envelope' | 'places'> | null,
   word: 'over' | 'unsaid',
-  { servedToMs, isInhabited, alwaysSpeaksOfError, largestPage }: Expected,
+  { servedToMs, isInhabited, failureWords, largestPage }: Expected,
 ): EndDoubt | null {
   if (page === null) {
     const isKnown = cursor !== null || servedToMs !== null || isInhabited;
     return { words: 'the API says that nothing lies in these bounds', isStrong: isKnown };
   }
   const isEmpty = page.servedCount === 0;
-  if (page.envelope.speaksOfError && !alwaysSpeaksOfError) {
+  if (page.envelope.speaksOfError && failureWords !== 'mean-nothing') {
     return { words: 'a page that ends the list speaks of an error', isStrong: true };
   }
   if (cursor === null && servedToMs !== null) {

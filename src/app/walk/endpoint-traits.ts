@@ -9,8 +9,8 @@ export interface EndpointTraits {
   isOrderedByTime: boolean;
   /** Whether its pages have a flag (`hasMore`). Then a page without it does not say that it is the last. */
   hasFlag: boolean;
-  /** Whether its pages have words of a failure although more follows. Then they mean nothing. */
-  alwaysSpeaksOfError: boolean;
+  /** What words of a failure on a page mean: nothing where every page has them. */
+  failureWords: 'unknown' | 'mean-failure' | 'mean-nothing';
   /** Whether what a page says of its own length was found to be that. */
   countsReturned: boolean;
   /** Events of the largest page so far. */
@@ -33,7 +33,7 @@ export function unknownTraits(known: Pick<EndpointTraits, 'isOrderedByTime' | 'h
   return {
     supportsTimeBounds: true,
     ...known,
-    alwaysSpeaksOfError: false,
+    failureWords: 'unknown',
     countsReturned: true,
     largestPage: 0,
     eventBytes: FIRST_GUESS_EVENT_BYTES,
@@ -90,17 +90,25 @@ export function describeDisorder(
   return null;
 }
 
-/** Takes in what a page shows of all pages, beyond what it says of its own end. */
-export function noteEnvelope(traits: EndpointTraits, word: 'more' | 'over' | 'unsaid', envelope: PageEnvelope): void {
-  traits.hasFlag ||= envelope.hasMore !== null;
-  traits.alwaysSpeaksOfError ||= word === 'more' && envelope.speaksOfError;
+/**
+ * Takes in what words of a failure on an accepted page, or their absence, show of all pages.
+ * @returns whether it may lack events, or shows that pages before it may: their words of a failure were no habit
+ */
+export function noteFailureWords(traits: EndpointTraits, word: Word, speaks: boolean): boolean {
+  if (word !== 'more') return false;
+  const before = traits.failureWords;
+  if (!speaks) traits.failureWords = 'mean-failure';
+  else if (before === 'unknown') traits.failureWords = 'mean-nothing';
+  return speaks ? before === 'mean-failure' : before === 'mean-nothing';
 }
 
 /** What a page says about the end of its chain; `unsaid`: nothing that would be its own word. */
+export type Word = 'more' | 'over' | 'unsaid';
+
 export function readWord(
   { hasMore, nextCursor, saysNoCursor }: PageEnvelope,
   { hasFlag }: Pick<EndpointTraits, 'hasFlag'>,
-): 'more' | 'over' | 'unsaid' {
+): Word {
   if (hasMore !== null) return hasMore ? 'more' : 'over';
   if (nextCursor !== null) return 'more';
   return saysNoCursor && !hasFlag ? 'over' : 'unsaid';

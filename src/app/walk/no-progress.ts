@@ -6,7 +6,7 @@ import type { EncodedPage, PagePlaces } from '../../core/encoded-page.ts';
 const REMEMBERED_PAGES = 1_000;
 /** Pages in a row without a new event that end the walk. */
 export const MAX_STALE_PAGES = 5;
-/** The same for pages that begin and end with the same event: an API may have one event very often. */
+/** The same for pages that are empty, or begin and end with the same event: an API may filter, or have one event very often. */
 const MAX_UNIFORM_PAGES = 1_000;
 /** Chains from one place that come no further, in a row, that end the walk. */
 const MAX_RESTARTS = 5;
@@ -33,9 +33,9 @@ export class ChainProgress {
   note({ servedCount, places: { firstDigest, lastDigest } }: DigestedPage): boolean {
     this.#pages += 1;
     const isStale = firstDigest === null || servedCount <= this.#servedFrom(firstDigest);
-    if (firstDigest !== null && firstDigest === lastDigest) {
+    if (firstDigest === lastDigest) {
       this.#uniformPages = isStale ? this.#uniformPages + 1 : 0;
-      this.#remember(firstDigest, servedCount);
+      if (firstDigest !== null) this.#remember(firstDigest, servedCount);
       return this.#uniformPages >= MAX_UNIFORM_PAGES;
     }
     this.#uniformPages = 0;
@@ -97,7 +97,7 @@ type Where = Pick<PageRequest, 'windowId' | 'page'>;
 
 export function noNewEvents({ windowId, page }: Where): GaveUpError {
   return new GaveUpError(
-    `Window ${windowId}, page ${page}: ${MAX_STALE_PAGES} pages in a row brought no new event: the API repeats itself. ` +
+    `Window ${windowId}, page ${page}: page after page brought no new event: the API repeats itself. ` +
       'What was merged is safe.',
     { location: { windowId, page } },
   );

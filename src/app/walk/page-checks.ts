@@ -3,7 +3,13 @@ import type { PageRequest } from '../../api/api-client.ts';
 import type { EncodedPage } from '../../core/encoded-page.ts';
 import type { Logger } from '../../core/logging.ts';
 import type { Chain } from './chain.ts';
-import { describeContradiction, describeDisorder, ignoresTimeBounds, type EndpointTraits } from './endpoint-traits.ts';
+import {
+  describeContradiction,
+  describeDisorder,
+  ignoresTimeBounds,
+  type EndpointTraits,
+  type Word,
+} from './endpoint-traits.ts';
 import type { WalkPosition } from './walk-position.ts';
 
 const TIMES_ASKED_AGAIN = 2;
@@ -18,7 +24,8 @@ export class PageChecks {
   readonly #traits: EndpointTraits;
   readonly #logger: Logger;
   readonly #walk: CheckedWalk;
-  readonly #lacking = { page: 0, asked: 0 };
+  readonly #lacking = new AskedAgain();
+  readonly #failing = new AskedAgain();
 
   constructor({ traits, logger }: { readonly traits: EndpointTraits; readonly logger: Logger }, walk: CheckedWalk) {
     this.#traits = traits;
@@ -53,12 +60,30 @@ export class PageChecks {
     return contradiction;
   }
 
-  /** Whether to ask again for a page that has fewer events than it says. If it stays so, that number is something else. */
-  lacksEvents({ page }: PageRequest, { envelope, servedCount }: EncodedPage): boolean {
-    if (!this.#traits.countsReturned || envelope.returned === null || envelope.returned <= servedCount) return false;
-    if (page !== this.#lacking.page) Object.assign(this.#lacking, { page, asked: 0 });
-    this.#lacking.asked += 1;
-    this.#traits.countsReturned = this.#lacking.asked <= TIMES_ASKED_AGAIN;
-    return this.#traits.countsReturned;
+  /**
+   * Why to ask again for a page that may lack events, half a sentence; `null` when it does not, or was asked for often enough:
+   * if its own length stays larger than it is, that number is something else.
+   */
+  findLack({ page }: PageRequest, { envelope, servedCount }: EncodedPage, word: Word): string | null {
+    const traits = this.#traits;
+    if (traits.countsReturned && envelope.returned !== null && envelope.returned > servedCount) {
+      traits.countsReturned = this.#lacking.mayAsk(page);
+      if (traits.countsReturned) return 'the page has fewer events than it says';
+    }
+    const isFailing = word === 'more' && envelope.speaksOfError && traits.failureWords !== 'mean-nothing';
+    return isFailing && this.#failing.mayAsk(page) ? 'a page that is not the last speaks of an error' : null;
+  }
+}
+
+/** How often the newest page was asked for again for one reason. */
+class AskedAgain {
+  #page = 0;
+  #asked = 0;
+
+  mayAsk(page: number): boolean {
+    if (page !== this.#page) this.#asked = 0;
+    this.#page = page;
+    this.#asked += 1;
+    return this.#asked <= TIMES_ASKED_AGAIN;
   }
 }

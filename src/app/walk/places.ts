@@ -76,11 +76,11 @@ export class PlaceCounter {
       // Above the edge everything was counted, also when another process has begun this chain.
       if (range.isOrderedByTime && edge !== null && timeMs > edge.atMs) continue;
       // Taken from the head in any case: it may only match in order.
-      const isRepeated = head?.repeats(timeMs, key) === true;
+      const repeated = head?.repeats(timeMs, key) ?? null;
       const placeMs = sides.timeOf(at);
       if (placeMs !== null && !isInside(placeMs, range)) continue;
-      if (isRepeated) {
-        counts.repeated += 1;
+      if (repeated !== null) {
+        counts[repeated] += 1;
         continue;
       }
       if (placeMs === null) {
@@ -173,6 +173,7 @@ class Sides {
 class Head {
   readonly #edgeMs: number | null;
   readonly #left: Map<string, number>;
+  readonly #repeated = new Set<string>();
   #isTop = true;
   #repeatsUntimed: boolean;
 
@@ -182,17 +183,20 @@ class Head {
     this.#repeatsUntimed = repeatsUntimed;
   }
 
-  /** Call it for each event, in order. */
-  repeats(timeMs: number, key: string): boolean {
-    if (!this.#isTop) return false;
+  /** Call it for each event, in order. A cursor brings an id again once; what came there more often may be as many places. */
+  repeats(timeMs: number, key: string): 'repeated' | 'unsure' | null {
+    if (!this.#isTop) return null;
     if (Number.isNaN(timeMs)) {
       this.#isTop = false;
-      return this.#repeatsUntimed;
+      return this.#repeatsUntimed ? 'repeated' : null;
     }
     // Only the first event of the page can be the one that the last page ended with.
     this.#repeatsUntimed = false;
     this.#isTop = timeMs === this.#edgeMs && takeOne(this.#left, key);
-    return this.#isTop;
+    if (!this.#isTop) return null;
+    if (this.#repeated.has(key)) return 'unsure';
+    this.#repeated.add(key);
+    return 'repeated';
   }
 }
 

@@ -7,7 +7,7 @@ import type { LedgerEntry } from '../../core/state.ts';
 import type { NextPage } from './cursor-age.ts';
 
 /** What a page brings, and whether it may have lost events: the places of its row in the ledger. */
-export type Brought = Pick<LedgerEntry, 'counts' | 'edge' | 'isEndDoubtful' | 'suspect'>;
+export type Brought = Pick<LedgerEntry, 'counts' | 'edge' | 'isDoubtful' | 'suspect'>;
 
 /** What one answer came to, and so what the walk does next. */
 export type Step =

@@ -14,6 +14,7 @@ const ENVELOPE_KEYS = new Set([
   ...['pagination', 'meta'],
   ...['hasMore', 'has_more', 'nextCursor', 'next_cursor', 'total', 'returned', 'cursorExpiresIn', 'cursor_expires_in'],
   ...['error', 'errors', 'code', 'message', 'success', 'ok', 'status', 'statusCode', 'status_code'],
+  ...['partial', 'incomplete', 'timedOut', 'timed_out'],
 ]);
 
 type Place = Readonly<Record<string, unknown>>;
@@ -69,6 +70,8 @@ export class EnvelopeReader {
   #speaksOfError(): boolean {
     const { success, ok, status, statusCode, status_code: snakeStatus, code } = this.#top;
     if ([success, ok].some((flag) => asFlag(flag) === false)) return true;
+    const { partial, incomplete, timedOut, timed_out: snakeTimedOut } = this.#top;
+    if ([partial, incomplete, timedOut, snakeTimedOut].some((flag) => asFlag(flag) === true)) return true;
     if ([status, statusCode, snakeStatus].some(isErrorStatus)) return true;
     return isPresent(code) && !WELL_CODES.has(String(code).toUpperCase());
   }

@@ -57,7 +57,7 @@ function faultOf(error: NotJsonError, body: Uint8Array): PageFault {
   };
 }
 
-/** Keys of the events. A later key of the same or a higher rank takes over. */
+/** Keys of the events. A key of a higher rank takes over from one of a lower, a list with events from an empty one. */
 const EVENTS_RANK = new Map([
   ['data', 2],
   ['events', 1],
@@ -120,7 +120,10 @@ class PageScanner {
     const cursor = this.#cursor;
     const rank = EVENTS_RANK.get(key);
     const isArray = cursor.bytes[start] === OPEN_BRACKET;
-    if (rank !== undefined && rank >= this.#rank && isArray) {
+    // One of two lists would be lost.
+    if (rank !== undefined && rank === this.#rank && this.#servedCount > 0) cursor.fail(start, `"${key}" once`);
+    const isEmpty = isArray && cursor.bytes[cursor.skipSpace(start + 1)] === CLOSE_BRACKET;
+    if (rank !== undefined && isArray && (this.#servedCount === 0 || (rank > this.#rank && !isEmpty))) {
       this.#forgetEvents();
       this.#rank = rank;
       return this.#readEvents(start);

@@ -37,7 +37,7 @@ export async function insertLedgerRow(
   const { rowCount } = await client.query(
     `INSERT INTO ${stagingNames(table).ledger}
        (run_id, window_id, page, generation, next_cursor, cursor_received_at_ms, anchor_ms, last_event_ms, oldest_ms,
-        ends_window, end_doubtful, suspect, continued, served, loaded, rejected, repaired,
+        ends_window, doubtful, suspect, continued, served, loaded, rejected, repaired,
         edge_ms, edge_keys, page_end_ms, places, top_places, recent_places, unsure, repeated)
      SELECT $1::bigint, $2::int, $3::int, o.generation, $4::text, $5::float8, $6::float8, $7::float8, $8::float8,
             $9::bool, $10::bool, $11::bool, $12::bool, $13::int, $14::int, $15::int, $16::int,
@@ -57,7 +57,7 @@ export async function insertLedgerRow(
       entry.lastEventMs,
       entry.oldestMs,
       entry.endsWindow,
-      entry.isEndDoubtful,
+      entry.isDoubtful,
       entry.suspect,
       entry.isContinued,
       entry.served,

@@ -54,7 +54,7 @@ export async function foldLedger(client: PoolClient, names: StagingNames): Promi
        SELECT run_id, window_id, max(page) AS safe_pages, ${last('next_cursor')}, ${last('cursor_received_at_ms')},
               ${lastKnown('anchor_ms')} AS anchor_ms, ${lastKnown('last_event_ms')} AS last_event_ms,
               ${lastKnown('page_end_ms')} AS page_end_ms, ${lastKnown('edge_ms')} AS edge_ms,
-              bool_or(ends_window) AS ends_window, bool_or(suspect) AS suspect, bool_or(end_doubtful) AS end_doubtful,
+              bool_or(ends_window) AS ends_window, bool_or(suspect) AS suspect, bool_or(doubtful) AS doubtful,
               ${SUMS.map((name) => `sum(${name}) AS ${name}`).join(', ')},
               count(*) FILTER (WHERE continued) AS borders,
               count(*) FILTER (WHERE continued AND repeated > 0) AS repeating_borders
@@ -68,7 +68,7 @@ export async function foldLedger(client: PoolClient, names: StagingNames): Promi
                              WHEN f.edge_ms = w.edge_ms THEN w.edge_keys || ${keysAt('f.edge_ms')}
                              ELSE ${keysAt('f.edge_ms')} END,
             complete = w.complete OR f.ends_window, suspect = w.suspect OR f.suspect,
-            end_doubtful = w.end_doubtful OR f.end_doubtful,
+            doubtful = w.doubtful OR f.doubtful,
             ${[...SUMS, 'borders', 'repeating_borders'].map((name) => `${name} = w.${name} + f.${name}`).join(', ')}
        FROM folded f WHERE w.run_id = f.run_id AND w.window_id = f.window_id`,
   );

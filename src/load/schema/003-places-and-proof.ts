@@ -6,7 +6,7 @@ const LEDGER_COLUMNS = [
   'page_end_ms double precision',
   'edge_ms double precision',
   'edge_keys text[]',
-  'end_doubtful boolean NOT NULL DEFAULT false',
+  'doubtful boolean NOT NULL DEFAULT false',
   'continued boolean NOT NULL DEFAULT false',
   ...['places', 'top_places', 'recent_places', 'unsure', 'repeated'].map(
     (name) => `${name} integer NOT NULL DEFAULT 0`,
@@ -28,7 +28,7 @@ ALTER TABLE ingestion.state
   ADD COLUMN page_end_ms double precision,
   ADD COLUMN edge_ms double precision,
   ADD COLUMN edge_keys text[],
-  ADD COLUMN end_doubtful boolean NOT NULL DEFAULT false,
+  ADD COLUMN doubtful boolean NOT NULL DEFAULT false,
   ADD COLUMN places bigint NOT NULL DEFAULT 0,
   ADD COLUMN top_places bigint NOT NULL DEFAULT 0,
   ADD COLUMN recent_places bigint NOT NULL DEFAULT 0,

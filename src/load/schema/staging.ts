@@ -70,7 +70,7 @@ CREATE UNLOGGED TABLE IF NOT EXISTS ${names.ledger} (
   last_event_ms double precision,
   oldest_ms double precision,
   ends_window boolean NOT NULL,
-  end_doubtful boolean NOT NULL DEFAULT false,
+  doubtful boolean NOT NULL DEFAULT false,
   suspect boolean NOT NULL,
   continued boolean NOT NULL DEFAULT false,
   served integer NOT NULL,

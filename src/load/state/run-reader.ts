@@ -27,6 +27,7 @@ export const RUN_COLUMNS = `run_id::float8 AS "runId", source, since_ms AS "sinc
 export const WINDOW_COLUMNS = `window_id AS "windowId", since_ms AS "sinceMs", until_ms AS "untilMs",
   safe_pages AS "safePages", cursor, cursor_received_at_ms AS "cursorReceivedAtMs", anchor_ms AS "anchorMs",
   last_event_ms AS "lastEventMs", complete, suspect,
+  coalesce((to_jsonb(state) -> 'doubtful')::bool, false) AS "isDoubtful",
   (to_jsonb(state) ->> 'page_end_ms')::float8 AS "pageEndMs",
   CASE WHEN to_jsonb(state) ->> 'edge_ms' IS NOT NULL THEN
     jsonb_build_object('atMs', to_jsonb(state) -> 'edge_ms', 'keys', to_jsonb(state) -> 'edge_keys') END AS edge`;

@@ -161,11 +161,19 @@ export class StateStore {
     });
   }
 
-  /** A window whose end was doubtful goes on where it ended: the API may say by now whether that was the end. */
+  /**
+   * A window whose end alone was doubtful goes on where it ended: the API may say by now whether that was the end. One that
+   * may have lost events before is walked again.
+   */
   async continueDoubtfulWindows(runId: number): Promise<void> {
+    const windows = await this.windows(runId);
+    await this.reopenWindows(
+      runId,
+      windows.filter(({ isDoubtful, suspect }) => isDoubtful && suspect).map(({ windowId }) => windowId),
+    );
     await this.#write('windows', async (client) => {
       await client.query(
-        'UPDATE ingestion.state SET complete = false, end_doubtful = false WHERE run_id = $1 AND end_doubtful',
+        'UPDATE ingestion.state SET complete = false, doubtful = false WHERE run_id = $1 AND doubtful',
         [runId],
       );
     });

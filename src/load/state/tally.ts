@@ -25,7 +25,7 @@ export async function readTally(db: Database, runId: number): Promise<Tally> {
      ), sums AS (
        SELECT sum(places - taken_over) AS places, sum(recent_places - taken_over) AS recent_places, sum(unsure) AS unsure,
               sum(repeated) AS repeated, sum(borders) AS borders, sum(repeating_borders) AS repeating_borders,
-              bool_or(since_ms IS NULL) AS is_full, count(*) FILTER (WHERE end_doubtful) AS doubtful
+              bool_or(since_ms IS NULL) AS is_full, count(*) FILTER (WHERE doubtful) AS doubtful
          FROM windows
      )
      SELECT coalesce(places, 0)::float8 AS places, coalesce(recent_places, 0)::float8 AS "recentPlaces",

@@ -70,7 +70,7 @@ export function pageOf(events: readonly (TestEvent | string)[], options: PageOpt
       lastEventMs: 3000 + page,
       oldestMs: encoded.times?.oldestMs ?? null,
       endsWindow: false,
-      isEndDoubtful: false,
+      isDoubtful: false,
       suspect: false,
       isContinued: page > 1,
       counts: { ...NO_PLACES, places: encoded.servedCount },

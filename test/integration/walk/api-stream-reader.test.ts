@@ -31,6 +31,7 @@ const WHOLE: WindowState = {
   pageEndMs: null,
   complete: false,
   suspect: false,
+  isDoubtful: false,
 };
 
 interface Walk {

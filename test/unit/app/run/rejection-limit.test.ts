@@ -89,7 +89,7 @@ function pageOf(windowId: number, events: readonly object[]): FirstPage {
       lastEventMs: null,
       oldestMs: null,
       endsWindow: false,
-      isEndDoubtful: false,
+      isDoubtful: false,
       suspect: false,
       isContinued: false,
       counts: NO_PLACES,

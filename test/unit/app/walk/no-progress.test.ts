@@ -31,12 +31,13 @@ void test('a circle of any length ends the walk before it was gone round many ti
   assert.ok(turns < 9_000, `after ${turns} pages`);
 });
 
-void test('empty pages are no progress, and one page with a new event forgives those before it', () => {
+void test('an API that filters may serve empty pages for long, but not for ever', () => {
   const progress = new ChainProgress();
   const empty = { servedCount: 0, places: { firstDigest: null, lastDigest: null } };
-  for (let turn = 1; turn < MAX_STALE_PAGES; turn += 1) assert.equal(progress.note(empty), false);
-  assert.equal(progress.note(page(7)), false);
-  assert.equal(progress.note(empty), false);
+  for (let turn = 1; turn < 1_000; turn += 1) assert.equal(progress.note(empty), false);
+  assert.equal(progress.note(page(7)), false, 'a page with a new event forgives those before it');
+  for (let turn = 1; turn < 1_000; turn += 1) assert.equal(progress.note(empty), false);
+  assert.equal(progress.note(empty), true);
 });
 
 void test('a smaller page from the same place brings nothing, a larger one does', () => {

@@ -112,12 +112,22 @@ describe('scanPage', () => {
     assert.deepEqual(page, { envelope: { ...EMPTY_ENVELOPE, hasMore: true, nextCursor: 'c' }, servedCount: 1 });
   });
 
-  it('takes the events from data rather than from events, whichever comes first, and the last of doubled keys', () => {
+  it('takes the events from data rather than from events, whichever comes first', () => {
     assert.deepEqual(scan('{"events":[1],"data":[2]}').events, ['2']);
     assert.deepEqual(scan('{"data":[2],"events":[1]}').events, ['2']);
-    assert.deepEqual(scan('{"data":[1,1],"data":[2]}').events, ['2']);
     assert.deepEqual(scan('{"data":null,"events":[1]}').events, ['1']);
-    assert.equal(faultOf('{"data":[1],"data":null}'), 'no-events');
+  });
+
+  it('loses no list to an empty one', () => {
+    assert.deepEqual(scan('{"data":[],"events":[1]}').events, ['1']);
+    assert.deepEqual(scan('{"events":[1],"data":[ ]}').events, ['1']);
+  });
+
+  it('refuses a page whose list comes twice', () => {
+    assert.equal(faultOf('{"data":[1,1],"data":[2]}'), 'not-json');
+    assert.equal(faultOf('{"data":[1],"data":[]}'), 'not-json');
+    assert.equal(faultOf('{"data":[1],"data":null}'), 'not-json');
+    assert.deepEqual(scan('{"data":[],"data":[2]}').events, ['2']);
   });
 
   const faults: [string, string | Uint8Array, string][] = [

@@ -14,8 +14,9 @@ const MIN_SPLIT_MS = 8;
 const WHOLE_PAGES_SHARE = 0.94;
 /** An API may cut `until` to whole seconds, or days: then a bound between them would lose what lies above. */
 const GRAINS_MS = [86_400_000, 3_600_000, 60_000, 1_000];
-/** A part of time may become longer or shorter by this share of itself. */
+/** A part of time may become longer or shorter by this share of itself; for whole seconds, which are likely, by more. */
 const ROUNDED_SHARE = 0.02;
+const MIN_PART_OF_SECONDS_MS = 3_000;
 /** With more pages than this a fraction of a page does not matter. */
 const FEW_PAGES = 8;
 
@@ -94,7 +95,8 @@ function cutUp({ fromMs, toMs, pages, parts }: Estimate): number[] {
   const wholePages = Math.floor(pages / parts);
   const partPages = pages / parts > FEW_PAGES || wholePages === 0 ? pages / parts : wholePages * WHOLE_PAGES_SHARE;
   const partMs = ((toMs - fromMs) * partPages) / pages;
-  const grainMs = GRAINS_MS.find((grain) => grain <= partMs * ROUNDED_SHARE) ?? 1;
+  const grainMs =
+    GRAINS_MS.find((grain) => grain <= partMs * ROUNDED_SHARE) ?? (partMs < MIN_PART_OF_SECONDS_MS ? 1 : 1_000);
   const cuts: number[] = [];
   for (let part = parts - 1; part > 0; part -= 1) {
     const atMs = Math.floor((fromMs + part * partMs) / grainMs) * grainMs;

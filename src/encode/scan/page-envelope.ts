@@ -70,8 +70,9 @@ export class EnvelopeReader {
   #speaksOfError(): boolean {
     const { success, ok, status, statusCode, status_code: snakeStatus, code } = this.#top;
     if ([success, ok].some((flag) => asFlag(flag) === false)) return true;
-    const { partial, incomplete, timedOut, timed_out: snakeTimedOut } = this.#top;
+    const { partial, incomplete, timedOut, timed_out: snakeTimedOut, error, errors } = this.#top;
     if ([partial, incomplete, timedOut, snakeTimedOut].some((flag) => asFlag(flag) === true)) return true;
+    if (isPresent(error) || isPresent(errors)) return true;
     if ([status, statusCode, snakeStatus].some(isErrorStatus)) return true;
     return isPresent(code) && !WELL_CODES.has(String(code).toUpperCase());
   }

@@ -171,10 +171,15 @@ export class Connections {
     return pool;
   }
 
-  /** Behind a pooler the next statement may run in another backend; then this client's backend stays unknown. */
+  /**
+   * Behind a pooler the next statement may run in another backend; then this client's backend stays unknown. Commits are
+   * waited for whatever the role's default is: a run that a crash of the server takes back would not be found again.
+   */
   async #identify(client: PoolClient): Promise<void> {
     const { rows } = await client.query<Backend>(
-      `SELECT pid, backend_start::text AS "startedAt" FROM pg_stat_activity WHERE pid = pg_backend_pid()`,
+      `SELECT pid, backend_start::text AS "startedAt",
+              set_config('synchronous_commit', replace(current_setting('synchronous_commit'), 'off', 'on'), false)
+         FROM pg_stat_activity WHERE pid = pg_backend_pid()`,
     );
     const backend = rows[0];
     if (backend !== undefined && 'processID' in client && client.processID === backend.pid) {

@@ -19,7 +19,12 @@ function partOf(
 
 const touchesShard = ({ first, end }: UsualPage): boolean => first < 900 && end > 850;
 
-const WORDS = [{ success: false }, { partial: true }, { statusCode: 206, code: 'PARTIAL_RESULT' }, { timed_out: true }];
+const WORDS = [
+  { success: false },
+  { partial: true },
+  { statusCode: 206, code: 'PARTIAL_RESULT' },
+  { errors: ['shard 3 timed out'] },
+];
 
 for (const words of WORDS) {
   const text = JSON.stringify(words);

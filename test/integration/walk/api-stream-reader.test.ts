@@ -4,7 +4,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test, type TestContext } from 'node:test';
-import { pathToFileURL } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { pino } from 'pino';
 import { ApiStreamReader } from '../../../src/app/api-stream-reader.ts';
 import { unknownTraits, type EndpointTraits } from '../../../src/app/walk/endpoint-traits.ts';
@@ -130,7 +130,7 @@ const DEATHS = {
 
 /** @returns a worker that dies of a page with `deadly` in it */
 async function mortalWorker(t: TestContext, death: keyof typeof DEATHS): Promise<URL> {
-  const real = new URL('../../../workers/encode-page.ts', import.meta.url).href;
+  const real = fileURLToPath(new URL('../../../workers/encode-page.ts', import.meta.url));
   return workerOf(
     t,
     `import encode from ${JSON.stringify(real)};

@@ -92,6 +92,7 @@ describe('scanPage', () => {
       { hasMore: false, speaksOfError: true },
     ],
     ['a code of its own', '{"data":[],"code":"UPSTREAM_TIMEOUT","message":"timed out"}', { speaksOfError: true }],
+    ['words of a part', '{"data":[],"partial":true}', { speaksOfError: true }],
     ['words that all is well', '{"data":[],"code":0,"status":"ok","success":true,"message":"ok"}', {}],
     ['an escaped cursor and key', '{"data":[],"next\\u0043ursor":"a\\/b\\u003d"}', { nextCursor: 'a/b=' }],
     ['doubled keys', '{"data":[],"hasMore":true,"hasMore":false}', { hasMore: false }],

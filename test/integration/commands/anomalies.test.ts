@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { testDatabase, type TestDatabase } from '../../support/database.ts';
-import { startMain } from '../../support/processes.ts';
+import { anomalies as showAnomalies } from '../../../src/commands/anomalies.ts';
+import { runCommand, type CommandEnding } from '../../support/command-output.ts';
 import { storeAnomaly, storeRun } from '../../support/stored-run.ts';
 
 const NOT_UTF8 = Buffer.from([0x7b, 0xff, 0x7d]);
@@ -21,25 +22,23 @@ async function prepared(t: TestContext): Promise<TestDatabase> {
   return database;
 }
 
-async function anomalies(t: TestContext, database: TestDatabase, flags: readonly string[]) {
-  const program = startMain(t, ['anomalies', ...flags], { env: { DATABASE_URL: database.url } });
-  const { code } = await program.waitForExit();
-  return { code, stdout: program.stdout, stderr: program.stderr };
+async function anomalies(database: TestDatabase, flags: readonly string[]): Promise<CommandEnding> {
+  return runCommand(() => showAnomalies(flags, { DATABASE_URL: database.url }));
 }
 
 test('anomalies counts by reason, most frequent first, for machines and for people', async (t) => {
   const database = await prepared(t);
-  const { code, stdout, stderr } = await anomalies(t, database, ['--json']);
+  const { code, stdout, stderr } = await anomalies(database, ['--json']);
   assert.equal(code, 0, stderr);
   assert.deepEqual(JSON.parse(stdout), [
     { kind: 'rejected', field: 'id', reason: 'missing', count: 2 },
     { kind: 'repaired', field: 'name', reason: 'nul', count: 1 },
   ]);
-  assert.match((await anomalies(t, database, [])).stdout, /2 .* rejected .* id .* missing/);
-  assert.deepEqual(JSON.parse((await anomalies(t, database, ['--json', '--kind', 'repaired'])).stdout), [
+  assert.match((await anomalies(database, [])).stdout, /2 .* rejected .* id .* missing/);
+  assert.deepEqual(JSON.parse((await anomalies(database, ['--json', '--kind', 'repaired'])).stdout), [
     { kind: 'repaired', field: 'name', reason: 'nul', count: 1 },
   ]);
-  assert.match((await anomalies(t, database, ['--run', '7'])).stdout, /No anomalies/);
+  assert.match((await anomalies(database, ['--run', '7'])).stdout, /No anomalies/);
 });
 
 test('anomalies writes the original events, and no byte of them is lost', async (t) => {
@@ -47,7 +46,7 @@ test('anomalies writes the original events, and no byte of them is lost', async 
   const folder = await mkdtemp(join(tmpdir(), 'datasync-anomalies-'));
   t.after(() => rm(folder, { recursive: true }));
   const output = join(folder, 'anomalies.jsonl');
-  const { code, stderr } = await anomalies(t, database, ['--output', output]);
+  const { code, stderr } = await anomalies(database, ['--output', output]);
   assert.equal(code, 0, stderr);
   const lines = (await readFile(output, 'utf8')).trimEnd().split('\n');
   const [first, , third] = lines.map((line) => JSON.parse(line) as Record<string, unknown>);
@@ -63,7 +62,7 @@ test('anomalies names an option that it cannot use', async (t) => {
     ['--run', 'last'],
     ['--output', '/no/such/folder/file'],
   ]) {
-    const { code, stderr } = await anomalies(t, database, flags);
+    const { code, stderr } = await anomalies(database, flags);
     assert.equal(code, 2);
     assert.match(stderr, new RegExp(flags[0] ?? ''));
   }

@@ -7,7 +7,8 @@ import { test, type TestContext } from 'node:test';
 import { z } from 'zod';
 import type { Proof } from '../../../src/core/state.ts';
 import { testDatabase, type TestDatabase } from '../../support/database.ts';
-import { startMain } from '../../support/processes.ts';
+import { exportIds } from '../../../src/commands/export-ids.ts';
+import { runCommand } from '../../support/command-output.ts';
 import { storeRun, takeBackVersion3 } from '../../support/stored-run.ts';
 
 const RUN = { source: 'https://datasync-api.example.com/api/v1', rows: 20, passTotal: 20 };
@@ -18,12 +19,11 @@ async function exported(t: TestContext, database: TestDatabase, flags: readonly 
   t.after(() => rm(folder, { recursive: true, force: true }));
   const output = join(folder, 'ids.txt');
   const env = { DATABASE_URL: database.url, LOG_FORMAT: 'json' };
-  const program = startMain(t, ['export-ids', '--output', output, ...flags], { env });
-  const { code } = await program.waitForExit();
-  const lines = program.stderr.split('\n').filter((line) => line.startsWith('{'));
+  const { code, stderr } = await runCommand(() => exportIds(['--output', output, ...flags], env));
+  const lines = stderr.split('\n').filter((line) => line.startsWith('{'));
   return {
     code,
-    stderr: program.stderr,
+    stderr,
     said: log.parse(lines.map((line): unknown => JSON.parse(line))),
     ids: (await readFile(output, 'utf8')).trimEnd().split('\n').length,
   };

@@ -1,17 +1,16 @@
 import assert from 'node:assert/strict';
-import { test, type TestContext } from 'node:test';
+import { test } from 'node:test';
 import pg from 'pg';
 import { testDatabase, type TestDatabase } from '../../support/database.ts';
-import { startMain } from '../../support/processes.ts';
+import { status as showStatus } from '../../../src/commands/status.ts';
+import { runCommand, type CommandEnding } from '../../support/command-output.ts';
 import { countProof, storeRun } from '../../support/stored-run.ts';
 
 const SOURCE = 'https://datasync-api.example.com/api/v1';
 const RUNNING = { source: SOURCE, rows: 250, passTotal: 1000, complete: false };
 
-async function status(t: TestContext, database: TestDatabase, flags: readonly string[] = ['--json']) {
-  const program = startMain(t, ['status', ...flags], { env: { DATABASE_URL: database.url } });
-  const { code } = await program.waitForExit();
-  return { code, stdout: program.stdout, stderr: program.stderr };
+async function status(database: TestDatabase, flags: readonly string[] = ['--json']): Promise<CommandEnding> {
+  return runCommand(() => showStatus(flags, { DATABASE_URL: database.url }));
 }
 
 const parsed = (text: string): Record<string, unknown> => JSON.parse(text) as Record<string, unknown>;
@@ -19,7 +18,7 @@ const parsed = (text: string): Record<string, unknown> => JSON.parse(text) as Re
 test('status shows an unfinished run, how far it is, and that a start would go on with it', async (t) => {
   const database = await testDatabase(t);
   await storeRun(database, RUNNING);
-  const { code, stdout, stderr } = await status(t, database);
+  const { code, stdout, stderr } = await status(database);
   assert.equal(code, 0, stderr);
   const report = parsed(stdout);
   assert.equal(report['rows'], 250);
@@ -35,7 +34,7 @@ test('status shows an unfinished run, how far it is, and that a start would go o
 test('status for people is a table with the same figures', async (t) => {
   const database = await testDatabase(t);
   await storeRun(database, RUNNING);
-  const { code, stdout } = await status(t, database, []);
+  const { code, stdout } = await status(database, []);
   assert.equal(code, 0);
   assert.match(stdout, /progress .* 25 % of 1,000, pass 1/);
   assert.match(stdout, /proof .* not yet: the run is not finished/);
@@ -48,7 +47,7 @@ test('status says from where the run after a complete one would take what is new
   const database = await testDatabase(t);
   const watermarkMs = Date.parse('2026-01-27T19:20:12.000Z');
   await storeRun(database, { source: SOURCE, rows: 1000, passTotal: 1000, complete: true, watermarkMs });
-  const report = parsed((await status(t, database)).stdout);
+  const report = parsed((await status(database)).stdout);
   const run = report['run'] as Record<string, unknown>;
   assert.deepEqual([report['finished'], run['percent'], run['proof']], [true, 100, countProof(1000)]);
   assert.match(String(report['nextStart']), /what is new since 2026-01-27T18:20:12\.000Z/);
@@ -64,8 +63,8 @@ test('status says by what a complete run is proven, and calls none 100 % without
   ] as const) {
     const database = await testDatabase(t);
     await storeRun(database, { ...complete, proof });
-    assert.match((await status(t, database, [])).stdout, text);
-    const report = parsed((await status(t, database)).stdout);
+    assert.match((await status(database, [])).stdout, text);
+    const report = parsed((await status(database)).stdout);
     assert.equal((report['run'] as Record<string, unknown>)['percent'], percent);
     assert.equal(report['finished'], percent === 100);
   }
@@ -75,7 +74,7 @@ test('rows and rejected events that runs of another data set left do not look li
   const database = await testDatabase(t);
   await storeRun(database, { ...RUNNING, rows: 0 });
   await database.query("INSERT INTO ingested_events (id) SELECT 'other-' || n FROM generate_series(1, 1000) n");
-  const report = parsed((await status(t, database)).stdout);
+  const report = parsed((await status(database)).stdout);
   assert.equal((report['run'] as Record<string, unknown>)['percent'], 0);
 });
 
@@ -84,7 +83,7 @@ test('status names the job that is at work', async (t) => {
   await storeRun(database, {
     ...RUNNING,
     while: async () => {
-      const report = parsed((await status(t, database)).stdout);
+      const report = parsed((await status(database)).stdout);
       assert.deepEqual(
         { ...(report['workedOnBy'] as object), since: '' },
         { host: 'here', pid: process.pid, since: '' },
@@ -92,7 +91,7 @@ test('status names the job that is at work', async (t) => {
       assert.match(String(report['nextStart']), /would end at once with code 6: process \d+ on here is at work/);
     },
   });
-  assert.equal(parsed((await status(t, database)).stdout)['workedOnBy'], null);
+  assert.equal(parsed((await status(database)).stdout)['workedOnBy'], null);
 });
 
 test('status does not wait for a merge that holds the table alone', async (t) => {
@@ -102,10 +101,10 @@ test('status does not wait for a merge that holds the table alone', async (t) =>
   await merge.connect();
   try {
     await merge.query('BEGIN; LOCK TABLE ingested_events IN ACCESS EXCLUSIVE MODE');
-    const { code, stdout } = await status(t, database);
+    const { code, stdout } = await status(database);
     assert.equal(code, 0);
     assert.equal(parsed(stdout)['rows'], null);
-    assert.match((await status(t, database, [])).stdout, /rows .* a merge is at work/);
+    assert.match((await status(database, [])).stdout, /rows .* a merge is at work/);
   } finally {
     await merge.end();
   }
@@ -115,14 +114,14 @@ test('status counts no rows where the table is gone', async (t) => {
   const database = await testDatabase(t);
   await storeRun(database, RUNNING);
   await database.query('DROP TABLE ingested_events');
-  const { code, stdout, stderr } = await status(t, database);
+  const { code, stdout, stderr } = await status(database);
   assert.equal(code, 0, stderr);
   assert.equal(parsed(stdout)['rows'], null);
 });
 
 test('status says that nothing is there yet, and what would change that', async (t) => {
   const database = await testDatabase(t);
-  const { code, stdout, stderr } = await status(t, database);
+  const { code, stdout, stderr } = await status(database);
   assert.equal(code, 2);
   assert.equal(stdout, '');
   assert.match(stderr, /No job has put anything into .* yet: npm start does/);

@@ -4,6 +4,8 @@ import { test, type TestContext } from 'node:test';
 import { z } from 'zod';
 import type { Simulator, StartOptions } from '../../../src/simulator/simulator.ts';
 import { testDatabase, type TestDatabase } from '../../support/database.ts';
+import { verify as verifyCommand } from '../../../src/commands/verify.ts';
+import { runCommand, type CommandEnding } from '../../support/command-output.ts';
 import { startMain } from '../../support/processes.ts';
 import { KEY, simulatorFor } from '../../support/simulator-client.ts';
 import {
@@ -30,26 +32,23 @@ async function sceneOf(
   return { database, simulator };
 }
 
-async function verify(t: TestContext, { database, simulator }: Scene, flags: readonly string[] = []) {
-  const program = startMain(t, ['verify', ...flags], {
-    env: { DATABASE_URL: database.url, API_BASE_URL: simulator.baseUrl, TARGET_API_KEY: KEY, LOG_FORMAT: 'json' },
-  });
-  const { code } = await program.waitForExit();
-  return { code, stdout: program.stdout, stderr: program.stderr };
+async function verify({ database, simulator }: Scene, flags: readonly string[] = []): Promise<CommandEnding> {
+  const env = { DATABASE_URL: database.url, API_BASE_URL: simulator.baseUrl, TARGET_API_KEY: KEY, LOG_FORMAT: 'json' };
+  return runCommand(() => verifyCommand(flags, env));
 }
 
 const PROOF = "by the API's count: 100 places were served, and the API counts 100";
 
 test('verify ends with 0 when table and API are as at the proof, which it quotes, and asks for one event', async (t) => {
   const scene = await sceneOf(t);
-  const { code, stdout, stderr } = await verify(t, scene);
+  const { code, stdout, stderr } = await verify(scene);
   assert.equal(code, 0, stderr);
   assert.ok(stdout.includes(`Run 1 of ${scene.simulator.baseUrl}: complete, ${PROOF}.`), stdout);
   assert.match(stdout, /The table has 100 rows, as many as the job left in it\./);
   assert.match(stdout, /The API counts 100 events now, as many as at the proof: nothing is missing/);
   const { requests } = scene.simulator.stats();
   assert.equal(requests.stream + requests.events, 1);
-  assert.deepEqual(JSON.parse((await verify(t, scene, ['--json'])).stdout), {
+  assert.deepEqual(JSON.parse((await verify(scene, ['--json'])).stdout), {
     source: scene.simulator.baseUrl,
     runId: 1,
     runStatus: 'complete',
@@ -65,7 +64,7 @@ test('verify ends with 0 when table and API are as at the proof, which it quotes
 test('another source than that of the newest run is refused: nothing can be said about it', async (t) => {
   const { database } = await sceneOf(t);
   const other = await simulatorFor(t, { events: 100 });
-  const { code, stdout, stderr } = await verify(t, { database, simulator: other });
+  const { code, stdout, stderr } = await verify({ database, simulator: other });
   assert.equal(code, 2);
   assert.equal(stdout, '');
   assert.match(stderr, /took its events from http:.*, and these settings name http:.*API_BASE_URL/);
@@ -81,7 +80,7 @@ test('an unfinished run and one that is not proven end with 5', async (t) => {
       /is not proven: pages contradict each other: npm start .*npm start -- --full/,
     ],
   ] as const) {
-    const { code, stdout, stderr } = await verify(t, await sceneOf(t, {}, run));
+    const { code, stdout, stderr } = await verify(await sceneOf(t, {}, run));
     assert.equal(code, 5, stderr);
     assert.match(stderr, problem);
     assert.doesNotMatch(stdout, /nothing is missing/);
@@ -91,7 +90,7 @@ test('an unfinished run and one that is not proven end with 5', async (t) => {
 test('a database that only version 1.0.0 has used is not proven', async (t) => {
   const scene = await sceneOf(t);
   await takeBackVersion3(scene.database);
-  const { code, stdout, stderr } = await verify(t, scene);
+  const { code, stdout, stderr } = await verify(scene);
   assert.equal(code, 5, stderr);
   assert.match(stdout, /The table has 100 rows; how many the job left in it was never counted/);
 });
@@ -101,41 +100,41 @@ test('rows that were deleted show, whatever was rejected', async (t) => {
   const original = Buffer.from('{"type":"click"}');
   await storeAnomaly(scene.database, 1, { kind: 'rejected', field: 'id', reason: 'id-missing', original });
   await scene.database.query("DELETE FROM ingested_events WHERE id LIKE 'evt-1%'");
-  const { code, stdout, stderr } = await verify(t, scene);
+  const { code, stdout, stderr } = await verify(scene);
   assert.equal(code, 5);
   assert.match(stdout, /The table has 88 rows, 12 fewer than the 100 that the job left in it/);
   assert.match(stderr, /12 rows are gone: .* has 88, and the job left 100 in it.*--full.*--accept-fewer-rows/);
   await scene.database.query('DROP TABLE ingested_events');
-  assert.match((await verify(t, scene)).stderr, /100 rows are gone/);
+  assert.match((await verify(scene)).stderr, /100 rows are gone/);
 });
 
 test('rows of somebody else do not stand in for anything, and are no reason to complain', async (t) => {
   const scene = await sceneOf(t);
   await scene.database.query("INSERT INTO ingested_events (id) VALUES ('mine')");
-  const { code, stdout } = await verify(t, scene);
+  const { code, stdout } = await verify(scene);
   assert.equal(code, 0);
   assert.match(stdout, /The table has 101 rows, 1 more than the 100/);
 });
 
 test('a larger total than at the proof ends with 5, a smaller one says what that means', async (t) => {
-  const more = await verify(t, await sceneOf(t, { events: 107 }));
+  const more = await verify(await sceneOf(t, { events: 107 }));
   assert.equal(more.code, 5);
   assert.match(more.stderr, /7 events came since the proof, or are missing: npm start takes what is new/);
-  const fewer = await verify(t, await sceneOf(t, { events: 90 }));
+  const fewer = await verify(await sceneOf(t, { events: 90 }));
   assert.equal(fewer.code, 0, fewer.stderr);
   assert.match(fewer.stdout, /10 fewer than at the proof: it deletes events, or keeps them for a limited time/);
   assert.doesNotMatch(fewer.stdout, /nothing is missing/);
 });
 
 test('without a total, then or now, verify says what it cannot know', async (t) => {
-  const now = await verify(t, await sceneOf(t, { shape: 'docs' }));
+  const now = await verify(await sceneOf(t, { shape: 'docs' }));
   assert.equal(now.code, 0, now.stderr);
   assert.match(
     now.stdout,
     /How many events the API has now is not known: whether any came since the proof cannot be said/,
   );
   const proof = { kind: 'api-end', places: 100, expected: null, sentence: 'the API ended it' } as const;
-  const then = await verify(t, await sceneOf(t, {}, { passTotal: null, proof }));
+  const then = await verify(await sceneOf(t, {}, { passTotal: null, proof }));
   assert.equal(then.code, 0, then.stderr);
   assert.match(then.stdout, /by the API's own end: the API ended it[^]*What it counted at a proof is not known/);
   assert.doesNotMatch(now.stdout + then.stdout, /nothing is missing/);
@@ -147,22 +146,22 @@ test('the total is held against the last run without limits that was proven', as
     `INSERT INTO ingestion.run (source, since_ms, status, pass_total, proof)
      SELECT source, 5, 'complete', 105, proof FROM ingestion.run WHERE run_id = 1`,
   );
-  const limited = await verify(t, scene);
+  const limited = await verify(scene);
   assert.equal(limited.code, 5);
   assert.match(limited.stderr, /5 events came since the proof/);
   await scene.database.query('UPDATE ingestion.run SET since_ms = NULL, floor_ms = 5 WHERE run_id = 2');
-  assert.equal((await verify(t, scene)).code, 0);
+  assert.equal((await verify(scene)).code, 0);
 });
 
 test('verify ends with 3 when the key is refused, and with 2 when there is none, or no run', async (t) => {
   const scene = await sceneOf(t, { key: 'another' });
-  assert.equal((await verify(t, scene)).code, 3);
+  assert.equal((await verify(scene)).code, 3);
   const env = { DATABASE_URL: scene.database.url, API_BASE_URL: scene.simulator.baseUrl };
   const program = startMain(t, ['verify'], { env });
   assert.equal((await program.waitForExit()).code, 2);
   assert.match(program.stderr, /TARGET_API_KEY/);
   await scene.database.query('DELETE FROM ingestion.run');
-  const none = await verify(t, scene);
+  const none = await verify(scene);
   assert.equal(none.code, 2);
   assert.match(none.stderr, /There is no run in/);
 });

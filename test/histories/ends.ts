@@ -50,12 +50,14 @@ function isRightlyRefused({ end: { message }, step, newest, found }: EndedStart)
   if (/unfinished run that began|another source/.test(message)) return true;
   if (/--id-type/.test(message)) return step.flags.idType !== undefined;
   if (/nondeterministic collation/.test(message)) return found.isCaseBlind;
-  if (/nothing but rejected events/i.test(message)) return newest !== null && !hasAcceptable(newest, found);
+  if (/nothing but rejected events/i.test(message)) {
+    return newest !== null && !hasAcceptable(newest, { isUuid: found.isUuid || step.flags.idType === 'uuid' });
+  }
   return false;
 }
 
 /** The run could have got a row out of what the API had. */
-function hasAcceptable({ places, range }: RunBegin, { isUuid }: Found): boolean {
+function hasAcceptable({ places, range }: RunBegin, { isUuid }: Pick<Found, 'isUuid'>): boolean {
   return [...places].some(
     ({ id, ownMs }) =>
       id !== null &&
@@ -108,7 +110,8 @@ function checkAlarm({ step, end, newest, found, memory }: EndedStart): Breach | 
   );
   if (uncovered(wanted, found).length > 0) return null;
   const rejected = found.rejections.filter(({ runId }) => runId === newest.runId).length;
-  if (rejected > REJECTED_EVENTS || (rejected > 0 && rejected >= newest.places.size)) return null;
+  // Events that are alike are one rejection, so its number may be less than that of the places.
+  if (rejected > REJECTED_EVENTS || (rejected > 0 && !hasAcceptable(newest, found))) return null;
   if (step.flags.maxRejected === '5' && rejected > 0) return null;
   return { kind: '5 with nothing missing', text: end.message };
 }

@@ -1,4 +1,5 @@
 /** What people read of rejected events: why, how many, and what such an event looks like. Pure. */
+import { REJECTED_REASONS } from '../../encode/rows/anomaly-reasons.ts';
 import { displayable, type Rejection } from '../../load/copy/anomalies.ts';
 
 const MAX_REASON_CHARACTERS = 160;
@@ -10,6 +11,8 @@ export function describeRejections(rejections: readonly Rejection[]): string {
   return rejections
     .map(({ field, reason, count, original }) => {
       const why = shortened(`${field}: ${reason}`, MAX_REASON_CHARACTERS);
+      if (reason === REJECTED_REASONS.idNotUuid)
+        return `${count} for ${why} (an empty table takes such ids with --id-type text)`;
       const keys = original === null ? null : describeKeys(original);
       return keys === null ? `${count} for ${why}` : `${count} for ${why} (such an event has ${keys})`;
     })

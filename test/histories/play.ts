@@ -192,7 +192,8 @@ class Player {
     const { server } = this.#apis.first;
     const end = await exportHere(this.#commandTarget(server));
     this.ends.push({ what: 'export-ids', end, requests: [] });
-    return checkExport({ end, found: await this.#found(), run: await this.#options.target.newestRun() });
+    const run = await this.#options.target.newestRun();
+    return checkExport({ end, found: await this.#found(), run, memory: this.#memory });
   }
 
   #commandTarget({ baseUrl }: ApiServer, isTroubled = false): CommandTarget {

@@ -66,7 +66,7 @@ export class PlaceCounter {
     const counts = { ...NO_PLACES };
     const added: string[] = [];
     const sides = new Sides(timesMs, bordersOf(range, marks, edge));
-    const head = overlap === null ? new Head(edge, this.#lastDigest === page.firstDigest) : null;
+    const head = overlap === null ? new Head(edge, instantKeys, this.#lastDigest === page.firstDigest) : null;
     let instants = 0;
     for (let at = 0; at < timesMs.length; at += 1) {
       const timeMs = timesMs[at] ?? Number.NaN;
@@ -173,17 +173,20 @@ class Sides {
 class Head {
   readonly #edgeMs: number | null;
   readonly #left: Map<string, number>;
-  readonly #repeated = new Set<string>();
+  /** Events at the top that are surely the end of the last page again. */
+  #sure: number;
   #isTop = true;
   #repeatsUntimed: boolean;
 
-  constructor(edge: WalkEdge | null, repeatsUntimed: boolean) {
+  /** @param instantKeys of the page's events at the instant of the edge */
+  constructor(edge: WalkEdge | null, instantKeys: readonly string[], repeatsUntimed: boolean) {
     this.#edgeMs = edge?.atMs ?? null;
     this.#left = tally(edge?.keys ?? []) ?? new Map<string, number>();
+    this.#sure = sharedLength(edge?.keys ?? [], instantKeys);
     this.#repeatsUntimed = repeatsUntimed;
   }
 
-  /** Call it for each event, in order. A cursor brings an id again once; what came there more often may be as many places. */
+  /** Call it for each event, in order. What matches beyond the end of the last page may be an id that the API has twice. */
   repeats(timeMs: number, key: string): 'repeated' | 'unsure' | null {
     if (!this.#isTop) return null;
     if (Number.isNaN(timeMs)) {
@@ -194,10 +197,21 @@ class Head {
     this.#repeatsUntimed = false;
     this.#isTop = timeMs === this.#edgeMs && takeOne(this.#left, key);
     if (!this.#isTop) return null;
-    if (this.#repeated.has(key)) return 'unsure';
-    this.#repeated.add(key);
-    return 'repeated';
+    this.#sure -= 1;
+    return this.#sure >= 0 ? 'repeated' : 'unsure';
   }
+}
+
+/** The least number of keys, not 0, with which the one list ends and the other begins; 0 where there is none. */
+function sharedLength(ending: readonly string[], beginning: readonly string[]): number {
+  const longest = Math.min(ending.length, beginning.length);
+  for (let length = 1; length <= longest; length += 1) {
+    const from = ending.length - length;
+    let at = 0;
+    while (at < length && ending[from + at] === beginning[at]) at += 1;
+    if (at === length) return length;
+  }
+  return 0;
 }
 
 function tally(keys: readonly string[] | null): Map<string, number> | null {

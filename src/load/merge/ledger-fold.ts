@@ -47,7 +47,7 @@ export async function foldLedger(client: PoolClient, names: StagingNames): Promi
   const lastKnown = (column: string): string =>
     `(array_agg(${column} ORDER BY page DESC) FILTER (WHERE ${column} IS NOT NULL))[1]`;
   const keysAt = (edgeMs: string): string =>
-    `(SELECT array_agg(k.key ORDER BY p.page) FROM pages p, unnest(p.edge_keys) AS k (key)
+    `(SELECT array_agg(k.key ORDER BY p.page, k.place) FROM pages p, unnest(p.edge_keys) WITH ORDINALITY AS k (key, place)
        WHERE p.run_id = f.run_id AND p.window_id = f.window_id AND p.edge_ms = ${edgeMs})`;
   await client.query(
     `WITH pages AS MATERIALIZED (SELECT * FROM ${newlySafePages(names)} safe), folded AS (

@@ -90,8 +90,10 @@ function checkSuccess({ step, newest, found, memory }: EndedStart): Breach | nul
 }
 
 /** Success is not accounting: where much was rejected, 0 needs a person's word. */
-function checkRejectedShare(run: RunBegin, { rejections }: Found, allowed: string | undefined): Breach | null {
-  const rejected = rejections.filter(({ runId }) => runId === run.runId).length;
+function checkRejectedShare(run: RunBegin, found: Found, allowed: string | undefined): Breach | null {
+  // What was refused once and has a row by now is no loss.
+  const rowless = uncovered(run.places, { ...found, rejections: [] }).length;
+  const rejected = Math.min(rowless, found.rejections.filter(({ runId }) => runId === run.runId).length);
   const text = `${rejected} events rejected of about ${run.places.size}`;
   if (allowed === '5') return rejected > 5 ? { kind: '0 above --max-rejected', text } : null;
   if (allowed !== undefined || run.behind !== null || run.range !== null) return null;

@@ -99,6 +99,8 @@ class Player {
       end = ended.end;
       flags = { ...flags, ...advice(end) };
     }
+    // Without a total, nobody can tell an API that has forgotten everything from one that fails.
+    if (end?.code === 4 && this.#apis.first.model.places.length === 0) return null;
     return { kind: `not healed, code ${end?.code ?? 0}`, text: end?.message ?? '' };
   }
 

@@ -70,6 +70,8 @@ export function doubtEnd(
 export class EndDoubts {
   #page = 0;
   #asked = 0;
+  /** Only answers that are alike count together. */
+  #words = '';
   #wasAskedAcross = false;
   /** Where the walk was asked by time what lies below, epoch ms; `null`: not yet. */
   askedByTimeAtMs: number | null = null;
@@ -81,12 +83,13 @@ export class EndDoubts {
    */
   next(
     page: number,
-    { isStrong }: Pick<EndDoubt, 'isStrong'>,
+    { isStrong, words }: EndDoubt,
     servedToMs: number | null,
     canAskAcross: boolean,
   ): 'ask-again' | 'ask-by-time' | 'ask-across' | 'stands' {
-    if (page !== this.#page) {
+    if (page !== this.#page || words !== this.#words) {
       this.#page = page;
+      this.#words = words;
       this.#asked = 0;
     }
     if (!isStrong && canAskAcross) {

@@ -81,12 +81,18 @@ function isCalm({ step, newest, found }: EndedStart): boolean {
 function checkSuccess({ step, newest, found, memory }: EndedStart): Breach | null {
   if (newest?.isComplete !== true)
     return { kind: '0 without a complete run', text: `newest run: ${newest?.runId ?? 'none'}` };
-  // Who asks for everything is not served by the rest of a run that takes what is new.
-  const asked = step.flags.full === true ? { ...newest, behind: null } : newest;
-  return (
-    checkComplete(asked, found, newest.behind === asked.behind ? memory.forgivenIn(newest) : new Set()) ??
-    checkRejectedShare(newest, found, step.flags.maxRejected)
-  );
+  // Who asks for everything, or for more of the past, is not served by the rest of a run that takes less.
+  const asked = { ...newest, flags: step.flags, behind: step.flags.full === true ? null : newest.behind };
+  const forgiven = newest.behind === asked.behind ? memory.forgivenIn(newest) : new Set<string>();
+  const missing = checkComplete(asked, found, forgiven);
+  newest.excused = asked.excused;
+  return missing ?? checkIdType(step, found) ?? checkRejectedShare(newest, found, step.flags.maxRejected);
+}
+
+/** What was asked for is obeyed or refused. */
+function checkIdType({ flags: { idType } }: StartStep, { rows, isUuid }: Found): Breach | null {
+  if (idType === undefined || rows.size === 0 || isUuid === (idType === 'uuid')) return null;
+  return { kind: '0 with another id type', text: `--id-type ${idType} was asked for` };
 }
 
 /** Success is not accounting: where much was rejected, 0 needs a person's word. */

@@ -1,14 +1,16 @@
 /** Histories that have broken the law once, or stand for a kind that has. They are played by every `npm test`. */
-import type { ApiTraits, DataTraits, Fault, History, StartStep, Step } from './history.ts';
+import type { ApiTraits, DataTraits, Fault, History, StartStep, Step, StreamTraits } from './history.ts';
+
+const HONOURED: StreamTraits = {
+  bounds: 'honoured',
+  sinceInclusive: true,
+  untilInclusive: true,
+  sinceWithCursor: true,
+  outsideRange: 'empty',
+};
 
 const API: ApiTraits = {
-  stream: {
-    bounds: 'honoured',
-    sinceInclusive: true,
-    untilInclusive: true,
-    sinceWithCursor: true,
-    outsideRange: 'empty',
-  },
+  stream: HONOURED,
   shape: 'doc',
   cap: 25,
   order: 'time',
@@ -111,6 +113,16 @@ export const KEPT: Readonly<Record<string, History>> = {
     start({ flags: { acceptFewerRows: true }, end: { how: 'drain', atPage: 2, delayMs: 0 } }),
     start({ flags: { full: true } }),
   ]),
+  'a stopped run and another lookback': history(
+    [
+      start(),
+      { do: 'grow', top: 60, late: 5, lateMs: 1_200_000 },
+      start({ flags: { concurrency: 1, lookback: '0' }, end: { how: 'drain', atPage: 2, delayMs: 0 } }),
+      start(),
+    ],
+    {},
+    { gapMs: 1_000 },
+  ),
   'export-ids of a stopped run': history([
     start({ end: { how: 'drain', atPage: 4, delayMs: 0 } }),
     { do: 'export' },
@@ -126,6 +138,11 @@ export const KEPT: Readonly<Record<string, History>> = {
     ],
     { shape: 'live' },
     { gapMs: 1_000, doubled: { count: 10, where: 'near' } },
+  ),
+  'late events that only growth of the total shows': history(
+    [start(), { do: 'grow', top: 0, late: 3, lateMs: 20_000_000 }, start()],
+    { shape: 'live' },
+    { gapMs: 1_000 },
   ),
   'refused events whose id has a row, rows deleted': history(
     [
@@ -151,6 +168,7 @@ export const KEPT: Readonly<Record<string, History>> = {
     { do: 'table', deed: 'truncate', every: 1 },
     start({ flags: { full: true, idType: 'uuid' } }),
   ]),
+  'another id type for a table with rows': history([start(), start({ flags: { idType: 'text' } })]),
   'ids that the key takes for equal': history(
     [
       start({ flags: { range: { since: 0.99, until: 1 } } }),
@@ -162,6 +180,8 @@ export const KEPT: Readonly<Record<string, History>> = {
     { ids: 'case-pairs', count: 40 },
   ),
   'a key with another name': history([start()], {}, { idKey: '_id' }),
+  'a key with another name, and few events': history([start()], {}, { idKey: '_id', count: 15 }),
+  'only the newest ids are UUIDs': history([start()], {}, { ids: 'newest-uuid', count: 400 }),
   'a trigger that swallows rows': history([
     start({ flags: { range: { since: 0.9, until: 1 } } }),
     { do: 'table', deed: 'add-swallowing-trigger', every: 1 },
@@ -172,7 +192,35 @@ export const KEPT: Readonly<Record<string, History>> = {
     { order: 'arrival', cap: 20, latencyMs: 5 },
     { count: 1_000, gapMs: 1_000, lateEvery: 3, lateTogether: 60, lateMs: 3_600_000 },
   ),
+  'late events in order of arrival, and no bound beside a cursor': history(
+    [start({ flags: { concurrency: 8, pageSize: 'cap' } })],
+    { order: 'arrival', cap: 20, latencyMs: 5, stream: { ...HONOURED, sinceWithCursor: false } },
+    { count: 1_000, gapMs: 1_000, lateEvery: 3, lateTogether: 50, lateMs: 3_600_000 },
+  ),
   'long ids that begin alike': history([start()], { cap: 5 }, { ids: 'long-prefix' }),
+  // The second page begins with one event of the instant at which the first ends, the third with two.
+  'long ids that begin alike, at the instants of borders': history(
+    [start()],
+    { shape: 'live', cap: 20 },
+    { ids: 'long-prefix', count: 60, perInstant: 21 },
+  ),
+  'long ids that begin alike, and no times': history(
+    [start()],
+    { shape: 'live', cap: 5 },
+    { ids: 'long-prefix', noTimeEvery: 1 },
+  ),
+  // Every page begins with one of them.
+  'empty ids at one instant': history(
+    [start()],
+    { shape: 'live', cap: 20 },
+    { count: 85, badIdEvery: 5, perInstant: 85 },
+  ),
+  // The first event has 14 places: every twin is its own.
+  'one id many times in a row, and pages of one event': history(
+    [start({ flags: { concurrency: 1, pageSize: 1 } })],
+    {},
+    { count: 13, doubled: { count: 13, where: 'adjacent' } },
+  ),
 };
 
 /** They take seconds each: played by `npm run test:histories -- --kept`. */

@@ -71,6 +71,10 @@ export const KEPT: Readonly<Record<string, History>> = {
     { shape: 'live' },
   ),
   'an empty end in the middle, once': history([start({ faults: once('empty-end', 'cursor', 4) })], { stream: null }),
+  'an error beside the end, again and again': history(
+    [start({ faults: [{ kind: 'error-beside-empty-list-and-end', on: 'cursor', nth: 4, times: null }] })],
+    { stream: null },
+  ),
   // Asked so often that the limit is one: the last place comes again, and there is no room for what lies behind it.
   'no page says whether it is the last, and pages are small': history(
     [start({ flags: { concurrency: 1, pageSize: 7 }, faults: [{ kind: 'no-flag', on: 'any', nth: 1, times: null }] })],

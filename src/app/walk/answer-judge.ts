@@ -50,6 +50,8 @@ export class AnswerJudge {
   /** The run's only window: nothing but cursors and the API's own bounds have decided what it brings. */
   #isWhole: boolean;
   #dividing: Promise<unknown> | null = null;
+  /** Where the walk was asked by time what lies above its bound. */
+  #askedAboveBoundMs: number | null = null;
   /** The lower bound that the chain was begun with; `undefined` where another process has begun it. */
   #chainSinceMs: number | null | undefined;
 
@@ -188,7 +190,7 @@ export class AnswerJudge {
     const next = nextPage(request, raw, contradiction === null ? encoded.envelope : null);
     if (word === 'more' && this.#isAboveWindow(encoded)) return { kind: 'skip', next: { ...next, page: request.page } };
     const isBelow = word === 'more' && position.reachesBelow(encoded);
-    const isAskedByTime = isUnsaid || (isBelow && this.#mustAskByTime);
+    const isAskedByTime = isUnsaid || (isBelow && this.#mustAskByTime(request));
     const isEnd = !isAskedByTime && (word !== 'more' || (isBelow && this.#isOverByBound(encoded)));
     chain.noteAccepted(request, encoded);
     limit.grow();
@@ -211,8 +213,12 @@ export class AnswerJudge {
   }
 
   /** Beside a cursor the API does not mind the bound. Asked by time, it shows whether more lies above it. */
-  get #mustAskByTime(): boolean {
-    return this.byTime.hasAnchors && this.#chainSinceMs !== this.#walk.position.sinceMs;
+  #mustAskByTime({ cursor }: PageRequest): boolean {
+    const { sinceMs, servedToMs } = this.#walk.position;
+    if (!this.byTime.hasAnchors || (this.#chainSinceMs === sinceMs && cursor === null)) return false;
+    const wasAsked = this.#chainSinceMs === sinceMs && this.#askedAboveBoundMs === servedToMs;
+    this.#askedAboveBoundMs = servedToMs;
+    return !wasAsked;
   }
 
   /** Where the API does not end a window itself, the window ends below its bound. */
@@ -255,11 +261,8 @@ export class AnswerJudge {
     asked: NextPage,
   ): Promise<Step> {
     if (question === 'ask-across') {
-      return {
-        kind: 'retry',
-        next: { ...asked, ...NO_CURSOR, across: this.#walk.position.sinceMs === null ? 'top' : 'below' },
-        suspect: false,
-      };
+      const across = this.#walk.position.sinceMs === null ? 'top' : 'below';
+      return { kind: 'retry', next: { ...asked, ...NO_CURSOR, across }, suspect: false };
     }
     if (question === 'ask-by-time') return { kind: 'retry', next: { ...asked, ...NO_CURSOR }, suspect: false };
     // The answer must not come from the API's cache.

@@ -6,7 +6,8 @@
  */
 import type { PoolClient } from 'pg';
 import { Merger, analyzeTarget } from '../../src/load/merge/merge.ts';
-import { EVENT_COLUMN_NAMES, TARGET } from '../../src/load/schema/ingested-events.ts';
+import { EVENT_COLUMN_NAMES } from '../../src/load/schema/ingested-events.ts';
+import { TARGET } from '../../src/load/schema/target-facts.ts';
 import { stagingNames } from '../../src/load/schema/staging.ts';
 import { readBatches } from '../measure/batches.ts';
 import { StageClock, writeReport } from '../measure/program-report.ts';
@@ -59,7 +60,7 @@ await copyBatches(target, 'a', first, CONNECTIONS);
 await writeLedger(target, 'a', first, 0);
 if (way.startsWith('later: ')) {
   await merger.merge('a', first.length);
-  await analyzeTarget(target.db);
+  await analyzeTarget(target.db, silent);
   const rest = batches.slice(firstPages);
   await copyBatches(target, 'b', rest, CONNECTIONS);
   await writeLedger(target, 'b', rest, firstPages);

@@ -25,7 +25,7 @@ import { Database } from '../load/postgres/database.ts';
 import { readTargetTypes, retypeTarget } from '../load/schema/ingested-events.ts';
 import { readSourceTraits } from '../load/state/run-reader.ts';
 import { StateStore } from '../load/state/state-store.ts';
-import { countRowsMeanwhile, readTargetRows, type TargetRows } from '../load/state/target-rows.ts';
+import { countRows, countRowsMeanwhile, type TargetRows } from '../load/state/target-rows.ts';
 import { ApiClient, clientOptions } from '../api/api-client.ts';
 import { InFlightLimit } from '../core/in-flight-limit.ts';
 import { JobCounters } from './run/job-counters.ts';
@@ -202,7 +202,7 @@ export class IngestionJob {
     const { settings, source, logger } = this.#options;
     const store = new StateStore(db, ownership);
     // Before pages of an earlier start are merged: it must be of one moment with what is remembered.
-    const found = counted ?? (await readTargetRows(db));
+    const found = counted ?? (await countRows(db));
     const areRowsGone = !settings.reset && (await checkRowsAtStart(found, store, settings, logger));
     if (settings.reset) {
       await store.resetTarget();
@@ -234,7 +234,7 @@ export class IngestionJob {
       run,
     );
     const outcome = await this.#passes.run();
-    if (outcome === 'complete') await analyzeTarget(db);
+    if (outcome === 'complete') await analyzeTarget(db, logger);
     return outcome;
   }
 

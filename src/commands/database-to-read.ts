@@ -4,7 +4,7 @@ import type { Settings } from '../core/config.ts';
 import type { Logger } from '../core/logging.ts';
 import { startEmbeddedPostgres } from '../embedded-postgres/embedded-postgres.ts';
 import { Database } from '../load/postgres/database.ts';
-import { TARGET } from '../load/schema/ingested-events.ts';
+import { TARGET } from '../load/schema/target-facts.ts';
 
 export interface DatabaseToRead {
   readonly db: Database;

@@ -6,7 +6,7 @@ import { isoText } from '../core/iso-text.ts';
 import { isProven, type Proof, type RunCounts } from '../core/state.ts';
 import { sqlStateOf } from '../load/postgres/database-errors.ts';
 import type { Database } from '../load/postgres/database.ts';
-import { TARGET } from '../load/schema/ingested-events.ts';
+import { TARGET } from '../load/schema/target-facts.ts';
 import {
   readLastCompleteRun,
   readNewestRun,

@@ -5,7 +5,7 @@ import { to as copyTo } from 'pg-copy-streams';
 import { ConfigurationError } from '../core/errors.ts';
 import { sqlStateOf } from './postgres/database-errors.ts';
 import type { Database } from './postgres/database.ts';
-import { TARGET } from './schema/ingested-events.ts';
+import { TARGET } from './schema/target-facts.ts';
 
 const BACKSLASH = 0x5c;
 const LINE_FEED = 0x0a;

@@ -49,6 +49,21 @@ export class ScriptedScene {
     return new ScriptedScene(await ScriptedApi.open(t, options), await testDatabase(t));
   }
 
+  /** The same scene, with jobs that reach the database in another way: as another role, or through a pooler. */
+  through(url: string): ScriptedScene {
+    return new ScriptedScene(this.api, { ...this.database, url });
+  }
+
+  /** The same scene, with jobs of a role that is made here: it may log in, and what the statements grant to `job`. */
+  async asRole(...statements: readonly string[]): Promise<ScriptedScene> {
+    const role = `${this.database.name}_job`;
+    const url = new URL(this.database.url);
+    await this.database.query(`CREATE ROLE ${role} LOGIN PASSWORD '${url.password}'`);
+    for (const statement of statements) await this.database.query(statement.replaceAll('{job}', role));
+    url.username = role;
+    return this.through(url.href);
+  }
+
   /** Runs a job in this process to its end, whatever that is. @param from another source than the scene's */
   async ingest(flags: readonly string[] = [], from: { readonly baseUrl: string } = this.api): Promise<Ending> {
     return endingOf(await this.#jobFor(flags, from).run());

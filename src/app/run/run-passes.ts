@@ -54,7 +54,7 @@ export class RunPasses {
 
   /** @throws JobError; everything that could be merged has been */
   async run(): Promise<'complete' | 'stopped'> {
-    const { store, counters, db, settings } = this.#parts;
+    const { store, counters, db, ownership, settings } = this.#parts;
     const { runId } = this.#run;
     await store.continueDoubtfulWindows(runId);
     const isWalked = (await this.#walk({ thenCatchUp: true })) === 'complete';
@@ -62,7 +62,8 @@ export class RunPasses {
     checkCountsBalance(counters.counts);
     if (proof === 'stopped') return 'stopped';
     await this.#rejections.checkAtEnd();
-    await checkRowsAreThere(db, store, settings.acceptFewerRows);
+    const mine = { inserted: counters.counts.inserted, epoch: ownership.epoch };
+    await checkRowsAreThere(db, store, mine, settings.acceptFewerRows);
     const tally = await store.tally(runId);
     // Growth over a total that was not proven itself would prove nothing.
     const isExact = proof.kind === 'count' && tally.unsure === 0;

@@ -21,12 +21,16 @@ export function takeTarget(db: Database, source: string, settings: Settings, log
     pid: process.pid,
     logger,
     prepare: async () => {
-      await refuseUnfitTarget(db);
+      await refuseUnfitTarget(db, settings.onConflict);
       await migrate(db);
       const found = { current: await readCurrentRun(db), lastComplete: await readLastCompleteRun(db) };
       refuseOtherRun(runIdentity(source, settings), found, settings);
       const target = await readTargetTypes(db);
-      const dropped = await ensureTarget(db, target?.types ?? { id: 'uuid', sessionId: 'uuid', userId: 'uuid' });
+      const dropped = await ensureTarget(
+        db,
+        target?.types ?? { id: 'uuid', sessionId: 'uuid', userId: 'uuid' },
+        settings.onConflict,
+      );
       warnOfDroppedPages(dropped, logger);
     },
   });

@@ -7,7 +7,7 @@ import type { Settings } from '../../core/config.ts';
 import type { Logger } from '../../core/logging.ts';
 import type { Database } from '../../load/postgres/database.ts';
 import type { StateStore } from '../../load/state/state-store.ts';
-import { isTargetUntouched, readTargetRows, type TargetRows } from '../../load/state/target-rows.ts';
+import { countRows, isTargetUntouched, type TargetRows } from '../../load/state/target-rows.ts';
 
 type RowSettings = Pick<Settings, 'full' | 'newRun' | 'acceptFewerRows'>;
 
@@ -45,11 +45,19 @@ export async function checkRowsAtStart(
   return true;
 }
 
-/** Before a run completes. @throws CountsDisagreeError when rows were deleted meanwhile */
-export async function checkRowsAreThere(db: Database, store: StateStore, isAccepted: boolean): Promise<void> {
-  const look = <T>(at: () => Promise<T>): Promise<T> => db.persistently('counting the rows of the target', at);
-  if (await look(() => isTargetUntouched(db))) return;
-  const found = await look(() => readTargetRows(db));
+/**
+ * Before a run completes.
+ * @param run its rows, and the epoch of its staging: see {@link isTargetUntouched}
+ * @throws CountsDisagreeError when rows were deleted meanwhile
+ */
+export async function checkRowsAreThere(
+  db: Database,
+  store: StateStore,
+  run: { readonly inserted: number; readonly epoch: string },
+  isAccepted: boolean,
+): Promise<void> {
+  if (await db.persistently('looking at the target', () => isTargetUntouched(db, run))) return;
+  const found = await countRows(db);
   const { rows, remembered } = found;
   if (remembered !== null && rows < remembered && !isAccepted) {
     throw fewerRows(rows, remembered, 'They were deleted while the job was at work.');

@@ -55,7 +55,7 @@ export async function copyAllButRefused(
 }
 
 /** Column and message of a refusal, with the target's name in place of the staging table's: `a` and `b` must read the same. */
-export function describeRefusal(error: unknown): { field: string; reason: string } {
+function describeRefusal(error: unknown): { field: string; reason: string } {
   if (!(error instanceof pg.DatabaseError)) return { field: 'event', reason: String(error) };
   return {
     field: error.column ?? 'event',

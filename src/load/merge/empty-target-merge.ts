@@ -11,7 +11,8 @@
 import type { PoolClient } from 'pg';
 import { sqlStateOf } from '../postgres/database-errors.ts';
 import { quoteIdentifier } from '../postgres/identifiers.ts';
-import { TARGET, isTargetEmpty } from '../schema/ingested-events.ts';
+import { isTargetEmpty } from '../schema/ingested-events.ts';
+import { TARGET } from '../schema/target-facts.ts';
 import type { StagingNames } from '../schema/staging.ts';
 import { STAGED_COLUMNS, TARGET_COLUMNS, winnerFirst, type MergeScope } from './merge-sql.ts';
 import { readEdges } from './window-edges.ts';

@@ -3,7 +3,7 @@
  * index once from left to right.
  */
 import type { PoolClient } from 'pg';
-import { TARGET } from '../schema/ingested-events.ts';
+import { TARGET } from '../schema/target-facts.ts';
 import {
   STAGED_COLUMNS,
   TARGET_COLUMNS,
@@ -21,14 +21,14 @@ export async function mergeInOrder(client: PoolClient, scope: MergeScope): Promi
     // Of two staged rows of one id the second conflicts with the first, as it would with any other row of the target.
     const { rowCount } = await client.query(
       `INSERT INTO ${TARGET} AS t (${TARGET_COLUMNS})
-       SELECT ${STAGED_COLUMNS} FROM ${names.rows} s ORDER BY s.id, ${winnerFirst(onConflict)} ${conflictClause(onConflict)}`,
+       SELECT ${STAGED_COLUMNS} FROM ${names.rows} s ORDER BY s.id, ${winnerFirst(onConflict)} ${conflictClause(scope)}`,
     );
     return { inserted: rowCount ?? 0, updated: 0 };
   }
   // DO UPDATE may not touch a row twice, so only the best row of each id is moved.
   const { rows } = await client.query<MovedRows>(
     countedInsert(
-      onConflict,
+      scope,
       `SELECT DISTINCT ON (s.id) ${STAGED_COLUMNS} FROM ${names.rows} s ORDER BY s.id, ${winnerFirst(onConflict)}`,
     ),
   );

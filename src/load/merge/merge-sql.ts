@@ -1,15 +1,17 @@
 /** SQL that all ways of moving rows share: which row of an id wins, and what a conflict does. */
 import { COPY_COLUMNS, EVENT_COLUMNS } from '../../encode/rows/event-columns.ts';
 import { columnList, quoteIdentifier } from '../postgres/identifiers.ts';
-import { EVENT_COLUMN_NAMES, TARGET } from '../schema/ingested-events.ts';
+import { EVENT_COLUMN_NAMES } from '../schema/ingested-events.ts';
+import { TARGET } from '../schema/target-facts.ts';
 import type { StagingNames } from '../schema/staging.ts';
-
-export type OnConflict = 'ignore' | 'update';
+import type { OnConflict, TargetPlan } from '../schema/target-plan.ts';
 
 /** What one merge moves. Its transaction holds the staging table and its ledger exclusively. */
 export interface MergeScope {
   readonly names: StagingNames;
   readonly onConflict: OnConflict;
+  /** Of the target as it is under the merge's lock. */
+  readonly plan: TargetPlan;
   /** The run whose windows the pages belong to. */
   readonly runId: number;
 }
@@ -45,10 +47,11 @@ export function winnerFirst(onConflict: OnConflict): string {
  * is a refusal, not a duplicate. For `update` the incoming row wins a tie, and an identical row changes nothing. jsonb is
  * compared as text: 1.10 and 1.1 are equal as jsonb, but not the same value.
  */
-export function conflictClause(onConflict: OnConflict): string {
+export function conflictClause({ onConflict, plan }: Pick<MergeScope, 'onConflict' | 'plan'>): string {
   if (onConflict === 'ignore') return 'ON CONFLICT (id) DO NOTHING';
   const assignments = CHANGED_COLUMNS.map(({ name }) => `${quoteIdentifier(name)} = excluded.${quoteIdentifier(name)}`);
-  return `ON CONFLICT (id) DO UPDATE SET ${assignments.join(', ')}, ingested_at = now() WHERE ${changesRow('excluded')}`;
+  if (plan.hasIngestedAt) assignments.push('ingested_at = now()');
+  return `ON CONFLICT (id) DO UPDATE SET ${assignments.join(', ')} WHERE ${changesRow('excluded')}`;
 }
 
 /** For a row `t` of the target that has the id of the row `incoming`: whether the incoming one leaves it as it is. */
@@ -65,11 +68,15 @@ function changesRow(incoming: string): string {
       AND (${side('t')}) IS DISTINCT FROM (${side(incoming)})`;
 }
 
-/** `INSERT … <source> ON CONFLICT …` that returns a {@link MovedRows}. A new row has no `xmax`. */
-export function countedInsert(onConflict: OnConflict, source: string): string {
+/**
+ * `INSERT … <source> ON CONFLICT …` that returns a {@link MovedRows}. A new row has no `xmax`; a partitioned table does not
+ * return that, and there the statement looks which ids were there when it began.
+ */
+export function countedInsert(scope: Pick<MergeScope, 'onConflict' | 'plan'>, source: string): string {
+  const isNew = scope.plan.returnsXmax ? 't.xmax = 0' : `NOT EXISTS (SELECT FROM ${TARGET} old WHERE old.id = t.id)`;
   return `WITH moved AS (
-      INSERT INTO ${TARGET} AS t (${TARGET_COLUMNS}) ${source} ${conflictClause(onConflict)}
-      RETURNING t.xmax = 0 AS is_new
+      INSERT INTO ${TARGET} AS t (${TARGET_COLUMNS}) ${source} ${conflictClause(scope)}
+      RETURNING ${isNew} AS is_new
     )
     SELECT count(*) FILTER (WHERE is_new)::int AS inserted, count(*) FILTER (WHERE NOT is_new)::int AS updated FROM moved`;
 }

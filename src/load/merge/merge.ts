@@ -3,12 +3,15 @@
  * becomes durable, together with the rows it speaks of. Locks are taken in the order that staging.ts gives.
  */
 import type { PoolClient } from 'pg';
+import { describeError } from '../../core/errors.ts';
 import type { Logger } from '../../core/logging.ts';
 import type { RunCounts } from '../../core/state.ts';
-import { classifyDatabaseError } from '../postgres/database-errors.ts';
+import { isAboutRows } from '../postgres/database-errors.ts';
 import type { Database } from '../postgres/database.ts';
 import { exactlyOnce } from '../postgres/transaction-outcome.ts';
-import { TARGET } from '../schema/ingested-events.ts';
+import { readTargetPlan } from '../schema/ingested-events.ts';
+import { TARGET } from '../schema/target-facts.ts';
+import type { OnConflict } from '../schema/target-plan.ts';
 import {
   STAGING_TABLES,
   emptyStaging,
@@ -22,9 +25,8 @@ import { addTargetRows } from '../state/target-rows.ts';
 import { EMPTY_TARGET_MERGE_RELATIONS, EmptyTargetMerge, type EmptyTargetMerged } from './empty-target-merge.ts';
 import { mergeInOrder } from './later-merge.ts';
 import { addToCounts, foldLedger, sumLedger, type LedgerSums, type MergeCounts } from './ledger-fold.ts';
-import type { MergeScope, MovedRows, OnConflict } from './merge-sql.ts';
+import type { MergeScope, MovedRows } from './merge-sql.ts';
 import { mergeAllButRefused } from './refused-in-merge.ts';
-import { lockAgainstTriggers } from './target-triggers.ts';
 
 export interface StagedPages {
   readonly table: StagingTable;
@@ -159,7 +161,7 @@ export class Merger {
   }
 
   async #move(client: PoolClient, staging: LockedStaging, latePages: LatePages | undefined): Promise<Moved> {
-    const { runId, onConflict } = this.#options;
+    const { db, runId, onConflict, logger } = this.#options;
     const nothing: Moved = {
       merged: [staging],
       inserted: 0,
@@ -169,39 +171,78 @@ export class Merger {
       passedOver: null,
     };
     if (staging.sums.loaded === 0) return nothing;
-    const scope: MergeScope = { names: staging.names, onConflict, runId: staging.sums.runId ?? runId };
+    // No trigger, rule, policy or column comes before the end of the merge, and what is there now decides about it.
+    await client.query(`LOCK TABLE ${TARGET} IN ROW EXCLUSIVE MODE`);
+    const plan = await readTargetPlan(client, onConflict, db);
+    const scope: MergeScope = { names: staging.names, onConflict, plan, runId: staging.sums.runId ?? runId };
     // A deferred constraint would fail only at COMMIT, when no row can be set aside any more, and would keep the key from
     // being built.
     await client.query('SET CONSTRAINTS ALL IMMEDIATE');
-    const triggers = await lockAgainstTriggers(client);
-    if (triggers.length > 0) return { ...nothing, ...(await mergeAllButRefused(client, scope, triggers)) };
+    const slowly = async (): Promise<Moved> => ({ ...nothing, ...(await mergeAllButRefused(client, scope, logger)) });
+    if (plan.watchedTriggers.length > 0) return slowly();
+    if (plan.indexNeededBy === null) {
+      const quickly = await this.#tryInPart(client, () => this.#moveIntoEmpty(client, scope, staging, latePages));
+      if (quickly !== null) return { ...nothing, ...quickly };
+    }
+    const inOrder = await this.#tryInPart(client, () => mergeInOrder(client, scope));
+    return inOrder === null ? slowly() : { ...nothing, ...inOrder };
+  }
+
+  /** @returns `null`, with nothing changed, when PostgreSQL refuses something that another way may get past */
+  async #tryInPart<T>(client: PoolClient, work: () => Promise<T | null>): Promise<T | null> {
     await client.query('SAVEPOINT move');
     try {
-      const initial = await EmptyTargetMerge.begin(client, scope);
-      if (initial === null) return { ...nothing, ...(await mergeInOrder(client, scope)) };
-      const merged = [staging];
-      await initial.add(staging.names, latePages === undefined);
-      const late = (await latePages?.()) ?? null;
-      if (late !== null) {
-        await lockStaging(client, late.table);
-        const last = await this.#readSums(client, late.table, late.pages);
-        await initial.add(last.names, true);
-        merged.push(last);
-      }
-      return { ...nothing, ...(await initial.complete()), merged, isInitialMerge: true };
+      return await work();
     } catch (error) {
-      if (classifyDatabaseError(error) !== 'data') throw error;
+      if (!isAboutRows(error)) throw error;
       // This gives up the lock on the table of the late pages: they get a merge of their own.
       await client.query('ROLLBACK TO SAVEPOINT move');
-      return { ...nothing, ...(await mergeAllButRefused(client, scope, [])) };
+      this.#options.logger.debug(
+        { reason: describeError(error) },
+        'PostgreSQL refused a merge as a whole; trying another way',
+      );
+      return null;
     }
+  }
+
+  /** @returns `null` when the target is not empty, or somebody uses it */
+  async #moveIntoEmpty(
+    client: PoolClient,
+    scope: MergeScope,
+    staging: LockedStaging,
+    latePages: LatePages | undefined,
+  ): Promise<Omit<Moved, 'refused'> | null> {
+    const initial = await EmptyTargetMerge.begin(client, scope);
+    if (initial === null) return null;
+    const merged = [staging];
+    await initial.add(staging.names, latePages === undefined);
+    const late = (await latePages?.()) ?? null;
+    if (late !== null) {
+      await lockStaging(client, late.table);
+      const last = await this.#readSums(client, late.table, late.pages);
+      await initial.add(last.names, true);
+      merged.push(last);
+    }
+    return { updated: 0, ...(await initial.complete()), merged, isInitialMerge: true };
   }
 }
 
-/** Statistics of the target, for the people who query it; after the last merge of a run. */
-export async function analyzeTarget(db: Database): Promise<void> {
-  await db.persistently('analysing the target', () => db.query(`ANALYZE ${TARGET}`));
+/**
+ * Statistics of the target, for the people who query it; after the last merge of a run. A courtesy: where somebody holds the
+ * table, or the role may not, the run is complete without them.
+ */
+export async function analyzeTarget(db: Database, logger: Logger): Promise<void> {
+  try {
+    await db.transaction('analysing the target', (client) =>
+      client.query(`SET LOCAL lock_timeout = ${ANALYZE_PATIENCE_MS}; ANALYZE ${TARGET}`),
+    );
+  } catch (error) {
+    logger.debug({ reason: describeError(error) }, 'the target could not be analysed');
+  }
 }
+
+/** Milliseconds that an ANALYZE waits for its lock. */
+const ANALYZE_PATIENCE_MS = 3_000;
 
 const NOTHING_MORE: MergeCounts = { inserted: 0, updated: 0, refused: 0, duplicates: 0 };
 

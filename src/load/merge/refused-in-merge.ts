@@ -1,19 +1,20 @@
 /**
  * The slow way into the target, for rows that do not get there: PostgreSQL refused the merge as a whole (a unique index on
- * another column, a trigger, a foreign key, a check), or the target has triggers, which can skip rows without an error.
+ * another column, a trigger, a foreign key, a check, a policy), or the target has triggers, which can skip rows without an
+ * error.
  *
- * Finds the refused rows by moving halves under savepoints, and the skipped ones by looking what is there. They are set
- * aside as anomalies, and all others are moved. Each round tries the best row of each id, and the next round the next best
- * of those that did not get there. So the result does not depend on how rows were batched.
+ * Refused rows are found by moving halves under savepoints, small parts row by row (row-by-row.ts); skipped ones by looking
+ * what is there. Both are set aside as anomalies, and all others are moved. Each round tries the best row of each id, and the
+ * next round the next best of those that did not get there. So the result does not depend on how rows were batched.
  *
  * A row that would change nothing is not tried: its id has a row already, so it is a duplicate whatever the target thinks of
  * it now.
  */
 import type { PoolClient } from 'pg';
-import { displayable } from '../copy/anomalies.ts';
-import { describeRefusal } from '../copy/refused-in-copy.ts';
-import { classifyDatabaseError } from '../postgres/database-errors.ts';
-import { TARGET } from '../schema/ingested-events.ts';
+import { ConfigurationError } from '../../core/errors.ts';
+import type { Logger } from '../../core/logging.ts';
+import { isAboutRows } from '../postgres/database-errors.ts';
+import { TARGET } from '../schema/target-facts.ts';
 import {
   STAGED_COLUMNS,
   TARGET_COLUMNS,
@@ -23,44 +24,53 @@ import {
   type MergeScope,
   type MovedRows,
 } from './merge-sql.ts';
-import { CANDIDATES, LEFT_OUT, setAside } from './set-aside.ts';
+import { CANDIDATES, MOVED, REFUSED, RowByRow, type Range } from './row-by-row.ts';
+import { LEFT_OUT, setAsideAll } from './set-aside.ts';
 
-const MAX_MESSAGE_CHARACTERS = 800;
-/** Skipped rows are set aside in portions, so that memory stays flat. */
-const SKIPPED_AT_ONCE = 500;
+/** Rows of a part that is moved row by row: finding one among them costs less than ten more halves. */
+const ROW_BY_ROW = 256;
+/** So many are refused before anything is accepted: then rows from everywhere are tried, before more time goes into it. */
+const REFUSED_IN_A_ROW = 1_000;
+const SAMPLE_ROWS = 500;
+/** Up to so many, alone in their merge, are bad events and not a wrong table, if PostgreSQL speaks of their values. */
+const FEW_ROWS = 20;
+const PROGRESS_EVERY_MS = 5_000;
 
 interface MovedAndRefused extends MovedRows {
   /** Staged rows, refused or skipped. */
   readonly refused: number;
 }
 
-const NOTHING: MovedAndRefused = { inserted: 0, updated: 0, refused: 0 };
-
 /**
  * In the merge's transaction, before anything is moved.
- * @param triggers of the target, by which rows can be skipped: then what got there is counted in the target, not taken from
- *   the server's answers
+ * @throws ConfigurationError when no row at all is accepted: then it is the table that does not fit, not its events
  */
 export async function mergeAllButRefused(
   client: PoolClient,
   scope: MergeScope,
-  triggers: readonly string[],
+  logger: Logger,
 ): Promise<MovedAndRefused> {
   const { rows } = scope.names;
-  const isWatched = triggers.length > 0;
+  const isWatched = scope.plan.watchedTriggers.length > 0;
   // Rows are joined by their place below; the planner must know how many there are.
   await client.query(`ANALYZE ${rows}`);
   await client.query(`CREATE UNLOGGED TABLE ${LEFT_OUT} AS SELECT ctid AS tid, id, 0 AS round FROM ${rows} LIMIT 0`);
   await client.query(`CREATE INDEX ON ${LEFT_OUT} (tid)`);
-  let sum = NOTHING;
+  const sum = { inserted: 0, updated: 0, refused: 0 };
+  let hasAccepted = false;
   for (let round = 1; ; round += 1) {
     const candidates = await pickCandidates(client, scope, round);
     if (candidates === 0) break;
-    let moved = await moveCandidates(client, scope, round, 1, candidates);
-    if (isWatched) moved = await countWhatIsThere(client, scope, round, moved, skippedBy(triggers));
-    await client.query(`DROP TABLE ${CANDIDATES}`);
-    sum = add(sum, moved);
-    if (moved.refused === 0) break;
+    const found = await new Round(client, scope, candidates, logger).move(hasAccepted);
+    hasAccepted ||= found.accepted > 0;
+    const skipped = isWatched ? await skippedRows(client, scope) : [];
+    const refused = await setAsideAll(client, scope, round, skipped);
+    const moved = await countMoved(client, isWatched);
+    for (const relation of [CANDIDATES, MOVED, REFUSED]) await client.query(`DROP TABLE ${relation}`);
+    sum.inserted += moved.inserted;
+    sum.updated += moved.updated;
+    sum.refused += refused;
+    if (refused === 0) break;
   }
   if (isWatched) await checkAllAreThere(client, scope);
   await client.query(`DROP TABLE ${LEFT_OUT}`);
@@ -92,98 +102,158 @@ async function pickCandidates(client: PoolClient, scope: MergeScope, round: numb
   }
   await client.query(`CREATE INDEX ON ${CANDIDATES} (ordinal)`);
   await client.query(`ANALYZE ${CANDIDATES}`);
+  await client.query(`CREATE UNLOGGED TABLE ${MOVED} (ordinal int)`);
+  await client.query(`CREATE UNLOGGED TABLE ${REFUSED} (ordinal int PRIMARY KEY, state text, reason text)`);
   return rowCount ?? 0;
 }
 
-/** Moves the candidates `from` to `to`, with at most two tries a row. */
-async function moveCandidates(
-  client: PoolClient,
-  scope: MergeScope,
-  round: number,
-  from: number,
-  to: number,
-): Promise<MovedAndRefused> {
-  // What is returned is told apart by what was there: a partitioned table cannot return `xmax`, and a trigger may insert too.
-  const insert = `
-    WITH moved AS (
-      INSERT INTO ${TARGET} AS t (${TARGET_COLUMNS})
-      SELECT ${STAGED_COLUMNS} FROM ${CANDIDATES} c JOIN ${scope.names.rows} s ON s.ctid = c.tid
-       WHERE c.ordinal BETWEEN $1 AND $2 ORDER BY s.id ${conflictClause(scope.onConflict)}
-      RETURNING t.id
-    )
-    SELECT count(*) FILTER (WHERE NOT was_there)::int AS inserted, count(*) FILTER (WHERE was_there)::int AS updated
-      FROM ${CANDIDATES} c JOIN moved USING (id) WHERE c.ordinal BETWEEN $1 AND $2`;
-  await client.query('SAVEPOINT part');
-  try {
-    const { rows } = await client.query<MovedRows>(insert, [from, to]);
-    await client.query('RELEASE SAVEPOINT part');
-    return { ...NOTHING, ...rows[0] };
-  } catch (error) {
-    if (classifyDatabaseError(error) !== 'data') throw error;
-    await client.query('ROLLBACK TO SAVEPOINT part; RELEASE SAVEPOINT part');
-    if (from === to) {
-      const message = displayable(describeRefusal(error).reason, MAX_MESSAGE_CHARACTERS);
-      await setAside(client, scope, round, [from], `refused by the merge: ${message}`);
-      return { ...NOTHING, refused: 1 };
+/** Moves the candidates of one round. */
+class Round {
+  readonly #client: PoolClient;
+  readonly #scope: MergeScope;
+  readonly #candidates: number;
+  readonly #logger: Logger;
+  readonly #rowByRow: RowByRow;
+  #accepted = 0;
+  #refused = 0;
+  #toldMs = performance.now();
+
+  constructor(client: PoolClient, scope: MergeScope, candidates: number, logger: Logger) {
+    this.#client = client;
+    this.#scope = scope;
+    this.#candidates = candidates;
+    this.#logger = logger;
+    this.#rowByRow = new RowByRow(client, scope);
+  }
+
+  /**
+   * What was refused is tried again as long as that helps: a key may point into the same table.
+   * @param hasAccepted an earlier round of this merge has moved a row
+   */
+  async move(hasAccepted: boolean): Promise<{ readonly accepted: number }> {
+    await this.#moveRange({ from: 1, to: this.#candidates });
+    while (this.#refused > 0) {
+      const again = await this.#rowByRow.tryRefusedAgain();
+      if (again === 0) break;
+      this.#accepted += again;
+      this.#refused -= again;
+    }
+    if (this.#refused > 0 && this.#accepted === 0 && !hasAccepted) await this.#refuseTableUnlessFew();
+    return { accepted: this.#accepted };
+  }
+
+  async #moveRange(range: Range): Promise<void> {
+    const { from, to } = range;
+    const moved = await this.#moveTogether(range);
+    if (moved !== null) {
+      this.#accepted += moved;
+      return;
+    }
+    if (to - from < ROW_BY_ROW) {
+      const { accepted, refused } = await this.#rowByRow.move(range);
+      this.#accepted += accepted;
+      this.#refused += refused;
+      await this.#checkProgress(to);
+      return;
     }
     const middle = from + Math.floor((to - from) / 2);
-    const lower = await moveCandidates(client, scope, round, from, middle);
-    return add(lower, await moveCandidates(client, scope, round, middle + 1, to));
+    await this.#moveRange({ from, to: middle });
+    await this.#moveRange({ from: middle + 1, to });
+  }
+
+  /** @returns how many rows were made or changed; `null` when PostgreSQL refused them */
+  async #moveTogether({ from, to }: Range): Promise<number | null> {
+    const client = this.#client;
+    await client.query('SAVEPOINT part');
+    try {
+      const { rowCount } = await client.query(
+        `WITH moved AS (
+           INSERT INTO ${TARGET} AS t (${TARGET_COLUMNS})
+           SELECT ${STAGED_COLUMNS} FROM ${CANDIDATES} c JOIN ${this.#scope.names.rows} s ON s.ctid = c.tid
+            WHERE c.ordinal BETWEEN $1 AND $2 ORDER BY s.id ${conflictClause(this.#scope)}
+           RETURNING t.id
+         )
+         INSERT INTO ${MOVED} SELECT c.ordinal FROM ${CANDIDATES} c JOIN moved USING (id) WHERE c.ordinal BETWEEN $1 AND $2`,
+        [from, to],
+      );
+      await client.query('RELEASE SAVEPOINT part');
+      return rowCount ?? 0;
+    } catch (error) {
+      if (!isAboutRows(error)) throw error;
+      await client.query('ROLLBACK TO SAVEPOINT part; RELEASE SAVEPOINT part');
+      return null;
+    }
+  }
+
+  async #checkProgress(tried: number): Promise<void> {
+    if (this.#accepted === 0 && this.#refused >= REFUSED_IN_A_ROW) {
+      if ((await this.#rowByRow.acceptedOf(SAMPLE_ROWS, this.#candidates)) === 0) await this.#refuseTable();
+      this.#accepted = 1;
+    }
+    if (performance.now() - this.#toldMs < PROGRESS_EVERY_MS) return;
+    this.#toldMs = performance.now();
+    const [refused, of] = [this.#refused, this.#candidates];
+    this.#logger.info({ tried, refused, of }, 'the target refuses rows: they are being found one by one');
+  }
+
+  async #refuseTableUnlessFew(): Promise<void> {
+    const { rows } = await this.#client.query<{ strange: boolean }>(
+      `SELECT EXISTS (SELECT FROM ${REFUSED} WHERE state !~ '^(22|23|44|54)' AND state <> 'P0001') AS strange`,
+    );
+    if (this.#refused > FEW_ROWS || rows[0]?.strange === true) await this.#refuseTable();
+  }
+
+  async #refuseTable(): Promise<never> {
+    const { rows } = await this.#client.query<{ state: string; reason: string; count: number }>(
+      `SELECT state, min(reason) AS reason, count(*)::int AS count FROM ${REFUSED} GROUP BY state ORDER BY count DESC LIMIT 3`,
+    );
+    const why = rows.map(({ state, reason, count }) => `${count} times ${state}: ${reason}`).join('; ');
+    throw new ConfigurationError(
+      `public.ingested_events refuses every row that was tried (${why}). That is no fault of single events: nothing was set ` +
+        'aside, the pages stay staged, and what was merged before is safe. Change the table, or what stands behind it, and ' +
+        'start again: the job goes on there.',
+    );
   }
 }
 
-/** Sets candidates aside that were taken without an error and are not there, and counts those that are. */
-async function countWhatIsThere(
-  client: PoolClient,
-  scope: MergeScope,
-  round: number,
-  moved: MovedAndRefused,
-  reason: string,
-): Promise<MovedAndRefused> {
-  // Looks once, and does not see what is set aside meanwhile.
-  await client.query(
-    `DECLARE skipped CURSOR FOR SELECT c.ordinal FROM ${CANDIDATES} c
-      WHERE NOT EXISTS (SELECT FROM ${TARGET} t WHERE t.id = c.id)
-        AND NOT EXISTS (SELECT FROM ${LEFT_OUT} l WHERE l.tid = c.tid)
+/** Candidates that were taken without an error and have not got there: a trigger has left them out, or left their change out. */
+async function skippedRows(client: PoolClient, scope: MergeScope): Promise<readonly number[]> {
+  const { rows } = await client.query<{ ordinal: number }>(
+    `SELECT c.ordinal FROM ${CANDIDATES} c
+      WHERE NOT EXISTS (SELECT FROM ${REFUSED} r WHERE r.ordinal = c.ordinal)
+        AND (CASE WHEN c.was_there THEN NOT EXISTS (SELECT FROM ${MOVED} m WHERE m.ordinal = c.ordinal)
+                                        AND NOT EXISTS (SELECT FROM ${TARGET} t JOIN ${scope.names.rows} s ON s.ctid = c.tid
+                                                         WHERE t.id = c.id AND ${changesNothing(scope.onConflict, 's')})
+                  ELSE NOT EXISTS (SELECT FROM ${TARGET} t WHERE t.id = c.id) END)
       ORDER BY c.ordinal`,
   );
-  let skipped = 0;
-  for (;;) {
-    const { rows } = await client.query<{ ordinal: number }>(`FETCH ${SKIPPED_AT_ONCE} FROM skipped`);
-    if (rows.length === 0) break;
-    skipped += rows.length;
-    const ordinals = rows.map(({ ordinal }) => ordinal);
-    await setAside(client, scope, round, ordinals, reason);
-  }
-  await client.query('CLOSE skipped');
-  const { rows } = await client.query<{ inserted: number }>(
-    `SELECT count(*)::int AS inserted FROM ${CANDIDATES} c
-      WHERE NOT c.was_there AND EXISTS (SELECT FROM ${TARGET} t WHERE t.id = c.id)
-        AND NOT EXISTS (SELECT FROM ${LEFT_OUT} l WHERE l.tid = c.tid)`,
+  return rows.map(({ ordinal }) => ordinal);
+}
+
+/** @param isWatched what a trigger has let through is told by what is there, not by the server's answers */
+async function countMoved(client: PoolClient, isWatched: boolean): Promise<MovedRows> {
+  const isThere = isWatched
+    ? `EXISTS (SELECT FROM ${TARGET} t WHERE t.id = c.id) AND NOT EXISTS (SELECT FROM ${LEFT_OUT} l WHERE l.tid = c.tid)`
+    : `EXISTS (SELECT FROM ${MOVED} m WHERE m.ordinal = c.ordinal)`;
+  const { rows } = await client.query<MovedRows>(
+    `SELECT count(*) FILTER (WHERE NOT c.was_there AND ${isThere})::int AS inserted,
+            count(*) FILTER (WHERE c.was_there AND EXISTS (SELECT FROM ${MOVED} m WHERE m.ordinal = c.ordinal))::int AS updated
+       FROM ${CANDIDATES} c`,
   );
-  return { ...moved, inserted: rows[0]?.inserted ?? 0, refused: moved.refused + skipped };
+  return rows[0] ?? { inserted: 0, updated: 0 };
 }
 
 /** A trigger may also take out what an earlier round has moved: then the counts of the rounds are not true together. */
-async function checkAllAreThere(client: PoolClient, scope: MergeScope): Promise<void> {
+async function checkAllAreThere(client: PoolClient, { names, plan }: MergeScope): Promise<void> {
   const { rows } = await client.query<{ missing: number }>(
-    `SELECT count(*)::int AS missing FROM ${scope.names.rows} s
+    `SELECT count(*)::int AS missing FROM ${names.rows} s
       WHERE NOT EXISTS (SELECT FROM ${TARGET} t WHERE t.id = s.id)
         AND NOT EXISTS (SELECT FROM ${LEFT_OUT} l WHERE l.tid = s.ctid)`,
   );
   const missing = rows[0]?.missing ?? 0;
   if (missing === 0) return;
-  throw new Error(`${missing} rows were moved into ${TARGET}, and a trigger took them out again: not merged`);
-}
-
-function add(one: MovedAndRefused, other: MovedAndRefused): MovedAndRefused {
-  return {
-    inserted: one.inserted + other.inserted,
-    updated: one.updated + other.updated,
-    refused: one.refused + other.refused,
-  };
-}
-
-function skippedBy(triggers: readonly string[]): string {
-  return `skipped by a trigger or rule of the table (${triggers.join(', ')})`;
+  throw new ConfigurationError(
+    `${missing} rows were moved into ${TARGET}, and a trigger took them out again (${plan.watchedTriggers.join(', ')}): the job ` +
+      'cannot say then that every event has its row. Nothing was merged, the pages stay staged: change the trigger, and start again.',
+  );
 }

@@ -1,36 +1,67 @@
 /** Staged rows that do not get into the target are kept as anomalies, and noted so that no later round tries them. */
 import type { PoolClient } from 'pg';
 import { rebuildEvent, type StoredEvent } from '../../encode/rows/event-rebuilding.ts';
+import { displayable } from '../copy/anomalies.ts';
 import { PAGE_OF, POSITION_OF, STAGED_EVENT, WINDOW_OF, type MergeScope } from './merge-sql.ts';
+import { CANDIDATES, REFUSED } from './row-by-row.ts';
 
-/** The rows that a round tries: `ordinal`, from 1, `tid`, the row's place in staging, its `id`, and whether it `was_there` before. */
-export const CANDIDATES = 'ingestion.merge_candidate';
 /** The rows that got no place in the target: `tid`, `id` and the `round` that tried them. */
 export const LEFT_OUT = 'ingestion.merge_left_out';
 
-/** @param ordinals of the candidates */
-export async function setAside(
+const MAX_MESSAGE_CHARACTERS = 800;
+/** In portions, so that memory stays flat. */
+const AT_ONCE = 500;
+
+/**
+ * Sets aside what the round has refused, and what triggers have skipped.
+ * @param skipped ordinals of candidates
+ * @returns how many rows
+ */
+export async function setAsideAll(
   client: PoolClient,
   scope: MergeScope,
   round: number,
-  ordinals: readonly number[],
-  reason: string,
+  skipped: readonly number[],
+): Promise<number> {
+  const { rows: refused } = await client.query<{ ordinal: number; reason: string }>(
+    `SELECT ordinal, reason FROM ${REFUSED} ORDER BY ordinal`,
+  );
+  const triggers = scope.plan.watchedTriggers.join(', ');
+  const all = [
+    ...refused.map(({ ordinal, reason }) => ({ ordinal, reason: `refused by the merge: ${shortened(reason)}` })),
+    ...skipped.map((ordinal) => ({ ordinal, reason: `skipped by a trigger or rule of the table (${triggers})` })),
+  ];
+  for (let at = 0; at < all.length; at += AT_ONCE) await setAside(client, scope, round, all.slice(at, at + AT_ONCE));
+  return all.length;
+}
+
+function shortened(reason: string): string {
+  return displayable(reason, MAX_MESSAGE_CHARACTERS);
+}
+
+async function setAside(
+  client: PoolClient,
+  scope: MergeScope,
+  round: number,
+  rows: readonly { readonly ordinal: number; readonly reason: string }[],
 ): Promise<void> {
+  const ordinals = rows.map(({ ordinal }) => ordinal);
   const candidate = `JOIN ${CANDIDATES} c USING (ordinal) JOIN ${scope.names.rows} s ON s.ctid = c.tid`;
-  const { rows } = await client.query<StoredEvent & { ordinal: number }>(
+  const { rows: stored } = await client.query<StoredEvent & { ordinal: number }>(
     `SELECT ordinal, ${STAGED_EVENT} FROM unnest($1::int[]) AS ordinal ${candidate}`,
     [ordinals],
   );
+  const originals = new Map(stored.map((row) => [row.ordinal, Buffer.from(rebuildEvent(row))]));
   await client.query(
     `INSERT INTO ingestion.anomaly (run_id, window_id, page, position, event_id, kind, field, reason, original)
-     SELECT $3::bigint, ${WINDOW_OF}, ${PAGE_OF}, ${POSITION_OF}, left(s.id::text, 200), 'rejected', 'event', $4::text, kept.original
-       FROM unnest($1::int[], $2::bytea[]) AS kept (ordinal, original) ${candidate}
+     SELECT $3::bigint, ${WINDOW_OF}, ${PAGE_OF}, ${POSITION_OF}, left(s.id::text, 200), 'rejected', 'event', kept.reason, kept.original
+       FROM unnest($1::int[], $2::bytea[], $4::text[]) AS kept (ordinal, original, reason) ${candidate}
       ORDER BY ordinal ON CONFLICT DO NOTHING`,
     [
-      rows.map(({ ordinal }) => ordinal),
-      rows.map((row) => Buffer.from(rebuildEvent(row))),
+      ordinals,
+      ordinals.map((ordinal) => originals.get(ordinal)),
       scope.runId,
-      `${reason}; the original is rebuilt from its row`,
+      rows.map(({ reason }) => `${reason}; the original is rebuilt from its row`),
     ],
   );
   await client.query(

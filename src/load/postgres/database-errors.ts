@@ -69,6 +69,23 @@ const DATA_SQLSTATES: ReadonlySet<string> = new Set([
   '54000', // program_limit_exceeded, for example an index row that is too long
 ]);
 
+/**
+ * What is surely not about a row, by class and by SQLSTATE: resources, operators, the system, deadlocks, the transaction, foreign
+ * servers, the server's own bugs, connections, and locks. A trigger may give a row's refusal every other code.
+ */
+export const NOT_ABOUT_ROWS = {
+  classes: ['53', '57', '58', '40', '25', 'HV', 'XX', '08'],
+  states: ['55P03', '55006', '55P04'],
+} as const satisfies Readonly<Record<string, readonly string[]>>;
+
+/** Whether the server may have refused the rows of a statement, and not the statement: leaving a row out shows it. */
+export function isAboutRows(error: unknown): boolean {
+  const sqlState = sqlStateOf(error);
+  if (sqlState === null) return false;
+  const { classes, states } = NOT_ABOUT_ROWS;
+  return !classes.some((name) => sqlState.startsWith(name)) && !states.some((state) => state === sqlState);
+}
+
 /** The SQLSTATE of a server's error, or `null` when the error did not come from the server. */
 export function sqlStateOf(error: unknown): string | null {
   return error instanceof pg.DatabaseError && typeof error.code === 'string' ? error.code : null;

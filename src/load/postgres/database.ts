@@ -8,6 +8,7 @@ import { Connections, connectionsNeeded } from './connections.ts';
 import { classifyDatabaseError, isExplained } from './database-errors.ts';
 import { contactServer } from './first-contact.ts';
 import { quoteLiteral } from './identifiers.ts';
+import { HOLDER_SQL, LockWatch } from './lock-watch.ts';
 import { Outage } from './outage.ts';
 
 const CONNECT_TIMEOUT_MS = 15_000;
@@ -41,13 +42,24 @@ export class Database {
 
   readonly #settings: ConnectionSettings;
   readonly #outage: Outage;
+  readonly #locks: LockWatch;
 
   private constructor(options: DatabaseOptions, settings: ConnectionSettings, connections: Connections) {
     this.#settings = settings;
     this.connections = connections;
     this.described = settings.described;
     this.applicationName = options.applicationName;
-    this.#outage = new Outage({ ...options, settings });
+    this.#locks = new LockWatch({
+      ...options,
+      holderFor: async (pid) => {
+        const { rows } = await this.query<{ holder: string }>(HOLDER_SQL, [pid]);
+        return rows[0] === undefined ? null : settings.redact(rows[0].holder);
+      },
+      cancel: async (pid) => {
+        await this.query('SELECT pg_cancel_backend($1)', [pid]);
+      },
+    });
+    this.#outage = new Outage({ ...options, settings, lockHolder: () => this.#locks.lastHolder });
   }
 
   /**
@@ -96,15 +108,19 @@ export class Database {
   }
 
   /**
-   * One transaction; rolled back when `work` throws. `pg_stat_activity` shows it as `<application name> <purpose>`.
+   * One transaction; rolled back when `work` throws. `pg_stat_activity` shows it as `<application name> <purpose>`. Its waits
+   * for locks are told, and bounded: see lock-watch.ts.
    * When it fails, its backend is gone or idle, so that the same work can be tried again at once.
    */
   async transaction<T>(purpose: string, work: (client: PoolClient) => Promise<T>): Promise<T> {
     return this.connections.use('query', purpose, async (client) => {
       await client.query(`BEGIN; SET LOCAL application_name = ${quoteLiteral(`${this.applicationName} ${purpose}`)}`);
-      const result = await work(client);
-      await commit(client, purpose);
-      return result;
+      const { rows } = await client.query<{ pid: number }>('SELECT pg_backend_pid() AS pid');
+      return this.#locks.during(rows[0]?.pid ?? 0, purpose, async () => {
+        const result = await work(client);
+        await commit(client, purpose);
+        return result;
+      });
     });
   }
 

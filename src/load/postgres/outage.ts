@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { GaveUpError, describeError } from '../../core/errors.ts';
 import type { Logger } from '../../core/logging.ts';
 import type { ConnectionSettings } from './connection-settings.ts';
-import { classifyDatabaseError } from './database-errors.ts';
+import { classifyDatabaseError, sqlStateOf } from './database-errors.ts';
 
 const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 5_000;
@@ -16,6 +16,8 @@ export interface OutageOptions {
   readonly logger: Logger;
   readonly maxWaitMs: number;
   readonly onWaiting?: (waiting: string | null) => void;
+  /** Who holds the newest lock that was waited for. */
+  readonly lockHolder: () => string | null;
 }
 
 export class Outage {
@@ -48,6 +50,15 @@ export class Outage {
         const leftMs = firstFailureMs + maxWaitMs - Date.now();
         if (leftMs <= 0) {
           const seconds = Math.round(maxWaitMs / 1000);
+          const holder = isAboutLock(error) ? this.#options.lockHolder() : null;
+          if (holder !== null) {
+            throw this.#gaveUp(
+              `gave up after ${seconds} s: ${holder} holds a lock`,
+              what,
+              error,
+              'end that session, then start again',
+            );
+          }
           const problem = `gave up after ${seconds} s without the database`;
           throw this.#gaveUp(problem, what, error, 'start again when the server is back');
         }
@@ -58,7 +69,8 @@ export class Outage {
   }
 
   #begin(what: string, error: unknown): void {
-    if (this.#since !== null) return;
+    // The lock's holder was told by lock-watch.ts.
+    if (this.#since !== null || isAboutLock(error)) return;
     this.#since = Date.now();
     const reason = this.#options.settings.redact(describeError(error));
     this.#options.onWaiting?.(reason);
@@ -84,4 +96,8 @@ export class Outage {
       { cause, location: { connection: described } },
     );
   }
+}
+
+function isAboutLock(error: unknown): boolean {
+  return sqlStateOf(error) === '55P03';
 }

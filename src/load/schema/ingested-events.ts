@@ -1,15 +1,16 @@
 /** `ingested_events`, the public table: made from the encoder's column list, never altered once it has rows. */
-import type { IdColumnType, IdColumnTypes } from '../../core/encoded-page.ts';
-import { ConfigurationError } from '../../core/errors.ts';
+import pg from 'pg';
+import type { PoolClient } from 'pg';
+import type { IdColumnTypes } from '../../core/encoded-page.ts';
+import { ConfigurationError, describeError } from '../../core/errors.ts';
 import { EVENT_COLUMNS, sqlType, type EventColumn } from '../../encode/rows/event-columns.ts';
-import { sqlStateOf } from '../postgres/database-errors.ts';
+import { isAboutRows, sqlStateOf } from '../postgres/database-errors.ts';
 import type { Database } from '../postgres/database.ts';
 import { quoteIdentifier } from '../postgres/identifiers.ts';
 import { makeStaging } from './make-staging.ts';
 import { STAGING_TABLES, lockStaging } from './staging.ts';
-
-/** The target with its schema, so that the job does not depend on anybody's search_path. */
-export const TARGET = 'public.ingested_events';
+import { TARGET, readTargetFacts, type Queryable, type TargetFacts } from './target-facts.ts';
+import { planTarget, refusalOf, type OnConflict, type TargetPlan } from './target-plan.ts';
 
 /** Names of the columns that come from an event, in the order of COPY. */
 export const EVENT_COLUMN_NAMES: readonly string[] = EVENT_COLUMNS.map((column) => column.name);
@@ -20,15 +21,23 @@ export const EVENT_COLUMN_NAMES: readonly string[] = EVENT_COLUMNS.map((column) 
  * @returns how many staged pages were dropped because the target has other id types now: they are fetched again
  * @throws ConfigurationError when an existing table does not fit, or the role may not make one.
  */
-export async function ensureTarget(db: Database, types: IdColumnTypes): Promise<number> {
+export async function ensureTarget(
+  db: Database,
+  types: IdColumnTypes,
+  onConflict: OnConflict = 'ignore',
+): Promise<number> {
   try {
     return await db.transaction('making tables', async (client) => {
-      await client.query(createTargetSql(types));
-      await checkTarget(client, db);
+      if ((await readTargetFacts(client)) === null) await client.query(createTargetSql(types));
+      await refuseUnfit(client, onConflict, db);
       return makeStaging(client);
     });
   } catch (error) {
-    if (sqlStateOf(error) !== '42501') throw error;
+    const sqlState = sqlStateOf(error);
+    if (sqlState === '3F000') {
+      throw new ConfigurationError(`${db.described} has no schema public: CREATE SCHEMA public. Nothing was changed.`);
+    }
+    if (sqlState !== '42501') throw error;
     throw new ConfigurationError(
       `the role of ${db.described} may not make or change public.ingested_events: ` +
         'GRANT CREATE, USAGE ON SCHEMA public TO it, or let it own the table',
@@ -38,59 +47,112 @@ export async function ensureTarget(db: Database, types: IdColumnTypes): Promise<
 }
 
 /** Before anything is made or changed. @throws ConfigurationError when there is a table that does not fit */
-export async function refuseUnfitTarget(db: Database): Promise<void> {
-  if ((await readColumns(db)).size > 0) await checkTarget(db, db);
+export async function refuseUnfitTarget(db: Database, onConflict: OnConflict): Promise<void> {
+  await refuseUnfit(db, onConflict, db);
+}
+
+/** What follows from the target as it is now, which must exist. @throws ConfigurationError when it cannot be used any more */
+export async function readTargetPlan(client: Queryable, onConflict: OnConflict, db: Database): Promise<TargetPlan> {
+  const facts = await refuseUnfit(client, onConflict, db);
+  if (facts === null) throw doesNotFit(db, 'it is not there any more');
+  return planTarget(facts, onConflict);
 }
 
 /** The types of the id columns and whether there are rows; `null` when there is no table yet. Waits out an outage. */
 export async function readTargetTypes(db: Database): Promise<{ types: IdColumnTypes; empty: boolean } | null> {
   return db.persistently('reading the types of the target', async () => {
-    const columns = await readColumns(db);
-    if (columns.size === 0) return null;
-    const types = {
-      id: idType(columns, 'id', db),
-      sessionId: idType(columns, 'session_id', db),
-      userId: idType(columns, 'user_id', db),
-    };
-    return { types, empty: await isTargetEmpty(db) };
+    const facts = await refuseUnfit(db, 'ignore', db);
+    return facts === null ? null : { types: planTarget(facts, 'ignore').types, empty: await isTargetEmpty(db) };
   });
 }
 
+/** How long others wait behind a wish to have the table alone, ms at a time. */
+const ALONE_PATIENCE_MS = 3_000;
+
 /**
- * Gives an empty table other id types, keeping grants and whatever else somebody put on it. Waits out an outage. Pages that
- * are staged with rows of other types are dropped, and the job begins anew from its state: see {@link makeStaging}.
+ * Gives an empty table other id types, keeping grants and whatever else somebody put on it; changes nothing where they are
+ * right. Waits out an outage, and whoever uses the table, as long as an outage is waited for. Pages that are staged with rows
+ * of other types are dropped, and the job begins anew from its state: see {@link makeStaging}.
  * @returns how many pages were dropped
- * @throws ConfigurationError when it is not empty: types are decided once.
+ * @throws ConfigurationError when it is not empty, or something depends on a column: types are decided once.
  */
 export async function retypeTarget(db: Database, types: IdColumnTypes): Promise<number> {
   // Doing it twice gives the same, so it does not matter whether a COMMIT that was not answered happened.
   return db.persistently('giving the target its types', () =>
     db.transaction('making tables', async (client) => {
-      for (const table of STAGING_TABLES) await lockStaging(client, table);
-      await client.query(`LOCK TABLE ${TARGET} IN ACCESS EXCLUSIVE MODE`);
-      if (!(await isTargetEmpty(client))) {
-        throw new ConfigurationError(
-          `public.ingested_events in ${db.described} has rows, so its id types cannot change; --reset would empty it first`,
-        );
-      }
-      const found = await readColumns(client);
-      for (const column of EVENT_COLUMNS) {
-        if (typeof column.type === 'string' || found.get(column.name) === sqlType(column, types)) continue;
-        const name = quoteIdentifier(column.name);
-        const type = sqlType(column, types);
-        await client.query(`ALTER TABLE ${TARGET} ALTER COLUMN ${name} TYPE ${type} USING ${name}::text::${type}`);
-      }
+      const wanted = EVENT_COLUMNS.filter((column) => typeof column.type !== 'string');
+      const columns = (await readTargetFacts(client))?.columns ?? [];
+      const wrong = wanted.filter((column) =>
+        columns.some(({ name, type }) => name === column.name && type !== sqlType(column, types)),
+      );
+      if (wrong.length > 0) await retype(client, wrong, types, db);
       return makeStaging(client);
     }),
   );
 }
 
-/** A {@link Database}, or the client of a transaction. */
-type Queryable = Pick<Database, 'query'>;
+async function retype(
+  client: PoolClient,
+  wrong: readonly EventColumn[],
+  types: IdColumnTypes,
+  db: Database,
+): Promise<void> {
+  for (const table of STAGING_TABLES) await lockStaging(client, table);
+  await client.query(`SET LOCAL lock_timeout = ${ALONE_PATIENCE_MS}; LOCK TABLE ${TARGET} IN ACCESS EXCLUSIVE MODE`);
+  await client.query('SET LOCAL lock_timeout = 0');
+  if (!(await isTargetEmpty(client))) {
+    throw new ConfigurationError(
+      `public.ingested_events in ${db.described} has rows, so its id types cannot change; --reset would empty it first`,
+    );
+  }
+  for (const column of wrong) {
+    const name = quoteIdentifier(column.name);
+    const type = sqlType(column, types);
+    try {
+      await client.query(`ALTER TABLE ${TARGET} ALTER COLUMN ${name} TYPE ${type} USING ${name}::text::${type}`);
+    } catch (error) {
+      if (!(error instanceof pg.DatabaseError) || !isAboutRows(error)) throw error;
+      const detail = error.detail === undefined ? '' : ` (${error.detail})`;
+      throw doesNotFit(
+        db,
+        `the source's ids make its column ${column.name} ${type}, and PostgreSQL does not change it: ${error.message}${detail}. ` +
+          'Drop what depends on the column, or say with --id-type what it is',
+      );
+    }
+  }
+}
 
-/** Whether the target, which must exist, has no row that this role can see. */
+/**
+ * Empties the target, whoever has put rows there, in the caller's transaction.
+ * @throws ConfigurationError when this role cannot see all of what it would empty, or PostgreSQL does not let it
+ */
+export async function emptyTarget(client: PoolClient, db: Database): Promise<void> {
+  if ((await readTargetFacts(client))?.isFiltered === true) {
+    throw new ConfigurationError(
+      `public.ingested_events in ${db.described} has row security: --reset would also delete rows that this role cannot see. ` +
+        'Nothing was changed: let a role empty it that sees them all.',
+    );
+  }
+  await client.query(`SET LOCAL lock_timeout = ${ALONE_PATIENCE_MS}`);
+  try {
+    await client.query(`TRUNCATE ${TARGET}`);
+  } catch (error) {
+    if (!isAboutRows(error)) throw error;
+    throw new ConfigurationError(
+      `public.ingested_events in ${db.described} cannot be emptied: ${describeError(error)}. Nothing was changed.`,
+      { cause: error },
+    );
+  }
+  await client.query('SET LOCAL lock_timeout = 0');
+}
+
+/** Whether the target, which must exist, has no row at all: where row security may hide rows, only a file without a page shows it. */
 export async function isTargetEmpty(db: Queryable): Promise<boolean> {
-  const { rows } = await db.query<{ empty: boolean }>(`SELECT NOT EXISTS (SELECT FROM ${TARGET}) AS empty`);
+  const { rows } = await db.query<{ empty: boolean }>(
+    `SELECT NOT EXISTS (SELECT FROM ${TARGET}) AND (NOT row_security_active('${TARGET}') OR 0 = (
+       SELECT coalesce(sum(pg_relation_size(relid)), 0) FROM (
+         SELECT relid::oid FROM pg_partition_tree('${TARGET}') UNION SELECT '${TARGET}'::regclass) AS tables)) AS empty`,
+  );
   return rows[0]?.empty === true;
 }
 
@@ -102,79 +164,16 @@ function createTargetSql(types: IdColumnTypes): string {
   return `CREATE TABLE IF NOT EXISTS ${TARGET} (${columns.join(', ')}, ingested_at timestamptz NOT NULL DEFAULT now())`;
 }
 
-/** Name and type of each column; none when there is no table. */
-async function readColumns(db: Queryable): Promise<ReadonlyMap<string, string>> {
-  const { rows } = await db.query<{ name: string; type: string }>(
-    `SELECT a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type
-       FROM pg_attribute a
-      WHERE a.attrelid = to_regclass('${TARGET}') AND a.attnum > 0 AND NOT a.attisdropped`,
-  );
-  return new Map(rows.map(({ name, type }) => [name, type]));
-}
-
-function idType(columns: ReadonlyMap<string, string>, name: string, db: Database): IdColumnType {
-  const type = columns.get(name);
-  if (type === 'uuid' || type === 'text') return type;
-  throw doesNotFit(db, `its column ${name} is ${type ?? 'missing'}, not uuid or text`);
-}
-
 /** An `ingested_events` that somebody else made must have our columns: COPY writes binary values by type. */
-async function checkTarget(client: Queryable, db: Database): Promise<void> {
-  const columns = await readColumns(client);
-  for (const column of EVENT_COLUMNS) {
-    const fitting = fittingTypes(column);
-    const found = columns.get(column.name);
-    if (found === undefined || !fitting.includes(found)) {
-      throw doesNotFit(db, `its column ${column.name} is ${found ?? 'missing'}, not ${fitting.join(' or ')}`);
-    }
-  }
-  const { rows } = await client.query<{ keyed: boolean }>(
-    `SELECT EXISTS (
-       SELECT FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attname = 'id'
-        WHERE i.indrelid = to_regclass('${TARGET}') AND i.indisunique AND i.indisvalid AND i.indpred IS NULL
-          AND i.indnkeyatts = 1 AND i.indkey[0] = a.attnum AND i.indimmediate) AS keyed`,
-  );
-  if (rows[0]?.keyed !== true) throw doesNotFit(db, 'it has no primary key or unique constraint on (id)');
-  await checkCollation(client, db);
-  await checkRules(client, db);
-}
-
-/** Under a nondeterministic collation different ids are equal: one of them would pass for the other served again. */
-async function checkCollation(client: Queryable, db: Database): Promise<void> {
-  const { rows } = await client.query<{ collation: string }>(
-    `SELECT c.oid::regcollation::text AS collation FROM pg_attribute a
-       JOIN pg_collation c ON NOT c.collisdeterministic AND (c.oid = a.attcollation OR EXISTS (
-         SELECT FROM pg_index i WHERE i.indrelid = a.attrelid AND i.indisunique AND i.indnkeyatts = 1
-            AND i.indkey[0] = a.attnum AND i.indcollation[0] = c.oid))
-      WHERE a.attrelid = to_regclass('${TARGET}') AND a.attname = 'id'`,
-  );
-  const [found] = rows;
-  if (found === undefined) return;
-  throw doesNotFit(
-    db,
-    `its column id, or a unique index on it, has the nondeterministic collation ${found.collation}, under which different ids are equal`,
-  );
-}
-
-/** PostgreSQL refuses INSERT … ON CONFLICT for a table with such rules, even if they are conditional. */
-async function checkRules(client: Queryable, db: Database): Promise<void> {
-  const { rows } = await client.query<{ name: string }>(
-    `SELECT rulename AS name FROM pg_rewrite
-      WHERE ev_class = to_regclass('${TARGET}') AND ev_type IN ('2', '3') AND ev_enabled IN ('O', 'A')`,
-  );
-  const [found] = rows;
-  if (found !== undefined) {
-    throw doesNotFit(db, `its rule "${found.name}" does not work with INSERT … ON CONFLICT; a trigger does`);
-  }
-}
-
-function fittingTypes({ type }: EventColumn): readonly string[] {
-  if (typeof type !== 'string') return ['uuid', 'text'];
-  return [type === 'timestamptz' ? 'timestamp with time zone' : type];
+async function refuseUnfit(client: Queryable, onConflict: OnConflict, db: Database): Promise<TargetFacts | null> {
+  const facts = await readTargetFacts(client);
+  const why = facts === null ? null : refusalOf(facts, onConflict);
+  if (why !== null) throw doesNotFit(db, why);
+  return facts;
 }
 
 function doesNotFit(db: Database, why: string): ConfigurationError {
   return new ConfigurationError(
-    `public.ingested_events in ${db.described} cannot be used: ${why}. Nothing was changed; rename that table or use another database.`,
+    `public.ingested_events in ${db.described} cannot be used: ${why}. Nothing was changed; mend that, rename the table, or use another database.`,
   );
 }

@@ -27,6 +27,7 @@ const VERSION_SQL = 'SELECT coalesce(max(version), 0)::int AS version FROM inges
  */
 export async function migrate(db: Database): Promise<void> {
   if ((await readSchemaVersion(db)) === SCHEMA_VERSION) return;
+  await refuseForeignSchema(db);
   try {
     await db.transaction('migration', async (client) => {
       await client.query('SELECT pg_advisory_xact_lock($1)', [MIGRATION_LOCK]);
@@ -53,14 +54,31 @@ export async function migrate(db: Database): Promise<void> {
   }
 }
 
+/** Somebody else may have a schema of that name. @throws ConfigurationError naming its owner and what is in it */
+async function refuseForeignSchema(db: Database): Promise<void> {
+  const { rows } = await db.query<{ owner: string; relations: string }>(
+    `SELECT n.nspowner::regrole::text AS owner, string_agg(c.relname, ', ' ORDER BY c.relname) AS relations
+       FROM pg_namespace n JOIN pg_class c ON c.relnamespace = n.oid AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+      WHERE n.nspname = 'ingestion' AND NOT (${IS_OURS_SQL}) GROUP BY 1`,
+  );
+  const [found] = rows;
+  if (found === undefined) return;
+  throw new ConfigurationError(
+    `the schema "ingestion" of ${db.described} is not the job's: it belongs to ${found.owner} and has ${found.relations}. Nothing ` +
+      'was changed: rename that schema, or use another database.',
+  );
+}
+
+/** The table by which the job knows its own schema, with its own columns. */
+const IS_OURS_SQL = `SELECT count(*) = 2 FROM pg_attribute
+  WHERE attrelid = to_regclass('ingestion.schema_version') AND (attname, atttypid) IN (('version', 'int4'::regtype), ('applied_at', 'timestamptz'::regtype))`;
+
 /**
  * The version the database has; 0 when the job has never used it.
  * @throws ConfigurationError when it is newer than this program.
  */
 export async function readSchemaVersion(db: Database): Promise<number> {
-  const { rows } = await db.query<{ present: boolean }>(
-    `SELECT to_regclass('ingestion.schema_version') IS NOT NULL AS present`,
-  );
+  const { rows } = await db.query<{ present: boolean }>(`SELECT (${IS_OURS_SQL}) AS present`);
   if (rows[0]?.present !== true) return 0;
   const found = await db.query<{ version: number }>(VERSION_SQL);
   const version = found.rows[0]?.version ?? 0;

@@ -8,7 +8,7 @@ import type { PoolClient } from 'pg';
 import type { Proof, Run, RunIdentity, WindowState } from '../../core/state.ts';
 import type { Database } from '../postgres/database.ts';
 import { exactlyOnce } from '../postgres/transaction-outcome.ts';
-import { TARGET } from '../schema/ingested-events.ts';
+import { emptyTarget } from '../schema/ingested-events.ts';
 import { STAGING_TABLES, emptyStaging, lockStaging } from '../schema/staging.ts';
 import { checkGeneration, type Ownership } from './owner.ts';
 import {
@@ -87,8 +87,9 @@ export class StateStore {
       for (const table of STAGING_TABLES) await lockStaging(client, table);
       await checkGeneration(client, this.#ownership);
       for (const table of STAGING_TABLES) await emptyStaging(client, table);
+      await emptyTarget(client, this.#db);
       await client.query(
-        `TRUNCATE ${TARGET}, ingestion.state, ingestion.anomaly, ingestion.run, ingestion.source, ingestion.outcome`,
+        'TRUNCATE ingestion.state, ingestion.anomaly, ingestion.run, ingestion.source, ingestion.outcome',
       );
       await rememberTargetRows(client, { rows: 0, deletions: -1 });
     };

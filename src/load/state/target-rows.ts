@@ -7,7 +7,7 @@
 import type { PoolClient } from 'pg';
 import { sqlStateOf } from '../postgres/database-errors.ts';
 import type { Database } from '../postgres/database.ts';
-import { TARGET } from '../schema/ingested-events.ts';
+import { TARGET } from '../schema/target-facts.ts';
 
 const LOCK_NOT_AVAILABLE = '55P03';
 const COUNT_PATIENCE_MS = 100;
@@ -46,14 +46,32 @@ export async function readTargetRows(db: Pick<Database, 'query'>): Promise<Targe
   return { ...found, deletions: tables[0]?.deletions ?? 0 };
 }
 
+/** Waits out an outage, and whoever holds the table. */
+export async function countRows(db: Database): Promise<TargetRows> {
+  const what = 'counting the rows of the target';
+  return db.persistently(what, () => db.transaction(what, readTargetRows));
+}
+
 /**
- * Whether nobody but the job's own merges has touched the table since its rows were last counted: it is the same file, and its
- * statistics know of no deletion. Far cheaper than counting: the first reader of fresh rows writes most of the table again.
+ * Whether the rows that a first load has put into the table can be taken for being there, without being counted: all of the
+ * table's rows are its own, it is the same logged file, the server has not crashed, no trigger could take rows out, and the
+ * statistics know of no deletion. Far cheaper than counting, because the first reader of fresh rows writes most of the table
+ * again. What others delete in the last seconds of the run is seen by the next start, `verify` and `export-ids`, like what they
+ * delete in the seconds after it.
+ * @param inserted by the run
+ * @param epoch of its staging, which a crash of the server takes away
  */
-export async function isTargetUntouched(db: Pick<Database, 'query'>): Promise<boolean> {
+export async function isTargetUntouched(
+  db: Pick<Database, 'query'>,
+  { inserted, epoch }: { readonly inserted: number; readonly epoch: string },
+): Promise<boolean> {
   const { rows } = await db.query<{ untouched: boolean | null }>(
-    `SELECT rows IS NOT NULL AND file = ${FILE} AND deletions = ${DELETIONS}
-            AND current_setting('track_counts')::bool AS untouched FROM ingestion.target_rows`,
+    `SELECT r.rows = $1 AND r.file = ${FILE} AND r.deletions = ${DELETIONS} AND c.relpersistence = 'p'
+            AND current_setting('track_counts')::bool
+            AND EXISTS (SELECT FROM ingestion.staging_epoch WHERE epoch = $2)
+            AND NOT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = c.oid AND NOT tgisinternal) AS untouched
+       FROM ingestion.target_rows r, pg_class c WHERE c.oid = to_regclass('${TARGET}')`,
+    [inserted, epoch],
   );
   return rows[0]?.untouched === true;
 }

@@ -8,7 +8,7 @@ import { encodePage } from '../../../src/encode/encode-page.ts';
 import { CopyLoader } from '../../../src/load/copy/copy-loader.ts';
 import type { PageBatch } from '../../../src/load/copy/page-batch.ts';
 import { Merger } from '../../../src/load/merge/merge.ts';
-import type { OnConflict } from '../../../src/load/merge/merge-sql.ts';
+import type { OnConflict } from '../../../src/load/schema/target-plan.ts';
 import { claimTarget } from '../../../src/load/state/owner.ts';
 import type { Ownership } from '../../../src/load/state/owner.ts';
 import { Database } from '../../../src/load/postgres/database.ts';

@@ -57,14 +57,17 @@ for (const [what, sql] of [
   ],
 ] as const) {
   test(`merges leave the target untouched, ${what} does not`, async (t) => {
-    const { db, database, loader, merger, store } = await startLoading(t);
-    assert.equal(await isTargetUntouched(db), false, 'never counted');
+    const { db, database, loader, merger, store, ownership } = await startLoading(t);
+    const isUntouched = (inserted: number): Promise<boolean> =>
+      isTargetUntouched(db, { inserted, epoch: ownership.epoch });
+    assert.equal(await isUntouched(0), false, 'never counted');
     await store.rememberRows(await readTargetRows(db));
     for (const page of [1, 2]) {
       await loader.load(pageOf(eventsOf(ids(`${page}-`, 10)), { page }));
       await merger().merge('a', 1);
     }
-    assert.equal(await isTargetUntouched(db), true);
+    assert.equal(await isUntouched(20), true);
+    assert.equal(await isUntouched(10), false, 'the table had rows before');
     // The statistics of a session are told when it ends.
     const session = new pg.Client(database.url);
     await session.connect();
@@ -72,9 +75,9 @@ for (const [what, sql] of [
     await session.query(sql);
     await session.end();
     while ((await database.number(`SELECT count(*) FROM pg_stat_activity WHERE pid = ${rows[0]?.pid ?? 0}`)) > 0);
-    assert.equal(await isTargetUntouched(db), false);
+    assert.equal(await isUntouched(20), false);
     await loader.load(pageOf(eventsOf(ids('c', 10)), { page: 3 }));
     await merger().merge('a', 1);
-    assert.equal(await isTargetUntouched(db), false);
+    assert.equal(await isUntouched(30), false);
   });
 }

@@ -1,0 +1,93 @@
+/**
+ * Moves candidates one by one inside the server, each under a savepoint of its own: 50 µs a row, where a round trip for each
+ * would cost a millisecond.
+ */
+import type { PoolClient } from 'pg';
+import { NOT_ABOUT_ROWS } from '../postgres/database-errors.ts';
+import { quoteLiteral } from '../postgres/identifiers.ts';
+import { TARGET } from '../schema/target-facts.ts';
+import { STAGED_COLUMNS, TARGET_COLUMNS, conflictClause, type MergeScope } from './merge-sql.ts';
+
+/** The rows that a round tries: `ordinal`, from 1, `tid`, the row's place in staging, its `id`, and whether it `was_there` before. */
+export const CANDIDATES = 'ingestion.merge_candidate';
+/** `ordinal` of the candidates that made or changed a row. */
+export const MOVED = 'ingestion.merge_moved';
+/** `ordinal` of the candidates that were refused alone, with the server's `state` and `reason`. */
+export const REFUSED = 'ingestion.merge_refused';
+
+/** Ordinals, both included. */
+export interface Range {
+  readonly from: number;
+  readonly to: number;
+}
+
+export class RowByRow {
+  readonly #client: PoolClient;
+  readonly #scope: MergeScope;
+
+  constructor(client: PoolClient, scope: MergeScope) {
+    this.#client = client;
+    this.#scope = scope;
+  }
+
+  /** @throws what is surely not about a row */
+  async move({ from, to }: Range): Promise<{ readonly accepted: number; readonly refused: number }> {
+    const before = await this.#count();
+    await this.#run(`SELECT * FROM ${CANDIDATES} WHERE ordinal BETWEEN ${from} AND ${to} ORDER BY ordinal`);
+    const after = await this.#count();
+    return { accepted: after.moved - before.moved, refused: after.refused - before.refused };
+  }
+
+  /** @returns how many were accepted now */
+  async tryRefusedAgain(): Promise<number> {
+    const before = await this.#count();
+    await this.#run(
+      `WITH again AS (DELETE FROM ${REFUSED} RETURNING ordinal)
+       SELECT c.* FROM ${CANDIDATES} c JOIN again USING (ordinal) ORDER BY ordinal`,
+    );
+    return before.refused - (await this.#count()).refused;
+  }
+
+  /** Tries candidates from everywhere and takes them back. @returns how many were accepted */
+  async acceptedOf(rows: number, candidates: number): Promise<number> {
+    const client = this.#client;
+    const every = Math.max(1, Math.floor(candidates / rows));
+    await client.query('SAVEPOINT sample');
+    await this.#run(
+      `SELECT * FROM ${CANDIDATES} c WHERE ordinal % ${every} = 0
+          AND NOT EXISTS (SELECT FROM ${REFUSED} r WHERE r.ordinal = c.ordinal) ORDER BY ordinal`,
+    );
+    const { moved } = await this.#count();
+    await client.query('ROLLBACK TO SAVEPOINT sample; RELEASE SAVEPOINT sample');
+    return moved;
+  }
+
+  async #count(): Promise<{ readonly moved: number; readonly refused: number }> {
+    const { rows } = await this.#client.query<{ moved: number; refused: number }>(
+      `SELECT (SELECT count(*) FROM ${MOVED})::int AS moved, (SELECT count(*) FROM ${REFUSED})::int AS refused`,
+    );
+    return rows[0] ?? { moved: 0, refused: 0 };
+  }
+
+  /** A cancelled query is caught by no handler for OTHERS. */
+  async #run(candidates: string): Promise<void> {
+    const { classes, states } = NOT_ABOUT_ROWS;
+    const texts = (list: readonly string[]): string => list.map(quoteLiteral).join(', ');
+    const block = `
+      DECLARE tried record; changed bigint;
+      BEGIN
+        FOR tried IN ${candidates} LOOP
+          BEGIN
+            INSERT INTO ${TARGET} AS t (${TARGET_COLUMNS})
+            SELECT ${STAGED_COLUMNS} FROM ${this.#scope.names.rows} s WHERE s.ctid = tried.tid ${conflictClause(this.#scope)};
+            GET DIAGNOSTICS changed = ROW_COUNT;
+            IF changed > 0 THEN INSERT INTO ${MOVED} VALUES (tried.ordinal); END IF;
+          EXCEPTION WHEN OTHERS OR assert_failure THEN
+            IF left(SQLSTATE, 2) IN (${texts(classes)}) OR SQLSTATE IN (${texts(states)}) THEN RAISE; END IF;
+            INSERT INTO ${REFUSED} VALUES (tried.ordinal, SQLSTATE, SQLERRM);
+          END;
+        END LOOP;
+      END`;
+    await this.#client.query(`DO ${quoteLiteral(block)}`);
+  }
+}

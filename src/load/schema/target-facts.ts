@@ -1,0 +1,125 @@
+/** What the catalog says of `public.ingested_events`, which may be somebody else's table, and of the role that the job has. */
+import type { Database } from '../postgres/database.ts';
+
+/** The target with its schema, so that the job does not depend on anybody's search_path. */
+export const TARGET = 'public.ingested_events';
+
+/** A {@link Database}, or the client of a transaction. */
+export type Queryable = Pick<Database, 'query'>;
+
+export interface TargetColumn {
+  readonly name: string;
+  /** As `format_type` writes it. */
+  readonly type: string;
+  /** Where it is not the type's own. */
+  readonly collation: string | null;
+  readonly isNotNull: boolean;
+  /** Something fills it in: a default, an identity, an expression. */
+  readonly hasDefault: boolean;
+  /** Its value is computed, or an identity that is always generated: it cannot be written. */
+  readonly isGenerated: boolean;
+}
+
+export interface TargetTrigger {
+  readonly name: string;
+  readonly onInsert: boolean;
+  readonly onUpdate: boolean;
+  /** For DELETE or TRUNCATE. */
+  readonly onRemoval: boolean;
+}
+
+export interface TargetFacts {
+  /** `pg_class.relkind`: `r` a table, `p` a partitioned one, everything else none. */
+  readonly kind: string;
+  readonly owner: string;
+  readonly role: string;
+  readonly isOwner: boolean;
+  readonly maySelect: boolean;
+  readonly mayInsert: boolean;
+  readonly mayUpdate: boolean;
+  /** Row security applies to this role: there may be rows that it cannot see. */
+  readonly isFiltered: boolean;
+  /** Commands that a permissive policy lets this role do: `r` read, `a` add, `w` write. */
+  readonly permitted: readonly string[];
+  readonly columns: readonly TargetColumn[];
+  /** A unique index that is a plain `(id)`, and judged at once. */
+  readonly isUniqueById: boolean;
+  /** A collation under which different ids are equal. */
+  readonly looseCollation: string | null;
+  readonly rules: readonly string[];
+  /** Of people, not of constraints; those of partitions count. */
+  readonly triggers: readonly TargetTrigger[];
+  /** Foreign keys of other tables that point here. */
+  readonly referencedBy: readonly string[];
+  readonly publications: readonly string[];
+}
+
+/** `null` when there is no such relation. */
+export async function readTargetFacts(db: Queryable): Promise<TargetFacts | null> {
+  const { rows } = await db.query<{ facts: TargetFacts }>(FACTS_SQL);
+  return rows[0]?.facts ?? null;
+}
+
+/** Bits of `pg_trigger.tgtype`. */
+const ON_INSERT = 4;
+const ON_UPDATE = 16;
+const ON_REMOVAL = 8 | 32;
+
+const COLUMNS_SQL = `
+  SELECT json_agg(json_build_object(
+           'name', a.attname, 'type', format_type(a.atttypid, a.atttypmod),
+           'collation', CASE WHEN a.attcollation <> y.typcollation THEN a.attcollation::regcollation::text END,
+           'isNotNull', a.attnotnull OR y.typnotnull,
+           'hasDefault', a.atthasdef OR a.attidentity <> '' OR y.typdefault IS NOT NULL,
+           'isGenerated', a.attgenerated <> '' OR a.attidentity = 'a') ORDER BY a.attnum)
+    FROM pg_attribute a JOIN pg_type y ON y.oid = a.atttypid
+   WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped`;
+
+const UNIQUE_BY_ID_SQL = `
+  SELECT FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attname = 'id'
+   WHERE i.indrelid = c.oid AND i.indisunique AND i.indisvalid AND i.indpred IS NULL AND i.indnkeyatts = 1
+     AND i.indkey[0] = a.attnum AND i.indimmediate`;
+
+const LOOSE_COLLATION_SQL = `
+  SELECT l.oid::regcollation::text FROM pg_attribute a
+    JOIN pg_collation l ON NOT l.collisdeterministic AND (l.oid = a.attcollation OR EXISTS (
+      SELECT FROM pg_index i WHERE i.indrelid = a.attrelid AND i.indisunique AND i.indnkeyatts = 1
+         AND i.indkey[0] = a.attnum AND i.indcollation[0] = l.oid))
+   WHERE a.attrelid = c.oid AND a.attname = 'id' LIMIT 1`;
+
+const PERMITTED_SQL = `
+  SELECT coalesce(json_agg(DISTINCT command), '[]') FROM pg_policy p,
+         unnest(CASE p.polcmd WHEN '*' THEN ARRAY['r', 'a', 'w'] ELSE ARRAY[p.polcmd::text] END) AS command
+   WHERE p.polrelid = c.oid AND p.polpermissive
+     AND EXISTS (SELECT FROM unnest(p.polroles) AS r WHERE r = 0 OR pg_has_role(r, 'USAGE'))`;
+
+const TRIGGERS_SQL = `
+  SELECT coalesce(json_agg(json_build_object('name', name, 'onInsert', inserts, 'onUpdate', updates, 'onRemoval', removals) ORDER BY name), '[]')
+    FROM (SELECT tgname AS name, bool_or(tgtype & ${ON_INSERT} <> 0) AS inserts, bool_or(tgtype & ${ON_UPDATE} <> 0) AS updates,
+                 bool_or(tgtype & ${ON_REMOVAL} <> 0) AS removals
+            FROM pg_trigger WHERE tgrelid IN (SELECT relid FROM tables) AND NOT tgisinternal AND tgenabled <> 'D'
+           GROUP BY tgname) AS g`;
+
+/** PostgreSQL refuses INSERT … ON CONFLICT for a table with rules for INSERT or UPDATE, even if they are conditional. */
+const RULES_SQL = `
+  SELECT coalesce(json_agg(rulename ORDER BY rulename), '[]') FROM pg_rewrite
+   WHERE ev_class IN (SELECT relid FROM tables) AND ev_type IN ('2', '3') AND ev_enabled <> 'D'`;
+
+const FACTS_SQL = `
+  WITH tables AS (
+    SELECT relid FROM pg_partition_tree(to_regclass('${TARGET}')) UNION SELECT to_regclass('${TARGET}')
+  )
+  SELECT json_build_object(
+           'kind', c.relkind, 'owner', c.relowner::regrole::text, 'role', current_user,
+           'isOwner', pg_has_role(c.relowner, 'USAGE'),
+           'maySelect', has_table_privilege(c.oid, 'SELECT'), 'mayInsert', has_table_privilege(c.oid, 'INSERT'),
+           'mayUpdate', has_table_privilege(c.oid, 'UPDATE'),
+           'isFiltered', row_security_active(c.oid), 'permitted', (${PERMITTED_SQL}),
+           'columns', (${COLUMNS_SQL}), 'isUniqueById', EXISTS (${UNIQUE_BY_ID_SQL}),
+           'looseCollation', (${LOOSE_COLLATION_SQL}), 'rules', (${RULES_SQL}), 'triggers', (${TRIGGERS_SQL}),
+           'referencedBy', (SELECT coalesce(json_agg(DISTINCT conrelid::regclass::text), '[]') FROM pg_constraint
+                             WHERE contype = 'f' AND confrelid = c.oid AND conrelid <> c.oid),
+           'publications', (SELECT coalesce(json_agg(pubname), '[]') FROM pg_publication_tables
+                             WHERE schemaname = 'public' AND tablename = 'ingested_events')
+         ) AS facts
+    FROM pg_class c WHERE c.oid = to_regclass('${TARGET}')`;

@@ -1,0 +1,111 @@
+/** What the target refuses is found by leaving it out, whatever SQLSTATE the refusal has; where all is refused, it is the table. */
+import assert from 'node:assert/strict';
+import { test, type TestContext } from 'node:test';
+import { makeOurTable } from '../../support/our-table.ts';
+import { eventsUpTo, type ScriptedEvent } from '../../support/scripted-events.ts';
+import { ScriptedScene, tailOf } from '../../support/scripted-scene.ts';
+
+const EVENTS = eventsUpTo(600);
+
+async function sceneWith(
+  t: TestContext,
+  statements: readonly string[],
+  events: readonly ScriptedEvent[] = EVENTS,
+): Promise<ScriptedScene> {
+  const scene = await ScriptedScene.open(t, { events, maxPage: 200 });
+  await makeOurTable(scene.database);
+  for (const statement of statements) await scene.database.query(statement);
+  return scene;
+}
+
+/** A trigger with a body of its own. */
+function trigger(when: string, body: string): readonly string[] {
+  return [
+    `CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN ${body} RETURN NEW; END $$`,
+    `CREATE TRIGGER tr ${when} ON ingested_events FOR EACH ROW EXECUTE FUNCTION f()`,
+  ];
+}
+
+for (const state of ['P0001', 'P0002', 'P0004', 'UE001', '42501', '42P01', '55000', '0A000']) {
+  void test(`an event that a trigger refuses with ${state} is set aside, and no other`, async (t) => {
+    const refuse = `IF NEW.name = 'event_77' THEN RAISE EXCEPTION 'not this one' USING ERRCODE = '${state}'; END IF;`;
+    const scene = await sceneWith(t, trigger('BEFORE INSERT', refuse));
+    const others = EVENTS.filter(({ name }) => name !== 'event_77');
+    await scene.expect(await scene.ingest(), 0, others);
+    const reasons = Object.entries(await scene.rejected());
+    assert.equal(reasons.length, 1);
+    assert.match(reasons[0]?.[0] ?? '', /refused by the merge: not this one/);
+  });
+}
+
+void test('a table that refuses every event ends the run with 2 within seconds, and nothing is set aside', async (t) => {
+  const scene = await sceneWith(t, ['ALTER TABLE ingested_events ADD CHECK (device_type IS NULL)']);
+  const ending = await scene.ingest();
+  await scene.expect(ending, 2, []);
+  assert.match(ending.reason, /refuses every row that was tried \(600 times 23514: .*violates check constraint/);
+  assert.deepEqual(await scene.rejected(), {});
+  await scene.database.query('ALTER TABLE ingested_events DROP CONSTRAINT ingested_events_device_type_check');
+  await scene.ingestAll();
+});
+
+void test('few events that are refused alone in their merge are set aside, and the next ones are loaded', async (t) => {
+  const scene = await sceneWith(t, [`ALTER TABLE ingested_events ADD CHECK (name <> 'event_-1')`]);
+  await scene.ingestAll();
+  scene.api.options.events = [
+    ...eventsUpTo(1, () => ({ id: '00000000-0000-4000-8000-000000000001', name: 'event_-1' })),
+    ...EVENTS,
+  ];
+  await scene.expect(await scene.ingest(['--max-rejected', '100%']), 0, EVENTS);
+  assert.equal(Object.keys(await scene.rejected()).length, 1);
+});
+
+void test('rows that point to rows of the same merge are loaded, in whatever order they come', async (t) => {
+  // Each event points to the one that is newer by one, which is merged before or after it as their ids fall.
+  const events = eventsUpTo(300).map((event, n, all) => ({ ...event, sessionId: all[n - 1]?.['id'] ?? event['id'] }));
+  const scene = await sceneWith(
+    t,
+    ['ALTER TABLE ingested_events ADD FOREIGN KEY (session_id) REFERENCES ingested_events'],
+    events,
+  );
+  await scene.ingestAll();
+});
+
+void test('a unique index on another column refuses nearly everything without taking for ever', async (t) => {
+  const events = eventsUpTo(10_000, (n) => ({ name: `one of ${n % 200}` }));
+  const scene = await sceneWith(t, ['ALTER TABLE ingested_events ADD UNIQUE (name)'], events);
+  const ending = await scene.ingest(['--max-rejected', '100%', '--page-size', '5000']);
+  assert.equal(ending.code, 0, tailOf(ending));
+  assert.equal(await scene.count('SELECT count(*) FROM ingested_events'), 200);
+  assert.equal(await scene.count(`SELECT count(*) FROM ingestion.anomaly WHERE kind = 'rejected'`), 9_800);
+});
+
+void test('a change that a trigger leaves out is an anomaly', async (t) => {
+  const scene = await sceneWith(t, trigger('BEFORE UPDATE', `IF OLD.name = 'event_5' THEN RETURN NULL; END IF;`));
+  await scene.ingestAll();
+  const changed = EVENTS.map((event) => ({ ...event, properties: { changed: true } }));
+  scene.api.options.events = changed;
+  const ending = await scene.ingest(['--full', '--on-conflict', 'update']);
+  assert.equal(ending.code, 0, tailOf(ending));
+  assert.deepEqual(Object.values(await scene.rejected()), [1]);
+  assert.equal(await scene.count(`SELECT count(*) FROM ingested_events WHERE properties ? 'changed'`), 599);
+});
+
+void test('a row that a trigger takes out again is an anomaly with the name of the trigger', async (t) => {
+  const scene = await sceneWith(
+    t,
+    trigger('AFTER INSERT', `IF NEW.name = 'event_5' THEN DELETE FROM ingested_events WHERE id = NEW.id; END IF;`),
+  );
+  await scene.expect(
+    await scene.ingest(),
+    0,
+    EVENTS.filter(({ name }) => name !== 'event_5'),
+  );
+  assert.match(Object.keys(await scene.rejected()).join(), /^skipped by a trigger or rule of the table \(tr\)/);
+});
+
+void test('a column whose type was changed between two starts is no reason to fail', async (t) => {
+  const scene = await sceneWith(t, []);
+  await scene.stopAt(({ number }) => number === 2);
+  await scene.database.query('ALTER TABLE ingested_events ALTER COLUMN session_id TYPE text');
+  await scene.expect(await scene.ingest(), 0, EVENTS);
+});

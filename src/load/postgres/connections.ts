@@ -9,9 +9,18 @@ import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 import type { Client, ClientConfig, PoolClient } from 'pg';
 import type { Logger } from '../../core/logging.ts';
-import { startupOptions, type ConnectionSettings } from './connection-settings.ts';
+import type { ConnectionSettings } from './connection-settings.ts';
 import { ConnectionWatch, type Backend } from './connection-watch.ts';
-import { ConnectionLostError, NoProgressError, isExplained, sqlStateOf } from './database-errors.ts';
+import {
+  ConnectionLostError,
+  NoProgressError,
+  PROTOCOL_VIOLATION,
+  connectingError,
+  isExplained,
+  sqlStateOf,
+} from './database-errors.ts';
+import { beginSession } from './session.ts';
+import { timeStatements } from './statement-age.ts';
 import { withinWatchdog } from './watchdog.ts';
 
 const QUERY_CONNECTIONS = 4;
@@ -22,8 +31,6 @@ const TERMINATE_POLL_MS = 20;
 
 export interface ConnectionsOptions {
   readonly settings: ConnectionSettings;
-  /** `server_version_num`. */
-  readonly serverVersion: number;
   readonly applicationName: string;
   readonly copyConnections: number;
   readonly connectTimeoutMs: number;
@@ -72,19 +79,23 @@ export class Connections {
     try {
       client = await this.#checkOut(pool);
     } catch (error) {
-      // Without a code: the socket was closed or timed out before the server was ready.
-      throw isExplained(error) ? error : new ConnectionLostError(`connecting for ${purpose}`, error);
+      throw connectingError(purpose, error);
     }
     const end = isWatched ? this.#watchFor(client) : undefined;
+    const endTiming = timeStatements(client);
     try {
       const result = await work(client);
       client.release();
       return result;
     } catch (error) {
       if (error instanceof NoProgressError) this.#suspectBeforeMs = performance.now();
-      await this.#discard(client, pool);
-      throw this.#lost.has(client) && !isExplained(error) ? new ConnectionLostError(purpose, error) : error;
+      // A pooler sends its own outages under the SQLSTATE of a field that does not fit its type, and then hangs up.
+      const isDoubtful = sqlStateOf(error) === PROTOCOL_VIOLATION;
+      const isSound = await this.#discard(client, pool !== 'copy' || isDoubtful, pool !== 'copy');
+      const isLost = isDoubtful ? !isSound : this.#lost.has(client) && !isExplained(error);
+      throw isLost ? new ConnectionLostError(purpose, error) : error;
     } finally {
+      endTiming();
       end?.();
     }
   }
@@ -95,9 +106,10 @@ export class Connections {
     client.on('error', onLost);
     try {
       await client.connect();
+      await this.#begin(client);
     } catch (error) {
       await client.end().catch(() => undefined);
-      throw isExplained(error) ? error : new ConnectionLostError(purpose, error);
+      throw connectingError(purpose, error);
     }
     return client;
   }
@@ -130,11 +142,10 @@ export class Connections {
   }
 
   #clientConfig(purpose: string): ClientConfig {
-    const { settings, applicationName, serverVersion, connectTimeoutMs } = this.#options;
+    const { settings, applicationName, connectTimeoutMs } = this.#options;
     return {
       ...settings.config,
       application_name: `${applicationName} ${purpose}`,
-      options: startupOptions(serverVersion, settings.config.options),
       keepAlive: true,
       keepAliveInitialDelayMillis: 30_000,
       connectionTimeoutMillis: connectTimeoutMs,
@@ -156,7 +167,7 @@ export class Connections {
         }
       },
       verify: (client, done) => {
-        this.#identify(client).then(() => {
+        this.#begin(client).then(() => {
           done();
         }, done);
       },
@@ -171,19 +182,16 @@ export class Connections {
     return pool;
   }
 
-  /**
-   * Behind a pooler the next statement may run in another backend; then this client's backend stays unknown. Commits are
-   * waited for whatever the role's default is: a run that a crash of the server takes back would not be found again.
-   */
-  async #identify(client: PoolClient): Promise<void> {
-    const { rows } = await client.query<Backend>(
-      `SELECT pid, backend_start::text AS "startedAt",
-              set_config('synchronous_commit', replace(current_setting('synchronous_commit'), 'off', 'on'), false)
-         FROM pg_stat_activity WHERE pid = pg_backend_pid()`,
-    );
-    const backend = rows[0];
-    if (backend !== undefined && 'processID' in client && client.processID === backend.pid) {
-      this.#backends.set(client, backend);
+  async #begin(client: Client | PoolClient): Promise<void> {
+    const { settings, connectTimeoutMs } = this.#options;
+    try {
+      const session = beginSession(client, settings.described);
+      const backend = await withinWatchdog('setting up a connection', connectTimeoutMs, session);
+      if (backend !== null) this.#backends.set(client, backend);
+    } catch (error) {
+      // The goodbye of a silent connection would never end, and the pool would wait for it.
+      client.connection.stream.destroy();
+      throw error;
     }
   }
 
@@ -231,19 +239,22 @@ export class Connections {
     }
   }
 
-  async #discard(client: PoolClient, pool: 'query' | 'copy'): Promise<void> {
-    if (pool !== 'copy' && !this.#lost.has(client)) {
-      try {
-        await client.query('ROLLBACK');
-        client.release();
-        return;
-      } catch {
-        // Not sound: goes on below.
-      }
+  /** @returns whether it was asked and is sound: it answered a ROLLBACK */
+  async #discard(client: PoolClient, isAsked: boolean, isKept: boolean): Promise<boolean> {
+    const rollback = async (): Promise<boolean> =>
+      client.query('ROLLBACK').then(
+        () => true,
+        () => false,
+      );
+    const isSound = isAsked && !this.#lost.has(client) && (await rollback());
+    if (isSound && isKept) {
+      client.release();
+      return true;
     }
     const backend = this.#backends.get(client);
     client.release(true);
     if (backend !== undefined && this.#closed === null) await this.terminate(backend);
+    return isSound;
   }
 }
 

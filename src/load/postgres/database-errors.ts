@@ -28,8 +28,13 @@ export class NoProgressError extends ConnectionLostError {
   }
 }
 
+/** The SQLSTATE of a field whose length does not fit its type; and of whatever troubles a pooler. */
+export const PROTOCOL_VIOLATION = '08P01';
+/** The SQLSTATE of a statement that somebody, or a timeout, has canceled. */
+export const QUERY_CANCELED = '57014';
+
 const TRANSIENT_SQLSTATES: ReadonlySet<string> = new Set([
-  '57014', // query_canceled: somebody cancelled this statement, not the job
+  QUERY_CANCELED, // by somebody else, not by the job; see outage.ts for a timeout
   '57P01', // admin_shutdown, also pg_terminate_backend
   '57P02', // crash_shutdown
   '57P03', // cannot_connect_now: starting, stopping or recovering
@@ -103,16 +108,20 @@ export function classifyDatabaseError(error: unknown): DatabaseErrorClass {
   // Several addresses of one host (happy eyeballs) fail together as an AggregateError whose own code is the first one's.
   if (sqlState === null) return TRANSIENT_ERRNOS.has(codeOf(error) ?? '') ? 'transient' : 'terminal';
   if (sqlState === '53100') return 'disk-full';
-  // From the server itself this is a field whose length does not fit its type. A pooler sends the code for its own troubles.
-  if (sqlState === '08P01' && isFromServer(error)) return 'data';
+  // A pooler's troubles of this code have become a ConnectionLostError: see `connectingError` and `Connections.use`.
+  if (sqlState === PROTOCOL_VIOLATION) return 'data';
   if (sqlState.startsWith('08') || TRANSIENT_SQLSTATES.has(sqlState)) return 'transient';
   if (sqlState.startsWith('22') || sqlState.startsWith('23') || DATA_SQLSTATES.has(sqlState)) return 'data';
   return 'terminal';
 }
 
-/** PostgreSQL names the place in its source; a pooler that answers for it does not. */
-function isFromServer(error: unknown): boolean {
-  return error instanceof pg.DatabaseError && (error.file !== undefined || error.routine !== undefined);
+/**
+ * What an error means that came before the connection was ready. Without a code the socket was closed or timed out; a
+ * protocol violation is a pooler that has no connection to give.
+ */
+export function connectingError(purpose: string, error: unknown): unknown {
+  if (isExplained(error) && sqlStateOf(error) !== PROTOCOL_VIOLATION) return error;
+  return new ConnectionLostError(`connecting for ${purpose}`, error);
 }
 
 function codeOf(error: unknown): string | null {

@@ -5,11 +5,12 @@ import { ConfigurationError, describeError } from '../../core/errors.ts';
 import type { Logger } from '../../core/logging.ts';
 import { readDatabaseUrl, type ConnectionSettings } from './connection-settings.ts';
 import { Connections, connectionsNeeded } from './connections.ts';
-import { classifyDatabaseError, isExplained } from './database-errors.ts';
+import { classifyDatabaseError, connectingError } from './database-errors.ts';
 import { contactServer } from './first-contact.ts';
 import { quoteLiteral } from './identifiers.ts';
 import { HOLDER_SQL, LockWatch } from './lock-watch.ts';
 import { Outage } from './outage.ts';
+import { defaultTimeouts } from './session.ts';
 
 const CONNECT_TIMEOUT_MS = 15_000;
 const FIRST_CONTACT_MS = 15_000;
@@ -59,7 +60,12 @@ export class Database {
         await this.query('SELECT pg_cancel_backend($1)', [pid]);
       },
     });
-    this.#outage = new Outage({ ...options, settings, lockHolder: () => this.#locks.lastHolder });
+    this.#outage = new Outage({
+      ...options,
+      settings,
+      lockHolder: () => this.#locks.lastHolder,
+      readTimeouts: () => connections.use('query', 'reading timeouts', defaultTimeouts),
+    });
   }
 
   /**
@@ -73,21 +79,17 @@ export class Database {
     const deadlineMs = Date.now() + (options.firstContactMs ?? FIRST_CONTACT_MS);
     for (;;) {
       try {
-        const serverVersion = await contactServer(settings, {
+        await contactServer(settings, {
           applicationName,
           connections: connectionsNeeded(copyConnections),
           timeoutMs: connectTimeoutMs,
         });
         options.onWaiting?.(null);
-        return new Database(
-          options,
-          settings,
-          new Connections({ ...options, settings, serverVersion, connectTimeoutMs }),
-        );
+        return new Database(options, settings, new Connections({ ...options, settings, connectTimeoutMs }));
       } catch (error) {
         if (error instanceof ConfigurationError) throw error;
         // While connecting, an error without any code (a TLS refusal, a closed socket) may come from a server that starts.
-        const isTransient = classifyDatabaseError(error) === 'transient' || !isExplained(error);
+        const isTransient = classifyDatabaseError(connectingError('first contact', error)) === 'transient';
         const reason = settings.redact(describeError(error));
         if (!isTransient || Date.now() + FIRST_CONTACT_PAUSE_MS > deadlineMs) {
           throw new ConfigurationError(

@@ -1,7 +1,13 @@
 /** The very first connection: can the job work with this server and database, and are enough connections left? */
 import pg from 'pg';
 import { ConfigurationError } from '../../core/errors.ts';
-import { OLDEST_SERVER_VERSION, startupOptions, type ConnectionSettings } from './connection-settings.ts';
+import type { ConnectionSettings } from './connection-settings.ts';
+import { NoProgressError } from './database-errors.ts';
+import { backendOf, beginSession, isDirect, notSessionPooling } from './session.ts';
+import { withinWatchdog } from './watchdog.ts';
+
+/** The oldest PostgreSQL the job works with, as `server_version_num`. */
+const OLDEST_SERVER_VERSION = 130_000;
 
 export interface ServerNeeds {
   readonly applicationName: string;
@@ -10,37 +16,72 @@ export interface ServerNeeds {
 }
 
 /**
- * One try.
- * @returns `server_version_num`.
- * @throws ConfigurationError when the job cannot work with the server or the database; otherwise the server's own error,
- *   or one without a code when too few connections are left.
+ * One try. Nothing is set before it is known that the sessions are the job's own.
+ * @throws ConfigurationError when the job cannot work with the server, the database or the pooler; otherwise the server's
+ *   own error, or one without a code when too few connections are left.
  */
-export async function contactServer(settings: ConnectionSettings, needs: ServerNeeds): Promise<number> {
-  const client = new pg.Client({
-    ...settings.config,
-    application_name: `${needs.applicationName} first contact`,
-    options: startupOptions(0, settings.config.options),
-    connectionTimeoutMillis: needs.timeoutMs,
-  });
-  client.on('error', () => undefined); // the query in flight reports it
+export async function contactServer(settings: ConnectionSettings, needs: ServerNeeds): Promise<void> {
+  const clients: pg.Client[] = [];
   try {
-    await client.connect();
+    const client = await connect(settings, needs, clients);
+    if (!isDirect(client, await backendOf(client))) await checkPooler(settings, needs, clients);
+    await beginSession(client, settings.described);
     const { rows } = await client.query<ServerFacts>(FIRST_CONTACT_SQL);
     const found = rows[0];
     if (found === undefined) throw new Error('the server answered a query with no row');
     const problem = problemOf(found);
     if (problem !== null) throw new ConfigurationError(`the database ${settings.described} ${problem}`);
-    // The connection that asks is one of those that will be free. Not a ConfigurationError: the connections of a run that
+    // The connections that ask are of those that will be free. Not a ConfigurationError: the connections of a run that
     // just died may still be closing, so the caller tries again.
-    if (found.free + 1 < needs.connections) {
+    const left = found.free + clients.length;
+    if (left < needs.connections) {
       throw new Error(
-        `it has ${found.free + 1} connections left and the job needs ${needs.connections}: lower --connections or raise max_connections`,
+        `it has ${left} connections left and the job needs ${needs.connections}: lower --connections or raise max_connections`,
       );
     }
-    return found.version;
   } finally {
-    await client.end().catch(() => undefined);
+    await Promise.all(clients.map((client) => client.end().catch(() => undefined)));
   }
+}
+
+async function connect(settings: ConnectionSettings, needs: ServerNeeds, clients: pg.Client[]): Promise<pg.Client> {
+  const client = new pg.Client({
+    ...settings.config,
+    application_name: `${needs.applicationName} first contact`,
+    connectionTimeoutMillis: needs.timeoutMs,
+  });
+  client.on('error', () => undefined); // the query in flight reports it
+  clients.push(client);
+  await client.connect();
+  return client;
+}
+
+/**
+ * Takes as many connections as the job will, and asks each for its backend, to and fro: a session has one of its own and keeps
+ * it. A pool that gives backends out by turns (`server_round_robin`) shows, because its turns are not those of the questions.
+ */
+async function checkPooler(settings: ConnectionSettings, needs: ServerNeeds, clients: pg.Client[]): Promise<void> {
+  let served = clients.length;
+  const others = Array.from({ length: needs.connections - served }, async () => {
+    await backendOf(await connect(settings, needs, clients));
+    served += 1;
+  });
+  try {
+    await withinWatchdog('taking connections of a pooler', needs.timeoutMs, Promise.all(others));
+  } catch (error) {
+    if (!(error instanceof NoProgressError)) throw error;
+    throw new Error(
+      `its pooler let ${served} of the job's ${needs.connections} connections through within ${needs.timeoutMs / 1000} s: ` +
+        'lower --connections, or raise the size of its pool (default_pool_size, max_db_connections)',
+    );
+  }
+  const backends = new Map<pg.Client, number>();
+  for (const client of [...clients, ...clients.toReversed()]) {
+    const pid = await backendOf(client);
+    if (pid !== (backends.get(client) ?? pid)) throw notSessionPooling(settings.described);
+    backends.set(client, pid);
+  }
+  if (new Set(backends.values()).size < clients.length) throw notSessionPooling(settings.described);
 }
 
 interface ServerFacts {

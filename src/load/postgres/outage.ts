@@ -1,15 +1,19 @@
 /** A database that is away: everyone who needs it waits here, each with a growing pause, and one of them logs it. */
 import { setTimeout as delay } from 'node:timers/promises';
-import { GaveUpError, describeError } from '../../core/errors.ts';
+import { ConfigurationError, GaveUpError, describeError } from '../../core/errors.ts';
 import type { Logger } from '../../core/logging.ts';
 import type { ConnectionSettings } from './connection-settings.ts';
-import { classifyDatabaseError, sqlStateOf } from './database-errors.ts';
+import { QUERY_CANCELED, classifyDatabaseError, sqlStateOf } from './database-errors.ts';
+import { statementAgeMs } from './statement-age.ts';
 
 const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 5_000;
 const PAUSE_GROWTH = 1.7;
 /** Each pause is stretched by a random part of up to this much, so that the waiting callers do not all come back at once. */
 const JITTER = 0.25;
+/** Two statements that a timeout ended differ by what a busy machine adds, milliseconds, and by a part of their age. */
+const SAME_AGE_MS = 20;
+const SAME_AGE_SHARE = 0.05;
 
 export interface OutageOptions {
   readonly settings: ConnectionSettings;
@@ -18,6 +22,8 @@ export interface OutageOptions {
   readonly onWaiting?: (waiting: string | null) => void;
   /** Who holds the newest lock that was waited for. */
   readonly lockHolder: () => string | null;
+  /** Timeouts that are not 0 by default, like `statement_timeout = 150ms`. */
+  readonly readTimeouts: () => Promise<readonly string[]>;
 }
 
 export class Outage {
@@ -34,6 +40,7 @@ export class Outage {
     const { maxWaitMs } = this.#options;
     let firstFailureMs: number | null = null;
     let pauseMs = FIRST_PAUSE_MS;
+    let canceledAgeMs: number | null = null;
     for (;;) {
       try {
         const result = await work();
@@ -46,7 +53,12 @@ export class Outage {
         }
         if (kind !== 'transient') throw error;
         firstFailureMs ??= Date.now();
-        this.#begin(what, error);
+        const ageMs = sqlStateOf(error) === QUERY_CANCELED ? statementAgeMs(error) : null;
+        if (ageMs === null) this.#begin(what, error);
+        else if (canceledAgeMs !== null && isSameAge(ageMs, canceledAgeMs))
+          throw await this.#timedOut(what, ageMs, error);
+        else this.#noteCanceled(what, ageMs);
+        canceledAgeMs = ageMs ?? canceledAgeMs;
         const leftMs = firstFailureMs + maxWaitMs - Date.now();
         if (leftMs <= 0) {
           const seconds = Math.round(maxWaitMs / 1000);
@@ -88,6 +100,25 @@ export class Outage {
     this.#options.logger.info({ seconds }, 'database is back');
   }
 
+  #noteCanceled(what: string, ageMs: number): void {
+    this.#options.logger.warn({ what, age_ms: Math.round(ageMs) }, 'a statement was canceled; it is tried again');
+  }
+
+  async #timedOut(what: string, ageMs: number, cause: unknown): Promise<ConfigurationError> {
+    const { settings, readTimeouts } = this.#options;
+    const timeouts = await readTimeouts().catch(() => []);
+    const defaults =
+      timeouts.length === 0
+        ? 'the defaults of this role and database have none'
+        : `the defaults of this role and database have ${timeouts.join(', ')}`;
+    return new ConfigurationError(
+      `PostgreSQL canceled ${what} twice after ${(ageMs / 1000).toFixed(2)} s, on ${settings.described}: a timeout is set somewhere. ` +
+        `The job's sessions set theirs to 0 (${defaults}), so look for a trigger or function that sets statement_timeout, and for ` +
+        'a program or job that cancels long statements; let it spare this role, and start again. What was merged is safe.',
+      { cause, location: { connection: settings.described } },
+    );
+  }
+
   #gaveUp(problem: string, what: string, cause: unknown, advice: string): GaveUpError {
     const { described, redact } = this.#options.settings;
     return new GaveUpError(
@@ -100,4 +131,8 @@ export class Outage {
 
 function isAboutLock(error: unknown): boolean {
   return sqlStateOf(error) === '55P03';
+}
+
+function isSameAge(oneMs: number, otherMs: number): boolean {
+  return Math.abs(oneMs - otherMs) <= SAME_AGE_MS + SAME_AGE_SHARE * Math.max(oneMs, otherMs);
 }

@@ -1,0 +1,113 @@
+import assert from 'node:assert/strict';
+import { test, type TestContext } from 'node:test';
+import { databaseIn, openClient, testCluster, testDatabase, type TestDatabase } from '../../support/database.ts';
+import { ingest, type JobEnd } from '../../support/ingestion.ts';
+import { SKIP_WITHOUT_PGBOUNCER, pgbouncer } from '../../support/pgbouncer.ts';
+import { ScriptedApi, type PageHook } from '../../support/scripted-api.ts';
+import { eventsUpTo } from '../../support/scripted-events.ts';
+import { openDatabase } from './setup.ts';
+
+const EVENTS = 2_000;
+const SETTINGS = { BATCH_SIZE: '200' };
+const POOLED = { skip: SKIP_WITHOUT_PGBOUNCER };
+
+/** Defaults with which a session of somebody who sets nothing could not work. */
+const HOSTILE_DEFAULTS = {
+  statement_timeout: '150ms',
+  lock_timeout: '50ms',
+  idle_in_transaction_session_timeout: '50ms',
+  idle_session_timeout: '5s',
+  transaction_timeout: '150ms',
+  default_transaction_isolation: 'repeatable read',
+  default_transaction_read_only: 'on',
+  array_nulls: 'off',
+  standard_conforming_strings: 'off',
+  DateStyle: 'German',
+  TimeZone: 'Asia/Kathmandu',
+  bytea_output: 'escape',
+  extra_float_digits: '-15',
+  synchronous_commit: 'off',
+} as const;
+
+async function setDefaults(database: TestDatabase, defaults: Readonly<Record<string, string>>): Promise<void> {
+  for (const [name, value] of Object.entries(defaults)) {
+    await database.cluster.query(`ALTER DATABASE ${database.name} SET ${name} = '${value}'`);
+  }
+}
+
+async function ingestThrough(t: TestContext, databaseUrl: string, hook?: PageHook): Promise<JobEnd> {
+  const events = eventsUpTo(EVENTS);
+  const api = await ScriptedApi.open(t, { events, hasStream: true, ...(hook === undefined ? {} : { hook }) });
+  return ingest({ baseUrl: api.baseUrl, databaseUrl }, SETTINGS);
+}
+
+async function assertAllThere(end: JobEnd, database: TestDatabase): Promise<void> {
+  assert.equal(end.exitCode, 0, `${String(end.error)}\n${end.log.slice(-20).join('')}`);
+  assert.equal(await database.number('SELECT count(*) FROM ingested_events'), EVENTS);
+  assert.ok(!end.log.some((line) => line.includes('database is away')), end.log.join(''));
+}
+
+/** The ending of a refusal that names this, and the database as it was. */
+async function assertRefused(end: JobEnd, database: TestDatabase, names: RegExp): Promise<void> {
+  assert.equal(end.exitCode, 2, `${String(end.error)}\n${end.log.slice(-20).join('')}`);
+  assert.match(end.error?.message ?? '', names);
+  const made = await database.query(`SELECT FROM pg_class WHERE relnamespace = 'public'::regnamespace`);
+  assert.equal(made.rowCount, 0);
+}
+
+void test('defaults of the database, however hostile, do not reach the job', async (t) => {
+  const database = await testDatabase(t);
+  await setDefaults(database, HOSTILE_DEFAULTS);
+  await assertAllThere(await ingestThrough(t, database.url), database);
+});
+
+void test('PgBouncer in session mode works as it comes, with defaults as hostile', POOLED, async (t) => {
+  const database = await testDatabase(t);
+  await setDefaults(database, HOSTILE_DEFAULTS);
+  const pooler = await pgbouncer(t, database.url);
+  await assertAllThere(await ingestThrough(t, pooler.url), database);
+});
+
+for (const settings of [
+  { pool_mode: 'transaction' },
+  { pool_mode: 'transaction', server_round_robin: 1, min_pool_size: 4 },
+  { pool_mode: 'statement' },
+  { pool_mode: 'statement', server_round_robin: 1 },
+]) {
+  void test(
+    `PgBouncer with ${JSON.stringify(settings)} is refused, and its sessions stay as they are`,
+    POOLED,
+    async (t) => {
+      const database = await testDatabase(t);
+      await setDefaults(database, { lock_timeout: '9s' });
+      const pooler = await pgbouncer(t, database.url, settings);
+      const other = await openClient(t, pooler.url);
+      await assertRefused(await ingestThrough(t, pooler.url), database, /pool_mode=transaction or statement/);
+      const { rows } = await other.query<{ lock_timeout: string }>('SHOW lock_timeout');
+      assert.deepEqual(rows, [{ lock_timeout: '9s' }]);
+    },
+  );
+}
+
+void test('a pool that is too small for the job is refused, with the number it needs', POOLED, async (t) => {
+  const database = await testDatabase(t);
+  const pooler = await pgbouncer(t, database.url, { default_pool_size: 3 });
+  await assert.rejects(openDatabase(t, pooler.url, { connectTimeoutMs: 500, firstContactMs: 0 }), {
+    code: 'CONFIGURATION',
+    message: /let 3 of the job's 7 connections through .*default_pool_size/,
+  });
+});
+
+void test('a server that restarts behind PgBouncer is waited for, whatever PgBouncer says of it', POOLED, async (t) => {
+  const cluster = await testCluster(t);
+  const database = await databaseIn(t, cluster);
+  const pooler = await pgbouncer(t, database.url, { server_login_retry: 1 });
+  const db = await openDatabase(t, pooler.url);
+  const before = await db.query('SELECT 1');
+  await cluster.stop('immediate');
+  const query = db.persistently('asking', () => db.query('SELECT 1'));
+  const copy = db.persistently('copying', () => db.withCopyClient((client) => client.query('SELECT 1')));
+  await pooler.program.waitFor(() => /connect failed|Connection refused/.test(pooler.program.stderr), 'its complaint');
+  await cluster.start();
+  assert.deepEqual([(await query).rowCount, (await copy).rowCount, before.rowCount], [1, 1, 1]);
+});

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
+import { ConnectionLostError, sqlStateOf } from '../../../src/load/postgres/database-errors.ts';
 import { databaseIn, openClient, testCluster, testDatabase, type TestDatabase } from '../../support/database.ts';
 import { ingest, type JobEnd } from '../../support/ingestion.ts';
 import { SKIP_WITHOUT_PGBOUNCER, pgbouncer } from '../../support/pgbouncer.ts';
@@ -9,6 +10,8 @@ import { openDatabase } from './setup.ts';
 
 const EVENTS = 2_000;
 const SETTINGS = { BATCH_SIZE: '200' };
+/** Two for COPY, and five more. */
+const JOB_CONNECTIONS = 7;
 const POOLED = { skip: SKIP_WITHOUT_PGBOUNCER };
 
 /** Defaults with which a session of somebody who sets nothing could not work. */
@@ -51,8 +54,8 @@ async function assertAllThere(end: JobEnd, database: TestDatabase): Promise<void
 async function assertRefused(end: JobEnd, database: TestDatabase, names: RegExp): Promise<void> {
   assert.equal(end.exitCode, 2, `${String(end.error)}\n${end.log.slice(-20).join('')}`);
   assert.match(end.error?.message ?? '', names);
-  const made = await database.query(`SELECT FROM pg_class WHERE relnamespace = 'public'::regnamespace`);
-  assert.equal(made.rowCount, 0);
+  const made = `SELECT count(*) FROM pg_class WHERE relnamespace::regnamespace::text IN ('public', 'ingestion')`;
+  assert.equal(await database.number(made), 0);
 }
 
 void test('defaults of the database, however hostile, do not reach the job', async (t) => {
@@ -70,7 +73,7 @@ void test('PgBouncer in session mode works as it comes, with defaults as hostile
 
 for (const settings of [
   { pool_mode: 'transaction' },
-  { pool_mode: 'transaction', server_round_robin: 1, min_pool_size: 4 },
+  { pool_mode: 'transaction', server_round_robin: 1 },
   { pool_mode: 'statement' },
   { pool_mode: 'statement', server_round_robin: 1 },
 ]) {
@@ -81,10 +84,16 @@ for (const settings of [
       const database = await testDatabase(t);
       await setDefaults(database, { lock_timeout: '9s' });
       const pooler = await pgbouncer(t, database.url, settings);
-      const other = await openClient(t, pooler.url);
+      const others = await Promise.all(Array.from({ length: JOB_CONNECTIONS }, () => openClient(t, pooler.url)));
+      // As many sessions in the pool as the job asks for: by turns, each of its connections would meet the same one again.
+      const isHeld = settings.pool_mode === 'transaction';
+      for (const other of others) await other.query(isHeld ? 'BEGIN' : 'SELECT 1');
+      for (const other of others) await other.query(isHeld ? 'COMMIT' : 'SELECT 1');
       await assertRefused(await ingestThrough(t, pooler.url), database, /pool_mode=transaction or statement/);
-      const { rows } = await other.query<{ lock_timeout: string }>('SHOW lock_timeout');
-      assert.deepEqual(rows, [{ lock_timeout: '9s' }]);
+      for (const other of others) {
+        const { rows } = await other.query<{ lock_timeout: string }>('SHOW lock_timeout');
+        assert.deepEqual(rows, [{ lock_timeout: '9s' }]);
+      }
     },
   );
 }
@@ -110,4 +119,17 @@ void test('a server that restarts behind PgBouncer is waited for, whatever PgBou
   await pooler.program.waitFor(() => /connect failed|Connection refused/.test(pooler.program.stderr), 'its complaint');
   await cluster.start();
   assert.deepEqual([(await query).rowCount, (await copy).rowCount, before.rowCount], [1, 1, 1]);
+});
+
+void test('what PgBouncer ends by itself is its own trouble, no fault of the data', POOLED, async (t) => {
+  const database = await testDatabase(t);
+  const pooler = await pgbouncer(t, database.url, { query_timeout: 0.2 });
+  const db = await openDatabase(t, pooler.url);
+  for (const pool of ['query', 'copy'] as const) {
+    const error: unknown = await db.connections
+      .use(pool, 'a test', (client) => client.query('SELECT pg_sleep(60)'))
+      .catch((caught: unknown) => caught);
+    assert.ok(error instanceof ConnectionLostError, String(error));
+    assert.equal(sqlStateOf(error.cause), '08P01');
+  }
 });

@@ -1,7 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import pg from 'pg';
-import { ConnectionLostError, classifyDatabaseError } from '../../../../src/load/postgres/database-errors.ts';
+import {
+  ConnectionLostError,
+  classifyDatabaseError,
+  connectingError,
+} from '../../../../src/load/postgres/database-errors.ts';
 
 function serverError(code: string, fields: Partial<pg.DatabaseError> = {}): pg.DatabaseError {
   return Object.assign(new pg.DatabaseError('message', 7, 'error'), { code }, fields);
@@ -11,7 +15,7 @@ const ROUTINE = { file: 'pqformat.c', line: '530', routine: 'pq_copymsgbytes' };
 
 const CASES: readonly (readonly [string, unknown, string])[] = [
   ['a field whose length does not fit its type', serverError('08P01', ROUTINE), 'data'],
-  ['a pooler that refuses a parameter with the same code', serverError('08P01'), 'transient'],
+  ['a pooler that has no connection, with the same code', connectingError('a test', serverError('08P01')), 'transient'],
   ['a connection that was refused by a standby', serverError('08006', ROUTINE), 'transient'],
   ['a value that is out of range', serverError('22003', ROUTINE), 'data'],
   ['a check', serverError('23514', ROUTINE), 'data'],

@@ -13,9 +13,6 @@ export const SKIP_WITHOUT_PGBOUNCER = existsSync(PROGRAM) ? false : `${PROGRAM} 
 
 /** It names the socket, no more. */
 const PORT = 6432;
-/** It ends with the pipe from the test process, however that one ends. */
-const UNTIL_CLOSED = `${PROGRAM} "$1" & cat >/dev/null; kill -QUIT $!; wait`;
-
 export interface Pooler {
   /** The database's address through the pooler. */
   readonly url: string;
@@ -41,7 +38,9 @@ export async function pgbouncer(
   const lines = Object.entries(all).map(([name, value]) => `${name} = ${value}`);
   await writeFile(config, ['[databases]', `* = host=${hostname} port=${port}`, '[pgbouncer]', ...lines, ''].join('\n'));
   const identity = account === null ? {} : { uid: account.uid, gid: account.gid };
-  const program = startProgram(t, ['/bin/sh', '-c', UNTIL_CLOSED, 'sh', config], { cwd: '/', ...identity });
+  // It dies with the test process, however that one ends.
+  const command = ['setpriv', '--pdeathsig', 'KILL', PROGRAM, config] as const;
+  const program = startProgram(t, [...command], { cwd: '/', ...identity });
   t.after(() => rm(folder, { recursive: true, force: true }));
   await program.waitFor(() => program.stderr.includes('process up'), 'PgBouncer to be up');
   const url = new URL(`postgresql://${username}:${password}@localhost:${PORT}${pathname}`);

@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
+import { EventEmitter, once } from 'node:events';
 import { test, type TestContext } from 'node:test';
 import { ConnectionLostError, sqlStateOf } from '../../../src/load/postgres/database-errors.ts';
 import { databaseIn, openClient, testCluster, testDatabase, type TestDatabase } from '../../support/database.ts';
 import { ingest, type JobEnd } from '../../support/ingestion.ts';
 import { SKIP_WITHOUT_PGBOUNCER, pgbouncer } from '../../support/pgbouncer.ts';
+import { startMain } from '../../support/processes.ts';
 import { ScriptedApi, type PageHook } from '../../support/scripted-api.ts';
 import { eventsUpTo } from '../../support/scripted-events.ts';
 import { openDatabase } from './setup.ts';
@@ -50,6 +52,15 @@ async function assertAllThere(end: JobEnd, database: TestDatabase): Promise<void
   assert.ok(!end.log.some((line) => line.includes('database is away')), end.log.join(''));
 }
 
+/** Answers requests for pages, until this one: it and those after it get none. */
+function holdFrom(number: number, reached: () => void): PageHook {
+  return (request) => {
+    if (request.number < number) return undefined;
+    reached();
+    return new Promise(() => undefined);
+  };
+}
+
 /** The ending of a refusal that names this, and the database as it was. */
 async function assertRefused(end: JobEnd, database: TestDatabase, names: RegExp): Promise<void> {
   assert.equal(end.exitCode, 2, `${String(end.error)}\n${end.log.slice(-20).join('')}`);
@@ -64,11 +75,42 @@ void test('defaults of the database, however hostile, do not reach the job', asy
   await assertAllThere(await ingestThrough(t, database.url), database);
 });
 
+void test('a setting that does not stay is refused by its name', async (t) => {
+  const database = await testDatabase(t);
+  await database.query(
+    `CREATE SCHEMA extension;
+     CREATE FUNCTION extension.set_config(name text, value text, is_local boolean) RETURNS text LANGUAGE sql AS $$
+       SELECT CASE name WHEN 'lock_timeout' THEN value ELSE pg_catalog.set_config(name, value, is_local) END
+     $$`,
+  );
+  await setDefaults(database, { lock_timeout: '9s' });
+  await database.cluster.query(`ALTER DATABASE ${database.name} SET search_path = extension, pg_catalog, public`);
+  const names = /lock_timeout = '9s' right after it was set to '0'/;
+  await assertRefused(await ingestThrough(t, database.url), database, names);
+});
+
 void test('PgBouncer in session mode works as it comes, with defaults as hostile', POOLED, async (t) => {
   const database = await testDatabase(t);
   await setDefaults(database, HOSTILE_DEFAULTS);
   const pooler = await pgbouncer(t, database.url);
   await assertAllThere(await ingestThrough(t, pooler.url), database);
+});
+
+void test('a job that is killed behind PgBouncer leaves nothing that keeps the next one waiting', POOLED, async (t) => {
+  const database = await testDatabase(t);
+  const pooler = await pgbouncer(t, database.url);
+  const reached = new EventEmitter();
+  const hook = holdFrom(6, () => reached.emit('reached'));
+  const api = await ScriptedApi.open(t, { events: eventsUpTo(EVENTS), hasStream: true, hook });
+  const env = { API_BASE_URL: api.baseUrl, TARGET_API_KEY: 'key', DATABASE_URL: pooler.url, ...SETTINGS };
+  const isReached = once(reached, 'reached');
+  const killed = startMain(t, ['--concurrency', '1'], { env });
+  await Promise.race([isReached, killed.waitForExit()]);
+  assert.equal(killed.ended, null, killed.stdout);
+  killed.kill('SIGKILL');
+  await killed.waitForExit();
+  delete api.options.hook;
+  await assertAllThere(await ingest({ baseUrl: api.baseUrl, databaseUrl: pooler.url }, SETTINGS), database);
 });
 
 for (const settings of [

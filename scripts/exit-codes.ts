@@ -5,7 +5,7 @@ const MEANINGS: Readonly<Record<keyof typeof EXIT_CODES, readonly [meaning: stri
   complete: ['complete and checked', 'nothing'],
   unexpected: ['an unexpected error', 'start again; report the last line of the log'],
   configuration: [
-    'wrong flags or settings; the API or the database could not be reached at the start; or a source that the program does not understand: all its first events were rejected for one reason',
+    'wrong flags or settings; the API or the database could not be reached at the start; a pooler or a timeout that the job cannot work with; or a source that the program does not understand: all its first events were rejected for one reason',
     'read the last line: it names the setting and what would be right',
   ],
   keyRefused: ['the API refused the key', 'check `TARGET_API_KEY`; a key works for three hours from its first use'],

@@ -112,7 +112,7 @@ export class Outage {
         ? 'the defaults of this role and database have none'
         : `the defaults of this role and database have ${timeouts.join(', ')}`;
     return new ConfigurationError(
-      `PostgreSQL canceled ${what} twice after ${(ageMs / 1000).toFixed(2)} s, on ${settings.described}: a timeout is set somewhere. ` +
+      `PostgreSQL canceled a statement twice after ${(ageMs / 1000).toFixed(2)} s (${what}, ${settings.described}): a timeout is set somewhere. ` +
         `The job's sessions set theirs to 0 (${defaults}), so look for a trigger or function that sets statement_timeout, and for ` +
         'a program or job that cancels long statements; let it spare this role, and start again. What was merged is safe.',
       { cause, location: { connection: settings.described } },

@@ -72,7 +72,7 @@ export function notSessionPooling(described: string): ConfigurationError {
   return new ConfigurationError(
     `the database ${described} is behind a pooler that may give each transaction or statement another session ` +
       '(pool_mode=transaction or statement), and the job needs sessions that stay: its lock would be left behind. ' +
-      'Nothing was changed; connect to PostgreSQL itself, or to a pool with pool_mode=session.',
+      'What was merged is safe; connect to PostgreSQL itself, or to a pool with pool_mode=session.',
     { location: { connection: described } },
   );
 }

@@ -68,6 +68,8 @@ export interface Run extends RunIdentity {
   readonly pass: number;
   /** `meta.total` of the response that began the current pass. */
   readonly passTotal: number | null;
+  /** The newest `meta.total` of the run, of whatever pass: events that it counts were there, whatever came since. */
+  readonly knownTotal: number | null;
   /** Newest event time in serving order that this run has seen, at most `serverDateMs`, epoch ms. */
   readonly newestMs: number | null;
   /** Lower bound this run walks down to because of an earlier complete run's watermark minus the lookback, epoch ms. */

@@ -5,8 +5,9 @@ import { isUnlimited } from './proof.ts';
 import type { JobCounters } from './job-counters.ts';
 
 export class PassProgress {
-  /** Events of the data set, as the pass's first response said; `null` when it did not. */
-  total: number | null;
+  #total: number | null;
+  /** The newest total of the run, of whatever pass. */
+  #knownTotal: number | null;
   readonly #counters: Pick<JobCounters, 'fetchedEvents' | 'copiedEvents'>;
   /** Whether it walks all of the data set. */
   #isFull: boolean;
@@ -17,9 +18,25 @@ export class PassProgress {
 
   constructor(counters: Pick<JobCounters, 'fetchedEvents' | 'copiedEvents'>, run: Run) {
     this.#counters = counters;
-    this.total = run.passTotal;
+    this.#total = run.passTotal;
+    this.#knownTotal = run.knownTotal ?? run.passTotal;
     this.#isFull = run.pass === 1 && isUnlimited(run) && run.incrementalSinceMs === null;
     this.#fetchedBefore = -run.counts.served;
+  }
+
+  /** Events of the data set, as the pass's first response said; `null` when it did not. */
+  get total(): number | null {
+    return this.#total;
+  }
+
+  set total(total: number | null) {
+    this.#total = total;
+    this.#knownTotal = total ?? this.#knownTotal;
+  }
+
+  /** The newest total of the run: that of its last pass, if this gave one. */
+  get knownTotal(): number | null {
+    return this.#knownTotal;
   }
 
   /** Another pass begins; what the last one said of the total holds until this one's first response. */
@@ -36,8 +53,8 @@ export class PassProgress {
 
   /** `null` when nobody knows: only a pass over everything has the data set's size before it. */
   get remainingEvents(): number | null {
-    if (this.total === null || !this.#isFull) return null;
-    return Math.max(0, this.total - (this.#counters.fetchedEvents - this.#fetchedBefore));
+    if (this.#total === null || !this.#isFull) return null;
+    return Math.max(0, this.#total - (this.#counters.fetchedEvents - this.#fetchedBefore));
   }
 
   /** `null` when nobody knows what remains. */

@@ -18,8 +18,10 @@ export type Verdict =
 
 type JudgedRun = Pick<Run, 'sinceMs' | 'untilMs' | 'placesKnown' | 'baseTotal' | 'baseRecent'>;
 
-/** @param total of the response that began the last pass; `null` when it gave none, or was as old as a cache */
-export function judgeRun(run: JudgedRun, tally: Tally, total: number | null): Verdict {
+/** The total of the response that began the last pass, `null` when it gave none, or was as old as a cache; and the run's newest. */
+export type Totals = Readonly<Record<'total' | 'knownTotal', number | null>>;
+
+export function judgeRun(run: JudgedRun, tally: Tally, { total, knownTotal }: Totals): Verdict {
   const { places, unsure } = tally;
   const byEnd = (why: string): Verdict => ({
     kind: 'proven',
@@ -31,13 +33,15 @@ export function judgeRun(run: JudgedRun, tally: Tally, total: number | null): Ve
     },
   });
   if (!isUnlimited(run)) return byEnd('a run with --since or --until is not held against a count of everything');
-  if (total === null) return byEnd('the API gave no count of its own');
+  if (knownTotal === null) return byEnd('the API gave no count of its own');
   if (!run.placesKnown) return byEnd('the run was begun by an earlier version, which did not count places');
   if (!tally.isFull && (run.baseTotal === null || run.baseRecent === null)) {
     return byEnd('the run before it was not counted, or had another --lookback, so growth cannot be judged');
   }
-  const expected = tally.isFull ? total : total - (run.baseTotal ?? 0) + (run.baseRecent ?? 0);
+  const expected = tally.isFull ? knownTotal : knownTotal - (run.baseTotal ?? 0) + (run.baseRecent ?? 0);
   if (places + unsure < expected) return { kind: 'short', short: expected - places - unsure, expected, places };
+  // Events that came since may stand in for some that it counts, so it can refute, and prove nothing.
+  if (total === null) return byEnd('the API gave no count any more when the last pass began');
   const what = tally.isFull ? 'events' : 'events from the floor of this run on';
   if (places === expected) {
     const sentence = `the API counts ${expected} ${what}, and as many were served, each once`;

@@ -78,7 +78,7 @@ export class RunPasses {
     counters.phase = 'verifying';
     for (const attempt of ['suspects', 'everything', 'last'] as const) {
       const tally = await store.tally(runId);
-      const verdict = judgeRun(this.#run, tally, this.#progress.total);
+      const verdict = judgeRun(this.#run, tally, this.#progress);
       const isDoubtful = tally.doubtfulWindows > 0;
       if (verdict.kind === 'proven' && (!isDoubtful || verdict.proof.kind === 'count')) return verdict.proof;
       if (verdict.kind === 'proven') {

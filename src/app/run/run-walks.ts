@@ -94,7 +94,8 @@ export class RunWalks {
 
   /** See {@link askTotalNow}. */
   askTotalNow(): Promise<number | null> {
-    return askTotalNow(this.#parts, this.#abort.signal);
+    const walkLimit = this.#parts.settings.pageSize - Math.max(this.#pass, this.#begun);
+    return askTotalNow(this.#parts, walkLimit, this.#abort.signal);
   }
 
   async beginPass(isFull: boolean): Promise<void> {
@@ -224,7 +225,7 @@ export class RunWalks {
   /** A count out of the API's cache is as old as the cache; a smaller one on a bounded answer may be of what was asked for. */
   #totalOf(raw: RawPage, { envelope }: EncodedPage, isBounded: boolean): number | null {
     if (raw.fromCache) return null;
-    const before = this.#progress.total;
+    const before = this.#progress.knownTotal;
     const { total } = envelope;
     return isBounded && total !== null && before !== null ? Math.max(total, before) : total;
   }

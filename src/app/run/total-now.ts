@@ -7,15 +7,27 @@ const NO_WINDOW = 0;
 /** Differs from every page that a walk asks for, so that no cache answers. */
 const FEW_EVENTS = 2;
 
-/** `null` when it gives none, or one as old as its cache. @throws what the client throws, the signal's reason */
-export async function askTotalNow(
-  { client, encoder }: { readonly client: ApiClient; readonly encoder: PageEncoder },
-  signal: AbortSignal,
-): Promise<number | null> {
+interface Asker {
+  readonly client: ApiClient;
+  readonly encoder: PageEncoder;
+}
+
+/**
+ * Asked twice, as a walk begins and for few events, because one answer may be wrong: the larger count.
+ * @param walkLimit of a walk that would begin now
+ * @returns `null` when an answer gives none, or one as old as its cache. @throws what the client throws, the signal's reason
+ */
+export async function askTotalNow(asker: Asker, walkLimit: number, signal: AbortSignal): Promise<number | null> {
+  const many = await askTotal(asker, Math.max(walkLimit, FEW_EVENTS + 1), signal);
+  const few = await askTotal(asker, FEW_EVENTS, signal);
+  return few === null || many === null ? null : Math.max(few, many);
+}
+
+async function askTotal({ client, encoder }: Asker, limit: number, signal: AbortSignal): Promise<number | null> {
   const answer = await client.fetchPage({
     windowId: NO_WINDOW,
     page: 1,
-    limit: FEW_EVENTS,
+    limit,
     ...NO_CURSOR,
     sinceMs: null,
     untilMs: null,

@@ -41,6 +41,7 @@ COMMENT ON COLUMN ingestion.state.borders IS 'Pages that a cursor led to; repeat
 
 ALTER TABLE ingestion.run
   DROP COLUMN doubled_in_chain,
+  ADD COLUMN known_total bigint,
   ADD COLUMN places_known boolean NOT NULL DEFAULT true,
   ADD COLUMN begun_by text CHECK (begun_by IN ('full', 'new-run')),
   ADD COLUMN lookback_ms double precision,
@@ -50,6 +51,7 @@ ALTER TABLE ingestion.run
   ADD COLUMN proof jsonb;
 UPDATE ingestion.run SET places_known = false;
 COMMENT ON COLUMN ingestion.run.places_known IS 'False: begun by version 1.0.0, which did not count places';
+COMMENT ON COLUMN ingestion.run.known_total IS 'The newest total that the run was told; pass_total is null where its last pass was told none';
 COMMENT ON COLUMN ingestion.run.base_total IS 'Total that the run before this one was proven with; base_recent: places it was served at or above floor_ms';
 COMMENT ON COLUMN ingestion.run.recent_places IS 'Places served at or above watermark_ms less lookback_ms; null when that is not known for sure';
 COMMENT ON COLUMN ingestion.run.proof IS 'By what the run is proven complete: kind, places, expected, sentence';

@@ -18,6 +18,7 @@ export const RUN_COLUMNS = `run_id::float8 AS "runId", source, since_ms AS "sinc
   watermark_ms AS "watermarkMs", extract(epoch FROM last_merge_at)::float8 * 1000 AS "lastMergeAtMs",
   json_build_object('pages', pages, 'served', served, 'loaded', loaded, 'inserted', inserted, 'updated', updated,
     'duplicates', duplicates, 'rejected', rejected, 'repaired', repaired) AS counts,
+  (to_jsonb(run) ->> 'known_total')::float8 AS "knownTotal",
   coalesce((to_jsonb(run) -> 'places_known')::bool, false) AS "placesKnown", to_jsonb(run) ->> 'begun_by' AS "begunBy",
   (to_jsonb(run) ->> 'lookback_ms')::float8 AS "lookbackMs", (to_jsonb(run) ->> 'base_total')::float8 AS "baseTotal",
   (to_jsonb(run) ->> 'base_recent')::float8 AS "baseRecent", (to_jsonb(run) ->> 'recent_places')::float8 AS "recentPlaces",

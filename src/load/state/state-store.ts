@@ -188,6 +188,7 @@ export class StateStore {
            server_date_ms = CASE WHEN $2 THEN $3 ELSE server_date_ms END,
            pass = coalesce($4, pass),
            pass_total = CASE WHEN $5 THEN $6 ELSE pass_total END,
+           known_total = coalesce($6, known_total),
            newest_ms = greatest(newest_ms, $7),
            watermark_ms = coalesce(watermark_ms, $8)
          WHERE run_id = $1`,

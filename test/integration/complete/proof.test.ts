@@ -1,7 +1,7 @@
 /** What a complete run is proven by: a count, or the growth of one, where the API gives one that can be trusted, else the API's own end. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type PageHook } from '../../support/scripted-api.ts';
+import { type PageHook, type UsualPage } from '../../support/scripted-api.ts';
 import {
   eventNumber,
   eventsUpTo,
@@ -144,4 +144,55 @@ void test('rows deleted below the floor of an incremental run are not made up fo
   scene.api.options.events = [...newerEvents(300), ...eventsUpTo(COUNT)];
   const ending = await scene.ingest(LOOKBACK);
   assert.equal(ending.code, 5, tailOf(ending));
+});
+
+/** A body with another total, or none, in `meta`. */
+function withTotal({ body }: UsualPage, total: number | undefined): Readonly<Record<string, unknown>> {
+  return { ...body, meta: { total } };
+}
+
+/** A page that says that it is the last one, and is not. */
+function cutShort({ body }: UsualPage): Readonly<Record<string, unknown>> {
+  return { ...body, pagination: { hasMore: false, nextCursor: null } };
+}
+
+void test('a count that only the first pass was given still shows that events are missing', async (t) => {
+  let isDone = false;
+  const hook: PageHook = ({ usual, query }) => {
+    if (query.has('since')) return { body: withTotal(usual, undefined) };
+    if (isDone || usual.first !== 600) return undefined;
+    isDone = true;
+    return { body: cutShort(usual) };
+  };
+  const scene = await ScriptedScene.open(t, { events: eventsUpTo(COUNT), maxPage: 200, hook });
+  assertProof(await scene.ingestAll(), 'count');
+});
+
+void test('a count that only the first pass was given proves nothing: what came since may stand in for what is missing', async (t) => {
+  const hook: PageHook = ({ usual, query }) => (query.has('since') ? { body: withTotal(usual, undefined) } : undefined);
+  const scene = await ScriptedScene.open(t, { events: eventsUpTo(COUNT), maxPage: 200, hook });
+  assertProof(await scene.ingestAll(), 'api-end');
+});
+
+void test('one answer alone that counts fewer events is not believed', async (t) => {
+  const hook: PageHook = ({ usual, query }) => {
+    if (query.get('limit') === '2') return { body: withTotal(usual, 3) };
+    return usual.first >= 500 ? { body: cutShort(usual) } : undefined;
+  };
+  const scene = await ScriptedScene.open(t, { events: eventsUpTo(COUNT), maxPage: 200, hook });
+  const ending = await scene.ingest();
+  assert.equal(ending.code, 5, tailOf(ending));
+});
+
+void test('events that were deleted while everything was walked again are no loss', async (t) => {
+  let walks = 0;
+  const scene = await ScriptedScene.open(t, { events: eventsUpTo(COUNT), total: COUNT + 12, maxPage: 200 });
+  scene.api.options.hook = ({ usual, query }) => {
+    if (!query.has('cursor') && !query.has('since') && !query.has('until')) walks += 1;
+    if (walks === 2 && usual.first >= 500) scene.api.options.total = COUNT;
+    return undefined;
+  };
+  const ending = await scene.ingestAll();
+  assertProof(ending, 'api-end');
+  assert.match(ending.proof?.sentence ?? '', /events were deleted meanwhile/);
 });

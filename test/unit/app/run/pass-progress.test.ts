@@ -13,6 +13,7 @@ const RUN: Run = {
   serverDateMs: null,
   pass: 1,
   passTotal: 1_000,
+  knownTotal: null,
   newestMs: null,
   incrementalSinceMs: null,
   watermarkMs: null,

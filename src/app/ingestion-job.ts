@@ -31,7 +31,7 @@ import { InFlightLimit } from '../core/in-flight-limit.ts';
 import { JobCounters } from './run/job-counters.ts';
 import { PageEncoder } from '../threads/page-encoder.ts';
 import { RunPasses } from './run/run-passes.ts';
-import { unknownTraits } from './walk/endpoint-traits.ts';
+import { forNewRun, unknownTraits } from './walk/endpoint-traits.ts';
 import { openRun, runIdentity } from './run/run-setup.ts';
 import { refuseOtherIdType, takeTarget, warnOfDroppedPages } from './run/take-target.ts';
 import { checkRowsAtStart } from './run/target-check.ts';
@@ -215,6 +215,7 @@ export class IngestionJob {
     const { run, isResumed } = await openRun(store, identity, settings, areRowsGone, logger);
     this.#counters.begin(run);
     logRunBegin(logger, run, isResumed);
+    const known = await readSourceTraits(db, source.name);
     this.#passes = new RunPasses(
       {
         settings,
@@ -228,7 +229,7 @@ export class IngestionJob {
         db,
         ownership,
         store,
-        traits: unknownTraits(await readSourceTraits(db, source.name)),
+        traits: unknownTraits(isResumed ? known : forNewRun(known)),
         isStopping: () => this.#isStopping,
       },
       run,

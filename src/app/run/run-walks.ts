@@ -69,8 +69,7 @@ export class RunWalks {
     this.#rejections = rejections;
     this.#restarts = restarts;
     this.#pass = run.pass;
-    const { isOrderedByTime, hasFlag } = parts.traits;
-    this.#stored = { isOrderedByTime, hasFlag };
+    this.#stored = { ...parts.traits };
     this.#watermark = new Watermark(run);
   }
 
@@ -235,10 +234,9 @@ export class RunWalks {
     counters.page(page);
     this.#rejections.note(page);
     this.#restarts.note(page.ledger.served);
-    const { isOrderedByTime, hasFlag } = traits;
-    if (isOrderedByTime !== this.#stored.isOrderedByTime || hasFlag !== this.#stored.hasFlag) {
+    if (haveShown(traits, this.#stored)) {
       // Before the page counts as safe: another process must not go on from it as if it had not shown this.
-      this.#stored = { isOrderedByTime, hasFlag };
+      this.#stored = { ...traits };
       await store.noteSource(this.#run.source, this.#stored);
     }
     if (this.#isFirstPageNew) {
@@ -253,4 +251,9 @@ export class RunWalks {
     }
     await staging.accept(page, this.#progress.load);
   }
+}
+
+/** Whether pages have shown something of the source that is not stored. */
+function haveShown(now: SourceTraits, stored: SourceTraits): boolean {
+  return (['isOrderedByTime', 'hasFlag', 'failureWords'] as const).some((trait) => now[trait] !== stored[trait]);
 }

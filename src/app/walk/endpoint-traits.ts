@@ -9,7 +9,10 @@ export interface EndpointTraits {
   isOrderedByTime: boolean;
   /** Whether its pages have a flag (`hasMore`). Then a page without it does not say that it is the last. */
   hasFlag: boolean;
-  /** What words of a failure on a page mean: nothing where every page has them. */
+  /**
+   * What words of a failure on a page mean: nothing where every page has them. That a page had none is remembered with the
+   * source, because a run may meet no other page; that all had them is not carried over from one run to the next.
+   */
   failureWords: 'unknown' | 'mean-failure' | 'mean-nothing';
   /** Whether what a page says of its own length was found to be that. */
   countsReturned: boolean;
@@ -29,15 +32,21 @@ const WIDENED_MS = 2;
  * Assumed until a page shows otherwise.
  * @param known what earlier pages have shown of the source
  */
-export function unknownTraits(known: Pick<EndpointTraits, 'isOrderedByTime' | 'hasFlag'>): EndpointTraits {
+export function unknownTraits(
+  known: Pick<EndpointTraits, 'isOrderedByTime' | 'hasFlag' | 'failureWords'>,
+): EndpointTraits {
   return {
     supportsTimeBounds: true,
     ...known,
-    failureWords: 'unknown',
     countsReturned: true,
     largestPage: 0,
     eventBytes: FIRST_GUESS_EVENT_BYTES,
   };
+}
+
+/** No page of a new run has words of a failure yet: one without them contradicts none of its pages. */
+export function forNewRun<T extends Pick<EndpointTraits, 'failureWords'>>(known: T): T {
+  return known.failureWords === 'mean-nothing' ? { ...known, failureWords: 'unknown' } : known;
 }
 
 export function noteEventBytes(traits: EndpointTraits, page: { servedCount: number; bodyBytes: number }): void {

@@ -59,9 +59,10 @@ COMMENT ON COLUMN ingestion.run.proof IS 'By what the run is proven complete: ki
 CREATE TABLE ingestion.source (
   source text PRIMARY KEY,
   ordered_by_time boolean NOT NULL DEFAULT true,
-  has_flag boolean NOT NULL DEFAULT false
+  has_flag boolean NOT NULL DEFAULT false,
+  failure_words text NOT NULL DEFAULT 'unknown' CHECK (failure_words IN ('unknown', 'mean-failure', 'mean-nothing'))
 );
-COMMENT ON TABLE ingestion.source IS 'What pages have shown of a source: an order by time, without which it is walked as one chain; a flag on its pages';
+COMMENT ON TABLE ingestion.source IS 'What pages have shown of a source: an order by time, without which it is walked as one chain; a flag on its pages; what words of a failure beside events mean';
 
 CREATE TABLE ingestion.target_rows (
   one_row boolean PRIMARY KEY DEFAULT true CHECK (one_row),

@@ -75,19 +75,21 @@ export async function readWindows(db: Database, runId: number): Promise<WindowSt
   return rows;
 }
 
-/** What pages have shown of a source. */
+/** What pages have shown of a source: see app/walk/endpoint-traits.ts. */
 export interface SourceTraits {
   readonly isOrderedByTime: boolean;
   readonly hasFlag: boolean;
+  readonly failureWords: 'unknown' | 'mean-failure' | 'mean-nothing';
 }
 
 /** See {@link SourceTraits}; what nobody has seen yet is as it usually is. */
 export async function readSourceTraits(db: Database, source: string): Promise<SourceTraits> {
   const { rows } = await db.query<SourceTraits>(
-    'SELECT ordered_by_time AS "isOrderedByTime", has_flag AS "hasFlag" FROM ingestion.source WHERE source = $1',
+    `SELECT ordered_by_time AS "isOrderedByTime", has_flag AS "hasFlag", failure_words AS "failureWords"
+       FROM ingestion.source WHERE source = $1`,
     [source],
   );
-  return rows[0] ?? { isOrderedByTime: true, hasFlag: false };
+  return rows[0] ?? { isOrderedByTime: true, hasFlag: false, failureWords: 'unknown' };
 }
 
 /** Who took the target last, and whether its advisory lock is held right now. */

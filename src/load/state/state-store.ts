@@ -222,13 +222,14 @@ export class StateStore {
   }
 
   /** What pages have shown of a source, for later starts. */
-  async noteSource(source: string, { isOrderedByTime, hasFlag }: SourceTraits): Promise<void> {
+  async noteSource(source: string, traits: SourceTraits): Promise<void> {
     await this.#write('source', async (client) => {
       await client.query(
-        `INSERT INTO ingestion.source AS s (source, ordered_by_time, has_flag) VALUES ($1, $2, $3)
+        `INSERT INTO ingestion.source AS s (source, ordered_by_time, has_flag, failure_words) VALUES ($1, $2, $3, $4)
          ON CONFLICT (source) DO UPDATE
-            SET ordered_by_time = s.ordered_by_time AND excluded.ordered_by_time, has_flag = s.has_flag OR excluded.has_flag`,
-        [source, isOrderedByTime, hasFlag],
+            SET ordered_by_time = s.ordered_by_time AND excluded.ordered_by_time, has_flag = s.has_flag OR excluded.has_flag,
+                failure_words = CASE WHEN s.failure_words = 'mean-failure' THEN s.failure_words ELSE excluded.failure_words END`,
+        [source, traits.isOrderedByTime, traits.hasFlag, traits.failureWords],
       );
     });
   }

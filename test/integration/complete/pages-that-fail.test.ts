@@ -1,8 +1,9 @@
 /** A page that says that it failed, or that has nothing, is not the API's word that there was nothing else: in the middle of a chain as at its end. */
+import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { PageHook, UsualPage } from '../../support/scripted-api.ts';
-import { eventsUpTo, NEWEST_MS } from '../../support/scripted-events.ts';
-import { assertProof, ScriptedScene } from '../../support/scripted-scene.ts';
+import { eventsUpTo, newerEvents, NEWEST_MS } from '../../support/scripted-events.ts';
+import { assertProof, ScriptedScene, tailOf } from '../../support/scripted-scene.ts';
 
 const EVENTS = eventsUpTo(2_000);
 const MAX_PAGE = 200;
@@ -18,6 +19,9 @@ function partOf(
 }
 
 const touchesShard = ({ first, end }: UsualPage): boolean => first < 900 && end > 850;
+
+/** Each page with words of a failure is asked for again, with a pause. */
+const FEW_PAGES = ['--page-size', '1000', '--lookback', '60'];
 
 const WORDS = [
   { success: false },
@@ -63,6 +67,41 @@ void test('words of a failure on every page are a habit of the API', async (t) =
     const scene = await ScriptedScene.open(t, { events: EVENTS, shape, maxPage: MAX_PAGE, hook });
     await scene.ingestAll();
   }
+});
+
+void test('words of a failure on every page of a later run are none of its habits: its first run had none', async (t) => {
+  const scene = await ScriptedScene.open(t, { events: EVENTS, shape: 'doc', maxPage: 1_000 });
+  await scene.ingestAll(FEW_PAGES);
+  scene.api.options.events = [...newerEvents(400), ...EVENTS];
+  scene.api.options.hook = ({ usual }) => ({
+    body: {
+      ...usual.body,
+      partial: true,
+      data: scene.api.options.events.slice(usual.first, usual.end).filter((_, at) => at % 2 === 1),
+    },
+  });
+  const ending = await scene.ingest(FEW_PAGES);
+  assert.equal(ending.code, 4, tailOf(ending));
+  delete scene.api.options.hook;
+  await scene.ingestAll(FEW_PAGES);
+});
+
+void test('pages that all had words of a failure are doubtful when another process meets one without', async (t) => {
+  const scene = await ScriptedScene.open(t, { events: EVENTS, shape: 'doc', maxPage: MAX_PAGE });
+  scene.api.options.hook = ({ usual }) => ({ body: partOf(usual, { partial: true }) });
+  const stopped = await scene.stopAt(({ usual }) => usual.first > 1_000);
+  assert.equal(stopped.code, 143, tailOf(stopped));
+  delete scene.api.options.hook;
+  await scene.ingest(FEW_PAGES);
+  await scene.ingestAll(FEW_PAGES);
+});
+
+void test('words of a failure that an API gives up are no reason to doubt a new run', async (t) => {
+  const hook: PageHook = ({ usual }) => ({ body: { ...usual.body, success: false } });
+  const scene = await ScriptedScene.open(t, { events: EVENTS, shape: 'doc', maxPage: MAX_PAGE, hook });
+  await scene.ingestAll();
+  delete scene.api.options.hook;
+  await scene.ingestAll(['--full']);
 });
 
 void test('an API that filters what its pages are made of may serve many empty ones with new cursors', async (t) => {

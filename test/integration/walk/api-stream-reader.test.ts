@@ -58,7 +58,7 @@ function walkFor(t: TestContext, simulator: Simulator, setup: WalkSetup = {}): W
   const ledger: LedgerEntry[] = [];
   const anomalies: PageAnomaly[] = [];
   const inFlight = new InFlightLimit(3, 64 * 2 ** 20);
-  const traits = unknownTraits({ isOrderedByTime: true, hasFlag: false });
+  const traits = unknownTraits({ isOrderedByTime: true, hasFlag: false, failureWords: 'unknown' });
   const reader = new ApiStreamReader(
     { ...WHOLE, ...setup.state },
     {

@@ -6,6 +6,7 @@
  *   database alone         refused: there is no key to ask with
  *   neither, or the demo   the simulator into the embedded PostgreSQL, in a database of its own
  */
+import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import type { Settings } from '../../core/config.ts';
 import { ConfigurationError } from '../../core/errors.ts';
@@ -74,13 +75,44 @@ async function openDemo(settings: Settings, logger: Logger): Promise<OpenedSourc
   };
 }
 
-/** Names of parameters whose values are nobody's business. */
-const SECRET_PARAMETER = /key|token|secret|password|auth/i;
+/**
+ * Words of a parameter's name that make its value nobody's business: of `api_key`, `x-access-token`, `apiKey`, `KEY`. Whole
+ * ones: `author` and `keyword` select events.
+ */
+const SECRET_WORDS = new Set([
+  'key',
+  'apikey',
+  'token',
+  'secret',
+  'password',
+  'passwd',
+  'pwd',
+  'auth',
+  'authorization',
+  'signature',
+  'sig',
+]);
+/** Enough to tell a few keys apart, too little to try one out by. */
+const HASH_CHARACTERS = 8;
 
-/** The API's address without user, password and secrets: what two starts must agree on. */
+/**
+ * The API's address, what two starts must agree on: without user and password, and a short hash in place of secrets, because
+ * another key in the address may select other events.
+ */
 function sourceName(baseUrl: string): string {
   const url = new URL(baseUrl);
-  const open = [...url.searchParams].filter(([name]) => !SECRET_PARAMETER.test(name));
-  const query = open.length === 0 ? '' : `?${new URLSearchParams(open).toString()}`;
+  const shown = [...url.searchParams].map(([name, value]): [string, string] => [
+    name,
+    isSecret(name) ? createHash('sha256').update(value).digest('hex').slice(0, HASH_CHARACTERS) : value,
+  ]);
+  const query = shown.length === 0 ? '' : `?${new URLSearchParams(shown).toString()}`;
   return `${url.origin}${url.pathname.replace(/\/+$/, '')}${query}`;
+}
+
+function isSecret(parameter: string): boolean {
+  const words = parameter
+    .replace(/([a-z\d])([A-Z])/g, '$1 $2')
+    .toLowerCase()
+    .split(/[^a-z\d]+/);
+  return words.some((word) => SECRET_WORDS.has(word));
 }

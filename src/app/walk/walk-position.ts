@@ -108,7 +108,8 @@ export class WalkPosition {
     const endMs = this.#endOf(times, servedCount);
     if (endMs === null) return;
     const fromMs = times.descending ? times.newestMs : (this.#walkedToMs ?? times.newestMs);
-    this.#anchorMs = Math.ceil(endMs);
+    // A little below the window, a request from there down would not bring again what was served last inside of it.
+    this.#anchorMs = Math.ceil(this.#isAboveSince(endMs) ? endMs : Math.max(endMs, this.#lastInsideMs ?? endMs));
     this.#walkedToMs = Math.min(endMs, this.#walkedToMs ?? endMs);
     this.#eventsPerMs = servedCount / Math.max(1, fromMs - endMs);
   }

@@ -51,6 +51,7 @@ export class Watermark {
     this.#serverDateMs ??= clockMs;
     if (times === null) return;
     const newestMs = newestBelievable(times, clockMs);
+    if (newestMs === null) return;
     this.#newestMs = Math.max(newestMs, this.#newestMs ?? newestMs);
     this.#ms ??= Math.min(this.#newestMs, this.#serverDateMs);
   }
@@ -79,9 +80,11 @@ export function clockAt(response: { readonly serverDateMs: number | null; readon
 /**
  * The newest time of the page that begins a pass, epoch ms, but never later than the clock: one event dated 2099 must not
  * hide everything that comes after it. When the newest time is beyond belief, the page's last one is taken, because how new
- * the events between the two are is not known; then a page's worth of events is looked at twice.
+ * the events between the two are is not known; then a page's worth of events is looked at twice. `null` when that is beyond
+ * belief, too: how new the data is stays unknown, and the clock does not tell, because the data may lag behind it. Then
+ * nothing is caught up with, and the next run is full.
  */
-export function newestBelievable(times: PageTimes, clockMs: number): number {
-  if (times.newestMs < clockMs + DATE_PRECISION_MS) return Math.min(times.newestMs, clockMs);
-  return Math.min(times.lastMs, clockMs);
+export function newestBelievable({ newestMs, lastMs }: PageTimes, clockMs: number): number | null {
+  const timeMs = [newestMs, lastMs].find((atMs) => atMs < clockMs + DATE_PRECISION_MS);
+  return timeMs === undefined ? null : Math.min(timeMs, clockMs);
 }

@@ -138,3 +138,25 @@ void test('a source that comes back after another one goes on from its own water
   const back = await scene.ingest(['--new-run', ...MINUTE]);
   await scene.expect(back, 0, [...scene.api.options.events, ...b]);
 });
+
+for (const shape of ['doc', 'live'] as const) {
+  void test(`a page of events from the future, above data that lags behind the clock, hides nothing that comes later (${shape} shape)`, async (t) => {
+    const future = eventsUpTo(250, (n) => ({
+      ...{ id: uuidFrom(`future ${n}`), name: `future_${n}` },
+      timestamp: Date.UTC(2099, 0, 1) - n * 1_000,
+    }));
+    const scene = await ScriptedScene.open(t, { events: [...future, ...eventsUpTo(1_000)], shape, maxPage: 200 });
+    await scene.ingestAll(MINUTE);
+    scene.api.options.events = [...future, ...newerEvents(300), ...eventsUpTo(1_000)];
+    await scene.ingestAll(MINUTE);
+    // As many are deleted as come: a count that grows shows nothing.
+    const kept = [...newerEvents(300), ...eventsUpTo(700)];
+    const newest = eventsUpTo(300, (n) => ({
+      ...{ id: uuidFrom(`newest ${n}`), name: `newest_${n}` },
+      timestamp: NEWEST_MS + 900_000 - n * 1_000,
+    }));
+    scene.api.options.events = [...future, ...newest, ...kept];
+    const ending = await scene.ingest(MINUTE);
+    await scene.expect(ending, 0, [...future, ...newest, ...newerEvents(300), ...eventsUpTo(1_000)]);
+  });
+}

@@ -48,7 +48,7 @@ const KINDS: Readonly<Record<string, string>> = {
 };
 
 function refusalOfRelation({ kind, rules }: TargetFacts): string | null {
-  if (kind !== 'r' && kind !== 'p') return `it is ${KINDS[kind] ?? 'no table'}, not a table`;
+  if (kind !== 'r' && kind !== 'p') return `it is ${KINDS[kind] ?? 'something else'}, not a table`;
   const [rule] = rules;
   return rule === undefined ? null : `its rule "${rule}" does not work with INSERT … ON CONFLICT; a trigger does`;
 }

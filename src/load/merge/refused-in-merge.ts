@@ -61,8 +61,7 @@ export async function mergeAllButRefused(
   for (let round = 1; ; round += 1) {
     const candidates = await pickCandidates(client, scope, round);
     if (candidates === 0) break;
-    const found = await new Round(client, scope, candidates, logger).move(hasAccepted);
-    hasAccepted ||= found.accepted > 0;
+    hasAccepted = await new Round(client, scope, candidates, logger).move(hasAccepted);
     const skipped = isWatched ? await skippedRows(client, scope) : [];
     const refused = await setAsideAll(client, scope, round, skipped);
     const moved = await countMoved(client, isWatched);
@@ -114,7 +113,8 @@ class Round {
   readonly #candidates: number;
   readonly #logger: Logger;
   readonly #rowByRow: RowByRow;
-  #accepted = 0;
+  /** A row was accepted by the statement that refuses others. */
+  #hasAccepted = false;
   #refused = 0;
   #toldMs = performance.now();
 
@@ -129,29 +129,31 @@ class Round {
   /**
    * What was refused is tried again as long as that helps: a key may point into the same table.
    * @param hasAccepted an earlier round of this merge has moved a row
+   * @returns the same after this round
    */
-  async move(hasAccepted: boolean): Promise<{ readonly accepted: number }> {
+  async move(hasAccepted: boolean): Promise<boolean> {
+    this.#hasAccepted = hasAccepted;
     await this.#moveRange({ from: 1, to: this.#candidates });
     while (this.#refused > 0) {
       const again = await this.#rowByRow.tryRefusedAgain();
       if (again === 0) break;
-      this.#accepted += again;
+      this.#hasAccepted = true;
       this.#refused -= again;
     }
-    if (this.#refused > 0 && this.#accepted === 0 && !hasAccepted) await this.#refuseTableUnlessFew();
-    return { accepted: this.#accepted };
+    if (this.#refused > 0 && !this.#hasAccepted) await this.#refuseTableUnlessFew();
+    return this.#hasAccepted;
   }
 
   async #moveRange(range: Range): Promise<void> {
     const { from, to } = range;
     const moved = await this.#moveTogether(range);
     if (moved !== null) {
-      this.#accepted += moved;
+      this.#hasAccepted ||= moved > 0;
       return;
     }
     if (to - from < ROW_BY_ROW) {
       const { accepted, refused } = await this.#rowByRow.move(range);
-      this.#accepted += accepted;
+      this.#hasAccepted ||= accepted > 0;
       this.#refused += refused;
       await this.#checkProgress(to);
       return;
@@ -186,9 +188,9 @@ class Round {
   }
 
   async #checkProgress(tried: number): Promise<void> {
-    if (this.#accepted === 0 && this.#refused >= REFUSED_IN_A_ROW) {
+    if (!this.#hasAccepted && this.#refused >= REFUSED_IN_A_ROW) {
       if ((await this.#rowByRow.acceptedOf(SAMPLE_ROWS, this.#candidates)) === 0) await this.#refuseTable();
-      this.#accepted = 1;
+      this.#hasAccepted = true;
     }
     if (performance.now() - this.#toldMs < PROGRESS_EVERY_MS) return;
     this.#toldMs = performance.now();

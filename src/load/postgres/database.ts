@@ -53,11 +53,11 @@ export class Database {
     this.#locks = new LockWatch({
       ...options,
       holderFor: async (pid) => {
-        const { rows } = await this.query<{ holder: string }>(HOLDER_SQL, [pid]);
+        const { rows } = await this.#aside<{ holder: string }>(HOLDER_SQL, [pid]);
         return rows[0] === undefined ? null : settings.redact(rows[0].holder);
       },
       cancel: async (pid) => {
-        await this.query('SELECT pg_cancel_backend($1)', [pid]);
+        await this.#aside('SELECT pg_cancel_backend($1)', [pid]);
       },
     });
     this.#outage = new Outage({
@@ -143,6 +143,16 @@ export class Database {
    */
   async persistently<T>(what: string, work: () => Promise<T>): Promise<T> {
     return this.#outage.persistently(what, work);
+  }
+
+  /** On a connection of its own: those of the pool may all be waiting. */
+  async #aside<R extends QueryResultRow>(text: string, values: unknown[]): Promise<QueryResult<R>> {
+    const client = await this.connections.dedicated('lock watch', () => undefined);
+    try {
+      return await client.query<R>(text, values);
+    } finally {
+      await client.end().catch(() => undefined);
+    }
   }
 
   /** `text` without the database's password. */

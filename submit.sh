@@ -62,10 +62,12 @@ field() {
     -e "s/^.*\"$1\"[[:space:]]*:[[:space:]]*\([0-9][0-9]*\).*\$/\1/p" | hide_key
 }
 
-# What the container's database says: its rows, and in a second line whether its newest run is finished (true, false).
+# What the container's database says: its rows, and in a second line whether its newest run is finished, and no row is gone
+# that it left (true, false).
 # Nothing when it cannot be asked; no second line when no run is recorded. A run of version 1.0.0 has no column proof.
 COUNT_ROWS='SELECT count(*) FROM ingested_events'
 ASK_FINISHED="SELECT CASE WHEN status = 'complete' AND to_jsonb(run) -> 'proof' ->> 'kind' IN ('count', 'api-end')
+  AND (SELECT count(*) FROM ingested_events) >= coalesce((SELECT rows FROM ingestion.target_rows), 0)
   THEN 'true' ELSE 'false' END FROM ingestion.run ORDER BY run_id DESC LIMIT 1"
 ask_container() {
   ! command -v docker >/dev/null 2>&1 ||
@@ -170,9 +172,9 @@ case $ids in
   # --yes answers the question below. It does not say that a part of the ids is wanted.
   if ! is_finished "$said"; then
     [ -n "$partial" ] ||
-      fail 7 'the run that these ids come from is not finished, or not proven complete: ids may be missing' \
-        'npm run status says how far it is, npm start goes on with it. To send the ids as they are: --partial'
-    say '  the run that they come from is not finished, or not proven complete; sent as --partial'
+      fail 7 'the run that these ids come from is not finished, or not proven complete, or rows are gone: ids may be missing' \
+        'npm run status and npm run verify say which, npm start goes on with it. To send the ids as they are: --partial'
+    say '  the run that they come from is not finished, or not proven complete, or rows are gone; sent as --partial'
   fi
   ;;
 *)

@@ -7,6 +7,7 @@ import { isProven, type Proof, type RunCounts } from '../core/state.ts';
 import { sqlStateOf } from '../load/postgres/database-errors.ts';
 import type { Database } from '../load/postgres/database.ts';
 import { TARGET } from '../load/schema/target-facts.ts';
+import { readTargetRows } from '../load/state/target-rows.ts';
 import {
   readLastCompleteRun,
   readNewestRun,
@@ -21,13 +22,12 @@ import { reportCommand } from './report-command.ts';
 /** How long counting waits for a merge that holds the table alone. */
 const COUNT_PATIENCE_MS = 2_000;
 const LOCK_NOT_AVAILABLE = '55P03';
-const UNDEFINED_TABLE = '42P01';
 
 interface StatusReport {
   readonly database: string;
   /** Rows of `ingested_events`; null while a merge holds the table alone, and before there is one. */
   readonly rows: number | null;
-  /** The newest run is complete and proven: what is in the table can be passed on. */
+  /** The newest run is complete and proven, and no row is gone that a job has left: what is in the table can be passed on. */
   readonly finished: boolean;
   readonly run: RunReport | null;
   /** The job that works on the target right now. */
@@ -71,7 +71,7 @@ export function status(argv: readonly string[], environment: Environment): Promi
 
 /** @param lookbackMs how far an incremental run would go back behind the watermark */
 async function readStatus(db: Database, lookbackMs: number): Promise<StatusReport> {
-  const [rows, newest, lastComplete, owner] = await Promise.all([
+  const [{ rows, areGone }, newest, lastComplete, owner] = await Promise.all([
     countRows(db),
     readNewestRun(db),
     readLastCompleteRun(db),
@@ -81,22 +81,24 @@ async function readStatus(db: Database, lookbackMs: number): Promise<StatusRepor
   return {
     database: db.described,
     rows,
-    finished: newest !== null && isFinished(newest),
+    finished: newest !== null && isFinished(newest) && !areGone,
     run,
     workedOnBy: owner?.active ? { host: owner.host, pid: owner.pid, since: isoText(owner.sinceMs) } : null,
     nextStart: describeNextStart(owner, run, lastComplete, lookbackMs),
   };
 }
 
-async function countRows(db: Database): Promise<number | null> {
+/** `areGone`: there are fewer than the job left in it. */
+async function countRows(db: Database): Promise<{ readonly rows: number | null; readonly areGone: boolean }> {
   try {
     return await db.transaction('status', async (client) => {
       await client.query(`SET LOCAL lock_timeout = ${COUNT_PATIENCE_MS}`);
-      const { rows } = await client.query<{ count: string }>(`SELECT count(*) FROM ${TARGET}`);
-      return Number(rows[0]?.count);
+      const { rows: tables } = await client.query(`SELECT WHERE to_regclass('${TARGET}') IS NOT NULL`);
+      const { rows, remembered } = await readTargetRows(client);
+      return { rows: tables.length === 0 ? null : rows, areGone: remembered !== null && rows < remembered };
     });
   } catch (error) {
-    if ([LOCK_NOT_AVAILABLE, UNDEFINED_TABLE].includes(sqlStateOf(error) ?? '')) return null;
+    if (sqlStateOf(error) === LOCK_NOT_AVAILABLE) return { rows: null, areGone: false };
     throw error;
   }
 }

@@ -110,6 +110,20 @@ test('status does not wait for a merge that holds the table alone', async (t) =>
   }
 });
 
+test('a complete run is not finished where rows are gone that it left, or the whole table', async (t) => {
+  const database = await testDatabase(t);
+  await storeRun(database, { source: SOURCE, rows: 1000, passTotal: 1000, complete: true });
+  for (const [change, finished, rows] of [
+    [`INSERT INTO ingested_events (id) VALUES ('by hand')`, true, 1001],
+    [`DELETE FROM ingested_events WHERE id IN ('evt-1', 'evt-2')`, false, 999],
+    ['DROP TABLE ingested_events', false, null],
+  ] as const) {
+    await database.query(change);
+    const report = parsed((await status(database)).stdout);
+    assert.deepEqual([report['finished'], report['rows']], [finished, rows]);
+  }
+});
+
 test('status counts no rows where the table is gone', async (t) => {
   const database = await testDatabase(t);
   await storeRun(database, RUNNING);

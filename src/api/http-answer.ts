@@ -8,6 +8,7 @@ export const MAX_ERROR_BYTES = 65_536;
 
 const OPEN_BRACE = 0x7b;
 const CLOSE_BRACE = 0x7d;
+const BYTE_ORDER_MARK = [0xef, 0xbb, 0xbf];
 
 /** The bytes of the body. */
 export function bodyOf(answer: HttpAnswer): Uint8Array {
@@ -45,7 +46,9 @@ export function findFault(answer: HttpAnswer, encoding: ContentEncoding | null):
   if (/html/i.test(type)) return `its Content-Type is ${type}`;
   if (encoding !== 'identity') return null;
   const body = bodyOf(answer);
-  if (body.find(isNoSpace) !== OPEN_BRACE) return 'its body does not begin with {';
+  // Some servers put a byte order mark before all that they send.
+  const text = BYTE_ORDER_MARK.every((byte, at) => body[at] === byte) ? body.subarray(BYTE_ORDER_MARK.length) : body;
+  if (text.find(isNoSpace) !== OPEN_BRACE) return 'its body does not begin with {';
   return body.findLast(isNoSpace) === CLOSE_BRACE ? null : 'its body does not end with }';
 }
 

@@ -9,7 +9,7 @@ import type { RawPage } from '../../api/api-client.ts';
 
 /** An envelope has a few hundred bytes. Where head or rest is longer, nothing is guessed. */
 const MAX_ENVELOPE_BYTES = 4_096;
-const HAS_MORE = /"has_?more"\s*:\s*(?:true|1|"true"|"1")/i;
+const HAS_MORE = /"has_?more"\s*:\s*(?:true|1|"(?:true|1|yes|y)")/i;
 const NEXT_CURSOR = /"next_?cursor"\s*:\s*("(?:[^"\\]|\\.)+")/i;
 
 type PageBody = Pick<RawPage, 'body' | 'bodyBytes' | 'contentEncoding'>;

@@ -7,6 +7,9 @@ const MAX_ERROR_TEXT_CHARACTERS = 300;
 const NUMERIC_CURSOR = /"next_?cursor"\s*:\s*(-?[\d.eE+-]+)/i;
 /** Codes that say that all is well. */
 const WELL_CODES = new Set(['0', '200', 'OK', 'SUCCESS']);
+/** Flags as text, in lower case. */
+const YES = new Set(['true', '1', 'yes', 'y']);
+const NO = new Set(['false', '0', 'no', 'n']);
 
 const DECODER = new TextDecoder();
 
@@ -74,6 +77,8 @@ export class EnvelopeReader {
     if ([partial, incomplete, timedOut, snakeTimedOut].some((flag) => asFlag(flag) === true)) return true;
     if (isPresent(error) || isPresent(errors)) return true;
     if ([status, statusCode, snakeStatus].some(isErrorStatus)) return true;
+    // Beside its own word that all is well, a number is a code of well: 1, 10000.
+    if ([success, ok].some((flag) => asFlag(flag) === true) && isNumberOfWell(code)) return false;
     return isPresent(code) && !WELL_CODES.has(String(code).toUpperCase());
   }
 
@@ -109,6 +114,11 @@ function isErrorStatus(value: unknown): boolean {
   return (typeof value === 'number' || typeof value === 'string') && Number(value) >= 400;
 }
 
+/** Not a status of HTTP that says that something failed. */
+function isNumberOfWell(code: unknown): boolean {
+  return typeof code === 'number' && (code < 400 || code > 599);
+}
+
 function isPresent(value: unknown): boolean {
   if (Array.isArray(value)) return value.length > 0;
   return value !== undefined && value !== null && value !== false && value !== '' && value !== 0;
@@ -133,8 +143,8 @@ function asFlag(value: unknown): boolean | null {
   if (typeof value === 'number') return value !== 0;
   if (typeof value !== 'string') return null;
   const text = value.trim().toLowerCase();
-  if (text === 'true' || text === '1') return true;
-  return text === 'false' || text === '0' ? false : null;
+  if (YES.has(text)) return true;
+  return NO.has(text) ? false : null;
 }
 
 function asCount(value: unknown): number | null {

@@ -29,7 +29,8 @@ export class PassProgress {
     return this.#total;
   }
 
-  set total(total: number | null) {
+  /** What the pass's first response says of the total; `null` when nothing. */
+  noteTotal(total: number | null): void {
     this.#total = total;
     this.#knownTotal = total ?? this.#knownTotal;
   }

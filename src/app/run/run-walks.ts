@@ -213,7 +213,7 @@ export class RunWalks {
    */
   #marks({ page, untilMs, isBounded, raw, encoded }: ServedPage): CountMarks {
     if (page === 1 && untilMs === this.#run.untilMs) {
-      this.#progress.total = this.#totalOf(raw, encoded, isBounded);
+      this.#progress.noteTotal(this.#totalOf(raw, encoded, isBounded));
       this.#parts.counters.total = this.#progress.total;
       this.#watermark.note(clockAt(raw), encoded.times);
       this.#isFirstPageNew = true;

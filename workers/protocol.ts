@@ -30,6 +30,8 @@ export interface EncodeTask extends TaskBase {
   readonly maxEventBytes: number;
   /** Where the page before this one ended, epoch ms; `null` when there is none. */
   readonly instantMs: number | null;
+  /** Every event gets a key, because times do not tell the order. */
+  readonly isKeyed?: boolean;
   /** Buffer for the rows, used if it is large enough. Transferred too; its content means nothing. */
   readonly spare?: ArrayBuffer;
 }

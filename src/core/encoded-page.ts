@@ -48,6 +48,8 @@ export interface PagePlaces {
   readonly timesMs: Float64Array<ArrayBuffer>;
   /** Keys of the events at the instant that was asked about, in serving order. A key is a digest of the id, else of the bytes. */
   readonly instantKeys: readonly string[];
+  /** Keys of all events, in serving order, where no times tell their order; else empty. */
+  readonly keys: readonly string[];
   /** Keys of the events at the end that share the last time. */
   readonly edgeKeys: readonly string[];
   /** Of the bytes of the first and the last event; `null` when there is none. */

@@ -47,7 +47,7 @@ export function encodePage(
     anomalies: encoder.anomalies,
     envelope: page.envelope,
     times: encoder.times.read(),
-    places: readPlaces(body, encoder.times, options.instantMs ?? null),
+    places: readPlaces(body, encoder.times, options),
   };
 }
 
@@ -94,7 +94,7 @@ export function setAsideEvent(body: Uint8Array): PageEncoding | PageFault | null
     anomalies: [{ ...only, kind: 'rejected', field: 'event', reason: REJECTED_REASONS.workerDied }],
     envelope: page.envelope,
     times: null,
-    places: readPlaces(body, tracker, null),
+    places: readPlaces(body, tracker, {}),
   };
 }
 

@@ -32,12 +32,11 @@ export type PageBody = Pick<EncodeTask, 'body' | 'bodyBytes' | 'contentEncoding'
 export interface PageToEncode extends PagePlace {
   /** Where the page before it ended, epoch ms; `null` when there is none. */
   readonly instantMs: number | null;
+  /** See {@link EncodeTask.isKeyed}. */
+  readonly isKeyed?: boolean;
 }
 
-interface Where {
-  readonly order: bigint;
-  readonly instantMs: number | null;
-}
+type Where = Pick<EncodeTask, 'firstSourceOrder' | 'instantMs' | 'isKeyed'>;
 
 export class PageEncoder {
   readonly #options: PageEncoderOptions;
@@ -53,8 +52,8 @@ export class PageEncoder {
    * The page's body is transferred: the caller's is gone, and comes back with the result.
    * @throws WorkerDiedError when a worker died with the page; what `onDecided` throws
    */
-  async encode({ windowId, page, instantMs }: PageToEncode, raw: PageBody): Promise<EncodeResult> {
-    const where = { order: firstSourceOrder(windowId, page), instantMs };
+  async encode({ windowId, page, instantMs, isKeyed = false }: PageToEncode, raw: PageBody): Promise<EncodeResult> {
+    const where = { firstSourceOrder: firstSourceOrder(windowId, page), instantMs, isKeyed };
     while (this.#types === null) {
       if (this.#deciding === null) {
         this.#deciding = this.#encodeFirst(raw, where);
@@ -108,7 +107,7 @@ export class PageEncoder {
     return result;
   }
 
-  async #encode(raw: PageBody, { order, instantMs }: Where, idColumnTypes: IdColumnTypes): Promise<EncodeResult> {
+  async #encode(raw: PageBody, where: Where, idColumnTypes: IdColumnTypes): Promise<EncodeResult> {
     const { pool, buffers, maxEventBytes, onEncoded } = this.#options;
     const { body, bodyBytes, contentEncoding } = raw;
     const spare = buffers.takeIdle(likelyRowsBytes(bodyBytes));
@@ -118,9 +117,8 @@ export class PageEncoder {
       bodyBytes,
       contentEncoding,
       idColumnTypes,
-      firstSourceOrder: order,
       maxEventBytes,
-      instantMs,
+      ...where,
       ...(spare === null ? {} : { spare }),
     });
     if (result.status === 'encoded') onEncoded?.((result.decodeMs + result.encodeMs) / 1000);

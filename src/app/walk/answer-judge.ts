@@ -2,44 +2,21 @@
  * Judges one answer of the API, once: what it brings, and what the walk of its window does next. It asks for nothing and
  * accepts nothing itself; the reader carries out the step.
  */
-import { NO_CURSOR, type ApiClient, type PageAnswer, type PageRequest, type RawPage } from '../../api/api-client.ts';
+import { NO_CURSOR, type PageAnswer, type PageRequest, type RawPage } from '../../api/api-client.ts';
 import type { EncodedPage } from '../../core/encoded-page.ts';
 import type { Permit } from '../../core/in-flight-limit.ts';
-import type { Logger } from '../../core/logging.ts';
-import { NO_PLACES, type CountMarks } from '../../core/state.ts';
-import type { ByTime, Chain } from './chain.ts';
+import { NO_PLACES } from '../../core/state.ts';
+import type { ByTime } from './chain.ts';
 import { isTrusted, nextPage, type NextPage } from './cursor-age.ts';
 import { EndDoubts, doubtEnd, judgeAcross, type EndDoubt, type Expected } from './doubtful-end.ts';
-import { noteEventBytes, noteFailureWords, readWord, type EndpointTraits } from './endpoint-traits.ts';
+import { noteEventBytes, noteFailureWords, readWord } from './endpoint-traits.ts';
 import { eventTooLarge } from './no-progress.ts';
+import type { JudgedWalk, JudgeOptions } from './judged-walk.ts';
 import { PageChecks } from './page-checks.ts';
-import type { PageLimit } from './page-limit.ts';
-import type { Brought, ServedPage, Step } from './step.ts';
-import type { WalkPosition } from './walk-position.ts';
-import type { WorkerDeathSearch } from './worker-death-search.ts';
+import type { Brought, Step } from './step.ts';
 
 /** Body and rows of a page are both in memory until its COPY has committed. */
 export const BYTES_PER_BODY_BYTE = 2;
-
-export interface JudgeOptions {
-  readonly client: Pick<ApiClient, 'endpoint' | 'reportFaultyPage'>;
-  readonly traits: EndpointTraits;
-  readonly logger: Logger;
-  /** What a page's places are counted by. Called once for each page that is counted, in order. */
-  readonly marks: (page: ServedPage) => CountMarks;
-  readonly onRetry: (kind: string) => void;
-}
-
-/** The walk that an answer belongs to. */
-export interface JudgedWalk {
-  readonly windowId: number;
-  readonly position: WalkPosition;
-  readonly chain: Chain;
-  readonly limit: PageLimit;
-  readonly encoder: WorkerDeathSearch;
-  /** An earlier walk was served events that lie in the window. */
-  readonly isInhabited: boolean;
-}
 
 export class AnswerJudge {
   readonly #options: JudgeOptions;
@@ -126,7 +103,7 @@ export class AnswerJudge {
   /** The window looks empty, and the API was asked what lies below it. */
   async #judgeAcross(request: PageRequest, raw: RawPage | null, permit: Permit, asked: NextPage): Promise<Step> {
     const { encoder, position } = this.#walk;
-    const encoded = raw === null ? null : await encoder.encode(request, null, raw);
+    const encoded = raw === null ? null : await encoder.encode(request, { instantMs: null }, raw);
     const page = encoded?.status === 'encoded' ? encoded : null;
     const next = { ...asked, across: undefined };
     switch (judgeAcross(page, request.across === 'top' ? null : position.sinceMs)) {
@@ -161,10 +138,19 @@ export class AnswerJudge {
     const { traits } = this.#options;
     const { position, encoder, chain, limit } = this.#walk;
     permit.resize(raw.bodyBytes * BYTES_PER_BODY_BYTE);
-    const encoded = await encoder.encode(request, position.counter.edge?.atMs ?? null, raw);
+    const instantMs = position.counter.edge?.atMs ?? null;
+    const encoded = await encoder.encode(request, { instantMs, isKeyed: !traits.isOrderedByTime }, raw);
     if (encoded.status === 'faulty') return this.#askAgain(request, encoded.fault, encoded.detail, asked, false);
+    const astray = this.#checks.findAstray(request, encoded);
+    if (astray !== null) {
+      limit.reduce();
+      return this.#askAgain(request, 'astray', astray, asked, true);
+    }
     const broken = this.#checks.findBroken(request, encoded, this.byTime.hasBounds);
-    if (broken === 'bounds' || (broken === 'order' && !this.#isWhole)) return { kind: 'needs-chain' };
+    // What was counted before rests on the order: only a chain that begins with this page can go on without it.
+    const isBegun = !this.#isWhole || request.page > 1;
+    if (broken === 'bounds' || (broken === 'order' && isBegun)) return { kind: 'needs-chain' };
+    const isRepeated = request.cursor !== null && chain.hasServed(encoded);
     const contradiction = this.#checks.contradictionOf(request, encoded);
     // The page is good when the walk can go on by its times.
     if (contradiction !== null && (!this.byTime.hasAnchors || encoded.times === null)) {
@@ -194,14 +180,14 @@ export class AnswerJudge {
     const isEnd = !isAskedByTime && (word !== 'more' || (isBelow && this.#isOverByBound(encoded)));
     chain.noteAccepted(request, encoded);
     limit.grow();
-    const mayLackEvents = noteFailureWords(traits, word, encoded.envelope.speaksOfError);
+    const mayLackEvents = noteFailureWords(traits, word, encoded.envelope.speaksOfError) || isRepeated;
     const isDoubtful = (isEnd && doubt?.isStrong === true) || mayLackEvents;
     const suspect = contradiction !== null || mayLackEvents;
     return {
       kind: isEnd ? 'end' : 'advance',
       raw,
       encoded,
-      brought: { ...this.#count(request, raw, encoded), isDoubtful, suspect },
+      brought: { ...this.#count(request, raw, encoded, isRepeated), isDoubtful, suspect },
       next: isAskedByTime ? { ...next, ...NO_CURSOR } : next,
     };
   }
@@ -226,14 +212,20 @@ export class AnswerJudge {
     return this.#options.traits.isOrderedByTime && this.#walk.position.isPastWindow(encoded);
   }
 
-  #count(request: PageRequest, raw: RawPage, encoded: EncodedPage): Pick<Brought, 'counts' | 'edge'> {
+  /** @param isRepeated the page stands where another was to come: its events are no new places */
+  #count(
+    request: PageRequest,
+    raw: RawPage,
+    encoded: EncodedPage,
+    isRepeated: boolean,
+  ): Pick<Brought, 'counts' | 'edge'> {
     const { position, windowId } = this.#walk;
     const { sinceMs, untilMs } = position;
     const isBounded = this.byTime.hasBounds && (request.sinceMs !== null || request.untilMs !== null);
     const marks = this.#options.marks({ windowId, page: request.page, untilMs, isBounded, raw, encoded });
     const range = { sinceMs, untilMs, isOrderedByTime: this.#options.traits.isOrderedByTime };
     const { added, ...counts } = position.counter.count(encoded.places, range, marks);
-    return { counts, edge: added };
+    return { counts: isRepeated ? NO_PLACES : counts, edge: added };
   }
 
   get #expected(): Expected {

@@ -53,6 +53,11 @@ export class Chain {
     this.#brokenBy = why;
   }
 
+  /** Whether an accepted page of this chain began with the event that this one begins with. */
+  hasServed(page: EncodedPage): boolean {
+    return this.#progress.knows(page);
+  }
+
   /** The page is about to be accepted. @throws GaveUpError when page after page brings no new event */
   noteAccepted(request: PageRequest, page: EncodedPage): void {
     this.#restarts.note(page.servedCount);

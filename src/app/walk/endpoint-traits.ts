@@ -78,6 +78,12 @@ export function ignoresTimeBounds(
   return servedCount > 1 && times.descending && times.lastMs > untilMs + WIDENED_MS;
 }
 
+export const BEGINS_ABOVE = 'a page begins above the end of the last';
+
+export function beginsAbove({ times }: Pick<EncodedPage, 'times'>, pageEndMs: number | null): boolean {
+  return times !== null && pageEndMs !== null && times.newestMs > pageEndMs;
+}
+
 /**
  * What a page shows against an order by time; `null` when nothing. An API may serve by arrival and filter by the event's own
  * time: then neither a window's end nor an anchor can be told by times.
@@ -90,8 +96,7 @@ export function describeDisorder(
 ): string | null {
   if (times === null) return null;
   if (!times.descending) return 'a page has newer events behind older ones';
-  if (cursor !== null)
-    return pageEndMs !== null && times.newestMs > pageEndMs ? 'a page begins above the end of the last' : null;
+  if (cursor !== null) return beginsAbove({ times }, pageEndMs) ? BEGINS_ABOVE : null;
   if (untilMs !== null && times.newestMs > untilMs + WIDENED_MS)
     return 'a page has events above the bound it was asked for';
   if (sinceMs !== null && times.oldestMs < sinceMs - WIDENED_MS)

@@ -29,6 +29,11 @@ export class ChainProgress {
   #stalePages = 0;
   #uniformPages = 0;
 
+  /** Whether a page that was noted began with the same event. Of pages of one event again and again nobody can say it. */
+  knows({ places: { firstDigest, lastDigest } }: DigestedPage): boolean {
+    return firstDigest !== null && firstDigest !== lastDigest && this.#servedFrom(firstDigest) > 0;
+  }
+
   /** Returns true when too many pages in a row brought nothing new. */
   note({ servedCount, places: { firstDigest, lastDigest } }: DigestedPage): boolean {
     this.#pages += 1;

@@ -4,12 +4,15 @@ import type { EncodedPage } from '../../core/encoded-page.ts';
 import type { Logger } from '../../core/logging.ts';
 import type { Chain } from './chain.ts';
 import {
+  BEGINS_ABOVE,
+  beginsAbove,
   describeContradiction,
   describeDisorder,
   ignoresTimeBounds,
   type EndpointTraits,
   type Word,
 } from './endpoint-traits.ts';
+import { sharedEnd } from './shared-end.ts';
 import type { WalkPosition } from './walk-position.ts';
 
 const TIMES_ASKED_AGAIN = 2;
@@ -26,6 +29,9 @@ export class PageChecks {
   readonly #walk: CheckedWalk;
   readonly #lacking = new AskedAgain();
   readonly #failing = new AskedAgain();
+  readonly #astray = new AskedAgain();
+  /** Pages begin with the end of the last, however often they are asked for. */
+  #isMoving = false;
 
   constructor({ traits, logger }: { readonly traits: EndpointTraits; readonly logger: Logger }, walk: CheckedWalk) {
     this.#traits = traits;
@@ -50,6 +56,24 @@ export class PageChecks {
       `the API's order is not that of the events' times: ${disorder}; walking one chain`,
     );
     return 'order';
+  }
+
+  /**
+   * Why to ask again for a page that does not go on where the last one ended, half a sentence; `null` when it does, or was asked
+   * for often enough. A wrong page that comes once must neither cost the order of times nor stand for the page that it hides.
+   */
+  findAstray(request: PageRequest, encoded: EncodedPage): string | null {
+    const { position, chain } = this.#walk;
+    if (request.cursor === null) return null;
+    const isAbove = this.#traits.isOrderedByTime && beginsAbove(encoded, position.pageEndMs);
+    if (isAbove) return this.#astray.mayAsk(request.page) ? BEGINS_ABOVE : null;
+    if (chain.hasServed(encoded))
+      return this.#astray.mayAsk(request.page) ? 'a page begins as an earlier one did' : null;
+    if (this.#isMoving || sharedEnd(position.counter.keysBefore, encoded.places.keys) === 0) return null;
+    if (this.#astray.mayAsk(request.page)) return 'a page begins with the end of the last';
+    // New events at the top push the others down, under a cursor that counts places.
+    this.#isMoving = true;
+    return null;
   }
 
   contradictionOf(request: PageRequest, encoded: EncodedPage): string | null {

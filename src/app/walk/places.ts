@@ -14,6 +14,7 @@
  * An event without a time lies where its neighbours lie. Where these are on both sides of a border it is `unsure`.
  */
 import type { PagePlaces } from '../../core/encoded-page.ts';
+import { sharedEnd } from './shared-end.ts';
 import { NO_PLACES, type CountMarks, type PlaceCounts, type WalkEdge } from '../../core/state.ts';
 
 /** Keys at one instant that are remembered; more make what comes again unsure. */
@@ -40,6 +41,8 @@ export class PlaceCounter {
   #overlap: Overlap | null = null;
   /** Of the last event of the page before; for events without a time. */
   #lastDigest: string | null = null;
+  /** Keys of all events of the page before in this chain, where no times tell their order. */
+  keysBefore: readonly string[] = [];
 
   constructor(edge: WalkEdge | null) {
     this.#edge = edge;
@@ -52,6 +55,7 @@ export class PlaceCounter {
   /** The next page begins a chain, at or above the edge. */
   beginAgain(): void {
     this.#lastDigest = null;
+    this.keysBefore = [];
     if (this.#edge !== null) this.#overlap = { atMs: this.#edge.atMs, left: tally(this.#edge.keys) };
   }
 
@@ -67,6 +71,7 @@ export class PlaceCounter {
     const added: string[] = [];
     const sides = new Sides(timesMs, bordersOf(range, marks, edge));
     const head = overlap === null ? new Head(edge, instantKeys, this.#lastDigest === page.firstDigest) : null;
+    const before = new BeforeThis(this.keysBefore, page.keys);
     let instants = 0;
     for (let at = 0; at < timesMs.length; at += 1) {
       const timeMs = timesMs[at] ?? Number.NaN;
@@ -79,8 +84,14 @@ export class PlaceCounter {
       const repeated = head?.repeats(timeMs, key) ?? null;
       const placeMs = sides.timeOf(at);
       if (placeMs !== null && !isInside(placeMs, range)) continue;
+      const come = before.has(at);
+      if (come === 'surely') continue;
       if (repeated !== null) {
         counts[repeated] += 1;
+        continue;
+      }
+      if (come === 'perhaps') {
+        counts.unsure += 1;
         continue;
       }
       if (placeMs === null) {
@@ -103,6 +114,7 @@ export class PlaceCounter {
       if (marks.recentMs !== null && placeMs >= marks.recentMs) counts.recentPlaces += 1;
     }
     this.#lastDigest = page.lastDigest ?? this.#lastDigest;
+    this.keysBefore = page.keys;
     return { ...counts, added: this.#moveEdge(page, sides.lastMs, added, range.isOrderedByTime) };
   }
 
@@ -199,6 +211,29 @@ class Head {
     if (!this.#isTop) return null;
     this.#sure -= 1;
     return this.#sure >= 0 ? 'repeated' : 'unsure';
+  }
+}
+
+/**
+ * What the page before has of a page, where no times tell. The end of it that comes again has been pushed down, by events that are
+ * new at the top; a single id that comes again may be one that the API has twice.
+ */
+class BeforeThis {
+  readonly #keys: readonly string[];
+  readonly #left: Map<string, number>;
+  readonly #shared: number;
+
+  constructor(before: readonly string[], keys: readonly string[]) {
+    this.#keys = keys;
+    this.#shared = sharedEnd(before, keys);
+    this.#left =
+      tally(keys.length === 0 ? [] : before.slice(0, before.length - this.#shared)) ?? new Map<string, number>();
+  }
+
+  /** Call it for each event, in order. */
+  has(at: number): 'surely' | 'perhaps' | null {
+    if (at < this.#shared) return 'surely';
+    return takeOne(this.#left, this.#keys[at] ?? '') ? 'perhaps' : null;
   }
 }
 

@@ -7,7 +7,7 @@ import type { PageRequest } from '../../api/api-client.ts';
 import type { EncodedPage } from '../../core/encoded-page.ts';
 import { WorkerDiedError } from '../../core/errors.ts';
 import type { Logger } from '../../core/logging.ts';
-import type { PageBody, PageEncoder } from '../../threads/page-encoder.ts';
+import type { PageBody, PageEncoder, PageToEncode } from '../../threads/page-encoder.ts';
 import type { PageLimit } from './page-limit.ts';
 
 const SHRINK_FACTOR = 4;
@@ -33,13 +33,13 @@ export class WorkerDeathSearch {
     this.#logger = logger;
   }
 
-  /** The page's body is transferred. @param instantMs where the page before it ended */
+  /** The page's body is transferred. */
   async encode(
     { windowId, page, limit }: PageRequest,
-    instantMs: number | null,
+    asked: Pick<PageToEncode, 'instantMs' | 'isKeyed'>,
     raw: PageBody,
   ): Promise<EncodedPage | UnusablePage> {
-    const place = { windowId, page, instantMs };
+    const place = { windowId, page, ...asked };
     try {
       const isFound = this.#killsAlone && limit === 1;
       const encoded = isFound ? await this.#encoder.encodeSuspect(place, raw) : await this.#encoder.encode(place, raw);

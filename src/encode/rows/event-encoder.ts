@@ -24,6 +24,8 @@ export interface EventEncoderOptions {
   readonly maxEventBytes: number;
   /** Where the page before this one ended, epoch ms; none when there is none. See `readPlaces`. */
   readonly instantMs?: number | null;
+  /** Every event gets a key. */
+  readonly isKeyed?: boolean;
 }
 
 const ABOUT_THE_WHOLE: ReadonlySet<RejectedReason> = new Set([

@@ -1,12 +1,13 @@
 /**
  * What the places of a page are counted by: the time of each event, and keys of the few events by which the page is joined
- * with those around it. A key is a digest of the id, or of the event's bytes where it has none.
+ * with those around it; where no times tell the order, of all events. A key is a digest of the id, or of the event's bytes where it has none.
  */
 import { createHash } from 'node:crypto';
 import type { PagePlaces } from '../../core/encoded-page.ts';
 import { EventSlices } from '../scan/event-slices.ts';
 import { ID_FIELDS, KIND, NO_FIELD, isString } from '../scan/fields.ts';
 import { JsonCursor } from '../scan/json-cursor.ts';
+import type { EventEncoderOptions } from './event-encoder.ts';
 import { FieldText } from './field-texts.ts';
 import type { PageTimesTracker } from './page-times.ts';
 
@@ -14,15 +15,20 @@ import type { PageTimesTracker } from './page-times.ts';
 const DIGEST_LENGTH = 16;
 
 /** @param instantMs the instant at which the page before this one ended; `null` when there is none */
-export function readPlaces(body: Uint8Array, tracker: PageTimesTracker, instantMs: number | null): PagePlaces {
+export function readPlaces(
+  body: Uint8Array,
+  tracker: PageTimesTracker,
+  { instantMs = null, isKeyed = false }: Pick<EventEncoderOptions, 'instantMs' | 'isKeyed'>,
+): PagePlaces {
   const { count, timesMs } = tracker;
-  if (count === 0) return { timesMs, instantKeys: [], edgeKeys: [], firstDigest: null, lastDigest: null };
+  if (count === 0) return { timesMs, instantKeys: [], keys: [], edgeKeys: [], firstDigest: null, lastDigest: null };
   const reader = new EventReader(body);
   const keyAt = (position: number): string => reader.key(tracker.startOf(position));
   const last = count - 1;
   return {
     timesMs,
     instantKeys: instantMs === null ? [] : positionsOf(timesMs, instantMs).map(keyAt),
+    keys: isKeyed || tracker.read() === null ? Array.from(timesMs, (_, position) => keyAt(position)) : [],
     edgeKeys: edgeOf(timesMs).map(keyAt),
     firstDigest: reader.digest(tracker.startOf(0)),
     lastDigest: reader.digest(tracker.startOf(last)),

@@ -26,6 +26,7 @@ function page(events: readonly Listed[], edge: WalkEdge | null): PagePlaces {
   return {
     timesMs: Float64Array.from(events.map(({ ms }) => ms)),
     instantKeys: events.filter(({ ms }) => ms === edge?.atMs).map(({ id }) => id),
+    keys: [],
     edgeKeys: tail,
     firstDigest: events[0] === undefined ? null : `${events[0].ms} ${events[0].id}`,
     lastDigest: events.at(-1) === undefined ? null : `${String(events.at(-1)?.ms)} ${String(events.at(-1)?.id)}`,

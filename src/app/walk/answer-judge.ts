@@ -7,7 +7,7 @@ import type { EncodedPage } from '../../core/encoded-page.ts';
 import type { Permit } from '../../core/in-flight-limit.ts';
 import { NO_PLACES } from '../../core/state.ts';
 import type { ByTime } from './chain.ts';
-import { isTrusted, nextPage, type NextPage } from './cursor-age.ts';
+import { nextPage, type NextPage } from './cursor-age.ts';
 import { EndDoubts, doubtEnd, judgeAcross, type EndDoubt, type Expected } from './doubtful-end.ts';
 import { noteEventBytes, noteFailureWords, readWord } from './endpoint-traits.ts';
 import { eventTooLarge } from './no-progress.ts';
@@ -81,8 +81,9 @@ export class AnswerJudge {
       case 'stale-cursor':
         return this.#dropCursor(answer.detail, asked);
       case 'endpoint-changed':
-        return isTrusted(asked) || this.canBegin(asked.page)
-          ? { kind: 'retry', next: asked, suspect: position.topMs !== null }
+        // The cursor is the lost endpoint's: in the list of the other one it may stand anywhere.
+        return this.canBegin(asked.page)
+          ? { kind: 'retry', next: { ...asked, ...NO_CURSOR }, suspect: position.topMs !== null }
           : { kind: 'needs-chain' };
       case 'too-large':
         if (request.limit <= 1) throw eventTooLarge(request);

@@ -1,0 +1,37 @@
+/** When the stream endpoint is lost in the middle, nothing of it tells where the other endpoint goes on. */
+import { test } from 'node:test';
+import { toCursor, type PageHook } from '../../support/scripted-api.ts';
+import { eventsUpTo } from '../../support/scripted-events.ts';
+import { ScriptedScene } from '../../support/scripted-scene.ts';
+
+const EVENTS = eventsUpTo(2_000);
+const MAX_PAGE = 100;
+const LOST_AFTER = 8;
+
+function placeOf(kind: 'left' | 'served', cursor: string): number {
+  const place = EVENTS.findIndex((_, at) => toCursor({ [kind]: at }) === cursor);
+  return place === -1 ? -Infinity : place;
+}
+
+const ORDERS = [
+  { name: 'by id', other: EVENTS.toSorted((one, two) => (String(one.id) < String(two.id) ? -1 : 1)) },
+  { name: 'oldest first', other: EVENTS.toReversed() },
+  { name: 'the same', other: EVENTS },
+] as const;
+
+for (const { name, other } of ORDERS) {
+  void test(`every event is a row when the stream endpoint is lost in the middle; the order of the other is: ${name}`, async (t) => {
+    const hook: PageHook = ({ number, cursor, isStream }) => {
+      if (isStream) return number > LOST_AFTER ? { status: 403, body: { code: 'FORBIDDEN' } } : undefined;
+      // A cursor of the stream stands a page further down in this list.
+      const from = cursor === null ? 0 : Math.max(placeOf('left', cursor), placeOf('served', cursor) + MAX_PAGE);
+      const end = from + MAX_PAGE;
+      const hasMore = end < other.length;
+      const nextCursor = hasMore ? toCursor({ left: end }) : null;
+      return { body: { data: other.slice(from, end), hasMore, nextCursor } };
+    };
+    const options = { events: EVENTS, shape: 'doc', maxPage: MAX_PAGE, hasOffsetCursor: true, hook } as const;
+    const scene = await ScriptedScene.open(t, options);
+    await scene.ingestAll();
+  });
+}

@@ -92,6 +92,13 @@ export class ApiStreamReader {
     return this.#complete;
   }
 
+  /**
+   * The window ended without an event, and no answer came from below it: where others were served events there, that is no end.
+   */
+  get isUnanswered(): boolean {
+    return this.#complete && this.position.servedToMs === null && this.#judge.isUnanswered;
+  }
+
   /** Holds the next page until the window is divided: it counts only what stays the window's own. */
   divideWhile(dividing: Promise<unknown>): void {
     this.#judge.divideWhile(dividing);

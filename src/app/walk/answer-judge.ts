@@ -24,6 +24,8 @@ export class AnswerJudge {
   readonly #doubts = new EndDoubts();
   readonly #checks: PageChecks;
   #isInhabited: boolean;
+  /** The window looks empty, and nothing came from below it: all the data lies above, or the API did not answer. */
+  isUnanswered = false;
   /** The run's only window: nothing but cursors and the API's own bounds have decided what it brings. */
   #isWhole: boolean;
   #dividing: Promise<unknown> | null = null;
@@ -107,7 +109,9 @@ export class AnswerJudge {
     const encoded = raw === null ? null : await encoder.encode(request, { instantMs: null }, raw);
     const page = encoded?.status === 'encoded' ? encoded : null;
     const next = { ...asked, across: undefined };
-    switch (judgeAcross(page, request.across === 'top' ? null : position.sinceMs)) {
+    const found = judgeAcross(page, request.across === 'top' ? null : position.sinceMs);
+    if (request.across === 'below') this.isUnanswered = found === 'silent';
+    switch (found) {
       case 'empty':
         return this.#endOfNothing(request, permit, false);
       case 'inhabited':

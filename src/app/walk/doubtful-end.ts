@@ -72,7 +72,7 @@ export class EndDoubts {
   #asked = 0;
   /** Only answers that are alike count together. */
   #words = '';
-  #wasAskedAcross = false;
+  #askedAcross = 0;
   /** Where the walk was asked by time what lies below, epoch ms; `null`: not yet. */
   askedByTimeAtMs: number | null = null;
 
@@ -93,8 +93,8 @@ export class EndDoubts {
       this.#asked = 0;
     }
     if (!isStrong && canAskAcross) {
-      if (this.#wasAskedAcross) return 'stands';
-      this.#wasAskedAcross = true;
+      if (this.#askedAcross > TIMES_ASKED_AGAIN) return 'stands';
+      this.#askedAcross += 1;
       return 'ask-across';
     }
     // The answer by time brought nothing older, so this is where the list ends.

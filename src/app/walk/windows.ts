@@ -83,7 +83,21 @@ export class WindowSet {
     }
     await this.#probing;
     if (this.#failure !== null) throw this.#failure.error;
+    if (this.#outcome === 'complete' && this.#isContradicted) return 'needs-chain';
     return this.#outcome;
+  }
+
+  /** Whether a window is empty by answers that also said that nothing lies below it, where another window has events. */
+  get #isContradicted(): boolean {
+    const unanswered = this.#readers.filter(({ isUnanswered }) => isUnanswered);
+    const topMs = Math.max(...unanswered.map(({ position }) => position.sinceMs ?? -Infinity));
+    const contradicts = this.#readers.some(({ position: { servedToMs } }) => servedToMs !== null && servedToMs < topMs);
+    if (contradicts) {
+      this.#options.logger.warn(
+        'a window came empty, and so did what lies below it, where there are events; walking one chain',
+      );
+    }
+    return contradicts;
   }
 
   get #idleWalks(): number {

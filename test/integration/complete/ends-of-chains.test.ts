@@ -58,6 +58,22 @@ void test('an odd answer to one of several windows ends no window', async (t) =>
   }
 });
 
+for (const times of [3, 5, 40]) {
+  void test(`418 to a window, ${times} times, also to what lies below it, is no end where others were served events there`, async (t) => {
+    const begun = new Map<string, number>();
+    const hook: PageHook = ({ cursor, query }) => {
+      const until = query.get('until');
+      if (cursor !== null || until === null || query.get('limit') === '1') return undefined;
+      begun.set(until, (begun.get(until) ?? 0) + 1);
+      const isVictim = [...begun.keys()][0] === until;
+      return isVictim && (begun.get(until) ?? 0) <= times ? { status: 418, body: {} } : undefined;
+    };
+    const options = { events: eventsUpTo(6_000), shape: 'doc', maxPage: 100, latencyMs: 30, hook } as const;
+    const scene = await ScriptedScene.open(t, options);
+    await scene.ingestAll(['--concurrency', '4', '--page-size', '100']);
+  });
+}
+
 /** Each waits for seconds: one kind of answer for each shape, and the 418, which bounds could give another meaning, for both. */
 const LASTING = [
   ['an error code beside an empty list', APIS[1]],

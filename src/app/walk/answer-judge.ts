@@ -155,6 +155,11 @@ export class AnswerJudge {
     // What was counted before rests on the order: only a chain that begins with this page can go on without it.
     const isBegun = !this.#isWhole || request.page > 1;
     if (broken === 'bounds' || (broken === 'order' && isBegun)) return { kind: 'needs-chain' };
+    // A chain by time must begin at or above what was served last.
+    const isByTime = this.byTime.hasAnchors && request.cursor === null && request.page > 1;
+    if (isByTime && encoded.servedCount > 0 && !position.counter.joins(encoded.places) && position.raise()) {
+      return { kind: 'retry', next: { ...asked, ...NO_CURSOR }, suspect: false };
+    }
     const isRepeated = request.cursor !== null && chain.hasServed(encoded);
     const contradiction = this.#checks.contradictionOf(request, encoded);
     // The page is good when the walk can go on by its times.

@@ -34,10 +34,11 @@ export class Chain {
 
   /** @throws GaveUpError when the same place was begun at too often without getting further */
   request(next: NextPage, { hasBounds, hasAnchors }: ByTime): Omit<PageRequest, 'signal'> {
-    const { sinceMs, topMs, anchorMs, untilMs } = this.#position;
+    const { sinceMs, topMs, beginMs: fromMs, anchorMs, untilMs } = this.#position;
     const isByCursor = next.cursor !== null && !(hasAnchors && anchorMs !== null && !isTrusted(next));
-    const beginMs = hasAnchors ? topMs : hasBounds ? untilMs : null;
-    if (!isByCursor) this.#begin(next.page, beginMs);
+    const beginMs = hasAnchors ? fromMs : hasBounds ? untilMs : null;
+    // Chains from one anchor are told apart from others by the anchor, however far above it they begin.
+    if (!isByCursor) this.#begin(next.page, hasAnchors ? topMs : beginMs);
     return {
       ...next,
       ...(isByCursor ? {} : NO_CURSOR),

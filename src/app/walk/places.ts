@@ -52,6 +52,17 @@ export class PlaceCounter {
     return this.#edge;
   }
 
+  /**
+   * Whether a page that begins a chain by time joins what was served: it has an event from above the edge, or one that was counted
+   * there. Else there can be events between them that nobody has served.
+   */
+  joins({ timesMs, instantKeys }: PagePlaces): boolean {
+    const edge = this.#edge;
+    if (edge === null || edge.keys === null) return true;
+    const keys = new Set(edge.keys);
+    return instantKeys.some((key) => keys.has(key)) || timesMs.some((timeMs) => timeMs > edge.atMs);
+  }
+
   /** The next page begins a chain, at or above the edge. */
   beginAgain(): void {
     this.#lastDigest = null;

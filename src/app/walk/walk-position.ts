@@ -18,6 +18,9 @@ const JUMP_PAGES = 3;
 /** Bounds are sent widened by this much. */
 const SLACK_MS = 1;
 
+/** How far above its anchor a chain by time begins; each further one where the one before did not reach what was served there. */
+const RAISES_MS = [0, 1_000, 60_000, 3_600_000, 86_400_000, Infinity];
+
 type TimedPage = Pick<EncodedPage, 'times' | 'servedCount'>;
 type PlacedPage = TimedPage & { readonly places: Pick<PagePlaces, 'timesMs'> };
 
@@ -39,6 +42,8 @@ export class WalkPosition {
   #lastInsideMs: number | null = null;
   #eventsPerMs: number | null = null;
   #doubtedEndMs: number | null = null;
+  /** Index of {@link RAISES_MS}. */
+  #raised = 0;
   #olderPages = 0;
   /** Pages that were seen to come newest first, minus those seen to come oldest first. */
   #newestFirstVotes = 0;
@@ -61,6 +66,24 @@ export class WalkPosition {
   /** Where the walk can go on by time (`until`), epoch ms; `null` until a page shows it. */
   get anchorMs(): number | null {
     return this.#anchorMs;
+  }
+
+  /**
+   * Asks from higher up: the API did not serve from {@link topMs} down what was served there before, so it goes by other times than
+   * it shows, or cuts bounds. @returns false when the window's own bound was asked from already
+   */
+  raise(): boolean {
+    const beforeMs = this.beginMs;
+    this.#raised = Math.min(this.#raised + 1, RAISES_MS.length - 1);
+    return this.beginMs !== beforeMs;
+  }
+
+  /** Where a chain by time begins, epoch ms: {@link topMs}, or above it. */
+  get beginMs(): number | null {
+    if (this.#anchorMs === null || this.#raised === 0) return this.topMs;
+    const raisedMs = this.#anchorMs + (RAISES_MS[this.#raised] ?? Infinity);
+    if (this.untilMs !== null) return Math.min(raisedMs, this.untilMs);
+    return Number.isFinite(raisedMs) ? raisedMs : null;
   }
 
   /** The top of what is left: the anchor, else the window's own bound. */
@@ -97,6 +120,7 @@ export class WalkPosition {
 
   /** Takes in a page of the window, in order. */
   note({ times, servedCount, places }: PlacedPage): void {
+    this.#raised = 0;
     if (times === null) return;
     this.pageEndMs = times.lastMs;
     const insideMs = places.timesMs.findLast((timeMs) => this.#isAboveSince(timeMs));

@@ -141,3 +141,14 @@ void test('a last page that never has a flag ends the chain where a request by t
   const scene = await ScriptedScene.open(t, { events: EVENTS, shape: 'doc', maxPage: MAX_PAGE, hook });
   assertProof(await scene.ingestAll(), 'api-end');
 });
+
+void test('a chain by time that begins below what was served last is begun higher up', async (t) => {
+  let dead = 0;
+  const hook: PageHook = ({ cursor }) => {
+    if (cursor !== null) dead += 1;
+    return cursor !== null && dead % 4 === 0 ? { status: 400, body: { code: 'CURSOR_EXPIRED' } } : undefined;
+  };
+  const events = eventsUpTo(2_000, (n) => ({ timestamp: NEWEST_MS + 437 - n * 37 }));
+  const scene = await ScriptedScene.open(t, { events, shape: 'doc', maxPage: 97, untilGrainMs: 1_000, hook });
+  await scene.ingestAll();
+});

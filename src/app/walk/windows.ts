@@ -89,7 +89,7 @@ export class WindowSet {
 
   /** Whether a window is empty by answers that also said that nothing lies below it, where another window has events. */
   get #isContradicted(): boolean {
-    const unanswered = this.#readers.filter(({ isUnanswered }) => isUnanswered);
+    const unanswered = this.#readers.filter((reader) => reader.isUnanswered);
     const topMs = Math.max(...unanswered.map(({ position }) => position.sinceMs ?? -Infinity));
     const contradicts = this.#readers.some(({ position: { servedToMs } }) => servedToMs !== null && servedToMs < topMs);
     if (contradicts) {

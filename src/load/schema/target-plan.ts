@@ -16,9 +16,12 @@ export interface TargetPlan {
   readonly watchedTriggers: readonly string[];
   /** The server returns `xmax`, by which a new row is told from an updated one. */
   readonly returnsXmax: boolean;
-  /** An update can note when it was. */
+  /** An update can note when it was: the column is there, and takes a time. */
   readonly hasIngestedAt: boolean;
 }
+
+/** Types that `now()` fits. */
+const TIMES: readonly string[] = ['timestamp with time zone', 'timestamp without time zone', 'date'];
 
 /** @param facts of a table that {@link refusalOf} has nothing against */
 export function planTarget(facts: TargetFacts, onConflict: OnConflict): TargetPlan {
@@ -28,7 +31,9 @@ export function planTarget(facts: TargetFacts, onConflict: OnConflict): TargetPl
     indexNeededBy: indexNeededBy(facts),
     watchedTriggers: watched.map(({ name }) => name),
     returnsXmax: facts.kind === 'r',
-    hasIngestedAt: facts.columns.some(({ name, isGenerated }) => name === 'ingested_at' && !isGenerated),
+    hasIngestedAt: facts.columns.some(
+      ({ name, type, isGenerated }) => name === 'ingested_at' && TIMES.includes(type) && !isGenerated,
+    ),
   };
 }
 

@@ -257,6 +257,7 @@ export class IngestionJob {
       buffers: this.#buffers,
       maxEventBytes: settings.maxEventBytes,
       idColumnTypes: target === null || target.empty ? null : target.types,
+      emptyColumnTypes: target?.types ?? null,
       idType: settings.idType,
       onDecided: async (decided) => {
         warnOfDroppedPages(await retypeTarget(db, decided), logger);

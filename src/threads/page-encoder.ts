@@ -19,6 +19,8 @@ interface PageEncoderOptions {
   readonly maxEventBytes: number;
   /** Types of the target's id columns; `null` when the target is new and empty, and they are to be decided. */
   readonly idColumnTypes: IdColumnTypes | null;
+  /** Types of an empty target's id columns, where somebody has made one: what is text there takes every id, and stays text. */
+  readonly emptyColumnTypes?: IdColumnTypes | null;
   /** `--id-type`; overrides what the first page says. */
   readonly idType: 'auto' | IdColumnType;
   /** Changes the target's id columns, before any row is copied. */
@@ -89,14 +91,16 @@ export class PageEncoder {
   }
 
   async #encodeFirst(raw: PageBody, where: Where): Promise<EncodeResult> {
-    const { pool, idType, onDecided } = this.#options;
+    const { pool, idType, onDecided, emptyColumnTypes } = this.#options;
     const { body, bodyBytes, contentEncoding } = raw;
     const sampled = await pool.run({ kind: 'sample', body, bodyBytes, contentEncoding });
     if (sampled.status === 'faulty') return sampled;
+    const typeOf = (column: keyof IdColumnTypes): IdColumnType =>
+      emptyColumnTypes?.[column] === 'text' ? 'text' : typeBySample(sampled[column]);
     const types = {
-      id: idType === 'auto' ? typeBySample(sampled.id) : idType,
-      sessionId: typeBySample(sampled.sessionId),
-      userId: typeBySample(sampled.userId),
+      id: idType === 'auto' ? typeOf('id') : idType,
+      sessionId: typeOf('sessionId'),
+      userId: typeOf('userId'),
     };
     const decompressed = { body: sampled.body, bodyBytes: sampled.bodyBytes, contentEncoding: 'identity' } as const;
     const result = await this.#encode(decompressed, where, types);

@@ -15,6 +15,9 @@ export const MOVED = 'ingestion.merge_moved';
 /** `ordinal` of the candidates that were refused alone, with the server's `state` and `reason`. */
 export const REFUSED = 'ingestion.merge_refused';
 
+/** How the reason of an event begins that the target has refused. */
+export const REFUSAL = 'refused by the merge: ';
+
 /** Ordinals, both included. */
 export interface Range {
   readonly from: number;
@@ -46,6 +49,17 @@ export class RowByRow {
        SELECT c.* FROM ${CANDIDATES} c JOIN again USING (ordinal) ORDER BY ordinal`,
     );
     return before.refused - (await this.#count()).refused;
+  }
+
+  /** SQLSTATEs of the refused events that no earlier merge has set aside. */
+  async firstRefusals(): Promise<readonly string[]> {
+    const { rows } = await this.#client.query<{ state: string }>(
+      `SELECT r.state FROM ${REFUSED} r JOIN ${CANDIDATES} c USING (ordinal)
+        WHERE left(c.id::text, 200) NOT IN (
+          SELECT event_id FROM ingestion.anomaly
+           WHERE kind = 'rejected' AND event_id IS NOT NULL AND starts_with(reason, ${quoteLiteral(REFUSAL)}))`,
+    );
+    return rows.map(({ state }) => state);
   }
 
   /** Tries candidates from everywhere and takes them back. @returns how many were accepted */

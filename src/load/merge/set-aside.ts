@@ -3,7 +3,7 @@ import type { PoolClient } from 'pg';
 import { rebuildEvent, type StoredEvent } from '../../encode/rows/event-rebuilding.ts';
 import { displayable } from '../copy/anomalies.ts';
 import { PAGE_OF, POSITION_OF, STAGED_EVENT, WINDOW_OF, type MergeScope } from './merge-sql.ts';
-import { CANDIDATES, REFUSED } from './row-by-row.ts';
+import { CANDIDATES, REFUSAL, REFUSED } from './row-by-row.ts';
 
 /** The rows that got no place in the target: `tid`, `id` and the `round` that tried them. */
 export const LEFT_OUT = 'ingestion.merge_left_out';
@@ -28,7 +28,7 @@ export async function setAsideAll(
   );
   const triggers = scope.plan.watchedTriggers.join(', ');
   const all = [
-    ...refused.map(({ ordinal, reason }) => ({ ordinal, reason: `refused by the merge: ${shortened(reason)}` })),
+    ...refused.map(({ ordinal, reason }) => ({ ordinal, reason: `${REFUSAL}${shortened(reason)}` })),
     ...skipped.map((ordinal) => ({ ordinal, reason: `skipped by a trigger or rule of the table (${triggers})` })),
   ];
   for (let at = 0; at < all.length; at += AT_ONCE) await setAside(client, scope, round, all.slice(at, at + AT_ONCE));

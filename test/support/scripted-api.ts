@@ -78,8 +78,8 @@ export class ScriptedApi {
     this.baseUrl = `${origin}/api/v1`;
   }
 
-  /** It ends with the test. */
-  static async open(t: TestContext, options: ScriptedOptions): Promise<ScriptedApi> {
+  /** It ends with the test, or with whatever else calls what is given to `after`. */
+  static async open(t: Pick<TestContext, 'after'>, options: ScriptedOptions): Promise<ScriptedApi> {
     const server = createServer((req, res) => {
       api.#answer(req, res).catch(() => res.destroy());
     });

@@ -47,11 +47,16 @@ export function winnerFirst(onConflict: OnConflict): string {
  * is a refusal, not a duplicate. For `update` the incoming row wins a tie, and an identical row changes nothing. jsonb is
  * compared as text: 1.10 and 1.1 are equal as jsonb, but not the same value.
  */
-export function conflictClause({ onConflict, plan }: Pick<MergeScope, 'onConflict' | 'plan'>): string {
-  if (onConflict === 'ignore') return 'ON CONFLICT (id) DO NOTHING';
+export function conflictClause(scope: Pick<MergeScope, 'onConflict' | 'plan'>): string {
+  if (scope.onConflict === 'ignore') return 'ON CONFLICT (id) DO NOTHING';
+  return `${overwritingClause(scope)} WHERE ${changesRow('excluded')}`;
+}
+
+/** The same for `update`, whether or not the incoming row is newer, or another one. */
+export function overwritingClause({ plan }: Pick<MergeScope, 'plan'>): string {
   const assignments = CHANGED_COLUMNS.map(({ name }) => `${quoteIdentifier(name)} = excluded.${quoteIdentifier(name)}`);
   if (plan.hasIngestedAt) assignments.push('ingested_at = now()');
-  return `ON CONFLICT (id) DO UPDATE SET ${assignments.join(', ')} WHERE ${changesRow('excluded')}`;
+  return `ON CONFLICT (id) DO UPDATE SET ${assignments.join(', ')}`;
 }
 
 /** For a row `t` of the target that has the id of the row `incoming`: whether the incoming one leaves it as it is. */

@@ -225,8 +225,8 @@ class Round {
 
 /** Candidates that were taken without an error and have not got there: a trigger has left them out, or left their change out. */
 async function skippedRows(client: PoolClient, scope: MergeScope): Promise<readonly number[]> {
-  const { rows } = await client.query<{ ordinal: number }>(
-    `SELECT c.ordinal FROM ${CANDIDATES} c
+  const { rows } = await client.query<{ ordinal: number; wasThere: boolean }>(
+    `SELECT c.ordinal, c.was_there AS "wasThere" FROM ${CANDIDATES} c
       WHERE NOT EXISTS (SELECT FROM ${REFUSED} r WHERE r.ordinal = c.ordinal)
         AND (CASE WHEN c.was_there THEN NOT EXISTS (SELECT FROM ${MOVED} m WHERE m.ordinal = c.ordinal)
                                         AND NOT EXISTS (SELECT FROM ${TARGET} t JOIN ${scope.names.rows} s ON s.ctid = c.tid
@@ -234,7 +234,9 @@ async function skippedRows(client: PoolClient, scope: MergeScope): Promise<reado
                   ELSE NOT EXISTS (SELECT FROM ${TARGET} t WHERE t.id = c.id) END)
       ORDER BY c.ordinal`,
   );
-  return rows.map(({ ordinal }) => ordinal);
+  const ordinals = (wasThere: boolean): number[] =>
+    rows.filter((row) => row.wasThere === wasThere).map(({ ordinal }) => ordinal);
+  return [...ordinals(false), ...(await new RowByRow(client, scope).leftOut(ordinals(true)))].sort((a, b) => a - b);
 }
 
 /** @param isWatched what a trigger has let through is told by what is there, not by the server's answers */

@@ -6,7 +6,7 @@ import type { PoolClient } from 'pg';
 import { NOT_ABOUT_ROWS } from '../postgres/database-errors.ts';
 import { quoteLiteral } from '../postgres/identifiers.ts';
 import { TARGET } from '../schema/target-facts.ts';
-import { STAGED_COLUMNS, TARGET_COLUMNS, conflictClause, type MergeScope } from './merge-sql.ts';
+import { STAGED_COLUMNS, TARGET_COLUMNS, conflictClause, overwritingClause, type MergeScope } from './merge-sql.ts';
 
 /** The rows that a round tries: `ordinal`, from 1, `tid`, the row's place in staging, its `id`, and whether it `was_there` before. */
 export const CANDIDATES = 'ingestion.merge_candidate';
@@ -76,6 +76,27 @@ export class RowByRow {
     return moved;
   }
 
+  /**
+   * Of rows whose id was there, and that have changed nothing: those that change nothing either where every change is made. A
+   * trigger leaves them out. The others are no change after what triggers make of them. Takes everything back.
+   */
+  async leftOut(ordinals: readonly number[]): Promise<readonly number[]> {
+    if (ordinals.length === 0) return [];
+    const client = this.#client;
+    await client.query(`SAVEPOINT probe; TRUNCATE ${MOVED}, ${REFUSED}`);
+    const list = `ARRAY[${ordinals.join(', ')}]::int[]`;
+    await this.#run(
+      `SELECT c.* FROM ${CANDIDATES} c WHERE ordinal = ANY (${list}) ORDER BY ordinal`,
+      overwritingClause(this.#scope),
+    );
+    const { rows } = await client.query<{ ordinal: number }>(
+      `SELECT ordinal FROM ${MOVED} UNION SELECT ordinal FROM ${REFUSED}`,
+    );
+    await client.query('ROLLBACK TO SAVEPOINT probe; RELEASE SAVEPOINT probe');
+    const changing = new Set(rows.map(({ ordinal }) => ordinal));
+    return ordinals.filter((ordinal) => !changing.has(ordinal));
+  }
+
   async #count(): Promise<{ readonly moved: number; readonly refused: number }> {
     const { rows } = await this.#client.query<{ moved: number; refused: number }>(
       `SELECT (SELECT count(*) FROM ${MOVED})::int AS moved, (SELECT count(*) FROM ${REFUSED})::int AS refused`,
@@ -84,7 +105,7 @@ export class RowByRow {
   }
 
   /** A cancelled query is caught by no handler for OTHERS. */
-  async #run(candidates: string): Promise<void> {
+  async #run(candidates: string, onConflict = conflictClause(this.#scope)): Promise<void> {
     const { classes, states } = NOT_ABOUT_ROWS;
     const texts = (list: readonly string[]): string => list.map(quoteLiteral).join(', ');
     const block = `
@@ -93,7 +114,7 @@ export class RowByRow {
         FOR tried IN ${candidates} LOOP
           BEGIN
             INSERT INTO ${TARGET} AS t (${TARGET_COLUMNS})
-            SELECT ${STAGED_COLUMNS} FROM ${this.#scope.names.rows} s WHERE s.ctid = tried.tid ${conflictClause(this.#scope)};
+            SELECT ${STAGED_COLUMNS} FROM ${this.#scope.names.rows} s WHERE s.ctid = tried.tid ${onConflict};
             GET DIAGNOSTICS changed = ROW_COUNT;
             IF changed > 0 THEN INSERT INTO ${MOVED} VALUES (tried.ordinal); END IF;
           EXCEPTION WHEN OTHERS OR assert_failure THEN

@@ -64,11 +64,14 @@ export async function askTarget(
     await client.query('BEGIN; SET CONSTRAINTS ALL IMMEDIATE');
     const asked: Asked[] = [];
     for (const event of events) asked.push(await askOnce(client, event, types, onConflict));
-    // A refusal may be over when other rows are there: asked again for as long as that helps.
+    // A refusal may be over when other rows are there: asked again for as long as that helps. Not where an older event of the
+    // same id has got in meanwhile: the newer one would be a change then, and no rule for new rows would see it.
+    const ids = asked.map(({ event }) => String(event['id']));
+    const isDoubled = (id: string): boolean => ids.indexOf(id) !== ids.lastIndexOf(id);
     for (let helps = true; helps;) {
       helps = false;
       for (const [at, { event, answer }] of asked.entries()) {
-        if (answer !== 'refused') continue;
+        if (answer !== 'refused' || isDoubled(String(event['id']))) continue;
         const again = await askOnce(client, event, types, onConflict);
         if (again.answer === 'refused') continue;
         asked[at] = { ...again, wasRefused: true };

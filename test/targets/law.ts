@@ -22,8 +22,8 @@ export interface Loaded {
   readonly events: readonly ScriptedEvent[];
   readonly rejections: readonly Rejection[];
   readonly onConflict: OnConflict;
-  /** A trigger may leave out the change of a row: then an event with a row may be an anomaly, too. */
-  readonly skipsUpdates: boolean;
+  /** Whether a trigger leaves the event out without an error, also where its id has a row. */
+  readonly isLeftOut: (event: ScriptedEvent) => boolean;
   /** Ids that an earlier load may have rejected. */
   readonly mayBeRejected: ReadonlySet<string>;
 }
@@ -56,12 +56,19 @@ export function checkLoaded(loaded: Loaded): Breach | null {
 }
 
 /** Ids of events that may be anomalies: they were refused once, or have no row. */
-export function rejectableIds(asked: readonly Asked[], accepted: Rows, skipsUpdates: boolean): ReadonlySet<string> {
+export function rejectableIds(
+  asked: readonly Asked[],
+  accepted: Rows,
+  isLeftOut: (event: ScriptedEvent) => boolean,
+): ReadonlySet<string> {
   return new Set(
     asked
       .filter(
         ({ event, answer, wasRefused }) =>
-          wasRefused || answer === 'unfit' || !accepted.has(String(event['id'])) || (skipsUpdates && answer === 'none'),
+          wasRefused ||
+          answer === 'unfit' ||
+          !accepted.has(String(event['id'])) ||
+          (answer === 'none' && isLeftOut(event)),
       )
       .map(({ event }) => String(event['id'])),
   );
@@ -80,7 +87,7 @@ function checkAnomalies({
   const ids = events.map(({ id }) => String(id));
   const silent = [...new Set(ids)].filter((id) => !found.has(id) && !rejected.has(id));
   if (silent.length > 0) return { kind: 'events are neither rows nor anomalies', text: some(silent) };
-  const may = new Set([...mayBeRejected, ...rejectableIds(asked, rest.accepted, rest.skipsUpdates)]);
+  const may = new Set([...mayBeRejected, ...rejectableIds(asked, rest.accepted, rest.isLeftOut)]);
   const untrue = [...rejected].filter(([id]) => !may.has(id)).map(([id, reason]) => `${id}: ${reason}`);
   if (untrue.length > 0) return { kind: 'events that the target accepts are anomalies', text: some(untrue) };
   if (onConflict === 'ignore') return null;

@@ -5,6 +5,7 @@
  * Events carry the marks that rules go by: `type` is `bad` or `worse` for some, `browser` is missing for some, and some names
  * come twice. Columns that begin with `v_` have values that differ from load to load.
  */
+import type { ScriptedEvent } from '../support/scripted-events.ts';
 
 export interface TargetPart {
   readonly name: string;
@@ -13,8 +14,8 @@ export interface TargetPart {
   readonly statements: readonly string[];
   /** The job may refuse such a table before it changes anything; `update`: only when it is to update rows. */
   readonly unfit?: 'always' | 'update';
-  /** A trigger may leave out the change of a row. */
-  readonly skipsUpdates?: true;
+  /** Events that a trigger leaves out without an error, also where their id has a row. */
+  readonly leavesOut?: (event: ScriptedEvent) => boolean;
 }
 
 export function columns(name: string, statement: string, more: Partial<TargetPart> = {}): TargetPart {

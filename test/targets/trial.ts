@@ -7,7 +7,7 @@ import { askTarget, type Asked } from './asked-target.ts';
 import { BuiltTarget, type Rows } from './built-target.ts';
 import type { Draw, OnConflict } from './drawing.ts';
 import { checkLoaded, differentRows, rejectableIds, type Breach } from './law.ts';
-import { sourceEvents, type IdTypes } from './source-events.ts';
+import { sourceEvents } from './source-events.ts';
 import { isUnfit } from './target-parts.ts';
 
 export interface Tried {
@@ -64,6 +64,8 @@ class Trial {
   readonly #target: BuiltTarget;
   readonly #copy: BuiltTarget;
   readonly #api: ScriptedApi;
+  readonly #isLeftOut = (event: ScriptedEvent): boolean =>
+    this.#target.parts.some(({ leavesOut }) => leavesOut?.(event) === true);
   #mayBeRejected: ReadonlySet<string> = new Set();
 
   constructor(draw: Draw, target: BuiltTarget, copy: BuiltTarget, api: ScriptedApi) {
@@ -78,8 +80,7 @@ class Trial {
     const { load } = this.#draw;
     this.#api.options.events = first;
     const before = await this.#before();
-    const types = await this.#target.idTypes();
-    const firstLoad = { events: first, types, onConflict: load.onConflict };
+    const firstLoad = { events: first, onConflict: load.onConflict };
     const beginning = await this.#interruptedStart(load.onConflict, first.length);
     if (!INTERRUPTED.includes(beginning.code) && beginning.code !== 0) {
       return this.#checkRefusal(beginning, before, firstLoad);
@@ -88,13 +89,12 @@ class Trial {
     if (earlyBreach !== null) return earlyBreach;
     const middle = await this.#before();
     const second = await this.#start(load.onConflict, ['--merge-interval', '1'], await this.#holdForMerge());
-    const firstBreach = await this.#check(second, middle, { ...firstLoad, types: await this.#target.idTypes() });
+    const firstBreach = await this.#check(second, middle, firstLoad);
     if (firstBreach !== null || second.code !== 0) return firstBreach;
     this.#api.options.events = later;
     const between = await this.#before();
     const third = await this.#start(load.later, load.laterInFull ? ['--full'] : []);
-    const asked = { events: later, types: await this.#target.idTypes(), onConflict: load.later };
-    return this.#check(third, between, asked);
+    return this.#check(third, between, { events: later, onConflict: load.later });
   }
 
   async #before(): Promise<Before> {
@@ -160,12 +160,10 @@ class Trial {
     const now = await this.#before();
     if (now.definition !== before.definition)
       return { kind: 'definitions are changed', text: changedLines(before.definition, now.definition) };
-    const types = await this.#target.idTypes();
-    const retyped = await this.#checkTypes(load.types, types);
+    const retyped = await this.#checkTypes();
     if (retyped !== null) return retyped;
-    const asked = await this.#ask(load, types);
+    const asked = await this.#ask(load);
     const disorder = await this.#target.disorder();
-    const { skipsUpdates } = this;
     const accepted = await this.#copy.rows();
     const breach = checkLoaded({
       found: now.rows,
@@ -174,30 +172,25 @@ class Trial {
       events: load.events,
       rejections: await this.#target.rejections(),
       onConflict: load.onConflict,
-      skipsUpdates,
+      isLeftOut: this.#isLeftOut,
       mayBeRejected: this.#mayBeRejected,
     });
-    this.#mayBeRejected = new Set([...this.#mayBeRejected, ...rejectableIds(asked, accepted, skipsUpdates)]);
+    this.#mayBeRejected = new Set([...this.#mayBeRejected, ...rejectableIds(asked, accepted, this.#isLeftOut)]);
     return breach ?? (disorder === '' ? null : { kind: 'books or staging', text: disorder });
   }
 
-  get skipsUpdates(): boolean {
-    return this.#target.parts.some((part) => part.skipsUpdates === true);
-  }
-
-  async #ask({ events, onConflict }: Load, types: IdTypes): Promise<readonly Asked[]> {
-    const asked = await askTarget(this.#copy.url, events, types, onConflict);
+  async #ask({ events, onConflict }: Load): Promise<readonly Asked[]> {
+    const asked = await askTarget(this.#copy.url, events, await this.#copy.idTypes(), onConflict);
     this.refused += asked.filter(({ answer }) => answer === 'refused').length;
     return asked;
   }
 
-  /** Only an empty column of UUIDs may become text, and the copy becomes it, too. */
-  async #checkTypes(before: IdTypes, now: IdTypes): Promise<Breach | null> {
-    const copied = await this.#copy.idTypes();
+  /** A column of UUIDs may become text, in an empty table; and the copy becomes it, too. */
+  async #checkTypes(): Promise<Breach | null> {
+    const [now, copied] = [await this.#target.idTypes(), await this.#copy.idTypes()];
     for (const column of ['id', 'session_id', 'user_id'] as const) {
       if (now[column] === copied[column]) continue;
-      if (before[column] === 'text')
-        return { kind: 'definitions are changed', text: `${column} was text, and is uuid` };
+      if (now[column] === 'uuid') return { kind: 'definitions are changed', text: `${column} was text, and is uuid` };
       await this.#copy.run(`ALTER TABLE ingested_events ALTER COLUMN ${column} TYPE text USING ${column}::text`);
     }
     return null;
@@ -216,8 +209,9 @@ class Trial {
       return { kind: 'code 2, and definitions are changed', text: changedLines(before.definition, now.definition) };
     }
     if (takesNothing) return this.#checkThatNothingIsTaken(end, before, load);
-    const { onConflict, types } = load;
+    const { onConflict } = load;
     const { role, source } = this.#draw;
+    const types = await this.#copy.idTypes();
     const hasOtherIds = source.ids === 'text' && (types.id === 'uuid' || types.session_id === 'uuid');
     if (hasOtherIds && /source's ids make its column/.test(end.message)) return null;
     const isFit = FIT_ROLES.includes(role) || (role === 'no update' && onConflict === 'ignore');
@@ -230,7 +224,8 @@ class Trial {
   /** Right where the start could win nothing, and meets an event that was not refused before. */
   async #checkThatNothingIsTaken(end: CommandEnd, before: Before, load: Load): Promise<Breach | null> {
     const known = new Set((await this.#target.rejections()).map(({ id }) => id));
-    const asked = await this.#ask(load, load.types);
+    await this.#checkTypes();
+    const asked = await this.#ask(load);
     const lost = differentRows(before.rows, await this.#copy.rows(), new Set());
     if (lost !== null) return { kind: 'code 2, and the target accepts events', text: `${end.message}\n${lost.text}` };
     const isNew = asked.some(({ event, answer }) => answer === 'refused' && !known.has(String(event['id'])));
@@ -240,7 +235,6 @@ class Trial {
 
 interface Load {
   readonly events: readonly ScriptedEvent[];
-  readonly types: IdTypes;
   readonly onConflict: OnConflict;
 }
 

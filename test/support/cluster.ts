@@ -69,6 +69,8 @@ export async function newClusterFolder(prefix: string): Promise<string> {
 export interface TestClusterOptions {
   /** Added to settings made for speed, as for `postgres -c`. */
   readonly settings?: Readonly<Record<string, string>>;
+  /** Folder whose `bin` has the server's programs. Default: those that come with the development dependencies. */
+  readonly programs?: string;
 }
 
 export class TestCluster {
@@ -98,7 +100,7 @@ export class TestCluster {
     const folder = await newClusterFolder('datasync-test-');
     if (account !== null) await chown(folder, account.uid, account.gid);
     const watchdog = startWatchdog(folder);
-    const binaries = await usableBinaries(packagedBinaries(), account);
+    const binaries = await usableBinaries(options.programs ?? packagedBinaries(), account);
     const cluster: Cluster = { dataDir: join(folder, 'cluster'), binaries, account };
     await createCluster(cluster, { sync: false });
     const password = await readPassword(cluster.dataDir);

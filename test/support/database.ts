@@ -41,16 +41,21 @@ export function sharedCluster(): Promise<TestCluster> {
 export async function testDatabase(t: TestContext): Promise<TestDatabase> {
   const cluster = await sharedCluster();
   await dropFinished(cluster);
-  databases += 1;
-  const name = `test_${databases}`;
+  const name = nextName();
   const url = await cluster.createDatabase(name);
   return openDatabase(t, { cluster, name, url, dropAfter: true });
 }
 
 /** A database in a cluster of the test's own; it goes with the cluster. */
-export async function databaseIn(t: TestContext, cluster: TestCluster, name = 'test'): Promise<TestDatabase> {
+export async function databaseIn(t: TestContext, cluster: TestCluster): Promise<TestDatabase> {
+  const name = nextName();
   const url = await cluster.createDatabase(name);
   return openDatabase(t, { cluster, name, url, dropAfter: false });
+}
+
+function nextName(): string {
+  databases += 1;
+  return `test_${databases}`;
 }
 
 function openDatabase(

@@ -8,7 +8,7 @@ import { status } from '../../src/commands/status.ts';
 import { verify } from '../../src/commands/verify.ts';
 import type { Proof } from '../../src/core/state.ts';
 import { runCommand, type CommandEnding } from './command-output.ts';
-import { testDatabase, type TestDatabase } from './database.ts';
+import { databaseIn, testDatabase, type TestCluster, type TestDatabase } from './database.ts';
 import { jobFor, type JobEnd } from './ingestion.ts';
 import { ScriptedApi, type PageRequest, type ScriptedOptions } from './scripted-api.ts';
 import type { ScriptedEvent } from './scripted-events.ts';
@@ -45,8 +45,10 @@ export class ScriptedScene {
     this.database = database;
   }
 
-  static async open(t: TestContext, options: ScriptedOptions): Promise<ScriptedScene> {
-    return new ScriptedScene(await ScriptedApi.open(t, options), await testDatabase(t));
+  /** @param cluster another one than the test process shares */
+  static async open(t: TestContext, options: ScriptedOptions, cluster?: TestCluster): Promise<ScriptedScene> {
+    const database = cluster === undefined ? await testDatabase(t) : await databaseIn(t, cluster);
+    return new ScriptedScene(await ScriptedApi.open(t, options), database);
   }
 
   /** The same scene, with jobs that reach the database in another way: as another role, or through a pooler. */

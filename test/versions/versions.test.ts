@@ -1,0 +1,121 @@
+/** The whole job against each major version of PostgreSQL that it works with: real servers, each made for this suite. */
+import assert from 'node:assert/strict';
+import { readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test, type TestContext } from 'node:test';
+import { CrashScene, countLogs, lastLines } from '../crash/crash-scene.ts';
+import { crashDatabase } from '../crash/database-crash.ts';
+import { HeldMoment, type Moment } from '../crash/held-moment.ts';
+import { testCluster, type TestCluster } from '../support/database.ts';
+import { makeOurTable } from '../support/our-table.ts';
+import { eventsUpTo, newerEvents, type ScriptedEvent } from '../support/scripted-events.ts';
+import { ScriptedScene, tailOf } from '../support/scripted-scene.ts';
+import { MAJOR_VERSIONS, serverPrograms } from './servers.ts';
+
+const EVENTS = eventsUpTo(600);
+const REFUSED_NAMES = ['event_3', 'event_77', 'event_599'];
+
+function open(t: TestContext, cluster: TestCluster, events: readonly ScriptedEvent[] = EVENTS): Promise<ScriptedScene> {
+  return ScriptedScene.open(t, { events, maxPage: 200 }, cluster);
+}
+
+/** Events that are there and newer ones, all under other names. */
+function changedEvents(): ScriptedEvent[] {
+  return [...newerEvents(100), ...EVENTS].map((event) => ({ ...event, name: `${event.name} again` }));
+}
+
+async function loadsAndMerges(t: TestContext, cluster: TestCluster): Promise<void> {
+  const scene = await open(t, cluster);
+  await scene.ingestAll();
+  const newer = newerEvents(100);
+  scene.api.options.events = changedEvents();
+  await scene.expect(await scene.ingest(['--full', '--on-conflict', 'ignore']), 0, [
+    ...newer.map((event) => ({ ...event, name: `${event.name} again` })),
+    ...EVENTS,
+  ]);
+  await scene.ingestAll(['--full', '--on-conflict', 'update']);
+  assert.equal(await scene.count('SELECT updated FROM ingestion.run ORDER BY run_id DESC LIMIT 1'), 600);
+}
+
+async function setsRefusedRowsAside(t: TestContext, cluster: TestCluster): Promise<void> {
+  const scene = await open(t, cluster);
+  await makeOurTable(scene.database);
+  const names = REFUSED_NAMES.map((name) => `'${name}'`).join();
+  await scene.database.query(`ALTER TABLE ingested_events ADD CHECK (name NOT IN (${names}))`);
+  const accepted = EVENTS.filter(({ name }) => !REFUSED_NAMES.includes(name));
+  await scene.expect(await scene.ingest(), 0, accepted);
+  assert.deepEqual(Object.values(await scene.rejected()), [REFUSED_NAMES.length]);
+  // A later merge, which finds the same ones again.
+  scene.api.options.events = [...newerEvents(100), ...EVENTS];
+  await scene.expect(await scene.ingest(['--full']), 0, [...newerEvents(100), ...accepted]);
+}
+
+/** Partitions by the hash of the id, where an update must not move a row. */
+async function loadsPartitions(t: TestContext, cluster: TestCluster): Promise<void> {
+  const scene = await open(t, cluster);
+  await makeOurTable(scene.database, { partitions: 'HASH (id)' });
+  for (const n of [0, 1, 2]) {
+    await scene.database.query(
+      `CREATE TABLE part_${n} PARTITION OF ingested_events FOR VALUES WITH (MODULUS 3, REMAINDER ${n})`,
+    );
+  }
+  await scene.ingestAll();
+  scene.api.options.events = changedEvents();
+  await scene.ingestAll(['--full', '--on-conflict', 'update']);
+  assert.equal(await scene.count('SELECT updated FROM ingestion.run ORDER BY run_id DESC LIMIT 1'), 600);
+}
+
+async function answersCommands(t: TestContext, cluster: TestCluster): Promise<void> {
+  const scene = await open(t, cluster);
+  const output = join(tmpdir(), `datasync-ids-${process.pid}-${cluster.port}.txt`);
+  t.after(() => rm(output, { force: true }));
+  const stopped = await scene.stopAt(({ number }) => number === 2);
+  assert.equal(stopped.code, 143, tailOf(stopped));
+  assert.equal((await scene.command('verify')).code, 5);
+  assert.equal((await scene.command('export-ids', ['--output', output])).code, 7);
+  await scene.ingestAll();
+  assert.equal((await scene.runStatus())['status'], 'complete');
+  const verified = await scene.command('verify');
+  assert.equal(verified.code, 0, verified.stderr);
+  const exported = await scene.command('export-ids', ['--output', output]);
+  assert.equal(exported.code, 0, exported.stderr);
+  const ids = (await readFile(output, 'utf8')).trimEnd().split('\n');
+  assert.deepEqual(ids.sort(), EVENTS.map(({ id }) => String(id)).sort());
+}
+
+/** SIGKILL for the server: it recovers, and what was staged is gone. The job lives on, and the table is exact. */
+async function survivesKill(t: TestContext, cluster: TestCluster, moment: Moment): Promise<void> {
+  const flags = ['--page-size', '100', '--concurrency', '4'];
+  const scene = await CrashScene.open(t, { cluster, events: 3_000, latency: 60, flags });
+  const { held, ingester } = await HeldMoment.startAndReach(t, scene, moment);
+  await crashDatabase(scene, 'server-killed', 300);
+  await held.release();
+  await scene.expectComplete(ingester);
+  assert.equal(countLogs(ingester, /emptied the staging tables/), 1, lastLines(ingester));
+}
+
+const SCENARIOS: Readonly<Record<string, (t: TestContext, cluster: TestCluster) => Promise<void>>> = {
+  'a first load, and later merges that ignore and update': loadsAndMerges,
+  'rows that the table refuses are set aside': setsRefusedRowsAside,
+  'a partitioned target is loaded and updated': loadsPartitions,
+  'status, verify and export-ids': answersCommands,
+  'the server is killed while a page is staged': (t, cluster) => survivesKill(t, cluster, 'copied'),
+  'the server is killed in a merge': (t, cluster) => survivesKill(t, cluster, 'merging'),
+};
+
+for (const major of MAJOR_VERSIONS) {
+  void test(`PostgreSQL ${major}`, async (t) => {
+    const programs = await serverPrograms(major);
+    if ('missing' in programs) {
+      t.skip(programs.missing);
+      return;
+    }
+    const cluster = await testCluster(t, { programs: programs.folder });
+    const { rows } = await cluster.query<{ server_version: string }>('SHOW server_version');
+    const version = rows[0]?.server_version ?? '';
+    assert.match(version, new RegExp(`^${major}\\.`));
+    t.diagnostic(`PostgreSQL ${version}`);
+    for (const [what, play] of Object.entries(SCENARIOS)) await t.test(what, (inner) => play(inner, cluster));
+  });
+}

@@ -33,11 +33,7 @@ export async function ensureTarget(
       return makeStaging(client);
     });
   } catch (error) {
-    const sqlState = sqlStateOf(error);
-    if (sqlState === '3F000') {
-      throw new ConfigurationError(`${db.described} has no schema public: CREATE SCHEMA public. Nothing was changed.`);
-    }
-    if (sqlState !== '42501') throw error;
+    if (sqlStateOf(error) !== '42501') throw error;
     throw new ConfigurationError(
       `the role of ${db.described} may not make or change public.ingested_events: ` +
         'GRANT CREATE, USAGE ON SCHEMA public TO it, or let it own the table',
@@ -46,9 +42,21 @@ export async function ensureTarget(
   }
 }
 
-/** Before anything is made or changed. @throws ConfigurationError when there is a table that does not fit */
+/** Before anything is made or changed. @throws ConfigurationError when the table does not fit, or cannot be made */
 export async function refuseUnfitTarget(db: Database, onConflict: OnConflict): Promise<void> {
-  await refuseUnfit(db, onConflict, db);
+  if ((await refuseUnfit(db, onConflict, db)) !== null) return;
+  const { rows } = await db.query<{ role: string; may: boolean | null }>(
+    `SELECT current_user AS role,
+            has_schema_privilege(to_regnamespace('public'), 'CREATE') AND has_schema_privilege(to_regnamespace('public'), 'USAGE') AS may`,
+  );
+  const [found] = rows;
+  if (found === undefined || found.may === true) return;
+  throw new ConfigurationError(
+    `public.ingested_events in ${db.described} is not there and cannot be made: ` +
+      (found.may === null
+        ? 'there is no schema public: CREATE SCHEMA public. Nothing was changed.'
+        : `GRANT CREATE, USAGE ON SCHEMA public TO ${found.role}, or make the table for it. Nothing was changed.`),
+  );
 }
 
 /** What follows from the target as it is now, which must exist. @throws ConfigurationError when it cannot be used any more */

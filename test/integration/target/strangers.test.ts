@@ -199,6 +199,17 @@ void test('a database without the schema public is refused with 2', async (t) =>
   const ending = await scene.ingest();
   assert.equal(ending.code, 2, tailOf(ending));
   assert.match(ending.reason, /no schema public/);
+  assert.equal(await scene.count(`SELECT count(*) FROM pg_namespace WHERE nspname = 'ingestion'`), 0);
+});
+
+void test('a role that may not make the table is refused with 2, and no schema is left behind', async (t) => {
+  const scene = await ScriptedScene.open(t, { events: EVENTS, maxPage: 200 });
+  await scene.database.query('REVOKE CREATE ON SCHEMA public FROM PUBLIC');
+  const job = await scene.asRole(`GRANT CREATE ON DATABASE ${scene.database.name} TO {job}`);
+  const ending = await job.ingest();
+  assert.equal(ending.code, 2, tailOf(ending));
+  assert.match(ending.reason, /GRANT CREATE, USAGE ON SCHEMA public TO /);
+  assert.equal(await scene.count(`SELECT count(*) FROM pg_namespace WHERE nspname = 'ingestion'`), 0);
 });
 
 void test('a transaction that only reads the table does not keep the job from filling it', async (t) => {

@@ -8,6 +8,7 @@ import { benchmarkHeadline, benchmarkTables } from './benchmark-tables.ts';
 import { exitCodeTable } from './exit-codes.ts';
 import { metricsTable } from './metrics-table.ts';
 import { envExample, settingsByGroup, settingsNamed } from './settings-tables.ts';
+import { targetTables } from './target-tables.ts';
 
 export const PROJECT_FOLDER = fileURLToPath(new URL('..', import.meta.url));
 
@@ -37,6 +38,7 @@ const SECTIONS: readonly { file: string; name: string; content: () => Promise<st
   { file: 'docs/performance.md', name: 'benchmark', content: async () => benchmarkTables(await readBenchmark()) },
   { file: 'docs/operations.md', name: 'settings', content: () => settingsByGroup(3) },
   { file: 'docs/operations.md', name: 'exit-codes', content: exitCodeTable },
+  { file: 'docs/operations.md', name: 'targets', content: targetTables },
   { file: 'docs/metrics.md', name: 'metrics', content: metricsTable },
 ];
 

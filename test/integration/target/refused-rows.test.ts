@@ -38,7 +38,7 @@ for (const state of ['P0001', 'P0002', 'P0004', 'UE001', '42501', '42P01', '5500
   });
 }
 
-void test('a table that refuses every event ends the run with 2 within seconds, and nothing is set aside', async (t) => {
+void test('a table that refuses thousands of events, and takes none, ends the run with 2, and nothing is set aside', async (t) => {
   const events = eventsUpTo(4_000);
   const scene = await sceneWith(t, ['ALTER TABLE ingested_events ADD CHECK (device_type IS NULL)'], events);
   const ending = await scene.ingest();
@@ -60,26 +60,6 @@ void test('few events that are refused alone in their merge are set aside, and t
   assert.equal(Object.keys(await scene.rejected()).length, 1);
 });
 
-void test('rows that point to rows of the same merge are loaded, in whatever order they come', async (t) => {
-  // Each event points to the one that is newer by one, which is merged before or after it as their ids fall.
-  const events = eventsUpTo(300).map((event, n, all) => ({ ...event, sessionId: all[n - 1]?.['id'] ?? event['id'] }));
-  const scene = await sceneWith(
-    t,
-    ['ALTER TABLE ingested_events ADD FOREIGN KEY (session_id) REFERENCES ingested_events'],
-    events,
-  );
-  await scene.ingestAll();
-});
-
-void test('a unique index on another column refuses nearly everything without taking for ever', async (t) => {
-  const events = eventsUpTo(10_000, (n) => ({ name: `one of ${n % 200}` }));
-  const scene = await sceneWith(t, ['ALTER TABLE ingested_events ADD UNIQUE (name)'], events);
-  const ending = await scene.ingest(['--max-rejected', '100%', '--page-size', '5000']);
-  assert.equal(ending.code, 0, tailOf(ending));
-  assert.equal(await scene.count('SELECT count(*) FROM ingested_events'), 200);
-  assert.equal(await scene.count(`SELECT count(*) FROM ingestion.anomaly WHERE kind = 'rejected'`), 9_800);
-});
-
 void test('a change that a trigger leaves out is an anomaly', async (t) => {
   const scene = await sceneWith(t, trigger('BEFORE UPDATE', `IF OLD.name = 'event_5' THEN RETURN NULL; END IF;`));
   await scene.ingestAll();
@@ -89,19 +69,6 @@ void test('a change that a trigger leaves out is an anomaly', async (t) => {
   assert.equal(ending.code, 0, tailOf(ending));
   assert.deepEqual(Object.values(await scene.rejected()), [1]);
   assert.equal(await scene.count(`SELECT count(*) FROM ingested_events WHERE properties ? 'changed'`), 599);
-});
-
-void test('a row that a trigger takes out again is an anomaly with the name of the trigger', async (t) => {
-  const scene = await sceneWith(
-    t,
-    trigger('AFTER INSERT', `IF NEW.name = 'event_5' THEN DELETE FROM ingested_events WHERE id = NEW.id; END IF;`),
-  );
-  await scene.expect(
-    await scene.ingest(),
-    0,
-    EVENTS.filter(({ name }) => name !== 'event_5'),
-  );
-  assert.match(Object.keys(await scene.rejected()).join(), /^skipped by a trigger or rule of the table \(tr\)/);
 });
 
 void test('a column whose type was changed between two starts is no reason to fail', async (t) => {

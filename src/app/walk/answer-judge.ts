@@ -106,12 +106,10 @@ export class AnswerJudge {
   /** The window looks empty, and the API was asked what lies below it. */
   async #judgeAcross(request: PageRequest, raw: RawPage | null, permit: Permit, asked: NextPage): Promise<Step> {
     const { encoder, position } = this.#walk;
-    const page = raw === null ? null : await encoder.encode(request, { instantMs: null }, raw);
+    const encoded = raw === null ? null : await encoder.encode(request, { instantMs: null }, raw);
+    const page = encoded?.status === 'encoded' ? encoded : null;
     const next = { ...asked, across: undefined };
-    const found = judgeAcross(
-      page?.status === 'encoded' ? page : null,
-      request.across === 'top' ? null : position.sinceMs,
-    );
+    const found = judgeAcross(page, request.across === 'top' ? null : position.sinceMs);
     if (request.across === 'below') this.isUnanswered = found === 'silent';
     switch (found) {
       case 'empty':

@@ -164,7 +164,7 @@ export class StateStore {
 
   /**
    * A window whose end alone was doubtful goes on where it ended: the API may say by now whether that was the end. One that
-   * may have lost events before is walked again.
+   * may have lost events before is walked again, and so is one whose end stays doubtful: the place that it ended at may be gone.
    */
   async continueDoubtfulWindows(runId: number): Promise<void> {
     const windows = await this.windows(runId);
@@ -174,7 +174,7 @@ export class StateStore {
     );
     await this.#write('windows', async (client) => {
       await client.query(
-        'UPDATE ingestion.state SET complete = false, doubtful = false WHERE run_id = $1 AND doubtful',
+        'UPDATE ingestion.state SET complete = false, doubtful = false, suspect = true WHERE run_id = $1 AND doubtful',
         [runId],
       );
     });

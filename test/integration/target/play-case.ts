@@ -38,7 +38,9 @@ export async function playLoaded(t: TestContext, loaded: LoadedCase, cluster?: T
   const facts = (await readTargetFacts(client)) ?? assert.fail('no table');
   const planned = loaded.isFoundByTrying === true ? null : (loaded.keyStays ?? null);
   assert.equal(planTarget(facts, 'update').indexNeededBy, planned);
-  assert.equal(isQuick(await scene.ingestAll()), loaded.keyStays === undefined);
+  const first = await scene.ingestAll();
+  // Whether an id comes twice in the first merge is a matter of time.
+  if (loaded.isFoundByTrying !== true) assert.equal(isQuick(first), loaded.keyStays === undefined);
   const changed = CASE_EVENTS.map((event, n) => (n < CHANGED ? { ...event, name: 'changed' } : event));
   scene.api.options.events = changed;
   if (loaded.addsOnly === true) {

@@ -8,13 +8,14 @@ import { CrashScene, countLogs, lastLines } from '../crash/crash-scene.ts';
 import { crashDatabase } from '../crash/database-crash.ts';
 import { HeldMoment, type Moment } from '../crash/held-moment.ts';
 import { testCluster, type TestCluster } from '../support/database.ts';
-import { makeOurTable } from '../support/our-table.ts';
 import { eventsUpTo, newerEvents, type ScriptedEvent } from '../support/scripted-events.ts';
 import { ScriptedScene, tailOf } from '../support/scripted-scene.ts';
-import { MAJOR_VERSIONS, serverPrograms } from './servers.ts';
+import { LOADED_CASES, SET_ASIDE_CASES, type TargetCase } from '../integration/target/cases.ts';
+import { playLoaded, playRefused, playSetAside } from '../integration/target/play-case.ts';
+import { REFUSED_CASES } from '../integration/target/refused-cases.ts';
+import { MAJOR_VERSIONS, serverPrograms, type MajorVersion } from './servers.ts';
 
 const EVENTS = eventsUpTo(600);
-const REFUSED_NAMES = ['event_3', 'event_77', 'event_599'];
 
 function open(t: TestContext, cluster: TestCluster, events: readonly ScriptedEvent[] = EVENTS): Promise<ScriptedScene> {
   return ScriptedScene.open(t, { events, maxPage: 200 }, cluster);
@@ -34,34 +35,6 @@ async function loadsAndMerges(t: TestContext, cluster: TestCluster): Promise<voi
     ...newer.map((event) => ({ ...event, name: `${event.name} again` })),
     ...EVENTS,
   ]);
-  await scene.ingestAll(['--full', '--on-conflict', 'update']);
-  assert.equal(await scene.count('SELECT updated FROM ingestion.run ORDER BY run_id DESC LIMIT 1'), 600);
-}
-
-async function setsRefusedRowsAside(t: TestContext, cluster: TestCluster): Promise<void> {
-  const scene = await open(t, cluster);
-  await makeOurTable(scene.database);
-  const names = REFUSED_NAMES.map((name) => `'${name}'`).join();
-  await scene.database.query(`ALTER TABLE ingested_events ADD CHECK (name NOT IN (${names}))`);
-  const accepted = EVENTS.filter(({ name }) => !REFUSED_NAMES.includes(name));
-  await scene.expect(await scene.ingest(), 0, accepted);
-  assert.deepEqual(Object.values(await scene.rejected()), [REFUSED_NAMES.length]);
-  // A later merge, which finds the same ones again.
-  scene.api.options.events = [...newerEvents(100), ...EVENTS];
-  await scene.expect(await scene.ingest(['--full']), 0, [...newerEvents(100), ...accepted]);
-}
-
-/** Partitions by the hash of the id, where an update must not move a row. */
-async function loadsPartitions(t: TestContext, cluster: TestCluster): Promise<void> {
-  const scene = await open(t, cluster);
-  await makeOurTable(scene.database, { partitions: 'HASH (id)' });
-  for (const n of [0, 1, 2]) {
-    await scene.database.query(
-      `CREATE TABLE part_${n} PARTITION OF ingested_events FOR VALUES WITH (MODULUS 3, REMAINDER ${n})`,
-    );
-  }
-  await scene.ingestAll();
-  scene.api.options.events = changedEvents();
   await scene.ingestAll(['--full', '--on-conflict', 'update']);
   assert.equal(await scene.count('SELECT updated FROM ingestion.run ORDER BY run_id DESC LIMIT 1'), 600);
 }
@@ -97,12 +70,24 @@ async function survivesKill(t: TestContext, cluster: TestCluster, moment: Moment
 
 const SCENARIOS: Readonly<Record<string, (t: TestContext, cluster: TestCluster) => Promise<void>>> = {
   'a first load, and later merges that ignore and update': loadsAndMerges,
-  'rows that the table refuses are set aside': setsRefusedRowsAside,
-  'a partitioned target is loaded and updated': loadsPartitions,
   'status, verify and export-ids': answersCommands,
   'the server is killed while a page is staged': (t, cluster) => survivesKill(t, cluster, 'copied'),
   'the server is killed in a merge': (t, cluster) => survivesKill(t, cluster, 'merging'),
 };
+
+/** Partitions, constraints, triggers, policies, roles: what the documents say of each holds for every version. */
+async function playTargetCases(t: TestContext, cluster: TestCluster, major: MajorVersion): Promise<void> {
+  const isKnown = ({ since = major }: TargetCase): boolean => since <= major;
+  for (const loaded of LOADED_CASES.filter(isKnown)) {
+    await t.test(`${loaded.what}: loaded`, (inner) => playLoaded(inner, loaded, cluster));
+  }
+  for (const setAside of SET_ASIDE_CASES.filter(isKnown)) {
+    await t.test(`${setAside.what}: set aside`, (inner) => playSetAside(inner, setAside, cluster));
+  }
+  for (const refused of REFUSED_CASES.filter(isKnown)) {
+    await t.test(`${refused.what}: refused`, (inner) => playRefused(inner, refused, cluster));
+  }
+}
 
 for (const major of MAJOR_VERSIONS) {
   void test(`PostgreSQL ${major}`, async (t) => {
@@ -117,5 +102,6 @@ for (const major of MAJOR_VERSIONS) {
     assert.match(version, new RegExp(`^${major}\\.`));
     t.diagnostic(`PostgreSQL ${version}`);
     for (const [what, play] of Object.entries(SCENARIOS)) await t.test(what, (inner) => play(inner, cluster));
+    await t.test('tables of others', (inner) => playTargetCases(inner, cluster, major));
   });
 }

@@ -65,10 +65,7 @@ export function rejectableIds(
     asked
       .filter(
         ({ event, answer, wasRefused }) =>
-          wasRefused ||
-          answer === 'unfit' ||
-          !accepted.has(String(event['id'])) ||
-          (answer === 'none' && isLeftOut(event)),
+          wasRefused || answer === 'unfit' || !accepted.has(String(event['id'])) || isLeftOut(event),
       )
       .map(({ event }) => String(event['id'])),
   );

@@ -14,7 +14,7 @@ export interface TargetPart {
   readonly statements: readonly string[];
   /** The job may refuse such a table before it changes anything; `update`: only when it is to update rows. */
   readonly unfit?: 'always' | 'update';
-  /** Events that a trigger leaves out without an error, also where their id has a row. */
+  /** Events that a trigger leaves out, or takes out again, without an error: also where their id has a row, of another one. */
   readonly leavesOut?: (event: ScriptedEvent) => boolean;
 }
 

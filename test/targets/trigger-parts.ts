@@ -93,6 +93,7 @@ export const TRIGGER_PARTS: Readonly<Record<string, readonly TargetPart[]>> = {
       'a trigger takes rows out again',
       'AFTER INSERT ON ingested_events',
       `IF NEW.type = 'worse' THEN DELETE FROM ingested_events WHERE id = NEW.id; END IF;`,
+      { leavesOut: isWorse },
     ),
     trigger(
       'a trigger refuses afterwards',

@@ -77,3 +77,29 @@ void test('a column whose type was changed between two starts is no reason to fa
   await scene.database.query('ALTER TABLE ingested_events ALTER COLUMN session_id TYPE text');
   await scene.expect(await scene.ingest(), 0, EVENTS);
 });
+
+void test('many events that are refused again by a later run do not condemn the table', async (t) => {
+  const events = eventsUpTo(2_000, (n) => ({ name: `one of ${n % 200}` }));
+  const scene = await sceneWith(t, ['ALTER TABLE ingested_events ADD UNIQUE (name)'], events);
+  for (const flags of [[], ['--full']]) {
+    const ending = await scene.ingest(['--max-rejected', '100%', ...flags]);
+    assert.equal(ending.code, 0, tailOf(ending));
+    assert.equal(await scene.count('SELECT count(*) FROM ingested_events'), 200);
+  }
+});
+
+void test('an event that is refused again by a later run, with nothing new beside it, does not end that run', async (t) => {
+  const refuse = `IF NEW.name = 'event_7' THEN RAISE EXCEPTION 'not this one' USING ERRCODE = 'UE001'; END IF;`;
+  const scene = await sceneWith(t, trigger('BEFORE INSERT', refuse));
+  const others = EVENTS.filter(({ name }) => name !== 'event_7');
+  await scene.expect(await scene.ingest(), 0, others);
+  await scene.expect(await scene.ingest(), 0, others);
+});
+
+void test('a row that a trigger changes as it comes is a duplicate when it is served again, and no anomaly', async (t) => {
+  const scene = await sceneWith(t, trigger('BEFORE INSERT', 'NEW.browser := upper(NEW.browser);'));
+  await scene.ingestAll(['--on-conflict', 'update']);
+  await scene.ingestAll(['--full', '--on-conflict', 'update']);
+  assert.deepEqual(await scene.rejected(), {});
+  assert.equal(await scene.count('SELECT updated + rejected FROM ingestion.run ORDER BY run_id DESC LIMIT 1'), 0);
+});

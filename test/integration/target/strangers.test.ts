@@ -126,3 +126,12 @@ void test('whoever holds the table is named, and --max-wait ends the wait with 4
   await holder.query('ROLLBACK');
   await scene.ingestAll();
 });
+
+void test('text columns of an empty table stay text, whatever ids come', async (t) => {
+  const scene = await ScriptedScene.open(t, { events: EVENTS, maxPage: 200 });
+  await makeOurTable(scene.database, { idType: 'text' });
+  await scene.ingestAll();
+  const type = `SELECT count(*) FROM pg_attribute
+                 WHERE attrelid = 'ingested_events'::regclass AND attname = 'id' AND atttypid = 'text'::regtype`;
+  assert.equal(await scene.count(type), 1);
+});

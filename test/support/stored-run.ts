@@ -113,7 +113,16 @@ const PAGE_COLUMNS = [
   ...['page_end_ms', 'edge_ms', 'edge_keys', 'doubtful'],
   ...['places', 'top_places', 'recent_places', 'unsure', 'repeated'],
 ];
-const RUN_COLUMNS = ['places_known', 'begun_by', 'lookback_ms', 'base_total', 'base_recent', 'recent_places', 'proof', 'known_total'];
+const RUN_COLUMNS = [
+  'places_known',
+  'begun_by',
+  'lookback_ms',
+  'base_total',
+  'base_recent',
+  'recent_places',
+  'proof',
+  'known_total',
+];
 const TO_VERSION_2 = `
   ${['a', 'b']
     .map(

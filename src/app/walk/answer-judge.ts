@@ -84,9 +84,8 @@ export class AnswerJudge {
         return this.#dropCursor(answer.detail, asked);
       case 'endpoint-changed':
         // The cursor is the lost endpoint's: in the list of the other one it may stand anywhere.
-        return this.canBegin(asked.page)
-          ? { kind: 'retry', next: { ...asked, ...NO_CURSOR }, suspect: position.topMs !== null }
-          : { kind: 'needs-chain' };
+        if (!this.canBegin(asked.page)) return { kind: 'needs-chain' };
+        return { kind: 'retry', next: { ...asked, ...NO_CURSOR }, suspect: position.topMs !== null };
       case 'too-large':
         if (request.limit <= 1) throw eventTooLarge(request);
         limit.shrink(2);

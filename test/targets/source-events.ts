@@ -42,8 +42,11 @@ function eventNumber(
 ): ScriptedEvent {
   const mark = hashed(`mark ${n}`, 100);
   const type = mark < source.marked ? 'bad' : mark < 2 * source.marked ? 'worse' : 'page_view';
-  // A session that is an event: the one before, which was served later, would depend on where a merge was closed.
-  const session = n % 3 === 0 ? undefined : n % 7 === 0 ? uuidFrom('nobody') : idOf(n - (n % 5), source);
+  // A session that is an event: one that is served before it. Whether one that is served later has its row in time depends on
+  // where a merge is closed, and so does one whose id comes twice, when the newer one is refused.
+  const earlier = n - (n % 5);
+  const hasNone = n % 3 === 0 || isDoubled(earlier, source);
+  const session = hasNone ? undefined : n % 7 === 0 ? uuidFrom('nobody') : idOf(earlier, source);
   return {
     id: idOf(n, source),
     sessionId: session,
@@ -58,6 +61,10 @@ function eventNumber(
   };
 }
 
+function isDoubled(n: number, { count, doubled }: Draw['source']): boolean {
+  return n >= 0 && n < count && hashed(`twin ${n}`, count) < doubled;
+}
+
 /** The older one of an id that comes twice: another event, further back. */
 function olderTwin(n: number, source: Draw['source']): ScriptedEvent {
   const back = 7 + hashed(`back ${n}`, source.count);
@@ -69,9 +76,9 @@ function olderTwin(n: number, source: Draw['source']): ScriptedEvent {
 }
 
 export function sourceEvents({ source }: Draw): SourceEvents {
-  const { count, doubled, newer, changed } = source;
+  const { count, newer, changed } = source;
   const numbered = Array.from({ length: count }, (_, n) => n);
-  const twins = numbered.filter((n) => hashed(`twin ${n}`, count) < doubled).map((n) => olderTwin(n, source));
+  const twins = numbered.filter((n) => isDoubled(n, source)).map((n) => olderTwin(n, source));
   const first = served([...numbered.map((n) => eventNumber(n, source)), ...twins]);
   const isChanged = (n: number): boolean => hashed(`changed ${n}`, count) < changed;
   const later = served([

@@ -150,7 +150,7 @@ export class AnswerJudge {
       limit.reduce();
       return this.#askAgain(request, 'astray', astray, asked, true);
     }
-    const broken = this.#checks.findBroken(request, encoded, this.byTime.hasBounds);
+    const broken = this.#checks.findBroken(request, encoded, this.byTime.hasBounds, this.#askedAboveBoundMs);
     // What was counted before rests on the order: only a chain that begins with this page can go on without it.
     const isBegun = !this.#isWhole || request.page > 1;
     if (broken === 'bounds' || (broken === 'order' && isBegun)) return { kind: 'needs-chain' };

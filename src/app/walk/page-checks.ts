@@ -39,8 +39,16 @@ export class PageChecks {
     this.#walk = walk;
   }
 
-  /** What the page shows for the first time: that bounds of time, or the order of times, do not hold. The traits say it from then on. */
-  findBroken(request: PageRequest, encoded: EncodedPage, hasBounds: boolean): 'bounds' | 'order' | null {
+  /**
+   * What the page shows for the first time: that bounds of time, or the order of times, do not hold. The traits say it from then on.
+   * @param passedFromMs a page went from there to below the bound, epoch ms; `null`: none has
+   */
+  findBroken(
+    request: PageRequest,
+    encoded: EncodedPage,
+    hasBounds: boolean,
+    passedFromMs: number | null,
+  ): 'bounds' | 'order' | null {
     const { windowId, position } = this.#walk;
     if (hasBounds && ignoresTimeBounds(request, encoded)) {
       // Every window would walk all of the data.
@@ -48,7 +56,12 @@ export class PageChecks {
       this.#logger.warn({ window: windowId }, 'the endpoint ignores time windows; walking one chain');
       return 'bounds';
     }
-    const disorder = this.#traits.isOrderedByTime ? describeDisorder(request, encoded, position.pageEndMs) : null;
+    if (!this.#traits.isOrderedByTime) return null;
+    const lies = (timeMs: number): boolean =>
+      passedFromMs !== null && timeMs < passedFromMs && timeMs >= (position.sinceMs ?? -Infinity);
+    const disorder =
+      describeDisorder(request, encoded, position.pageEndMs) ??
+      (encoded.places.timesMs.some(lies) ? 'events came that a page below the bound had passed over' : null);
     if (disorder === null) return null;
     this.#traits.isOrderedByTime = false;
     this.#logger.warn(

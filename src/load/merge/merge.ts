@@ -9,7 +9,7 @@ import type { RunCounts } from '../../core/state.ts';
 import { isAboutRows } from '../postgres/database-errors.ts';
 import type { Database } from '../postgres/database.ts';
 import { exactlyOnce } from '../postgres/transaction-outcome.ts';
-import { readTargetPlan } from '../schema/ingested-events.ts';
+import { lockTarget } from '../schema/ingested-events.ts';
 import { TARGET } from '../schema/target-facts.ts';
 import type { OnConflict } from '../schema/target-plan.ts';
 import {
@@ -171,9 +171,7 @@ export class Merger {
       passedOver: null,
     };
     if (staging.sums.loaded === 0) return nothing;
-    // No trigger, rule, policy or column comes before the end of the merge, and what is there now decides about it.
-    await client.query(`LOCK TABLE ${TARGET} IN ROW EXCLUSIVE MODE`);
-    const plan = await readTargetPlan(client, onConflict, db);
+    const plan = await lockTarget(client, onConflict, db);
     const scope: MergeScope = { names: staging.names, onConflict, plan, runId: staging.sums.runId ?? runId };
     // A deferred constraint would fail only at COMMIT, when no row can be set aside any more, and would keep the key from
     // being built.

@@ -29,10 +29,10 @@ import { LEFT_OUT, setAsideAll } from './set-aside.ts';
 
 /** Rows of a part that is moved row by row: finding one among them costs less than ten more halves. */
 const ROW_BY_ROW = 256;
-/** So many are refused before anything is accepted: then rows from everywhere are tried, before more time goes into it. */
+/** After so many refusals without a row that is accepted, rows from everywhere are tried: is it the whole table? */
 const REFUSED_IN_A_ROW = 1_000;
 const SAMPLE_ROWS = 500;
-/** Up to so many, alone in their merge, are bad events and not a wrong table, if PostgreSQL speaks of their values. */
+/** So few rows can all be bad events: one bad event alone must not end every nightly job. PostgreSQL must have refused them for their values. */
 const FEW_ROWS = 20;
 const PROGRESS_EVERY_MS = 5_000;
 
@@ -116,7 +116,7 @@ class Round {
   /** A row was accepted by the statement that refuses others. */
   #hasAccepted = false;
   #refused = 0;
-  /** When so many are refused, and none is accepted, rows from everywhere are tried. */
+  /** Refusals after which rows from everywhere are tried next. */
   #sampleAt = REFUSED_IN_A_ROW;
   #toldMs = performance.now();
 

@@ -29,7 +29,7 @@ export async function setAsideAll(
   const triggers = scope.plan.watchedTriggers.join(', ');
   const all = [
     ...refused.map(({ ordinal, reason }) => ({ ordinal, reason: `${REFUSAL}${shortened(reason)}` })),
-    ...skipped.map((ordinal) => ({ ordinal, reason: `skipped by a trigger or rule of the table (${triggers})` })),
+    ...skipped.map((ordinal) => ({ ordinal, reason: `skipped by a trigger of the table (${triggers})` })),
   ];
   for (let at = 0; at < all.length; at += AT_ONCE) await setAside(client, scope, round, all.slice(at, at + AT_ONCE));
   return all.length;

@@ -104,7 +104,7 @@ class LockWait {
   }
 
   #tellEnd(): void {
-    if (this.#sinceMs === null) return;
+    if (this.#sinceMs === null || this.gaveUpOn !== null) return;
     const seconds = Math.round((Date.now() - this.#sinceMs) / 1000);
     this.#sinceMs = null;
     this.#options.onWaiting?.(null);

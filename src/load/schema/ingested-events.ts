@@ -59,11 +59,22 @@ export async function refuseUnfitTarget(db: Database, onConflict: OnConflict): P
   );
 }
 
-/** What follows from the target as it is now, which must exist. @throws ConfigurationError when it cannot be used any more */
-export async function readTargetPlan(client: Queryable, onConflict: OnConflict, db: Database): Promise<TargetPlan> {
-  const facts = await refuseUnfit(client, onConflict, db);
-  if (facts === null) throw doesNotFit(db, 'it is not there any more');
-  return planTarget(facts, onConflict);
+/**
+ * In a merge's transaction: no trigger, rule, policy or column comes before its end, and what is there now decides about it.
+ * @throws ConfigurationError when the target cannot be used any more
+ */
+export async function lockTarget(client: PoolClient, onConflict: OnConflict, db: Database): Promise<TargetPlan> {
+  let why: string | null;
+  try {
+    await client.query(`LOCK TABLE ${TARGET} IN ROW EXCLUSIVE MODE`);
+    const facts = await readTargetFacts(client);
+    why = facts === null ? GONE : refusalOf(facts, onConflict);
+    if (facts !== null && why === null) return planTarget(facts, onConflict);
+  } catch (error) {
+    if (!isAboutRows(error)) throw error;
+    why = describeError(error);
+  }
+  throw changedMeanwhile(why ?? '', db);
 }
 
 /** The types of the id columns and whether there are rows; `null` when there is no table yet. Waits out an outage. */
@@ -89,9 +100,10 @@ export async function retypeTarget(db: Database, types: IdColumnTypes): Promise<
   return db.persistently('giving the target its types', () =>
     db.transaction('making tables', async (client) => {
       const wanted = EVENT_COLUMNS.filter((column) => typeof column.type !== 'string');
-      const columns = (await readTargetFacts(client))?.columns ?? [];
+      const facts = await readTargetFacts(client);
+      if (facts === null) throw changedMeanwhile(GONE, db);
       const wrong = wanted.filter((column) =>
-        columns.some(({ name, type }) => name === column.name && type !== sqlType(column, types)),
+        facts.columns.some(({ name, type }) => name === column.name && type !== sqlType(column, types)),
       );
       if (wrong.length > 0) await retype(client, wrong, types, db);
       return makeStaging(client);
@@ -121,10 +133,10 @@ async function retype(
     } catch (error) {
       if (!(error instanceof pg.DatabaseError) || !isAboutRows(error)) throw error;
       const detail = error.detail === undefined ? '' : ` (${error.detail})`;
-      throw doesNotFit(
-        db,
-        `the source's ids make its column ${column.name} ${type}, and PostgreSQL does not change it: ${error.message}${detail}. ` +
-          'Drop what depends on the column, or say with --id-type what it is',
+      throw new ConfigurationError(
+        `public.ingested_events in ${db.described} cannot be used: the source's ids make its column ${column.name} ${type}, and ` +
+          `PostgreSQL does not change it: ${error.message}${detail}. Its definition and rows are as they were: drop what depends on ` +
+          'the column, or use another database.',
       );
     }
   }
@@ -178,6 +190,15 @@ async function refuseUnfit(client: Queryable, onConflict: OnConflict, db: Databa
   const why = facts === null ? null : refusalOf(facts, onConflict);
   if (why !== null) throw doesNotFit(db, why);
   return facts;
+}
+
+const GONE = 'it is not there any more';
+
+function changedMeanwhile(why: string, db: Database): ConfigurationError {
+  return new ConfigurationError(
+    `public.ingested_events in ${db.described} was changed while the job ran, and cannot be used any more: ${why}. What was ` +
+      'merged before is as it is, and the pages stay staged: mend that, and start again.',
+  );
 }
 
 function doesNotFit(db: Database, why: string): ConfigurationError {

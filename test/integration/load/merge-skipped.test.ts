@@ -50,7 +50,7 @@ for (const onConflict of ['ignore', 'update'] as const) {
       assert.equal(result.isInitialMerge, false);
       // The second bad2 is another event: it was served with a time of its own.
       assert.deepEqual(await figures(loading, result), [2, 0, 1, 3]);
-      const reason = 'skipped by a trigger or rule of the table (meddle); the original is rebuilt from its row';
+      const reason = 'skipped by a trigger of the table (meddle); the original is rebuilt from its row';
       assert.deepEqual(
         (await setAside(loading)).sort(),
         ['bad1', 'bad2', 'bad2'].map((id) => [id, reason]),
@@ -76,8 +76,8 @@ test('a trigger that skips some and refuses others is told apart', async (t) => 
   await loading.loader.load(pageOf(eventsOf(['e1', 'bad1', 'no1', 'e2', 'bad2'])));
   assert.deepEqual(await figures(loading, await loading.merger().merge('a', 1)), [2, 0, 0, 3]);
   assert.deepEqual((await setAside(loading)).map(([id, reason]) => [id, reason.split(';')[0]]).sort(), [
-    ['bad1', 'skipped by a trigger or rule of the table (meddle)'],
-    ['bad2', 'skipped by a trigger or rule of the table (meddle)'],
+    ['bad1', 'skipped by a trigger of the table (meddle)'],
+    ['bad2', 'skipped by a trigger of the table (meddle)'],
     ['no1', 'refused by the merge: not this'],
   ]);
 });

@@ -197,7 +197,7 @@ export const SET_ASIDE_CASES: readonly SetAsideCase[] = [
   {
     what: 'a trigger that leaves rows out',
     statements: triggerOf('BEFORE INSERT', `IF NEW.name = '${ODD_EVENT}' THEN RETURN NULL; END IF;`),
-    reason: 'skipped by a trigger or rule of the table (tr)',
+    reason: 'skipped by a trigger of the table (tr)',
   },
   {
     what: 'a trigger that deletes rows again',
@@ -205,7 +205,7 @@ export const SET_ASIDE_CASES: readonly SetAsideCase[] = [
       'AFTER INSERT',
       `IF NEW.name = '${ODD_EVENT}' THEN DELETE FROM ingested_events WHERE id = NEW.id; END IF;`,
     ),
-    reason: 'skipped by a trigger or rule of the table (tr)',
+    reason: 'skipped by a trigger of the table (tr)',
   },
   {
     what: 'a policy that refuses rows (`WITH CHECK`)',

@@ -115,6 +115,33 @@ void test('a schema ingestion of somebody else is refused with its owner and wha
   }
 });
 
+void test('a table that is dropped while the job runs ends it with 2, and the next start makes it anew', async (t) => {
+  const scene = await sceneWith(t, []);
+  scene.api.options.hook = async ({ number }) => {
+    if (number === 2) await scene.database.query('DROP TABLE ingested_events');
+    return undefined;
+  };
+  const ending = await scene.ingest();
+  assert.equal(ending.code, 2, tailOf(ending));
+  assert.match(ending.reason, /changed while the job ran, .*(does not exist|not there any more).* the pages stay staged/);
+  delete scene.api.options.hook;
+  await scene.ingestAll();
+});
+
+void test('a rule that comes while the job runs ends it with 2 and its name', async (t) => {
+  const scene = await sceneWith(t, []);
+  scene.api.options.hook = async ({ number }) => {
+    if (number === 2) await scene.database.query('CREATE RULE r AS ON INSERT TO ingested_events DO ALSO NOTHING');
+    return undefined;
+  };
+  const ending = await scene.ingest();
+  await scene.expect(ending, 2, []);
+  assert.match(ending.reason, /its rule "r".* the pages stay staged/);
+  await scene.database.query('DROP RULE r ON ingested_events');
+  delete scene.api.options.hook;
+  await scene.ingestAll();
+});
+
 void test('whoever holds the table is named, and --max-wait ends the wait with 4', async (t) => {
   const scene = await sceneWith(t, []);
   const holder = await openClient(t, scene.database.url);

@@ -35,6 +35,8 @@ const SAMPLE_ROWS = 500;
 /** So few rows can all be bad events: one bad event alone must not end every nightly job. PostgreSQL must have refused them for their values. */
 const FEW_ROWS = 20;
 const PROGRESS_EVERY_MS = 5_000;
+const UNIQUE_VIOLATION = '23505';
+const EXCLUSION_VIOLATION = '23P01';
 
 interface MovedAndRefused extends MovedRows {
   /** Staged rows, refused or skipped. */
@@ -43,7 +45,7 @@ interface MovedAndRefused extends MovedRows {
 
 /**
  * In the merge's transaction, before anything is moved.
- * @throws ConfigurationError when no row at all is accepted: then it is the table that does not fit, not its events
+ * @throws ConfigurationError when no row at all is accepted, and the refusals speak against the table and not against its events
  */
 export async function mergeAllButRefused(
   client: PoolClient,
@@ -57,11 +59,12 @@ export async function mergeAllButRefused(
   await client.query(`CREATE UNLOGGED TABLE ${LEFT_OUT} AS SELECT ctid AS tid, id, 0 AS round FROM ${rows} LIMIT 0`);
   await client.query(`CREATE INDEX ON ${LEFT_OUT} (tid)`);
   const sum = { inserted: 0, updated: 0, refused: 0 };
+  const hasRunAccepted = await hasAcceptedBefore(client, scope.runId);
   let hasAccepted = false;
   for (let round = 1; ; round += 1) {
     const candidates = await pickCandidates(client, scope, round);
     if (candidates === 0) break;
-    hasAccepted = await new Round(client, scope, candidates, logger).move(hasAccepted);
+    hasAccepted = await new Round(client, scope, candidates, hasRunAccepted, logger).move(hasAccepted);
     const skipped = isWatched ? await skippedRows(client, scope) : [];
     const refused = await setAsideAll(client, scope, round, skipped);
     const moved = await countMoved(client, isWatched);
@@ -74,6 +77,14 @@ export async function mergeAllButRefused(
   if (isWatched) await checkAllAreThere(client, scope);
   await client.query(`DROP TABLE ${LEFT_OUT}`);
   return sum;
+}
+
+/** Whether an earlier merge of the run has moved a row: old events may all be refused where new ones are not. */
+async function hasAcceptedBefore(client: PoolClient, runId: number): Promise<boolean> {
+  const { rowCount } = await client.query('SELECT FROM ingestion.run WHERE run_id = $1 AND inserted + updated > 0', [
+    runId,
+  ]);
+  return rowCount === 1;
 }
 
 /**
@@ -101,7 +112,7 @@ async function pickCandidates(client: PoolClient, scope: MergeScope, round: numb
   }
   await client.query(`CREATE INDEX ON ${CANDIDATES} (ordinal)`);
   await client.query(`ANALYZE ${CANDIDATES}`);
-  await client.query(`CREATE UNLOGGED TABLE ${MOVED} (ordinal int)`);
+  await client.query(`CREATE UNLOGGED TABLE ${MOVED} (ordinal int PRIMARY KEY)`);
   await client.query(`CREATE UNLOGGED TABLE ${REFUSED} (ordinal int PRIMARY KEY, state text, reason text)`);
   return rowCount ?? 0;
 }
@@ -111,6 +122,7 @@ class Round {
   readonly #client: PoolClient;
   readonly #scope: MergeScope;
   readonly #candidates: number;
+  readonly #hasRunAccepted: boolean;
   readonly #logger: Logger;
   readonly #rowByRow: RowByRow;
   /** A row was accepted by the statement that refuses others. */
@@ -120,7 +132,8 @@ class Round {
   #sampleAt = REFUSED_IN_A_ROW;
   #toldMs = performance.now();
 
-  constructor(client: PoolClient, scope: MergeScope, candidates: number, logger: Logger) {
+  constructor(client: PoolClient, scope: MergeScope, candidates: number, hasRunAccepted: boolean, logger: Logger) {
+    this.#hasRunAccepted = hasRunAccepted;
     this.#client = client;
     this.#scope = scope;
     this.#candidates = candidates;
@@ -192,8 +205,11 @@ class Round {
   async #checkProgress(tried: number): Promise<void> {
     if (!this.#hasAccepted && this.#refused >= this.#sampleAt) {
       this.#sampleAt = this.#refused + REFUSED_IN_A_ROW;
-      if ((await this.#rowByRow.firstRefusals()).length >= REFUSED_IN_A_ROW) {
-        if ((await this.#rowByRow.acceptedOf(SAMPLE_ROWS, this.#candidates)) === 0) await this.#refuseTable();
+      const states = await this.#rowByRow.firstRefusals();
+      if (states.length >= REFUSED_IN_A_ROW) {
+        const isSuspect = this.#condemnsTable(states);
+        if (isSuspect && (await this.#rowByRow.acceptedOf(SAMPLE_ROWS, this.#candidates)) === 0)
+          await this.#refuseTable();
         this.#hasAccepted = true;
       }
     }
@@ -205,9 +221,15 @@ class Round {
 
   /** Events that were set aside before are bad events still: a run that serves only them again says nothing of the table. */
   async #refuseTableUnlessFew(): Promise<void> {
-    const states = await this.#rowByRow.firstRefusals();
-    const isStrange = states.some((state) => !/^(22|23|44|54)/.test(state) && state !== 'P0001');
-    if (states.length > FEW_ROWS || isStrange) await this.#refuseTable();
+    if (this.#condemnsTable(await this.#rowByRow.firstRefusals())) await this.#refuseTable();
+  }
+
+  /** Whether such refusals, and nothing accepted beside them, speak against the table, and not against its events. */
+  #condemnsTable(states: readonly string[]): boolean {
+    // A key that is taken shows that the table has taken a row with it.
+    const others = states.filter((state) => state !== UNIQUE_VIOLATION && state !== EXCLUSION_VIOLATION);
+    if (others.some((state) => !/^(22|23|44|54)/.test(state) && state !== 'P0001')) return true;
+    return others.length > FEW_ROWS && !this.#hasRunAccepted;
   }
 
   async #refuseTable(): Promise<never> {
@@ -243,11 +265,11 @@ async function skippedRows(client: PoolClient, scope: MergeScope): Promise<reado
 async function countMoved(client: PoolClient, isWatched: boolean): Promise<MovedRows> {
   const isThere = isWatched
     ? `EXISTS (SELECT FROM ${TARGET} t WHERE t.id = c.id) AND NOT EXISTS (SELECT FROM ${LEFT_OUT} l WHERE l.tid = c.tid)`
-    : `EXISTS (SELECT FROM ${MOVED} m WHERE m.ordinal = c.ordinal)`;
+    : 'm.ordinal IS NOT NULL';
   const { rows } = await client.query<MovedRows>(
     `SELECT count(*) FILTER (WHERE NOT c.was_there AND ${isThere})::int AS inserted,
-            count(*) FILTER (WHERE c.was_there AND EXISTS (SELECT FROM ${MOVED} m WHERE m.ordinal = c.ordinal))::int AS updated
-       FROM ${CANDIDATES} c`,
+            count(*) FILTER (WHERE c.was_there AND m.ordinal IS NOT NULL)::int AS updated
+       FROM ${CANDIDATES} c LEFT JOIN ${MOVED} m USING (ordinal)`,
   );
   return rows[0] ?? { inserted: 0, updated: 0 };
 }

@@ -1,6 +1,6 @@
 /**
- * Moves candidates one by one inside the server, each under a savepoint of its own: 50 µs a row, where a round trip for each
- * would cost a millisecond.
+ * Moves candidates one by one inside the server, each under a savepoint of its own: about 30 µs a row (10,000 refused of 20,000,
+ * tried twice each), where a round trip for each would cost a millisecond.
  */
 import type { PoolClient } from 'pg';
 import { NOT_ABOUT_ROWS } from '../postgres/database-errors.ts';

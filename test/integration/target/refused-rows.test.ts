@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
 import { makeOurTable } from '../../support/our-table.ts';
-import { eventsUpTo, type ScriptedEvent } from '../../support/scripted-events.ts';
+import { eventsUpTo, newerEvents, type ScriptedEvent } from '../../support/scripted-events.ts';
 import { ScriptedScene, tailOf } from '../../support/scripted-scene.ts';
 
 const EVENTS = eventsUpTo(600);
@@ -102,4 +102,20 @@ void test('a row that a trigger changes as it comes is a duplicate when it is se
   await scene.ingestAll(['--full', '--on-conflict', 'update']);
   assert.deepEqual(await scene.rejected(), {});
   assert.equal(await scene.count('SELECT updated + rejected FROM ingestion.run ORDER BY run_id DESC LIMIT 1'), 0);
+});
+
+void test('old events that are all refused in a merge of their own are set aside, because the run has loaded newer ones', async (t) => {
+  const oldest = new Date(EVENTS[400]?.timestamp ?? 0).toISOString();
+  const scene = await sceneWith(t, [`ALTER TABLE ingested_events ADD CHECK (occurred_at > '${oldest}')`]);
+  await scene.stopAt(({ number }) => number === 2);
+  await scene.expect(await scene.ingest(['--max-rejected', '100%']), 0, EVENTS.slice(0, 400));
+  assert.deepEqual(Object.values(await scene.rejected()), [200]);
+});
+
+void test('new events whose keys are all taken are set aside, and condemn no table', async (t) => {
+  const scene = await sceneWith(t, ['ALTER TABLE ingested_events ADD UNIQUE (name)']);
+  await scene.ingestAll();
+  scene.api.options.events = [...newerEvents(50, (n) => ({ name: `event_${n + 100}` })), ...EVENTS];
+  await scene.expect(await scene.ingest(['--max-rejected', '100%']), 0, EVENTS);
+  assert.equal(await scene.count(`SELECT count(*) FROM ingestion.anomaly WHERE kind = 'rejected'`), 50);
 });

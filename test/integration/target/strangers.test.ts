@@ -123,7 +123,10 @@ void test('a table that is dropped while the job runs ends it with 2, and the ne
   };
   const ending = await scene.ingest();
   assert.equal(ending.code, 2, tailOf(ending));
-  assert.match(ending.reason, /changed while the job ran, .*(does not exist|not there any more).* the pages stay staged/);
+  assert.match(
+    ending.reason,
+    /changed while the job ran, .*(does not exist|not there any more).* the pages stay staged/,
+  );
   delete scene.api.options.hook;
   await scene.ingestAll();
 });

@@ -112,10 +112,10 @@ class LockWait {
   }
 }
 
-/** Who keeps a backend waiting, `$1`: the one whose transaction is the oldest. */
+/** Who keeps a backend waiting, `$1`: the one whose transaction is the oldest. Literals of its query are left out: one may be a secret. */
 export const HOLDER_SQL = `
   SELECT format('process %s (role %s, application "%s", transaction since %s s, last query: %s)', b.pid, coalesce(a.usename, '?'),
                 coalesce(a.application_name, ''), coalesce(floor(extract(epoch FROM clock_timestamp() - a.xact_start)), 0),
-                coalesce(left(regexp_replace(a.query, '\\s+', ' ', 'g'), 60), 'a prepared transaction')) AS holder
+                coalesce(left(regexp_replace(regexp_replace(a.query, '''[^'']*(''|$)', '''…''', 'g'), '\\s+', ' ', 'g'), 60), 'a prepared transaction')) AS holder
     FROM unnest(pg_blocking_pids($1)) AS b (pid) LEFT JOIN pg_stat_activity a ON a.pid = b.pid
    ORDER BY a.xact_start LIMIT 1`;

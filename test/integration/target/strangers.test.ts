@@ -148,10 +148,11 @@ void test('a rule that comes while the job runs ends it with 2 and its name', as
 void test('whoever holds the table is named, and --max-wait ends the wait with 4', async (t) => {
   const scene = await sceneWith(t, []);
   const holder = await openClient(t, scene.database.url);
-  await holder.query('BEGIN; LOCK TABLE ingested_events IN SHARE MODE');
+  await holder.query(`BEGIN; SELECT 'of nobody else'; LOCK TABLE ingested_events IN SHARE MODE`);
   const ending = await scene.ingest(['--max-wait', '3']);
   await scene.expect(ending, 4, []);
   assert.match(ending.reason, /process \d+ \(role postgres, application "test", .*LOCK TABLE ingested_events/);
+  assert.doesNotMatch(tailOf(ending), /of nobody else/);
   assert.equal(warnings(ending, /^waiting for a lock that another session holds$/).length, 1, tailOf(ending));
   await holder.query('ROLLBACK');
   await scene.ingestAll();

@@ -63,6 +63,7 @@ export class ApiStreamReader {
   #complete: boolean;
   /** Something after the last accepted page may have lost events. The next accepted page is marked for it. */
   #suspect = false;
+  #isAskedAhead = false;
 
   constructor(state: WindowState, options: ReaderOptions, origin: ReaderOrigin = {}) {
     const { pageSize } = options;
@@ -99,6 +100,11 @@ export class ApiStreamReader {
     return this.#complete && this.position.servedToMs === null && this.#judge.isUnanswered;
   }
 
+  /** Asked for, and not taken in yet. */
+  get pagesUnderWay(): number {
+    return this.#isAskedAhead ? 2 : 1;
+  }
+
   /** Holds the next page until the window is divided: it counts only what stays the window's own. */
   divideWhile(dividing: Promise<unknown>): void {
     this.#judge.divideWhile(dividing);
@@ -118,7 +124,10 @@ export class ApiStreamReader {
         ahead = null;
         const { answer, permit } = await result;
         if (answer.kind === 'page') ahead = this.#askAhead(request, answer.page, signal);
-        if ((await this.#take(request, answer, permit)) === 'needs-chain') return 'needs-chain';
+        this.#isAskedAhead = ahead !== null;
+        const step = await this.#take(request, answer, permit);
+        this.#isAskedAhead = false;
+        if (step === 'needs-chain') return 'needs-chain';
         // What was asked ahead is right only when the worker has read the cursor that was guessed.
         if (ahead !== null && !isFor(ahead.request, this.#next)) {
           ahead.abandon();

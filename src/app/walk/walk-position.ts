@@ -10,7 +10,7 @@ import type { EncodedPage, PagePlaces, PageTimes } from '../../core/encoded-page
 import type { WindowState } from '../../core/state.ts';
 import { PlaceCounter } from './places.ts';
 
-/** A page with fewer events needs a second one to prove that the walk has left its window. */
+/** Fewer events below the window do not prove that the walk has left it: clocks can be wrong. */
 const PROVING_EVENTS = 10;
 /** The last time of a page is suspicious when it is this far behind the others, in time and in pages at the pace so far. */
 const JUMP_MS = 60_000;
@@ -129,7 +129,8 @@ export class WalkPosition {
       if (times.descending) this.#newestFirstVotes += 1;
       else if (times.lastMs === times.newestMs) this.#newestFirstVotes -= 1;
     }
-    const endMs = this.#endOf(times, servedCount);
+    const isThrough = times.descending && !this.#isAboveSince(places.timesMs.at(-PROVING_EVENTS) ?? Infinity);
+    const endMs = this.#endOf(times, servedCount, isThrough ? insideMs : undefined);
     if (endMs === null) return;
     const fromMs = times.descending ? times.newestMs : (this.#walkedToMs ?? times.newestMs);
     // A little below the window, a request from there down would not bring again what was served last inside of it.
@@ -141,8 +142,10 @@ export class WalkPosition {
   /**
    * The time at which a page ends, or a later one: going on from there leaves nothing out. `null` when its times do not
    * show it, or lie outside of what is left.
+   * @param throughMs where the page descends through the lower bound: its last time above that
    */
-  #endOf(times: PageTimes, servedCount: number): number | null {
+  #endOf(times: PageTimes, servedCount: number, throughMs: number | undefined): number | null {
+    if (throughMs !== undefined && this.#isInside(throughMs)) return throughMs;
     if (times.descending && this.#isInside(times.lastMs) && !this.#isJump(times, servedCount)) return times.lastMs;
     return this.#isInside(times.tailNewestMs) ? times.tailNewestMs : null;
   }

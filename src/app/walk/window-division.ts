@@ -17,6 +17,8 @@ const GRAINS_MS = [86_400_000, 3_600_000, 60_000, 1_000];
 /** A part of time may become longer or shorter by this share of itself; for whole seconds, which are likely, by more. */
 const ROUNDED_SHARE = 0.02;
 const MIN_PART_OF_SECONDS_MS = 3_000;
+/** Pages on their way may be a little less dense than the last one. */
+const UNDER_WAY_MARGIN = 1.02;
 /** With more pages than this a fraction of a page does not matter. */
 const FEW_PAGES = 8;
 
@@ -27,6 +29,8 @@ export interface OpenWindow {
   readonly toMs: number;
   /** By its newest page; `null` when nothing is known. */
   readonly eventsPerMs: number | null;
+  /** Asked for, but not read yet: what they have below a cut would be served twice. */
+  readonly pagesUnderWay: number;
 }
 
 export interface Idle {
@@ -40,7 +44,7 @@ export interface Idle {
 interface Estimate {
   readonly index: number;
   readonly fromMs: number;
-  /** Below the page that is on its way, epoch ms. */
+  /** Below the pages that are on their way, epoch ms. */
   readonly toMs: number;
   readonly pages: number;
   parts: number;
@@ -79,12 +83,13 @@ function estimate(windows: readonly OpenWindow[], { remainingEvents, pageSize }:
   const isTooMuch = remainingEvents !== null && explained > remainingEvents && explained > 0;
   const scale = isTooMuch ? remainingEvents / explained : 1;
   const unexplained = remainingEvents === null ? 0 : Math.max(0, remainingEvents - explained);
-  return windows.map(({ fromMs, toMs, eventsPerMs }, index) => {
+  return windows.map(({ fromMs, toMs, eventsPerMs, pagesUnderWay }, index) => {
     const length = lengths[index] ?? 0;
     const events = (own[index] ?? 0) * scale + (allMs === 0 ? 0 : (unexplained * length) / allMs);
-    // The page on its way is as dense as the last one, whatever the estimate says.
+    // The pages on their way are as dense as the last one, whatever the estimate says.
     const perMs = eventsPerMs ?? (length === 0 ? 0 : events / length);
-    const inFlightMs = perMs === 0 ? 0 : Math.min(length, pageSize / perMs);
+    const underWay = pagesUnderWay * UNDER_WAY_MARGIN * pageSize;
+    const inFlightMs = perMs === 0 ? 0 : Math.min(length, underWay / perMs);
     const leftShare = length === 0 ? 0 : (length - inFlightMs) / length;
     return { index, fromMs, toMs: toMs - inFlightMs, pages: (events * leftShare) / pageSize, parts: 1 };
   });

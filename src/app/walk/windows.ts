@@ -216,7 +216,7 @@ export class WindowSet {
       const { sinceMs, unservedToMs: toMs, eventsPerMs } = reader.position;
       const fromMs = sinceMs ?? this.#oldestMs;
       if (fromMs === null || toMs === null || reader.complete || toMs <= fromMs) return [];
-      return [{ reader, window: { fromMs, toMs, eventsPerMs } }];
+      return [{ reader, window: { fromMs, toMs, eventsPerMs, pagesUnderWay: reader.pagesUnderWay } }];
     });
     const cuts = divideWindows(
       open.map(({ window }) => window),

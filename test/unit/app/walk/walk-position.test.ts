@@ -120,6 +120,18 @@ void test('what must be served again is the oldest event inside the window, also
   assert.equal(walk.servedToMs, 990_000);
 });
 
+void test('a page that descends through the lower bound is anchored at its last event above it', () => {
+  const walk = walkOf({ sinceMs: 990_000 });
+  walk.note(page(descending(1_000_000, 30)));
+  assert.equal(walk.anchorMs, 990_000);
+});
+
+void test('a few events below the bound, whose clocks may be wrong, move no anchor', () => {
+  const walk = walkOf({ sinceMs: 900_000 });
+  walk.note(page([...descending(1_000_000, 20), 900_500, ...descending(5_000, 5)]));
+  assert.equal(walk.anchorMs, null);
+});
+
 void test('the end is near when two more pages would reach below the window', () => {
   const walk = walkOf({ sinceMs: 910_000 });
   assert.equal(walk.isNearEnd, true, 'nothing is known yet');

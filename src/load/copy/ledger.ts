@@ -34,8 +34,11 @@ export async function insertLedgerRow(
   ownership: Ownership,
 ): Promise<void> {
   const { counts, edge } = entry;
-  const { rowCount } = await client.query(
-    `INSERT INTO ${stagingNames(table).ledger}
+  const { rowCount } = await client.query({
+    // Named, so that the server parses it once a connection and not once a page; after the generation, because a pooler may
+    // hand on a session that another start has used.
+    name: `ledger ${table} ${ownership.generation}`,
+    text: `INSERT INTO ${stagingNames(table).ledger}
        (run_id, window_id, page, generation, next_cursor, cursor_received_at_ms, anchor_ms, last_event_ms, oldest_ms,
         ends_window, doubtful, suspect, continued, served, loaded, rejected, repaired,
         edge_ms, edge_keys, page_end_ms, places, top_places, recent_places, unsure, repeated)
@@ -46,7 +49,7 @@ export async function insertLedgerRow(
       WHERE o.generation = $25 AND EXISTS (SELECT FROM ingestion.staging_epoch WHERE epoch = $26)
         AND ($27::oid IS NULL OR $27 = to_regclass('${stagingNames(table).rows}'))
         FOR SHARE OF o`,
-    [
+    values: [
       runId,
       entry.windowId,
       entry.page,
@@ -76,7 +79,7 @@ export async function insertLedgerRow(
       ownership.epoch,
       tableOid,
     ],
-  );
+  });
   if (rowCount !== 1) await failAtFence(client, ownership);
 }
 

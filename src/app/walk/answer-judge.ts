@@ -8,7 +8,7 @@ import type { Permit } from '../../core/in-flight-limit.ts';
 import { NO_PLACES } from '../../core/state.ts';
 import type { ByTime } from './chain.ts';
 import { nextPage, type NextPage } from './cursor-age.ts';
-import { EndDoubts, doubtEnd, judgeAcross, type EndDoubt, type Expected } from './doubtful-end.ts';
+import { EndDoubts, doubtEnd, judgeAcross, type EndDoubt, type Expected, type Question } from './doubtful-end.ts';
 import { noteEventBytes, noteFailureWords, readWord } from './endpoint-traits.ts';
 import { eventTooLarge } from './no-progress.ts';
 import type { JudgedWalk, JudgeOptions } from './judged-walk.ts';
@@ -114,10 +114,9 @@ export class AnswerJudge {
       case 'empty':
         return this.#endOfNothing(request, permit, false);
       case 'inhabited':
-        this.#isInhabited = true;
-        return { kind: 'retry', next, suspect: true };
       case 'answered':
-        return { kind: 'retry', next, suspect: false };
+        this.#isInhabited ||= found === 'inhabited';
+        return { kind: 'retry', next, suspect: found === 'inhabited' };
       case 'silent':
         // Nothing lies below the oldest event either: then only the top of all can show that the API answers.
         if (request.across === 'below') return { kind: 'retry', next: { ...asked, across: 'top' }, suspect: false };
@@ -146,10 +145,7 @@ export class AnswerJudge {
     const encoded = await encoder.encode(request, { instantMs, isKeyed: !traits.isOrderedByTime }, raw);
     if (encoded.status === 'faulty') return this.#askAgain(request, encoded.fault, encoded.detail, asked, false);
     const astray = this.#checks.findAstray(request, encoded);
-    if (astray !== null) {
-      limit.reduce();
-      return this.#askAgain(request, 'astray', astray, asked, true);
-    }
+    if (astray !== null) return this.#askDifferently(request, 'astray', astray, asked, true);
     const broken = this.#checks.findBroken(request, encoded, this.byTime.hasBounds, this.#askedAboveBoundMs);
     // What was counted before rests on the order: only a chain that begins with this page can go on without it.
     const isBegun = !this.#isWhole || request.page > 1;
@@ -168,10 +164,7 @@ export class AnswerJudge {
     const word = readWord(encoded.envelope, traits);
     traits.hasFlag ||= encoded.envelope.hasMore !== null;
     const lack = this.#checks.findLack(request, encoded, word);
-    if (lack !== null) {
-      limit.reduce();
-      return this.#askAgain(request, 'lost-events', lack, asked, true);
-    }
+    if (lack !== null) return this.#askDifferently(request, 'lost-events', lack, asked, true);
     const doubt = word === 'more' ? null : doubtEnd(request, encoded, word, this.#expected);
     const question = this.#questionAbout(request, encoded, doubt);
     // Events are taken in, and what lies behind them is asked by time.
@@ -186,7 +179,9 @@ export class AnswerJudge {
     if (word === 'more' && this.#isAboveWindow(encoded)) return { kind: 'skip', next: { ...next, page: request.page } };
     const isBelow = word === 'more' && position.reachesBelow(encoded);
     const isAskedByTime = isUnsaid || (isBelow && this.#mustAskByTime(request));
-    const isEnd = !isAskedByTime && (word !== 'more' || (isBelow && this.#isOverByBound(encoded)));
+    // Where the API does not end a window itself, the window ends below its bound.
+    const isOver = (): boolean => isBelow && traits.isOrderedByTime && position.isPastWindow(encoded);
+    const isEnd = !isAskedByTime && (word !== 'more' || isOver());
     chain.noteAccepted(request, encoded);
     limit.grow();
     const mayLackEvents = noteFailureWords(traits, word, encoded.envelope.speaksOfError) || isRepeated;
@@ -203,8 +198,7 @@ export class AnswerJudge {
 
   /** An endpoint that takes no bounds begins with the newest event of all. */
   #isAboveWindow(encoded: EncodedPage): boolean {
-    const isUnbounded = !this.byTime.hasBounds && this.#options.traits.isOrderedByTime;
-    return isUnbounded && this.#walk.position.isAboveWindow(encoded);
+    return !this.byTime.hasBounds && this.#options.traits.isOrderedByTime && this.#walk.position.isAboveWindow(encoded);
   }
 
   /** Beside a cursor the API does not mind the bound. Asked by time, it shows whether more lies above it. */
@@ -214,11 +208,6 @@ export class AnswerJudge {
     const wasAsked = this.#chainSinceMs === sinceMs && this.#askedAboveBoundMs === servedToMs;
     this.#askedAboveBoundMs = servedToMs;
     return !wasAsked;
-  }
-
-  /** Where the API does not end a window itself, the window ends below its bound. */
-  #isOverByBound(encoded: EncodedPage): boolean {
-    return this.#options.traits.isOrderedByTime && this.#walk.position.isPastWindow(encoded);
   }
 
   /** @param isRepeated the page stands where another was to come: its events are no new places */
@@ -242,33 +231,38 @@ export class AnswerJudge {
     return { servedToMs: this.#walk.position.servedToMs, isInhabited: this.#isInhabited, failureWords, largestPage };
   }
 
-  #questionAbout(
-    { page }: PageRequest,
-    encoded: EncodedPage | null,
-    doubt: EndDoubt | null,
-  ): ReturnType<EndDoubts['next']> {
+  #questionAbout({ page }: PageRequest, encoded: EncodedPage | null, doubt: EndDoubt | null): Question {
     if (doubt === null) return 'stands';
-    const { servedToMs } = this.#walk.position;
+    const { position } = this.#walk;
+    const { servedToMs } = position;
     const fromMs = encoded !== null && encoded.servedCount > 0 ? (encoded.times?.oldestMs ?? null) : servedToMs;
-    const canAskAcross =
-      this.byTime.hasAnchors && servedToMs === null && !this.#isWhole && (encoded?.servedCount ?? 0) === 0;
-    return this.#doubts.next(page, doubt, this.byTime.hasAnchors ? fromMs : null, canAskAcross);
+    const canAskAcross = servedToMs === null && !this.#isWhole && (encoded?.servedCount ?? 0) === 0;
+    const across = position.sinceMs === null ? 'top' : 'below';
+    if (!this.byTime.hasAnchors) return this.#doubts.next(page, doubt, null, null);
+    return this.#doubts.next(page, doubt, fromMs, canAskAcross ? across : null);
   }
 
   async #askAboutEnd(
     request: PageRequest,
     { words }: EndDoubt,
-    question: 'ask-again' | 'ask-by-time' | 'ask-across',
+    question: Exclude<Question, 'stands'>,
     asked: NextPage,
   ): Promise<Step> {
-    if (question === 'ask-across') {
-      const across = this.#walk.position.sinceMs === null ? 'top' : 'below';
-      return { kind: 'retry', next: { ...asked, ...NO_CURSOR, across }, suspect: false };
-    }
-    if (question === 'ask-by-time') return { kind: 'retry', next: { ...asked, ...NO_CURSOR }, suspect: false };
-    // The answer must not come from the API's cache.
+    if (question === 'ask-again') return this.#askDifferently(request, 'doubtful-end', words, asked, false);
+    const across = question === 'top' || question === 'below' ? question : undefined;
+    return { kind: 'retry', next: { ...asked, ...NO_CURSOR, across }, suspect: false };
+  }
+
+  /** As {@link #askAgain}, with another limit: the answer must not come from a cache. */
+  #askDifferently(
+    request: PageRequest,
+    fault: string,
+    detail: string,
+    next: NextPage,
+    suspect: boolean,
+  ): Promise<Step> {
     this.#walk.limit.reduce();
-    return this.#askAgain(request, 'doubtful-end', words, asked, false);
+    return this.#askAgain(request, fault, detail, next, suspect);
   }
 
   /** Waits before the page is asked for again. @throws GaveUpError when it was faulty too often */

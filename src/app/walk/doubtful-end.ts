@@ -66,6 +66,12 @@ export function doubtEnd(
   return isEmpty && cursor !== null ? { words: 'a cursor leads to an empty page', isStrong: false } : null;
 }
 
+/**
+ * What to do about a doubtful end. `below`, `top`: from outside of the window, below it or at the
+ * top of all. `stands`: it was asked about in every way.
+ */
+export type Question = 'ask-again' | 'ask-by-time' | 'below' | 'top' | 'stands';
+
 /** How often the end of a walk was doubted, and how it was asked about. */
 export class EndDoubts {
   #page = 0;
@@ -77,25 +83,24 @@ export class EndDoubts {
   askedByTimeAtMs: number | null = null;
 
   /**
-   * What to do about a doubtful end. `stands`: it was asked about in every way.
    * @param servedToMs where it can be asked by time, epoch ms; `null`: nowhere
-   * @param canAskAcross nothing was served in the window, and it is a part of all
+   * @param across where to ask from outside; `null`: something was served in the window, or it is all there is
    */
   next(
     page: number,
     { isStrong, words }: EndDoubt,
     servedToMs: number | null,
-    canAskAcross: boolean,
-  ): 'ask-again' | 'ask-by-time' | 'ask-across' | 'stands' {
+    across: 'below' | 'top' | null,
+  ): Question {
     if (page !== this.#page || words !== this.#words) {
       this.#page = page;
       this.#words = words;
       this.#asked = 0;
     }
-    if (!isStrong && canAskAcross) {
+    if (!isStrong && across !== null) {
       if (this.#askedAcross > TIMES_ASKED_AGAIN) return 'stands';
       this.#askedAcross += 1;
-      return 'ask-across';
+      return across;
     }
     // The answer by time brought nothing older, so this is where the list ends.
     const wasAskedByTime = servedToMs !== null && servedToMs === this.askedByTimeAtMs;

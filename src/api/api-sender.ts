@@ -3,7 +3,8 @@
  * not judge answers and does not try again.
  */
 import { setMaxListeners } from 'node:events';
-import { MAX_ERROR_BYTES, isFromCache, readErrorBody } from './http-answer.ts';
+import { isFromCache } from './cached-answer.ts';
+import { MAX_ERROR_BYTES, readErrorBody } from './http-answer.ts';
 import type { HttpAnswer } from './http-exchange.ts';
 import { TransportError } from './transport-error.ts';
 import { pageHeaders } from './http-request-headers.ts';
@@ -120,5 +121,5 @@ function readUsage(outcome: HttpAnswer | TransportError): Usage {
   if (status === 429) {
     return { result: 'refused', notice: readRateLimit(headers, receivedAtMs, readErrorBody(outcome).json) };
   }
-  return { result: isFromCache(outcome) ? 'cached' : 'served', notice: readRateLimit(headers, receivedAtMs) };
+  return { result: isFromCache(headers) ? 'cached' : 'served', notice: readRateLimit(headers, receivedAtMs) };
 }

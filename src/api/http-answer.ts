@@ -29,11 +29,6 @@ export function readContentEncoding(answer: HttpAnswer): ContentEncoding | null 
   return ENCODINGS.get((answer.headers.get('content-encoding') ?? '').trim().toLowerCase()) ?? null;
 }
 
-/** An answer from the API's cache cost no budget, and its cursor can be as old as the cache. */
-export function isFromCache(answer: HttpAnswer): boolean {
-  return /\bhit\b/i.test(answer.headers.get('x-cache') ?? '');
-}
-
 export function readRequestId(answer: HttpAnswer): string | null {
   return answer.headers.get('x-request-id') ?? answer.headers.get('x-correlation-id');
 }

@@ -44,7 +44,7 @@ export interface HttpAnswer {
   readonly receivedAtMs: number;
 }
 
-/** Headers of an answer; a header that came several times counts as its first. */
+/** Headers of an answer. */
 export class HttpHeaders {
   readonly #values: Readonly<Record<string, string | string[] | undefined>>;
 
@@ -52,10 +52,18 @@ export class HttpHeaders {
     this.#values = values;
   }
 
-  /** @param name in lower case */
+  /** The first, where it came several times. @param name in lower case */
   get(name: string): string | null {
     const value = this.#values[name];
     return (Array.isArray(value) ? value[0] : value) ?? null;
+  }
+
+  /** All of them, names in lower case; one that came several times has all its values. */
+  get entries(): readonly (readonly [name: string, value: string])[] {
+    return Object.entries(this.#values).map(([name, value]) => [
+      name,
+      Array.isArray(value) ? value.join(', ') : (value ?? ''),
+    ]);
   }
 }
 

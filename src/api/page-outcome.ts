@@ -1,7 +1,8 @@
 /** What one request for a page brought: the page, or a failure as the retry policy and as people want it. */
 import { excerpt, type Redactor } from '../core/redaction.ts';
 import type { Sent } from './api-sender.ts';
-import { bodyOf, findFault, isFromCache, readContentEncoding, readErrorBody, readRequestId } from './http-answer.ts';
+import { isFromCache } from './cached-answer.ts';
+import { bodyOf, findFault, readContentEncoding, readErrorBody, readRequestId } from './http-answer.ts';
 import type { HttpAnswer } from './http-exchange.ts';
 import { TransportError } from './transport-error.ts';
 import type { PageAnswer, RawPage } from './page-request.ts';
@@ -57,7 +58,7 @@ function readPage(answer: HttpAnswer, url: URL, redactor: Redactor): PageFailure
   }
   const { body, bodyBytes, receivedAtMs, headers } = answer;
   const serverDateMs = readDateMs(headers);
-  const fromCache = isFromCache(answer);
+  const fromCache = isFromCache(answer.headers);
   return { kind: 'page', page: { body, bodyBytes, contentEncoding, receivedAtMs, serverDateMs, fromCache } };
 }
 
@@ -80,7 +81,7 @@ function readRefusal(answer: HttpAnswer, url: URL, redactor: Redactor): PageFail
     cameBack: redactor.redact(parts.join(' ')),
     requestId,
     retryAfterMs: readRateLimit(headers, answer.receivedAtMs).retryAfterMs,
-    fromCache: isFromCache(answer),
+    fromCache: isFromCache(answer.headers),
   };
 }
 

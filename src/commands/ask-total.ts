@@ -1,17 +1,17 @@
-/** How many events the API says it has, asked for with one event. */
+/** How many events the API says it has, asked for with few events. */
 import { ApiClient, NO_CURSOR, clientOptions, type PageAnswer } from '../api/api-client.ts';
 import { secretsOf, type Settings } from '../core/config.ts';
 import { ConfigurationError } from '../core/errors.ts';
 import type { Logger } from '../core/logging.ts';
 import { encodePage } from '../encode/encode-page.ts';
 
-/** The API answers at most once that another endpoint must be asked. */
+/** The API answers at most once that another endpoint must be asked; each time it is asked for other events, past its caches. */
 const MAX_ASKED = 3;
-/** Room for a page of one event, whatever its size. */
+/** Room for a page of few events, whatever their size. */
 const MAX_PAGE_BYTES = 64 * 2 ** 20;
 
 /**
- * `meta.total`; `null` when the API does not say.
+ * `meta.total`; `null` when the API does not say, or its caches answer.
  * @throws ConfigurationError without a key; KeyRefusedError, GaveUpError
  */
 export async function askTotal(settings: Settings, logger: Logger): Promise<number | null> {
@@ -30,7 +30,7 @@ export async function askTotal(settings: Settings, logger: Logger): Promise<numb
   try {
     await client.open();
     for (let asked = 1; asked <= MAX_ASKED; asked += 1) {
-      const total = readTotal(await askOne(client));
+      const total = readTotal(await ask(client, asked));
       if (total !== undefined) return total;
     }
     return null;
@@ -39,11 +39,11 @@ export async function askTotal(settings: Settings, logger: Logger): Promise<numb
   }
 }
 
-function askOne(client: ApiClient): Promise<PageAnswer> {
+function ask(client: ApiClient, limit: number): Promise<PageAnswer> {
   return client.fetchPage({
     windowId: 0,
     page: 1,
-    limit: 1,
+    limit,
     ...NO_CURSOR,
     sinceMs: null,
     untilMs: null,
@@ -51,9 +51,9 @@ function askOne(client: ApiClient): Promise<PageAnswer> {
   });
 }
 
-/** `undefined`: ask again. What is no page says nothing of a count. */
+/** `undefined`: ask again. What is no page, or is as old as a cache, says nothing of a count. */
 function readTotal(answer: PageAnswer): number | null | undefined {
-  if (answer.kind !== 'page') return undefined;
+  if (answer.kind !== 'page' || answer.page.fromCache) return undefined;
   const { body, bodyBytes } = answer.page;
   const page = encodePage(new Uint8Array(body, 0, bodyBytes), {
     idColumnTypes: { id: 'text', sessionId: 'text', userId: 'text' },

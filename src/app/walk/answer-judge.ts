@@ -141,6 +141,8 @@ export class AnswerJudge {
     const { traits } = this.#options;
     const { position, encoder, chain, limit } = this.#walk;
     permit.resize(raw.bodyBytes * BYTES_PER_BODY_BYTE);
+    const stale = this.#checks.findStale(request, raw);
+    if (stale !== null) return this.#askDifferently(request, 'cached', stale, asked, false);
     const instantMs = position.counter.edge?.atMs ?? null;
     const encoded = await encoder.encode(request, { instantMs, isKeyed: !traits.isOrderedByTime }, raw);
     if (encoded.status === 'faulty') return this.#askAgain(request, encoded.fault, encoded.detail, asked, false);

@@ -1,5 +1,5 @@
 /** What a page shows against what is believed of its endpoint: its order, its cursor, its length. */
-import type { PageRequest } from '../../api/api-client.ts';
+import type { PageRequest, RawPage } from '../../api/api-client.ts';
 import type { EncodedPage } from '../../core/encoded-page.ts';
 import type { Logger } from '../../core/logging.ts';
 import type { Chain } from './chain.ts';
@@ -30,6 +30,7 @@ export class PageChecks {
   readonly #lacking = new AskedAgain();
   readonly #failing = new AskedAgain();
   readonly #astray = new AskedAgain();
+  readonly #stale = new AskedAgain();
   /** Pages begin with the end of the last, however often they are asked for. */
   #isMoving = false;
 
@@ -37,6 +38,18 @@ export class PageChecks {
     this.#traits = traits;
     this.#logger = logger;
     this.#walk = walk;
+  }
+
+  /**
+   * Why to ask again for a page that begins a window, half a sentence; `null` when not, or it was asked for often enough. What is new
+   * at the top since it was put into a cache would be in no page of the run.
+   */
+  findStale({ page, cursor }: PageRequest, { fromCache }: RawPage): string | null {
+    if (!fromCache || page > 1 || cursor !== null) return null;
+    if (this.#stale.mayAsk(page)) return 'a first page comes out of a cache';
+    const where = { window: this.#walk.windowId };
+    this.#logger.warn(where, 'a first page comes out of a cache, however it is asked for');
+    return null;
   }
 
   /**

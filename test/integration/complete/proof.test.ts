@@ -10,7 +10,7 @@ import {
   newestFirst,
   uuidFrom,
 } from '../../support/scripted-events.ts';
-import { assertProof, ScriptedScene, tailOf } from '../../support/scripted-scene.ts';
+import { assertProof, ScriptedScene, tailOf, warnings } from '../../support/scripted-scene.ts';
 
 const COUNT = 2_000;
 const SINCE = ['--since', String(NEWEST_MS - 86_400_000)];
@@ -62,7 +62,30 @@ void test('fewer places than the total end with 5 and both figures, and stay so 
 void test('a total from a cached answer neither proves nor refutes anything', async (t) => {
   for (const total of [COUNT, COUNT + 12]) {
     const scene = await ScriptedScene.open(t, { events: eventsUpTo(COUNT), total, maxPage: 200, hook: cached });
-    assertProof(await scene.ingestAll(), 'api-end');
+    const ending = await scene.ingestAll();
+    assertProof(ending, 'api-end');
+    assert.ok(warnings(ending, /out of a cache/).length > 0, tailOf(ending));
+  }
+});
+
+/** A cache that answers for ever what it has answered before. @param headers how it says that */
+function cacheInFront(headers: Readonly<Record<string, string>>): PageHook {
+  const kept = new Map<string, unknown>();
+  return ({ query, usual }) => {
+    const body = kept.get(query.toString());
+    if (body !== undefined) return { body, headers };
+    kept.set(query.toString(), usual.body);
+    return undefined;
+  };
+}
+
+void test('what came since a cache has kept the first page is in the run, however the cache says that it answered', async (t) => {
+  for (const headers of [{ age: '25' }, { 'x-cache': 'HIT' }]) {
+    const scene = await ScriptedScene.open(t, { events: eventsUpTo(400), maxPage: 200, hook: cacheInFront(headers) });
+    await scene.ingestAll();
+    await scene.ingestAll();
+    scene.api.options.events = [...newerEvents(50), ...eventsUpTo(400)];
+    assertProof(await scene.ingestAll(), 'count');
   }
 });
 

@@ -96,7 +96,7 @@ export class AnswerJudge {
 
   /** The API says that nothing lies in the bounds: the window ends with a page that has no events. */
   async #judgeNothing(request: PageRequest, permit: Permit, asked: NextPage): Promise<Step> {
-    const doubt = doubtEnd(request, null, 'over', this.#expected);
+    const doubt = doubtEnd(request, null, 'over', this.#expected(request));
     const question = this.#questionAbout(request, null, doubt);
     if (doubt !== null && question !== 'stands') return this.#askAboutEnd(request, doubt, question, asked);
     return this.#endOfNothing(request, permit, doubt?.isStrong === true);
@@ -167,7 +167,7 @@ export class AnswerJudge {
     traits.hasFlag ||= encoded.envelope.hasMore !== null;
     const lack = this.#checks.findLack(request, encoded, word);
     if (lack !== null) return this.#askDifferently(request, 'lost-events', lack, asked, true);
-    const doubt = word === 'more' ? null : doubtEnd(request, encoded, word, this.#expected);
+    const doubt = word === 'more' ? null : doubtEnd(request, encoded, word, this.#expected(request));
     const question = this.#questionAbout(request, encoded, doubt);
     // Events are taken in, and what lies behind them is asked by time.
     const isUnsaid = question === 'ask-by-time' && encoded.servedCount > 0;
@@ -228,15 +228,17 @@ export class AnswerJudge {
     return { counts: isRepeated ? NO_PLACES : counts, edge: added };
   }
 
-  get #expected(): Expected {
-    const { failureWords, largestPage } = this.#options.traits;
-    return { servedToMs: this.#walk.position.servedToMs, isInhabited: this.#isInhabited, failureWords, largestPage };
+  #expected({ page }: PageRequest): Expected {
+    const { position, chain } = this.#walk;
+    const sizes = { latestPage: chain.latestPage, cutAt: this.#doubts.cutAt(page) };
+    return { ...this.#options.traits, ...sizes, servedToMs: position.servedToMs, isInhabited: this.#isInhabited };
   }
 
   #questionAbout({ page }: PageRequest, encoded: EncodedPage | null, doubt: EndDoubt | null): Question {
     if (doubt === null) return 'stands';
     const { position } = this.#walk;
     const { servedToMs } = position;
+    if (doubt.isCut === true && position.raise()) return this.#doubts.askHigher(page, encoded);
     const fromMs = encoded !== null && encoded.servedCount > 0 ? (encoded.times?.oldestMs ?? null) : servedToMs;
     const canAskAcross = servedToMs === null && !this.#isWhole && (encoded?.servedCount ?? 0) === 0;
     const across = position.sinceMs === null ? 'top' : 'below';

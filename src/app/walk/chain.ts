@@ -23,6 +23,8 @@ export class Chain {
   readonly #limit: PageLimit;
   readonly #restarts = new TopRestarts();
   #progress = new ChainProgress();
+  /** Events of the page accepted last; 0 before the first of this process. */
+  latestPage = 0;
   /** Why the last cursor could not be used. */
   #brokenBy: string | null = null;
 
@@ -61,6 +63,7 @@ export class Chain {
 
   /** The page is about to be accepted. @throws GaveUpError when page after page brings no new event */
   noteAccepted(request: PageRequest, page: EncodedPage): void {
+    this.latestPage = page.servedCount;
     this.#restarts.note(page.servedCount);
     if (this.#progress.note(page)) throw noNewEvents(request);
   }

@@ -14,13 +14,18 @@ export interface EndDoubt {
   readonly words: string;
   /** If it stays, only the API's count can prove that the chain ended. Else three answers alike are its word. */
   readonly isStrong: boolean;
+  /** An answer by time may have been cut inside of an instant: one from higher up shows whether it was. */
+  readonly isCut?: boolean;
 }
 
 /** What a walk expects, because it or an earlier one was served it. */
 export interface Expected {
   readonly failureWords: EndpointTraits['failureWords'];
-  /** The most events that a page of the endpoint had: it may give no more, whatever is asked for. */
+  /** The most events that a page of the endpoint had, and the page before this one: it may give no more, whatever is asked for. */
   readonly largestPage: number;
+  readonly latestPage: number;
+  /** Events of an answer by time from lower down that may have been cut; `null`: there was none. */
+  readonly cutAt: number | null;
   /** The time of an event that a request by time must bring again; `null`: none was served yet. */
   readonly servedToMs: number | null;
   /** Something lies in the window. */
@@ -36,8 +41,9 @@ export function doubtEnd(
   { cursor, limit }: Pick<PageRequest, 'cursor' | 'limit'>,
   page: Pick<EncodedPage, 'servedCount' | 'envelope' | 'places'> | null,
   word: 'over' | 'unsaid',
-  { servedToMs, isInhabited, failureWords, largestPage }: Expected,
+  expected: Expected,
 ): EndDoubt | null {
+  const { servedToMs, isInhabited, failureWords } = expected;
   if (page === null) {
     const isKnown = cursor !== null || servedToMs !== null || isInhabited;
     return { words: 'the API says that nothing lies in these bounds', isStrong: isKnown };
@@ -51,9 +57,11 @@ export function doubtEnd(
     if (!timesMs.includes(servedToMs)) {
       return { words: 'an answer by time lacks the event that was served there before', isStrong: true };
     }
-    // It brings that place again and nothing older, and had room for more: that is an answer, whatever else it says.
-    const hasRoom = page.servedCount < Math.min(limit, largestPage);
-    if ((word === 'over' || hasRoom) && timesMs.every((timeMs) => timeMs >= servedToMs)) return null;
+    if (timesMs.every((timeMs) => timeMs >= servedToMs)) {
+      // It brings that place again and nothing older, and had room for more: that is an answer, whatever else it says.
+      if (word === 'over' || hasRoom(page, limit, expected)) return null;
+      return { words: 'an answer by time may end inside of an instant', isStrong: true, isCut: true };
+    }
   }
   if (word === 'unsaid') return { words: 'a page does not say whether it is the last', isStrong: true };
   if (isEmpty && servedToMs === null) {
@@ -67,10 +75,26 @@ export function doubtEnd(
 }
 
 /**
- * What to do about a doubtful end. `below`, `top`: from outside of the window, below it or at the
- * top of all. `stands`: it was asked about in every way.
+ * What to do about a doubtful end. `ask-higher`: by time, from higher up. `below`,
+ * `top`: from outside of the window, below it or at the top of all. `stands`: it was asked about in every way.
  */
-export type Question = 'ask-again' | 'ask-by-time' | 'below' | 'top' | 'stands';
+export type Question = 'ask-again' | 'ask-by-time' | 'ask-higher' | 'below' | 'top' | 'stands';
+
+/**
+ * Whether an answer by time that ends where the walk has ended could have brought more. Pages may have become smaller than an
+ * instant, so one that lies inside of it shows nothing by itself; a larger one from higher up, with as many events at that instant, does.
+ */
+function hasRoom(
+  { servedCount, places: { timesMs, instantKeys } }: Pick<EncodedPage, 'servedCount' | 'places'>,
+  limit: number,
+  { largestPage, latestPage, cutAt }: Expected,
+): boolean {
+  if (servedCount >= limit) return false;
+  if (cutAt !== null && servedCount > cutAt && instantKeys.length === cutAt) return true;
+  // No page is as small as one event.
+  if (servedCount === 1) return largestPage > 1;
+  return servedCount < latestPage && timesMs.some((timeMs) => timeMs !== timesMs[0]);
+}
 
 /** How often the end of a walk was doubted, and how it was asked about. */
 export class EndDoubts {
@@ -79,8 +103,21 @@ export class EndDoubts {
   /** Only answers that are alike count together. */
   #words = '';
   #askedAcross = 0;
+  /** The first answer by time for a page that may have been cut. */
+  #cut: { readonly page: number; readonly events: number } | null = null;
   /** Where the walk was asked by time what lies below, epoch ms; `null`: not yet. */
   askedByTimeAtMs: number | null = null;
+
+  /** See {@link Expected.cutAt}. */
+  cutAt(page: number): number | null {
+    return this.#cut?.page === page ? this.#cut.events : null;
+  }
+
+  /** @param answer by time, that may have been cut */
+  askHigher(page: number, answer: Pick<EncodedPage, 'servedCount'> | null): Question {
+    if (answer !== null && this.#cut?.page !== page) this.#cut = { page, events: answer.servedCount };
+    return 'ask-higher';
+  }
 
   /**
    * @param servedToMs where it can be asked by time, epoch ms; `null`: nowhere
@@ -91,7 +128,7 @@ export class EndDoubts {
     { isStrong, words }: EndDoubt,
     servedToMs: number | null,
     across: 'below' | 'top' | null,
-  ): Question {
+  ): Exclude<Question, 'ask-higher'> {
     if (page !== this.#page || words !== this.#words) {
       this.#page = page;
       this.#words = words;

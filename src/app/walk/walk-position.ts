@@ -19,7 +19,7 @@ const JUMP_PAGES = 3;
 const SLACK_MS = 1;
 
 /** How far above its anchor a chain by time begins; each further one where the one before did not reach what was served there. */
-const RAISES_MS = [0, 1_000, 60_000, 3_600_000, 86_400_000, Infinity];
+const RAISES_MS = [0, 10, 1_000, 60_000, 3_600_000, 86_400_000, Infinity];
 
 type TimedPage = Pick<EncodedPage, 'times' | 'servedCount'>;
 type PlacedPage = TimedPage & { readonly places: Pick<PagePlaces, 'timesMs'> };

@@ -142,6 +142,24 @@ void test('a last page that never has a flag ends the chain where a request by t
   assertProof(await scene.ingestAll(), 'api-end');
 });
 
+void test('pages that become smaller than an instant, and lack their cursors then, end nothing', async (t) => {
+  const events = eventsUpTo(1_500, (n) => ({ timestamp: NEWEST_MS - Math.floor(n / 40) * 1_000 }));
+  const scene = await ScriptedScene.open(t, { events, shape: 'doc', maxPage: 100 });
+  scene.api.options.hook = ({ number, usual: { body } }) => {
+    const { data, nextCursor } = body;
+    scene.api.options.maxPage = number >= 4 && number < 10 ? 10 : 100;
+    return { body: number > 5 && number <= 10 ? { data } : { data, nextCursor } };
+  };
+  assertProof(await scene.ingestAll(), 'api-end');
+});
+
+void test('a list whose last events share an instant ends without a word, where more from higher up bring no more of them', async (t) => {
+  const events = eventsUpTo(1_000, (n) => ({ timestamp: NEWEST_MS - Math.min(n, 995) * 1_000 }));
+  const hook: PageHook = ({ usual }) => (usual.isLast && usual.end === events.length ? withoutFlag(usual) : undefined);
+  const scene = await ScriptedScene.open(t, { events, shape: 'doc', maxPage: MAX_PAGE, hook });
+  assertProof(await scene.ingestAll(), 'api-end');
+});
+
 void test('a chain by time that begins below what was served last is begun higher up', async (t) => {
   let dead = 0;
   const hook: PageHook = ({ cursor }) => {

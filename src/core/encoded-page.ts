@@ -98,7 +98,7 @@ export interface EncodedPage {
   readonly encodeMs: number;
 }
 
-/** How many of the newest (at most 100) events have a string in the field, and how many of those are UUIDs. */
+/** How many of the newest (at most 100) events have a string in the field, and how many of those are UUIDs in their usual spelling. */
 export interface IdSample {
   readonly strings: number;
   readonly uuids: number;

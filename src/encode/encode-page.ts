@@ -7,7 +7,7 @@ import { readPlaces } from './rows/page-places.ts';
 import { PageTimesTracker } from './rows/page-times.ts';
 import type { EventSlices } from './scan/event-slices.ts';
 import { FIELD, ID_FIELDS, isString, NO_FIELD } from './scan/fields.ts';
-import { writeUuid } from './scan/ids.ts';
+import { isUsualUuid, writeUuid } from './scan/ids.ts';
 import { type EventSink, type PageFault, type ScannedPage, scanPage } from './scan/page-scanner.ts';
 
 /**
@@ -56,7 +56,7 @@ export function likelyRowsBytes(bodyBytes: number): number {
   return Math.ceil(bodyBytes * ROWS_PER_BODY_BYTE);
 }
 
-/** Counts strings and UUIDs among the ids of the first (newest) events of a page. */
+/** Counts strings, and UUIDs in their usual spelling, among the ids of the first (newest) events of a page. */
 export function samplePage(body: Uint8Array): PageSample | PageFault {
   const sampler = new IdSampler(body);
   const page = scanPage(body, sampler);
@@ -139,7 +139,8 @@ class IdSampler implements EventSink {
     if (field === NO_FIELD || !isString(slices.kindOf(field))) return;
     count.strings += 1;
     this.#text.read(slices, field);
-    if (writeUuid(this.#uuid, 0, this.#text.bytes, this.#text.start, this.#text.end)) count.uuids += 1;
+    const { bytes, start, end } = this.#text;
+    if (writeUuid(this.#uuid, 0, bytes, start, end) && isUsualUuid(bytes, start, end)) count.uuids += 1;
   }
 }
 

@@ -145,7 +145,7 @@ function setAside(raw: PageBody): EncodeResult | null {
   return { ...page, ...decoded, decodeMs: 0, encodeMs: 0 };
 }
 
-/** uuid if most of the newest events' string values are UUIDs, text if not, or if there is no string. */
+/** uuid if most of the newest events' string values are UUIDs in their usual spelling, text if not, or if there is no string. */
 function typeBySample(sample: IdSample): IdColumnType {
   return sample.uuids * 2 > sample.strings ? 'uuid' : 'text';
 }

@@ -26,6 +26,8 @@ export const REPAIRED_REASONS = {
   unstorableCharacters: 'unstorable-characters-replaced',
   /** A number outside what `numeric` (and so `jsonb`) can hold became a string of the same characters. */
   numberAsText: 'number-out-of-range-kept-as-text',
+  /** A UUID in capitals, in braces or with other hyphens, where the column has type uuid: that gives back one spelling for all. */
+  otherSpelling: 'uuid-in-another-spelling',
   /** Not a time, or not one that `timestamptz` can hold: `occurred_at` is null, the original is in `extra`. */
   notATime: 'not-a-time',
 } as const;

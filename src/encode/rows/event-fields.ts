@@ -10,7 +10,7 @@ import {
   TIME_FIELDS,
   TYPE_FIELDS,
 } from '../scan/fields.ts';
-import { MAX_ID_BYTES } from '../scan/ids.ts';
+import { isUsualUuid, MAX_ID_BYTES } from '../scan/ids.ts';
 import { Repairs } from '../scan/json-strings.ts';
 import { TimeReader } from '../scan/times.ts';
 import { REJECTED_REASONS, type RejectedReason, REPAIRED_REASONS, type RepairedReason } from './anomaly-reasons.ts';
@@ -106,6 +106,10 @@ export class EventFields {
     if (text.start === text.end) return REJECTED_REASONS.idEmpty;
     if (this.#types.id === 'uuid') {
       if (!this.#writer.uuid(text.bytes, text.start, text.end)) return REJECTED_REASONS.idNotUuid;
+      if (!isUsualUuid(text.bytes, text.start, text.end)) {
+        // Two events whose ids are spelled differently would be one row, and nothing would say so.
+        this.repairs.push({ column: 'id', reason: REPAIRED_REASONS.otherSpelling });
+      }
     } else {
       if (text.unstorable) return REJECTED_REASONS.idUnstorable;
       if (text.end - text.start > MAX_ID_BYTES) return REJECTED_REASONS.idTooLong;

@@ -12,6 +12,10 @@ export const MAX_ID_BYTES = 2692;
 
 const HEX_DIGITS = 32;
 const HYPHENS = 0x2d2d2d2d;
+const USUAL_BYTES = 36;
+const USUAL_HYPHENS = [8, 13, 18, 23];
+const CAPITAL_A = 0x41;
+const CAPITAL_F = 0x46;
 
 /** The 16 bytes of a UUID in order, the first one low in `word0`. */
 export interface UuidWords {
@@ -74,4 +78,10 @@ export function writeUuid(target: Uint8Array, to: number, source: Uint8Array, st
     at += 1;
   }
   return at === last;
+}
+
+/** Whether a text that {@link writeUuid} takes is spelled as PostgreSQL gives it back: lower case, 8-4-4-4-12. */
+export function isUsualUuid(source: Uint8Array, start: number, end: number): boolean {
+  if (end - start !== USUAL_BYTES || !USUAL_HYPHENS.every((at) => source[start + at] === MINUS)) return false;
+  return !source.subarray(start, end).some((byte) => byte >= CAPITAL_A && byte <= CAPITAL_F);
 }

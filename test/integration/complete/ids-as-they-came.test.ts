@@ -156,3 +156,14 @@ function firstPageEmptyAfter(requests: number): PageHook {
   const hook = firstPageEmpty();
   return (request) => hook({ ...request, number: request.number - requests });
 }
+
+void test('ids that are one UUID in several spellings are rows of their own, or told as anomalies with their bytes', async (t) => {
+  const spell = [(id: string) => id, (id: string) => `{${id}}`, (id: string) => id.toUpperCase()];
+  const events = eventsUpTo(600, (n) => ({ id: spell[n % 3]?.(uuidFrom(`event ${n - (n % 3)}`)) }));
+  const asText = await ScriptedScene.open(t, { events, maxPage: 200 });
+  assertProof(await asText.ingestAll(['--id-type', 'text']), 'count');
+  const asUuid = await ScriptedScene.open(t, { events, maxPage: 200 });
+  assertProof(await asUuid.ingest(['--id-type', 'uuid']), 'count');
+  const told = `SELECT count(DISTINCT original) FROM ingestion.anomaly WHERE reason = 'uuid-in-another-spelling'`;
+  assert.deepEqual([await asUuid.count('SELECT count(*) FROM ingested_events'), await asUuid.count(told)], [200, 400]);
+});

@@ -19,6 +19,7 @@ interface NastyEvent {
 }
 
 const UNSTORABLE = 'unstorable-characters-replaced';
+const OTHER_SPELLING = 'id uuid-in-another-spelling';
 const NOT_A_TIME = 'occurred_at not-a-time';
 const BIG = 'number-out-of-range-kept-as-text';
 const JAN_2026_US = 1_767_225_600_000_000n;
@@ -87,12 +88,28 @@ const NASTY: NastyEvent[] = [
     types: UUID_COLUMNS,
     event: `{"id":"{${UUID.toUpperCase()}}"}`,
     row: { id: UUID },
+    anomalies: [OTHER_SPELLING],
+  },
+  {
+    what: 'a UUID in capitals under another key',
+    types: UUID_COLUMNS,
+    event: `{"eventId":"${UUID.toUpperCase()}"}`,
+    row: { id: UUID, extra: `{"eventId":"${UUID.toUpperCase()}"}` },
+    anomalies: [OTHER_SPELLING],
+  },
+  {
+    what: 'a UUID with its hyphens elsewhere',
+    types: UUID_COLUMNS,
+    event: `{"id":"${UUID.replaceAll('-', '').replace(/^(.{4})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-')}"}`,
+    row: { id: UUID },
+    anomalies: [OTHER_SPELLING],
   },
   {
     what: 'a UUID without hyphens',
     types: UUID_COLUMNS,
     event: `{"id":"${UUID.replaceAll('-', '')}"}`,
     row: { id: UUID },
+    anomalies: [OTHER_SPELLING],
   },
   { what: 'a UUID with escapes', types: UUID_COLUMNS, event: `{"id":"\\u0061${UUID.slice(1)}"}`, row: { id: UUID } },
   {

@@ -8,6 +8,7 @@
  */
 import { CountsDisagreeError, GaveUpError, StagingLostError } from '../../core/errors.ts';
 import type { Proof, Run } from '../../core/state.ts';
+import type { Tally } from '../../load/state/tally.ts';
 import type { StagingArea } from '../../load/staging-area.ts';
 import type { ApiStreamReader } from '../api-stream-reader.ts';
 import { TopRestarts, noProgress } from '../walk/no-progress.ts';
@@ -80,8 +81,14 @@ export class RunPasses {
       const tally = await store.tally(runId);
       const verdict = judgeRun(this.#run, tally, this.#progress);
       const isDoubtful = tally.doubtfulWindows > 0;
-      if (verdict.kind === 'proven' && (!isDoubtful || verdict.proof.kind === 'count')) return verdict.proof;
-      if (verdict.kind === 'proven') {
+      if (this.#isOtherList(tally)) {
+        if (attempt === 'suspects') continue;
+        logger.warn(
+          { places: tally.places, walking_again: attempt },
+          'nothing came again of what the run before was served last: this is another list; walking again',
+        );
+      } else if (verdict.kind === 'proven') {
+        if (!isDoubtful || verdict.proof.kind === 'count') return verdict.proof;
         if (attempt === 'last' || tally.isFull || !isUnlimited(this.#run)) throw doubtfulEnd(tally.doubtfulWindows);
         if (attempt === 'suspects') continue;
         logger.warn({ walking_again: attempt }, 'the end of the list is doubtful; walking again');
@@ -98,6 +105,16 @@ export class RunPasses {
       counters.phase = 'verifying';
     }
     return 'stopped';
+  }
+
+  /**
+   * An incremental run begins below what the run before was served last. Where not one event of that came again, the API has another list
+   * behind its address, or has put so many late events above them that the walk took these for older ones.
+   */
+  #isOtherList({ isFull, places }: Tally): boolean {
+    const { inserted } = this.#parts.counters.counts;
+    const isBehind = !isFull && isUnlimited(this.#run) && !this.#parts.settings.acceptFewerRows;
+    return isBehind && places > 0 && inserted >= places;
   }
 
   async #suspects(): Promise<number[]> {

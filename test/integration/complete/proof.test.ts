@@ -153,6 +153,16 @@ void test('an incremental run over an API that has deleted old events is complet
   assertProof(ending, 'api-end');
 });
 
+void test('an API that has another list behind its address is walked in full, though it counts fewer events than before', async (t) => {
+  for (const shape of ['live', 'doc'] as const) {
+    const scene = await ScriptedScene.open(t, { events: eventsUpTo(400), shape, maxPage: 200 });
+    await scene.ingestAll(LOOKBACK);
+    const others = eventsUpTo(300).map((_, n) => eventNumber(n + 10_000, { timestamp: NEWEST_MS - n * 1_000 - 500 }));
+    scene.api.options.events = others;
+    await scene.expect(await scene.ingest(LOOKBACK), 0, [...others, ...eventsUpTo(400)]);
+  }
+});
+
 void test('an incremental run with another lookback is complete, and not proven by a count', async (t) => {
   const scene = await ScriptedScene.open(t, { events: [], maxPage: 200 });
   await afterFirstRun(scene);

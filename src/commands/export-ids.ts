@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { open, rename, rm, stat, type FileHandle } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
+import { isUnlimited } from '../app/run/proof.ts';
 import { exitCodeOfSignal, listenForSignals, type StopSignal } from '../app/run/shutdown.ts';
 import { commandLine, readSettings, type Environment } from '../core/config.ts';
 import {
@@ -12,13 +13,14 @@ import {
   exitCodeOf,
   type ExitCode,
 } from '../core/errors.ts';
+import { isoText } from '../core/iso-text.ts';
 import type { Logger } from '../core/logging.ts';
 import { readTargetRows } from '../load/state/target-rows.ts';
 import { isProven } from '../core/state.ts';
 import { exportIds as writeIds, type ExportedIds } from '../load/export-ids.ts';
 import type { Database } from '../load/postgres/database.ts';
 import { readSchemaVersion } from '../load/schema/migrate.ts';
-import { readNewestRun } from '../load/state/run-reader.ts';
+import { readBaseRun, readNewestRun } from '../load/state/run-reader.ts';
 import { proofText } from '../watch/page/texts.js';
 import { openDatabaseToRead } from './database-to-read.ts';
 import { logEnd, logToStderr } from './end-of-command.ts';
@@ -63,6 +65,7 @@ export async function exportIds(argv: readonly string[], environment: Environmen
       // Looked at before and after: the ids are all of them only when the run was finished all the time.
       const why = before ?? (await whyUnfinished(db)) ?? (await whyFewer(db, ids));
       sayUnfinished(why, output, partial === true, logger);
+      await sayLimit(db, logger);
     } finally {
       await source.close();
     }
@@ -88,6 +91,16 @@ function sayUnfinished(why: string | null, output: string, isPartWanted: boolean
     );
   }
   logger.warn({ why }, 'the ids may not be all');
+}
+
+/** A complete run of a part is finished; but only a run without limits brings all ids. */
+async function sayLimit(db: Database, logger: Logger): Promise<void> {
+  const run = (await readSchemaVersion(db)) === 0 ? null : await readNewestRun(db);
+  if (run === null || isUnlimited(run) || (await readBaseRun(db, run.source)) !== null) return;
+  logger.warn(
+    { run: run.runId, since: isoText(run.sinceMs), until: isoText(run.untilMs) },
+    'the ids are those of a run with --since or --until alone; npm start without them takes all',
+  );
 }
 
 /** `null` when the newest run is complete and proven. */

@@ -4,7 +4,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
-import { eventsUpTo, newerEvents } from '../../support/scripted-events.ts';
+import { eventsUpTo, newerEvents, NEWEST_MS } from '../../support/scripted-events.ts';
 import { ScriptedScene, tailOf } from '../../support/scripted-scene.ts';
 
 const COUNT = 2_000;
@@ -66,3 +66,17 @@ for (const shape of ['live', 'doc'] as const) {
     assert.equal(await linesOf(output), 500);
   });
 }
+
+void test('the ids of a first run with a limit are finished, and said to be of that limit', async (t) => {
+  const scene = await ScriptedScene.open(t, { events: eventsUpTo(500) });
+  const limited = await scene.ingest(['--since', String(NEWEST_MS - 99_000)]);
+  await scene.expect(limited, 0, eventsUpTo(500).slice(0, 100));
+  const output = await fileFor(t);
+  const ending = await scene.command('export-ids', ['--output', output]);
+  assert.equal(ending.code, 0, ending.stderr);
+  assert.match(ending.stderr, /--since or --until/);
+  // What runs without limits have brought is all there; a later one with a limit takes nothing away.
+  await scene.ingestAll();
+  await scene.ingest(['--since', String(NEWEST_MS - 99_000)]);
+  assert.doesNotMatch((await scene.command('export-ids', ['--output', output])).stderr, /--since/);
+});

@@ -11,7 +11,9 @@ import { TARGET } from '../schema/target-facts.ts';
 
 const LOCK_NOT_AVAILABLE = '55P03';
 const COUNT_PATIENCE_MS = 100;
-const REMEMBERED = 'SELECT rows::float8 FROM ingestion.target_rows';
+/** The row is always there. Where somebody has taken it away, the runs still say what they have put into the table. */
+const REMEMBERED = `SELECT CASE WHEN EXISTS (SELECT FROM ingestion.target_rows)
+    THEN (SELECT rows FROM ingestion.target_rows) ELSE (SELECT nullif(sum(inserted), 0) FROM ingestion.run) END::float8`;
 
 export interface TargetRows {
   /** 0 too where the table is gone. */
@@ -101,7 +103,11 @@ export async function rememberTargetRows(
   client: Pick<PoolClient, 'query'>,
   { rows, deletions }: Pick<TargetRows, 'rows' | 'deletions'>,
 ): Promise<void> {
-  await client.query(`UPDATE ingestion.target_rows SET rows = $1, deletions = $2, file = ${FILE}`, [rows, deletions]);
+  await client.query(
+    `INSERT INTO ingestion.target_rows (rows, deletions, file) VALUES ($1, $2, ${FILE})
+     ON CONFLICT (one_row) DO UPDATE SET rows = excluded.rows, deletions = excluded.deletions, file = excluded.file`,
+    [rows, deletions],
+  );
 }
 
 /**

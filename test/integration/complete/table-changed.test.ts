@@ -86,6 +86,18 @@ for (const shape of ['doc', 'live'] as const) {
   });
 }
 
+void test('rows that are gone together with what was remembered of them are missed by what the runs have inserted', async (t) => {
+  const events = eventsUpTo(1_000);
+  const scene = await ScriptedScene.open(t, { events });
+  await scene.ingestAll();
+  await deleteOldest(scene, 300);
+  await scene.database.query('DELETE FROM ingestion.target_rows');
+  await verifyFewerRows(scene, 1_000, 700);
+  await expectRefused(scene, MINUTE, [1_000, 700]);
+  await scene.expect(await scene.ingest([...MINUTE, '--accept-fewer-rows']), 0, events.slice(0, 700));
+  await scene.expect(await scene.ingest(MINUTE), 0, events.slice(0, 700));
+});
+
 void test('a table that was replaced by an older dump is refused, and --full brings what it lacks', async (t) => {
   const scene = await ScriptedScene.open(t, { events: eventsUpTo(1_000), shape: 'doc' });
   await scene.ingestAll();

@@ -4,6 +4,7 @@
  * the run was proven. Rows are never held against the total: they are of all runs, and the total is of the API's list.
  */
 import { isDemo, sourceOf } from '../app/run/job-source.ts';
+import { whyRejectionsAreGone } from '../app/run/target-check.ts';
 import type { Environment, Settings } from '../core/config.ts';
 import { ConfigurationError, CountsDisagreeError, type ExitCode } from '../core/errors.ts';
 import type { Logger } from '../core/logging.ts';
@@ -64,7 +65,8 @@ async function readVerified(db: Database, settings: Settings, logger: Logger): P
     total: isDemo(settings) ? null : await askTotal(settings, logger),
     totalWhenProven: proven?.passTotal ?? null,
   };
-  return { ...found, problem: problemOf(found) };
+  const areGone = await whyRejectionsAreGone(db, { runId: run.runId, rejected: run.counts.rejected });
+  return { ...found, problem: problemOf(found) ?? areGone };
 }
 
 function refuseOtherSource(db: Database, source: string, settings: Settings): void {

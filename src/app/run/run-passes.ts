@@ -16,7 +16,7 @@ import { PassProgress } from './pass-progress.ts';
 import { checkCountsBalance, isUnlimited, judgeRun, provenByFall, type Verdict } from './proof.ts';
 import { rejectionLimitFor, type RejectionLimit } from './rejection-limit.ts';
 import { RunWalks, type RunParts } from './run-walks.ts';
-import { checkRowsAreThere } from './target-check.ts';
+import { checkRowsAreThere, whyRejectionsAreGone } from './target-check.ts';
 
 /** PostgreSQL may crash again and again under the load itself: crashes without a merge in between that end the run. */
 const MAX_LOSSES_WITHOUT_MERGE = 10;
@@ -63,6 +63,9 @@ export class RunPasses {
     checkCountsBalance(counters.counts);
     if (proof === 'stopped') return 'stopped';
     await this.#rejections.checkAtEnd();
+    const rejected = { runId, rejected: counters.counts.rejected };
+    const areGone = await db.persistently('looking at the anomalies', () => whyRejectionsAreGone(db, rejected));
+    if (areGone !== null) throw new CountsDisagreeError(areGone);
     const mine = { inserted: counters.counts.inserted, epoch: ownership.epoch };
     await checkRowsAreThere(db, store, mine, settings.acceptFewerRows);
     const tally = await store.tally(runId);

@@ -5,6 +5,7 @@
 import { CountsDisagreeError } from '../../core/errors.ts';
 import type { Settings } from '../../core/config.ts';
 import type { Logger } from '../../core/logging.ts';
+import { hasRejections } from '../../load/copy/anomalies.ts';
 import type { Database } from '../../load/postgres/database.ts';
 import type { StateStore } from '../../load/state/state-store.ts';
 import { countRows, isTargetUntouched, type TargetRows } from '../../load/state/target-rows.ts';
@@ -64,6 +65,18 @@ export async function checkRowsAreThere(
   }
   // What others have put there is theirs to take back.
   await store.rememberRows({ ...found, rows: isAccepted ? rows : Math.min(rows, remembered ?? rows) });
+}
+
+/** Why the rejected events of a run are neither row nor anomaly, one sentence; `null` when they are kept. */
+export async function whyRejectionsAreGone(
+  db: Database,
+  { runId, rejected }: { readonly runId: number; readonly rejected: number },
+): Promise<string | null> {
+  if (rejected === 0 || (await hasRejections(db, runId))) return null;
+  return (
+    `Run ${runId} rejected ${rejected} events, and ingestion.anomaly has none of them: somebody has emptied it, or a trigger ` +
+    'leaves them out. npm start -- --full walks everything again.'
+  );
 }
 
 function fewerRows(rows: number, remembered: number, state: string): CountsDisagreeError {

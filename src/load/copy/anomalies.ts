@@ -76,6 +76,15 @@ export async function rejectedCount(db: Database, runId: number): Promise<number
   return rows[0]?.rejected ?? 0;
 }
 
+/** Whether any event that the run has rejected is kept. How many there must be is not known: one that is served twice is kept once. */
+export async function hasRejections(db: Database, runId: number): Promise<boolean> {
+  const { rows } = await db.query<{ kept: boolean }>(
+    `SELECT EXISTS (SELECT FROM ingestion.anomaly WHERE kind = 'rejected' AND run_id = $1) AS kept`,
+    [runId],
+  );
+  return rows[0]?.kept === true;
+}
+
 /** Why events of a run were rejected, and one of them. */
 export interface Rejection {
   readonly field: string;

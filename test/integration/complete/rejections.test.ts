@@ -211,3 +211,20 @@ void test('an event that is served twice beside a trigger that leaves nothing ou
   // And the newest event, which the look for newer events meets again.
   assert.equal(await scene.count('SELECT duplicates FROM ingestion.run'), 6);
 });
+
+void test('rejected events whose anomalies are gone are missed by verify, and by a run that a trigger on them left none', async (t) => {
+  const events = eventsUpTo(500, (n) => (n % 50 === 0 ? { id: null } : {}));
+  const scene = await ScriptedScene.open(t, { events });
+  assertProof(await scene.ingest(), 'count');
+  await scene.database.query('TRUNCATE ingestion.anomaly');
+  const verified = await scene.command('verify');
+  assert.equal(verified.code, 5, verified.stdout);
+  assert.match(verified.stderr, /ingestion.anomaly has none/);
+  assert.doesNotMatch(verified.stdout, /nothing is missing/);
+  await scene.database.query(`
+    CREATE FUNCTION none() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+    CREATE TRIGGER none BEFORE INSERT ON ingestion.anomaly FOR EACH ROW EXECUTE FUNCTION none()`);
+  const ending = await scene.ingest(['--full']);
+  assert.equal(ending.code, 5, tailOf(ending));
+  assert.match(ending.reason, /ingestion.anomaly has none/);
+});

@@ -107,8 +107,10 @@ export class AnswerJudge {
     const { encoder, position } = this.#walk;
     const encoded = raw === null ? null : await encoder.encode(request, { instantMs: null }, raw);
     const page = encoded?.status === 'encoded' ? encoded : null;
+    const isTop = request.across === 'top';
+    if (isTop && this.#isInhabited && this.#checks.findOtherTimes(page)) return { kind: 'needs-chain' };
     const next = { ...asked, across: undefined };
-    const found = judgeAcross(page, request.across === 'top' ? null : position.sinceMs);
+    const found = judgeAcross(page, isTop ? null : position.sinceMs);
     if (request.across === 'below') this.isUnanswered = found === 'silent';
     switch (found) {
       case 'empty':

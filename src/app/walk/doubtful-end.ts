@@ -103,6 +103,7 @@ export class EndDoubts {
   /** Only answers that are alike count together. */
   #words = '';
   #askedAcross = 0;
+  #hasAskedTop = false;
   /** The first answer by time for a page that may have been cut. */
   #cut: { readonly page: number; readonly events: number } | null = null;
   /** Where the walk was asked by time what lies below, epoch ms; `null`: not yet. */
@@ -147,6 +148,10 @@ export class EndDoubts {
     if (!isByTimeFirst && this.#asked < TIMES_ASKED_AGAIN) {
       this.#asked += 1;
       return 'ask-again';
+    }
+    if (across !== null && !this.#hasAskedTop) {
+      this.#hasAskedTop = true;
+      return 'top';
     }
     if (servedToMs === null || wasAskedByTime) return 'stands';
     this.#asked = 0;

@@ -102,6 +102,19 @@ export class PageChecks {
     return null;
   }
 
+  /**
+   * Whether the page from the top of all has an event that an answer to the bounds of this window said is not there: the endpoint goes by
+   * other times than it shows. The traits say it from then on.
+   */
+  findOtherTimes(top: EncodedPage | null): boolean {
+    const { windowId, position } = this.#walk;
+    const isInside = top?.places.timesMs.some((timeMs) => position.contains(timeMs)) === true;
+    if (!isInside) return false;
+    this.#traits.supportsTimeBounds = false;
+    this.#logger.warn({ window: windowId }, 'the endpoint filters by other times than it shows; walking one chain');
+    return true;
+  }
+
   contradictionOf(request: PageRequest, encoded: EncodedPage): string | null {
     const contradiction = describeContradiction(request, encoded.envelope);
     if (contradiction === null) return null;

@@ -167,6 +167,11 @@ export class WalkPosition {
     return this.untilMs !== null && times !== null && times.oldestMs > this.untilMs + SLACK_MS;
   }
 
+  /** Whether a time lies in the window. */
+  contains(timeMs: number): boolean {
+    return this.#isAboveSince(timeMs) && (this.untilMs === null || timeMs < this.untilMs);
+  }
+
   /** Whether a page reaches below the window. */
   reachesBelow({ times }: TimedPage): boolean {
     return times !== null && !this.#isAboveSince(times.oldestMs + SLACK_MS);

@@ -3,18 +3,20 @@
  * decide what follows from a failure, pacer.ts decides when a request may start. This file carries out both.
  */
 import type { BackoffRule } from '../core/backoff.ts';
-import { KeyRefusedError } from '../core/errors.ts';
 import { PageBuffers } from '../core/page-buffers.ts';
 import { Redactor } from '../core/redaction.ts';
 import { requestAccess } from './access-request.ts';
-import { SAFE, cursorAgeMs, describeRequest, giveUpError, locate } from './api-errors.ts';
+import { cursorAgeMs, describeRequest, giveUpError, locate } from './api-errors.ts';
 import { ApiSender } from './api-sender.ts';
+import { EndpointChoice } from './endpoint-choice.ts';
 import { HttpClient } from './http-exchange.ts';
 import { AttemptsByPage, type Circumstances, type PageAttempts } from './page-attempts.ts';
 import { faultyPage, readOutcome, type PageFailure } from './page-outcome.ts';
 import type { ApiClientOptions, ClientParts, EndpointName, PageAnswer, PageRequest } from './page-request.ts';
-import { StreamAccess, StreamUnavailableError, type StreamToken } from './stream-access.ts';
-import { Waits, type Wait } from './waits.ts';
+import { StreamAccess, type StreamToken } from './stream-access.ts';
+import { Silence } from './silence.ts';
+import { USUAL_LOOKS } from './stream-return.ts';
+import { Waits, abortable, type Wait } from './waits.ts';
 
 export type { ApiClientOptions, PageAnswer, PageRequest, RawPage } from './page-request.ts';
 export { NO_CURSOR, clientOptions } from './page-request.ts';
@@ -31,6 +33,8 @@ interface Asking {
   readonly attempts: PageAttempts;
   /** When the page was first asked for by this call, ms of `performance.now()`. */
   readonly startedMs: number;
+  /** Events asked for. */
+  readonly limit: number;
 }
 
 export class ApiClient {
@@ -39,10 +43,13 @@ export class ApiClient {
   readonly #sender: ApiSender;
   readonly #attempts: AttemptsByPage;
   readonly #closing = new AbortController();
-  #endpoint: EndpointName;
-  #whyStreamWasLost = '';
+  readonly #choice: EndpointChoice;
   /** When an endpoint last served anything, ms of `performance.now()`. */
   readonly #servedMs: Record<EndpointName, number> = { stream: -Infinity, events: -Infinity };
+  /** Checks on their way. */
+  readonly #checks: Record<EndpointName, Promise<boolean> | null> = { stream: null, events: null };
+  /** The most events a page may have, as the API has said last. */
+  #maxEvents = Infinity;
 
   constructor(given: ApiClientOptions) {
     const options = {
@@ -52,6 +59,7 @@ export class ApiClient {
       observe: {},
       backoff: USUAL_BACKOFF,
       firstContactMs: USUAL_FIRST_CONTACT_MS,
+      streamLooks: USUAL_LOOKS,
       buffers: new PageBuffers(),
       ...given,
     };
@@ -66,10 +74,12 @@ export class ApiClient {
       buffers: options.buffers,
       observe: (kind, status, durationMs) => observe.request?.(kind, status, durationMs),
     });
-    const parts = { options, eventsUrl, redactor, http, waits: new Waits(), closing: this.#closing.signal };
+    const waits = new Waits();
+    const silence = new Silence(logger);
+    const parts = { options, eventsUrl, redactor, http, waits, silence, closing: this.#closing.signal };
     this.#parts = parts;
     this.#access = new StreamAccess({
-      request: () => requestAccess(parts),
+      request: (wasGranted) => requestAccess(parts, wasGranted),
       onToken: (token) => {
         redactor.add(token);
         options.onSecret(token);
@@ -82,12 +92,17 @@ export class ApiClient {
     });
     this.#sender = new ApiSender(parts, this.#access);
     this.#attempts = new AttemptsByPage({ backoff, maxWaitMs, canLeaveStream: options.endpoint === 'auto' });
-    this.#endpoint = options.endpoint === 'events' ? 'events' : 'stream';
+    this.#choice = new EndpointChoice(parts, (query) => this.#serves('stream', query));
   }
 
-  /** Where pages come from. Changes once at most, from `stream` to `events`. */
+  /** Where pages come from. `events` after a fallback, `stream` again once that serves again. */
   get endpoint(): EndpointName {
-    return this.#endpoint;
+    return this.#choice.current;
+  }
+
+  /** Aborted when the stream endpoint serves again; `null` where it was not left. */
+  get streamBack(): AbortSignal | null {
+    return this.#choice.streamBack;
   }
 
   /** All requests sent, stream access and checks included. */
@@ -97,7 +112,7 @@ export class ApiClient {
 
   /** Why nothing moves at the moment, for people who watch; `null` when requests are on their way. */
   get waiting(): Wait | null {
-    return this.#sender.waiting(this.#endpoint);
+    return this.#sender.waiting(this.#choice.current);
   }
 
   /**
@@ -112,8 +127,8 @@ export class ApiClient {
       const token = await this.#access.token();
       return { endpoint: 'stream', reason: `stream access was granted (${token.url.pathname})` };
     } catch (error) {
-      this.#leaveStreamOrThrow(error);
-      return { endpoint: 'events', reason: this.#whyStreamWasLost };
+      this.#choice.leaveStreamOrThrow(error, new URLSearchParams({ limit: '1' }));
+      return { endpoint: 'events', reason: this.#choice.reason };
     }
   }
 
@@ -123,32 +138,33 @@ export class ApiClient {
    *   was ever served, the signal's reason
    */
   async fetchPage(request: PageRequest): Promise<PageAnswer> {
-    const endpoint = this.#endpoint;
+    const endpoint = this.#choice.current;
     const startedMs = performance.now();
     const { signal } = request;
     const deadlineMs = this.#parts.options.pageTimeoutMs;
     try {
       for (;;) {
         signal.throwIfAborted();
-        if (this.#endpoint !== endpoint) break;
+        // A cursor stands where its own endpoint's list stands.
+        if (this.#choice.current !== endpoint || (request.cursorFrom ?? endpoint) !== endpoint) break;
         const attempts = this.#attempts.of(request);
         const limit = attempts.begin(request.limit);
         const query = pageQuery(request, endpoint, limit);
         const sent = await this.#sender.send({ endpoint, query, signal, deadlineMs });
         const outcome = readOutcome(sent, this.#parts.redactor);
         if (outcome.kind === 'page') {
-          if (sent.token !== null) this.#access.accepted();
           this.#servedMs[endpoint] = performance.now();
-          return { ...outcome, limit };
+          return { kind: 'page', page: { ...outcome.page, endpoint }, limit };
         }
         if (outcome.kind !== 'failure') return outcome;
-        const answer = await this.#handle({ request, endpoint, attempts, startedMs }, outcome, sent.token);
+        const answer = await this.#handle({ request, endpoint, attempts, startedMs, limit }, outcome, sent.token);
         if (answer !== null) return answer;
       }
     } catch (error) {
-      this.#leaveStreamOrThrow(error);
+      this.#choice.leaveStreamOrThrow(error, pageQuery({ ...request, cursor: null }, 'stream', request.limit));
     }
-    return { kind: 'endpoint-changed', detail: this.#whyStreamWasLost };
+    this.#attempts.forget(request);
+    return { kind: 'endpoint-changed', detail: this.#choice.reason };
   }
 
   /**
@@ -160,7 +176,8 @@ export class ApiClient {
     const attempts = this.#attempts.of(request);
     const startedMs = attempts.firstFailureMs ?? performance.now();
     const cameBack = this.#parts.redactor.redact(`200, ${fault}: ${detail}`);
-    await this.#handle({ request, endpoint: this.#endpoint, attempts, startedMs }, faultyPage(cameBack, null), null);
+    const asking = { request, endpoint: this.#choice.current, attempts, startedMs, limit: request.limit };
+    await this.#handle(asking, faultyPage(cameBack, null), null);
   }
 
   /** Ends every request, and every wait for a turn. */
@@ -183,6 +200,9 @@ export class ApiClient {
       case 'stale-cursor':
       case 'outside-range':
         return { kind: action.kind, detail: `${describeRequest(request, failure.path)}: ${failure.cameBack}` };
+      case 'too-large':
+        if (action.maxEvents !== null) this.#noteMaxEvents(action.maxEvents, failure);
+        return action;
       case 'give-up': {
         const waited = { forMs: this.#circumstances(asking).withoutPageMs, allowedMs: maxWaitMs };
         throw giveUpError(action.why, request, failure, attempts.sent, waited);
@@ -190,7 +210,7 @@ export class ApiClient {
       case 'ask-again': {
         this.#parts.closing.throwIfAborted();
         const { retry, waitMs, warn } = action;
-        if (retry === 'token' && token !== null) this.#access.rejected(token, failure.status ?? 0);
+        if (retry === 'token' && token !== null) this.#access.drop(token);
         observe.retry?.(retry);
         const fields = {
           ...locate(request, failure, attempts.sent),
@@ -198,56 +218,58 @@ export class ApiClient {
           waitMs: Math.round(waitMs),
         };
         logger[warn ? 'warn' : 'debug'](fields, 'a page failed; it is asked for again');
-        // A 429 has paused the pacer already.
-        if (retry === 'server-error' && failure.retryAfterMs !== null)
-          this.#sender.pause(endpoint, failure.retryAfterMs);
+        // What is about our pace has paused the pacer already.
+        const toldWaitMs = failure.outcome.kind === 'answer' ? failure.outcome.refusal.toldWaitMs : null;
+        if (retry !== 'rate-limit' && toldWaitMs !== null) this.#sender.pause(endpoint, toldWaitMs);
         if (waitMs > 0) await this.#parts.waits.wait(`the API failed: ${failure.cameBack}`, waitMs, request.signal);
         return null;
       }
     }
   }
 
-  #circumstances({ request, endpoint, startedMs }: Asking): Circumstances {
+  #noteMaxEvents(maxEvents: number, { path, cameBack }: PageFailure): void {
+    if (maxEvents === this.#maxEvents) return;
+    this.#maxEvents = maxEvents;
+    this.#parts.options.logger.warn(
+      { path, max_events: maxEvents, cameBack },
+      'the API gives fewer events a page: asking for so many',
+    );
+  }
+
+  #circumstances({ request, endpoint, startedMs, limit }: Asking): Circumstances {
     const nowMs = performance.now();
     const servedMs = Math.max(this.#servedMs.stream, this.#servedMs.events);
     const { http, options } = this.#parts;
     return {
       nowMs,
       endpoint,
+      limit,
       cursorAgeMs: cursorAgeMs(request),
       cursorLifeMs: request.cursorLifeMs,
       bounded: endpoint === 'stream' && (request.sinceMs !== null || request.untilMs !== null),
       endpointServedMs: this.#servedMs[endpoint],
       hasEverServed: servedMs > -Infinity,
+      hasKeyWorked: servedMs > -Infinity || this.#access.wasGranted,
       withoutPageMs: nowMs - Math.max(startedMs, servedMs),
       firstContactFailed: http.unansweredMs > options.firstContactMs,
     };
   }
 
-  /** Whether an endpoint serves one event, asked for without a cursor. */
+  /** Whether an endpoint serves one event, asked for without a cursor. Who asks meanwhile gets the same answer. */
   async #check(endpoint: EndpointName, signal: AbortSignal): Promise<boolean> {
-    const deadlineMs = Math.min(CHECK_DEADLINE_MS, this.#parts.options.pageTimeoutMs);
-    const query = new URLSearchParams({ limit: '1' });
-    const sent = await this.#sender.send({ endpoint, query, signal, deadlineMs });
-    const works = readOutcome(sent, this.#parts.redactor).kind !== 'failure';
-    if (works) this.#servedMs[endpoint] = performance.now();
-    return works;
+    this.#checks[endpoint] ??= this.#serves(endpoint, new URLSearchParams({ limit: '1' })).finally(() => {
+      this.#checks[endpoint] = null;
+    });
+    return abortable(this.#checks[endpoint], signal);
   }
 
-  /** Falls back to `/events`, once. Throws when that is not allowed, or when the error is not about stream access. */
-  #leaveStreamOrThrow(error: unknown): void {
-    if (!(error instanceof StreamUnavailableError)) throw error;
-    const { options, redactor } = this.#parts;
-    const reason = `stream access cannot be used: ${redactor.redact(error.message)}`;
-    if (options.endpoint === 'stream') {
-      throw new KeyRefusedError(
-        `--endpoint stream was asked for, but ${reason}. Use --endpoint auto, or check TARGET_API_KEY. ${SAFE}`,
-      );
-    }
-    if (this.#endpoint === 'events') return;
-    this.#endpoint = 'events';
-    this.#whyStreamWasLost = reason;
-    options.logger.warn({ endpoint: 'events', reason }, 'the run goes on over /events');
+  async #serves(endpoint: EndpointName, query: URLSearchParams): Promise<boolean> {
+    const { options, redactor, closing } = this.#parts;
+    const deadlineMs = Math.min(CHECK_DEADLINE_MS, options.pageTimeoutMs);
+    const sent = await this.#sender.send({ endpoint, query, signal: closing, deadlineMs });
+    const works = readOutcome(sent, redactor).kind !== 'failure';
+    if (works) this.#servedMs[endpoint] = performance.now();
+    return works;
   }
 }
 

@@ -56,11 +56,11 @@ export function giveUpError(
   const hint = outcome.kind === 'failure' ? reachHint(outcome.failure) : 'Check API_BASE_URL.';
   switch (why) {
     case 'stream-broken':
-      return new StreamUnavailableError(`it fails while /events works (${cameBack})`);
+      return new StreamUnavailableError(`it does not serve (${cameBack})`);
     case 'key-refused':
       return new KeyRefusedError(
-        `The API refuses the key: ${asked}: ${cameBack}. ` +
-          `Check TARGET_API_KEY; a key works for 3 hours from its first use. ${SAFE}`,
+        `The API refuses the key: ${asked}, was asked for ${times}: ${cameBack}. Check TARGET_API_KEY. A key works for 3 hours ` +
+          `from its first use: if it worked before, they are probably over. ${SAFE}`,
         { location },
       );
     case 'unreachable':

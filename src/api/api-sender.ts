@@ -12,6 +12,8 @@ import { Pacer } from './pacer.ts';
 import type { PacingResult } from './pacing-policy.ts';
 import type { ClientParts, EndpointName } from './page-request.ts';
 import { readRateLimit, type RateLimitNotice } from './rate-limit-headers.ts';
+import { refusalOf } from './refusal.ts';
+import { isAboutPace } from './retry-policy.ts';
 import type { StreamAccess, StreamToken } from './stream-access.ts';
 import { abortable, type Wait } from './waits.ts';
 
@@ -58,7 +60,9 @@ export class ApiSender {
 
   /** Why nothing moves at the moment; `null` when requests are on their way. */
   waiting(endpoint: EndpointName): Wait | null {
-    return this.#inFlight > 0 ? null : (this.#pacers[endpoint].waiting ?? this.#parts.waits.first);
+    const { silence, waits } = this.#parts;
+    if (silence.wait !== null) return silence.wait;
+    return this.#inFlight > 0 ? null : (this.#pacers[endpoint].waiting ?? waits.first);
   }
 
   /** Stops all requests to an endpoint for a while: the API asked for it. */
@@ -71,7 +75,7 @@ export class ApiSender {
    *   StreamUnavailableError when there is no stream access, the signal's reason
    */
   async send({ endpoint, query, signal, deadlineMs }: SendRequest): Promise<Sent> {
-    const { options, closing, eventsUrl, http } = this.#parts;
+    const { options, closing, eventsUrl, http, silence } = this.#parts;
     closing.throwIfAborted();
     // One signal can end a whole run: every request under way listens to it.
     setMaxListeners(0, signal);
@@ -86,8 +90,9 @@ export class ApiSender {
       if (token !== null) headers[token.header] = token.token;
       const maxBytes = (status: number): number => (status === 200 ? options.maxPageBytes : MAX_ERROR_BYTES);
       this.#inFlight += 1;
-      const outcome = await http
-        .exchange({ kind: endpoint, method: 'GET', url, headers, deadlineMs, maxBytes, signal })
+      const request = { kind: endpoint, method: 'GET', url, headers, deadlineMs, maxBytes, signal } as const;
+      const outcome = await silence
+        .during(url.pathname, () => http.exchange(request))
         .finally(() => (this.#inFlight -= 1));
       usage = readUsage(outcome);
       return { url, outcome, token };
@@ -118,7 +123,7 @@ function readUsage(outcome: HttpAnswer | TransportError): Usage {
     return outcome.failure === 'cut' ? { result: 'served', notice: NO_NOTICE } : UNKNOWN_USAGE;
   }
   const { status, headers, receivedAtMs } = outcome;
-  if (status === 429) {
+  if (status >= 400 && isAboutPace(refusalOf(outcome))) {
     return { result: 'refused', notice: readRateLimit(headers, receivedAtMs, readErrorBody(outcome).json) };
   }
   return { result: isFromCache(headers) ? 'cached' : 'served', notice: readRateLimit(headers, receivedAtMs) };

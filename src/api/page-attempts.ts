@@ -5,7 +5,7 @@
 import { backoffDelayMs, type BackoffRule } from '../core/backoff.ts';
 import type { PageFailure } from './page-outcome.ts';
 import type { EndpointName, PageRequest, RetryKind } from './page-request.ts';
-import { decide, isSuspicious, type PageSituation } from './retry-policy.ts';
+import { isRefusal, isSuspicious, judge, refusesToken, type Outcome, type Situation } from './retry-policy.ts';
 
 /** Server and transport failures of one page after which it is given up. */
 const MAX_FAILURES = 30;
@@ -13,8 +13,6 @@ const MAX_FAILURES = 30;
 const MAX_FAULTS = 10;
 /** Closed connections after which a page is asked for again at once. */
 const FREE_RETRIES = 2;
-/** Tokens rejected in a row for one page after which it waits before it is asked for again. */
-const TOKENS_WITHOUT_WAIT = 2;
 /** A check that found the API down is made again after this many more failures. */
 const CHECK_AGAIN_AFTER = 3;
 /** From this failure of a page on, each is worth a warning. */
@@ -32,12 +30,17 @@ export type GiveUpReason =
   | 'not-served'
   /** No page at all came for longer than `maxWaitMs`. */
   | 'no-page'
-  /** The stream endpoint fails while `/events` works: only the stream endpoint is given up. */
+  /** The stream endpoint fails while `/events` works, or takes no token: only the stream endpoint is given up. */
   | 'stream-broken';
 
 type Conclusion =
-  /** `waitMs` 0: at once, or when the pacer allows it. After `token` the rejected token is dropped first. */
-  | { readonly kind: 'ask-again'; readonly retry: RetryKind; readonly waitMs: number; readonly warn: boolean }
+  | {
+      readonly kind: 'ask-again';
+      readonly retry: RetryKind;
+      /** 0: at once, or when the pacer allows it. */
+      readonly waitMs: number;
+      readonly warn: boolean;
+    }
   | { readonly kind: 'give-up'; readonly why: GiveUpReason };
 
 /** What the client must do about a failure. */
@@ -45,11 +48,17 @@ export type PageAction =
   | Conclusion
   /** This is the answer for the client's caller. */
   | { readonly kind: 'stale-cursor' | 'outside-range' }
+  /** So is this; `maxEvents` as the API says it, `null` when it does not. */
+  | { readonly kind: 'too-large'; readonly maxEvents: number | null }
   /** Ask `endpoint` for something small without a cursor, and hand what came of it to {@link PageAttempts.recordCheck}. */
   | { readonly kind: 'check'; readonly endpoint: EndpointName };
 
 /** What the client knows when a request fails. Moments are ms of one clock that never goes back. */
-export interface Circumstances extends Pick<PageSituation, 'endpoint' | 'cursorAgeMs' | 'cursorLifeMs' | 'bounded'> {
+export interface Circumstances extends Pick<
+  Situation,
+  'limit' | 'cursorAgeMs' | 'cursorLifeMs' | 'bounded' | 'hasKeyWorked'
+> {
+  readonly endpoint: EndpointName;
   readonly nowMs: number;
   /** When the endpoint last served anything, -Infinity when it never did. */
   readonly endpointServedMs: number;
@@ -66,123 +75,183 @@ export interface RetryLimits {
   readonly canLeaveStream: boolean;
 }
 
-export class PageAttempts {
-  /** Requests sent for this page. */
-  sent = 0;
-  /** `null` before the first failure. */
-  firstFailureMs: number | null = null;
-  readonly #limits: RetryLimits;
-  /** Failures in a row that count. */
-  #failures = 0;
+/** What has failed in a row. */
+interface Row {
+  /** When it began. */
+  readonly sinceMs: number;
+  /** Failures that count. */
+  failures: number;
   /** Of those: answers that were no pages. */
-  #faults = 0;
-  /** Of those: 5xx that could be a stale cursor in disguise, for the cursor in `#cursor`. */
-  #suspiciousFailures = 0;
-  #cursor: string | null = null;
-  #tokenRejections = 0;
-  /** The other endpoint was seen to work while this page failed on the stream endpoint. */
-  #streamSuspected = false;
-  #freeRetriesLeft = FREE_RETRIES;
+  faults: number;
+  /** Of those: what could be a stale cursor in disguise. */
+  suspicious: number;
+  /** Refusals without another failure between them, and when they began. */
+  refusals: { readonly sinceMs: number; times: number } | null;
+  tokensRefused: number;
+  freeRetriesLeft: number;
   /** How many events less are asked for, so that a cache cannot give the same bad answer. */
-  #limitReduction = 0;
-  /** `#failures` when a check found that the endpoint serves nobody. */
-  #failuresAtFailedCheck = -Infinity;
+  limitReduction: number;
+  /** `failures` when a check found that the endpoint serves nobody. */
+  failuresAtFailedCheck: number;
+  /** The other endpoint was seen to work while this page failed on the stream endpoint. */
+  isStreamSuspected: boolean;
+}
+
+function beginRow(sinceMs: number): Row {
+  return {
+    sinceMs,
+    failures: 0,
+    faults: 0,
+    suspicious: 0,
+    refusals: null,
+    tokensRefused: 0,
+    freeRetriesLeft: FREE_RETRIES,
+    limitReduction: 0,
+    failuresAtFailedCheck: -Infinity,
+    isStreamSuspected: false,
+  };
+}
+
+export class PageAttempts {
+  /** Requests sent for this page since something last came of them. */
+  sent = 0;
+  readonly #limits: RetryLimits;
+  #cursor: string | null = null;
+  /** `null` before the first failure. */
+  #row: Row | null = null;
 
   constructor(limits: RetryLimits) {
     this.#limits = limits;
   }
 
-  /** When the cursor changes or is dropped, suspicious failures are counted anew: the old ones say nothing about it. */
+  /** When it first failed; `null` when it has not. */
+  get firstFailureMs(): number | null {
+    return this.#row?.sinceMs ?? null;
+  }
+
+  /**
+   * A new cursor was served, so everything is counted anew: a walk from the top passes many pages over that have one number. When
+   * a cursor is dropped, only what it was suspected of says nothing any more.
+   */
   useCursor(cursor: string | null): void {
     if (this.#cursor === cursor) return;
     this.#cursor = cursor;
-    this.#suspiciousFailures = 0;
-    this.#failuresAtFailedCheck = -Infinity;
+    if (cursor !== null) {
+      this.#row = null;
+      this.sent = 0;
+    } else if (this.#row !== null) {
+      this.#row.suspicious = 0;
+      this.#row.failuresAtFailedCheck = -Infinity;
+    }
   }
 
   /** Counts a request. @returns the limit to send */
   begin(limit: number): number {
     this.sent += 1;
-    return Math.max(1, limit - this.#limitReduction);
+    return Math.max(1, limit - (this.#row?.limitReduction ?? 0));
   }
 
   record(failure: PageFailure, at: Circumstances): PageAction {
-    this.firstFailureMs ??= at.nowMs;
-    const verdict = decide(failure.outcome, {
+    const row = (this.#row ??= beginRow(at.nowMs));
+    const { outcome } = failure;
+    row.tokensRefused += isTokenRefused(outcome, at) ? 1 : 0;
+    noteRefusal(row, outcome, at.nowMs);
+    const verdict = judge(outcome, {
       ...at,
-      suspiciousFailures: this.#suspiciousFailures + (isSuspicious(failure.outcome) ? 1 : 0),
-      failures: this.#failures + 1,
-      othersServed: this.#othersServed(at),
-      freeRetriesLeft: this.#freeRetriesLeft,
+      hasPathWorked: at.endpointServedMs > -Infinity,
+      suspiciousFailures: row.suspicious + (isSuspicious(outcome) ? 1 : 0),
+      failures: row.failures + 1,
+      tokensRefused: row.tokensRefused,
+      refusals: row.refusals?.times ?? 0,
+      refusedForMs: at.nowMs - (row.refusals?.sinceMs ?? at.nowMs),
+      isLastTry: at.withoutPageMs + backoffDelayMs(row.failures + 1, this.#limits.backoff, 1) > this.#limits.maxWaitMs,
+      othersServed: othersServed(row, at),
+      freeRetriesLeft: row.freeRetriesLeft,
     });
     switch (verdict) {
       case 'again-at-once':
-        this.#freeRetriesLeft -= 1;
+        row.freeRetriesLeft -= 1;
         return askAtOnce('closed-connection');
-      case 'wait-for-rate-limit':
+      case 'later':
         return at.withoutPageMs > this.#limits.maxWaitMs ? giveUp('no-page') : askAtOnce('rate-limit');
-      case 'stale-cursor':
+      case 'smaller-page':
+        return { kind: 'too-large', maxEvents: outcome.kind === 'answer' ? outcome.refusal.maxEvents : null };
+      case 'new-anchor':
+        return { kind: 'stale-cursor' };
       case 'outside-range':
         return { kind: verdict };
-      case 'renew-token':
-        this.#tokenRejections += 1;
-        if (this.#tokenRejections % (TOKENS_WITHOUT_WAIT + 1) !== 0) return askAtOnce('token');
-        this.#failures += 1;
-        return this.#backOff('token', at);
-      case 'refuse-key':
+      case 'new-token':
+        row.failures += 1;
+        return askAtOnce('token');
+      case 'other-endpoint':
+        return giveUp('stream-broken');
+      case 'end-for-key':
         return giveUp('key-refused');
-      case 'give-up':
+      case 'end':
         return giveUp(at.hasEverServed ? 'not-served' : 'wrong-settings');
       case 'check-cursor':
         return { kind: 'check', endpoint: at.endpoint };
       case 'check-stream':
-        return this.#limits.canLeaveStream ? { kind: 'check', endpoint: 'events' } : this.#count(failure, at);
-      case 'backoff':
-        return this.#count(failure, at);
+        return this.#limits.canLeaveStream ? { kind: 'check', endpoint: 'events' } : this.#count(row, failure, at);
+      case 'again':
+        return this.#count(row, failure, at);
     }
   }
 
   /** The check that {@link record} asked for found out whether `checked` serves others. */
   recordCheck(checked: EndpointName, works: boolean, failure: PageFailure, at: Circumstances): Conclusion {
+    const row = (this.#row ??= beginRow(at.nowMs));
     if (checked === at.endpoint) {
-      if (!works) this.#failuresAtFailedCheck = this.#failures + 1;
+      if (!works) row.failuresAtFailedCheck = row.failures + 1;
     } else if (works) {
-      if (this.#streamSuspected) return giveUp('stream-broken');
+      if (row.isStreamSuspected) return giveUp('stream-broken');
       // One such check proves little: an outage may just have ended.
-      this.#streamSuspected = true;
+      row.isStreamSuspected = true;
     }
-    return this.#count(failure, at);
+    return this.#count(row, failure, at);
   }
 
-  #count({ outcome, fromCache }: PageFailure, at: Circumstances): Conclusion {
-    this.#failures += 1;
-    if (isSuspicious(outcome)) this.#suspiciousFailures += 1;
+  #count(row: Row, { outcome, fromCache }: PageFailure, at: Circumstances): Conclusion {
+    row.failures += 1;
+    if (isSuspicious(outcome)) row.suspicious += 1;
     // A bad answer that was cached would come again: what is asked for must differ.
-    if (fromCache || outcome.kind === 'faulty') this.#limitReduction += 1;
+    if (fromCache || outcome.kind === 'faulty') row.limitReduction += 1;
     switch (outcome.kind) {
       case 'faulty':
-        this.#faults += 1;
-        return this.#faults >= MAX_FAULTS ? giveUp('not-served') : this.#backOff('faulty-page', at);
+        row.faults += 1;
+        return row.faults >= MAX_FAULTS ? giveUp('not-served') : this.#backOff(row, 'faulty-page', at);
       case 'failure':
-        return at.firstContactFailed ? giveUp('unreachable') : this.#backOff('transport', at);
-      case 'answer':
-        return this.#backOff('server-error', at);
+        return at.firstContactFailed ? giveUp('unreachable') : this.#backOff(row, 'transport', at);
+      case 'answer': {
+        if (isTokenRefused(outcome, at)) return this.#backOff(row, 'token', at);
+        return this.#backOff(row, isRefusal(outcome.refusal) ? 'refusal' : 'server-error', at);
+      }
     }
   }
 
-  #backOff(retry: RetryKind, at: Circumstances): Conclusion {
-    const waitMs = backoffDelayMs(this.#failures, this.#limits.backoff);
-    if (this.#failures >= MAX_FAILURES && this.#othersServed(at) === true)
-      return { kind: 'give-up', why: 'not-served' };
-    if (at.withoutPageMs + waitMs > this.#limits.maxWaitMs) return { kind: 'give-up', why: 'no-page' };
-    return { kind: 'ask-again', retry, waitMs, warn: this.#failures >= WARN_FROM_FAILURE };
+  #backOff(row: Row, retry: RetryKind, at: Circumstances): Conclusion {
+    const { backoff, maxWaitMs } = this.#limits;
+    const waitMs = backoffDelayMs(row.failures, backoff);
+    if (row.failures >= MAX_FAILURES && othersServed(row, at) === true) return giveUp('not-served');
+    if (at.withoutPageMs + waitMs > maxWaitMs) return giveUp('no-page');
+    return { kind: 'ask-again', retry, waitMs, warn: row.failures >= WARN_FROM_FAILURE };
   }
+}
 
-  /** Whether the endpoint served others since this page first failed; `null` when it is time to find out. */
-  #othersServed(at: Circumstances): boolean | null {
-    if (at.endpointServedMs > (this.firstFailureMs ?? Infinity)) return true;
-    return this.#failures + 1 < this.#failuresAtFailedCheck + CHECK_AGAIN_AFTER ? false : null;
-  }
+function noteRefusal(row: Row, outcome: Outcome, nowMs: number): void {
+  if (outcome.kind !== 'answer' || !isRefusal(outcome.refusal)) row.refusals = null;
+  else if (row.refusals === null) row.refusals = { sinceMs: nowMs, times: 1 };
+  else row.refusals.times += 1;
+}
+
+function isTokenRefused(outcome: Outcome, at: Circumstances): boolean {
+  return outcome.kind === 'answer' && refusesToken(outcome.refusal, at);
+}
+
+/** Whether the endpoint served others since the row began; `null` when it is time to find out. */
+function othersServed(row: Row, at: Circumstances): boolean | null {
+  if (at.endpointServedMs > row.sinceMs) return true;
+  return row.failures + 1 < row.failuresAtFailedCheck + CHECK_AGAIN_AFTER ? false : null;
 }
 
 function askAtOnce(retry: RetryKind): Conclusion {
@@ -202,8 +271,8 @@ export class AttemptsByPage {
     this.#limits = limits;
   }
 
-  of({ windowId, page, cursor }: PageRequest): PageAttempts {
-    const key = `${windowId}/${page}`;
+  of(request: PageRequest): PageAttempts {
+    const key = keyOf(request);
     let attempts = this.#pages.get(key);
     if (attempts === undefined) {
       attempts = new PageAttempts(this.#limits);
@@ -211,7 +280,16 @@ export class AttemptsByPage {
       const [oldest] = this.#pages.keys();
       if (this.#pages.size > MAX_REMEMBERED && oldest !== undefined) this.#pages.delete(oldest);
     }
-    attempts.useCursor(cursor);
+    attempts.useCursor(request.cursor);
     return attempts;
   }
+
+  /** What an endpoint did says nothing of the other one. */
+  forget(request: PageRequest): void {
+    this.#pages.delete(keyOf(request));
+  }
+}
+
+function keyOf({ windowId, page }: PageRequest): string {
+  return `${windowId}/${page}`;
 }

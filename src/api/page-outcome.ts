@@ -6,24 +6,25 @@ import { bodyOf, findFault, readContentEncoding, readErrorBody, readRequestId } 
 import type { HttpAnswer } from './http-exchange.ts';
 import { TransportError } from './transport-error.ts';
 import type { PageAnswer, RawPage } from './page-request.ts';
-import { readDateMs, readRateLimit } from './rate-limit-headers.ts';
-import type { PageOutcome } from './retry-policy.ts';
+import { readDateMs } from './rate-limit-headers.ts';
+import { refusalOf } from './refusal.ts';
+import type { Outcome } from './retry-policy.ts';
 
 export interface PageFailure {
   readonly kind: 'failure';
-  readonly outcome: PageOutcome;
+  readonly outcome: Outcome;
   /** The path that was asked; `null` when a worker found the fault. */
   readonly path: string | null;
   readonly status: number | null;
   /** What came back: status, code, request id, the first 200 characters. Holds no secrets. */
   readonly cameBack: string;
   readonly requestId: string | null;
-  readonly retryAfterMs: number | null;
   readonly fromCache: boolean;
 }
 
-/** An answer that is no failure. What limit was sent the caller knows. */
-type Answered = Exclude<PageAnswer, { readonly kind: 'page' }> | { readonly kind: 'page'; readonly page: RawPage };
+/** An answer that is no failure. The caller knows what it asked, and whom. */
+type Answered =
+  Exclude<PageAnswer, { readonly kind: 'page' }> | { readonly kind: 'page'; readonly page: Omit<RawPage, 'endpoint'> };
 
 /** @param redactor takes out the secrets: an API that echoes what it was sent could put the key anywhere */
 export function readOutcome(sent: Sent, redactor: Redactor): PageFailure | Answered {
@@ -39,7 +40,7 @@ export function readOutcome(sent: Sent, redactor: Redactor): PageFailure | Answe
   return outcome.status === 200 ? readPage(outcome, url, redactor) : readRefusal(outcome, url, redactor);
 }
 
-const NO_ANSWER = { kind: 'failure', status: null, requestId: null, retryAfterMs: null, fromCache: false } as const;
+const NO_ANSWER = { kind: 'failure', status: null, requestId: null, fromCache: false } as const;
 
 /** A 200 that is no page. @param path `null` when a worker found it */
 export function faultyPage(cameBack: string, path: string | null, requestId: string | null = null): PageFailure {
@@ -47,7 +48,7 @@ export function faultyPage(cameBack: string, path: string | null, requestId: str
 }
 
 function readPage(answer: HttpAnswer, url: URL, redactor: Redactor): PageFailure | Answered {
-  if (answer.overflowed) return { kind: 'too-large' };
+  if (answer.overflowed) return { kind: 'too-large', maxEvents: null };
   const contentEncoding = readContentEncoding(answer);
   const fault = findFault(answer, contentEncoding);
   if (fault !== null || contentEncoding === null) {
@@ -63,7 +64,7 @@ function readPage(answer: HttpAnswer, url: URL, redactor: Redactor): PageFailure
 }
 
 function readRefusal(answer: HttpAnswer, url: URL, redactor: Redactor): PageFailure {
-  const { status, headers } = answer;
+  const { status } = answer;
   const { apiCode, bytes, ...body } = readErrorBody(answer);
   const id = body.requestId ?? readRequestId(answer);
   const requestId = id === null ? null : redactor.redact(id);
@@ -75,12 +76,11 @@ function readRefusal(answer: HttpAnswer, url: URL, redactor: Redactor): PageFail
   if (shown !== '') parts.push(`"${shown}"`);
   return {
     kind: 'failure',
-    outcome: { kind: 'answer', status, apiCode },
+    outcome: { kind: 'answer', refusal: refusalOf(answer) },
     path: url.pathname,
     status,
     cameBack: redactor.redact(parts.join(' ')),
     requestId,
-    retryAfterMs: readRateLimit(headers, answer.receivedAtMs).retryAfterMs,
     fromCache: isFromCache(answer.headers),
   };
 }

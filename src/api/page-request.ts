@@ -6,6 +6,8 @@ import type { Logger } from '../core/logging.ts';
 import type { PageBuffers } from '../core/page-buffers.ts';
 import type { Redactor } from '../core/redaction.ts';
 import type { HttpClient, ProxySettings } from './http-exchange.ts';
+import type { Silence } from './silence.ts';
+import type { LookTimes } from './stream-return.ts';
 import type { Waits } from './waits.ts';
 
 export type EndpointName = 'stream' | 'events';
@@ -22,6 +24,8 @@ export interface PageRequest {
   readonly cursorReceivedAtMs: number | null;
   /** As the cursor's page says it; `null` when it does not. */
   readonly cursorLifeMs: number | null;
+  /** The endpoint whose page brought the cursor, where that is known: on the other one it may stand anywhere. */
+  readonly cursorFrom?: EndpointName | undefined;
   /**
    * Bounds, epoch ms, inclusive in meaning, fractions allowed. Sent on the stream endpoint only, and widened (floor − 1,
    * ceil + 1), so that it does not matter whether the API takes them as inclusive.
@@ -34,9 +38,10 @@ export interface PageRequest {
 }
 
 /** For a request that is not by cursor. */
-export const NO_CURSOR = { cursor: null, cursorReceivedAtMs: null, cursorLifeMs: null } as const;
+export const NO_CURSOR = { cursor: null, cursorReceivedAtMs: null, cursorLifeMs: null, cursorFrom: undefined } as const;
 
 export interface RawPage {
+  readonly endpoint: EndpointName;
   /** The caller's own, transferable. May be longer than `bodyBytes`; what follows the body means nothing. */
   readonly body: ArrayBuffer;
   readonly bodyBytes: number;
@@ -56,14 +61,14 @@ export type PageAnswer =
   | { readonly kind: 'stale-cursor'; readonly detail: string }
   /** The API has nothing in these bounds (418). */
   | { readonly kind: 'outside-range'; readonly detail: string }
-  /** The stream endpoint is gone for this run: ask again in the other endpoint's terms. */
+  /** Pages come from the other endpoint now: ask again in its terms. */
   | { readonly kind: 'endpoint-changed'; readonly detail: string }
-  /** The body would be longer than `maxPageBytes`: ask with half the limit. */
-  | { readonly kind: 'too-large' };
+  /** More events than the API gives at once (`maxEvents`, where it says it), or a body longer than `maxPageBytes`: ask for less. */
+  | { readonly kind: 'too-large'; readonly maxEvents: number | null };
 
 /** Why something is asked for again. */
 export type RetryKind =
-  'rate-limit' | 'server-error' | 'transport' | 'faulty-page' | 'token' | 'closed-connection' | 'access';
+  'rate-limit' | 'server-error' | 'refusal' | 'transport' | 'faulty-page' | 'token' | 'closed-connection' | 'access';
 
 /** For metrics. */
 export interface ApiObserver {
@@ -101,6 +106,8 @@ export interface ApiClientOptions {
   readonly backoff?: BackoffRule;
   /** How long the first contact is tried, ms. */
   readonly firstContactMs?: number;
+  /** When it is looked whether a stream endpoint that was left serves again. */
+  readonly streamLooks?: LookTimes;
 }
 
 /** The part of the options that the user's settings decide alone. */
@@ -127,6 +134,7 @@ export interface ClientParts {
   readonly redactor: Redactor;
   readonly http: HttpClient;
   readonly waits: Waits;
+  readonly silence: Silence;
   /** Aborted when the client is closed. */
   readonly closing: AbortSignal;
 }

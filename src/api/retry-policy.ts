@@ -1,34 +1,44 @@
 /**
- * What came back → what to do. A pure table: no clock, no sockets, no counting. The status, the API's own code and the
- * kind of transport failure decide, never a message. An answer that nobody foresaw is not tried again.
+ * What came back → what to do: the one place that judges a status. Pure: no clock, no sockets, no counting. The first row that
+ * fits decides. Words of a body only choose between waiting and trying again, never an end. What worked a moment ago with the
+ * same key and path is asked again; what has never worked is not.
  */
+import type { Refusal } from './refusal.ts';
 import type { TransportFailure } from './transport-error.ts';
 
-/** What came of one request for a page. */
-export type PageOutcome =
-  | {
-      readonly kind: 'answer';
-      readonly status: number;
-      /** The API's own `code`, upper case as sent; `null` when the body has none (a load balancer's page, say). */
-      readonly apiCode: string | null;
-    }
+/** What came of one request. */
+export type Outcome =
+  | { readonly kind: 'answer'; readonly refusal: Refusal }
   | { readonly kind: 'failure'; readonly failure: TransportFailure }
   /** A 200 that is no page. */
   | { readonly kind: 'faulty' };
 
-/** What the request was, and what is known about the API. */
-export interface PageSituation {
-  readonly endpoint: 'stream' | 'events';
+/** What the request was, and what is known about the API. "In a row" includes this one. */
+export interface Situation {
+  readonly endpoint: 'stream' | 'events' | 'access';
+  /** Events asked for. */
+  readonly limit: number;
   /** `null` when no cursor was sent. Counted from the moment the cursor arrived. */
   readonly cursorAgeMs: number | null;
   /** As the API says it; `null` when it does not. */
   readonly cursorLifeMs: number | null;
   /** `since` or `until` was sent. */
   readonly bounded: boolean;
-  /** Failures of this page in a row, this one included, that could be a stale cursor in disguise. */
+  /** The API has served something with this key. */
+  readonly hasKeyWorked: boolean;
+  /** This endpoint has. */
+  readonly hasPathWorked: boolean;
+  /** Failures in a row that could be a stale cursor in disguise. */
   readonly suspiciousFailures: number;
-  /** Failures of this page in a row, this one included. */
+  /** Failures in a row. */
   readonly failures: number;
+  /** Answers 401, 403 and 404 of the stream endpoint in a row. */
+  readonly tokensRefused: number;
+  /** Refusals in a row, without another failure between them, and how long ago the first one came. */
+  readonly refusals: number;
+  readonly refusedForMs: number;
+  /** No time is left for another try after this one. */
+  readonly isLastTry: boolean;
   /** Whether the same endpoint has served another request since this page first failed; `null` when it is not known. */
   readonly othersServed: boolean | null;
   /** How often this page may still be asked for at once after a closed connection. */
@@ -38,18 +48,23 @@ export interface PageSituation {
 export type Verdict =
   /** Without a wait, and not counted as a failure: nothing reached the API. */
   | 'again-at-once'
-  | 'backoff'
-  | 'wait-for-rate-limit'
+  /** After the pause that the API asks everybody for. */
+  | 'later'
+  /** After a growing pause, a bounded number of times. */
+  | 'again'
+  | 'smaller-page'
   /** The walk must be anchored again by time. */
-  | 'stale-cursor'
+  | 'new-anchor'
   | 'outside-range'
-  | 'renew-token'
-  | 'refuse-key'
+  /** With another token, at once. */
+  | 'new-token'
   /** Ask the same endpoint for something small without a cursor: is it the API, or this cursor? */
   | 'check-cursor'
   /** Ask the other endpoint: is it the API, or the stream endpoint? */
   | 'check-stream'
-  | 'give-up';
+  | 'other-endpoint'
+  | 'end'
+  | 'end-for-key';
 
 /** Assumed life of a cursor when the API does not say it: 116 s were observed. */
 const USUAL_CURSOR_LIFE_MS = 100_000;
@@ -59,71 +74,135 @@ const CHECK_CURSOR_AFTER = 2;
 const STALE_AFTER = 3;
 /** The other endpoint is asked after this many failures in a row on the stream endpoint. */
 const CHECK_STREAM_AFTER = 5;
+/** Tokens refused in a row after which a stream endpoint that has never served is left, and another one waits. */
+const MAX_TOKENS_AT_ONCE = 2;
 
-export function decide(outcome: PageOutcome, situation: PageSituation): Verdict {
+/** A refusal of what worked before stays when it has come this often, for this long, or for as long as there is time. */
+const REFUSED_TIMES = 5;
+const REFUSED_FOR_MS = 30_000;
+
+/** They tell of the API's state at this moment: Request Timeout, Conflict, Locked, Too Early, Client Closed Request. */
+const OF_THE_MOMENT: ReadonlySet<number> = new Set([408, 409, 423, 425, 499]);
+
+export function judge(outcome: Outcome, situation: Situation): Verdict {
   switch (outcome.kind) {
     case 'faulty':
-      return 'backoff';
+      return 'again';
     case 'failure':
-      return decideFailure(outcome.failure, situation);
+      if (outcome.failure === 'untrusted') return 'end';
+      return outcome.failure === 'closed' && situation.freeRetriesLeft > 0 ? 'again-at-once' : 'again';
     case 'answer':
-      return decideAnswer(outcome.status, outcome.apiCode, situation);
+      return ROWS.find(({ fits }) => fits(outcome.refusal, situation))?.verdict ?? 'again';
   }
 }
 
-function decideFailure(failure: TransportFailure, situation: PageSituation): Verdict {
-  if (failure === 'untrusted') return 'give-up';
-  if (failure === 'closed' && situation.freeRetriesLeft > 0) return 'again-at-once';
-  return 'backoff';
+interface Row {
+  readonly verdict: Verdict;
+  readonly fits: (refusal: Refusal, situation: Situation) => boolean;
 }
 
-function decideAnswer(status: number, apiCode: string | null, situation: PageSituation): Verdict {
-  const hasCursor = situation.cursorAgeMs !== null;
-  const namesCursor = apiCode?.includes('CURSOR') === true;
-  switch (status) {
-    case 429:
-      return 'wait-for-rate-limit';
-    case 400:
-    case 410:
-      // Without a cursor the request will not change, nor will the answer. With one, the cursor is what can change.
-      return hasCursor ? 'stale-cursor' : 'give-up';
-    case 401:
-    case 403:
-      if (hasCursor && namesCursor) return 'stale-cursor';
-      return situation.endpoint === 'stream' ? 'renew-token' : 'refuse-key';
-    case 404:
-      if (hasCursor && namesCursor) return 'stale-cursor';
-      // The path of the stream endpoint comes with the access, and can change with it.
-      return situation.endpoint === 'stream' ? 'renew-token' : 'give-up';
-    case 418:
-      // Beside a cursor, too, it can only say that nothing lies there: the walk decides what that means.
-      return situation.bounded || hasCursor ? 'outside-range' : 'give-up';
-    case 408:
-    case 425:
-      return 'backoff';
-    default:
-      if (status >= 500) return decideServerError(apiCode, situation);
-      // Other 2xx hold no page. A redirect is never followed: it would carry the key away.
-      return status < 400 ? 'backoff' : 'give-up';
-  }
+const ROWS: readonly Row[] = [
+  { verdict: 'later', fits: isAboutPace },
+  { verdict: 'smaller-page', fits: isPageTooLarge },
+  // Beside a cursor, too, a 418 can only say that nothing lies there: the walk decides what that means.
+  { verdict: 'outside-range', fits: ({ status }, asked) => status === 418 && (asked.bounded || hasCursor(asked)) },
+  { verdict: 'new-anchor', fits: refusesCursor },
+  {
+    verdict: 'other-endpoint',
+    fits: (refusal, asked) =>
+      asked.endpoint === 'stream' &&
+      isRefusal(refusal) &&
+      !asked.hasPathWorked &&
+      (refusesToken(refusal, asked) ? asked.tokensRefused >= MAX_TOKENS_AT_ONCE : !hasCursor(asked)),
+  },
+  {
+    verdict: 'new-token',
+    fits: (refusal, asked) => refusesToken(refusal, asked) && asked.tokensRefused <= MAX_TOKENS_AT_ONCE,
+  },
+  { verdict: 'end-for-key', fits: (refusal, asked) => refusesKey(refusal) && !asked.hasKeyWorked },
+  // A cursor may be what is refused; and access to the stream may be refused to a key that works elsewhere.
+  {
+    verdict: 'end',
+    fits: (refusal, asked) =>
+      isRefusal(refusal) &&
+      !asked.hasPathWorked &&
+      !hasCursor(asked) &&
+      (!refusesKey(refusal) || asked.endpoint === 'access'),
+  },
+  { verdict: 'new-anchor', fits: isCursorStale },
+  { verdict: 'check-cursor', fits: isCursorDoubtful },
+  {
+    verdict: 'end-for-key',
+    fits: (refusal, asked) => refusesKey(refusal) && isRefusedForLong(asked) && asked.othersServed !== true,
+  },
+  { verdict: 'end', fits: (refusal, asked) => isRefusal(refusal) && isRefusedForLong(asked) },
+  {
+    verdict: 'check-stream',
+    fits: ({ status }, { endpoint, failures, othersServed }) =>
+      status >= 400 && endpoint === 'stream' && failures >= CHECK_STREAM_AFTER && othersServed !== true,
+  },
+];
+
+/** It asks to be asked less often: everybody must wait. */
+export function isAboutPace({ status, toldWaitMs, remaining, speaksOfPace }: Refusal): boolean {
+  if (status === 429) return true;
+  if (status < 400) return false;
+  return speaksOfPace || (refusesKey({ status }) && (toldWaitMs !== null || remaining === 0));
 }
 
-/** Whether an answer can be a stale cursor in disguise: an error of the server without a code of the API's own. */
-export function isSuspicious(outcome: PageOutcome): boolean {
-  return outcome.kind === 'answer' && outcome.status >= 500 && outcome.apiCode === null;
+/** Another answer to the same request may only come because the API has changed its mind. */
+export function isRefusal({ status }: Pick<Refusal, 'status'>): boolean {
+  return status >= 400 && status < 500 && !OF_THE_MOMENT.has(status);
 }
 
-function decideServerError(apiCode: string | null, situation: PageSituation): Verdict {
-  const { cursorAgeMs, suspiciousFailures, othersServed } = situation;
-  if (apiCode === null && cursorAgeMs !== null) {
-    const life = situation.cursorLifeMs ?? USUAL_CURSOR_LIFE_MS;
-    // Asking again with a cursor past its life cannot help. Without windows a new anchor costs a whole walk: make sure.
-    if (cursorAgeMs >= life && situation.endpoint === 'stream') return 'stale-cursor';
-    if (suspiciousFailures >= STALE_AFTER && othersServed === true) return 'stale-cursor';
-    if (suspiciousFailures >= CHECK_CURSOR_AFTER && othersServed === null) return 'check-cursor';
-  }
-  if (situation.endpoint === 'stream' && situation.failures >= CHECK_STREAM_AFTER && othersServed !== true) {
-    return 'check-stream';
-  }
-  return 'backoff';
+function refusesKey({ status }: Pick<Refusal, 'status'>): boolean {
+  return status === 401 || status === 403;
+}
+
+/** The path of the stream endpoint comes with its token, and can change with it. */
+export function refusesToken({ status }: Refusal, { endpoint }: Pick<Situation, 'endpoint'>): boolean {
+  return endpoint === 'stream' && (status === 401 || status === 403 || status === 404);
+}
+
+/** Whether it can be a stale cursor in disguise: an error without a code of the API's own, or a refusal of what worked before. */
+export function isSuspicious(outcome: Outcome): boolean {
+  if (outcome.kind !== 'answer') return false;
+  const { status, apiCode } = outcome.refusal;
+  return (status >= 500 && apiCode === null) || isRefusal(outcome.refusal);
+}
+
+function isRefusedForLong({ refusals, refusedForMs, isLastTry }: Situation): boolean {
+  return refusals >= REFUSED_TIMES && (refusedForMs >= REFUSED_FOR_MS || isLastTry);
+}
+
+function hasCursor({ cursorAgeMs }: Pick<Situation, 'cursorAgeMs'>): boolean {
+  return cursorAgeMs !== null;
+}
+
+function isPageTooLarge(refusal: Refusal, { endpoint, limit }: Situation): boolean {
+  if (endpoint === 'access' || limit <= 1) return false;
+  if (refusal.status === 413 || refusal.status === 414) return true;
+  const { maxEvents } = refusal;
+  return isRefusal(refusal) && !refusesKey(refusal) && maxEvents !== null && maxEvents < limit;
+}
+
+function refusesCursor(refusal: Refusal, asked: Situation): boolean {
+  const { status, apiCode } = refusal;
+  if (!hasCursor(asked) || !isRefusal(refusal)) return false;
+  if (apiCode?.includes('CURSOR') === true || status === 410) return true;
+  // Without windows a new anchor costs a whole walk: make sure.
+  return status === 400 && asked.endpoint === 'stream';
+}
+
+function isCursorStale(refusal: Refusal, asked: Situation): boolean {
+  if (!hasCursor(asked) || !isSuspicious({ kind: 'answer', refusal })) return false;
+  const life = asked.cursorLifeMs ?? USUAL_CURSOR_LIFE_MS;
+  // Asking again with a cursor past its life cannot help.
+  if (refusal.status >= 500 && (asked.cursorAgeMs ?? 0) >= life && asked.endpoint === 'stream') return true;
+  return asked.suspiciousFailures >= STALE_AFTER && asked.othersServed === true;
+}
+
+function isCursorDoubtful(refusal: Refusal, asked: Situation): boolean {
+  if (!hasCursor(asked) || !isSuspicious({ kind: 'answer', refusal })) return false;
+  return asked.suspiciousFailures >= CHECK_CURSOR_AFTER && asked.othersServed === null;
 }

@@ -1,6 +1,6 @@
 /**
  * Access to the stream endpoint: its path, its token, and whether they still work. A token is renewed at 80 % of its
- * life, in the background, once for all requests. A rejected token is dropped and renewed once.
+ * life, in the background, once for all requests. A refused token is dropped.
  */
 import { z } from 'zod';
 
@@ -19,7 +19,7 @@ export type AccessOutcome =
   /** Absent, refused, or not usable: asking again will not change it. */
   | { readonly kind: 'denied'; readonly reason: string };
 
-/** There is no stream access for the rest of the run; the message says why. */
+/** There is no stream access now; the message says why. */
 export class StreamUnavailableError extends Error {
   override readonly name = 'StreamUnavailableError';
 }
@@ -27,8 +27,6 @@ export class StreamUnavailableError extends Error {
 const RENEW_AT = 0.8;
 const RENEWAL_PAUSE_MS = 10_000;
 const USUAL_LIFE_S = 300;
-/** Access counts as broken after this many rejections in a row, each within half of the token's life. */
-const MAX_EARLY_REJECTIONS = 2;
 
 const accessResponse = z.object({
   streamAccess: z.object({
@@ -67,8 +65,11 @@ export function readAccess(body: unknown, origin: string, receivedMs: number): A
 }
 
 export interface StreamAccessOptions {
-  /** One renewal, retries included. Throws only what ends the job, or the reason of an abort. */
-  readonly request: () => Promise<AccessOutcome>;
+  /**
+   * One renewal, retries included. Throws only what ends the job, or the reason of an abort.
+   * @param wasGranted a token was granted before
+   */
+  readonly request: (wasGranted: boolean) => Promise<AccessOutcome>;
   /** A token was granted; its value is a secret. */
   readonly onToken: (token: string) => void;
   /** A renewal failed while the old token is still good: it is tried again. */
@@ -77,9 +78,10 @@ export interface StreamAccessOptions {
 
 export class StreamAccess {
   readonly #options: StreamAccessOptions;
+  /** Whether a token was ever granted: the API has taken the key. */
+  wasGranted = false;
   #current: StreamToken | null = null;
   #renewal: Promise<StreamToken> | null = null;
-  #earlyRejections = 0;
   /** A failed renewal in the background is tried again after this moment, ms of `performance.now()`. */
   #notBeforeMs = 0;
 
@@ -108,33 +110,19 @@ export class StreamAccess {
     return current;
   }
 
-  /** A request with this token was served. */
-  accepted(): void {
-    this.#earlyRejections = 0;
-  }
-
-  /**
-   * A request with this token was refused. Many requests may say so of one token.
-   * @throws StreamUnavailableError when fresh tokens are rejected again and again
-   */
-  rejected(access: StreamToken, status: number): void {
-    // This token was dropped or replaced already.
-    if (this.#current !== access) return;
-    this.#current = null;
-    const early = performance.now() - access.receivedMs < access.lifeMs / 2;
-    this.#earlyRejections = early ? this.#earlyRejections + 1 : 0;
-    if (this.#earlyRejections >= MAX_EARLY_REJECTIONS) {
-      throw new StreamUnavailableError(`it rejects tokens that it has just given out (${status})`);
-    }
+  /** A request with this token was refused: the next one gets another. Many requests may say so of one token. */
+  drop(refused: StreamToken): void {
+    if (this.#current === refused) this.#current = null;
   }
 
   async #renew(): Promise<StreamToken> {
     // One renewal for all: a second caller waits for the first caller's.
     this.#renewal ??= this.#options
-      .request()
+      .request(this.wasGranted)
       .then((outcome) => {
         if (outcome.kind === 'denied') throw new StreamUnavailableError(outcome.reason);
         this.#options.onToken(outcome.token.token);
+        this.wasGranted = true;
         this.#current = outcome.token;
         return outcome.token;
       })

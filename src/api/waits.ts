@@ -5,8 +5,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 /** Why nothing moves. The reason's words before a colon are one of a few, what follows says more. */
 export interface Wait {
   readonly reason: string;
-  /** Epoch ms. */
-  readonly untilMs: number;
+  /** Epoch ms, for people; `null` when nobody knows. */
+  readonly untilMs: number | null;
   /** False for the growing pause after a failure. */
   readonly askedByApi: boolean;
 }
@@ -16,7 +16,7 @@ export class Waits {
 
   /** The wait that ends first; `null` when there is none. */
   get first(): Wait | null {
-    const [first] = [...this.#waits].sort((a, b) => a.untilMs - b.untilMs);
+    const [first] = [...this.#waits].sort((a, b) => (a.untilMs ?? Infinity) - (b.untilMs ?? Infinity));
     return first ?? null;
   }
 

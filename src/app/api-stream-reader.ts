@@ -72,7 +72,7 @@ export class ApiStreamReader {
     this.windowId = windowId;
     this.splitFrom = origin.splitFrom ?? null;
     const position = new WalkPosition(state, { pageSize, eventsPerMs: origin.eventsPerMs ?? null });
-    const limit = new PageLimit(pageSize, origin.limitReduction ?? 0);
+    const limit = new PageLimit(pageSize, origin.limitReduction ?? 0, options.traits);
     const chain = new Chain(windowId, position, limit);
     const encoder = new WorkerDeathSearch(options.encoder, limit, options.logger);
     this.position = position;

@@ -26,7 +26,7 @@ import { readTargetTypes, retypeTarget } from '../load/schema/ingested-events.ts
 import { readSourceTraits } from '../load/state/run-reader.ts';
 import { StateStore } from '../load/state/state-store.ts';
 import { countRows, countRowsMeanwhile, type TargetRows } from '../load/state/target-rows.ts';
-import { ApiClient, clientOptions } from '../api/api-client.ts';
+import { ApiClient, clientOptions, type ApiClientOptions } from '../api/api-client.ts';
 import { InFlightLimit } from '../core/in-flight-limit.ts';
 import { JobCounters } from './run/job-counters.ts';
 import { PageEncoder } from '../threads/page-encoder.ts';
@@ -56,6 +56,8 @@ export interface JobOptions {
   readonly secrets: readonly string[];
   readonly onSecret: (secret: string) => void;
   readonly observe?: JobObserver;
+  /** Tests only: shorter waits than people need. */
+  readonly waits?: Pick<ApiClientOptions, 'backoff' | 'streamLooks'>;
 }
 
 export interface JobReport {
@@ -151,6 +153,7 @@ export class IngestionJob {
     const host = new URL(source.baseUrl).hostname;
     return new ApiClient({
       ...clientOptions(settings),
+      ...this.#options.waits,
       baseUrl: source.baseUrl,
       apiKey: source.apiKey,
       // On loopback, compression costs more than it saves.

@@ -108,7 +108,8 @@ class WatchedJob {
 
   snapshot(): JobSnapshot {
     const snapshot = this.#job?.snapshot() ?? snapshotBeforeJob(this.#startedAtMs);
-    return this.#ended === null ? snapshot : { ...snapshot, phase: 'ended', ended: this.#ended };
+    // What has ended waits for nothing.
+    return this.#ended === null ? snapshot : { ...snapshot, phase: 'ended', waiting: null, ended: this.#ended };
   }
 }
 

@@ -1,7 +1,7 @@
 /** One job against a simulator and a database, in the test's own process, with real sockets, threads and PostgreSQL. */
 import assert from 'node:assert/strict';
 import { pino } from 'pino';
-import { IngestionJob, type JobReport } from '../../src/app/ingestion-job.ts';
+import { IngestionJob, type JobOptions, type JobReport } from '../../src/app/ingestion-job.ts';
 import { commandLine, readSettings, secretsOf, type Environment } from '../../src/core/config.ts';
 import { EXIT_CODES, exitCodeOf, type ExitCode } from '../../src/core/errors.ts';
 import type { JobSnapshot } from '../../src/core/job-snapshot.ts';
@@ -31,6 +31,7 @@ export function jobFor(
   target: JobTarget,
   settings: Environment = {},
   flags: readonly string[] = [],
+  waits: JobOptions['waits'] = {},
 ): { job: IngestionJob; run: () => Promise<JobEnd>; log: string[] } {
   const command = commandLine('test', 'a job under test', SETTING_GROUPS);
   const read = readSettings(command, flags, {
@@ -52,6 +53,7 @@ export function jobFor(
     logger,
     secrets: secretsOf(read),
     onSecret: () => undefined,
+    waits,
   });
   const run = async (): Promise<JobEnd> => {
     try {

@@ -15,6 +15,8 @@ import type { ScriptedEvent } from './scripted-events.ts';
 
 /** One chain of pages; a fault that stays ends the job soon. A later flag of the same name wins. */
 const FLAGS = ['--concurrency', '1', '--max-wait', '10', '--page-size', '200'];
+/** An API in the same process need not be spared. */
+const WAITS = { backoff: { baseMs: 20, capMs: 500 }, streamLooks: { firstMs: 300, thenMs: 600 } };
 /** How many differences a failure shows. */
 const MAX_DIFFERENCES = 5;
 /** How many lines of its log a failure shows. */
@@ -136,7 +138,7 @@ export class ScriptedScene {
   }
 
   #jobFor(flags: readonly string[], { baseUrl }: { readonly baseUrl: string }): ReturnType<typeof jobFor> {
-    return jobFor({ baseUrl, databaseUrl: this.database.url }, {}, [...FLAGS, ...flags]);
+    return jobFor({ baseUrl, databaseUrl: this.database.url }, {}, [...FLAGS, ...flags], WAITS);
   }
 
   #environment({ baseUrl }: { readonly baseUrl: string }): Readonly<Record<string, string>> {

@@ -47,6 +47,22 @@ export class PassProgress {
     this.#beganMs = performance.now();
   }
 
+  /** Fetched so far, by this process and by earlier starts. */
+  get fetchedOfPass(): number {
+    return this.#counters.fetchedEvents - this.#fetchedBefore;
+  }
+
+  /** See `isFull`. */
+  get isFull(): boolean {
+    return this.#isFull;
+  }
+
+  /** A pass that was broken off goes on. */
+  goOn(fetchedOfPass: number, isFull: boolean): void {
+    this.#isFull = isFull;
+    this.#fetchedBefore = this.#counters.fetchedEvents - fetchedOfPass;
+  }
+
   /** Events that were staged are gone, and will be fetched again. */
   lost(events: number): void {
     this.#fetchedBefore += events;
@@ -55,7 +71,7 @@ export class PassProgress {
   /** `null` when nobody knows: only a pass over everything has the data set's size before it. */
   get remainingEvents(): number | null {
     if (this.#total === null || !this.#isFull) return null;
-    return Math.max(0, this.#total - (this.#counters.fetchedEvents - this.#fetchedBefore));
+    return Math.max(0, this.#total - this.fetchedOfPass);
   }
 
   /** `null` when nobody knows what remains. */

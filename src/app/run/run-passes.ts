@@ -16,6 +16,7 @@ import { PassProgress } from './pass-progress.ts';
 import { checkCountsBalance, isUnlimited, judgeRun, provenByFall, type Verdict } from './proof.ts';
 import { rejectionLimitFor, type RejectionLimit } from './rejection-limit.ts';
 import { RunWalks, type RunParts } from './run-walks.ts';
+import { ParkedWindows } from './parked-windows.ts';
 import { checkRowsAreThere, whyRejectionsAreGone } from './target-check.ts';
 
 /** PostgreSQL may crash again and again under the load itself: crashes without a merge in between that end the run. */
@@ -29,6 +30,7 @@ export class RunPasses {
   readonly #progress: PassProgress;
   /** Of the chain from the top, where the run is walked as one. */
   readonly #restarts = new TopRestarts();
+  readonly #parked: ParkedWindows;
 
   constructor(parts: RunParts, run: Run) {
     this.#parts = parts;
@@ -36,6 +38,7 @@ export class RunPasses {
     this.#progress = new PassProgress(parts.counters, run);
     this.#rejections = rejectionLimitFor(parts, run.runId, () => this.#walks.openWindows);
     this.#walks = new RunWalks(parts, run, this.#progress, this.#rejections, this.#restarts);
+    this.#parked = new ParkedWindows({ ...parts, progress: this.#progress }, run);
   }
 
   /** For watchers. */
@@ -146,9 +149,16 @@ export class RunPasses {
     for (;;) {
       counters.phase = 'loading';
       try {
-        const report = await this.#walks.walk(options);
-        if (report === 'complete' || report === 'stopped') return report;
-        if (report === 'needs-chain') await this.#beginChain();
+        if (await this.#parked.takeBack()) this.#restarts.forget();
+        const report = await this.#walks.walk({ ...options, end: this.#parked.end });
+        if (report === 'complete' || report === 'stopped') {
+          this.#parked.forget();
+          return report;
+        }
+        if (report === 'needs-chain') {
+          if (this.#canGoOnLater) await this.#parked.park(this.#walks.newestMs);
+          await this.#beginChain();
+        }
       } catch (error) {
         if (!(error instanceof StagingLostError)) throw error;
         losses = counters.counts.pages > mergedBefore ? 1 : losses + 1;
@@ -165,6 +175,12 @@ export class RunPasses {
         await this.#parts.db.persistently('beginning anew after staging was lost', () => ownership.renew());
       }
     }
+  }
+
+  /** Windows rest on the order of times, and on bounds. */
+  get #canGoOnLater(): boolean {
+    const { isOrderedByTime, supportsTimeBounds } = this.#parts.traits;
+    return isOrderedByTime && supportsTimeBounds;
   }
 
   /**

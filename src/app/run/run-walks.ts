@@ -91,9 +91,15 @@ export class RunWalks {
     this.#abort.abort();
   }
 
+  /** The newest time that the run has seen, epoch ms. */
+  get newestMs(): number | null {
+    return this.#watermark.newestMs;
+  }
+
   /** See {@link askTotalNow}. */
   askTotalNow(): Promise<number | null> {
-    const walkLimit = this.#parts.settings.pageSize - Math.max(this.#pass, this.#begun);
+    const { settings, traits } = this.#parts;
+    const walkLimit = Math.min(settings.pageSize, traits.maxPage) - Math.max(this.#pass, this.#begun);
     return askTotalNow(this.#parts, walkLimit, this.#abort.signal);
   }
 
@@ -104,13 +110,17 @@ export class RunWalks {
     await this.#parts.store.updateRun(this.#run.runId, { pass: this.#pass });
   }
 
-  /** One walk over what `ingestion.state` says is left. Everything acknowledged is merged then, whatever ended the walk. */
-  async walk(options: { readonly thenCatchUp: boolean }): Promise<WalkReport> {
+  /**
+   * One walk over what `ingestion.state` says is left. Everything acknowledged is merged then, whatever ended the walk.
+   * @param options.end ends it as interrupted
+   */
+  async walk(options: { readonly thenCatchUp: boolean; readonly end: AbortSignal | null }): Promise<WalkReport> {
     const { counters, isStopping } = this.#parts;
     this.#walkedBefore = [];
     const tooManyRejected = new AbortController();
     const staging = await this.#openStaging(tooManyRejected);
-    const signal = AbortSignal.any([this.#abort.signal, staging.failed, tooManyRejected.signal]);
+    const ends = [this.#abort.signal, staging.failed, tooManyRejected.signal];
+    const signal = AbortSignal.any(options.end === null ? ends : [...ends, options.end]);
     try {
       const [walked] = await Promise.allSettled([this.#walkAll(staging, signal, options)]);
       // A failure of a COPY or a merge comes first: it is why the walks ended.

@@ -88,7 +88,7 @@ export class AnswerJudge {
         return { kind: 'retry', next: { ...asked, ...NO_CURSOR }, suspect: position.topMs !== null };
       case 'too-large':
         if (request.limit <= 1) throw eventTooLarge(request);
-        limit.shrink(2);
+        limit.noteTooLarge(answer.maxEvents);
         this.#options.onRetry('too-large');
         return { kind: 'retry', next: asked, suspect: false };
     }

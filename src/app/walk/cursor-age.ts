@@ -15,6 +15,8 @@ export interface NextPage {
   readonly cursorReceivedAtMs: number | null;
   /** As its page says it; `null` when nobody knows. */
   readonly cursorLifeMs: number | null;
+  /** See {@link PageRequest.cursorFrom}. */
+  readonly cursorFrom?: PageRequest['cursorFrom'];
   /** See {@link PageRequest.across}. */
   readonly across?: 'below' | 'top' | undefined;
 }
@@ -25,7 +27,7 @@ export interface NextPage {
  */
 export function nextPage(
   { page }: Pick<PageRequest, 'page'>,
-  raw: Pick<RawPage, 'receivedAtMs' | 'fromCache'>,
+  raw: Pick<RawPage, 'endpoint' | 'receivedAtMs' | 'fromCache'>,
   envelope: Pick<PageEnvelope, 'nextCursor' | 'cursorLifeMs'> | null,
 ): NextPage {
   const cursor = envelope?.nextCursor ?? null;
@@ -35,6 +37,7 @@ export function nextPage(
     cursor,
     cursorReceivedAtMs: cursor === null ? null : receivedAtMs,
     cursorLifeMs: envelope?.cursorLifeMs ?? null,
+    cursorFrom: raw.endpoint,
   };
 }
 

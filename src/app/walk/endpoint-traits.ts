@@ -16,6 +16,8 @@ export interface EndpointTraits {
   failureWords: 'unknown' | 'mean-failure' | 'mean-nothing';
   /** Whether what a page says of its own length was found to be that. */
   countsReturned: boolean;
+  /** The most events a page may have, as the API says; Infinity when it does not. */
+  maxPage: number;
   /** Events of the largest page so far. */
   largestPage: number;
   /** How large an event has to be expected, bytes of JSON. */
@@ -39,6 +41,7 @@ export function unknownTraits(
     supportsTimeBounds: true,
     ...known,
     countsReturned: true,
+    maxPage: Infinity,
     largestPage: 0,
     eventBytes: FIRST_GUESS_EVENT_BYTES,
   };

@@ -92,6 +92,12 @@ export class TopRestarts {
     return this.#noFurther >= MAX_RESTARTS ? 'too-often' : 'no-further';
   }
 
+  /** Something else is walked: what chains came to says nothing any more. */
+  forget(): void {
+    this.#topMs = undefined;
+    this.#depth = 0;
+  }
+
   /** A page was served on the way down. */
   note(servedCount: number): void {
     this.#depth += servedCount;

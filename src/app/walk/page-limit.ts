@@ -1,4 +1,5 @@
 /** How many events a window asks for at once. Pure. */
+import type { EndpointTraits } from './endpoint-traits.ts';
 
 /** Good pages before a larger size is tried: what was too large once will be again. */
 const PAGES_BEFORE_GROWTH = 16;
@@ -7,18 +8,20 @@ const MAX_REDUCTION = 10;
 
 export class PageLimit {
   readonly #pageSize: number;
+  readonly #traits: Pick<EndpointTraits, 'maxPage'>;
   #size: number;
   #reduction: number;
   #goodPages = 0;
 
-  constructor(pageSize: number, reduction: number) {
+  constructor(pageSize: number, reduction: number, traits: Pick<EndpointTraits, 'maxPage'>) {
     this.#pageSize = pageSize;
+    this.#traits = traits;
     this.#size = pageSize;
     this.#reduction = reduction;
   }
 
   get value(): number {
-    return Math.max(1, this.#size - this.#reduction);
+    return Math.max(1, Math.min(this.#size, this.#traits.maxPage) - this.#reduction);
   }
 
   /** Asks a little differently from now on: the API may answer the same request from its cache. */
@@ -27,8 +30,14 @@ export class PageLimit {
   }
 
   shrink(factor: number): void {
-    this.#size = Math.max(1, Math.floor(this.#size / factor));
+    this.#size = Math.max(1, Math.floor(Math.min(this.#size, this.#traits.maxPage) / factor));
     this.#goodPages = 0;
+  }
+
+  /** @param maxEvents what the endpoint allows all windows; `null` where it does not say */
+  noteTooLarge(maxEvents: number | null): void {
+    if (maxEvents === null) this.shrink(2);
+    else this.#traits.maxPage = maxEvents;
   }
 
   /** What made it shrink has been found. */

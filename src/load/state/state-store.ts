@@ -10,6 +10,7 @@ import type { Database } from '../postgres/database.ts';
 import { exactlyOnce } from '../postgres/transaction-outcome.ts';
 import { emptyTarget } from '../schema/ingested-events.ts';
 import { STAGING_TABLES, emptyStaging, lockStaging } from '../schema/staging.ts';
+import { insertWindows } from './insert-windows.ts';
 import { checkGeneration, type Ownership } from './owner.ts';
 import {
   RUN_COLUMNS,
@@ -162,6 +163,28 @@ export class StateStore {
     });
   }
 
+  /** All windows of a run as they stand, for {@link restoreWindows}: their walks must have ended, and what they brought must be merged. */
+  async copyWindows(runId: number): Promise<string> {
+    const { rows } = await this.#read(() =>
+      this.#db.query<{ copy: string }>(
+        `SELECT coalesce(jsonb_agg(to_jsonb(s)), '[]')::text AS copy FROM ingestion.state s WHERE run_id = $1`,
+        [runId],
+      ),
+    );
+    return only(rows).copy;
+  }
+
+  /** All windows are as they were when they were copied, numbers included: no page of theirs has been staged since. */
+  async restoreWindows(runId: number, copy: string): Promise<void> {
+    await this.#write('windows', async (client) => {
+      await client.query('DELETE FROM ingestion.state WHERE run_id = $1', [runId]);
+      await client.query(
+        'INSERT INTO ingestion.state SELECT * FROM jsonb_populate_recordset(NULL::ingestion.state, $1)',
+        [copy],
+      );
+    });
+  }
+
   /**
    * A window whose end alone was doubtful goes on where it ended: the API may say by now whether that was the end. One that
    * may have lost events before is walked again, and so is one whose end stays doubtful: the place that it ended at may be gone.
@@ -256,26 +279,6 @@ export class StateStore {
       return work(client);
     });
   }
-}
-
-async function insertWindows(
-  client: PoolClient,
-  runId: number,
-  bounds: readonly WindowBounds[],
-): Promise<WindowState[]> {
-  if (bounds.length === 0) return [];
-  const { rows } = await client.query<WindowState>(
-    `WITH numbers AS (
-       UPDATE ingestion.run SET last_window_id = last_window_id + $2 WHERE run_id = $1 RETURNING last_window_id - $2 AS before
-     )
-     INSERT INTO ingestion.state (run_id, window_id, since_ms, until_ms)
-     SELECT $1, numbers.before + b.ordinal, b.since_ms, b.until_ms
-       FROM numbers, unnest($3::double precision[], $4::double precision[]) WITH ORDINALITY AS b (since_ms, until_ms, ordinal)
-     RETURNING ${WINDOW_COLUMNS}`,
-    [runId, bounds.length, bounds.map((bound) => bound.sinceMs), bounds.map((bound) => bound.untilMs)],
-  );
-  if (rows.length !== bounds.length) throw new Error(`run ${runId} is not there`);
-  return rows.sort((one, other) => one.windowId - other.windowId);
 }
 
 function only<T>(rows: readonly T[]): T {

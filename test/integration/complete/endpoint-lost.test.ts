@@ -1,8 +1,10 @@
 /** When the stream endpoint is lost in the middle, nothing of it tells where the other endpoint goes on. */
+import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { toCursor, type PageHook } from '../../support/scripted-api.ts';
 import { eventsUpTo } from '../../support/scripted-events.ts';
-import { ScriptedScene } from '../../support/scripted-scene.ts';
+import { ScriptedScene, assertProof, tailOf } from '../../support/scripted-scene.ts';
 
 const EVENTS = eventsUpTo(2_000);
 const MAX_PAGE = 100;
@@ -35,3 +37,28 @@ for (const { name, other } of ORDERS) {
     await scene.ingestAll();
   });
 }
+
+void test('windows go on where they were when the stream endpoint serves again, and nothing comes twice for them', async (t) => {
+  let servedByStream = 0;
+  let isAway = false;
+  let pagesOfChain = 0;
+  const hook: PageHook = async ({ isStream, usual }) => {
+    const isPage = usual.end - usual.first > 1;
+    if (!isStream) {
+      pagesOfChain += isPage ? 1 : 0;
+      // It has come some way, and not far, when the stream endpoint is back.
+      if (pagesOfChain === 3) isAway = false;
+      await delay(100);
+      return undefined;
+    }
+    if (isAway) return { status: 404, body: { code: 'NOT_FOUND' } };
+    servedByStream += isPage ? 1 : 0;
+    isAway = servedByStream === LOST_AFTER;
+    return undefined;
+  };
+  const scene = await ScriptedScene.open(t, { events: EVENTS, maxPage: MAX_PAGE, hook });
+  const ending = await scene.ingestAll(['--concurrency', '4', '--page-size', String(MAX_PAGE)]);
+  assertProof(ending, 'count');
+  assert.equal(ending.logs.filter(({ msg }) => msg === 'the windows go on where they were').length, 1, tailOf(ending));
+  assert.ok(servedByStream < (EVENTS.length / MAX_PAGE) * 1.7, `${servedByStream} pages of the stream endpoint`);
+});

@@ -2,22 +2,24 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { PageAttempts, type Circumstances, type PageAction } from '../../../src/api/page-attempts.ts';
 import type { PageFailure } from '../../../src/api/page-outcome.ts';
-import type { PageOutcome } from '../../../src/api/retry-policy.ts';
+import type { Outcome } from '../../../src/api/retry-policy.ts';
 
 const usual: Circumstances = {
   nowMs: 1_000,
   endpoint: 'stream',
+  limit: 100,
   cursorAgeMs: 5_000,
   cursorLifeMs: null,
   bounded: false,
   endpointServedMs: 500,
   hasEverServed: true,
+  hasKeyWorked: true,
   withoutPageMs: 0,
   firstContactFailed: false,
 };
 const limits = { backoff: { baseMs: 100, capMs: 1_000 }, maxWaitMs: 60_000, canLeaveStream: true };
 
-function failure(outcome: PageOutcome, fromCache = false): PageFailure {
+function failure(outcome: Outcome, fromCache = false): PageFailure {
   return {
     kind: 'failure',
     outcome,
@@ -25,13 +27,15 @@ function failure(outcome: PageOutcome, fromCache = false): PageFailure {
     status: null,
     cameBack: '',
     requestId: null,
-    retryAfterMs: null,
     fromCache,
   };
 }
 
 const answer = (status: number, apiCode: string | null = 'X'): PageFailure =>
-  failure({ kind: 'answer', status, apiCode });
+  failure({
+    kind: 'answer',
+    refusal: { status, apiCode, toldWaitMs: null, remaining: null, speaksOfPace: false, maxEvents: null },
+  });
 const unavailable = answer(503);
 const badGateway = answer(502, null);
 const faulty = failure({ kind: 'faulty' });
@@ -59,23 +63,68 @@ test('a wait that would outlast --max-wait is not begun', () => {
 
 test('an answer that will not change means wrong settings until something was served', () => {
   const attempts = new PageAttempts(limits);
-  assert.equal(wordOf(attempts.record(answer(405), { ...usual, hasEverServed: false })), 'wrong-settings');
-  assert.equal(wordOf(attempts.record(answer(405), usual)), 'not-served');
+  const untrusted = failure({ kind: 'failure', failure: 'untrusted' });
+  assert.equal(wordOf(attempts.record(untrusted, { ...usual, hasEverServed: false })), 'wrong-settings');
+  assert.equal(wordOf(attempts.record(untrusted, usual)), 'not-served');
   const refused = failure({ kind: 'failure', failure: 'unreachable' });
   assert.equal(wordOf(attempts.record(refused, { ...usual, firstContactFailed: true })), 'unreachable');
 });
 
-test('every third rejected token waits', () => {
+test('two refused tokens are replaced at once, from the third on the page waits', () => {
   const attempts = new PageAttempts(limits);
-  const waits = Array.from({ length: 6 }, () => attempts.record(answer(401), usual)).map(
+  const waits = Array.from({ length: 3 }, () => attempts.record(answer(401), usual)).map(
     (action) => action.kind === 'ask-again' && action.retry === 'token' && action.waitMs > 0,
   );
-  assert.deepEqual(waits, [false, false, true, false, false, true]);
+  assert.deepEqual(waits, [false, false, true]);
+});
+
+test('a refusal of what worked before ends it after five times in 30 s, and not before', () => {
+  const events = { ...usual, endpoint: 'events', cursorAgeMs: null } as const;
+  for (const [status, why] of [
+    [401, 'key-refused'],
+    [404, 'not-served'],
+  ] as const) {
+    const attempts = new PageAttempts(limits);
+    const words = [0, 1_000, 3_000, 31_000, 32_000].map((afterMs) =>
+      wordOf(attempts.record(answer(status), { ...events, nowMs: 1_000 + afterMs })),
+    );
+    assert.deepEqual(words, ['ask-again', 'ask-again', 'ask-again', 'ask-again', why]);
+    const others = new PageAttempts(limits);
+    for (const [nth, failed] of [
+      answer(status),
+      unavailable,
+      ...Array.from({ length: 4 }, () => answer(status)),
+    ].entries()) {
+      assert.equal(wordOf(others.record(failed, { ...events, nowMs: nth * 40_000 })), 'ask-again');
+    }
+  }
+});
+
+test('a refusal that stays ends it sooner when there is no more time', () => {
+  const attempts = new PageAttempts({ ...limits, maxWaitMs: 5_000 });
+  const events = { ...usual, endpoint: 'events', cursorAgeMs: null, withoutPageMs: 4_100 } as const;
+  const words = Array.from({ length: 5 }, () => wordOf(attempts.record(answer(403), events)));
+  assert.deepEqual(words, ['ask-again', 'ask-again', 'ask-again', 'ask-again', 'key-refused']);
+});
+
+test('what a page failed counts no more once a new cursor was served: many pages can have one number', () => {
+  const attempts = new PageAttempts(limits);
+  for (let nth = 0; nth < 40; nth += 1) {
+    attempts.useCursor(`cursor ${nth}`);
+    attempts.begin(100);
+    assert.equal(wordOf(attempts.record(faulty, usual)), 'ask-again');
+    assert.equal(attempts.begin(100), 99);
+    assert.equal(attempts.sent, 2);
+  }
+  // It is not a new one when the old one is dropped.
+  for (let nth = 0; nth < 8; nth += 1) assert.equal(wordOf(attempts.record(faulty, usual)), 'ask-again');
+  attempts.useCursor(null);
+  assert.equal(wordOf(attempts.record(faulty, usual)), 'not-served');
 });
 
 test('bad pages and bad answers from a cache are asked for with one event less, ten bad pages are too many', () => {
   const attempts = new PageAttempts(limits);
-  attempts.record(failure({ kind: 'answer', status: 503, apiCode: 'X' }, true), usual);
+  attempts.record({ ...unavailable, fromCache: true }, usual);
   for (let nth = 1; nth < 10; nth += 1) assert.equal(wordOf(attempts.record(faulty, usual)), 'ask-again');
   assert.equal(attempts.begin(100), 90);
   assert.equal(attempts.begin(5), 1);

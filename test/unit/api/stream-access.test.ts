@@ -90,24 +90,12 @@ test('many requests at once ask for one token', async () => {
   assert.equal(granted(), 1);
 });
 
-test('a rejected token is dropped once, however many requests bring the news', async () => {
+test('a refused token is dropped once, however many requests bring the news', async () => {
   const { access, granted } = accessOf(60_000);
   const token = await access.token();
-  for (let request = 0; request < 5; request += 1) access.rejected(token, 401);
+  for (let request = 0; request < 5; request += 1) access.drop(token);
   assert.notEqual(await access.token(), token);
   assert.equal(granted(), 2);
-});
-
-test('two fresh tokens rejected in a row are too many, unless one was accepted in between', async () => {
-  const { access } = accessOf(60_000);
-  access.rejected(await access.token(), 401);
-  await access.token();
-  access.accepted();
-  access.rejected(await access.token(), 401);
-  const next = await access.token();
-  assert.throws(() => {
-    access.rejected(next, 403);
-  }, StreamUnavailableError);
 });
 
 test('access that is denied says so to everybody who waits', async () => {

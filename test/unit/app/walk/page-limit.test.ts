@@ -2,8 +2,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { PageLimit } from '../../../../src/app/walk/page-limit.ts';
 
+const uncapped = { maxPage: Infinity };
+
 void test('a limit that was too large is halved, and tried again only after many pages that went well', () => {
-  const limit = new PageLimit(5_000, 0);
+  const limit = new PageLimit(5_000, 0, uncapped);
   limit.shrink(2);
   assert.equal(limit.value, 2_500);
   for (let page = 0; page < 15; page += 1) limit.grow();
@@ -13,7 +15,7 @@ void test('a limit that was too large is halved, and tried again only after many
 });
 
 void test('a reduction differs from the one before it, and never costs more than ten events', () => {
-  const limit = new PageLimit(500, 0);
+  const limit = new PageLimit(500, 0, uncapped);
   const seen = new Set<number>();
   for (let turn = 0; turn < 30; turn += 1) {
     const before = limit.value;
@@ -24,8 +26,18 @@ void test('a reduction differs from the one before it, and never costs more than
   assert.equal(Math.min(...seen), 490);
 });
 
+void test('no more is asked for than the API allows, and reductions still differ', () => {
+  const limit = new PageLimit(5_000, 0, { maxPage: Infinity });
+  limit.noteTooLarge(1_000);
+  assert.equal(limit.value, 1_000);
+  limit.reduce();
+  assert.equal(limit.value, 999);
+  limit.noteTooLarge(null);
+  assert.equal(limit.value, 499);
+});
+
 void test('one event is always asked for', () => {
-  const limit = new PageLimit(3, 2);
+  const limit = new PageLimit(3, 2, uncapped);
   limit.shrink(4);
   limit.reduce();
   assert.equal(limit.value, 1);

@@ -23,6 +23,14 @@ export interface Backend {
  */
 export type AskWhoIsIdle = (backends: readonly Backend[]) => Promise<ReadonlyMap<number, string> | null>;
 
+/** Who is told that the server answers nobody, or somebody again; and says whether it is still waited for. */
+export interface ServerSilence {
+  readonly isOverdue: boolean;
+  noteSilence(): void;
+  /** @param aliveMs when the server was surely there, ms of `performance.now()` */
+  noteAnswer(aliveMs: number): void;
+}
+
 interface Watched {
   readonly backend: Backend;
   readonly giveUp: () => void;
@@ -33,13 +41,15 @@ interface Watched {
 
 export class ConnectionWatch {
   readonly #askWhoIsIdle: AskWhoIsIdle;
+  readonly #silence: ServerSilence;
   readonly #checkMs: number;
   readonly #watched = new Set<Watched>();
   #timer: NodeJS.Timeout | null = null;
 
   /** @param checkMs between two checks, milliseconds */
-  constructor(askWhoIsIdle: AskWhoIsIdle, checkMs = CHECK_MS) {
+  constructor(askWhoIsIdle: AskWhoIsIdle, silence: ServerSilence, checkMs = CHECK_MS) {
     this.#askWhoIsIdle = askWhoIsIdle;
+    this.#silence = silence;
     this.#checkMs = checkMs;
   }
 
@@ -71,16 +81,33 @@ export class ConnectionWatch {
   /** @param long backends that were watched at the check before, too. Never rejects. */
   async #check(long: readonly Watched[]): Promise<void> {
     if (long.length === 0) return;
-    const answer = await this.#askWhoIsIdle(long.map(({ backend }) => backend))
-      .then((idle) => ({ idle }))
-      .catch(() => null);
+    const answer = await this.#ask(long.map(({ backend }) => backend));
     for (const watched of long) {
       if (!this.#watched.has(watched)) continue;
       watched.unreachableChecks = answer === null ? watched.unreachableChecks + 1 : 0;
       if (answer !== null && answer.idle !== null) noteIdle(watched, answer.idle.get(watched.backend.pid) ?? null);
-      if (watched.silentChecks < SILENT_CHECKS && watched.unreachableChecks < UNREACHABLE_CHECKS) continue;
+      const isOverdue = answer === null && this.#silence.isOverdue;
+      const isSilent = watched.silentChecks >= SILENT_CHECKS || watched.unreachableChecks >= UNREACHABLE_CHECKS;
+      if (!isSilent && !isOverdue) continue;
       this.#watched.delete(watched);
       watched.giveUp();
+    }
+  }
+
+  /** `null` when the server cannot be asked. A server that takes long to answer is silent, too. */
+  async #ask(backends: readonly Backend[]): Promise<{ readonly idle: ReadonlyMap<number, string> | null } | null> {
+    const slow = setTimeout(() => {
+      this.#silence.noteSilence();
+    }, this.#checkMs);
+    try {
+      const idle = await this.#askWhoIsIdle(backends);
+      this.#silence.noteAnswer(performance.now());
+      return { idle };
+    } catch {
+      this.#silence.noteSilence();
+      return null;
+    } finally {
+      clearTimeout(slow);
     }
   }
 }

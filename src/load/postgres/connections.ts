@@ -10,7 +10,7 @@ import pg from 'pg';
 import type { Client, ClientConfig, PoolClient } from 'pg';
 import type { Logger } from '../../core/logging.ts';
 import type { ConnectionSettings } from './connection-settings.ts';
-import { ConnectionWatch, type Backend } from './connection-watch.ts';
+import { ConnectionWatch, type Backend, type ServerSilence } from './connection-watch.ts';
 import {
   ConnectionLostError,
   NoProgressError,
@@ -37,6 +37,7 @@ export interface ConnectionsOptions {
   readonly logger: Logger;
   /** See connection-watch.ts. */
   readonly watchMs?: number;
+  readonly silence: ServerSilence;
 }
 
 /** How many connections a job has at most. */
@@ -57,7 +58,7 @@ export class Connections {
 
   constructor(options: ConnectionsOptions) {
     this.#options = options;
-    this.#watch = new ConnectionWatch((backends) => this.#askWhoIsIdle(backends), options.watchMs);
+    this.#watch = new ConnectionWatch((backends) => this.#askWhoIsIdle(backends), options.silence, options.watchMs);
     this.#pools = {
       query: this.#openPool('query', QUERY_CONNECTIONS),
       copy: this.#openPool('copy', options.copyConnections),
@@ -253,15 +254,17 @@ export class Connections {
     }
     const backend = this.#backends.get(client);
     client.release(true);
-    if (backend !== undefined && this.#closed === null) await this.terminate(backend);
+    // Nothing is tried again once the wait for the database is over.
+    const isTriedAgain = this.#closed === null && !this.#options.silence.isOverdue;
+    if (backend !== undefined && isTriedAgain) await this.terminate(backend);
     return isSound;
   }
 }
 
 /** Ends `backend` and waits for it; false when it is still there after {@link TERMINATE_WAIT_MS}. */
 async function isGone(client: PoolClient, backend: Backend): Promise<boolean> {
-  const deadlineMs = Date.now() + TERMINATE_WAIT_MS;
-  while (Date.now() < deadlineMs) {
+  const deadlineMs = performance.now() + TERMINATE_WAIT_MS;
+  while (performance.now() < deadlineMs) {
     const { rowCount } = await client.query(
       `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = $1 AND backend_start = $2::timestamptz`,
       [backend.pid, backend.startedAt],

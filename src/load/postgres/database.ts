@@ -1,20 +1,17 @@
 /** The one door to PostgreSQL: everything else in `load` gets its connections and transactions here. */
-import { setTimeout as delay } from 'node:timers/promises';
 import type { PoolClient, QueryResult, QueryResultRow } from 'pg';
-import { ConfigurationError, describeError } from '../../core/errors.ts';
 import type { Logger } from '../../core/logging.ts';
 import { readDatabaseUrl, type ConnectionSettings } from './connection-settings.ts';
 import { Connections, connectionsNeeded } from './connections.ts';
-import { classifyDatabaseError, connectingError } from './database-errors.ts';
+import { DatabaseWaits } from './database-waits.ts';
 import { contactServer } from './first-contact.ts';
 import { quoteLiteral } from './identifiers.ts';
 import { HOLDER_SQL, LockWatch } from './lock-watch.ts';
 import { Outage } from './outage.ts';
 import { defaultTimeouts } from './session.ts';
 
-const CONNECT_TIMEOUT_MS = 15_000;
+const CONNECT_TIMEOUT_MS = 10_000;
 const FIRST_CONTACT_MS = 15_000;
-const FIRST_CONTACT_PAUSE_MS = 300;
 
 export interface DatabaseOptions {
   readonly url: string;
@@ -26,11 +23,13 @@ export interface DatabaseOptions {
   readonly maxWaitMs: number;
   /** Called with the reason when the job begins to wait for the database, and with `null` when it is back. */
   readonly onWaiting?: (waiting: string | null) => void;
+  /** Called again and again while the database is away: starts its server, where only the job can do that. */
+  readonly revive?: (() => Promise<void>) | undefined;
   /** First contact, milliseconds; 15 s unless given. */
   readonly firstContactMs?: number;
   /** See connection-watch.ts. */
   readonly watchMs?: number;
-  /** 15 s unless given. */
+  /** 10 s unless given. */
   readonly connectTimeoutMs?: number;
 }
 
@@ -45,13 +44,22 @@ export class Database {
   readonly #outage: Outage;
   readonly #locks: LockWatch;
 
-  private constructor(options: DatabaseOptions, settings: ConnectionSettings, connections: Connections) {
+  private constructor(options: DatabaseOptions, settings: ConnectionSettings, waits: DatabaseWaits) {
+    const { connectTimeoutMs = CONNECT_TIMEOUT_MS } = options;
     this.#settings = settings;
-    this.connections = connections;
+    this.#outage = new Outage({
+      ...options,
+      settings,
+      waits,
+      lockHolder: () => this.#locks.lastHolder,
+      readTimeouts: () => this.connections.use('query', 'reading timeouts', defaultTimeouts),
+    });
+    this.connections = new Connections({ ...options, settings, connectTimeoutMs, silence: this.#outage });
     this.described = settings.described;
     this.applicationName = options.applicationName;
     this.#locks = new LockWatch({
       ...options,
+      waits,
       holderFor: async (pid) => {
         const { rows } = await this.#aside<{ holder: string }>(HOLDER_SQL, [pid]);
         return rows[0] === undefined ? null : settings.redact(rows[0].holder);
@@ -59,12 +67,6 @@ export class Database {
       cancel: async (pid) => {
         await this.#aside('SELECT pg_cancel_backend($1)', [pid]);
       },
-    });
-    this.#outage = new Outage({
-      ...options,
-      settings,
-      lockHolder: () => this.#locks.lastHolder,
-      readTimeouts: () => connections.use('query', 'reading timeouts', defaultTimeouts),
     });
   }
 
@@ -76,32 +78,10 @@ export class Database {
   static async open(options: DatabaseOptions): Promise<Database> {
     const settings = readDatabaseUrl(options.url);
     const { applicationName, copyConnections, connectTimeoutMs = CONNECT_TIMEOUT_MS } = options;
-    const deadlineMs = Date.now() + (options.firstContactMs ?? FIRST_CONTACT_MS);
-    for (;;) {
-      try {
-        await contactServer(settings, {
-          applicationName,
-          connections: connectionsNeeded(copyConnections),
-          timeoutMs: connectTimeoutMs,
-        });
-        options.onWaiting?.(null);
-        return new Database(options, settings, new Connections({ ...options, settings, connectTimeoutMs }));
-      } catch (error) {
-        if (error instanceof ConfigurationError) throw error;
-        // While connecting, an error without any code (a TLS refusal, a closed socket) may come from a server that starts.
-        const isTransient = classifyDatabaseError(connectingError('first contact', error)) === 'transient';
-        const reason = settings.redact(describeError(error));
-        if (!isTransient || Date.now() + FIRST_CONTACT_PAUSE_MS > deadlineMs) {
-          throw new ConfigurationError(
-            `cannot use the database ${settings.described}: ${reason}. ` +
-              'Nothing was changed; check DATABASE_URL and that the server runs and takes connections.',
-            { cause: error, location: { connection: settings.described } },
-          );
-        }
-        options.onWaiting?.(reason);
-        await delay(FIRST_CONTACT_PAUSE_MS);
-      }
-    }
+    const waits = new DatabaseWaits(options.onWaiting);
+    const needs = { applicationName, connections: connectionsNeeded(copyConnections), timeoutMs: connectTimeoutMs };
+    await contactServer(settings, needs, options.firstContactMs ?? FIRST_CONTACT_MS, waits);
+    return new Database(options, settings, waits);
   }
 
   /** One statement in a transaction of its own, on a pooled connection. */

@@ -1,13 +1,16 @@
 /** The very first connection: can the job work with this server and database, and are enough connections left? */
+import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
-import { ConfigurationError } from '../../core/errors.ts';
+import { ConfigurationError, describeError } from '../../core/errors.ts';
 import type { ConnectionSettings } from './connection-settings.ts';
-import { NoProgressError } from './database-errors.ts';
+import { NoProgressError, classifyDatabaseError, connectingError } from './database-errors.ts';
+import type { DatabaseWaits } from './database-waits.ts';
 import { backendOf, beginSession, isDirect, notSessionPooling } from './session.ts';
 import { withinWatchdog } from './watchdog.ts';
 
 /** The oldest PostgreSQL the job works with, as `server_version_num`. */
 const OLDEST_SERVER_VERSION = 130_000;
+const PAUSE_MS = 300;
 
 export interface ServerNeeds {
   readonly applicationName: string;
@@ -16,11 +19,59 @@ export interface ServerNeeds {
 }
 
 /**
- * One try. Nothing is set before it is known that the sessions are the job's own.
+ * Tries for `patienceMs`.
+ * @throws ConfigurationError when the server cannot be reached, or the job cannot work with it, the database or the pooler
+ */
+export async function contactServer(
+  settings: ConnectionSettings,
+  needs: ServerNeeds,
+  patienceMs: number,
+  waits: DatabaseWaits,
+): Promise<void> {
+  const deadlineMs = performance.now() + patienceMs;
+  let endWait = (): void => undefined;
+  try {
+    for (;;) {
+      const reason = await contactOnce(settings, needs, deadlineMs);
+      endWait();
+      if (reason === null) return;
+      endWait = waits.begin(reason);
+      await delay(PAUSE_MS);
+    }
+  } finally {
+    endWait();
+  }
+}
+
+/** @returns why it is worth another try; `null` when the job can work with the server */
+async function contactOnce(
+  settings: ConnectionSettings,
+  needs: ServerNeeds,
+  deadlineMs: number,
+): Promise<string | null> {
+  try {
+    await checkServer(settings, needs);
+    return null;
+  } catch (error) {
+    if (error instanceof ConfigurationError) throw error;
+    // While connecting, an error without any code (a TLS refusal, a closed socket) may come from a server that starts.
+    const isTransient = classifyDatabaseError(connectingError('first contact', error)) === 'transient';
+    const reason = settings.redact(describeError(error));
+    if (isTransient && performance.now() + PAUSE_MS <= deadlineMs) return reason;
+    throw new ConfigurationError(
+      `cannot use the database ${settings.described}: ${reason}. ` +
+        'Nothing was changed; check DATABASE_URL and that the server runs and takes connections.',
+      { cause: error, location: { connection: settings.described } },
+    );
+  }
+}
+
+/**
+ * Nothing is set before it is known that the sessions are the job's own.
  * @throws ConfigurationError when the job cannot work with the server, the database or the pooler; otherwise the server's
  *   own error, or one without a code when too few connections are left.
  */
-export async function contactServer(settings: ConnectionSettings, needs: ServerNeeds): Promise<void> {
+async function checkServer(settings: ConnectionSettings, needs: ServerNeeds): Promise<void> {
   const clients: pg.Client[] = [];
   try {
     const client = await connect(settings, needs, clients);

@@ -2,13 +2,14 @@
 import { GaveUpError } from '../../core/errors.ts';
 import type { Logger } from '../../core/logging.ts';
 import { sqlStateOf } from './database-errors.ts';
+import type { DatabaseWaits } from './database-waits.ts';
 
 const LOOK_EVERY_MS = 1_000;
 
 export interface LockWatchOptions {
   readonly logger: Logger;
   readonly maxWaitMs: number;
-  readonly onWaiting?: (waiting: string | null) => void;
+  readonly waits: DatabaseWaits;
   /** Who keeps the backend waiting, in words; `null`: nobody. */
   readonly holderFor: (pid: number) => Promise<string | null>;
   /** Ends what the backend waits for. */
@@ -57,7 +58,8 @@ class LockWait {
   readonly #onHolder: (holder: string) => void;
   #timer: NodeJS.Timeout;
   #isOver = false;
-  #sinceMs: number | null = null;
+  /** Since when, ms of `performance.now()`. */
+  #waiting: { readonly sinceMs: number; readonly end: () => void } | null = null;
   /** The holder, when the wait was too long. */
   gaveUpOn: string | null = null;
 
@@ -90,24 +92,25 @@ class LockWait {
   }
 
   async #noteHolder(holder: string): Promise<void> {
-    const { logger, onWaiting, maxWaitMs, cancel } = this.#options;
+    const { logger, waits, maxWaitMs, cancel } = this.#options;
     this.#onHolder(holder);
-    if (this.#sinceMs === null) {
-      this.#sinceMs = Date.now() - LOOK_EVERY_MS;
-      onWaiting?.(`${this.#purpose} waits for a lock that ${holder} holds`);
+    if (this.#waiting === null) {
+      const end = waits.begin(`${this.#purpose} waits for a lock that ${holder} holds`);
+      this.#waiting = { sinceMs: performance.now() - LOOK_EVERY_MS, end };
       const max_wait_seconds = Math.round(maxWaitMs / 1000);
       logger.warn({ what: this.#purpose, holder, max_wait_seconds }, 'waiting for a lock that another session holds');
     }
-    if (Date.now() - this.#sinceMs < maxWaitMs) return;
+    if (performance.now() - this.#waiting.sinceMs < maxWaitMs) return;
     this.gaveUpOn = holder;
     await cancel(this.#pid).catch(() => undefined);
   }
 
   #tellEnd(): void {
-    if (this.#sinceMs === null || this.gaveUpOn !== null) return;
-    const seconds = Math.round((Date.now() - this.#sinceMs) / 1000);
-    this.#sinceMs = null;
-    this.#options.onWaiting?.(null);
+    if (this.#waiting === null) return;
+    const seconds = Math.round((performance.now() - this.#waiting.sinceMs) / 1000);
+    this.#waiting.end();
+    this.#waiting = null;
+    if (this.gaveUpOn !== null) return;
     this.#options.logger.info({ what: this.#purpose, seconds }, 'the wait for a lock is over');
   }
 }

@@ -1,8 +1,9 @@
-/** A database that is away: everyone who needs it waits here, each with a growing pause, and one of them logs it. */
+/** A database that is away: everyone who needs it waits here, each with a growing pause, by one clock; one of them logs it. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { ConfigurationError, GaveUpError, describeError } from '../../core/errors.ts';
 import type { Logger } from '../../core/logging.ts';
 import type { ConnectionSettings } from './connection-settings.ts';
+import type { DatabaseWaits } from './database-waits.ts';
 import { QUERY_CANCELED, classifyDatabaseError, sqlStateOf } from './database-errors.ts';
 import { statementAgeMs } from './statement-age.ts';
 
@@ -19,85 +20,108 @@ export interface OutageOptions {
   readonly settings: ConnectionSettings;
   readonly logger: Logger;
   readonly maxWaitMs: number;
-  readonly onWaiting?: (waiting: string | null) => void;
+  readonly waits: DatabaseWaits;
   /** Who holds the newest lock that was waited for. */
   readonly lockHolder: () => string | null;
   /** Timeouts that are not 0 by default, like `statement_timeout = 150ms`. */
   readonly readTimeouts: () => Promise<readonly string[]>;
+  /** Starts a server again that nobody else can start. Throws when that is not possible. */
+  readonly revive?: (() => Promise<void>) | undefined;
 }
 
 export class Outage {
   readonly #options: OutageOptions;
-  /** When the first caller began to wait; `null` while the database is there. */
-  #since: number | null = null;
+  /** The outage that goes on. All callers go by its clock (ms of `performance.now()`), also those that begin to wait later. */
+  #current: { readonly sinceMs: number; readonly endWait: () => void } | null = null;
 
   constructor(options: OutageOptions) {
     this.#options = options;
   }
 
+  /** The database has been away for longer than it is waited for. */
+  get isOverdue(): boolean {
+    return this.#current !== null && performance.now() - this.#current.sinceMs >= this.#options.maxWaitMs;
+  }
+
   /** See `Database.persistently`. */
   async persistently<T>(what: string, work: () => Promise<T>): Promise<T> {
-    const { maxWaitMs } = this.#options;
-    let firstFailureMs: number | null = null;
+    const { maxWaitMs, revive } = this.#options;
     let pauseMs = FIRST_PAUSE_MS;
+    let refusedSinceMs: number | null = null;
     let canceledAgeMs: number | null = null;
     for (;;) {
+      const begunMs = performance.now();
       try {
         const result = await work();
-        if (firstFailureMs !== null) this.#end();
+        this.noteAnswer(begunMs);
         return result;
       } catch (error) {
         const kind = classifyDatabaseError(error);
         if (kind === 'disk-full') {
           throw this.#gaveUp("PostgreSQL's disk is full", what, error, 'make room and start again');
         }
-        if (kind !== 'transient') throw error;
-        firstFailureMs ??= Date.now();
-        const ageMs = sqlStateOf(error) === QUERY_CANCELED ? statementAgeMs(error) : null;
-        if (ageMs === null) this.#begin(what, error);
-        else if (canceledAgeMs !== null && isSameAge(ageMs, canceledAgeMs))
-          throw await this.#timedOut(what, ageMs, error);
-        else this.#noteCanceled(what, ageMs);
-        canceledAgeMs = ageMs ?? canceledAgeMs;
-        const leftMs = firstFailureMs + maxWaitMs - Date.now();
-        if (leftMs <= 0) {
-          const seconds = Math.round(maxWaitMs / 1000);
-          const holder = isAboutLock(error) ? this.#options.lockHolder() : null;
-          if (holder !== null) {
-            throw this.#gaveUp(
-              `gave up after ${seconds} s: ${holder} holds a lock`,
-              what,
-              error,
-              'end that session, then start again',
-            );
-          }
-          const problem = `gave up after ${seconds} s without the database`;
-          throw this.#gaveUp(problem, what, error, 'start again when the server is back');
+        if (kind !== 'transient') {
+          this.noteAnswer(begunMs);
+          throw error;
         }
+        const ageMs = sqlStateOf(error) === QUERY_CANCELED ? statementAgeMs(error) : null;
+        let sinceMs: number;
+        if (ageMs !== null || isAboutLock(error)) {
+          // The database is there and says no.
+          this.noteAnswer(begunMs);
+          sinceMs = refusedSinceMs ??= performance.now();
+        } else {
+          sinceMs = this.#begin(what, this.#options.settings.redact(describeError(error)));
+          await revive?.();
+        }
+        if (ageMs !== null) {
+          if (canceledAgeMs !== null && isSameAge(ageMs, canceledAgeMs)) throw await this.#timedOut(what, ageMs, error);
+          this.#noteCanceled(what, ageMs);
+          canceledAgeMs = ageMs;
+        }
+        const leftMs = sinceMs + maxWaitMs - performance.now();
+        if (leftMs <= 0) throw this.#waitedTooLong(what, error, sinceMs);
         await delay(Math.min(pauseMs * (1 + Math.random() * JITTER), leftMs));
         pauseMs = Math.min(pauseMs * PAUSE_GROWTH, LONGEST_PAUSE_MS);
       }
     }
   }
 
-  #begin(what: string, error: unknown): void {
-    // The lock's holder was told by lock-watch.ts.
-    if (this.#since !== null || isAboutLock(error)) return;
-    this.#since = Date.now();
-    const reason = this.#options.settings.redact(describeError(error));
-    this.#options.onWaiting?.(reason);
-    this.#options.logger.warn(
-      { what, reason, max_wait_seconds: Math.round(this.#options.maxWaitMs / 1000) },
-      'database is away, waiting for it; nothing is lost',
-    );
+  /** Nothing has come from the server for a while, not even an answer to a new connection. */
+  noteSilence(): void {
+    this.#begin('a statement', 'PostgreSQL does not answer');
   }
 
-  #end(): void {
-    if (this.#since === null) return;
-    const seconds = (Date.now() - this.#since) / 1000;
-    this.#since = null;
-    this.#options.onWaiting?.(null);
+  /** @returns when it began */
+  #begin(what: string, reason: string): number {
+    if (this.#current !== null) return this.#current.sinceMs;
+    const { waits, logger, maxWaitMs } = this.#options;
+    this.#current = { sinceMs: performance.now(), endWait: waits.begin(reason) };
+    logger.warn(
+      { what, reason, max_wait_seconds: Math.round(maxWaitMs / 1000) },
+      'database is away, waiting for it; nothing is lost',
+    );
+    return this.#current.sinceMs;
+  }
+
+  /** @param aliveMs when it was asked for what it answered, or answered: before the outage began, that says nothing */
+  noteAnswer(aliveMs: number): void {
+    if (this.#current === null || aliveMs < this.#current.sinceMs) return;
+    const seconds = (performance.now() - this.#current.sinceMs) / 1000;
+    this.#current.endWait();
+    this.#current = null;
     this.#options.logger.info({ seconds }, 'database is back');
+  }
+
+  #waitedTooLong(what: string, cause: unknown, sinceMs: number): GaveUpError {
+    const seconds = Math.round((performance.now() - sinceMs) / 1000);
+    const holder = isAboutLock(cause) ? this.#options.lockHolder() : null;
+    if (holder !== null) {
+      const problem = `gave up after ${seconds} s: ${holder} holds a lock`;
+      return this.#gaveUp(problem, what, cause, 'end that session, then start again');
+    }
+    const problem = `gave up after ${seconds} s without the database`;
+    return this.#gaveUp(problem, what, cause, 'start again when the server is back');
   }
 
   #noteCanceled(what: string, ageMs: number): void {

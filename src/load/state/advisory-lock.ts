@@ -28,10 +28,10 @@ export class OwnerLock {
 
   /** @throws TargetBusyError when another run holds it: host, pid, since when. */
   async acquire(): Promise<void> {
-    const deadlineMs = Date.now() + LOCK_PATIENCE_MS;
+    const deadlineMs = performance.now() + LOCK_PATIENCE_MS;
     const client = await this.#connect();
     while (!(await tryLock(client))) {
-      if (Date.now() > deadlineMs) throw await this.#refusal(client);
+      if (performance.now() > deadlineMs) throw await this.#refusal(client);
       await delay(LOCK_POLL_MS);
     }
     this.#client = client;

@@ -247,8 +247,8 @@ test('watchers learn why the first contact takes long, and that it is over', asy
     openDatabase(t, nowhere.href, { firstContactMs: 1_000, onWaiting: (reason) => waits.push(reason) }),
     ConfigurationError,
   );
-  assert.ok(waits.length > 0);
-  for (const reason of waits) assert.match(reason ?? '', /ECONNREFUSED/);
+  assert.match(waits[0] ?? '', /ECONNREFUSED/);
+  assert.equal(waits.at(-1), null);
   await openDatabase(t, url, { onWaiting: (reason) => waits.push(reason) });
   assert.equal(waits.at(-1), null);
 });

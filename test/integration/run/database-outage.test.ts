@@ -23,7 +23,9 @@ for (const { moment, crash } of [
     await crashDatabase(scene, crash, 300);
     await held.release();
     await scene.expectComplete(ingester);
-    assert.ok(countLogs(ingester, /^database is away/) <= 1, `said so more than once\n${lastLines(ingester)}`);
+    const outages = countLogs(ingester, /^database is away/);
+    assert.ok(outages <= 1, `said so more than once\n${lastLines(ingester)}`);
+    assert.equal(countLogs(ingester, /^database is back/), outages, lastLines(ingester));
     const lost = countLogs(ingester, /emptied the staging tables/);
     assert.equal(lost, emptiesStaging(crash) ? 1 : 0, lastLines(ingester));
   });

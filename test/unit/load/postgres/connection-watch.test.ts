@@ -11,12 +11,16 @@ const BACKEND = { pid: 7, startedAt: 'then' };
 async function checksUntilGivenUp(answers: readonly (string | null | Error)[]): Promise<number | null> {
   let check = 0;
   const givenUp: number[] = [];
-  const watch = new ConnectionWatch(() => {
-    const answer = answers[check] ?? null;
-    check += 1;
-    if (answer instanceof Error) return Promise.reject(answer);
-    return Promise.resolve(answer === null ? new Map() : new Map([[BACKEND.pid, answer]]));
-  }, 1);
+  const watch = new ConnectionWatch(
+    () => {
+      const answer = answers[check] ?? null;
+      check += 1;
+      if (answer instanceof Error) return Promise.reject(answer);
+      return Promise.resolve(answer === null ? new Map() : new Map([[BACKEND.pid, answer]]));
+    },
+    { isOverdue: false, noteSilence: () => undefined, noteAnswer: () => undefined },
+    1,
+  );
   const end = watch.begin(BACKEND, () => {
     givenUp.push(check);
   });
@@ -51,3 +55,35 @@ for (const { what, answers, at } of CASES) {
     assert.equal(await checksUntilGivenUp(answers), at);
   });
 }
+
+/** A watch of one connection, and what it told in order. */
+async function watchTelling(ask: () => Promise<ReadonlyMap<number, string>>, isOverdue: boolean): Promise<string[]> {
+  // A watch keeps no process alive.
+  const alive = setInterval(() => undefined, 1_000);
+  const told = await new Promise<string[]>((resolve) => {
+    const told: string[] = [];
+    const silence = {
+      isOverdue,
+      noteSilence: () => told.push('silence'),
+      noteAnswer: () => {
+        told.push('answer');
+        end();
+        resolve(told);
+      },
+    };
+    const end = new ConnectionWatch(ask, silence, 5).begin(BACKEND, () => {
+      resolve([...told, 'given up']);
+    });
+  });
+  clearInterval(alive);
+  return told;
+}
+
+void test('a server that takes longer to answer than from one check to the next is silent, until it answers', async () => {
+  const slow = (): Promise<ReadonlyMap<number, string>> => new Promise((resolve) => setTimeout(resolve, 40, new Map()));
+  assert.deepEqual(await watchTelling(slow, false), ['silence', 'answer']);
+});
+
+void test('a connection is given up as soon as its server has been silent for longer than it is waited for', async () => {
+  assert.deepEqual(await watchTelling(() => Promise.reject(new Error('timeout')), true), ['silence', 'given up']);
+});

@@ -47,6 +47,8 @@ export interface JobSource {
   readonly baseUrl: string;
   readonly apiKey: string;
   readonly databaseUrl: string;
+  /** Starts the server of the database again when it has ended, where the job is the one to do that. */
+  readonly reviveDatabase?: () => Promise<void>;
 }
 
 export interface JobOptions {
@@ -182,6 +184,7 @@ export class IngestionJob {
       applicationName: 'datasync-ingestion',
       logger,
       maxWaitMs: settings.maxWait,
+      revive: source.reviveDatabase,
       onWaiting: (reason) => {
         this.#counters.databaseWait = reason;
       },

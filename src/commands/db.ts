@@ -1,11 +1,15 @@
 /** `npm run db`: keeps the embedded database up and says where, to look at the rows with any PostgreSQL client. */
+import { setTimeout as delay } from 'node:timers/promises';
 import { embeddedDataDir } from '../app/run/job-source.ts';
 import { listenForSignals } from '../app/run/shutdown.ts';
 import { commandLine, readSettings, secretsOf, type Environment } from '../core/config.ts';
 import { ConfigurationError, EXIT_CODES, exitCodeOf, type ExitCode } from '../core/errors.ts';
 import { createLogging } from '../core/logging.ts';
-import { startEmbeddedPostgres } from '../embedded-postgres/embedded-postgres.ts';
+import { startEmbeddedPostgres, type EmbeddedPostgres } from '../embedded-postgres/embedded-postgres.ts';
 import { logEnd } from './end-of-command.ts';
+
+/** How often it is looked whether the server runs. */
+const LOOK_EVERY_MS = 1_000;
 
 /**
  * Returns after the first SIGINT or SIGTERM, the normal end of this command. The database is stopped then, unless a job
@@ -27,16 +31,13 @@ export async function serveDatabase(argv: readonly string[], environment: Enviro
   });
   const say = (line: string): boolean => process.stderr.write(`${line}\n`);
   // Before anything is started: a signal that comes early must not leave a server behind.
-  const stopped = new Promise<void>((resolve) => {
-    listenForSignals({
-      drain: () => {
-        resolve();
-      },
-      force: () => process.exit(EXIT_CODES.complete),
-    });
+  const stop = new AbortController();
+  listenForSignals({
+    drain: () => {
+      stop.abort();
+    },
+    force: () => process.exit(EXIT_CODES.complete),
   });
-  // Listening for signals does not keep this process alive; a timer does.
-  const alive = setInterval(() => undefined, 2 ** 30);
   try {
     const server = await startEmbeddedPostgres({ dataDir: embeddedDataDir(settings), logger, port });
     try {
@@ -46,7 +47,7 @@ export async function serveDatabase(argv: readonly string[], environment: Enviro
       if (settings.databaseUrl !== undefined) {
         say('DATABASE_URL is set: npm start works on that database, not on this one.');
       }
-      await stopped;
+      await keepUp(server, stop.signal);
     } finally {
       await server.stop();
     }
@@ -54,8 +55,15 @@ export async function serveDatabase(argv: readonly string[], environment: Enviro
   } catch (error) {
     logEnd(logger, error);
     return exitCodeOf(error);
-  } finally {
-    clearInterval(alive);
+  }
+}
+
+/** Starts the server again when it ends. @throws GaveUpError when that fails: nobody must go on with an address that is dead */
+async function keepUp(server: EmbeddedPostgres, stopped: AbortSignal): Promise<void> {
+  for (;;) {
+    await delay(LOOK_EVERY_MS, undefined, { signal: stopped }).catch(() => undefined);
+    if (stopped.aborted) return;
+    await server.revive();
   }
 }
 

@@ -138,7 +138,7 @@ export async function startServer(
   options: StartOptions = {},
 ): Promise<{ pid: number; port: number; started: boolean }> {
   const { dataDir } = cluster;
-  const backendsDeadline = Date.now() + BACKENDS_GONE_WITHIN_MS;
+  const backendsDeadline = performance.now() + BACKENDS_GONE_WITHIN_MS;
   let failures = 0;
   let isWaiting = false;
   while (failures < START_ATTEMPTS) {
@@ -154,7 +154,7 @@ export async function startServer(
     if ((await runningServer(dataDir)) !== null) continue;
 
     const backends = await countProcesses(dataDir);
-    if (backends > 0 && Date.now() < backendsDeadline) {
+    if (backends > 0 && performance.now() < backendsDeadline) {
       if (!isWaiting) options.onWaiting?.(`${backends} processes of a killed server in ${dataDir} are finishing`);
       isWaiting = true;
       await delay(250);
@@ -216,8 +216,8 @@ async function sharedMemorySettings(): Promise<Record<string, string>> {
 
 /** True when that server takes connections, false when it ended first. @throws GaveUpError after five minutes. */
 async function untilReady(dataDir: string, pid: number): Promise<boolean> {
-  const deadline = Date.now() + READY_WITHIN_MS;
-  while (Date.now() < deadline) {
+  const deadline = performance.now() + READY_WITHIN_MS;
+  while (performance.now() < deadline) {
     const file = await readPostmasterFile(dataDir);
     if (file?.pid === pid && file.isReady) return true;
     // One that we started ends at once when another server holds the cluster; the caller then waits for the other.
@@ -244,9 +244,9 @@ export async function stopServer(dataDir: string, mode: ShutdownMode): Promise<v
 
 /** Waits until that server has ended. @throws GaveUpError when it takes longer than two minutes. */
 export async function untilStopped(dataDir: string, pid: number): Promise<void> {
-  const deadline = Date.now() + STOPPED_WITHIN_MS;
+  const deadline = performance.now() + STOPPED_WITHIN_MS;
   while (await isServerOf(pid, dataDir)) {
-    if (Date.now() > deadline) {
+    if (performance.now() > deadline) {
       throw new GaveUpError(
         `The embedded database in ${dataDir} (process ${pid}) is still shutting down; start again later.`,
       );

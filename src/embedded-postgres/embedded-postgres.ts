@@ -58,6 +58,11 @@ export interface EmbeddedPostgres {
   readonly url: string;
   /** Address of another database of this server, created (UTF-8, C locale) if missing. */
   urlFor(database: string): Promise<string>;
+  /**
+   * Starts the server again at the same address when it has ended, whoever ended it; does nothing while it runs, or after {@link stop}.
+   * @throws GaveUpError when it does not start, or another process has started it at another address
+   */
+  revive(): Promise<void>;
   /** Stops the server, unless another process needs it too: then the other one stops it. Idempotent. */
   stop(): Promise<void>;
   /** Where the cluster really is. */
@@ -82,27 +87,49 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
     logger.info(`waiting: ${what}`);
   };
 
-  const server = await whileServerIsAway(dataDir, async () => {
-    const found = await startServer(cluster, { ...options, onWaiting });
-    await takeLease(addressOf(found.port, 'postgres'), leaseId);
-    await ensureDatabase(addressOf(found.port, 'postgres'), INGESTION_DATABASE);
-    return found;
-  });
+  const start = (port: number | undefined) =>
+    whileServerIsAway(dataDir, async () => {
+      const found = await startServer(cluster, { ...options, port, onWaiting });
+      await takeLease(addressOf(found.port, 'postgres'), leaseId);
+      await ensureDatabase(addressOf(found.port, 'postgres'), INGESTION_DATABASE);
+      return found;
+    });
+  const server = await start(options.port);
   logger.info(
     { data_dir: dataDir, port: server.port, server_pid: server.pid, adopted: !server.started },
     server.started ? 'embedded PostgreSQL started' : 'embedded PostgreSQL was running already; using it',
   );
 
+  let stopping: Promise<void> | null = null;
+  let reviving: Promise<void> | null = null;
   const adminUrl = addressOf(server.port, 'postgres');
   // Said at debug level: the last line of a job is what became of the job.
   const stopUnlessNeeded = async (): Promise<void> => {
+    await reviving?.catch(() => undefined);
     const running = await runningServer(dataDir);
     if (running === null) return;
     const stopped = await returnLease(addressOf(running.port, 'postgres'), leaseId, () => stopServer(dataDir, 'fast'));
     const outcome = stopped ? 'stopped' : 'left running: another process uses it, and will stop it';
     logger.debug({ data_dir: dataDir }, `embedded PostgreSQL ${outcome}`);
   };
-  let stopping: Promise<void> | null = null;
+  let { pid } = server;
+  const revive = async (): Promise<void> => {
+    const running = await runningServer(dataDir);
+    // It is there, and recovers from a crash by itself.
+    if (stopping !== null || running?.pid === pid) return;
+    if (running === null) {
+      logger.warn({ data_dir: dataDir, server_pid: pid }, 'the embedded PostgreSQL has ended; starting it again');
+    }
+    const found = await start(server.port);
+    if (found.port !== server.port) {
+      throw new GaveUpError(
+        `The embedded database in ${dataDir} has ended, and another process has started it again on port ${found.port}, not ` +
+          `${server.port}. Its rows are safe: start again to go on there.`,
+      );
+    }
+    ({ pid } = found);
+    logger.info({ port: found.port, server_pid: pid }, 'the embedded PostgreSQL runs again');
+  };
   return {
     url: addressOf(server.port, INGESTION_DATABASE),
     urlFor: async (database) => {
@@ -110,19 +137,23 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
       return addressOf(server.port, database);
     },
     dataDir,
+    revive: () =>
+      (reviving ??= revive().finally(() => {
+        reviving = null;
+      })),
     stop: () => (stopping ??= whileServerIsAway(dataDir, stopUnlessNeeded)),
   };
 }
 
 /** Repeats `attempt` while it fails because the server is just stopping, starting or recovering. */
 async function whileServerIsAway<T>(dataDir: string, attempt: () => Promise<T>): Promise<T> {
-  const deadline = Date.now() + AWAY_LIMIT_MS;
+  const deadline = performance.now() + AWAY_LIMIT_MS;
   for (;;) {
     try {
       return await attempt();
     } catch (cause) {
       if (!isServerAway(cause)) throw cause;
-      if (Date.now() > deadline) {
+      if (performance.now() > deadline) {
         throw new GaveUpError(
           `The embedded database in ${dataDir} has taken no connections for ${AWAY_LIMIT_MS / 60_000} minutes. ` +
             `Its log ends with:\n${await endOfLog(dataDir)}\nStart again later.`,

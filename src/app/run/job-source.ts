@@ -48,7 +48,7 @@ export async function openSource(settings: Settings, demo: boolean, logger: Logg
     return { ...api, databaseUrl: settings.databaseUrl, close: () => Promise.resolve() };
   }
   const postgres = await startEmbeddedPostgres({ dataDir: embeddedDataDir(settings), logger });
-  return { ...api, databaseUrl: postgres.url, close: () => postgres.stop() };
+  return { ...api, databaseUrl: postgres.url, reviveDatabase: () => postgres.revive(), close: () => postgres.stop() };
 }
 
 /** Where the embedded PostgreSQL belongs. */
@@ -69,6 +69,7 @@ async function openDemo(settings: Settings, logger: Logger): Promise<OpenedSourc
     baseUrl: simulator.baseUrl,
     apiKey: DEMO_KEY,
     databaseUrl: await postgres.urlFor(DEMO_DATABASE),
+    reviveDatabase: () => postgres.revive(),
     close: async () => {
       await Promise.allSettled([simulator.close(), postgres.stop()]);
     },

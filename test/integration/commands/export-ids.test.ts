@@ -3,6 +3,7 @@ import { mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { startEmbeddedPostgres } from '../../../src/embedded-postgres/embedded-postgres.ts';
 import { runningServer } from '../../../src/embedded-postgres/server-process.ts';
 import { pino } from 'pino';
@@ -132,7 +133,7 @@ test("with nothing configured the demo's ids are read, and said to be the demo's
   assert.equal(await readFile(output, 'utf8'), 'real\n');
 });
 
-test('npm run db prints the address, keeps the database up, and takes it down at Ctrl-C', async (t) => {
+test('npm run db prints the address, keeps the database up also when its server is killed, and takes it down at Ctrl-C', async (t) => {
   const dataDir = await folder(t);
   const program = startNpm(t, 'db', [], { env: { DATA_DIR: dataDir, LOG_FORMAT: 'json' } });
   const url = await program.waitForLine(/^postgresql:/);
@@ -145,6 +146,17 @@ test('npm run db prints the address, keeps the database up, and takes it down at
   await client.end();
   assert.equal(found?.name, 'ingestion');
   t.after(() => rm(found.place, { recursive: true, force: true }));
+  const killed = await runningServer(found.place);
+  assert.ok(killed);
+  process.kill(killed.pid, 'SIGKILL');
+  const isBack = async (): Promise<boolean> => {
+    const server = await runningServer(found.place);
+    return server?.isReady === true && server.pid !== killed.pid && server.port === killed.port;
+  };
+  for (const deadlineMs = performance.now() + 30_000; !(await isBack());) {
+    assert.ok(performance.now() < deadlineMs, 'the server was not started again');
+    await delay(50);
+  }
   program.killGroup('SIGINT');
   assert.equal((await program.waitForExit()).code, 0);
   assert.equal(await runningServer(found.place), null);

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { chmod, mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { ConfigurationError } from '../../../src/core/errors.ts';
+import { ConfigurationError, GaveUpError } from '../../../src/core/errors.ts';
 import { serverAccount } from '../../../src/embedded-postgres/account.ts';
 import { stopServer, untilStopped } from '../../../src/embedded-postgres/cluster.ts';
 import { startEmbeddedPostgres } from '../../../src/embedded-postgres/embedded-postgres.ts';
@@ -82,6 +82,37 @@ test('after a crash of the machine, a stale postmaster.pid whose number is now a
   assert.deepEqual(await query(next.url, 'SELECT 1 AS one'), [{ one: 1 }]);
   await next.stop();
   await first.stop();
+});
+
+test('a server that was killed is started again at its address, and stopped by who needs it; else the end of its log says why', async (t) => {
+  const dataDir = await clusterFolder(t);
+  const server = await startEmbeddedPostgres({ dataDir, logger });
+  const kill = async (): Promise<void> => {
+    const running = await runningServer(dataDir);
+    assert.ok(running);
+    process.kill(running.pid, 'SIGKILL');
+    await untilStopped(dataDir, running.pid);
+  };
+  await server.revive();
+  await kill();
+  await Promise.all([server.revive(), server.revive()]);
+  assert.deepEqual(await query(server.url, 'SELECT 1 AS one'), [{ one: 1 }]);
+
+  await kill();
+  const settings = join(dataDir, 'postgresql.conf');
+  const text = await readFile(settings, 'utf8');
+  await writeFile(settings, 'no_such_setting = 1');
+  await assert.rejects(server.revive(), (error: unknown) => {
+    assert.ok(error instanceof GaveUpError);
+    assert.match(error.message, /did not start.*no_such_setting/s);
+    return true;
+  });
+  await writeFile(settings, text);
+  await server.revive();
+  await server.stop();
+  assert.equal(await runningServer(dataDir), null);
+  await server.revive();
+  assert.equal(await runningServer(dataDir), null);
 });
 
 test('a folder with spaces, a quote, a hash and more bytes than a socket path may have is fine', async (t) => {

@@ -37,6 +37,15 @@ for (const { name, shape, flags, proof } of CASES) {
   });
 }
 
+void test('an API that serves the oldest first is walked once in every run', async (t) => {
+  const scene = await ScriptedScene.open(t, { events: eventsUpTo(1_000).toReversed() });
+  for (const flags of [[], ['--full']]) {
+    const askedBefore = scene.api.pageRequests;
+    assertProof(await scene.ingestAll([...PAGES, ...DEFAULT_CONCURRENCY, ...flags]), 'count');
+    assert.equal(scene.api.pageRequests - askedBefore, 10);
+  }
+});
+
 void test('what was seen of the order is remembered, and cursors that keep their place in the list change nothing about it', async (t) => {
   const events = byArrival(COUNT, { oneIn: 50, lateMs: 3_600_000 });
   const scene = await ScriptedScene.open(t, { events, shape: 'doc' });

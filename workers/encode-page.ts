@@ -7,7 +7,7 @@ import { getPriority, platform, setPriority } from 'node:os';
 import { move, transferableSymbol, valueSymbol } from 'piscina';
 
 import { encodePage, samplePage } from '../src/encode/encode-page.ts';
-import { decodeBody } from '../src/encode/page-body.ts';
+import { decodeBody } from '../src/core/body-decoding.ts';
 import type { EncodeResult, PageTask, SampleResult } from './protocol.ts';
 
 /** On a core that both want, a worker gets a third of the main thread's share. */

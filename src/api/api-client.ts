@@ -141,7 +141,8 @@ export class ApiClient {
     const endpoint = this.#choice.current;
     const startedMs = performance.now();
     const { signal } = request;
-    const deadlineMs = this.#parts.options.pageTimeoutMs;
+    const { pageTimeoutMs: deadlineMs, logger } = this.#parts.options;
+    let isDamaged = false;
     try {
       for (;;) {
         signal.throwIfAborted();
@@ -152,12 +153,24 @@ export class ApiClient {
         const query = pageQuery(request, endpoint, limit);
         const sent = await this.#sender.send({ endpoint, query, signal, deadlineMs });
         const outcome = readOutcome(sent, this.#parts.redactor);
+        let failure: PageFailure;
         if (outcome.kind === 'page') {
           this.#servedMs[endpoint] = performance.now();
-          return { kind: 'page', page: { ...outcome.page, endpoint }, limit };
+          const { damage } = outcome.page;
+          if (damage === null) return { kind: 'page', page: { ...outcome.page, endpoint }, limit };
+          if (isDamaged) {
+            const where = { window: request.windowId, page: request.page, damage };
+            logger.warn(where, 'the API says that events of a page lack fields; they are loaded as they came');
+            return { kind: 'page', page: { ...outcome.page, endpoint }, limit };
+          }
+          isDamaged = true;
+          failure = faultyPage(damage, sent.url.pathname);
+        } else if (outcome.kind === 'failure') {
+          failure = outcome;
+        } else {
+          return outcome;
         }
-        if (outcome.kind !== 'failure') return outcome;
-        const answer = await this.#handle({ request, endpoint, attempts, startedMs, limit }, outcome, sent.token);
+        const answer = await this.#handle({ request, endpoint, attempts, startedMs, limit }, failure, sent.token);
         if (answer !== null) return answer;
       }
     } catch (error) {

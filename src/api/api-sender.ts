@@ -5,7 +5,7 @@
 import { setMaxListeners } from 'node:events';
 import { isFromCache } from './cached-answer.ts';
 import { MAX_ERROR_BYTES, readErrorBody } from './http-answer.ts';
-import type { HttpAnswer } from './http-exchange.ts';
+import { mayHoldPage, type HttpAnswer } from './http-exchange.ts';
 import { TransportError } from './transport-error.ts';
 import { pageHeaders } from './http-request-headers.ts';
 import { Pacer } from './pacer.ts';
@@ -88,7 +88,7 @@ export class ApiSender {
       for (const [name, value] of query) url.searchParams.set(name, value);
       const headers = pageHeaders(options, options.acceptCompression);
       if (token !== null) headers[token.header] = token.token;
-      const maxBytes = (status: number): number => (status === 200 ? options.maxPageBytes : MAX_ERROR_BYTES);
+      const maxBytes = (status: number): number => (mayHoldPage(status) ? options.maxPageBytes : MAX_ERROR_BYTES);
       this.#inFlight += 1;
       const request = { kind: endpoint, method: 'GET', url, headers, deadlineMs, maxBytes, signal } as const;
       const outcome = await silence

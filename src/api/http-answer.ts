@@ -1,54 +1,46 @@
 /** What an answer is, judged by its headers and a glance at its bytes. */
-import { brotliDecompressSync, gunzipSync, inflateSync } from 'node:zlib';
+import { beginsWithBrace, decodeBody, isNoSpace, readContentEncoding } from '../core/body-decoding.ts';
 import type { ContentEncoding } from '../core/encoded-page.ts';
 import type { HttpAnswer } from './http-exchange.ts';
 
 /** A body that is no page is read up to this length. */
 export const MAX_ERROR_BYTES = 65_536;
 
-const OPEN_BRACE = 0x7b;
 const CLOSE_BRACE = 0x7d;
-const BYTE_ORDER_MARK = [0xef, 0xbb, 0xbf];
 
 /** The bytes of the body. */
 export function bodyOf(answer: HttpAnswer): Uint8Array {
   return new Uint8Array(answer.body, 0, answer.bodyBytes);
 }
 
-const ENCODINGS = new Map<string, ContentEncoding>([
-  ['', 'identity'],
-  ['identity', 'identity'],
-  ['gzip', 'gzip'],
-  ['x-gzip', 'gzip'],
-  ['deflate', 'deflate'],
-  ['br', 'br'],
-]);
-
-/** `null` for an encoding that was not asked for and that nobody here can undo. */
-export function readContentEncoding(answer: HttpAnswer): ContentEncoding | null {
-  return ENCODINGS.get((answer.headers.get('content-encoding') ?? '').trim().toLowerCase()) ?? null;
+export function contentEncodingOf(answer: HttpAnswer): ContentEncoding {
+  return readContentEncoding(answer.headers.all('content-encoding'));
 }
 
 export function readRequestId(answer: HttpAnswer): string | null {
   return answer.headers.get('x-request-id') ?? answer.headers.get('x-correlation-id');
 }
 
-/** Why a 200 cannot be a page; `null` when it may be one. A compressed body is judged by its headers only. */
-export function findFault(answer: HttpAnswer, encoding: ContentEncoding | null): string | null {
-  if (encoding === null) return `its Content-Encoding is ${answer.headers.get('content-encoding') ?? ''}`;
+/**
+ * Why a body is surely no page; `null` when it may be one: the scanner decides. Only its bytes count, because some servers call
+ * JSON text/html. A compressed body is not judged here.
+ */
+export function findFault(answer: HttpAnswer, encoding: ContentEncoding): string | null {
   if (answer.bodyBytes === 0) return 'its body is empty';
-  const type = answer.headers.get('content-type') ?? '';
-  if (/html/i.test(type)) return `its Content-Type is ${type}`;
   if (encoding !== 'identity') return null;
   const body = bodyOf(answer);
-  // Some servers put a byte order mark before all that they send.
-  const text = BYTE_ORDER_MARK.every((byte, at) => body[at] === byte) ? body.subarray(BYTE_ORDER_MARK.length) : body;
-  if (text.find(isNoSpace) !== OPEN_BRACE) return 'its body does not begin with {';
+  if (!beginsWithBrace(body)) return 'its body does not begin with {';
   return body.findLast(isNoSpace) === CLOSE_BRACE ? null : 'its body does not end with }';
 }
 
-function isNoSpace(byte: number): boolean {
-  return byte !== 0x20 && byte !== 0x0a && byte !== 0x0d && byte !== 0x09;
+const LACKS_FIELDS = /\bmissing_?fields\b/i;
+
+/** Half a sentence; `null` unless the API says itself that events of this page lack fields that they have. */
+export function readDamage(answer: HttpAnswer): string | null {
+  const applied = answer.headers.all('x-chaos-applied') ?? '';
+  if (!LACKS_FIELDS.test(applied)) return null;
+  const description = answer.headers.get('x-chaos-description') ?? '';
+  return `X-Chaos-Applied: ${applied}${description === '' ? '' : ` (${description})`}`;
 }
 
 /** An error's body: decompressed, parsed if it is JSON, and the API's own code and request id. */
@@ -75,18 +67,10 @@ export function readErrorBody(answer: HttpAnswer): ErrorBody {
   };
 }
 
-const DECOMPRESSORS = { gzip: gunzipSync, deflate: inflateSync, br: brotliDecompressSync };
-
 function decompress(answer: HttpAnswer): Uint8Array {
-  const bytes = bodyOf(answer);
-  const encoding = readContentEncoding(answer) ?? 'identity';
-  if (encoding === 'identity') return bytes;
-  try {
-    return DECOMPRESSORS[encoding](bytes, { maxOutputLength: MAX_ERROR_BYTES });
-  } catch {
-    // Cut or larger than the bound: its raw bytes would only fill the message with noise.
-    return new Uint8Array(0);
-  }
+  const decoded = decodeBody(answer.body, answer.bodyBytes, contentEncodingOf(answer), MAX_ERROR_BYTES);
+  // Cut or larger than the bound: its raw bytes would only fill the message with noise.
+  return typeof decoded === 'string' ? new Uint8Array(0) : new Uint8Array(decoded.body, 0, decoded.bodyBytes);
 }
 
 /** A member of a JSON value; `null` when it has none of this name. */

@@ -5,18 +5,11 @@
  * undici's own `request()` hands the body out as a stream, which costs more CPU, and does not show whether there was a
  * connection. Here each piece of a body is copied once, to where it stays.
  */
-import { Agent, EnvHttpProxyAgent, type Dispatcher } from 'undici';
+import type { Agent, Dispatcher } from 'undici';
 import type { PageBuffers } from '../core/page-buffers.ts';
 import type { Redactor } from '../core/redaction.ts';
+import { Routes, type ProxySettings } from './routes.ts';
 import { TransportError, classifyFailure, errorCode } from './transport-error.ts';
-
-export interface ProxySettings {
-  /** URLs as in `HTTP_PROXY` and `HTTPS_PROXY`; empty or `null` is none. */
-  readonly httpProxy: string | null;
-  readonly httpsProxy: string | null;
-  /** As in `NO_PROXY`. */
-  readonly noProxy: string | null;
-}
 
 export interface HttpRequest {
   /** For metrics. */
@@ -58,18 +51,28 @@ export class HttpHeaders {
     return (Array.isArray(value) ? value[0] : value) ?? null;
   }
 
+  /** The same for a list: several lines are one, with commas between. */
+  all(name: string): string | null {
+    const value = this.#values[name];
+    return (Array.isArray(value) ? value.join(', ') : value) ?? null;
+  }
+
   /** All of them, names in lower case; one that came several times has all its values. */
   get entries(): readonly (readonly [name: string, value: string])[] {
-    return Object.entries(this.#values).map(([name, value]) => [
-      name,
-      Array.isArray(value) ? value.join(', ') : (value ?? ''),
-    ]);
+    return Object.keys(this.#values).map((name) => [name, this.all(name) ?? '']);
   }
+}
+
+/** 203: a proxy has changed something about what the API answered. */
+export function mayHoldPage(status: number): boolean {
+  return status === 200 || status === 203;
 }
 
 /** Below the 5 s after which many servers close an idle connection; a server's own hint, less 1 s, counts before it. */
 const KEEP_ALIVE_MS = 4_000;
 const KEEP_ALIVE_MAX_MS = 55_000;
+/** Gateways add headers of their own, with tokens and policies in them. */
+const MAX_HEADER_BYTES = 65_536;
 /** First buffer of a body whose length is not known. */
 const FIRST_BUFFER_BYTES = 65_536;
 
@@ -88,7 +91,7 @@ export class HttpClient {
   requests = 0;
   /** Whether the API has ever answered anything: before that, its URL may be wrong. */
   hasAnswered = false;
-  readonly #dispatcher: Dispatcher;
+  readonly #routes: Routes;
   readonly #options: HttpClientOptions;
   #firstRequestMs = Infinity;
   /** Size of bodies whose length was not announced: the next one is probably as long, and its buffer need not grow. */
@@ -103,18 +106,9 @@ export class HttpClient {
       // One deadline covers everything: undici's own timeouts stop while a body is paused.
       headersTimeout: 0,
       bodyTimeout: 0,
+      maxHeaderSize: MAX_HEADER_BYTES,
     };
-    const { httpProxy, httpsProxy, noProxy } = options.proxy ?? {};
-    this.#dispatcher =
-      httpProxy || httpsProxy
-        ? // All three are given, empty ones too: undici would read what is left out from the environment.
-          new EnvHttpProxyAgent({
-            ...agentOptions,
-            httpProxy: httpProxy ?? '',
-            httpsProxy: httpsProxy ?? '',
-            noProxy: noProxy ?? '',
-          })
-        : new Agent(agentOptions);
+    this.#routes = new Routes(agentOptions, options.proxy ?? { httpProxy: null, httpsProxy: null, noProxy: null });
   }
 
   /** How long the API has been asked without ever answering, ms; 0 once it has answered. */
@@ -131,7 +125,7 @@ export class HttpClient {
     this.requests += 1;
     const startedMs = performance.now();
     this.#firstRequestMs = Math.min(this.#firstRequestMs, startedMs);
-    const outcome = await new Exchange(request, this.#likelyBytes, this.#options).run(this.#dispatcher);
+    const outcome = await new Exchange(request, this.#likelyBytes, this.#options).run(this.#routes);
     const durationMs = performance.now() - startedMs;
     if (outcome instanceof TransportError) {
       this.#options.observe(request.kind, null, durationMs);
@@ -139,7 +133,7 @@ export class HttpClient {
     }
     this.hasAnswered = true;
     this.#options.observe(request.kind, outcome.status, durationMs);
-    if (outcome.status === 200 && outcome.headers.get('content-length') === null) {
+    if (mayHoldPage(outcome.status) && outcome.headers.get('content-length') === null) {
       this.#likelyBytes = Math.max(this.#likelyBytes, Math.ceil(outcome.bodyBytes * 1.05));
     }
     return outcome;
@@ -147,7 +141,7 @@ export class HttpClient {
 
   /** Ends idle connections and those in use. */
   async close(): Promise<void> {
-    await this.#dispatcher.destroy();
+    await this.#routes.close();
   }
 }
 
@@ -173,7 +167,7 @@ class Exchange implements Dispatcher.DispatchHandler {
   }
 
   /** @throws the signal's reason */
-  async run(dispatcher: Dispatcher): Promise<HttpAnswer | TransportError> {
+  async run(routes: Routes): Promise<HttpAnswer | TransportError> {
     const { method, url, headers, body, signal, deadlineMs } = this.#request;
     const abort = (): void => {
       this.#settle?.reject(signal.reason);
@@ -189,8 +183,8 @@ class Exchange implements Dispatcher.DispatchHandler {
     try {
       return await new Promise((resolve, reject) => {
         this.#settle = { resolve, reject };
-        const path = `${url.pathname}${url.search}`;
-        dispatcher.dispatch({ origin: url.origin, path, method, headers: { ...headers }, body: body ?? null }, this);
+        const { dispatcher, origin, path, headers: added } = routes.of(url);
+        dispatcher.dispatch({ origin, path, method, headers: { ...headers, ...added }, body: body ?? null }, this);
       });
     } finally {
       clearTimeout(deadline);
@@ -220,7 +214,7 @@ class Exchange implements Dispatcher.DispatchHandler {
     this.#headers = new HttpHeaders(headers);
     this.#maxBytes = this.#request.maxBytes(status);
     const announced = Number(this.#headers.get('content-length') ?? Number.NaN);
-    if (announced > this.#maxBytes && status === 200) {
+    if (announced > this.#maxBytes && mayHoldPage(status)) {
       this.#finish(true);
       return;
     }

@@ -2,8 +2,8 @@
 import { excerpt, type Redactor } from '../core/redaction.ts';
 import type { Sent } from './api-sender.ts';
 import { isFromCache } from './cached-answer.ts';
-import { bodyOf, findFault, readContentEncoding, readErrorBody, readRequestId } from './http-answer.ts';
-import type { HttpAnswer } from './http-exchange.ts';
+import { bodyOf, contentEncodingOf, findFault, readDamage, readErrorBody, readRequestId } from './http-answer.ts';
+import { mayHoldPage, type HttpAnswer } from './http-exchange.ts';
 import { TransportError } from './transport-error.ts';
 import type { PageAnswer, RawPage } from './page-request.ts';
 import { readDateMs } from './rate-limit-headers.ts';
@@ -37,10 +37,19 @@ export function readOutcome(sent: Sent, redactor: Redactor): PageFailure | Answe
       cameBack: `${outcome.failure} (${outcome.code}): ${outcome.message}`,
     };
   }
-  return outcome.status === 200 ? readPage(outcome, url, redactor) : readRefusal(outcome, url, redactor);
+  if (outcome.status === NO_CONTENT) return readPage({ ...outcome, ...emptyPage() }, url, redactor);
+  return mayHoldPage(outcome.status) ? readPage(outcome, url, redactor) : readRefusal(outcome, url, redactor);
 }
 
 const NO_ANSWER = { kind: 'failure', status: null, requestId: null, fromCache: false } as const;
+
+const NO_CONTENT = 204;
+
+/** What a 204 says: nothing follows. The walk judges it like any other empty page. */
+function emptyPage(): Pick<HttpAnswer, 'body' | 'bodyBytes'> {
+  const { buffer } = Uint8Array.from(Buffer.from('{"data":[],"hasMore":false}'));
+  return { body: buffer, bodyBytes: buffer.byteLength };
+}
 
 /** A 200 that is no page. @param path `null` when a worker found it */
 export function faultyPage(cameBack: string, path: string | null, requestId: string | null = null): PageFailure {
@@ -49,18 +58,20 @@ export function faultyPage(cameBack: string, path: string | null, requestId: str
 
 function readPage(answer: HttpAnswer, url: URL, redactor: Redactor): PageFailure | Answered {
   if (answer.overflowed) return { kind: 'too-large', maxEvents: null };
-  const contentEncoding = readContentEncoding(answer);
+  const contentEncoding = contentEncodingOf(answer);
   const fault = findFault(answer, contentEncoding);
-  if (fault !== null || contentEncoding === null) {
+  if (fault !== null) {
     const shown = contentEncoding === 'identity' ? excerpt(bodyOf(answer), redactor) : '';
-    const cameBack = `200, but ${fault ?? ''}${shown === '' ? '' : `: "${shown}"`}`;
+    const cameBack = `${answer.status}, but ${fault}${shown === '' ? '' : `: "${shown}"`}`;
     const id = readRequestId(answer);
     return faultyPage(redactor.redact(cameBack), url.pathname, id === null ? null : redactor.redact(id));
   }
   const { body, bodyBytes, receivedAtMs, headers } = answer;
   const serverDateMs = readDateMs(headers);
   const fromCache = isFromCache(answer.headers);
-  return { kind: 'page', page: { body, bodyBytes, contentEncoding, receivedAtMs, serverDateMs, fromCache } };
+  const said = readDamage(answer);
+  const damage = said === null ? null : redactor.redact(said);
+  return { kind: 'page', page: { body, bodyBytes, contentEncoding, receivedAtMs, serverDateMs, fromCache, damage } };
 }
 
 function readRefusal(answer: HttpAnswer, url: URL, redactor: Redactor): PageFailure {

@@ -5,7 +5,8 @@ import type { ContentEncoding } from '../core/encoded-page.ts';
 import type { Logger } from '../core/logging.ts';
 import type { PageBuffers } from '../core/page-buffers.ts';
 import type { Redactor } from '../core/redaction.ts';
-import type { HttpClient, ProxySettings } from './http-exchange.ts';
+import type { HttpClient } from './http-exchange.ts';
+import type { ProxySettings } from './routes.ts';
 import type { Silence } from './silence.ts';
 import type { LookTimes } from './stream-return.ts';
 import type { Waits } from './waits.ts';
@@ -52,6 +53,8 @@ export interface RawPage {
   readonly serverDateMs: number | null;
   /** Served from the API's cache: its cursor can be as old as the cache. */
   readonly fromCache: boolean;
+  /** What the API says itself that is wrong with this page; `null` when it says nothing. */
+  readonly damage: string | null;
 }
 
 export type PageAnswer =

@@ -9,8 +9,11 @@ export interface IdColumnTypes {
   readonly userId: IdColumnType;
 }
 
-/** `Content-Encoding` of a page as the API sent it; the worker decodes it. */
-export type ContentEncoding = 'identity' | 'gzip' | 'deflate' | 'br';
+/**
+ * The compressions that the `Content-Encoding` of a page names, in lower case, in the order in which they were applied
+ * (`gzip, br`); `identity` when it names none. The worker undoes them: see body-decoding.ts.
+ */
+export type ContentEncoding = string;
 
 /** What a page says about itself outside its events. */
 export interface PageEnvelope {

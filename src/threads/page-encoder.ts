@@ -3,13 +3,13 @@
  * the types of the id columns, and all other pages wait for that decision.
  */
 import type { EncodeResult, EncodeTask } from '../../workers/protocol.ts';
+import { decodeBody } from '../core/body-decoding.ts';
 import type { IdColumnType, IdColumnTypes, IdSample } from '../core/encoded-page.ts';
 import { WorkerDiedError } from '../core/errors.ts';
 import type { PageBuffers } from '../core/page-buffers.ts';
 import type { PagePlace } from '../core/page-place.ts';
 import { firstSourceOrder } from '../core/state.ts';
 import { likelyRowsBytes, setAsideEvent } from '../encode/encode-page.ts';
-import { decodeBody } from '../encode/page-body.ts';
 import type { WorkerPool } from './worker-pool.ts';
 
 interface PageEncoderOptions {

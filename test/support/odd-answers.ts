@@ -17,5 +17,6 @@ export const ODD_ANSWERS = {
   '"statusCode": 500': () => ({ body: { statusCode: 500, data: [] } }),
   'an empty list and nothing else': () => ({ body: { data: [] } }),
   'a page of events without a flag': withoutFlag,
+  'status 204': () => ({ status: 204, body: undefined }),
   'status 418': () => ({ status: 418, body: { code: 'OUT_OF_RANGE' } }),
 } as const satisfies Readonly<Record<string, Odd>>;

@@ -181,7 +181,7 @@ function selectionOf(query: URLSearchParams, untilGrainMs: number): (event: Scri
 }
 
 function send(res: ServerResponse, { status = 200, body, headers = {} }: ScriptedAnswer): void {
-  const bytes = Buffer.from(JSON.stringify(body));
+  const bytes = Buffer.from(body === undefined ? '' : JSON.stringify(body));
   res.writeHead(status, { 'content-type': 'application/json', 'content-length': bytes.length, ...headers });
   res.end(bytes);
 }

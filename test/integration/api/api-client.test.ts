@@ -1,7 +1,6 @@
 /** What is sent, what is handed on, and what must never leave; over real sockets. */
 import assert from 'node:assert/strict';
-import { createServer } from 'node:http';
-import { connect } from 'node:net';
+import { createServer, request, type IncomingMessage } from 'node:http';
 import { test, type TestContext } from 'node:test';
 import { brotliDecompressSync, gunzipSync, gzipSync, inflateSync } from 'node:zlib';
 import { describeError } from '../../../src/core/errors.ts';
@@ -110,51 +109,110 @@ test("an error's body without end is cut, and the connection is not kept", async
   assert.equal((await client.fetchPage(pageRequest())).kind, 'page');
 });
 
-/** A proxy that says which way each request came. */
-async function proxyFor(t: TestContext): Promise<{ url: string; tunnels: string[]; credentials: string[] }> {
-  const tunnels: string[] = [];
-  const credentials: string[] = [];
-  const sockets = new Set<{ destroy(): unknown }>();
-  const server = createServer((_req, res) => res.writeHead(500).end());
-  server.on('connect', (req, socket) => {
-    tunnels.push(req.url ?? '');
-    credentials.push(req.headers['proxy-authorization'] ?? '');
-    const [host = '', port = ''] = (req.url ?? '').split(':');
-    const upstream = connect(Number(port), host, () => {
-      socket.write('HTTP/1.1 200 OK\r\n\r\n');
-      upstream.pipe(socket).pipe(upstream);
-    });
-    for (const side of [upstream, socket]) {
-      sockets.add(side);
-      side.on('error', () => {
-        upstream.destroy();
-        socket.destroy();
-      });
-    }
+test('an answer with 60 KB of headers is an answer, in a tunnel and through a proxy as well', async (t) => {
+  const server = await serverFor(t, (_req, res) => {
+    const headers = Array.from({ length: 60 }, (_, index) => [`x-policy-${index}`, 'p'.repeat(1_000)]);
+    sendJson(res, 200, PAGE, Object.fromEntries(headers) as Record<string, string>);
   });
-  const port = await listen(t, server);
-  t.after(() => {
-    for (const socket of sockets) socket.destroy();
+  const proxy = await proxyFor(t, server.origin);
+  for (const proxied of [null, { httpProxy: proxy.url, httpsProxy: null, noProxy: null }]) {
+    const baseUrl = proxied === null ? server.baseUrl : 'http://api.test/api/v1';
+    const { client } = clientFor(t, baseUrl, { proxy: proxied });
+    assert.equal(textOf(pageOf(await client.fetchPage(pageRequest()))), PAGE);
+  }
+});
+
+test('a 203 is a page, and a 204 is an empty one that says it is the last', async (t) => {
+  const server = await serverFor(t, (_req, res, nth) => {
+    if (nth === 1) sendJson(res, 203, PAGE.padEnd(100_000));
+    else res.writeHead(204).end();
   });
-  return { url: `http://user:proxy-password@127.0.0.1:${port}`, tunnels, credentials };
+  const { client } = clientFor(t, server.baseUrl);
+  assert.equal(textOf(pageOf(await client.fetchPage(pageRequest()))).trim(), PAGE);
+  const empty = JSON.parse(textOf(pageOf(await client.fetchPage(pageRequest())))) as unknown;
+  assert.deepEqual(empty, { data: [], hasMore: false });
+});
+
+test('a Content-Encoding in several lines is one, and names that name no compression are passed over', async (t) => {
+  const server = await serverFor(t, (_req, res, nth) => {
+    const encoding = nth === 1 ? ['gzip', 'identity'] : ['utf-8'];
+    res
+      .writeHead(200, encoding.map((name) => ['content-encoding', name]).flat())
+      .end(nth === 1 ? gzipSync(PAGE) : PAGE);
+  });
+  const { client } = clientFor(t, server.baseUrl);
+  assert.equal(pageOf(await client.fetchPage(pageRequest())).contentEncoding, 'gzip');
+  const plain = pageOf(await client.fetchPage(pageRequest()));
+  assert.deepEqual([plain.contentEncoding, textOf(plain)], ['identity', PAGE]);
+});
+
+test('a page that lacks fields, as the API says itself, is asked for once more, and then noted', async (t) => {
+  const chaos = { 'x-chaos-applied': 'latency, missingFields', 'x-chaos-description': 'Some events lack fields' };
+  const server = await serverFor(t, (_req, res, nth) => {
+    sendJson(res, 200, PAGE, nth === 2 ? {} : chaos);
+  });
+  const { client, traces } = clientFor(t, server.baseUrl);
+  const limitOf = (request: number): string | null =>
+    new URL(server.requests[request]?.url ?? '', server.origin).searchParams.get('limit');
+  assert.equal(pageOf(await client.fetchPage(pageRequest())).damage, null);
+  assert.deepEqual([limitOf(0), limitOf(1)], ['100', '99']);
+  assert.doesNotMatch(traces.log, /loaded as they came/);
+  assert.match(
+    pageOf(await client.fetchPage(pageRequest({ page: 2 }))).damage ?? '',
+    /missingFields.*Some events lack/,
+  );
+  assert.equal(server.requests.length, 4);
+  assert.match(traces.log, /lack fields; they are loaded as they came/);
+});
+
+interface Proxy {
+  readonly url: string;
+  /** What it was asked for: hosts of tunnels, and whole URLs. */
+  readonly asked: string[];
+  readonly credentials: string[];
 }
 
-test('requests go through the proxy, except to hosts that NO_PROXY names', async (t) => {
-  const proxy = await proxyFor(t);
+/** A proxy that takes everything to one server, whatever it is asked for; it opens no tunnel. */
+async function proxyFor(t: TestContext, upstream: string): Promise<Proxy> {
+  const asked: string[] = [];
+  const credentials: string[] = [];
+  const note = (req: IncomingMessage): void => {
+    asked.push(req.url ?? '');
+    credentials.push(req.headers['proxy-authorization'] ?? '');
+  };
+  const server = createServer((req, res) => {
+    note(req);
+    const { pathname, search } = new URL(req.url ?? '', upstream);
+    const forwarded = request(`${upstream}${pathname}${search}`, { maxHeaderSize: 100_000 }, (answer) => {
+      answer.pipe(res.writeHead(answer.statusCode ?? 0, answer.headers));
+    });
+    forwarded.end();
+  });
+  server.on('connect', (req, socket) => {
+    note(req);
+    socket.end('HTTP/1.1 403 Forbidden\r\n\r\n');
+  });
+  const port = await listen(t, server);
+  return { url: `http://user:proxy-password@127.0.0.1:${port}`, asked, credentials };
+}
+
+test('plain http goes through the proxy in absolute form, https in a tunnel, and neither to hosts that NO_PROXY names', async (t) => {
   const server = await serverFor(t, (_req, res) => {
     sendJson(res, 200, PAGE);
   });
-  const through = clientFor(t, server.baseUrl, {
-    proxy: { httpProxy: proxy.url, httpsProxy: null, noProxy: 'example.org' },
+  const proxy = await proxyFor(t, server.origin);
+  const proxied = (noProxy: string) => ({
+    proxy: { httpProxy: proxy.url, httpsProxy: null, noProxy },
+    firstContactMs: 0,
   });
-  pageOf(await through.client.fetchPage(pageRequest()));
-  assert.deepEqual(proxy.tunnels, [new URL(server.origin).host]);
+  pageOf(await clientFor(t, 'http://api.test:81/api/v1', proxied('example.org')).client.fetchPage(pageRequest()));
+  assert.deepEqual(proxy.asked, ['http://api.test:81/api/v1/events?limit=100']);
   assert.match(proxy.credentials[0] ?? '', /^Basic /);
-  const around = clientFor(t, server.baseUrl, {
-    proxy: { httpProxy: proxy.url, httpsProxy: null, noProxy: '127.0.0.1' },
-  });
-  pageOf(await around.client.fetchPage(pageRequest()));
-  assert.equal(proxy.tunnels.length, 1);
+  const tunneled = clientFor(t, 'https://api.test/api/v1', proxied('')).client.fetchPage(pageRequest());
+  await assert.rejects(tunneled, /403/);
+  assert.equal(proxy.asked[1], 'api.test:443');
+  pageOf(await clientFor(t, server.baseUrl, proxied('')).client.fetchPage(pageRequest()));
+  assert.equal(proxy.asked.length, 2, 'loopback is reached directly');
 });
 
 test('key, token and password appear in no log line and no error, whatever fails', async (t) => {

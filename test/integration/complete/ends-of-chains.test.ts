@@ -74,6 +74,14 @@ for (const times of [3, 5, 40]) {
   });
 }
 
+void test('a 204 where the list ends is an empty page in other words', async (t) => {
+  const events = eventsUpTo(600);
+  const hook: PageHook = ({ usual }) => (usual.first < events.length ? undefined : { status: 204, body: undefined });
+  const options = { events, shape: 'doc', maxPage: MAX_PAGE, endsWithEmptyPage: true, hook } as const;
+  const scene = await ScriptedScene.open(t, options);
+  assertProof(await scene.ingestAll(), 'api-end');
+});
+
 /** Each waits for seconds: one kind of answer for each shape, and the 418, which bounds could give another meaning, for both. */
 const LASTING = [
   ['an error code beside an empty list', APIS[1]],

@@ -14,6 +14,13 @@ void test('a body between braces may be a page, also behind white space or a byt
     assert.equal(faultOf(text), null, text);
 });
 
+void test('what a server calls its JSON does not matter', () => {
+  const body = new TextEncoder().encode('{"data":[]}').buffer;
+  const headers = new HttpHeaders({ 'content-type': 'text/html; charset=utf-8' });
+  const answer = { status: 200, headers, body, bodyBytes: body.byteLength, overflowed: false, receivedAtMs: 0 };
+  assert.equal(findFault(answer, 'identity'), null);
+});
+
 void test('another body is no page, and why', () => {
   assert.match(faultOf('') ?? '', /is empty/);
   for (const text of ['[]', '\ufeff[]', '\ufeff', 'x{}'])

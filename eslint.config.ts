@@ -44,9 +44,4 @@ export default defineConfig(
     ],
     rules: { 'max-lines': 'off' },
   },
-  {
-    // One state machine: cut in two it would have to share all of its state. It is to be replaced by a smaller policy.
-    files: ['src/api/pacing-policy.ts'],
-    rules: { 'max-lines': 'off' },
-  },
 );

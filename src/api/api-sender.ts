@@ -11,7 +11,7 @@ import { pageHeaders } from './http-request-headers.ts';
 import { Pacer } from './pacer.ts';
 import type { PacingResult } from './pacing-policy.ts';
 import type { ClientParts, EndpointName } from './page-request.ts';
-import { readRateLimit, type RateLimitNotice } from './rate-limit-headers.ts';
+import { NOTHING_SAID, readRateLimit, type RateLimitNotice } from './rate-limit-headers.ts';
 import { refusalOf } from './refusal.ts';
 import { isAboutPace } from './retry-policy.ts';
 import type { StreamAccess, StreamToken } from './stream-access.ts';
@@ -41,20 +41,12 @@ export class ApiSender {
   constructor(parts: ClientParts, access: StreamAccess) {
     this.#parts = parts;
     this.#access = access;
-    const { logger, maxRps, maxWaitMs, observe } = parts.options;
-    const createPacer = (endpoint: EndpointName, name: string): Pacer =>
-      new Pacer({
-        name,
-        maxRps,
-        maxWaitMs,
-        onStalled: (queued) => {
-          logger.warn({ queued, endpoint }, 'requests were queued and none started; the queue was replaced');
-        },
-        observeWait: observe.rateLimitWait,
-      });
+    const { maxRps, maxWaitMs, observe } = parts.options;
+    const createPacer = (name: string): Pacer =>
+      new Pacer({ name, maxRps, maxWaitMs, observeWait: observe.rateLimitWait });
     this.#pacers = {
-      stream: createPacer('stream', 'the stream endpoint'),
-      events: createPacer('events', parts.eventsUrl.pathname),
+      stream: createPacer('the stream endpoint'),
+      events: createPacer(parts.eventsUrl.pathname),
     };
   }
 
@@ -114,13 +106,12 @@ interface Usage {
   readonly notice: RateLimitNotice;
 }
 
-const NO_NOTICE: RateLimitNotice = { limit: null, remaining: null, resetMs: null, retryAfterMs: null };
-const UNKNOWN_USAGE: Usage = { result: 'failed', notice: NO_NOTICE };
+const UNKNOWN_USAGE: Usage = { result: 'failed', notice: NOTHING_SAID };
 
 function readUsage(outcome: HttpAnswer | TransportError): Usage {
   if (outcome instanceof TransportError) {
     // The API had served, and counted, what was cut on its way.
-    return outcome.failure === 'cut' ? { result: 'served', notice: NO_NOTICE } : UNKNOWN_USAGE;
+    return outcome.failure === 'cut' ? { result: 'served', notice: NOTHING_SAID } : UNKNOWN_USAGE;
   }
   const { status, headers, receivedAtMs } = outcome;
   if (status >= 400 && isAboutPace(refusalOf(outcome))) {

@@ -1,10 +1,12 @@
-/** What an answer says about the rate limit, in every form that the API contract lists. Pure. */
+/** What an answer says about the rate limit, in every form that the API contract and the IETF's drafts list. Pure. */
 import { memberOf } from './http-answer.ts';
 import type { HttpHeaders } from './http-exchange.ts';
 
 export interface RateLimitNotice {
   /** Requests a window. */
   readonly limit: number | null;
+  /** Length of the window, where it is announced, ms. */
+  readonly windowMs: number | null;
   /** Requests left in this window. */
   readonly remaining: number | null;
   /** Until the window ends, ms. */
@@ -13,35 +15,57 @@ export interface RateLimitNotice {
   readonly retryAfterMs: number | null;
 }
 
+export const NOTHING_SAID: RateLimitNotice = {
+  limit: null,
+  windowMs: null,
+  remaining: null,
+  resetMs: null,
+  retryAfterMs: null,
+};
+
 /** Numbers from here on are epoch seconds: as seconds to wait they would be 31 years. */
 const EPOCH_SECONDS_FROM = 1e9;
 /** Numbers from here on are epoch milliseconds. */
 const EPOCH_MS_FROM = 1e12;
 /** Our clock, which has milliseconds, is trusted when it is this close to `Date`, which has whole seconds. */
 const CLOCKS_AGREE_MS = 1_500;
+/** A moment in whole seconds may have been rounded down: it is taken for this much later. */
+const ROUNDED_BY_MS = 1_000;
+const WAITS_IN_BODY = ['retryAfter', 'retry_after'];
 
 /**
  * @param nowMs when the answer came, epoch ms of our clock
- * @param body a refusal's body may say what its headers do not: `{"rateLimit":{"limit":…,"remaining":…,"reset":…}}`
+ * @param body a refusal's body may say what its headers do not: `{"retryAfter":28}`, or
+ *   `{"rateLimit":{"limit":…,"remaining":…,"reset":…,"retryAfter":…}}`
  */
 export function readRateLimit(headers: HttpHeaders, nowMs: number, body: unknown = null): RateLimitNotice {
   const dateMs = readDateMs(headers);
   // A moment by the API's clock must be compared with the API's clock.
-  const theirNowMs = dateMs === null || Math.abs(dateMs + 500 - nowMs) <= CLOCKS_AGREE_MS ? nowMs : dateMs + 500;
+  const theirNowMs = dateMs === null || Math.abs(dateMs + 500 - nowMs) <= CLOCKS_AGREE_MS ? nowMs : dateMs;
   const inBody = memberOf(body, 'rateLimit');
-  const value = (name: string): number | null => {
+  const { policy, now } = readDrafts(headers);
+  const value = (name: string, drafted: string | undefined): number | null => {
     const text =
       headers.get(`x-ratelimit-${name}`) ?? headers.get(`x-rate-limit-${name}`) ?? headers.get(`ratelimit-${name}`);
     // A limit in a body is not believed: without headers nobody says what its window is.
-    return readNumber(text) ?? (name === 'limit' ? null : readNumber(memberOf(inBody, name)));
+    return readNumber(text ?? drafted) ?? (name === 'limit' ? null : readNumber(memberOf(inBody, name)));
   };
-  const limit = value('limit');
-  const reset = value('reset');
+  const limit = value('limit', now?.get('limit') ?? policy?.get('q'));
+  const remaining = value('remaining', now?.get('remaining') ?? now?.get('r'));
+  const reset = value('reset', now?.get('reset') ?? now?.get('t'));
+  const resetMs = reset === null ? null : durationMs(reset, theirNowMs);
+  const windowS = readNumber(policy?.get('w'));
+  const places = [body, inBody, memberOf(body, 'error')];
+  const told = [headers.get('retry-after'), ...places.flatMap((at) => WAITS_IN_BODY.map((name) => memberOf(at, name)))];
+  const saysNothingElse = remaining === 0 || (remaining === null && limit === null);
   return {
     limit: limit !== null && limit > 0 ? limit : null,
-    remaining: value('remaining'),
-    resetMs: reset === null ? null : durationMs(reset, theirNowMs),
-    retryAfterMs: readRetryAfter(headers.get('retry-after'), theirNowMs),
+    windowMs: windowS === null || windowS === 0 ? null : windowS * 1000,
+    remaining,
+    resetMs,
+    retryAfterMs:
+      told.map((wait) => readWait(wait, theirNowMs)).find((waitMs) => waitMs !== null) ??
+      (saysNothingElse ? resetMs : null),
   };
 }
 
@@ -51,18 +75,49 @@ export function readDateMs(headers: HttpHeaders): number | null {
   return Number.isNaN(date) ? null : date;
 }
 
-function readRetryAfter(text: string | null, theirNowMs: number): number | null {
-  const number = readNumber(text);
+function readWait(value: unknown, theirNowMs: number): number | null {
+  const number = readNumber(value);
   if (number !== null) return durationMs(number, theirNowMs);
-  const dateMs = Date.parse(text ?? '');
-  return Number.isNaN(dateMs) || dateMs <= theirNowMs ? null : dateMs - theirNowMs;
+  const dateMs = typeof value === 'string' ? Date.parse(value) : NaN;
+  return Number.isNaN(dateMs) ? null : durationMs(dateMs / 1000, theirNowMs);
 }
 
 /** Seconds to go, epoch seconds or epoch milliseconds, distinguished by size; `null` for a moment that has passed. */
 function durationMs(number: number, theirNowMs: number): number | null {
   if (number < EPOCH_SECONDS_FROM) return number * 1000;
-  const untilMs = (number >= EPOCH_MS_FROM ? number : number * 1000) - theirNowMs;
+  const momentMs = number < EPOCH_MS_FROM ? number * 1000 : number;
+  const untilMs = momentMs + (number < EPOCH_MS_FROM && Number.isInteger(number) ? ROUNDED_BY_MS : 0) - theirNowMs;
   return untilMs > 0 ? untilMs : null;
+}
+
+type Members = ReadonlyMap<string, string>;
+
+/**
+ * Drafts of the IETF: `RateLimit-Policy: "a";q=10;w=60` with `RateLimit: "a";r=7;t=28` from 08 on, `10;w=60` with
+ * `limit=10, remaining=7, reset=28` before. Of several policies the one counts that has the least left.
+ */
+function readDrafts(headers: HttpHeaders): { policy: Members | undefined; now: Members | undefined } {
+  const policies = readItems(headers.get('ratelimit-policy') ?? headers.get('ratelimit-limit'));
+  const items = readItems(headers.get('ratelimit'));
+  const isOld = items.some((item) => item.has('remaining'));
+  const now = isOld
+    ? new Map(items.flatMap((item) => [...item]))
+    : items.filter((item) => item.has('r')).sort((a, b) => Number(a.get('r')) - Number(b.get('r')))[0];
+  const name = now?.get('limit') ?? now?.get('');
+  return { policy: policies.find((one) => one.get('') === name) ?? policies.find((one) => one.has('w')), now };
+}
+
+/** Comma-separated items with parameters; an item's own word has the name ''. */
+function readItems(text: string | null): Members[] {
+  return (text ?? '').split(',').map(
+    (item) =>
+      new Map(
+        item.split(';').map((part): [string, string] => {
+          const [name = '', value] = part.trim().split('=');
+          return value === undefined ? ['', name.replaceAll('"', '')] : [name.toLowerCase(), value];
+        }),
+      ),
+  );
 }
 
 function readNumber(value: unknown): number | null {

@@ -1,23 +1,13 @@
-/** Pacing over real sockets, judged by what the simulator counts. Each takes half a minute, so all run at once. */
+/** The pacer over real sockets, and its queue. How much of a limit it uses is tested in virtual time, and measured by `npm run bench`. */
 import assert from 'node:assert/strict';
-import { describe, test, type TestContext } from 'node:test';
-import Bottleneck from 'bottleneck';
-import { ApiClient } from '../../../src/api/api-client.ts';
+import { test } from 'node:test';
+import type { ApiClient } from '../../../src/api/api-client.ts';
 import { Pacer } from '../../../src/api/pacer.ts';
+import { NOTHING_SAID } from '../../../src/api/rate-limit-headers.ts';
 import { GaveUpError } from '../../../src/core/errors.ts';
-import type { Simulator, StartOptions } from '../../../src/simulator/simulator.ts';
 import { PAGE, clientFor, pageRequest, sendJson, serverFor, simulatorFor } from './api-client-setup.ts';
 
 const CALLERS = 8;
-const RUN_MS = 30_000;
-const NAMED = { eventsLimit: 50, eventsWindow: 10 };
-/**
- * What must be found out first takes a window or two of the six that the run has, and is part of its share: over ten
- * minutes of virtual time the test of the policy holds it to 90 %.
- */
-const HIDDEN = { eventsLimit: 25, eventsWindow: 5, eventsHeaders: false, rateBody: false };
-/** Requests a second that both allow. */
-const ALLOWED_RPS = 5;
 
 /** Asks for the next page at once, with several callers, until the time is over. */
 async function askFor(client: ApiClient, runMs: number): Promise<void> {
@@ -34,69 +24,6 @@ async function askFor(client: ApiClient, runMs: number): Promise<void> {
   });
   await Promise.all(callers);
 }
-
-interface Shares {
-  readonly used: number;
-  readonly refused: number;
-}
-
-function sharesOf(simulator: Simulator): Shares {
-  const pages = simulator.log().filter((entry) => entry.kind === 'events');
-  const served = pages.filter((entry) => entry.status === 200).length;
-  const refused = pages.filter((entry) => entry.status === 429).length;
-  return { used: served / ((ALLOWED_RPS * RUN_MS) / 1000), refused: refused / pages.length };
-}
-
-async function measure(t: TestContext, options: StartOptions): Promise<Shares> {
-  const simulator = await simulatorFor(t, {
-    latency: 20,
-    latencyJitter: 20,
-    ...options,
-  });
-  const { client } = clientFor(t, simulator.baseUrl);
-  await askFor(client, RUN_MS);
-  const shares = sharesOf(simulator);
-  t.diagnostic(`used ${(shares.used * 100).toFixed(1)} %, refused ${(shares.refused * 100).toFixed(2)} %`);
-  return shares;
-}
-
-describe('as the API counts', { concurrency: true }, () => {
-  for (const rateWindow of ['fixed', 'sliding'] as const) {
-    for (const rateReset of ['seconds', 'epoch'] as const) {
-      test(`a named limit in ${rateWindow} windows, reset as ${rateReset}, is used, with at most 1 % refused`, async (t) => {
-        const { used, refused } = await measure(t, { ...NAMED, rateWindow, rateReset });
-        // 97 % is what the policy is held to, in virtual time; here a busy machine has a share in it.
-        assert.ok(used >= 0.85, `${used} used`);
-        assert.ok(refused <= 0.01, `${refused} refused`);
-      });
-    }
-    for (const retryAfter of ['seconds', 'date', 'missing'] as const) {
-      test(`a hidden limit in ${rateWindow} windows, Retry-After ${retryAfter}, is used to 85 % while it is being found out`, async (t) => {
-        const { used } = await measure(t, { ...HIDDEN, rateWindow, retryAfter });
-        assert.ok(used >= 0.85, `${used} used`);
-      });
-    }
-  }
-
-  test('a limit that is lowered and raised during the run is kept and used', async (t) => {
-    const simulator = await simulatorFor(t, { eventsLimit: 50, eventsWindow: 5, latency: 5 });
-    const { client } = clientFor(t, simulator.baseUrl);
-    const served: number[] = [];
-    for (const eventsLimit of [50, 10, 50]) {
-      simulator.apply({ eventsLimit });
-      const before = simulator.stats().pagesServed;
-      await askFor(client, 10_000);
-      served.push(simulator.stats().pagesServed - before);
-    }
-    const { rateLimited } = simulator.stats();
-    t.diagnostic(`served in 10 s each: ${served.join(', ')} of 100, 20, 100; ${rateLimited} refused`);
-    // The lowered limit meets a window that is used up already. How much of ten seconds a busy machine gets to use is another
-    // matter: in virtual time the test of the policy holds it to 88 %.
-    assert.ok((served[0] ?? 0) >= 60 && (served[1] ?? 0) >= 10 && (served[1] ?? 0) <= 30, served.join(', '));
-    assert.ok((served[2] ?? 0) >= 50, served.join(', '));
-    assert.ok(rateLimited <= 3, `${rateLimited} refused`);
-  });
-});
 
 test('a fast source without a limit is not slowed', async (t) => {
   const server = await serverFor(t, (_req, res) => {
@@ -155,24 +82,66 @@ test('a request that waits for its turn shows until when, and can leave', async 
   await assert.rejects(waiting, /left/);
 });
 
-test('a queue in which nothing starts is replaced, and everybody gets a turn', async () => {
-  let queues = 0;
-  let stalled = 0;
-  const pacer = new Pacer({
-    name: 'a budget',
-    maxRps: 100,
-    maxWaitMs: 10_000,
-    stalledAfterMs: 100,
-    onStalled: (queued) => (stalled = queued),
-    // The first queue is stuck as Bottleneck's can get: its reservoir is empty and nothing fills it.
-    createQueue: () => new Bottleneck({ maxConcurrent: 1, ...(queues++ === 0 ? { reservoir: 0 } : {}) }),
-  });
+function pacerFor(maxWaitMs = 10_000): Pacer {
+  return new Pacer({ name: 'a budget', maxRps: null, maxWaitMs });
+}
+
+test('a wall clock that goes back an hour during a pause holds nobody up', async (t) => {
+  const pacer = pacerFor();
   const { signal } = new AbortController();
-  const notice = { limit: null, remaining: null, resetMs: null, retryAfterMs: null };
-  pacer.answered(await pacer.turn(signal), 'served', notice);
-  const turns = await Promise.all(Array.from({ length: 20 }, () => pacer.turn(signal)));
-  assert.equal(turns.length, 20);
-  assert.ok(stalled >= 10, `${stalled} were found waiting`);
-  assert.equal(queues, 2);
+  pacer.answered(await pacer.turn(signal), 'served', NOTHING_SAID);
+  for (let round = 1; round <= 2; round += 1) {
+    pacer.pause(50);
+    const waiting = Array.from({ length: 4 }, () => pacer.turn(signal));
+    // Bottleneck has begun before the clock changes.
+    const before = await Promise.race([
+      pacerTurn(waiting),
+      new Promise((resolve) => setTimeout(resolve, 20, 'queued')),
+    ]);
+    assert.equal(before, 'queued');
+    const wall = Date.now.bind(Date);
+    t.mock.method(Date, 'now', () => wall() - 3_600_000);
+    const startedMs = performance.now();
+    for (const turn of waiting) pacer.answered(await turn, 'served', NOTHING_SAID);
+    assert.ok(performance.now() - startedMs < 5_000);
+  }
   pacer.close();
+});
+
+async function pacerTurn(waiting: readonly Promise<unknown>[]): Promise<string> {
+  await Promise.race(waiting);
+  return 'a turn';
+}
+
+test('whoever waits gets a turn in the order of asking, and who leaves holds nobody up', async () => {
+  const pacer = pacerFor();
+  const { signal } = new AbortController();
+  pacer.answered(await pacer.turn(signal), 'served', NOTHING_SAID);
+  pacer.pause(30);
+  const order: number[] = [];
+  const leaving = Array.from({ length: 12 }, () => new AbortController());
+  const turns = leaving.map(async (controller, number) => {
+    const ticket = await pacer.turn(controller.signal);
+    order.push(number);
+    pacer.answered(ticket, 'served', NOTHING_SAID);
+  });
+  for (const number of [0, 5, 11]) leaving[number]?.abort(new Error('left'));
+  const results = await Promise.allSettled(turns);
+  assert.deepEqual(
+    results.flatMap(({ status }, number) => (status === 'rejected' ? [number] : [])),
+    [0, 5, 11],
+  );
+  assert.deepEqual(order, [1, 2, 3, 4, 6, 7, 8, 9, 10]);
+  pacer.answered(await pacer.turn(signal), 'served', NOTHING_SAID);
+  pacer.close();
+});
+
+test('a closed pacer refuses whoever waits', async () => {
+  const pacer = pacerFor();
+  const { signal } = new AbortController();
+  const first = await pacer.turn(signal);
+  const waiting = pacer.turn(signal);
+  pacer.close();
+  await assert.rejects(waiting, /closed/);
+  pacer.answered(first, 'served', NOTHING_SAID);
 });

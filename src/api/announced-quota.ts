@@ -74,12 +74,17 @@ export class AnnouncedQuota {
     this.#announced.resetMs = resetMs;
   }
 
-  /** @param sentSince requests that were sent after this one */
-  read(number: number, startMs: number, sentSince: number, notice: RateLimitNotice): void {
+  /** @param onTheWay requests that the API may not have counted yet */
+  read(number: number, startMs: number, onTheWay: number, notice: RateLimitNotice): void {
     const { limit, remaining, resetMs } = notice;
-    if (limit === null || remaining === null || resetMs === null || number < (this.#announced?.by ?? 0)) return;
+    if (limit === null || remaining === null || resetMs === null) return;
+    if (this.#announced !== null && number < this.#announced.by) {
+      // A newer answer has said more, and took this request for one that may not be counted yet.
+      this.#announced.left += 1;
+      return;
+    }
     const before = this.#announced?.limit === limit ? this.#announced : null;
-    const left = Math.max(0, remaining - sentSince);
+    const left = Math.max(0, remaining - onTheWay);
     // The API counted this request some time after its start, and will count the next one as much later.
     const untilMs = startMs + resetMs;
     const isSameReset = before !== null && Math.abs(untilMs - before.resetMs) < 1_000;

@@ -1,7 +1,7 @@
 /**
  * What refusals say of a limit that the API does not announce. Pure.
  *
- * Where few requests are granted between two refusals, requests are spread at the rate at which they were granted, and come
+ * Where few requests are granted between two refusals, twice in a row, requests are spread at the rate at which they were granted, and come
  * faster while nothing is refused. Where many are granted, they go at once: there a refusal costs less than spreading does.
  */
 import { usualMs } from './announced-quota.ts';
@@ -19,6 +19,7 @@ export class HiddenLimit {
   #refusedMs: number | null = null;
   #granted = 0;
   #grantedBefore = 0;
+  #fewInARow = 0;
 
   /** Whether the time from a window's first request to its reset has been found. */
   get isFound(): boolean {
@@ -48,7 +49,8 @@ export class HiddenLimit {
    */
   passed(refusedMs: number, lookedMs: number | null, startMs: number): void {
     const granted = Math.max(1, this.#granted - 1);
-    if (this.#refusedMs !== null && (this.spreadMs > 0 || granted < FEW)) {
+    this.#fewInARow = granted < FEW ? this.#fewInARow + 1 : 0;
+    if (this.#refusedMs !== null && (this.spreadMs > 0 || this.#fewInARow > 1)) {
       this.spreadMs = (refusedMs - this.#refusedMs) / granted;
       this.#grantedBefore = granted;
     }

@@ -22,7 +22,7 @@ export type PacingResult = 'served' | 'cached' | 'refused' | 'failed';
 
 /** One request that goes ahead is waited for no longer than this. */
 const PATIENCE_MS = 5_000;
-/** From one look to the next: this share of the time since the refusal, and of {@link PATIENCE_MS} at least. */
+/** From one look to the next: a share of the time since the refusal, and of {@link PATIENCE_MS} at least. */
 const LOOK_SHARE = 0.08;
 
 /** From a refusal to the first request that is served after the pause. */
@@ -44,6 +44,8 @@ export class PacingPolicy {
   readonly #hidden = new HiddenLimit();
   #newest: PacingTicket = { number: 0, startMs: -Infinity };
   #isNewestOut = false;
+  #onTheWay = 0;
+  #dueMs = -Infinity;
   #untilMs = -Infinity;
   #pause: Pause | null = null;
   /** Refusals in a row without a word. */
@@ -65,8 +67,8 @@ export class PacingPolicy {
   nextStartMs(nowMs: number): number {
     const { number, startMs } = this.#newest;
     const isAhead = this.#isNewestOut && this.#aloneAfter !== null && number > this.#aloneAfter;
-    const spacedMs = startMs + Math.max(this.#minIntervalMs, this.#hidden.spreadMs, isAhead ? PATIENCE_MS : 0);
-    return Math.max(this.#untilMs, spacedMs, this.#quota.nextStartMs(nowMs));
+    const spacedMs = startMs + Math.max(this.#hidden.spreadMs, isAhead ? PATIENCE_MS : 0);
+    return Math.max(this.#untilMs, this.#dueMs, spacedMs, this.#quota.nextStartMs(nowMs));
   }
 
   /** A request starts now. */
@@ -75,18 +77,21 @@ export class PacingPolicy {
     this.#hidden.started(nowMs);
     this.#newest = { number: this.#newest.number + 1, startMs: nowMs };
     this.#isNewestOut = true;
+    this.#onTheWay += 1;
+    this.#dueMs = Math.max(this.#dueMs, nowMs - this.#minIntervalMs) + this.#minIntervalMs;
     return this.#newest;
   }
 
   /** A request was answered, or failed. */
   answered(ticket: PacingTicket, result: PacingResult, notice: RateLimitNotice, nowMs: number): void {
     if (ticket === this.#newest) this.#isNewestOut = false;
+    this.#onTheWay -= 1;
     if (result === 'cached' || result === 'refused') this.#quota.takeBack(ticket.startMs);
     // A cached answer's headers are as old as the cache, and it cost nothing.
     if (result === 'cached' || result === 'failed') return;
     if (result === 'refused') this.#refused(ticket, notice.retryAfterMs, nowMs);
     else this.#served(ticket);
-    this.#quota.read(ticket.number, ticket.startMs, this.#newest.number - ticket.number, notice);
+    this.#quota.read(ticket.number, ticket.startMs, this.#onTheWay, notice);
   }
 
   /** The API asks for a pause without a refusal (a 503 with `Retry-After`). */
@@ -103,7 +108,6 @@ export class PacingPolicy {
       this.#quota.refusedUntil(nowMs + toldMs);
     }
     const pause = this.#pause;
-    // What was on its way when the pause began brings the same news.
     if (pause !== null && number <= pause.last) {
       if (number > pause.first) pause.refused += 1;
       return;

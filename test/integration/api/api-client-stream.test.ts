@@ -160,7 +160,7 @@ for (const streamBreaksAs of ['404', '403', '502', 'token'] as const) {
     const answers: PageAnswer[][] = await Promise.all(
       [1, 2, 3].map(async (windowId) => {
         const seen: PageAnswer[] = [];
-        for (let page = 1; page <= 6;) {
+        for (let page = 1; page <= 12;) {
           const answer = await client.fetchPage(pageRequest({ windowId, page, limit: 10 }));
           seen.push(answer);
           if (answer.kind === 'page') page += 1;

@@ -62,7 +62,8 @@ class FixedWindow implements VirtualLimit {
     if (left < 1) return false;
     if (nowMs >= this.#startMs + this.windowMs) {
       const phaseMs = this.#phaseMs ?? nowMs;
-      this.#startMs = phaseMs + Math.floor((nowMs - phaseMs) / this.windowMs) * this.windowMs;
+      // What floating point makes of a moment on the border must not count as the window before.
+      this.#startMs = phaseMs + Math.floor((nowMs - phaseMs) / this.windowMs + 1e-9) * this.windowMs;
       this.#used = 0;
     }
     this.#used += 1;

@@ -34,7 +34,7 @@ test('of several policies the one counts that has the least left', () => {
 
 test('a reset as epoch seconds or milliseconds is distinguished from seconds by its size', () => {
   const seconds = Math.floor(NOW / 1000) + 30;
-  assert.equal(read({ ...DATE, 'x-ratelimit-reset': String(seconds) }).resetMs, seconds * 1000 - NOW);
+  assert.equal(read({ ...DATE, 'x-ratelimit-reset': String(seconds) }).resetMs, seconds * 1000 + 1_000 - NOW);
   assert.equal(read({ ...DATE, 'x-ratelimit-reset': String(NOW + 12_345) }).resetMs, 12_345);
 });
 
@@ -61,7 +61,7 @@ test('Retry-After is read as seconds, as an HTTP date, and as an epoch', () => {
   assert.equal(read({ 'retry-after': 'soon' }).retryAfterMs, null);
 });
 
-test('a moment in whole seconds may be rounded down: whoever was refused waits a second longer', () => {
+test('a moment in whole seconds may be rounded down, and is taken for a second later', () => {
   const headers = { 'x-ratelimit-remaining': '0', 'x-ratelimit-reset': String(Math.floor(NOW / 1000)) };
   assert.equal(read(headers).retryAfterMs, 600);
   assert.equal(read({ 'retry-after': String(NOW + 5_000) }).retryAfterMs, 5_000);

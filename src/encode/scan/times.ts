@@ -35,8 +35,15 @@ const TWO_POW_32 = 4_294_967_296;
 /** A longer text is not a time. */
 const MAX_TIME_CHARACTERS = 400;
 
+const ENCODER = new TextEncoder();
+
 /** Nanoseconds of today have 19 digits. Split into seconds and fraction, both parts of such a number are exact in a double. */
 const MAX_USUAL_DIGITS = 19;
+
+/** Digits of a date and a time without anything between, and with milliseconds. Epochs of as many digits are far in the future. */
+const COMPACT_DIGITS = [14, 17];
+/** Of this century or the last: `20260127192012`, with a fraction and a zone or without. */
+const COMPACT_TIME = /^((?:19[7-9]\d|20\d\d)\d{4})(\d{6})(?:(\d{3}|\d{6})|[.,](\d+))?([Zz]|[+-]\d\d(?::?\d\d)?)?$/;
 
 const EPOCH_NUMBER = /^([+-]?)(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d{1,4}))?$/;
 
@@ -51,7 +58,7 @@ export class TimeReader {
 
   /**
    * Reads the epoch number at `at` if it is a plain integer of at most 19 digits; returns the offset after it. Returns 0
-   * and changes nothing if it is spelled otherwise.
+   * and changes nothing if it is spelled otherwise, or may be a date.
    */
   readUsualNumber(bytes: Uint8Array, at: number): number {
     let end = at;
@@ -61,6 +68,7 @@ export class TimeReader {
     const goesOn = next === DOT || next === LOWER_E || next === UPPER_E;
     // Leading zeros, which a string may have, do not count for the unit.
     if (digits === 0 || digits > MAX_USUAL_DIGITS || goesOn || bytes[at] === DIGIT_0) return 0;
+    if (digits > 13 && COMPACT_DIGITS.includes(digits)) return 0;
     const fractionDigits = digits <= 11 ? 0 : digits <= 14 ? 3 : digits <= 17 ? 6 : 9;
     const seconds = integerOf(bytes, at, end - fractionDigits);
     const fraction = integerOf(bytes, end - fractionDigits, end);
@@ -95,7 +103,17 @@ export class TimeReader {
     return this.#set(this.#iso.epochSeconds - POSTGRES_EPOCH_S, this.#iso.microseconds);
   }
 
+  /** `20260127192012` is a date and a time: as milliseconds it would be the year 2612. */
+  #readCompact(text: string): boolean {
+    const match = COMPACT_TIME.exec(text);
+    if (match === null) return false;
+    const [, date = '', time = '', digits, fraction = digits, zone = ''] = match;
+    const spelled = ENCODER.encode(`${date}T${time}${fraction === undefined ? '' : `.${fraction}`}${zone}`);
+    return this.#iso.read(spelled, 0, spelled.length) && this.#setIso();
+  }
+
   #readEpoch(text: string): boolean {
+    if (this.#readCompact(text)) return true;
     const match = EPOCH_NUMBER.exec(text);
     if (match === null) return false;
     const [, sign = '', integer = '', fraction = '', exponentText = '0'] = match;

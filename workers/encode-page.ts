@@ -34,7 +34,7 @@ function resultOf(task: PageTask): EncodeResult | SampleResult {
   const decodedMs = performance.now();
   const { body, bodyBytes } = decoded;
   const bytes = new Uint8Array(body, 0, bodyBytes);
-  const page = task.kind === 'sample' ? samplePage(bytes) : encodePage(bytes, task, task.spare);
+  const page = task.kind === 'sample' ? samplePage(bytes, task.hints) : encodePage(bytes, task, task.spare);
   if ('fault' in page) return { status: 'faulty', ...page, body, bodyBytes };
   if (page.status === 'sampled') return { ...page, body, bodyBytes };
   const timing = { decodeMs: decodedMs - startedMs, encodeMs: performance.now() - decodedMs };

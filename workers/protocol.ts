@@ -7,13 +7,22 @@
  *
  * Errors cross as values: an Error thrown in a worker arrives without its class, code and fields.
  */
-import type { ContentEncoding, EncodedPage, FaultyPage, IdColumnTypes, SampledPage } from '../src/core/encoded-page.ts';
+import type {
+  ContentEncoding,
+  EncodedPage,
+  FaultyPage,
+  IdColumnTypes,
+  ReadingHints,
+  SampledPage,
+} from '../src/core/encoded-page.ts';
 
 interface TaskBase {
   /** The raw page. Transferred: the sender's view is detached and must not be touched again. */
   readonly body: ArrayBuffer;
   readonly bodyBytes: number;
   readonly contentEncoding: ContentEncoding;
+  /** For a page that is not JSON as a whole. */
+  readonly hints?: ReadingHints;
 }
 
 /** Looks at the newest events of a page to decide the types of the id columns; encodes nothing. */

@@ -15,7 +15,7 @@ const MAX_EVENT_BYTES = 16 * 2 ** 20;
 
 const spare = new ArrayBuffer(8 * 2 ** 20);
 const ways: Readonly<Record<string, (body: Uint8Array) => unknown>> = {
-  scan: (body) => scanPage(body, { event: () => undefined, restart: () => undefined }),
+  scan: (body) => scanPage(body, { event: () => undefined, broken: () => undefined, restart: () => undefined }),
   'scan and encode': (body) =>
     encodePage(body, { idColumnTypes: ID_COLUMN_TYPES, firstSourceOrder: 1n, maxEventBytes: MAX_EVENT_BYTES }, spare),
   'JSON.parse': (body) =>

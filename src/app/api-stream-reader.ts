@@ -15,6 +15,7 @@ import type { InFlightLimit, Permit } from '../core/in-flight-limit.ts';
 import type { LedgerEntry, WindowState } from '../core/state.ts';
 import type { PageEncoder } from '../threads/page-encoder.ts';
 import { AnswerJudge, BYTES_PER_BODY_BYTE } from './walk/answer-judge.ts';
+import { BrokenEventSearch } from './walk/broken-event-search.ts';
 import { Chain } from './walk/chain.ts';
 import { isFor, nextPage, type NextPage } from './walk/cursor-age.ts';
 import { guessNextCursor } from './walk/cursor-guess.ts';
@@ -74,7 +75,8 @@ export class ApiStreamReader {
     const position = new WalkPosition(state, { pageSize, eventsPerMs: origin.eventsPerMs ?? null });
     const limit = new PageLimit(pageSize, origin.limitReduction ?? 0, options.traits);
     const chain = new Chain(windowId, position, limit);
-    const encoder = new WorkerDeathSearch(options.encoder, limit, options.logger);
+    const survivors = new WorkerDeathSearch(options.encoder, limit, options.logger);
+    const encoder = new BrokenEventSearch(survivors, limit, options);
     this.position = position;
     this.#chain = chain;
     const isInhabited = origin.isInhabited === true;

@@ -60,6 +60,35 @@ export interface PagePlaces {
   readonly lastDigest: string | null;
 }
 
+/** What a page can be held against when its bytes do not show where its events begin and end. */
+export interface ReadingHints {
+  /** At most so many events were asked for. */
+  readonly limit: number;
+  /** Whether what a page says of its own length (`returned`) is that. */
+  readonly countsReturned: boolean;
+  /** Whether the API serves no more than what is asked for; `null`: nothing is known of it. */
+  readonly mindsLimit: boolean | null;
+  /** The exact bytes of an event that is known to be broken, because it was served alone; `null`: none is known. */
+  readonly brokenEvent: Uint8Array | null;
+}
+
+/** How a page was read that is no JSON, or no UTF-8, as a whole: every event has its place, some are broken. */
+export interface MendedPage {
+  /** Of the bytes of all events that are broken or repaired; `null` when only the known one is. The same twice: damaged at the source. */
+  readonly digest: string | null;
+  /** Where each event begins and ends in the body, in serving order. */
+  readonly starts: Uint32Array;
+  readonly ends: Uint32Array;
+}
+
+/** What is known of a page whose broken events could not be told from the others. */
+export interface UnclearEvents {
+  /** So many events probably stand before the first broken one. */
+  readonly goodBefore: number;
+  /** The exact bytes of the page's only event, where it was asked for alone; else `null`. */
+  readonly alone: Uint8Array | null;
+}
+
 export type AnomalyKind = 'rejected' | 'repaired';
 
 /** Something unusual about one event. A rejected event has no row; a repaired one has a row, with a change. */
@@ -94,6 +123,8 @@ export interface EncodedPage {
   readonly envelope: PageEnvelope;
   readonly times: PageTimes | null;
   readonly places: PagePlaces;
+  /** `null` for a page that is JSON as a whole. */
+  readonly mended: MendedPage | null;
   /** The decompressed page, transferred back and kept until its COPY has committed. */
   readonly body: ArrayBuffer;
   readonly bodyBytes: number;
@@ -126,6 +157,8 @@ export interface FaultyPage {
   readonly detail: string;
   /** For an error object: the API's own code, if it gave one. */
   readonly apiCode: string | null;
+  /** Everything around the events is well: some of them are not. */
+  readonly unclear?: UnclearEvents;
   readonly body: ArrayBuffer;
   readonly bodyBytes: number;
 }

@@ -196,12 +196,3 @@ export function firstSourceOrder(windowId: number, page: number): bigint {
   }
   return (BigInt(windowId) << (PAGE_BITS + POSITION_BITS)) | (BigInt(page) << POSITION_BITS);
 }
-
-/** The reverse of {@link firstSourceOrder}, for any event. */
-export function locateSourceOrder(order: bigint): PagePlace & { readonly position: number } {
-  return {
-    windowId: Number(order >> (PAGE_BITS + POSITION_BITS)),
-    page: Number((order >> POSITION_BITS) & ((1n << PAGE_BITS) - 1n)),
-    position: Number(order & ((1n << POSITION_BITS) - 1n)),
-  };
-}

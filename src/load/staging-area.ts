@@ -126,6 +126,7 @@ export class StagingArea {
         ledger,
         anomalies: encoded?.anomalies ?? [],
         body: encoded === null ? new Uint8Array() : new Uint8Array(encoded.body, 0, encoded.bodyBytes),
+        mended: encoded?.mended ?? null,
       });
       assignment.acknowledge();
       if (encoded !== null) {

@@ -4,7 +4,7 @@
  */
 import type { EncodeResult, EncodeTask } from '../../workers/protocol.ts';
 import { decodeBody } from '../core/body-decoding.ts';
-import type { IdColumnType, IdColumnTypes, IdSample } from '../core/encoded-page.ts';
+import type { IdColumnType, IdColumnTypes, IdSample, ReadingHints } from '../core/encoded-page.ts';
 import { WorkerDiedError } from '../core/errors.ts';
 import type { PageBuffers } from '../core/page-buffers.ts';
 import type { PagePlace } from '../core/page-place.ts';
@@ -36,9 +36,11 @@ export interface PageToEncode extends PagePlace {
   readonly instantMs: number | null;
   /** See {@link EncodeTask.isKeyed}. */
   readonly isKeyed?: boolean;
+  /** See {@link EncodeTask.hints}. */
+  readonly hints?: ReadingHints;
 }
 
-type Where = Pick<EncodeTask, 'firstSourceOrder' | 'instantMs' | 'isKeyed'>;
+type Where = Pick<EncodeTask, 'firstSourceOrder' | 'instantMs' | 'isKeyed' | 'hints'>;
 
 export class PageEncoder {
   readonly #options: PageEncoderOptions;
@@ -54,8 +56,8 @@ export class PageEncoder {
    * The page's body is transferred: the caller's is gone, and comes back with the result.
    * @throws WorkerDiedError when a worker died with the page; what `onDecided` throws
    */
-  async encode({ windowId, page, instantMs, isKeyed = false }: PageToEncode, raw: PageBody): Promise<EncodeResult> {
-    const where = { firstSourceOrder: firstSourceOrder(windowId, page), instantMs, isKeyed };
+  async encode({ windowId, page, ...how }: PageToEncode, raw: PageBody): Promise<EncodeResult> {
+    const where = { firstSourceOrder: firstSourceOrder(windowId, page), ...how };
     while (this.#types === null) {
       if (this.#deciding === null) {
         this.#deciding = this.#encodeFirst(raw, where);
@@ -93,7 +95,9 @@ export class PageEncoder {
   async #encodeFirst(raw: PageBody, where: Where): Promise<EncodeResult> {
     const { pool, idType, onDecided, emptyColumnTypes } = this.#options;
     const { body, bodyBytes, contentEncoding } = raw;
-    const sampled = await pool.run({ kind: 'sample', body, bodyBytes, contentEncoding });
+    const { hints } = where;
+    const task = { kind: 'sample', body, bodyBytes, contentEncoding } as const;
+    const sampled = await pool.run(hints === undefined ? task : { ...task, hints });
     if (sampled.status === 'faulty') return sampled;
     const typeOf = (column: keyof IdColumnTypes): IdColumnType =>
       emptyColumnTypes?.[column] === 'text' ? 'text' : typeBySample(sampled[column]);

@@ -60,6 +60,7 @@ export interface PageRequest {
 
 export interface ScriptedAnswer {
   readonly status?: number;
+  /** Sent as JSON; a Buffer as it is. */
   readonly body: unknown;
   readonly headers?: Readonly<Record<string, string>>;
 }
@@ -181,7 +182,7 @@ function selectionOf(query: URLSearchParams, untilGrainMs: number): (event: Scri
 }
 
 function send(res: ServerResponse, { status = 200, body, headers = {} }: ScriptedAnswer): void {
-  const bytes = Buffer.from(body === undefined ? '' : JSON.stringify(body));
+  const bytes = Buffer.isBuffer(body) ? body : Buffer.from(body === undefined ? '' : JSON.stringify(body));
   res.writeHead(status, { 'content-type': 'application/json', 'content-length': bytes.length, ...headers });
   res.end(bytes);
 }

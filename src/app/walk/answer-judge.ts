@@ -18,6 +18,8 @@ import type { Brought, Step } from './step.ts';
 /** Body and rows of a page are both in memory until its COPY has committed. */
 export const BYTES_PER_BODY_BYTE = 2;
 
+type AskedAgain = readonly [request: PageRequest, fault: string, detail: string, next: NextPage, suspect: boolean];
+
 export class AnswerJudge {
   readonly #options: JudgeOptions;
   readonly #walk: JudgedWalk;
@@ -147,7 +149,10 @@ export class AnswerJudge {
     if (stale !== null) return this.#askDifferently(request, 'cached', stale, asked, false);
     const instantMs = position.counter.edge?.atMs ?? null;
     const encoded = await encoder.encode(request, { instantMs, isKeyed: !traits.isOrderedByTime }, raw);
-    if (encoded.status === 'faulty') return this.#askAgain(request, encoded.fault, encoded.detail, asked, false);
+    if (encoded.status === 'faulty') {
+      if (encoded.isNarrowed === true) return { kind: 'retry', next: asked, suspect: false };
+      return this.#askAgain(request, encoded.fault, encoded.detail, asked, false);
+    }
     const astray = this.#checks.findAstray(request, encoded);
     if (astray !== null) return this.#askDifferently(request, 'astray', astray, asked, true);
     const broken = this.#checks.findBroken(request, encoded, this.byTime.hasBounds, this.#askedAboveBoundMs);
@@ -184,8 +189,8 @@ export class AnswerJudge {
     const isBelow = word === 'more' && position.reachesBelow(encoded);
     const isAskedByTime = isUnsaid || (isBelow && this.#mustAskByTime(request));
     // Where the API does not end a window itself, the window ends below its bound.
-    const isOver = (): boolean => isBelow && traits.isOrderedByTime && position.isPastWindow(encoded);
-    const isEnd = !isAskedByTime && (word !== 'more' || isOver());
+    const isPast = !isAskedByTime && isBelow && traits.isOrderedByTime && position.isPastWindow(encoded);
+    const isEnd = !isAskedByTime && (word !== 'more' || isPast);
     chain.noteAccepted(request, encoded);
     limit.grow();
     const mayLackEvents = noteFailureWords(traits, word, encoded.envelope.speaksOfError) || isRepeated;
@@ -260,25 +265,13 @@ export class AnswerJudge {
   }
 
   /** As {@link #askAgain}, with another limit: the answer must not come from a cache. */
-  #askDifferently(
-    request: PageRequest,
-    fault: string,
-    detail: string,
-    next: NextPage,
-    suspect: boolean,
-  ): Promise<Step> {
+  #askDifferently(...again: AskedAgain): Promise<Step> {
     this.#walk.limit.reduce();
-    return this.#askAgain(request, fault, detail, next, suspect);
+    return this.#askAgain(...again);
   }
 
   /** Waits before the page is asked for again. @throws GaveUpError when it was faulty too often */
-  async #askAgain(
-    request: PageRequest,
-    fault: string,
-    detail: string,
-    next: NextPage,
-    suspect: boolean,
-  ): Promise<Step> {
+  async #askAgain(...[request, fault, detail, next, suspect]: AskedAgain): Promise<Step> {
     await this.#options.client.reportFaultyPage(request, fault, detail);
     return { kind: 'retry', next, suspect };
   }

@@ -18,6 +18,8 @@ export interface EndpointTraits {
   countsReturned: boolean;
   /** The most events a page may have, as the API says; Infinity when it does not. */
   maxPage: number;
+  /** Whether it serves no more than what is asked for: a page of just as many, more behind it, shows that; `null`: not known. */
+  mindsLimit: boolean | null;
   /** Events of the largest page so far. */
   largestPage: number;
   /** How large an event has to be expected, bytes of JSON. */
@@ -42,6 +44,7 @@ export function unknownTraits(
     ...known,
     countsReturned: true,
     maxPage: Infinity,
+    mindsLimit: null,
     largestPage: 0,
     eventBytes: FIRST_GUESS_EVENT_BYTES,
   };
@@ -57,6 +60,16 @@ export function noteEventBytes(traits: EndpointTraits, page: { servedCount: numb
   traits.largestPage = Math.max(traits.largestPage, page.servedCount);
   const averageBytes = Math.ceil(page.bodyBytes / page.servedCount);
   traits.eventBytes = Math.max(averageBytes, Math.ceil(traits.eventBytes * FORGETTING));
+}
+
+/** What a page shows of the endpoint's limits. Once it has served more than what was asked for, nothing else counts. */
+export function noteLimit(
+  traits: Pick<EndpointTraits, 'mindsLimit'>,
+  limit: number,
+  { servedCount, envelope }: Pick<EncodedPage, 'servedCount' | 'envelope'>,
+): void {
+  if (servedCount > limit) traits.mindsLimit = false;
+  else if (servedCount === limit && envelope.hasMore === true) traits.mindsLimit ??= true;
 }
 
 /** Half a sentence for the log; `null` when the envelope makes sense. */

@@ -2,12 +2,12 @@
 import type { ApiClient } from '../../api/api-client.ts';
 import type { Logger } from '../../core/logging.ts';
 import type { CountMarks } from '../../core/state.ts';
+import type { BrokenEventSearch } from './broken-event-search.ts';
 import type { Chain } from './chain.ts';
 import type { EndpointTraits } from './endpoint-traits.ts';
 import type { PageLimit } from './page-limit.ts';
 import type { ServedPage } from './step.ts';
 import type { WalkPosition } from './walk-position.ts';
-import type { WorkerDeathSearch } from './worker-death-search.ts';
 
 export interface JudgeOptions {
   readonly client: Pick<ApiClient, 'endpoint' | 'reportFaultyPage'>;
@@ -24,7 +24,7 @@ export interface JudgedWalk {
   readonly position: WalkPosition;
   readonly chain: Chain;
   readonly limit: PageLimit;
-  readonly encoder: WorkerDeathSearch;
+  readonly encoder: BrokenEventSearch;
   /** An earlier walk was served events that lie in the window. */
   readonly isInhabited: boolean;
 }

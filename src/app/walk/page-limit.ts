@@ -12,6 +12,8 @@ export class PageLimit {
   #size: number;
   #reduction: number;
   #goodPages = 0;
+  /** The most that is asked for while a broken event is being searched. */
+  #most = Infinity;
 
   constructor(pageSize: number, reduction: number, traits: Pick<EndpointTraits, 'maxPage'>) {
     this.#pageSize = pageSize;
@@ -21,12 +23,18 @@ export class PageLimit {
   }
 
   get value(): number {
-    return Math.max(1, Math.min(this.#size, this.#traits.maxPage) - this.#reduction);
+    const most = Math.min(this.#size, this.#traits.maxPage) - this.#reduction;
+    return Math.max(1, Math.min(this.#most, most));
   }
 
   /** Asks a little differently from now on: the API may answer the same request from its cache. */
   reduce(): void {
     this.#reduction = (this.#reduction % MAX_REDUCTION) + 1;
+  }
+
+  /** Asks for no more than this, until it is set otherwise. */
+  narrowTo(most: number): void {
+    this.#most = most;
   }
 
   shrink(factor: number): void {

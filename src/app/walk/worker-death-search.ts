@@ -4,7 +4,7 @@
  * rejects the event (threads/page-encoder.ts).
  */
 import type { PageRequest } from '../../api/api-client.ts';
-import type { EncodedPage } from '../../core/encoded-page.ts';
+import type { EncodedPage, UnclearEvents } from '../../core/encoded-page.ts';
 import { WorkerDiedError } from '../../core/errors.ts';
 import type { Logger } from '../../core/logging.ts';
 import type { PageBody, PageEncoder, PageToEncode } from '../../threads/page-encoder.ts';
@@ -17,7 +17,10 @@ export interface UnusablePage {
   readonly status: 'faulty';
   readonly fault: string;
   readonly detail: string;
+  readonly unclear?: UnclearEvents;
 }
+
+export type HowToEncode = Omit<PageToEncode, 'windowId' | 'page'>;
 
 export class WorkerDeathSearch {
   readonly #encoder: PageEncoder;
@@ -36,7 +39,7 @@ export class WorkerDeathSearch {
   /** The page's body is transferred. */
   async encode(
     { windowId, page, limit }: PageRequest,
-    asked: Pick<PageToEncode, 'instantMs' | 'isKeyed'>,
+    asked: HowToEncode,
     raw: PageBody,
   ): Promise<EncodedPage | UnusablePage> {
     const place = { windowId, page, ...asked };

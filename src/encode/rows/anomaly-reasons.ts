@@ -16,6 +16,10 @@ export const REJECTED_REASONS = {
   idNotUuid: 'id-not-a-uuid',
   idTooLong: 'id-too-long',
   idUnstorable: 'id-has-unstorable-characters',
+  /** Its bytes are no JSON. */
+  notJson: 'not-json',
+  /** Its bytes are no UTF-8. */
+  notUtf8: 'not-utf-8',
   /** It ended every worker that it was given to, alone on its page. */
   workerDied: 'worker-died',
 } as const;
@@ -30,6 +34,12 @@ export const REPAIRED_REASONS = {
   otherSpelling: 'uuid-in-another-spelling',
   /** Not a time, or not one that `timestamptz` can hold: `occurred_at` is null, the original is in `extra`. */
   notATime: 'not-a-time',
+  /** A control character stood in a string as it is, which JSON does not allow: it was taken for itself. */
+  rawControls: 'raw-control-characters',
+  /** A comma too many stood behind it. */
+  surplusComma: 'comma-too-many',
+  /** A key came twice in one object: only its last value was kept. */
+  doubledKey: 'key-doubled',
 } as const;
 
 export type RejectedReason = (typeof REJECTED_REASONS)[keyof typeof REJECTED_REASONS];

@@ -1,8 +1,9 @@
 import type { IdColumnTypes, PageAnomaly } from '../../core/encoded-page.ts';
 import type { EventSlices } from '../scan/event-slices.ts';
 import { ID_FIELDS, NO_FIELD } from '../scan/fields.ts';
-import type { EventSink } from '../scan/page-scanner.ts';
-import { type AnomalyReason, REJECTED_REASONS, type RejectedReason } from './anomaly-reasons.ts';
+import { MAX_JSON_GROWTH } from '../scan/json-strings.ts';
+import type { BrokenReason, EventRepair, EventSink } from '../scan/scanned-page.ts';
+import { type AnomalyReason, REJECTED_REASONS, type RejectedReason, REPAIRED_REASONS } from './anomaly-reasons.ts';
 import { type CopyWriter, SourceOrder } from './copy-writer.ts';
 import { EventFields } from './event-fields.ts';
 import { excerptOfId } from './field-texts.ts';
@@ -17,6 +18,12 @@ export const MAX_EVENT_DEPTH = 6000;
 
 /** A row has at most the event's bytes twice (a field in its column and in `extra`), and these for lengths and braces. */
 const ROW_OVERHEAD_BYTES = 512;
+
+const REASON_OF_BROKEN = { 'not-json': REJECTED_REASONS.notJson, 'not-utf-8': REJECTED_REASONS.notUtf8 } as const;
+const REASON_OF_REPAIR = {
+  'raw-control-characters': REPAIRED_REASONS.rawControls,
+  'comma-too-many': REPAIRED_REASONS.surplusComma,
+} as const;
 
 export interface EventEncoderOptions {
   readonly idColumnTypes: IdColumnTypes;
@@ -63,16 +70,30 @@ export class EventEncoder implements EventSink {
     this.times.clear();
   }
 
-  event(slices: EventSlices, position: number): void {
+  event(slices: EventSlices, position: number, repair?: EventRepair): void {
     if (!slices.isObject) this.times.add(Number.NaN, slices.start);
-    const reason = slices.isObject ? this.#encode(slices, position) : REJECTED_REASONS.notAnObject;
+    const reason = slices.isObject ? this.#encode(slices, position, repair) : REJECTED_REASONS.notAnObject;
     if (reason !== null) {
       this.rejectedCount += 1;
-      this.#note(slices, position, 'rejected', ABOUT_THE_WHOLE.has(reason) ? 'event' : 'id', reason);
+      this.#note(slices, position, 'rejected', ABOUT_THE_WHOLE.has(reason) ? 'event' : 'id', reason, repair?.end);
     }
   }
 
-  #encode(slices: EventSlices, position: number): RejectedReason | null {
+  broken(start: number, end: number, position: number, reason: BrokenReason): void {
+    this.times.addBroken(start, end);
+    this.rejectedCount += 1;
+    const original = this.#body.subarray(start, end);
+    this.anomalies.push({
+      kind: 'rejected',
+      position,
+      eventId: null,
+      field: 'event',
+      reason: REASON_OF_BROKEN[reason],
+      original,
+    });
+  }
+
+  #encode(slices: EventSlices, position: number, repair: EventRepair | undefined): RejectedReason | null {
     const fields = this.#fields;
     const timeField = fields.readTime(slices);
     this.times.add(fields.hasTime ? fields.time.epochMs : Number.NaN, slices.start);
@@ -81,7 +102,7 @@ export class EventEncoder implements EventSink {
     if (slices.depth > MAX_EVENT_DEPTH) return REJECTED_REASONS.tooDeep;
 
     const writer = this.#writer;
-    writer.reserve(bytes * 2 + ROW_OVERHEAD_BYTES);
+    writer.reserve(bytes * (repair === undefined ? 2 : 2 * MAX_JSON_GROWTH) + ROW_OVERHEAD_BYTES);
     writer.startRow();
     const rejected = fields.write(slices, timeField);
     if (rejected !== null) {
@@ -91,21 +112,35 @@ export class EventEncoder implements EventSink {
     this.#sourceOrder.set(position);
     writer.int64(this.#sourceOrder.high, this.#sourceOrder.low);
     writer.endRow();
-    if (fields.repairs.length > 0) {
-      this.repairedCount += 1;
-      for (const repair of fields.repairs) this.#note(slices, position, 'repaired', repair.column, repair.reason);
-    }
+    if (fields.repairs.length > 0 || repair !== undefined) this.#noteRepairs(slices, position, repair);
     return null;
   }
 
-  #note(slices: EventSlices, position: number, kind: PageAnomaly['kind'], field: string, reason: AnomalyReason): void {
+  #noteRepairs(slices: EventSlices, position: number, repair: EventRepair | undefined): void {
+    this.repairedCount += 1;
+    for (const { column, reason } of this.#fields.repairs) {
+      this.#note(slices, position, 'repaired', column, reason, repair?.end);
+    }
+    if (repair !== undefined) {
+      this.#note(slices, position, 'repaired', 'event', REASON_OF_REPAIR[repair.reason], repair.end);
+    }
+  }
+
+  #note(
+    slices: EventSlices,
+    position: number,
+    kind: PageAnomaly['kind'],
+    field: string,
+    reason: AnomalyReason,
+    end = slices.end,
+  ): void {
     this.anomalies.push({
       kind,
       position,
       eventId: idOf(this.#body, slices),
       field,
       reason,
-      original: this.#body.subarray(slices.start, slices.end),
+      original: this.#body.subarray(slices.start, end),
     });
   }
 }

@@ -15,12 +15,13 @@ import { Repairs } from '../scan/json-strings.ts';
 import { TimeReader } from '../scan/times.ts';
 import { REJECTED_REASONS, type RejectedReason, REPAIRED_REASONS, type RepairedReason } from './anomaly-reasons.ts';
 import type { CopyWriter } from './copy-writer.ts';
+import { fieldOfDoubledKey } from './doubled-key.ts';
 import type { CopyColumnName } from './event-columns.ts';
 import { ExtraFields } from './extra-fields.ts';
 import { FieldComparison, FieldText } from './field-texts.ts';
 
 interface FieldRepair {
-  readonly column: CopyColumnName;
+  readonly column: CopyColumnName | 'event';
   readonly reason: RepairedReason;
 }
 
@@ -85,6 +86,8 @@ export class EventFields {
     this.#changes.clear();
     this.#extra.write(this.#writer, this.#body, slices, this.#changes);
     this.#noteChanges('extra');
+    const doubled = slices.mayHaveDoubledKey ? fieldOfDoubledKey(this.#body, slices) : null;
+    if (doubled !== null) this.repairs.push({ column: doubled, reason: REPAIRED_REASONS.doubledKey });
     return null;
   }
 

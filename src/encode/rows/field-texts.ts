@@ -1,7 +1,7 @@
 import type { EventSlices } from '../scan/event-slices.ts';
 import { isString, KIND } from '../scan/fields.ts';
 import { writeUuid } from '../scan/ids.ts';
-import { decodeInto, decodeToString, Repairs } from '../scan/json-strings.ts';
+import { decodeInto, decodeToString, MAX_TEXT_GROWTH, Repairs } from '../scan/json-strings.ts';
 
 /** Characters of an id that are kept for messages and for `ingestion.anomaly.event_id`. */
 const MAX_EXCERPT_CHARACTERS = 200;
@@ -32,7 +32,8 @@ export class FieldText {
     this.unstorable = false;
     this.bytes = this.#body;
     if (kind !== KIND.escapedText) return;
-    if (end - start > this.#decoded.length) this.#decoded = new Uint8Array((end - start) * 2);
+    const mostBytes = (end - start) * MAX_TEXT_GROWTH;
+    if (mostBytes > this.#decoded.length) this.#decoded = new Uint8Array(mostBytes);
     this.#repairs.clear();
     this.start = 0;
     this.end = decodeInto(this.#decoded, 0, this.#body, start, end, this.#repairs);

@@ -22,16 +22,16 @@ export function readPlaces(
 ): PagePlaces {
   const { count, timesMs } = tracker;
   if (count === 0) return { timesMs, instantKeys: [], keys: [], edgeKeys: [], firstDigest: null, lastDigest: null };
-  const reader = new EventReader(body);
-  const keyAt = (position: number): string => reader.key(tracker.startOf(position));
+  const reader = new EventReader(body, tracker);
+  const keyAt = (position: number): string => reader.key(position);
   const last = count - 1;
   return {
     timesMs,
     instantKeys: instantMs === null ? [] : positionsOf(timesMs, instantMs).map(keyAt),
     keys: isKeyed || tracker.read() === null ? Array.from(timesMs, (_, position) => keyAt(position)) : [],
     edgeKeys: edgeOf(timesMs).map(keyAt),
-    firstDigest: reader.digest(tracker.startOf(0)),
-    lastDigest: reader.digest(tracker.startOf(last)),
+    firstDigest: reader.digest(0),
+    lastDigest: reader.digest(last),
   };
 }
 
@@ -58,31 +58,41 @@ function edgeOf(timesMs: Float64Array): number[] {
 /** Reads single events of a body that has been scanned before. */
 class EventReader {
   readonly #body: Uint8Array;
+  readonly #tracker: PageTimesTracker;
   readonly #cursor: JsonCursor;
   readonly #slices = new EventSlices();
   readonly #text: FieldText;
 
-  constructor(body: Uint8Array) {
+  constructor(body: Uint8Array, tracker: PageTimesTracker) {
     this.#body = body;
+    this.#tracker = tracker;
     this.#cursor = new JsonCursor(body);
+    this.#cursor.takesControls = true;
     this.#text = new FieldText(body);
   }
 
-  key(start: number): string {
+  key(position: number): string {
+    const event = this.#bytesOf(position);
     const slices = this.#slices;
-    const end = slices.read(this.#cursor, start);
-    const field = slices.isObject ? slices.choose(ID_FIELDS) : NO_FIELD;
-    if (field === NO_FIELD) return digestOf(this.#body.subarray(start, end));
+    const isReadable = this.#tracker.brokenEndOf(position) === undefined && slices.isObject;
+    const field = isReadable ? slices.choose(ID_FIELDS) : NO_FIELD;
+    if (field === NO_FIELD) return digestOf(event);
     const { kind } = slices.of(field);
     this.#text.read(slices, field);
     const { bytes, start: from, end: to } = this.#text;
-    if ((!isString(kind) && kind !== KIND.number) || from === to) return digestOf(this.#body.subarray(start, end));
+    if ((!isString(kind) && kind !== KIND.number) || from === to) return digestOf(event);
     return digestOf(bytes.subarray(from, to));
   }
 
   /** Of all bytes of the event. */
-  digest(start: number): string {
-    return digestOf(this.#body.subarray(start, this.#slices.read(this.#cursor, start)));
+  digest(position: number): string {
+    return digestOf(this.#bytesOf(position));
+  }
+
+  #bytesOf(position: number): Uint8Array {
+    const start = this.#tracker.startOf(position);
+    const end = this.#tracker.brokenEndOf(position) ?? this.#slices.read(this.#cursor, start);
+    return this.#body.subarray(start, end);
   }
 }
 

@@ -17,6 +17,8 @@ export class PageTimesTracker {
   readonly #tailMs = new Float64Array(TAIL_EVENTS);
   #timesMs = new Float64Array(USUAL_EVENTS);
   #starts = new Uint32Array(USUAL_EVENTS);
+  /** Ends of those events that cannot be read, by position. */
+  readonly #brokenEnds = new Map<number, number>();
 
   /** @param timeMs of the next event, since 1970; NaN: it has no valid time. @param start its offset in the body */
   add(timeMs: number, start: number): void {
@@ -38,8 +40,15 @@ export class PageTimesTracker {
     this.#timed += 1;
   }
 
+  /** The next event is `[start, end)` of the body, and cannot be read. */
+  addBroken(start: number, end: number): void {
+    this.#brokenEnds.set(this.count, end);
+    this.add(Number.NaN, start);
+  }
+
   clear(): void {
     this.count = 0;
+    this.#brokenEnds.clear();
     this.#timed = 0;
     this.#descending = true;
   }
@@ -63,6 +72,11 @@ export class PageTimesTracker {
   /** Offset of an event in the body. */
   startOf(position: number): number {
     return this.#starts[position] ?? 0;
+  }
+
+  /** Offset after an event that cannot be read; `undefined` for any other. */
+  brokenEndOf(position: number): number | undefined {
+    return this.#brokenEnds.get(position);
   }
 
   #grow(): void {

@@ -47,6 +47,8 @@ export class EventSlices {
   unstorable = false;
   /** Deepest nesting, the event's own braces counted. */
   depth = 0;
+  /** An object of the event may have a key twice: `hasDoubledKey` tells. */
+  mayHaveDoubledKey = false;
   /** Bit `1 << field` for every field that is there. */
   present = 0;
   /** The field whose time is in `time`; NO_FIELD: none was in a usual spelling. */
@@ -98,6 +100,7 @@ export class EventSlices {
   read(cursor: JsonCursor, at: number): number {
     cursor.unstorable = false;
     cursor.deepest = 1;
+    cursor.keys.clear();
     this.start = at;
     this.present = 0;
     this.isObject = cursor.bytes[at] === OPEN_BRACE;
@@ -111,11 +114,13 @@ export class EventSlices {
     }
     this.unstorable = cursor.unstorable;
     this.depth = cursor.deepest;
+    this.mayHaveDoubledKey = cursor.keys.mayBeDoubled;
     return this.end;
   }
 
   #readMembers(cursor: JsonCursor, open: number, known: KnownKeys, others: MemberList, depth: number): number {
     const bytes = cursor.bytes;
+    const keys = cursor.keys.open();
     let learned = known.first;
     let at = open;
     for (;;) {
@@ -129,19 +134,23 @@ export class EventSlices {
         if ((bytes[at] ?? 0) <= 0x20) at = cursor.skipSpace(at);
       } else {
         at = bytes[from] === CLOSE_BRACE ? from : cursor.skipSpace(from === open ? from + 1 : from);
-        if (bytes[at] === CLOSE_BRACE) return at + 1;
+        if (bytes[at] === CLOSE_BRACE) {
+          cursor.keys.close(keys);
+          return at + 1;
+        }
         if (from !== open) {
           if (bytes[at] !== COMMA) cursor.fail(at, 'a comma or }');
           at = cursor.skipSpace(at + 1);
         }
         if (bytes[at] !== QUOTE) cursor.fail(at, 'a key');
         keyStart = at;
-        at = cursor.endOfString(keyStart + 1) + 1;
-        field = known.find(bytes, keyStart + 1, at - 1, cursor.escaped);
-        at = cursor.startAfterColon(at);
-        learned.learn(cursor, from, at, keyStart, field);
+        const keyEnd = cursor.endOfString(keyStart + 1);
+        field = known.find(bytes, keyStart + 1, keyEnd, cursor.escaped);
+        at = cursor.startAfterColon(keyEnd + 1);
+        learned.learn(cursor, from, at, keyStart, keyEnd, field);
       }
       if (field === NO_FIELD) {
+        cursor.keys.add(cursor.words, keys, keyStart + 1, keyStart + 1 + learned.keyLength, learned.isEscaped);
         at = cursor.endOfValue(at, depth);
         others.add(keyStart, at);
       } else {
@@ -155,6 +164,7 @@ export class EventSlices {
     const first = cursor.bytes[at] ?? 0;
     const bit = 1 << field;
     const slice = this.of(field);
+    if ((this.present & bit) !== 0) cursor.keys.mayBeDoubled = true;
     this.present |= bit;
     slice.keyStart = keyStart;
     if (first === QUOTE) return this.#readString(cursor, at + 1, slice, field, bit);

@@ -16,9 +16,10 @@ export const FIELD = {
   sessionDotId: 13,
   deviceType: 14,
   browser: 15,
+  event_type: 16,
 } as const;
 
-export const FIELD_COUNT = 16;
+export const FIELD_COUNT = 17;
 /** Stands for a field that is not there, and for a key that is not known. */
 export const NO_FIELD = -1;
 
@@ -76,5 +77,5 @@ function groupOf(canonical: number, ...others: readonly number[]): FieldGroup {
 }
 
 export const ID_FIELDS = groupOf(FIELD.id, FIELD.eventId, FIELD.event_id);
-export const TYPE_FIELDS = groupOf(FIELD.type, FIELD.eventType);
+export const TYPE_FIELDS = groupOf(FIELD.type, FIELD.eventType, FIELD.event_type);
 export const TIME_FIELDS = groupOf(FIELD.timestamp, FIELD.occurredAt, FIELD.occurred_at);

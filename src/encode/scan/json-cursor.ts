@@ -19,6 +19,7 @@ import {
   UNESCAPED,
   UPPER_E,
 } from './json-bytes.ts';
+import { KeyStack } from './key-stack.ts';
 import { isUnfitNumeric } from './numeric-range.ts';
 
 /** The bytes are not JSON. Thrown inside the encoder, turned into a faulty page at its border. */
@@ -58,8 +59,16 @@ export class JsonCursor {
   unstorable = false;
   /** Deepest nesting seen, counted by the caller's base. Only ever raised here. */
   deepest = 0;
-  // The closing byte of each open level. A stack of its own, because a page may nest deeper than the call stack allows.
+  /** Control characters may stand in strings as they are, against the standard. */
+  takesControls = false;
+  /** How often they did. Only ever raised here. */
+  controls = 0;
+  /** Keys of the objects that are being read. */
+  readonly keys = new KeyStack();
+  // The closing byte of each open level, and the first of its keys. Stacks of their own, because a page may nest deeper than
+  // the call stack allows.
   #stack = new Uint8Array(256);
+  #bases = new Int32Array(256);
 
   constructor(bytes: Uint8Array) {
     this.bytes = bytes;
@@ -108,9 +117,8 @@ export class JsonCursor {
       at = stops !== 0 ? at + firstMarked(stops) : this.#stopInLastBytes(at);
       const byte = at < this.bytes.length ? this.bytes[at] : 0;
       if (byte === QUOTE) return at;
-      if (byte !== BACKSLASH) this.fail(at, 'a character of a string or its closing quote');
       this.escaped = true;
-      at = this.#skipEscape(at);
+      at = byte === BACKSLASH ? this.#skipEscape(at) : this.#skipControl(at);
     }
   }
 
@@ -123,6 +131,14 @@ export class JsonCursor {
       at += 1;
     }
     return at;
+  }
+
+  /** A string with a control character is read as one with escapes: it cannot be copied as it is. */
+  #skipControl(at: number): number {
+    if (!this.takesControls || at >= this.bytes.length) this.fail(at, 'a character of a string or its closing quote');
+    this.controls += 1;
+    this.unstorable = true;
+    return at + 1;
   }
 
   #skipEscape(at: number): number {
@@ -220,7 +236,7 @@ export class JsonCursor {
         if (depth + open > this.deepest) this.deepest = depth + open;
         at = this.skipSpace(at + 1);
         if (bytes[at] !== close) {
-          if (close === CLOSE_BRACE) at = this.startOfMemberValue(at);
+          if (close === CLOSE_BRACE) at = this.#startOfMemberValue(at, open);
           continue;
         }
         open -= 1;
@@ -238,11 +254,12 @@ export class JsonCursor {
         const next = bytes[at] ?? 0;
         if (next === COMMA) {
           at = this.skipSpace(at + 1);
-          if (close === CLOSE_BRACE) at = this.startOfMemberValue(at);
+          if (close === CLOSE_BRACE) at = this.#startOfMemberValue(at, open);
           break;
         }
         if (next !== close) this.fail(at, close === CLOSE_BRACE ? 'a comma or }' : 'a comma or ]');
         open -= 1;
+        if (close === CLOSE_BRACE) this.keys.close(this.#bases[open] ?? 0);
         at += 1;
       }
     }
@@ -253,14 +270,20 @@ export class JsonCursor {
       const grown = new Uint8Array(open * 2);
       grown.set(this.#stack);
       this.#stack = grown;
+      const bases = new Int32Array(open * 2);
+      bases.set(this.#bases);
+      this.#bases = bases;
     }
     this.#stack[open] = close;
+    this.#bases[open] = this.keys.open();
   }
 
-  /** From the opening quote of a key to the first byte of its value. */
-  startOfMemberValue(at: number): number {
+  /** From the opening quote of a key to the first byte of its value. `open`: containers, this object being the last. */
+  #startOfMemberValue(at: number, open: number): number {
     if (this.bytes[at] !== QUOTE) this.fail(at, 'a key');
-    return this.startAfterColon(this.endOfString(at + 1) + 1);
+    const end = this.endOfString(at + 1);
+    this.keys.add(this.words, this.#bases[open - 1] ?? 0, at + 1, end, this.escaped);
+    return this.startAfterColon(end + 1);
   }
 
   /** From the byte after a key to the first byte of its value. */

@@ -2,7 +2,8 @@ import { BACKSLASH, DOT, LOWER_E, LOWER_U, MINUS, PLUS, QUOTE, readHex4, UNESCAP
 import { isUnfitNumeric } from './numeric-range.ts';
 
 /**
- * What is inside JSON strings. Every function expects text that JsonCursor has accepted: valid escapes, valid UTF-8.
+ * What is inside JSON strings. Every function expects text that JsonCursor has accepted: valid escapes, valid UTF-8, in a
+ * mended page control characters as they are.
  *
  * PostgreSQL can hold neither U+0000 nor half a surrogate pair, in text or jsonb. Both become U+FFFD, in text columns as
  * in jsonb, so that the columns of a row agree.
@@ -11,6 +12,10 @@ import { isUnfitNumeric } from './numeric-range.ts';
 const REPLACEMENT = 0xfffd;
 /** `\ufffd` is as long as the escape that it replaces. */
 const REPLACEMENT_ESCAPE = new TextEncoder().encode('\\ufffd');
+/** `\u0000` to `\u001f`, one after the other. */
+const CONTROL_ESCAPES = new TextEncoder().encode(
+  Array.from({ length: 32 }, (_, code) => `\\u${code.toString(16).padStart(4, '0')}`).join(''),
+);
 
 /** What a writer had to change. Filled again for every field. */
 export class Repairs {
@@ -23,7 +28,11 @@ export class Repairs {
   }
 }
 
-/** Writes the characters of a JSON string as UTF-8; returns the offset after them. Never longer than its source. */
+/** A character becomes at most so many times as long: a NUL three bytes in text, any control character six in JSON. */
+export const MAX_TEXT_GROWTH = 3;
+export const MAX_JSON_GROWTH = 6;
+
+/** Writes the characters of a JSON string as UTF-8; returns the offset after them. Longer than its source only by raw NULs. */
 export function decodeInto(
   target: Uint8Array,
   to: number,
@@ -36,9 +45,14 @@ export function decodeInto(
   while (at < end) {
     const byte = source[at] ?? 0;
     if (byte !== BACKSLASH) {
-      target[to] = byte;
-      to += 1;
       at += 1;
+      if (byte === 0) {
+        repairs.characters = true;
+        to = writeUtf8(target, to, REPLACEMENT);
+      } else {
+        target[to] = byte;
+        to += 1;
+      }
       continue;
     }
     const letter = source[at + 1] ?? 0;
@@ -96,14 +110,14 @@ const DECODER = new TextDecoder();
 
 /** The characters of a JSON string, repaired: for keys, ids in messages, cursors. Not for columns. */
 export function decodeToString(source: Uint8Array, start: number, end: number): string {
-  const decoded = new Uint8Array(end - start);
+  const decoded = new Uint8Array((end - start) * MAX_TEXT_GROWTH);
   return DECODER.decode(decoded.subarray(0, decodeInto(decoded, 0, source, start, end, new Repairs())));
 }
 
 /**
  * Copies JSON text, replacing what jsonb refuses: `\u0000` and lone surrogates by `\ufffd`, in keys too, and a number
- * that `numeric` cannot hold by a string of its characters. Returns the offset after it; at most two bytes longer for
- * each such number, which has seven bytes or more.
+ * that `numeric` cannot hold by a string of its characters; a control character becomes an escape. Returns the offset
+ * after it; at most two bytes longer for each such number, which has seven bytes or more.
  */
 export function copyRepaired(
   target: Uint8Array,
@@ -129,6 +143,11 @@ export function copyRepaired(
         at += escape.length;
         continue;
       }
+      if (byte < 0x20) {
+        to = writeControl(target, to, byte, repairs);
+        at += 1;
+        continue;
+      }
     } else if (byte === MINUS || isDigit(byte)) {
       const numberEnd = endOfNumberCharacters(source, at, end);
       const isUnfit = isUnfitNumeric(source, at, numberEnd);
@@ -145,6 +164,13 @@ export function copyRepaired(
     at += 1;
   }
   return to;
+}
+
+function writeControl(target: Uint8Array, to: number, byte: number, repairs: Repairs): number {
+  repairs.characters ||= byte === 0;
+  const escape = byte === 0 ? REPLACEMENT_ESCAPE : CONTROL_ESCAPES.subarray(byte * 6, byte * 6 + 6);
+  target.set(escape, to);
+  return to + escape.length;
 }
 
 /** How many bytes of an escape, or of a pair of them, can be copied as they are; 0: it must be replaced. */

@@ -21,6 +21,9 @@ class LearnedStart {
   field = NO_FIELD;
   /** From the start of the text to the key's opening quote. */
   keyOffset = 0;
+  /** Of the key's characters between its quotes. */
+  keyLength = 0;
+  isEscaped = false;
   /** Zero while nothing is learned. */
   #length = 0;
   #word = 0;
@@ -43,10 +46,15 @@ class LearnedStart {
     return words.getFloat64(end - 8, true) === this.#lastDouble ? end : 0;
   }
 
-  /** Remembers the text between `start` and `end`, at least `{"":`; `keyStart` is the key's opening quote. */
-  learn(cursor: JsonCursor, start: number, end: number, keyStart: number, field: number): void {
+  /**
+   * Remembers the text between `start` and `end`, at least `{"":`; the key stands between the quotes at `keyStart` and
+   * `keyEnd`, and was read last.
+   */
+  learn(cursor: JsonCursor, start: number, end: number, keyStart: number, keyEnd: number, field: number): void {
     const length = end - start;
     this.#length = length <= MAX_LEARNED_BYTES ? length : 0;
+    this.keyLength = keyEnd - keyStart - 1;
+    this.isEscaped = cursor.escaped;
     if (this.#length === 0) return;
     this.field = field;
     this.keyOffset = keyStart - start;

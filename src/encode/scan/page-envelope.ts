@@ -1,4 +1,5 @@
 import type { PageEnvelope } from '../../core/encoded-page.ts';
+import type { PageMember } from './page-members.ts';
 
 /** A longer value is ignored: no cursor, count or error text comes near, and each value is parsed with JSON.parse. */
 const MAX_VALUE_BYTES = 1024 * 1024;
@@ -22,25 +23,27 @@ const ENVELOPE_KEYS = new Set([
 
 type Place = Readonly<Record<string, unknown>>;
 
+/** Whether a member of the page's top level says something about the page. */
+export function isEnvelopeKey(key: string): boolean {
+  return ENVELOPE_KEYS.has(key);
+}
+
 /**
  * What a page says about itself outside its events. Known shapes: `pagination: { hasMore, nextCursor }`,
  * `meta: { total }`, and the same names at the top, each also in snake_case.
  */
 export class EnvelopeReader {
-  readonly #body: Uint8Array;
   readonly #texts = new Map<string, string>();
   readonly #top: Record<string, unknown> = {};
 
-  constructor(body: Uint8Array) {
-    this.#body = body;
-  }
-
-  /** A member of the page's top level, its value being the JSON text `body[start, end)`. The last of doubled keys counts. */
-  add(key: string, start: number, end: number): void {
-    if (!ENVELOPE_KEYS.has(key)) return;
-    const text = end - start > MAX_VALUE_BYTES ? 'null' : DECODER.decode(this.#body.subarray(start, end));
-    this.#texts.set(key, text);
-    this.#top[key] = JSON.parse(text);
+  /** @param members of the page's top level. The last of doubled keys counts */
+  constructor(body: Uint8Array, members: readonly PageMember[]) {
+    for (const { key, start, end } of members) {
+      if (!isEnvelopeKey(key)) continue;
+      const text = end - start > MAX_VALUE_BYTES ? 'null' : DECODER.decode(body.subarray(start, end));
+      this.#texts.set(key, text);
+      this.#top[key] = JSON.parse(text);
+    }
   }
 
   read(): PageEnvelope {

@@ -1,43 +1,39 @@
 import { isUtf8 } from 'node:buffer';
 
-import type { FaultyPage, PageEnvelope } from '../../core/encoded-page.ts';
+import type { ReadingHints } from '../../core/encoded-page.ts';
+import { readBrokenPage } from './broken-page.ts';
 import { EventSlices } from './event-slices.ts';
-import { CLOSE_BRACE, CLOSE_BRACKET, COMMA, OPEN_BRACE, OPEN_BRACKET, QUOTE } from './json-bytes.ts';
+import { CLOSE_BRACKET, COMMA, OPEN_BRACE, OPEN_BRACKET } from './json-bytes.ts';
 import { JsonCursor, NotJsonError } from './json-cursor.ts';
-import { decodeToString } from './json-strings.ts';
-import { EnvelopeReader } from './page-envelope.ts';
+import { EnvelopeReader, isEnvelopeKey } from './page-envelope.ts';
+import { isContainer, nextMember, type PageMember, rankOf } from './page-members.ts';
+import type { EventSink, ListStart, PageFault, ScannedPage } from './scanned-page.ts';
 
-/** Takes the elements of a page's events array, one after the other, in serving order. */
-export interface EventSink {
-  /** `slices` is filled again for the next event: keep nothing of it. Position counts from 0. */
-  event(slices: EventSlices, position: number): void;
-  /** Forget all events, positions start again: they were not the page's (a doubled key, `events` before `data`). */
-  restart(): void;
-}
+const FIRST_OF_NULL = 0x6e;
 
-/** Why a body is no page: everything of FaultyPage but the body. */
-export type PageFault = Pick<FaultyPage, 'fault' | 'detail' | 'apiCode'>;
-
-export interface ScannedPage {
-  readonly envelope: PageEnvelope;
-  /** Elements of the events array. */
-  readonly servedCount: number;
-}
+const NO_HINTS: ReadingHints = { limit: Infinity, countsReturned: true, mindsLimit: null, brokenEvent: null };
 
 /**
  * Reads one page: strict JSON in UTF-8, an object with an array of events under `data` or `events`, the envelope around
- * it in any order. When a fault is returned, what the sink built of the events so far is worthless.
+ * it in any order, perhaps wrapped in a `data` of its own. A page that is not JSON as a whole is read event by event, if
+ * that can be done in one way only (broken-page.ts). When a fault is returned, what the sink built so far is worthless.
  */
-export function scanPage(body: Uint8Array, sink: EventSink): ScannedPage | PageFault {
+export function scanPage(body: Uint8Array, sink: EventSink, hints = NO_HINTS): ScannedPage | PageFault {
   const validUtf8 = isUtf8(body);
+  const scanner = new PageScanner(body, sink);
+  let fault: PageFault = { fault: 'not-json', detail: 'The body is not valid UTF-8.', apiCode: null };
   try {
-    const page = new PageScanner(body, sink).scan();
+    const page = scanner.scan();
     if (validUtf8) return page;
   } catch (error) {
     if (!(error instanceof NotJsonError)) throw error;
-    return faultOf(error, body);
+    fault = faultOf(error, body);
   }
-  return { fault: 'not-json', detail: 'The body is not valid UTF-8.', apiCode: null };
+  if (scanner.list === null) return fault;
+  sink.restart();
+  const page = readBrokenPage(body, scanner.list, sink, hints);
+  if (page === null) return fault;
+  return 'envelope' in page ? page : { ...fault, unclear: page };
 }
 
 function faultOf(error: NotJsonError, body: Uint8Array): PageFault {
@@ -57,81 +53,85 @@ function faultOf(error: NotJsonError, body: Uint8Array): PageFault {
   };
 }
 
-/** Keys of the events. A key of a higher rank takes over from one of a lower, a list with events from an empty one. */
-const EVENTS_RANK = new Map([
-  ['data', 2],
-  ['events', 1],
-]);
-
 class PageScanner {
+  list: ListStart | null = null;
   readonly #cursor: JsonCursor;
   readonly #sink: EventSink;
-  readonly #envelope: EnvelopeReader;
   readonly #slices = new EventSlices();
+  readonly #members: PageMember[] = [];
   /** Rank of the key that the events came under, 0: none so far. */
   #rank = 0;
   #servedCount = 0;
+  /** The key of the events has a null in place of a list. */
+  #hasNullList = false;
+  /** Something that the page may have in place of a list of events, under a key that means nothing here. */
+  #hasOtherContents = false;
 
   constructor(body: Uint8Array, sink: EventSink) {
     this.#cursor = new JsonCursor(body);
     this.#sink = sink;
-    this.#envelope = new EnvelopeReader(body);
   }
 
   scan(): ScannedPage | PageFault {
     const cursor = this.#cursor;
     const start = cursor.skipSpace(lengthOfByteOrderMark(cursor.bytes));
     const isObject = cursor.bytes[start] === OPEN_BRACE;
-    const end = cursor.skipSpace(isObject ? this.#readDocument(start) : cursor.endOfValue(start, 0));
+    const end = cursor.skipSpace(isObject ? this.#readMembers(start, 1) : cursor.endOfValue(start, 0));
     if (end !== cursor.bytes.length) cursor.fail(end, 'the end of the body');
+    const envelope = new EnvelopeReader(cursor.bytes, this.#members);
     // An empty page that carries an error would otherwise end a walk as if the API had nothing more.
-    if (this.#servedCount === 0 && this.#envelope.hasError(this.#rank > 0)) return this.#errorObject();
-    if (this.#rank > 0) return { envelope: this.#envelope.read(), servedCount: this.#servedCount };
+    if (this.#servedCount === 0 && envelope.hasError(this.#rank > 0 || this.#hasNullList)) return errorObject(envelope);
+    const read = envelope.read();
+    // An empty page in other words.
+    const isEmpty = isObject && read.hasMore === false && !this.#hasOtherContents;
+    if (this.#rank > 0 || isEmpty) return { envelope: read, servedCount: this.#servedCount, mended: null };
     const found = isObject ? 'an object without an array "data" or "events"' : 'JSON that is not an object';
     return { fault: 'no-events', detail: `Expected a page of events, got ${found}.`, apiCode: null };
   }
 
-  #errorObject(): PageFault {
-    const apiCode = this.#envelope.apiCode();
-    const detail = `The API answered with an error object instead of events: ${this.#envelope.errorText()}`;
-    return { fault: 'error-object', detail, apiCode };
-  }
-
-  #readDocument(open: number): number {
+  #readMembers(open: number, depth: number): number {
     const cursor = this.#cursor;
-    const bytes = cursor.bytes;
-    let at = cursor.skipSpace(open + 1);
-    if (bytes[at] === CLOSE_BRACE) return at + 1;
-    for (;;) {
-      if (bytes[at] !== QUOTE) cursor.fail(at, 'a key');
-      const keyEnd = cursor.endOfString(at + 1);
-      // A page has few keys of its own, so this may be slow.
-      const key = decodeToString(bytes, at + 1, keyEnd);
-      const valueStart = cursor.startAfterColon(keyEnd + 1);
-      at = this.#readMember(key, valueStart);
-      at = cursor.skipSpace(at);
-      if (bytes[at] === CLOSE_BRACE) return at + 1;
-      if (bytes[at] !== COMMA) cursor.fail(at, 'a comma or }');
-      at = cursor.skipSpace(at + 1);
+    let next = nextMember(cursor, open + 1, true);
+    while (next.key !== null) {
+      next = nextMember(cursor, this.#readMember(next.key, next.at, depth), false);
     }
+    return next.at;
   }
 
-  #readMember(key: string, start: number): number {
+  #readMember(key: string, start: number, depth: number): number {
     const cursor = this.#cursor;
-    const rank = EVENTS_RANK.get(key);
-    const isArray = cursor.bytes[start] === OPEN_BRACKET;
+    const rank = rankOf(key);
+    const first = cursor.bytes[start];
+    const isArray = first === OPEN_BRACKET;
     // One of two lists would be lost.
-    if (rank !== undefined && rank === this.#rank && this.#servedCount > 0) cursor.fail(start, `"${key}" once`);
+    if (rank > 0 && rank === this.#rank && this.#servedCount > 0) cursor.fail(start, `"${key}" once`);
+    // As in JSON.parse the last of doubled keys counts, even if it is no array.
+    if (rank > 0 && rank === this.#rank && !isArray) this.#forgetEvents();
+    if (rank > 0 && depth === 1 && first === OPEN_BRACE) return this.#readWrapped(start);
     const isEmpty = isArray && cursor.bytes[cursor.skipSpace(start + 1)] === CLOSE_BRACKET;
-    if (rank !== undefined && isArray && (this.#servedCount === 0 || (rank > this.#rank && !isEmpty))) {
+    if (rank > 0 && isArray && (this.#servedCount === 0 || (rank > this.#rank && !isEmpty))) {
       this.#forgetEvents();
       this.#rank = rank;
+      this.list = { open: start, depth, members: [...this.#members] };
       return this.#readEvents(start);
     }
     const end = cursor.endOfValue(start, 0);
-    // As in JSON.parse the last of doubled keys counts, even if it is no array.
-    if (rank !== undefined && rank === this.#rank && !isArray) this.#forgetEvents();
-    this.#envelope.add(key, start, end);
+    if (isEnvelopeKey(key)) this.#members.push({ key, start, end });
+    else if (rank > 0 && first === FIRST_OF_NULL) this.#hasNullList = true;
+    else if (isContainer(first)) this.#hasOtherContents = true;
+    return end;
+  }
+
+  /** A page in a `data` of its own: an object that has the list, with the envelope's members in it or around it. */
+  #readWrapped(open: number): number {
+    const rank = this.#rank;
+    const { length } = this.#members;
+    const end = this.#readMembers(open, 2);
+    if (this.#rank === rank && !this.#hasNullList) {
+      // No page: what it says is nothing about the events.
+      this.#members.length = length;
+      this.#hasOtherContents = true;
+    }
     return end;
   }
 
@@ -157,6 +157,12 @@ class PageScanner {
       at = cursor.skipSpace(at + 1);
     }
   }
+}
+
+function errorObject(envelope: EnvelopeReader): PageFault {
+  const apiCode = envelope.apiCode();
+  const detail = `The API answered with an error object instead of events: ${envelope.errorText()}`;
+  return { fault: 'error-object', detail, apiCode };
 }
 
 /** RFC 8259, section 8.1: a parser may ignore a byte order mark. Some proxies add one. */

@@ -5,7 +5,7 @@
 import pg from 'pg';
 import type { PoolClient } from 'pg';
 import type { PageAnomaly } from '../../core/encoded-page.ts';
-import { locateSourceOrder } from '../../core/state.ts';
+import { firstSourceOrder } from '../../core/state.ts';
 import { quoteEvents } from '../../encode/encode-page.ts';
 import { joinRows, readSourceOrder, splitRows } from '../../encode/rows/copy-rows.ts';
 import { classifyDatabaseError } from '../postgres/database-errors.ts';
@@ -29,6 +29,7 @@ export async function copyAllButRefused(
   watchdogMs: number,
 ): Promise<PageAnomaly[]> {
   const offsets = splitRows(batch.rows);
+  const first = firstSourceOrder(batch.ledger.windowId, batch.ledger.page);
   const refused: RefusedRow[] = [];
   const copyRange = async (from: number, to: number): Promise<void> => {
     await client.query('SAVEPOINT part');
@@ -46,12 +47,12 @@ export async function copyAllButRefused(
         await copyRange(middle, to);
         return;
       }
-      const { position } = locateSourceOrder(readSourceOrder(batch.rows, offsets, from));
+      const position = Number(readSourceOrder(batch.rows, offsets, from) - first);
       refused.push({ position, ...describeRefusal(error) });
     }
   };
   await copyRange(0, batch.rowCount);
-  return quote(batch.body, refused);
+  return quote(batch, refused);
 }
 
 /** Column and message of a refusal, with the target's name in place of the staging table's: `a` and `b` must read the same. */
@@ -63,9 +64,9 @@ function describeRefusal(error: unknown): { field: string; reason: string } {
   };
 }
 
-function quote(body: Uint8Array, refused: readonly RefusedRow[]): PageAnomaly[] {
+function quote({ body, mended }: PageBatch, refused: readonly RefusedRow[]): PageAnomaly[] {
   const positions = refused.map(({ position }) => position);
-  const quoted = new Map(quoteEvents(body, positions).map((event) => [event.position, event]));
+  const quoted = new Map(quoteEvents(body, positions, mended).map((event) => [event.position, event]));
   return refused.map((row) => {
     const event = quoted.get(row.position);
     if (event === undefined) throw new Error(`the page has no event at position ${row.position}`);

@@ -22,6 +22,7 @@ const UNSTORABLE = 'unstorable-characters-replaced';
 const OTHER_SPELLING = 'id uuid-in-another-spelling';
 const NOT_A_TIME = 'occurred_at not-a-time';
 const BIG = 'number-out-of-range-kept-as-text';
+const DOUBLED = 'key-doubled';
 const JAN_2026_US = 1_767_225_600_000_000n;
 
 /** In all of them the id is "e", or UUID where the columns are UUIDs. */
@@ -70,7 +71,7 @@ const NASTY: NastyEvent[] = [
   },
   { what: 'an id with escapes', event: '{"id":"\\u0065\\/\\ud83d\\ude00"}', row: { id: 'e/😀' } },
   { what: 'an id under an escaped key', event: '{"\\u0069d":"e"}', row: { id: 'e' } },
-  { what: 'doubled ids', event: '{"id":"x","id":"e"}', row: { id: 'e' } },
+  { what: 'doubled ids', event: '{"id":"x","id":"e"}', row: { id: 'e' }, anomalies: [`event ${DOUBLED}`] },
   { what: 'eventId', event: '{"eventId":"e"}', row: { id: 'e', extra: '{"eventId":"e"}' } },
   { what: 'id and eventId', event: '{"eventId":"f","id":"e"}', row: { id: 'e', extra: '{"eventId":"f"}' } },
   {
@@ -211,6 +212,7 @@ const NASTY: NastyEvent[] = [
     what: 'doubled sessions',
     event: '{"id":"e","session":{"browser":"x","a":1},"session":{"deviceType":"d"}}',
     row: { device_type: 'd' },
+    anomalies: [`event ${DOUBLED}`],
   },
   // Texts
   {
@@ -248,6 +250,7 @@ const NASTY: NastyEvent[] = [
     event: '{"id":"e","eventType":"a","type":"b"}',
     row: { type: 'b', extra: '{"eventType":"a"}' },
   },
+  { what: 'event_type', event: '{"id":"e","event_type":"c"}', row: { type: 'c', extra: '{"event_type":"c"}' } },
   // properties and extra
   {
     what: 'numbers that no double holds',
@@ -266,6 +269,7 @@ const NASTY: NastyEvent[] = [
     what: 'properties with white space and doubled keys',
     event: '{"id":"e","properties": { "a" : 1 , "a":2 } }',
     row: { properties: '{ "a" : 1 , "a":2 }' },
+    anomalies: [`properties ${DOUBLED}`],
   },
   {
     what: 'NUL in keys and values at any depth',
@@ -277,7 +281,7 @@ const NASTY: NastyEvent[] = [
     what: 'keys that are one key once they are repaired',
     event: '{"id":"e","a\\u0000":1,"a\\ud800":2}',
     row: { extra: '{"a\\ufffd":1,"a\\ufffd":2}' },
-    anomalies: [`extra ${UNSTORABLE}`],
+    anomalies: [`extra ${UNSTORABLE}`, `event ${DOUBLED}`],
   },
   { what: 'unknown fields', event: '{"id":"e","a" : [1, 2],"b":"c"}', row: { extra: '{"a" : [1, 2],"b":"c"}' } },
   {
@@ -285,7 +289,12 @@ const NASTY: NastyEvent[] = [
     event: '{"id":"e","Id":1,"names":2,"":3,"__proto__":4}',
     row: { extra: '{"Id":1,"names":2,"":3,"__proto__":4}' },
   },
-  { what: 'NUL in the first of doubled fields', event: '{"id":"e","name":"\\u0000","name":"n"}', row: { name: 'n' } },
+  {
+    what: 'NUL in the first of doubled fields',
+    event: '{"id":"e","name":"\\u0000","name":"n"}',
+    row: { name: 'n' },
+    anomalies: [`event ${DOUBLED}`],
+  },
   // Times
   {
     what: 'a time that is no time',

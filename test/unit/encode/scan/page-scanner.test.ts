@@ -5,7 +5,8 @@ import { describe, it } from 'node:test';
 import fc from 'fast-check';
 
 import type { EventSlices } from '../../../../src/encode/scan/event-slices.ts';
-import { type PageFault, type ScannedPage, scanPage } from '../../../../src/encode/scan/page-scanner.ts';
+import { scanPage } from '../../../../src/encode/scan/page-scanner.ts';
+import type { PageFault, ScannedPage } from '../../../../src/encode/scan/scanned-page.ts';
 import { bytesOf } from '../rows/copy-stream-reader.ts';
 
 const EMPTY_ENVELOPE: PageEnvelope = {
@@ -26,6 +27,9 @@ function scan(body: string | Uint8Array): { page: ScannedPage | PageFault; event
     event(slices: EventSlices, position: number) {
       assert.equal(position, events.length);
       events.push(Buffer.from(bytes.subarray(slices.start, slices.end)).toString('utf8'));
+    },
+    broken(start: number, end: number) {
+      events.push(Buffer.from(bytes.subarray(start, end)).toString('latin1'));
     },
     restart() {
       events = [];
@@ -59,7 +63,7 @@ describe('scanPage', () => {
       '\n{ "data" : [ {"id": 1.10} , null,"x\\u0041", [1,[2]] ,-0.0e+1 ] , "hasMore" : true }\r\n',
     );
     assert.deepEqual(events, ['{"id": 1.10}', 'null', '"x\\u0041"', '[1,[2]]', '-0.0e+1']);
-    assert.deepEqual(page, { envelope: { ...EMPTY_ENVELOPE, hasMore: true }, servedCount: 5 });
+    assert.deepEqual(page, { envelope: { ...EMPTY_ENVELOPE, hasMore: true }, servedCount: 5, mended: null });
   });
 
   const envelopes: [string, string, Partial<PageEnvelope>][] = [
@@ -108,7 +112,7 @@ describe('scanPage', () => {
   ];
   for (const [name, body, envelope] of envelopes) {
     it(`reads the envelope: ${name}`, () => {
-      assert.deepEqual(scan(body).page, { envelope: { ...EMPTY_ENVELOPE, ...envelope }, servedCount: 0 });
+      assert.deepEqual(scan(body).page, { envelope: { ...EMPTY_ENVELOPE, ...envelope }, servedCount: 0, mended: null });
     });
   }
 
@@ -116,7 +120,11 @@ describe('scanPage', () => {
     const { page } = scan(
       '{"pagination":{"hasMore":true,"nextCursor":"c"},"data":[{"hasMore":false,"nextCursor":"x","pagination":{"hasMore":false}}]}',
     );
-    assert.deepEqual(page, { envelope: { ...EMPTY_ENVELOPE, hasMore: true, nextCursor: 'c' }, servedCount: 1 });
+    assert.deepEqual(page, {
+      envelope: { ...EMPTY_ENVELOPE, hasMore: true, nextCursor: 'c' },
+      servedCount: 1,
+      mended: null,
+    });
   });
 
   it('takes the events from data rather than from events, whichever comes first', () => {
@@ -155,14 +163,14 @@ describe('scanPage', () => {
     ],
     ['an error beside no events', '{"data":[],"error":{"code":"X"}}', 'error-object'],
     ['no error beside no events', '{"data":[],"error":null,"errors":[],"code":200,"message":"ok"}', 'none'],
-    ['an overlong UTF-8 form', Uint8Array.from(Buffer.from('{"data":["\xc0\xaf"]}', 'latin1')), 'not-json'],
-    ['a surrogate in UTF-8', Uint8Array.from(Buffer.from('{"data":["\xed\xa0\x80"]}', 'latin1')), 'not-json'],
+    ['an overlong UTF-8 form', Uint8Array.from(Buffer.from('{"data":[],"x":"\xc0\xaf"}', 'latin1')), 'not-json'],
+    ['a surrogate in UTF-8', Uint8Array.from(Buffer.from('{"x":"\xed\xa0\x80","data":[1]}', 'latin1')), 'not-json'],
     [
       'a code point above U+10FFFF',
-      Uint8Array.from(Buffer.from('{"data":["\xf4\x90\x80\x80"]}', 'latin1')),
+      Uint8Array.from(Buffer.from('{"data":[1],"x":"\xf4\x90\x80\x80"}', 'latin1')),
       'not-json',
     ],
-    ['a lone continuation byte', Uint8Array.from(Buffer.from('{"data":["\x80"]}', 'latin1')), 'not-json'],
+    ['a lone continuation byte', Uint8Array.from(Buffer.from('{"data":[1],"\x80":1}', 'latin1')), 'not-json'],
     ['a byte order mark', '\ufeff{"data":[]}', 'none'],
   ];
   for (const [name, body, fault] of faults) {
@@ -180,7 +188,8 @@ describe('scanPage', () => {
 
   it('says where the body stops being JSON', () => {
     const { page } = scan('{"data":[{"id":1,}]}');
-    assert.deepEqual(page, { fault: 'not-json', detail: "Expected a key at byte 17 of 20, got '}]}'.", apiCode: null });
+    assert.ok('fault' in page);
+    assert.deepEqual([page.fault, page.detail], ['not-json', "Expected a key at byte 17 of 20, got '}]}'."]);
   });
 
   it('calls a body that was cut at any byte a cut body', () => {

@@ -1,0 +1,135 @@
+/**
+ * What is done about a page whose events are partly broken. It is asked for again, differently: what was damaged on the way
+ * comes well the next time. What comes twice alike is damaged at the source, and is set aside.
+ *
+ *   unclear ──▶ again, still unclear ──▶ the events before it ──▶ it alone ──▶ it and some behind it
+ *                                        (accepted)              (its bytes)   (accepted, it is set aside)
+ *
+ * Where a page can be read in more than one way, the broken event is asked for alone, so that its bytes are known. Each
+ * question asks for at most half of what the one before it did, but for the first, which believes the page.
+ */
+import type { PageRequest } from '../../api/api-client.ts';
+import type { EncodedPage } from '../../core/encoded-page.ts';
+import type { Logger } from '../../core/logging.ts';
+import type { PageBody } from '../../threads/page-encoder.ts';
+import { noteLimit, type EndpointTraits } from './endpoint-traits.ts';
+import type { PageLimit } from './page-limit.ts';
+import type { HowToEncode, UnusablePage, WorkerDeathSearch } from './worker-death-search.ts';
+
+/**
+ * The broken event is asked for once more with some behind it: that shows that the API minds the limit, and where the event
+ * lies in time. More than what the client takes off the limit of a page that failed.
+ */
+const CONFIRMING_EVENTS = 12;
+
+/** No page yet. `isNarrowed`: the next question is another one, and needs no wait. */
+export type NoPage = UnusablePage & { readonly isNarrowed?: boolean };
+
+export class BrokenEventSearch {
+  readonly #encoder: Pick<WorkerDeathSearch, 'encode'>;
+  readonly #limit: PageLimit;
+  readonly #traits: Pick<EndpointTraits, 'countsReturned' | 'mindsLimit'>;
+  readonly #logger: Logger;
+  #page = 0;
+  /** What was broken when the page came the last time. */
+  #digest: string | null = null;
+  #isUnclear = false;
+  /** Events that are left before the broken one where the newest page begins; `null` while none is searched. */
+  #ahead: number | null = null;
+  #served = 0;
+  /** The broken event's bytes, once it was served alone. */
+  #brokenEvent: Uint8Array | null = null;
+
+  constructor(
+    encoder: Pick<WorkerDeathSearch, 'encode'>,
+    limit: PageLimit,
+    {
+      traits,
+      logger,
+    }: { readonly traits: Pick<EndpointTraits, 'countsReturned' | 'mindsLimit'>; readonly logger: Logger },
+  ) {
+    this.#encoder = encoder;
+    this.#limit = limit;
+    this.#traits = traits;
+    this.#logger = logger;
+  }
+
+  /** The page's body is transferred. @param request its limit is the one that was sent */
+  async encode(request: PageRequest, asked: Omit<HowToEncode, 'hints'>, raw: PageBody): Promise<EncodedPage | NoPage> {
+    if (request.page !== this.#page) this.#begin(request.page);
+    const { countsReturned, mindsLimit } = this.#traits;
+    const hints = { limit: request.limit, countsReturned, mindsLimit, brokenEvent: this.#brokenEvent };
+    const encoded = await this.#encoder.encode(request, { ...asked, hints }, raw);
+    if (encoded.status === 'faulty') return this.#narrow(request, encoded);
+    const digest = encoded.mended?.digest ?? null;
+    if (digest !== null && digest !== this.#digest) {
+      this.#digest = digest;
+      return { status: 'faulty', fault: 'not-json', detail: 'Events of the page are no JSON, or no UTF-8.' };
+    }
+    if (encoded.mended === null) noteLimit(this.#traits, request.limit, encoded);
+    else this.#tell(request, encoded);
+    this.#moveOn(encoded);
+    return encoded;
+  }
+
+  #begin(page: number): void {
+    this.#page = page;
+    this.#digest = null;
+    if (this.#ahead === null) this.#isUnclear = false;
+    else this.#ahead = Math.max(0, this.#ahead - this.#served);
+  }
+
+  /** What to ask for after a page that has no reading, or more than one. */
+  #narrow({ limit }: PageRequest, page: UnusablePage): NoPage {
+    const { unclear } = page;
+    if (unclear === undefined) return page;
+    if (!this.#isUnclear) {
+      this.#isUnclear = true;
+      return page;
+    }
+    if (unclear.alone !== null) {
+      // What was served alone did not come with others.
+      if (this.#brokenEvent !== null) return this.#giveUp(page);
+      this.#brokenEvent = unclear.alone;
+      this.#ahead = 0;
+      this.#limit.narrowTo(CONFIRMING_EVENTS);
+      return { ...page, isNarrowed: true };
+    }
+    if (limit === 1) return this.#giveUp(page);
+    const most = this.#ahead === null ? limit - 1 : Math.floor(limit / 2);
+    this.#ahead = Math.min(unclear.goodBefore, most);
+    this.#limit.narrowTo(Math.max(1, this.#ahead));
+    return { ...page, isNarrowed: true };
+  }
+
+  /** The search begins again, and each time counts as a failure of the page. */
+  #giveUp(page: UnusablePage): NoPage {
+    this.#forget();
+    return page;
+  }
+
+  #forget(): void {
+    this.#limit.narrowTo(Infinity);
+    this.#ahead = null;
+    this.#brokenEvent = null;
+  }
+
+  /** A page is about to be accepted: whether it is gone on with the search behind it. */
+  #moveOn({ servedCount }: EncodedPage): void {
+    this.#served = servedCount;
+    if (this.#ahead === null) return;
+    const left = this.#ahead - servedCount;
+    if (this.#brokenEvent === null && left >= 0) {
+      this.#limit.narrowTo(Math.max(1, left));
+      return;
+    }
+    this.#forget();
+  }
+
+  #tell({ windowId, page }: PageRequest, { rejectedCount, repairedCount }: EncodedPage): void {
+    this.#logger.warn(
+      { window: windowId, page, rejected: rejectedCount, repaired: repairedCount },
+      'events of a page are broken at the source; they are set aside in ingestion.anomaly',
+    );
+  }
+}

@@ -1,0 +1,44 @@
+/** What a page is read into. Types only. */
+import type { FaultyPage, PageEnvelope } from '../../core/encoded-page.ts';
+import type { EventSlices } from './event-slices.ts';
+import type { PageMember } from './page-members.ts';
+
+/** Why an event has no reading. */
+export type BrokenReason = 'not-json' | 'not-utf-8';
+
+/** What was passed over to read an event; `end` is where its bytes end with that. */
+export interface EventRepair {
+  readonly reason: 'raw-control-characters' | 'comma-too-many';
+  readonly end: number;
+}
+
+/** Takes the elements of a page's events array, one after the other, in serving order. */
+export interface EventSink {
+  /** `slices` is filled again for the next event: keep nothing of it. Position counts from 0. */
+  event(slices: EventSlices, position: number, repair?: EventRepair): void;
+  /** The next element is `body[start, end)`, and cannot be read. */
+  broken(start: number, end: number, position: number, reason: BrokenReason): void;
+  /** Forget all events, positions start again: they were not the page's (a doubled key, `events` before `data`). */
+  restart(): void;
+}
+
+/** Why a body is no page: everything of FaultyPage but the body. */
+export type PageFault = Pick<FaultyPage, 'fault' | 'detail' | 'apiCode' | 'unclear'>;
+
+export interface ScannedPage {
+  readonly envelope: PageEnvelope;
+  /** Elements of the events array. */
+  readonly servedCount: number;
+  /** Of a page that is not JSON as a whole: where its elements are, and a digest of what is wrong with them. */
+  readonly mended: { readonly digest: string | null; readonly starts: number[]; readonly ends: number[] } | null;
+}
+
+/** Where the list of events begins that is being read, or was read last. */
+export interface ListStart {
+  /** Its opening bracket. */
+  readonly open: number;
+  /** Objects around it: the page itself, and the one that the page may be wrapped in. */
+  readonly depth: number;
+  /** Members of the page before it. */
+  readonly members: readonly PageMember[];
+}

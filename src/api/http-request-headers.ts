@@ -1,6 +1,9 @@
 /** The header sets that the API wants. The key is in no URL: as a query parameter it halves its budget and is logged. */
+import { basicCredentials } from '../core/addresses.ts';
 
 export interface Identity {
+  /** Its user and password, if it has them, are sent as HTTP has it. */
+  readonly baseUrl: string;
   readonly apiKey: string;
   readonly userAgent: string;
 }
@@ -12,6 +15,7 @@ export function pageHeaders(identity: Identity, acceptCompression: boolean): Rec
     'user-agent': identity.userAgent,
     accept: 'application/json',
     'accept-encoding': acceptCompression ? 'gzip, deflate, br' : 'identity',
+    ...authorization(identity),
   };
 }
 
@@ -31,5 +35,11 @@ export function dashboardHeaders(identity: Identity, origin: string): Record<str
     'sec-fetch-dest': 'empty',
     'x-requested-with': 'XMLHttpRequest',
     cookie: `dashboard_api_key=${encodeURIComponent(identity.apiKey)}`,
+    ...authorization(identity),
   };
+}
+
+function authorization({ baseUrl }: Identity): Record<string, string> {
+  const credentials = basicCredentials(baseUrl);
+  return credentials === null ? {} : { authorization: credentials };
 }

@@ -14,6 +14,8 @@ export interface Address {
   /** Decoded; empty when it has none. */
   readonly user: string;
   readonly password: string;
+  /** As it stands in `text`. */
+  readonly encodedPassword: string;
   /** Host, port and path, as written. */
   readonly behind: string;
   /** As written, with its question mark. */
@@ -49,6 +51,7 @@ export function readAddress(written: string): Address | string {
     text: `${scheme}${named}${(isHttp ? [host, path, query] : behind).join('')}${fragment}`,
     user: decodeURIComponent(safeUser),
     password: decodeURIComponent(safePassword),
+    encodedPassword: safePassword,
     behind: `${host}${path}`,
     query,
     isVeiled: !isHttp && path.includes('@'),
@@ -105,14 +108,10 @@ function wordsOf(address: string): string[] {
 export function passwordsIn(address: string): string[] {
   const read = readAddress(address);
   if (typeof read === 'string') return wordsOf(address);
-  if (read.isVeiled) return [read.password, ...wordsOf(address)];
+  const named = [read.password, read.encodedPassword, encodeURIComponent(read.password)];
+  if (read.isVeiled) return [...named, ...wordsOf(address)];
   const query = new URLSearchParams(read.query);
-  const passwords = [
-    read.password,
-    encodeURIComponent(read.password),
-    query.get('password') ?? '',
-    query.get('sslpassword') ?? '',
-  ];
+  const passwords = [...named, query.get('password') ?? '', query.get('sslpassword') ?? ''];
   const others = new Set(['', read.user, query.get('user'), ...wordsOf(read.behind)]);
   return [...new Set(passwords)].filter((password) => !others.has(password));
 }

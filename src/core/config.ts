@@ -5,6 +5,7 @@
  */
 import { Command, CommanderError, Option } from 'commander';
 import type { z } from 'zod';
+import { passwordsIn } from './addresses.ts';
 import { ConfigurationError } from './errors.ts';
 import { SETTINGS, settingsSchema, type Setting, type SettingGroup } from './settings-table.ts';
 
@@ -93,15 +94,11 @@ function describeProblems(error: z.ZodError): string {
   return problems.join('; ');
 }
 
-/** Values that must never be printed: the key, and the passwords inside addresses, raw and decoded. */
-export function secretsOf(settings: Settings): string[] {
-  const secrets = new Set<string>();
-  if (settings.apiKey !== undefined) secrets.add(settings.apiKey);
-  for (const address of [settings.databaseUrl, settings.httpProxy, settings.httpsProxy, settings.apiBaseUrl]) {
-    const password = address === undefined ? undefined : URL.parse(address)?.password;
-    if (!password) continue;
-    secrets.add(password);
-    secrets.add(decodeURIComponent(password));
-  }
-  return [...secrets];
+/**
+ * Values that must not be printed: the key, and the passwords of addresses, as written and decoded. A password that is also the
+ * user, the host or the database of its address is none of them: it is hidden in addresses only, as every password is.
+ */
+export function secretsOf({ apiKey, databaseUrl, httpProxy, httpsProxy, apiBaseUrl }: Settings): string[] {
+  const addresses = [databaseUrl, httpProxy, httpsProxy, apiBaseUrl].filter((address) => address !== undefined);
+  return [...(apiKey === undefined ? [] : [apiKey]), ...addresses.flatMap(passwordsIn)];
 }

@@ -126,7 +126,9 @@ export function describeError(error: unknown): string {
   let current: unknown = error;
   for (let depth = 0; current instanceof Error && depth < MAX_CAUSES; depth += 1) {
     const code = 'code' in current && typeof current.code === 'string' ? current.code : '';
-    const text = current.message || current.name;
+    const message = current.message || current.name;
+    // Stands inside a sentence of ours, which has a full stop of its own.
+    const text = current instanceof JobError ? message : message.replace(/\.+$/, '');
     const part = code && !text.includes(code) ? `${text} (${code})` : text;
     if (!parts.includes(part)) parts.push(part);
     current = current instanceof AggregateError ? (current.errors[0] as unknown) : current.cause;

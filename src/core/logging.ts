@@ -2,21 +2,25 @@
  * The one home of pino. JSON lines when stdout is not a terminal, pretty ones when it is.
  *
  * Writing is synchronous: the reason of a failure must be out before the process ends (pinojs/pino#2054), and the job
- * logs once a merge or a trouble, never once an event.
+ * logs once a merge or a trouble, never once an event. Every text of a line passes {@link cleanLine}: what came from outside
+ * cannot forge a line, nor be longer than a line should be.
  *
  * Levels: debug, what a developer wants; info, the story of the run; warn, something went wrong and was recovered,
  * nothing lost; error, somebody must act.
  */
 import { type Logger, pino, stdTimeFunctions } from 'pino';
 import { prettyFactory } from 'pino-pretty';
-import { Redactor } from './redaction.ts';
+import { flatten, Redactor, shorten } from './redaction.ts';
 
 export type { Logger } from 'pino';
+
+/** More than any text of ours, a stack included. */
+const MAX_CHARACTERS = 8_000;
 
 export interface LoggingOptions {
   readonly format: 'auto' | 'json' | 'pretty';
   readonly level: string;
-  /** Replaced by value wherever they stand in a line. */
+  /** Taken out of every line. */
   readonly secrets: readonly string[];
   /** Where lines go when not to stdout: the terminal display puts them above its bar. */
   readonly write?: (line: string) => void;
@@ -47,7 +51,8 @@ export function createLogging(options: LoggingOptions): Logging {
   });
   const destination = {
     write: (line: string) => {
-      write(isPretty ? prettify(line) : line);
+      const clean = cleanLine(line, redactor);
+      write(isPretty ? prettify(clean) : clean);
     },
   };
   const logger = pino(
@@ -56,7 +61,6 @@ export function createLogging(options: LoggingOptions): Logging {
       base: null,
       timestamp: stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
-      hooks: { streamWrite: (line) => redactor.redact(line) },
     },
     destination,
   );
@@ -66,4 +70,15 @@ export function createLogging(options: LoggingOptions): Logging {
       redactor.add(secret);
     },
   };
+}
+
+/** A line of JSON in which every text is on one line, bounded, and without secrets. */
+function cleanLine(line: string, redactor: Redactor): string {
+  const clean = (key: string, value: unknown): unknown => {
+    if (typeof value !== 'string') return value;
+    const text = shorten(redactor.redactOwn(value), MAX_CHARACTERS);
+    // Pretty lines show a stack indented, so that none of its lines looks like one of the log.
+    return key === 'stack' ? text.split('\n').map(flatten).join('\n') : flatten(text);
+  };
+  return `${JSON.stringify(JSON.parse(line, clean))}\n`;
 }

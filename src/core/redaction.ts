@@ -1,48 +1,102 @@
-/** Takes secrets out of every text, by value; also those that become known during the run. */
+/**
+ * Text from outside (answers of the API, errors of PostgreSQL and the system), made fit to be shown: on one line, bounded, and
+ * without secrets. The log does the same once more to whole lines, where our own words stand: see {@link Redactor.redactOwn}.
+ */
 
 const MASK = '[hidden]';
-/** Anything shorter stands in too many words that are no secret. */
-const USUAL_MIN_LENGTH = 4;
+/** A secret that is shorter, or that could be one of our own words, is no reason to take a part out of a text of ours. */
+const DISTINCTIVE_LENGTH = 8;
+const LONG_LENGTH = 20;
+/** A shorter secret stands among other people's words, too. */
+const MIN_WORD_LENGTH = 4;
+const MAX_CHARACTERS = 2_000;
+
+/** The password in an address. To the last @ of a word: where the password itself has one, nothing of it may stay. */
+const IN_ADDRESS = /([a-z][a-z\d+.-]{0,15}:\/\/[^\s:/?#"'<>]{0,128}:)[^\s"<>]{1,512}@/gi;
+/** The password in a connection string, and a key or credentials behind the name of their header. */
+const NAMED =
+  /\b((?:ssl)?password|passwd|pwd|(?:[\w-]{0,24}[_-])?api[_-]?key|(?:proxy-)?authorization)(["']?\s{0,4}[=:]\s{0,4}["']?)(?:basic |bearer )?[^\s"'&;,<>[\]]+/gi;
 
 export class Redactor {
-  /** Each secret as it is, as JSON spells it (log lines are JSON), and as URLs do. */
-  readonly #spellings = new Set<string>();
-  readonly #minLength: number;
+  /** Taken out wherever they stand: as they are, as JSON spells them (log lines are JSON), and as URLs do. */
+  readonly #everywhere = new Set<string>();
+  /** Taken out where they stand alone: each could be a part of a word, or one of our own. Spelling → where that is. */
+  readonly #alone = new Map<string, RegExp>();
   /** Longest first, so that a secret that contains another is replaced whole. */
   #ordered: readonly string[] = [];
 
-  /** @param minLength characters; shorter secrets stay, because they stand in too many words */
-  constructor(secrets: readonly string[] = [], minLength = USUAL_MIN_LENGTH) {
-    this.#minLength = minLength;
+  constructor(secrets: readonly string[] = []) {
     for (const secret of secrets) this.add(secret);
   }
 
   /** From now on `secret` is taken out too. Tokens that have run out stay secrets. */
   add(secret: string): void {
-    if (secret.length < this.#minLength) return;
+    if (secret === '') return;
     const inJson = JSON.stringify(secret).slice(1, -1);
     for (const spelling of [secret, inJson, encodeURI(secret), encodeURIComponent(secret)]) {
-      this.#spellings.add(spelling);
+      if (isDistinctive(secret)) this.#everywhere.add(spelling);
+      else this.#alone.set(spelling, standingAlone(spelling));
     }
-    this.#ordered = [...this.#spellings].sort((a, b) => b.length - a.length);
+    this.#ordered = [...this.#everywhere].sort((a, b) => b.length - a.length);
   }
 
+  /** Text from outside: secrets out, also where they are words of it, then flat and at most 2,000 characters long. */
   redact(text: string): string {
-    return this.#ordered.reduce((masked, spelling) => masked.replaceAll(spelling, MASK), text);
+    let clean = this.#redactKnown(text);
+    for (const pattern of this.#alone.values()) clean = clean.replaceAll(pattern, MASK);
+    return shorten(flatten(clean), MAX_CHARACTERS);
   }
+
+  /** A text of our own, in which texts from outside stand: a secret that could be one of our words is taken out only when it is all. */
+  redactOwn(text: string): string {
+    return this.#alone.has(text) ? MASK : this.#redactKnown(text);
+  }
+
+  #redactKnown(text: string): string {
+    const masked = this.#ordered.reduce((rest, spelling) => rest.replaceAll(spelling, MASK), text);
+    return masked.replaceAll(IN_ADDRESS, `$1${MASK}@`).replaceAll(NAMED, `$1$2${MASK}`);
+  }
+}
+
+/** No word of any text of ours. */
+function isDistinctive(secret: string): boolean {
+  return (
+    secret.length >= LONG_LENGTH || (secret.length >= DISTINCTIVE_LENGTH && /\d/.test(secret) && /\D/.test(secret))
+  );
+}
+
+/** As a word; a short one only in quotes, or as the value of something. */
+function standingAlone(secret: string): RegExp {
+  const escaped = secret.replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&');
+  return secret.length >= MIN_WORD_LENGTH
+    ? new RegExp(`(?<![\\p{L}\\d_-])${escaped}(?![\\p{L}\\d_-])`, 'gu')
+    : new RegExp(`(?<=["'=:])${escaped}(?=["'&;,\\s]|$)`, 'gu');
+}
+
+/** Line ends, other control characters, and what turns the direction of writing: all that could make a text look like another. */
+const CONTROLS = /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
+
+/** The text on one line: what cannot be seen is written out (`\n`, `\u001b`). */
+export function flatten(text: string): string {
+  return text.replaceAll(CONTROLS, (character) => {
+    const inJson = JSON.stringify(character).slice(1, -1);
+    return inJson === character ? `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}` : inJson;
+  });
+}
+
+/** At most so many characters, never half of one, and an ellipsis where it was cut. */
+export function shorten(text: string, maxCharacters: number): string {
+  if (text.length <= maxCharacters) return text;
+  // By code points: a cut between the halves of a surrogate pair makes half a character.
+  const characters = Array.from(text.slice(0, maxCharacters * 2)).slice(0, maxCharacters);
+  return `${characters.join('')}…`;
 }
 
 const MAX_EXCERPT_CHARACTERS = 200;
 const utf8 = new TextDecoder('utf-8');
 
-/**
- * Beginning of an answer for a message: 200 characters, never half of one, on one line, secrets taken out before the
- * cut, so that no half of one stays.
- */
+/** Beginning of an answer for a message. Secrets are taken out before the cut, so that no half of one stays. */
 export function excerpt(body: Uint8Array, secrets: Redactor): string {
-  const text = secrets.redact(utf8.decode(body)).replace(/\s+/gu, ' ').trim();
-  if (text.length <= MAX_EXCERPT_CHARACTERS) return text;
-  // By code points: a cut between the halves of a surrogate pair makes half a character.
-  const characters = Array.from(text.slice(0, MAX_EXCERPT_CHARACTERS * 2)).slice(0, MAX_EXCERPT_CHARACTERS);
-  return `${characters.join('')}…`;
+  const text = utf8.decode(body).replace(/\s+/gu, ' ').trim();
+  return shorten(secrets.redact(text), MAX_EXCERPT_CHARACTERS);
 }

@@ -1,15 +1,24 @@
 /** What a setting can hold. Each kind turns the text that a person wrote into a value, or says what would be right. */
 import ms, { type StringValue } from 'ms';
 import { z } from 'zod';
+import { readAddress } from './addresses.ts';
+import { flatten, shorten } from './redaction.ts';
+
+const MAX_QUOTED_CHARACTERS = 60;
 
 /** A kind whose `read` answers `undefined` for text that it does not take. */
 function readAs<T>(expected: string, read: (text: string) => T | undefined) {
   return z.string().transform((text, context) => {
     const value = read(text);
     if (value !== undefined) return value;
-    context.addIssue(`expected ${expected}, got "${text}"`);
+    context.addIssue(`expected ${expected}, got ${quote(text)}`);
     return z.NEVER;
   });
+}
+
+/** What was written, for a message of one line. */
+function quote(text: string): string {
+  return `"${shorten(flatten(text), MAX_QUOTED_CHARACTERS)}"`;
 }
 
 /** Both bounds are allowed; NaN is outside. */
@@ -65,23 +74,30 @@ export const onOff = readAs('1 or 0', (text) => {
 });
 
 export const choice = <const T extends readonly [string, ...string[]]>(values: T) =>
-  z.enum(values, { error: (issue) => `expected ${values.join(', ')}; got "${String(issue.input)}"` });
+  z.enum(values, { error: (issue) => `expected ${values.join(', ')}; got ${quote(String(issue.input))}` });
 
 // The kinds below can hold secrets: their messages never quote what was written.
 
-export const httpUrl = z.string().refine(
-  (text) => {
-    const url = URL.parse(text);
-    return url !== null && ['http:', 'https:'].includes(url.protocol) && url.hostname !== '';
-  },
-  { error: 'expected a URL beginning with http:// or https:// that names a host' },
+/** The value is the address as `readAddress` spells it. */
+const address = (scheme: RegExp, expected: string, isComplete: (text: string) => boolean) =>
+  z.string().transform((written, context) => {
+    const read = scheme.test(written) ? readAddress(written) : null;
+    if (typeof read === 'object' && read !== null && isComplete(read.text)) return read.text;
+    context.addIssue(typeof read === 'string' ? read : `expected ${expected}`);
+    return z.NEVER;
+  });
+
+export const httpUrl = address(
+  /^https?:\/\//i,
+  'a URL beginning with http:// or https:// that names a host',
+  (text) => (URL.parse(text)?.hostname ?? '') !== '',
 );
 
-export const databaseAddress = z
-  .string()
-  .refine((text) => /^postgres(ql)?:\/\//.test(text) && URL.canParse(text.replace(/@\//, '@localhost/')), {
-    error: 'expected postgresql://user:password@host:port/database',
-  });
+export const databaseAddress = address(
+  /^postgres(ql)?:\/\//,
+  'postgresql://<user>:<password>@<host>:<port>/<database>',
+  (text) => URL.canParse(text.replace(/@\//, '@localhost/')),
+);
 
 export const headerText = z
   .string()

@@ -101,6 +101,23 @@ export function isExplained(error: unknown): boolean {
   return error instanceof ConnectionLostError || codeOf(error) !== null;
 }
 
+/** What node-postgres says when a server has no TLS; it gives no code. */
+const NO_TLS = 'The server does not support SSL connections';
+/** The SQLSTATE by which a server refuses a connection that is, or is not, encrypted: pg_hba.conf has no line for it. */
+const NOT_AUTHORIZED = '28000';
+
+/** Whether the same server may take a connection that is encrypted otherwise. */
+export function isAboutEncryption(error: unknown): boolean {
+  return sqlStateOf(error) === NOT_AUTHORIZED || (error instanceof Error && error.message === NO_TLS);
+}
+
+/** A refusal without a code, found by node-postgres itself: no TLS, or a password that is asked for and was not given. */
+export function isRefusal(error: unknown): boolean {
+  return (
+    error instanceof Error && codeOf(error) === null && (error.message === NO_TLS || /^SASL: /.test(error.message))
+  );
+}
+
 /** See {@link DatabaseErrorClass}. */
 export function classifyDatabaseError(error: unknown): DatabaseErrorClass {
   if (error instanceof ConnectionLostError) return 'transient';

@@ -80,8 +80,8 @@ export class Database {
     const { applicationName, copyConnections, connectTimeoutMs = CONNECT_TIMEOUT_MS } = options;
     const waits = new DatabaseWaits(options.onWaiting);
     const needs = { applicationName, connections: connectionsNeeded(copyConnections), timeoutMs: connectTimeoutMs };
-    await contactServer(settings, needs, options.firstContactMs ?? FIRST_CONTACT_MS, waits);
-    return new Database(options, settings, waits);
+    const found = await contactServer(settings, needs, options.firstContactMs ?? FIRST_CONTACT_MS, waits);
+    return new Database(options, found, waits);
   }
 
   /** One statement in a transaction of its own, on a pooled connection. */

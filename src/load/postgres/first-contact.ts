@@ -3,7 +3,14 @@ import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 import { ConfigurationError, describeError } from '../../core/errors.ts';
 import type { ConnectionSettings } from './connection-settings.ts';
-import { NoProgressError, classifyDatabaseError, connectingError } from './database-errors.ts';
+import {
+  NoProgressError,
+  classifyDatabaseError,
+  connectingError,
+  isAboutEncryption,
+  isRefusal,
+  sqlStateOf,
+} from './database-errors.ts';
 import type { DatabaseWaits } from './database-waits.ts';
 import { backendOf, beginSession, isDirect, notSessionPooling } from './session.ts';
 import { withinWatchdog } from './watchdog.ts';
@@ -18,8 +25,12 @@ export interface ServerNeeds {
   readonly timeoutMs: number;
 }
 
+/** `otherwise`: the server may take a connection that is encrypted otherwise. `later`: it is worth another try. */
+type Contact = 'made' | { readonly otherwise: unknown } | { readonly later: string };
+
 /**
- * Tries for `patienceMs`.
+ * Tries for `patienceMs`, encrypted and not where both are allowed.
+ * @returns the settings with which the server takes connections
  * @throws ConfigurationError when the server cannot be reached, or the job cannot work with it, the database or the pooler
  */
 export async function contactServer(
@@ -27,37 +38,49 @@ export async function contactServer(
   needs: ServerNeeds,
   patienceMs: number,
   waits: DatabaseWaits,
-): Promise<void> {
+): Promise<ConnectionSettings> {
   const deadlineMs = performance.now() + patienceMs;
+  let tried = settings;
+  let refusal: unknown = null;
   let endWait = (): void => undefined;
   try {
     for (;;) {
-      const reason = await contactOnce(settings, needs, deadlineMs);
+      const contact = await contactOnce(tried, needs, deadlineMs, refusal);
       endWait();
-      if (reason === null) return;
-      endWait = waits.begin(reason);
-      await delay(PAUSE_MS);
+      if (contact === 'made') return tried;
+      if ('otherwise' in contact) {
+        refusal = contact.otherwise;
+        tried = { ...tried, config: tried.otherwise ?? tried.config, otherwise: null };
+      } else {
+        endWait = waits.begin(contact.later);
+        await delay(PAUSE_MS);
+      }
     }
   } finally {
     endWait();
   }
 }
 
-/** @returns why it is worth another try; `null` when the job can work with the server */
+/** @param refusal of the other way to connect, when that was tried before */
 async function contactOnce(
   settings: ConnectionSettings,
   needs: ServerNeeds,
   deadlineMs: number,
-): Promise<string | null> {
+  refusal: unknown,
+): Promise<Contact> {
   try {
     await checkServer(settings, needs);
-    return null;
+    return 'made';
   } catch (error) {
     if (error instanceof ConfigurationError) throw error;
-    // While connecting, an error without any code (a TLS refusal, a closed socket) may come from a server that starts.
-    const isTransient = classifyDatabaseError(connectingError('first contact', error)) === 'transient';
-    const reason = settings.redact(describeError(error));
-    if (isTransient && performance.now() + PAUSE_MS <= deadlineMs) return reason;
+    if (settings.otherwise !== null && isAboutEncryption(error)) return { otherwise: error };
+    // A server that refuses both ways has said why in one of its answers; that it has no TLS is the lesser reason.
+    const said = refusal !== null && sqlStateOf(error) === null ? refusal : error;
+    const reason = settings.redact(describeError(said));
+    // While connecting, an error without any code (a closed socket) may come from a server that starts.
+    const isTransient =
+      !isRefusal(error) && classifyDatabaseError(connectingError('first contact', error)) === 'transient';
+    if (isTransient && performance.now() + PAUSE_MS <= deadlineMs) return { later: reason };
     throw new ConfigurationError(
       `cannot use the database ${settings.described}: ${reason}. ` +
         'Nothing was changed; check DATABASE_URL and that the server runs and takes connections.',

@@ -65,7 +65,10 @@ void test('an address with more than one reading is refused, with the way to wri
 void test('a database whose name has an @ can be used, and nothing of its address is shown', () => {
   const read = readAddress('postgres://user:pass@host/my@db');
   assert.ok(typeof read === 'object' && read.isVeiled);
-  assert.deepEqual(passwordsIn('postgres://user:pass@host/my@db').sort(), ['db', 'host', 'my', 'pass', 'pass', 'user']);
+  assert.deepEqual(
+    new Set(passwordsIn('postgres://user:pass@host/my@db')),
+    new Set(['pass', 'user', 'host', 'my', 'db']),
+  );
 });
 
 void test('the passwords of an address are those that can be told from its other words', () => {

@@ -213,11 +213,12 @@ describe('secrets of the settings', () => {
     const settings = read([], {
       TARGET_API_KEY: 'the-key',
       API_BASE_URL: 'https://user:in-api@host/api/v1',
-      DATABASE_URL: 'postgresql://user:p%40ss@host/db',
+      DATABASE_URL: 'postgresql://user:p%40ss@host/db?application_name=ingestion',
       HTTPS_PROXY: 'http://user:in-proxy@proxy:3128',
     });
     assert.deepEqual(secretsOf(settings).sort(), ['in-api', 'in-proxy', 'p%40ss', 'p@ss', 'the-key']);
     assert.deepEqual(secretsOf(read([])), []);
+    assert.deepEqual(secretsOf(read([], { DATABASE_URL: 'postgres://u:100%@host/db' })).sort(), ['100%', '100%25']);
   });
 });
 

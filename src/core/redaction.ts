@@ -11,8 +11,11 @@ const LONG_LENGTH = 20;
 const MIN_WORD_LENGTH = 4;
 const MAX_CHARACTERS = 2_000;
 
+const BEFORE_PASSWORD = String.raw`([a-z][a-z\d+.-]{0,15}:\/\/[^\s:/?#"'<>]{0,128}:)`;
 /** The password in an address. To the last @ of a word: where the password itself has one, nothing of it may stay. */
-const IN_ADDRESS = /([a-z][a-z\d+.-]{0,15}:\/\/[^\s:/?#"'<>]{0,128}:)[^\s"<>]{1,512}@/gi;
+const IN_ADDRESS = new RegExp(String.raw`${BEFORE_PASSWORD}(?!<)\S{1,512}@`, 'gi');
+/** The same in text from outside, where an address may stand in JSON, and an @ behind it. */
+const IN_QUOTED_ADDRESS = new RegExp(String.raw`${BEFORE_PASSWORD}[^\s"<>]{1,512}@`, 'gi');
 /** The password in a connection string, and a key or credentials behind the name of their header. */
 const NAMED =
   /\b((?:ssl)?password|passwd|pwd|(?:[\w-]{0,24}[_-])?api[_-]?key|(?:proxy-)?authorization)(["']?\s{0,4}[=:]\s{0,4}["']?)(?:basic |bearer )?[^\s"'&;,<>[\]]+/gi;
@@ -42,19 +45,19 @@ export class Redactor {
 
   /** Text from outside: secrets out, also where they are words of it, then flat and at most 2,000 characters long. */
   redact(text: string): string {
-    let clean = this.#redactKnown(text);
+    let clean = this.#redactKnown(text, IN_QUOTED_ADDRESS);
     for (const pattern of this.#alone.values()) clean = clean.replaceAll(pattern, MASK);
     return shorten(flatten(clean), MAX_CHARACTERS);
   }
 
   /** A text of our own, in which texts from outside stand: a secret that could be one of our words is taken out only when it is all. */
   redactOwn(text: string): string {
-    return this.#alone.has(text) ? MASK : this.#redactKnown(text);
+    return this.#alone.has(text) ? MASK : this.#redactKnown(text, IN_ADDRESS);
   }
 
-  #redactKnown(text: string): string {
+  #redactKnown(text: string, inAddress: RegExp): string {
     const masked = this.#ordered.reduce((rest, spelling) => rest.replaceAll(spelling, MASK), text);
-    return masked.replaceAll(IN_ADDRESS, `$1${MASK}@`).replaceAll(NAMED, `$1$2${MASK}`);
+    return masked.replaceAll(inAddress, `$1${MASK}@`).replaceAll(NAMED, `$1$2${MASK}`);
   }
 }
 

@@ -3,6 +3,7 @@ import ms, { type StringValue } from 'ms';
 import { z } from 'zod';
 import { readAddress } from './addresses.ts';
 import { flatten, shorten } from './redaction.ts';
+import { TimeReader } from './times.ts';
 
 const MAX_QUOTED_CHARACTERS = 60;
 
@@ -63,9 +64,26 @@ export const bytes = (min: number, max: number) =>
     return within(min, max, Number(digits) * (BYTE_UNITS[unit.toUpperCase()] ?? 1));
   });
 
-/** The value is epoch milliseconds. */
-export const instant = readAs('an ISO 8601 time or epoch milliseconds', (text) =>
-  within(-8.64e15, 8.64e15, /^-?\d+$/.test(text) ? Number(text) : Date.parse(text)),
+/** A number of fewer digits is a year, or a date without hyphens, rather than an epoch. */
+const EPOCH = /^[+-]?\d{9,}(\.\d+)?$/;
+/** So is one of these: `20260127`, with an hour, minutes, seconds and milliseconds behind it or not. */
+const DATE_IN_DIGITS =
+  /^(19|20)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])(([01]\d|2[0-3])([0-5]\d([0-5]\d(\d{3})?)?)?)?$/;
+/** What a JavaScript Date can hold, ms. */
+const MAX_DATE_MS = 8.64e15;
+
+/** By the rules of events' times: no zone is UTC, and the size of an epoch says its unit. The value is epoch milliseconds. */
+export const instant = readAs(
+  'a time like 2026-01-27T19:20:12Z or 2026-01-27 (UTC), or an epoch like 1769541612',
+  (text) => {
+    if (/^[+-]?[\d.]+$/.test(text) && (!EPOCH.test(text) || DATE_IN_DIGITS.test(text))) return undefined;
+    if (/^[+-]?[\d.]+e/i.test(text)) return undefined;
+    const time = new TimeReader();
+    const characters = Buffer.from(text);
+    return time.readText(characters, 0, characters.length)
+      ? within(-MAX_DATE_MS, MAX_DATE_MS, time.epochMs)
+      : undefined;
+  },
 );
 
 export const onOff = readAs('1 or 0', (text) => {

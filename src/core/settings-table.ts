@@ -150,9 +150,14 @@ export const settingsSchema = z.object({
     'Type of the id column of a new table; auto looks at the first events.',
     { default: 'auto' },
   ),
-  since: run('SINCE', instant.optional(), 'Take only events from this time on (ISO 8601 or epoch milliseconds).', {
-    unit: 'time',
-  }),
+  since: run(
+    'SINCE',
+    instant.optional(),
+    'Take only events from this time on: ISO 8601, in UTC unless it names a zone, or an epoch.',
+    {
+      unit: 'time',
+    },
+  ),
   until: run('UNTIL', instant.optional(), 'Take only events up to this time.', { unit: 'time' }),
   lookback: run(
     'LOOKBACK',

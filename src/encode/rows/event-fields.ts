@@ -12,7 +12,7 @@ import {
 } from '../scan/fields.ts';
 import { isUsualUuid, MAX_ID_BYTES } from '../scan/ids.ts';
 import { Repairs } from '../scan/json-strings.ts';
-import { TimeReader } from '../scan/times.ts';
+import { TimeReader } from '../../core/times.ts';
 import { REJECTED_REASONS, type RejectedReason, REPAIRED_REASONS, type RepairedReason } from './anomaly-reasons.ts';
 import type { CopyWriter } from './copy-writer.ts';
 import { fieldOfDoubledKey } from './doubled-key.ts';

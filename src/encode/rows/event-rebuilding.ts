@@ -12,7 +12,7 @@ import {
 } from '../scan/fields.ts';
 import { JsonCursor } from '../scan/json-cursor.ts';
 import type { MemberList } from '../scan/member-list.ts';
-import { TimeReader } from '../scan/times.ts';
+import { TimeReader } from '../../core/times.ts';
 import type { CopyColumnName } from './event-columns.ts';
 import { FieldText } from './field-texts.ts';
 

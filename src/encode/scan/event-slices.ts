@@ -5,7 +5,7 @@ import { CLOSE_BRACE, COMMA, OPEN_BRACE, OPEN_BRACKET, QUOTE } from './json-byte
 import type { JsonCursor } from './json-cursor.ts';
 import { KnownKeys } from './known-keys.ts';
 import { MemberList } from './member-list.ts';
-import { TimeReader } from './times.ts';
+import { TimeReader } from '../../core/times.ts';
 
 const UUID_CHARACTERS = 36;
 /** `2026-01-27T19:20:12.369Z` */

@@ -64,8 +64,14 @@ describe('values', () => {
     ['--max-rejected', '12.5%', { share: 0.125 }],
     ['--max-rps', '0.5', 0.5],
     ['--since', '2026-01-01T00:00:00Z', Date.UTC(2026, 0)],
-    ['--since', '-1', -1],
+    ['--since', '2026-01-01', Date.UTC(2026, 0)],
+    ['--since', '2026-01-01 02:00:00', Date.UTC(2026, 0, 1, 2)],
+    ['--since', '2026-01-01T02:00+02:00', Date.UTC(2026, 0)],
+    ['--since', '2026-01-27T19:20:12.369123Z', Date.UTC(2026, 0, 27, 19, 20, 12) + 369.123],
+    ['--since', '1769541612', 1_769_541_612_000],
+    ['--since', '-769541612', -769_541_612_000],
     ['--until', '1767225600000', 1_767_225_600_000],
+    ['--until', '1767225600000000', 1_767_225_600_000],
     ['--endpoint', 'events', 'events'],
     ['--api-base-url', 'http://localhost:8080/api/v1//', 'http://localhost:8080/api/v1'],
     ['--database-url', 'postgres:///ingestion', 'postgres:///ingestion'],
@@ -99,9 +105,22 @@ describe('values', () => {
     ['--max-rejected', '101%', /expected a whole number of events, or a percentage like 5%, got "101%"/],
     ['--max-rejected', '-1', /got "-1"/],
     ['--max-rps', '0', /expected a number from 0\.001 to 100000, got "0"/],
-    ['--since', 'yesterday', /expected an ISO 8601 time or epoch milliseconds, got "yesterday"/],
-    ['--since', '9e15', /got "9e15"/],
-    ['--since', '8640000000000001', /got "8640000000000001"/],
+    ['--since', 'yesterday', /expected a time like 2026-01-27T19:20:12Z .*got "yesterday"/],
+    ...['2026', '-1', '20260127', '20260127192012', '202601271920', '9e15', '1.7e9', '', 'Room 101', '01/02/2026'].map(
+      (text): [string, string, RegExp] => ['--since', text, /expected a time like/],
+    ),
+    ...[
+      '2026-02-30',
+      '2026-13-01',
+      '2026-01-01T25:00',
+      '2026-1-1',
+      '2026-01',
+      'Jan 1 2026',
+      'now',
+      '2026-01-01T00:00 CET',
+    ].map((text): [string, string, RegExp] => ['--until', text, /expected a time like/]),
+    ['--since', '1'.repeat(40), /got "1{40}"/],
+    ['--lookback', `1\r\n${'x'.repeat(100)}`, /got "1\\r\\nx{50,}…"$/],
     ['--endpoint', 'both', /expected auto, stream, events; got "both"/],
     ['--api-base-url', 'ftp://host/api', /expected a URL beginning with http:\/\/ or https:\/\//],
     ['--api-base-url', 'host/api', /expected a URL/],
@@ -193,8 +212,11 @@ describe('problems', () => {
   });
 
   it('are bounds of time that hold nothing', () => {
-    assert.match(refusal(['--since', '2', '--until', '1']), /--since \(SINCE\) is later than --until \(UNTIL\)/);
-    assert.equal(read(['--since', '1', '--until', '1']).until, 1);
+    assert.match(
+      refusal(['--since', '2026-01-02', '--until', '2026-01-01']),
+      /--since \(SINCE\) is later than --until \(UNTIL\)/,
+    );
+    assert.equal(read(['--since', '2026-01-01', '--until', '2026-01-01']).until, Date.UTC(2026, 0));
   });
 
   it('never quote a secret', () => {

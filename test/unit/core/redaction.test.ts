@@ -60,7 +60,17 @@ void test('a password is taken out where it stands as one, whatever it is', () =
     assert.equal(redactor.redactOwn(text), clean);
     assert.equal(redactor.redact(text), clean);
   }
-  for (const text of ['https://host:8080/path', 'password authentication failed for user "x"', 'a@b.c'])
+  assert.equal(redactor.redactOwn('at http://user:p"w@host'), 'at http://user:[hidden]@host');
+  assert.equal(
+    redactor.redactOwn('like postgres://<user>:<password>@<host>'),
+    'like postgres://<user>:<password>@<host>',
+  );
+  for (const text of [
+    '{"url":"http://host:80","mail":"a@b.c"}',
+    'https://host:8080/path',
+    'password authentication failed for user "x"',
+    'a@b.c',
+  ])
     assert.equal(redactor.redact(text), text);
 });
 

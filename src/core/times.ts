@@ -1,10 +1,14 @@
 import { asciiText, IsoTime, roundHalfEven } from './iso-time.ts';
-import { DOT, DIGIT_0, LOWER_E, UPPER_E } from './json-bytes.ts';
 
 /**
  * Times in every spelling of the API, exact to the microsecond. Computed from integers: a double cannot hold today in
  * nanoseconds since 1970, and a JavaScript Date has no microseconds.
  */
+
+const DOT = 0x2e;
+const DIGIT_0 = 0x30;
+const UPPER_E = 0x45;
+const LOWER_E = 0x65;
 
 /** 2000-01-01T00:00:00Z, from which PostgreSQL counts, in seconds since 1970. */
 const POSTGRES_EPOCH_S = 946_684_800;

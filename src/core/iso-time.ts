@@ -1,11 +1,14 @@
-import { COLON, DOT, MINUS, PLUS } from './json-bytes.ts';
-
 /**
  * ISO 8601 → seconds and microseconds. The dates, the fractions and what is out of range follow PostgreSQL (each border
  * checked on PostgreSQL 18 against `'…'::timestamptz`); the spellings are ISO 8601's, so a comma before the fraction
  * and an hour alone are taken as well. No zone means UTC, whatever the zone of the process. No word (`now`, `infinity`,
  * `BC`, a zone's name other than UTC and GMT) is a time.
  */
+
+const PLUS = 0x2b;
+const MINUS = 0x2d;
+const DOT = 0x2e;
+const COLON = 0x3a;
 
 const DAY_S = 86_400;
 /** The Gregorian calendar repeats after 400 years. */

@@ -16,6 +16,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<RunCommand>>> = {
   status: async () => (await import('./commands/status.ts')).status,
   verify: async () => (await import('./commands/verify.ts')).verify,
   anomalies: async () => (await import('./commands/anomalies.ts')).anomalies,
+  'show-log': async () => (await import('./commands/show-log.ts')).showLog,
 };
 
 async function main(argv: readonly string[]): Promise<ExitCode> {

@@ -41,14 +41,7 @@ export function createLogging(options: LoggingOptions): Logging {
       writeStdout.write(line);
     });
   const writeStdout = pino.destination({ dest: 1, sync: true });
-  // The factory, not the stream: pino-pretty's stream takes only whole Node streams as its destination, and buffers.
-  const prettify = prettyFactory({
-    colorize: process.stdout.isTTY,
-    translateTime: 'SYS:HH:MM:ss',
-    ignore: 'pid,hostname',
-    // A merge has seven fields: one under the other they would be all that a terminal shows.
-    singleLine: true,
-  });
+  const prettify = readableLines();
   const destination = {
     write: (line: string) => {
       const clean = cleanLine(line, redactor);
@@ -81,4 +74,16 @@ function cleanLine(line: string, redactor: Redactor): string {
     return key === 'stack' ? text.split('\n').map(flatten).join('\n') : flatten(text);
   };
   return `${JSON.stringify(JSON.parse(line, clean))}\n`;
+}
+
+/** Makes a line for people, with its line end, of a line of the log; whatever is not JSON stays as it is. */
+export function readableLines(): (line: string) => string {
+  // The factory, not the stream: pino-pretty's stream takes only whole Node streams as its destination, and buffers.
+  return prettyFactory({
+    colorize: process.stdout.isTTY,
+    translateTime: 'SYS:HH:MM:ss',
+    ignore: 'pid,hostname',
+    // A merge has seven fields: one under the other they would be all that a terminal shows.
+    singleLine: true,
+  });
 }

@@ -63,10 +63,11 @@ export class PageChecks {
     passedFromMs: number | null,
   ): 'bounds' | 'order' | null {
     const { windowId, position } = this.#walk;
-    if (hasBounds && ignoresTimeBounds(request, encoded)) {
+    // Of several windows that were asked for at once, one is the first to show it; the pages of the others are no disorder.
+    if (ignoresTimeBounds(request, encoded)) {
       // Every window would walk all of the data.
       this.#traits.supportsTimeBounds = false;
-      this.#logger.warn({ window: windowId }, 'the endpoint ignores time windows; walking one chain');
+      if (hasBounds) this.#logger.warn({ window: windowId }, 'the endpoint ignores time windows; walking one chain');
       return 'bounds';
     }
     if (!this.#traits.isOrderedByTime) return null;

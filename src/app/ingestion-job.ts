@@ -13,6 +13,7 @@
  *   run        everything from the first request until complete; survives restarts             app/run/run-setup.ts
  */
 import type { Settings } from '../core/config.ts';
+import { StagingLostError } from '../core/errors.ts';
 import { isoText } from '../core/iso-text.ts';
 import type { JobObserver, JobSnapshot } from '../core/job-snapshot.ts';
 import type { Logger } from '../core/logging.ts';
@@ -245,14 +246,20 @@ export class IngestionJob {
     return outcome;
   }
 
-  /** Merges the pages that an earlier start has copied and not merged. */
+  /** Merges the pages that an earlier start has copied and not merged; they are fetched again where their rows are gone. */
   async #mergeLeftovers(db: Database, ownership: Ownership, store: StateStore): Promise<void> {
     const { settings, logger } = this.#options;
     const run = await store.currentRun();
     if (run === null) return;
     const merger = new Merger({ db, ownership, runId: run.runId, onConflict: settings.onConflict, logger });
-    await merger.mergeLeftovers();
-    logger.info({ pages: ownership.leftoverPages }, 'pages that an earlier start had copied were merged');
+    try {
+      await merger.mergeLeftovers();
+      logger.info({ pages: ownership.leftoverPages }, 'pages that an earlier start had copied were merged');
+    } catch (error) {
+      if (!(error instanceof StagingLostError)) throw error;
+      logger.warn({ pages: ownership.leftoverPages }, error.message);
+      await db.persistently('beginning anew after staging was lost', () => ownership.renew());
+    }
   }
 
   async #makeEncoder(db: Database): Promise<PageEncoder> {

@@ -3,7 +3,7 @@
  * becomes durable, together with the rows it speaks of. Locks are taken in the order that staging.ts gives.
  */
 import type { PoolClient } from 'pg';
-import { describeError } from '../../core/errors.ts';
+import { StagingLostError, describeError } from '../../core/errors.ts';
 import type { Logger } from '../../core/logging.ts';
 import type { RunCounts } from '../../core/state.ts';
 import { isAboutRows } from '../postgres/database-errors.ts';
@@ -263,7 +263,9 @@ async function checkRows(client: PoolClient, moved: Moved, loaded: number): Prom
     const { rows } = await client.query<{ staged: number }>(`SELECT count(*)::int AS staged FROM ${names.rows}`);
     const staged = rows[0]?.staged ?? 0;
     if (staged !== sums.loaded) {
-      throw new Error(`${names.rows} has ${staged} rows, and its ledger says ${sums.loaded}: not merged`);
+      throw new StagingLostError(
+        `${names.rows} has ${staged} rows, and its ledger says ${sums.loaded}: somebody has changed it; going on from what was merged`,
+      );
     }
   }
 }

@@ -243,7 +243,7 @@ test('a merge that finds fewer rows than the ledger says changes nothing', async
   const { loader, merger, database } = await startLoading(t);
   await loader.load(pageOf(eventsOf(['a', 'b'])));
   await database.query(`DELETE FROM ingestion.staging_a WHERE id = 'b'`);
-  await assert.rejects(merger().merge('a', 1), /has 1 rows, and its ledger says 2/);
+  await assert.rejects(merger().merge('a', 1), { code: 'STAGING_LOST', message: /has 1 rows, and its ledger says 2/ });
   assert.deepEqual(await targetRows(database), []);
 });
 

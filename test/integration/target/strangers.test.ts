@@ -145,6 +145,24 @@ void test('a rule that comes while the job runs ends it with 2 and its name', as
   await scene.ingestAll();
 });
 
+void test('pages whose staged rows somebody has deleted are fetched again, by the same job and by the next', async (t) => {
+  const scene = await sceneWith(t, ['ALTER TABLE ingested_events ADD CHECK (device_type IS NULL) NOT VALID']);
+  const refused = await scene.ingest();
+  await scene.expect(refused, 2, []);
+  await scene.database.query('TRUNCATE ingestion.staging_a, ingestion.staging_b');
+  await scene.database.query('ALTER TABLE ingested_events DROP CONSTRAINT ingested_events_device_type_check');
+  let deleted = 0;
+  scene.api.options.hook = async ({ usual }) => {
+    if (usual.isLast && deleted === 0) {
+      deleted = (await scene.database.query('DELETE FROM ingestion.staging_a')).rowCount ?? 0;
+    }
+    return undefined;
+  };
+  const ending = await scene.ingestAll();
+  assert.ok(deleted > 0);
+  assert.equal(warnings(ending, /its ledger says \d+: somebody has changed it/).length, 2, tailOf(ending));
+});
+
 void test('whoever holds the table is named, and --max-wait ends the wait with 4', async (t) => {
   const scene = await sceneWith(t, []);
   const holder = await openClient(t, scene.database.url);

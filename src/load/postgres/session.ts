@@ -29,6 +29,10 @@ const SETTINGS: Readonly<Record<string, string>> = {
   array_nulls: 'on',
   standard_conforming_strings: 'on',
   client_min_messages: 'warning',
+  // Names of types and relations are compared as the server writes them.
+  quote_all_identifiers: 'off',
+  // Off makes an error of every query that a policy filters.
+  row_security: 'on',
 };
 /** They find a dead peer within about a minute. Not read back: a Unix socket has none. */
 const KEEPALIVES: Readonly<Record<string, string>> = {

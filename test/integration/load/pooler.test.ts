@@ -32,6 +32,8 @@ const HOSTILE_DEFAULTS = {
   bytea_output: 'escape',
   extra_float_digits: '-15',
   synchronous_commit: 'off',
+  quote_all_identifiers: 'on',
+  row_security: 'off',
 } as const;
 
 async function setDefaults(database: TestDatabase, defaults: Readonly<Record<string, string>>): Promise<void> {

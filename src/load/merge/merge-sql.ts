@@ -45,7 +45,8 @@ export function winnerFirst(onConflict: OnConflict): string {
 /**
  * What happens when the target already has the id. The clause names its column, because a violation of another unique index
  * is a refusal, not a duplicate. For `update` the incoming row wins a tie, and an identical row changes nothing. jsonb is
- * compared as text: 1.10 and 1.1 are equal as jsonb, but not the same value.
+ * compared as text: 1.10 and 1.1 are equal as jsonb, but not the same value. Texts are compared byte by byte: a column may have
+ * a collation under which different ones are equal.
  */
 export function conflictClause(scope: Pick<MergeScope, 'onConflict' | 'plan'>): string {
   if (scope.onConflict === 'ignore') return 'ON CONFLICT (id) DO NOTHING';
@@ -67,7 +68,7 @@ export function changesNothing(onConflict: OnConflict, incoming: string): string
 function changesRow(incoming: string): string {
   const side = (alias: string): string =>
     CHANGED_COLUMNS.map(
-      ({ name, type }) => `${alias}.${quoteIdentifier(name)}${type === 'jsonb' ? '::text' : ''}`,
+      ({ name, type }) => `${alias}.${quoteIdentifier(name)}${type === 'timestamptz' ? '' : '::text COLLATE "C"'}`,
     ).join(', ');
   return `(t.occurred_at IS NULL OR ${incoming}.occurred_at >= t.occurred_at)
       AND (${side('t')}) IS DISTINCT FROM (${side(incoming)})`;

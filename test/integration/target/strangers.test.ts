@@ -163,6 +163,16 @@ void test('pages whose staged rows somebody has deleted are fetched again, by th
   assert.equal(warnings(ending, /its ledger says \d+: somebody has changed it/).length, 2, tailOf(ending));
 });
 
+void test('a change of nothing but case is an update, also where a collation takes both for equal', async (t) => {
+  const scene = await sceneWith(t, [
+    `CREATE COLLATION loose (provider = icu, locale = 'und-u-ks-level2', deterministic = false)`,
+    'ALTER TABLE ingested_events ALTER COLUMN name TYPE text COLLATE loose',
+  ]);
+  await scene.ingestAll();
+  scene.api.options.events = EVENTS.map((event) => ({ ...event, name: event.name.toUpperCase() }));
+  await scene.ingestAll(['--on-conflict', 'update', '--full']);
+});
+
 void test('whoever holds the table is named, and --max-wait ends the wait with 4', async (t) => {
   const scene = await sceneWith(t, []);
   const holder = await openClient(t, scene.database.url);

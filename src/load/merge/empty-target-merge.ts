@@ -69,7 +69,8 @@ export class EmptyTargetMerge {
       await client.query('ROLLBACK TO SAVEPOINT first_load; RELEASE SAVEPOINT first_load');
       return null;
     }
-    await client.query(`SET LOCAL maintenance_work_mem = '${KEY_BUILD_MEMORY}'`);
+    // The key comes back to where it was, the database's own tablespace, whatever the role's default is.
+    await client.query(`SET LOCAL maintenance_work_mem = '${KEY_BUILD_MEMORY}'; SET LOCAL default_tablespace = ''`);
     return new EmptyTargetMerge(client, scope, keyName);
   }
 

@@ -173,6 +173,17 @@ void test('a change of nothing but case is an update, also where a collation tak
   await scene.ingestAll(['--on-conflict', 'update', '--full']);
 });
 
+void test('the key comes back to the tablespace in which it was, whatever the default is', async (t) => {
+  const scene = await sceneWith(t, []);
+  const admin = await openClient(t, scene.database.url);
+  const { name } = scene.database;
+  await admin.query('SET allow_in_place_tablespaces = on');
+  await admin.query(`CREATE TABLESPACE fast_${name} LOCATION ''`);
+  await admin.query(`ALTER DATABASE ${name} SET default_tablespace = fast_${name}`);
+  assert.equal(isQuick(await scene.ingestAll()), true);
+  assert.equal(await scene.count(`SELECT reltablespace FROM pg_class WHERE relname = 'ingested_events_pkey'`), 0);
+});
+
 void test('whoever holds the table is named, and --max-wait ends the wait with 4', async (t) => {
   const scene = await sceneWith(t, []);
   const holder = await openClient(t, scene.database.url);

@@ -8,6 +8,7 @@ import { contactServer } from './first-contact.ts';
 import { quoteLiteral } from './identifiers.ts';
 import { HOLDER_SQL, LockWatch } from './lock-watch.ts';
 import { Outage } from './outage.ts';
+import { explainRefusal } from './server-refusal.ts';
 import { defaultTimeouts } from './session.ts';
 
 const CONNECT_TIMEOUT_MS = 10_000;
@@ -86,7 +87,12 @@ export class Database {
 
   /** One statement in a transaction of its own, on a pooled connection. */
   async query<R extends QueryResultRow>(text: string, values?: unknown[]): Promise<QueryResult<R>> {
-    return this.connections.use('query', 'a query', (client) => client.query<R>(text, values));
+    const what = 'a query';
+    try {
+      return await this.connections.use('query', what, (client) => client.query<R>(text, values));
+    } catch (error) {
+      throw explainRefusal(error, what, this.#settings);
+    }
   }
 
   /**

@@ -5,6 +5,7 @@ import type { Logger } from '../../core/logging.ts';
 import type { ConnectionSettings } from './connection-settings.ts';
 import type { DatabaseWaits } from './database-waits.ts';
 import { QUERY_CANCELED, classifyDatabaseError, sqlStateOf } from './database-errors.ts';
+import { explainRefusal } from './server-refusal.ts';
 import { statementAgeMs } from './statement-age.ts';
 
 const FIRST_PAUSE_MS = 100;
@@ -62,7 +63,7 @@ export class Outage {
         }
         if (kind !== 'transient') {
           this.noteAnswer(begunMs);
-          throw error;
+          throw explainRefusal(error, what, this.#options.settings);
         }
         const ageMs = sqlStateOf(error) === QUERY_CANCELED ? statementAgeMs(error) : null;
         let sinceMs: number;

@@ -1,6 +1,6 @@
 /** Makes and migrates schema `ingestion`: one file a version, each applied once, in order, in one transaction. */
-import { ConfigurationError } from '../../core/errors.ts';
-import { sqlStateOf } from '../postgres/database-errors.ts';
+import { ConfigurationError, describeError } from '../../core/errors.ts';
+import { isAboutRows } from '../postgres/database-errors.ts';
 import type { Database } from '../postgres/database.ts';
 import { ledgerAndState } from './001-ledger-and-state.ts';
 import { oldestOfPage } from './002-oldest-of-page.ts';
@@ -31,7 +31,9 @@ export async function migrate(db: Database): Promise<void> {
   try {
     await db.transaction('migration', async (client) => {
       await client.query('SELECT pg_advisory_xact_lock($1)', [MIGRATION_LOCK]);
-      await client.query('CREATE SCHEMA IF NOT EXISTS ingestion');
+      // IF NOT EXISTS asks for the right to make one even where it exists, made by somebody for the job.
+      const { rowCount } = await client.query(`SELECT FROM pg_namespace WHERE nspname = 'ingestion'`);
+      if (rowCount === 0) await client.query('CREATE SCHEMA ingestion');
       await client.query(
         `CREATE TABLE IF NOT EXISTS ingestion.schema_version
            (version integer PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())`,
@@ -45,20 +47,24 @@ export async function migrate(db: Database): Promise<void> {
       }
     });
   } catch (error) {
-    if (sqlStateOf(error) !== '42501') throw error;
+    // A right that the role lacks, a tablespace that is its default, an event trigger: whatever PostgreSQL says.
+    if (!isAboutRows(error)) throw error;
     throw new ConfigurationError(
-      `the role of ${db.described} may not make the schema "ingestion"; ` +
-        'GRANT CREATE ON DATABASE … TO it (and CREATE ON SCHEMA public), or let another role make it once',
+      `the role of ${db.described} may not make the schema "ingestion" with the job's tables: ${describeError(error)}. Nothing was ` +
+        'changed: GRANT CREATE ON DATABASE … TO it, or CREATE SCHEMA ingestion AUTHORIZATION …, and take away what else is in the way.',
       { cause: error },
     );
   }
 }
 
-/** Somebody else may have a schema of that name. @throws ConfigurationError naming its owner and what is in it */
+/** Somebody else may have a schema of that name; a table has a type of its name, so their types are in the way, too. @throws ConfigurationError naming its owner and what is in it */
 async function refuseForeignSchema(db: Database): Promise<void> {
   const { rows } = await db.query<{ owner: string; relations: string }>(
-    `SELECT n.nspowner::regrole::text AS owner, string_agg(c.relname, ', ' ORDER BY c.relname) AS relations
-       FROM pg_namespace n JOIN pg_class c ON c.relnamespace = n.oid AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+    `SELECT n.nspowner::regrole::text AS owner, string_agg(found.name, ', ' ORDER BY found.name) AS relations
+       FROM pg_namespace n JOIN (
+         SELECT relnamespace AS space, relname AS name FROM pg_class WHERE relkind IN ('r', 'p', 'v', 'm', 'f', 'S', 'c')
+          UNION ALL SELECT typnamespace, typname FROM pg_type WHERE typtype IN ('d', 'e')
+       ) AS found ON found.space = n.oid
       WHERE n.nspname = 'ingestion' AND NOT (${IS_OURS_SQL}) GROUP BY 1`,
   );
   const [found] = rows;

@@ -129,6 +129,12 @@ export const LOADED_CASES: readonly LoadedCase[] = [
     addsOnly: true,
   },
   {
+    what: 'a schema `ingestion` that was made for the role, and no right to make one',
+    statements: [],
+    grants: ['GRANT SELECT, INSERT, UPDATE ON ingested_events TO {job}', 'CREATE SCHEMA ingestion AUTHORIZATION {job}'],
+    keyStays: 'another role owns it',
+  },
+  {
     what: 'a foreign key that points to it',
     statements: ['CREATE TABLE notes (event uuid REFERENCES ingested_events)'],
     keyStays: 'a foreign key of notes points to it',

@@ -102,7 +102,30 @@ export const REFUSED_CASES: readonly RefusedCase[] = [
     statements: [],
     grants: ['GRANT SELECT, INSERT ON ingested_events TO {job}'],
     says: 'may not make the schema "ingestion"',
-    whatToDo: '`GRANT CREATE ON DATABASE`',
+    whatToDo: '`GRANT CREATE ON DATABASE`, or `CREATE SCHEMA ingestion AUTHORIZATION` the role',
+  },
+  {
+    what: 'a schema `ingestion` that the role may not use',
+    statements: ['CREATE SCHEMA ingestion'],
+    grants: OWNED_BY_JOB,
+    says: 'permission denied for schema ingestion',
+    whatToDo: 'a role that may, as the one that made it',
+  },
+  {
+    what: 'no right of the role to use the schema `public`',
+    statements: ['REVOKE ALL ON SCHEMA public FROM PUBLIC'],
+    grants: ['GRANT SELECT, INSERT ON ingested_events TO {job}', 'GRANT CREATE ON DATABASE {database} TO {job}'],
+    says: 'permission denied for schema public',
+    whatToDo: '`GRANT USAGE ON SCHEMA public`',
+  },
+  {
+    what: 'an event trigger that forbids to make tables',
+    statements: [
+      `CREATE FUNCTION refuse() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no %', tg_tag; END $$`,
+      'CREATE EVENT TRIGGER frozen ON ddl_command_start EXECUTE FUNCTION refuse()',
+    ],
+    says: 'no CREATE SCHEMA',
+    whatToDo: 'let the first start through, as a release',
   },
   {
     what: 'no table yet, and a role that may not make one in `public` (the default since PostgreSQL 15)',

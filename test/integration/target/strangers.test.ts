@@ -106,12 +106,16 @@ for (const name of Object.keys(TOLD_CASES).filter(isTold)) {
 }
 
 void test('a schema ingestion of somebody else is refused with its owner and what is in it', async (t) => {
-  for (const table of ['schema_version', 'run']) {
+  for (const [name, made] of Object.entries({
+    schema_version: 'TABLE ingestion.schema_version (v text)',
+    run: 'TABLE ingestion.run (v text)',
+    outcome: `TYPE ingestion.outcome AS ENUM ('good', 'bad')`,
+  })) {
     const scene = await ScriptedScene.open(t, { events: EVENTS, maxPage: 200 });
-    await scene.database.query(`CREATE SCHEMA ingestion; CREATE TABLE ingestion.${table} (v text)`);
+    await scene.database.query(`CREATE SCHEMA ingestion; CREATE ${made}`);
     const ending = await scene.ingest();
     assert.equal(ending.code, 2, tailOf(ending));
-    assert.match(ending.reason, new RegExp(`"ingestion" .* belongs to postgres and has ${table}`));
+    assert.match(ending.reason, new RegExp(`"ingestion" .* belongs to postgres and has ${name}`));
   }
 });
 
@@ -130,6 +134,38 @@ void test('a table that is dropped while the job runs ends it with 2, and the ne
   delete scene.api.options.hook;
   await scene.ingestAll();
 });
+
+/** What a person may do to the job's role and database while it runs. */
+for (const [what, { statement, says }] of Object.entries({
+  'its rights': {
+    statement: 'REVOKE ALL ON ALL TABLES IN SCHEMA ingestion FROM {job}',
+    says: /permission denied for table .* GRANT the role what it lacks/,
+  },
+  'its password': {
+    statement: `ALTER ROLE {job} PASSWORD 'another'`,
+    says: /password authentication failed.* mend the password/,
+  },
+  'its login': { statement: 'ALTER ROLE {job} NOLOGIN', says: /not permitted to log in.* let the role log in/ },
+})) {
+  void test(`a role that loses ${what} while the job runs ends it with 2, and the next start goes on`, async (t) => {
+    const scene = await sceneWith(t, []);
+    const { name } = scene.database;
+    const job = await scene.asRole(...OWNS_ALL(name));
+    scene.api.options.hook = async ({ number }) => {
+      if (number !== 2) return undefined;
+      await scene.database.query(statement.replaceAll('{job}', `${name}_job`));
+      const theirs = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '${name}_job'`;
+      await scene.database.query(theirs);
+      return undefined;
+    };
+    const ending = await job.ingest();
+    await scene.expect(ending, 2, []);
+    assert.match(ending.reason, says);
+    delete scene.api.options.hook;
+    await scene.database.query(`GRANT ALL ON ALL TABLES IN SCHEMA ingestion TO ${name}_job`);
+    await scene.ingestAll();
+  });
+}
 
 void test('a rule that comes while the job runs ends it with 2 and its name', async (t) => {
   const scene = await sceneWith(t, []);

@@ -47,6 +47,8 @@ export class OwnerLock {
     const limit = setTimeout(() => {
       client.connection.stream.destroy();
     }, GOODBYE_MS);
+    // A pooler without server_reset_query would keep it with the session that it hands on.
+    await client.query('SELECT pg_advisory_unlock($1, $2)', [...LOCK_KEYS]).catch(() => undefined);
     await client.end().catch(() => undefined);
     clearTimeout(limit);
   }

@@ -115,6 +115,16 @@ void test('a job that is killed behind PgBouncer leaves nothing that keeps the n
   await assertAllThere(await ingest({ baseUrl: api.baseUrl, databaseUrl: pooler.url }, SETTINGS), database);
 });
 
+void test('the next job behind a PgBouncer that resets nothing finds the lock free', POOLED, async (t) => {
+  const database = await testDatabase(t);
+  const pooler = await pgbouncer(t, database.url, { server_reset_query: '' });
+  await assertAllThere(await ingestThrough(t, pooler.url), database);
+  const events = eventsUpTo(EVENTS);
+  const api = await ScriptedApi.open(t, { events, hasStream: true });
+  const next = await ingest({ baseUrl: api.baseUrl, databaseUrl: database.url }, SETTINGS);
+  assert.notEqual(next.exitCode, 6, String(next.error));
+});
+
 for (const settings of [
   { pool_mode: 'transaction' },
   { pool_mode: 'transaction', server_round_robin: 1 },

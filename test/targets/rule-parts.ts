@@ -122,11 +122,14 @@ export const RULE_PARTS: Readonly<Record<string, readonly TargetPart[]>> = {
     rule('a view on it', 'CREATE VIEW seen AS SELECT * FROM ingested_events'),
     rule('a view that needs the key', 'CREATE VIEW seen AS SELECT id, name, count(*) FROM ingested_events GROUP BY id'),
     rule('a materialized view on it', 'CREATE MATERIALIZED VIEW seen AS SELECT * FROM ingested_events'),
-    rule(
-      'a table that inherits from it',
-      'CREATE TABLE heirs () INHERITS (ingested_events)',
-      `INSERT INTO heirs (id, name, device_type) SELECT (md5('heir ' || n)::uuid)::text::uuid, 'theirs', 'theirs' FROM generate_series(1, 5) AS n`,
-    ),
+    {
+      ...rule(
+        'a table that inherits from it',
+        'CREATE TABLE heirs () INHERITS (ingested_events)',
+        `INSERT INTO heirs (id, name, device_type) SELECT (md5('heir ' || n)::uuid)::text::uuid, 'theirs', 'theirs' FROM generate_series(1, 5) AS n`,
+      ),
+      unfit: 'update',
+    },
     rule('a rule', 'CREATE RULE r AS ON INSERT TO ingested_events DO ALSO NOTHING'),
     rule('a rule on DELETE', 'CREATE RULE r AS ON DELETE TO ingested_events DO INSTEAD NOTHING'),
     rule(

@@ -177,7 +177,7 @@ export class Merger {
     // being built.
     await client.query('SET CONSTRAINTS ALL IMMEDIATE');
     const slowly = async (): Promise<Moved> => ({ ...nothing, ...(await mergeAllButRefused(client, scope, logger)) });
-    if (plan.watchedTriggers.length > 0) return slowly();
+    if (plan.watchedTriggers.length > 0 || plan.hasHeirs) return slowly();
     if (plan.indexNeededBy === null) {
       const quickly = await this.#tryInPart(client, () => this.#moveIntoEmpty(client, scope, staging, latePages));
       if (quickly !== null) return { ...nothing, ...quickly };

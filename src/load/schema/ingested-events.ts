@@ -147,7 +147,15 @@ async function retype(
  * @throws ConfigurationError when this role cannot see all of what it would empty, or PostgreSQL does not let it
  */
 export async function emptyTarget(client: PoolClient, db: Database): Promise<void> {
-  if ((await readTargetFacts(client))?.isFiltered === true) {
+  const facts = await readTargetFacts(client);
+  const [heir] = facts?.heirs ?? [];
+  if (heir !== undefined) {
+    throw new ConfigurationError(
+      `${heir} inherits from public.ingested_events in ${db.described}, and --reset would empty it, too. Nothing was changed: ` +
+        'take it out (NO INHERIT), or empty them yourself.',
+    );
+  }
+  if (facts?.isFiltered === true) {
     throw new ConfigurationError(
       `public.ingested_events in ${db.described} has row security: --reset would also delete rows that this role cannot see. ` +
         'Nothing was changed: let a role empty it that sees them all.',

@@ -47,6 +47,8 @@ export interface TargetFacts {
   /** A collation under which different ids are equal. */
   readonly looseCollation: string | null;
   readonly rules: readonly string[];
+  /** Tables that inherit from it, and are no partitions. */
+  readonly heirs: readonly string[];
   /** Of people, not of constraints; those of partitions count. */
   readonly triggers: readonly TargetTrigger[];
   /** Foreign keys of other tables that point here. */
@@ -105,6 +107,10 @@ const RULES_SQL = `
   SELECT coalesce(json_agg(rulename ORDER BY rulename), '[]') FROM pg_rewrite
    WHERE ev_class IN (SELECT relid FROM tables) AND ev_type IN ('2', '3') AND ev_enabled <> 'D'`;
 
+const HEIRS_SQL = `
+  SELECT coalesce(json_agg(inhrelid::regclass::text ORDER BY inhseqno), '[]') FROM pg_inherits
+   WHERE inhparent = c.oid AND c.relkind = 'r'`;
+
 const FACTS_SQL = `
   WITH tables AS (
     SELECT relid FROM pg_partition_tree(to_regclass('${TARGET}')) UNION SELECT to_regclass('${TARGET}')
@@ -116,7 +122,8 @@ const FACTS_SQL = `
            'mayUpdate', has_table_privilege(c.oid, 'UPDATE'),
            'isFiltered', row_security_active(c.oid), 'permitted', (${PERMITTED_SQL}),
            'columns', (${COLUMNS_SQL}), 'isUniqueById', EXISTS (${UNIQUE_BY_ID_SQL}),
-           'looseCollation', (${LOOSE_COLLATION_SQL}), 'rules', (${RULES_SQL}), 'triggers', (${TRIGGERS_SQL}),
+           'looseCollation', (${LOOSE_COLLATION_SQL}), 'rules', (${RULES_SQL}), 'heirs', (${HEIRS_SQL}),
+           'triggers', (${TRIGGERS_SQL}),
            'referencedBy', (SELECT coalesce(json_agg(DISTINCT conrelid::regclass::text), '[]') FROM pg_constraint
                              WHERE contype = 'f' AND confrelid = c.oid AND conrelid <> c.oid),
            'publications', (SELECT coalesce(json_agg(pubname), '[]') FROM pg_publication_tables

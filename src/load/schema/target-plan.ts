@@ -14,6 +14,8 @@ export interface TargetPlan {
   readonly indexNeededBy: string | null;
   /** Triggers that can leave a row out, or take it out again. */
   readonly watchedTriggers: readonly string[];
+  /** Ids may have rows in tables that inherit from it, which `ON CONFLICT` does not see. */
+  readonly hasHeirs: boolean;
   /** The server returns `xmax`, by which a new row is told from an updated one. */
   readonly returnsXmax: boolean;
   /** An update can note when it was: the column is there, and takes a time. */
@@ -30,6 +32,7 @@ export function planTarget(facts: TargetFacts, onConflict: OnConflict): TargetPl
     types: { id: idTypeOf(facts, 'id'), sessionId: idTypeOf(facts, 'session_id'), userId: idTypeOf(facts, 'user_id') },
     indexNeededBy: indexNeededBy(facts),
     watchedTriggers: watched.map(({ name }) => name),
+    hasHeirs: facts.heirs.length > 0,
     returnsXmax: facts.kind === 'r',
     hasIngestedAt: facts.columns.some(
       ({ name, type, isGenerated }) => name === 'ingested_at' && TIMES.includes(type) && !isGenerated,
@@ -40,7 +43,10 @@ export function planTarget(facts: TargetFacts, onConflict: OnConflict): TargetPl
 /** Why the table cannot be used, and what to do, one sentence or two; `null` when it can. */
 export function refusalOf(facts: TargetFacts, onConflict: OnConflict): string | null {
   return (
-    refusalOfRelation(facts) ?? refusalOfColumns(facts) ?? refusalOfKey(facts) ?? refusalOfRights(facts, onConflict)
+    refusalOfRelation(facts, onConflict) ??
+    refusalOfColumns(facts) ??
+    refusalOfKey(facts) ??
+    refusalOfRights(facts, onConflict)
   );
 }
 
@@ -52,8 +58,12 @@ const KINDS: Readonly<Record<string, string>> = {
   c: 'a type',
 };
 
-function refusalOfRelation({ kind, rules }: TargetFacts): string | null {
+function refusalOfRelation({ kind, rules, heirs }: TargetFacts, onConflict: OnConflict): string | null {
   if (kind !== 'r' && kind !== 'p') return `it is ${KINDS[kind] ?? 'something else'}, not a table`;
+  const [heir] = heirs;
+  if (heir !== undefined && onConflict === 'update') {
+    return `${heir} inherits from it, and --on-conflict update cannot change the rows that are there; ignore leaves them alone`;
+  }
   const [rule] = rules;
   return rule === undefined ? null : `its rule "${rule}" does not work with INSERT … ON CONFLICT; a trigger does`;
 }

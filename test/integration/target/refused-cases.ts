@@ -67,6 +67,13 @@ export const REFUSED_CASES: readonly RefusedCase[] = [
     whatToDo: 'a trigger in its place',
   },
   {
+    what: 'a table that inherits from it (`INHERITS`), with `--on-conflict update`',
+    statements: ['CREATE TABLE archive () INHERITS (ingested_events)'],
+    flags: ['--on-conflict', 'update'],
+    says: 'archive inherits from it, and --on-conflict update cannot change the rows that are there',
+    whatToDo: '`NO INHERIT` and a view over both, or partitions by the id',
+  },
+  {
     what: 'a view in its place',
     statements: [
       'ALTER TABLE ingested_events RENAME TO all_events',

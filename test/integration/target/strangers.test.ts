@@ -220,6 +220,20 @@ void test('the key comes back to the tablespace in which it was, whatever the de
   assert.equal(await scene.count(`SELECT reltablespace FROM pg_class WHERE relname = 'ingested_events_pkey'`), 0);
 });
 
+void test('rows that somebody has moved into a table that inherits are not loaded again, and --reset leaves them alone', async (t) => {
+  const scene = await sceneWith(t, []);
+  await scene.ingestAll();
+  await scene.database.query(
+    `CREATE TABLE archive () INHERITS (ingested_events);
+     WITH old AS (DELETE FROM ONLY ingested_events WHERE name < 'event_2' RETURNING *) INSERT INTO archive SELECT * FROM old`,
+  );
+  await scene.ingestAll(['--full']);
+  assert.equal(await scene.count('SELECT count(*) FROM ingested_events'), 600);
+  const refused = await scene.ingest(['--reset', '--yes']);
+  await scene.expect(refused, 2, EVENTS);
+  assert.match(refused.reason, /^archive inherits from /);
+});
+
 void test('whoever holds the table is named, and --max-wait ends the wait with 4', async (t) => {
   const scene = await sceneWith(t, []);
   const holder = await openClient(t, scene.database.url);

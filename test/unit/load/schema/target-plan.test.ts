@@ -30,6 +30,7 @@ const OURS: TargetFacts = {
   isUniqueById: true,
   looseCollation: null,
   rules: [],
+  heirs: [],
   triggers: [],
   referencedBy: [],
   publications: [],
@@ -47,6 +48,7 @@ void test('a table as the program makes it has every way open', () => {
     types: UUIDS,
     indexNeededBy: null,
     watchedTriggers: [],
+    hasHeirs: false,
     returnsXmax: true,
     hasIngestedAt: true,
   });

@@ -175,13 +175,14 @@ function problemOf(found: ServerFacts): string | null {
   return found.in_recovery ? 'is a read-only standby; the job needs the primary' : null;
 }
 
+/** What kind of process another role's is, PostgreSQL shows to few. */
 const FIRST_CONTACT_SQL = `
   SELECT current_setting('server_version_num')::int AS version,
          pg_encoding_to_char(d.encoding) AS encoding,
          pg_is_in_recovery() AS in_recovery,
          least(
            current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
-             - (SELECT count(*)::int FROM pg_stat_activity WHERE backend_type = 'client backend'),
+             - (SELECT count(*)::int FROM pg_stat_activity WHERE datname IS NOT NULL AND coalesce(backend_type, '') IN ('', 'client backend')),
            CASE WHEN d.datconnlimit < 0 THEN 1000000 ELSE d.datconnlimit
              - (SELECT count(*)::int FROM pg_stat_activity WHERE datname = current_database()) END,
            CASE WHEN r.rolconnlimit < 0 THEN 1000000 ELSE r.rolconnlimit

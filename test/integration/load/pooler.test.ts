@@ -161,6 +161,21 @@ void test('a pool that is too small for the job is refused, with the number it n
   });
 });
 
+void test('connections that others use count, also for a role that may not look at their sessions', async (t) => {
+  const database = await testDatabase(t);
+  const url = new URL(database.url);
+  await database.query(`CREATE ROLE plain LOGIN PASSWORD '${url.password}'`);
+  url.username = 'plain';
+  const free = `current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
+                - (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend')`;
+  const others = (await database.number(free)) - (JOB_CONNECTIONS - 1);
+  await Promise.all(Array.from({ length: others }, () => openClient(t, database.url)));
+  await assert.rejects(openDatabase(t, url.href, { firstContactMs: 0 }), {
+    code: 'CONFIGURATION',
+    message: /it has \d connections left and the job needs 7/,
+  });
+});
+
 void test('a server that restarts behind PgBouncer is waited for, whatever PgBouncer says of it', POOLED, async (t) => {
   const cluster = await testCluster(t);
   const database = await databaseIn(t, cluster);

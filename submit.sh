@@ -71,7 +71,7 @@ ASK_FINISHED="SELECT CASE WHEN status = 'complete' AND to_jsonb(run) -> 'proof' 
   THEN 'true' ELSE 'false' END FROM ingestion.run ORDER BY run_id DESC LIMIT 1"
 ask_container() {
   ! command -v docker >/dev/null 2>&1 ||
-    docker exec assignment-postgres psql -X -A -t -U ingestion -d ingestion -c "$COUNT_ROWS" -c "$ASK_FINISHED" 2>/dev/null </dev/null || true
+    docker exec assignment-postgres psql -X -A -t -U postgres -d ingestion -c "$COUNT_ROWS" -c "$ASK_FINISHED" 2>/dev/null </dev/null || true
 }
 
 # The same of the database that this project's commands use without Docker.

@@ -120,7 +120,7 @@ export const settingsSchema = z.object({
   mergeInterval: speed(
     'MERGE_INTERVAL',
     duration(1, 3600),
-    'How often staging is merged: this much work a database crash can cost.',
+    'How often staging is merged: this much work a database crash can cost, four times it in a first load.',
     { default: '15', unit: 'seconds' },
   ),
   maxRps: speed(

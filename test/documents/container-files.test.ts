@@ -60,11 +60,18 @@ test('the compose file has nothing that a linter objects to, and is valid by its
 });
 
 test('images are pinned by version', () => {
+  const stages = [...dockerfile.matchAll(/^FROM \S+ AS (\S+)$/gm)].map(([, stage = '']) => stage);
   const images = [
-    ...[...dockerfile.matchAll(/^FROM (\S+)/gm)].map(([, image = '']) => image),
+    ...[...dockerfile.matchAll(/^FROM (\S+)/gm)]
+      .map(([, image = '']) => image)
+      .filter((name) => !stages.includes(name)),
     ...Object.values(compose.services).map(({ image }) => image),
   ];
   for (const image of images) assert.match(image, /^[a-z0-9-]+(\/[a-z0-9-]+)?:v?\d+\.\d+(\.\d+)?(-\w+)*$/);
+});
+
+test('an init comes before node, which does not listen for signals in its first moment, and ends processes of docker exec', () => {
+  for (const name of ['ingestion', 'ingestion-demo']) assert.equal(serviceOf(name)['init'], true, name);
 });
 
 test('the image runs node itself, not as root, in /app', () => {
@@ -154,7 +161,8 @@ test('the settings that the compose file decides are ones that the program takes
 test('PostgreSQL is kept, safe, and waited for', () => {
   const postgres = serviceOf('postgres');
   assert.equal(postgres.container_name, 'assignment-postgres');
-  assert.equal(postgres.environment?.['POSTGRES_DB'], 'ingestion');
+  const { POSTGRES_DB, POSTGRES_USER, POSTGRES_PASSWORD } = postgres.environment ?? {};
+  assert.deepEqual([POSTGRES_DB, POSTGRES_USER, POSTGRES_PASSWORD], ['ingestion', 'postgres', 'postgres']);
   assert.deepEqual(postgres.ports, ['127.0.0.1:${POSTGRES_HOST_PORT:-5434}:5432']);
   const [volume = ''] = (postgres.volumes?.[0] ?? '').split(':');
   assert.ok(volume in compose.volumes);
@@ -162,8 +170,16 @@ test('PostgreSQL is kept, safe, and waited for', () => {
   const ingestion = serviceOf('ingestion');
   assert.deepEqual(ingestion.depends_on, { postgres: { condition: 'service_healthy' } });
   assert.equal(ingestion.container_name, 'assignment-ingestion');
-  assert.equal(ingestion.restart, 'on-failure');
+  assert.equal(ingestion.environment?.['DATABASE_URL'], 'postgresql://postgres:postgres@postgres:5432/ingestion');
+  assert.equal(ingestion.restart, 'on-failure:3');
   assert.equal(ingestion.stop_grace_period, '30s');
+});
+
+test('what is beside the job starts neither the job nor its database', () => {
+  for (const name of ['ingestion-demo', 'prometheus', 'grafana']) {
+    const { depends_on: needs = [] } = serviceOf(name);
+    assert.deepEqual(Array.isArray(needs) ? needs : Object.keys(needs), name === 'grafana' ? ['prometheus'] : []);
+  }
 });
 
 test('no port is published beyond this machine, and only by default beside the job and its database', () => {

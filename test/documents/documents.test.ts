@@ -111,7 +111,7 @@ test('flags and variables that the documents mention are known', () => {
     [
       // of other programs and of the scripts
       '--json --output --partial --kind --run --help --port --events --yes --file --status --profile --volumes --detach --tail --follow',
-      '--test --import --cpu-prof --omit',
+      '--test --import --cpu-prof --omit --rm --stop --force --init --remove-orphans',
     ].flatMap((line) => line.split(' ')),
   );
   const known = new Set([...SETTINGS.map((setting) => setting.flag), ...others]);

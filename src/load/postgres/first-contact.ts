@@ -83,10 +83,17 @@ async function contactOnce(
     if (isTransient && performance.now() + PAUSE_MS <= deadlineMs) return { later: reason };
     throw new ConfigurationError(
       `cannot use the database ${settings.described}: ${reason}. ` +
-        'Nothing was changed; check DATABASE_URL and that the server runs and takes connections.',
+        `Nothing was changed; check DATABASE_URL and that ${whatToCheck(error)}.`,
       { cause: error, location: { connection: settings.described } },
     );
   }
+}
+
+/** What may be wrong where a first contact fails. Class 28: the server does not let this role in. */
+function whatToCheck(error: unknown): string {
+  return sqlStateOf(error)?.startsWith('28') === true
+    ? 'the role exists (in a volume of Docker Compose that version 1.0.0 made, the health check of the service postgres makes it: docs/operations.md, Upgrading)'
+    : 'the server runs and takes connections';
 }
 
 /**

@@ -2,9 +2,10 @@
  * The way in: `node --import tsx src/main.ts [command] [flags]`. A command is loaded when it is asked for, so that the
  * job starts as fast as it can.
  */
-import { existsSync } from 'node:fs';
 import { HelpShown, type Environment } from './core/config.ts';
+import { readEnvFile } from './core/env-file.ts';
 import { EXIT_CODES, JobError, exitCodeOf, type ExitCode } from './core/errors.ts';
+import { Redactor, flatten } from './core/redaction.ts';
 
 type RunCommand = (argv: readonly string[], environment: Environment) => Promise<ExitCode>;
 
@@ -20,11 +21,11 @@ const COMMANDS: Readonly<Record<string, () => Promise<RunCommand>>> = {
 };
 
 async function main(argv: readonly string[]): Promise<ExitCode> {
-  // What is set already wins over .env; nothing is read from anywhere else.
-  if (existsSync('.env')) process.loadEnvFile('.env');
   const [name = '', ...flags] = argv;
   const load = COMMANDS[name];
   try {
+    // What is set already wins over .env; nothing is read from anywhere else. Node and node-postgres read variables of their own.
+    for (const [variable, value] of Object.entries(readEnvFile('.env', process.env))) process.env[variable] ??= value;
     if (load !== undefined) return await (await load())(flags, process.env);
     const { ingest } = await import('./commands/ingest.ts');
     return await ingest(argv, process.env);
@@ -32,7 +33,7 @@ async function main(argv: readonly string[]): Promise<ExitCode> {
     if (error instanceof HelpShown) return EXIT_CODES.complete;
     if (!(error instanceof JobError)) throw error;
     // The settings cannot be used, so there is no logger yet.
-    process.stderr.write(`${error.message}\n`);
+    process.stderr.write(`${flatten(new Redactor().redactOwn(error.message))}\n`);
     return exitCodeOf(error);
   }
 }

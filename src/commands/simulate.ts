@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { Option, type Command } from 'commander';
 import type { z } from 'zod';
-import { commandLine, parseFlags } from '../core/config.ts';
+import { commandLine, parseFlags, type Environment } from '../core/config.ts';
 import { ConfigurationError, EXIT_CODES, type ExitCode } from '../core/errors.ts';
 import { flagOf } from '../core/settings-table.ts';
 import { isToggle, settingDescription, settingNames, settingsSchema } from '../simulator/settings.ts';
@@ -11,8 +11,9 @@ import { startSimulator } from '../simulator/simulator.ts';
 const DEFAULT_PORT = 8787;
 
 /** Returns when SIGINT or SIGTERM has closed the server. @throws ConfigurationError for unknown flags and bad values */
-export async function simulate(argv: readonly string[]): Promise<ExitCode> {
-  const parsed = settingsSchema.safeParse({ port: DEFAULT_PORT, ...parseFlags(simulatorCommand(), argv) });
+export async function simulate(argv: readonly string[], environment: Environment): Promise<ExitCode> {
+  const flags = parseFlags(simulatorCommand(), argv, environment);
+  const parsed = settingsSchema.safeParse({ port: DEFAULT_PORT, ...flags });
   if (!parsed.success) throw new ConfigurationError(describeProblems(parsed.error), { cause: parsed.error });
   const stopped = Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM')]);
   const startedMs = performance.now();

@@ -37,22 +37,53 @@ function helpText(setting: Setting): string {
   return `${setting.text} [${notes.join('; ')}]`;
 }
 
+/** Flags of ours that are settings of npm, too: npm leaves them in the environment though nobody has given one to us. */
+const OWN_FLAGS_OF_NPM = new Set(['--cache', '--json', '--key', '--user-agent', '--yes']);
+/** What a mistyped flag or command may look like; anything else may be a secret, and is not repeated. */
+const HARMLESS = /^-{0,2}[a-z][a-z-]{0,30}$/;
+
 /**
  * The options that a command line was given. `argv` is without node and script.
  * @throws ConfigurationError for what the command does not take; HelpShown after `--help`
  */
-export function parseFlags(command: Command, argv: readonly string[]): Readonly<Record<string, unknown>> {
+export function parseFlags(
+  command: Command,
+  argv: readonly string[],
+  environment: Environment,
+): Readonly<Record<string, unknown>> {
+  const flags = command.options.map(({ long }) => long ?? '');
+  const swallowed = flags.filter((flag) => !OWN_FLAGS_OF_NPM.has(flag) && leftByNpm(flag, environment) !== undefined);
+  if (swallowed.length > 0) {
+    throw new ConfigurationError(
+      `npm has taken ${swallowed.join(' and ')} for itself: write -- before flags, as in ${command.name()} ${swallowed.join(' ')}`,
+    );
+  }
   try {
     return command.parse([...argv], { from: 'user' }).opts<Record<string, unknown>>();
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
     if (error.code === 'commander.helpDisplayed') throw new HelpShown();
-    const problem =
-      error.code === 'commander.excessArguments'
-        ? `"${argv.find((argument) => !argument.startsWith('-')) ?? ''}" is neither a command nor a flag`
-        : error.message.replace(/^error: |\.$/g, '').replace(/\s+/g, ' ');
-    throw new ConfigurationError(`${problem}; --help lists what there is`, { cause: error });
+    throw new ConfigurationError(`${describeMistake(error, command.args)}; --help lists what there is`);
   }
+}
+
+/** `npm start --max-rps=1` runs the program without the flag, and with this variable. */
+function leftByNpm(flag: string, environment: Environment): string | undefined {
+  return environment[`npm_config_${flag.slice(2).replaceAll('-', '_')}`];
+}
+
+function describeMistake({ code, message }: CommanderError, words: readonly string[]): string {
+  if (code === 'commander.excessArguments') {
+    const word = words.find((candidate) => HARMLESS.test(candidate));
+    return word === undefined
+      ? 'something on the command line is neither a command nor a flag'
+      : `"${word}" is neither a command nor a flag`;
+  }
+  const mistake = message.replace(/^error: |\.$/g, '').replace(/\s+/g, ' ');
+  if (code !== 'commander.unknownOption') return mistake;
+  const [, flag = ''] = /^unknown option '([^'=]*)/.exec(mistake) ?? [];
+  const advice = /\(Did you mean [^)]*\)/.exec(mistake)?.[0] ?? '';
+  return `unknown option ${HARMLESS.test(flag) ? `'${flag}'` : ''} ${advice}`.replace(/\s+/g, ' ').trim();
 }
 
 /**
@@ -60,7 +91,7 @@ export function parseFlags(command: Command, argv: readonly string[]): Readonly<
  * @throws ConfigurationError naming every wrong value at once; HelpShown after `--help`
  */
 export function readSettings(command: Command, argv: readonly string[], environment: Environment): Settings {
-  const flags = parseFlags(command, argv);
+  const flags = parseFlags(command, argv, environment);
   const raw: Record<string, string> = {};
   for (const setting of SETTINGS) {
     const flag = flags[setting.name];

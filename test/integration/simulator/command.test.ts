@@ -48,11 +48,11 @@ test('--help lists every setting', async () => {
 
 test('unknown flags and bad values are refused, all bad values at once', async () => {
   await assert.rejects(
-    simulate(['--evnts', '3']),
+    simulate(['--evnts', '3'], {}),
     (error) => error instanceof ConfigurationError && error.message.includes('--evnts'),
   );
   await assert.rejects(
-    simulate(['--events', '-3', '--stale-as', '499', '--fault-plan', '5:nonsense']),
+    simulate(['--events', '-3', '--stale-as', '499', '--fault-plan', '5:nonsense'], {}),
     (error) =>
       error instanceof ConfigurationError &&
       ['--events', '--stale-as', '--fault-plan'].every((flag) => error.message.includes(flag)),
@@ -61,5 +61,5 @@ test('unknown flags and bad values are refused, all bad values at once', async (
 
 test('a port that is taken is a configuration error', async (t) => {
   const { port } = await simulatorFor(t, { events: 1 });
-  await assert.rejects(simulate(['--events', '1', '--port', String(port)]), ConfigurationError);
+  await assert.rejects(simulate(['--events', '1', '--port', String(port)], {}), ConfigurationError);
 });

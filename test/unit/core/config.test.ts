@@ -204,6 +204,38 @@ describe('problems', () => {
     assert.match(refusal(['ingest', '--full']), /"ingest" is neither a command nor a flag/);
   });
 
+  it('repeat nothing that could be a secret', () => {
+    for (const argv of [
+      ['--apikey=s3cr3t'],
+      ['--api-key', 's3cr3t', 's3cr3t'],
+      ['--databse-url', 'postgres://user:s3cr3t@host/db'],
+      ['postgres://user:s3cr3t@host/db'],
+      ['-s3cr3t'],
+      ['--full', 's3cr3t'],
+    ]) {
+      const message = refusal(argv);
+      assert.match(message, /--help lists what there is/);
+      assert.doesNotMatch(message, /s3cr3t/);
+    }
+    assert.match(refusal(['--apikey=s3cr3t']), /^unknown option '--apikey';/);
+  });
+
+  it('are flags that npm has taken for itself', () => {
+    const taken = refusal([], { npm_config_max_rps: '1', npm_config_full: 'true' });
+    assert.match(taken, /npm has taken --max-rps and --full for itself: write -- before flags/);
+    assert.match(refusal(['2026-01-01'], { npm_config_since: 'true' }), /--since/);
+    const ofNpm = {
+      npm_config_user_agent: 'npm/11',
+      npm_config_yes: 'true',
+      npm_config_proxy: 'http://x',
+      npm_config_cache: '/c',
+    };
+    const ofAUser = { npm_config_https_proxy: 'http://proxy', npm_config_noproxy: '', npm_config_json: 'true' };
+    assert.equal(read([], { ...ofNpm, ...ofAUser }).yes, false);
+    // What is no flag of a command can have meant something else.
+    readSettings(commandLine('test', '', ['output']), [], { npm_config_max_rps: '1' });
+  });
+
   it('are flags of groups that the command does not take', () => {
     assert.throws(
       () => readSettings(commandLine('test', '', ['output']), ['--page-size', '9'], {}),

@@ -4,7 +4,7 @@ import { ConfigurationError, GaveUpError } from '../core/errors.ts';
 import { excerpt } from '../core/redaction.ts';
 import { SAFE, reachHint } from './api-errors.ts';
 import { MAX_ERROR_BYTES, readErrorBody } from './http-answer.ts';
-import type { HttpAnswer } from './http-exchange.ts';
+import { mayHoldPage, type HttpAnswer } from './http-exchange.ts';
 import { dashboardHeaders } from './http-request-headers.ts';
 import type { ClientParts } from './page-request.ts';
 import { refusalOf } from './refusal.ts';
@@ -107,6 +107,8 @@ function readAnswer(
   const { bytes, json, apiCode } = readErrorBody(answer);
   const { status } = answer;
   const said = `${status}${apiCode === null ? '' : ` ${apiCode}`}: "${excerpt(bytes, redactor)}"`;
-  if (status !== 200 && status !== 201) return { outcome: { kind: 'answer', refusal: refusalOf(answer) }, json, said };
+  if (!mayHoldPage(status) && status !== 201) {
+    return { outcome: { kind: 'answer', refusal: refusalOf(answer) }, json, said };
+  }
   return { outcome: json === null ? { kind: 'faulty' } : null, json, said };
 }

@@ -31,11 +31,15 @@ const MOST_LINES_NAMED = 5;
 export function readEnvFile(path: string, environment: Environment): Readonly<Record<string, string>> {
   const text = readText(path);
   if (text === null) return {};
-  const { names, wrongLines } = examine(text);
+  const { names, wrongLines, cutLines } = examine(text);
   if (wrongLines.length > 0) {
-    const shown = wrongLines.slice(0, MOST_LINES_NAMED).join(', ') + (wrongLines.length > MOST_LINES_NAMED ? ' …' : '');
     throw new ConfigurationError(
-      `${path}: every line must be NAME=value or a comment that begins with #, and line ${shown} is neither`,
+      `${path}: every line must be NAME=value or a comment that begins with #, and line ${listed(wrongLines)} is neither`,
+    );
+  }
+  if (cutLines.length > 0) {
+    throw new ConfigurationError(
+      `${path}: the value in line ${listed(cutLines)} has a # in it, which would begin a comment: put the value in quotes`,
     );
   }
   const late = TOO_LATE.find((name) => names.includes(name) && !environment[name]);
@@ -50,6 +54,10 @@ export function readEnvFile(path: string, environment: Environment): Readonly<Re
     );
   }
   return Object.fromEntries(Object.entries(parseEnv(text)).map(([name, value]) => [name, value ?? '']));
+}
+
+function listed(lines: readonly number[]): string {
+  return lines.slice(0, MOST_LINES_NAMED).join(', ') + (lines.length > MOST_LINES_NAMED ? ' …' : '');
 }
 
 /** Whether the program, docker-compose.yml, a script or Docker itself reads a variable of this name. */
@@ -90,12 +98,20 @@ function encodingOf(bytes: Buffer): 'utf-8' | 'utf-16le' | 'utf-16be' {
 const BLANK_OR_COMMENT = /[^\S\n]*(#.*)?(\n|$)/y;
 /** Quoted text may go over several lines. A value that begins with a quote ends with one. */
 const ASSIGNMENT =
-  /[^\S\n]*(?:export[^\S\n]+)?([A-Za-z_][\w.-]*)[^\S\n]*=[^\S\n]*(?:("[^"]*"|'[^']*'|`[^`]*`)[^\S\n]*(?:#.*)?|(?!["'`]).*)(?:\n|$)/y;
+  /[^\S\n]*(?:export[^\S\n]+)?([A-Za-z_][\w.-]*)[^\S\n]*=(?:[^\S\n]*("[^"]*"|'[^']*'|`[^`]*`)[^\S\n]*(?:#.*)?|((?![^\S\n]*["'`]).*))(?:\n|$)/y;
 
-/** The names that are assigned, and the numbers of lines that are neither an assignment nor a comment. */
-function examine(text: string): { readonly names: readonly string[]; readonly wrongLines: readonly number[] } {
+interface Examined {
+  readonly names: readonly string[];
+  /** Numbers of lines that are neither an assignment nor a comment. */
+  readonly wrongLines: readonly number[];
+  /** Of lines with a # inside of a word: for some readers a comment begins there, for others not. */
+  readonly cutLines: readonly number[];
+}
+
+function examine(text: string): Examined {
   const names: string[] = [];
   const wrongLines: number[] = [];
+  const cutLines: number[] = [];
   let at = 0;
   const take = (pattern: RegExp): RegExpExecArray | null => {
     pattern.lastIndex = at;
@@ -110,10 +126,11 @@ function examine(text: string): { readonly names: readonly string[]; readonly wr
     // What is no text in UTF-8 has become U+FFFD.
     if (assignment?.[1] !== undefined && !assignment[0].includes('\ufffd')) {
       names.push(assignment[1]);
+      if (/^([^#]*\S)?#/.test(assignment[3] ?? '')) cutLines.push(line);
       continue;
     }
     wrongLines.push(line);
     if (assignment === null) at = text.indexOf('\n', at) + 1 || text.length;
   }
-  return { names, wrongLines };
+  return { names, wrongLines, cutLines };
 }

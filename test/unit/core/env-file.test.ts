@@ -74,6 +74,15 @@ void test('a line that is neither a comment nor an assignment is refused, by its
   assertRefused(t, Buffer.from([...Buffer.from('LOG_LEVEL=inf'), 0xfc]), /line 1 is neither/);
 });
 
+void test('a # inside of a word is refused, unless quotes say that it belongs to the value', (t) => {
+  for (const value of ['secret#1', '#secret', 'a secret#1 # comment']) {
+    assertRefused(t, `LOG_LEVEL=info\nTARGET_API_KEY=${value}\n`, /value in line 2 has a # in it.*quotes/);
+  }
+  assert.equal(valuesOf(t, "TARGET_API_KEY='k#1' # comment#1")['TARGET_API_KEY'], 'k#1');
+  assert.equal(valuesOf(t, 'TARGET_API_KEY=k # comment#1')['TARGET_API_KEY'], 'k');
+  assert.equal(valuesOf(t, 'TARGET_API_KEY= # none')['TARGET_API_KEY'], '');
+});
+
 void test('assignments none of which anybody reads are refused', (t) => {
   assertRefused(t, 'APIKEY=secret\nDB=secret\n', /none of the names that it sets/);
   assertRefused(t, 'c2VjcmV0=\n', /none of the names that it sets/);

@@ -4,6 +4,7 @@
  */
 import { readFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
+import { TestCluster } from '../support/cluster.ts';
 import type { History } from './history.ts';
 import { KEPT, SLOW } from './kept.ts';
 import { Machine, type Finding } from './machine.ts';
@@ -89,10 +90,11 @@ async function search(machine: Machine): Promise<number> {
   return kinds.size === 0 ? 0 : 1;
 }
 
-const machine = await Machine.open();
+const cluster = await TestCluster.create();
+const machine = new Machine(cluster);
 try {
   if (values.replay !== undefined) process.exitCode = await replay(machine, values.replay);
   else process.exitCode = await (values.kept ? playKept(machine) : search(machine));
 } finally {
-  await machine.close();
+  await cluster.remove();
 }

@@ -1,6 +1,6 @@
 /** Draws histories, plays them, and shrinks what breaks the law. */
 import fc from 'fast-check';
-import { TestCluster } from '../support/cluster.ts';
+import type { TestCluster } from '../support/cluster.ts';
 import { histories } from './drawing.ts';
 import type { History } from './history.ts';
 import { play, type Played } from './play.ts';
@@ -25,16 +25,8 @@ export class Machine {
   readonly #cluster: TestCluster;
   #databases = 0;
 
-  static async open(): Promise<Machine> {
-    return new Machine(await TestCluster.create());
-  }
-
-  private constructor(cluster: TestCluster) {
+  constructor(cluster: TestCluster) {
     this.#cluster = cluster;
-  }
-
-  async close(): Promise<void> {
-    await this.#cluster.remove();
   }
 
   async play(history: History, asProcess: boolean): Promise<Played> {

@@ -1,9 +1,10 @@
 /** A small fixed part of `npm run test:histories`: histories that have broken the law once, and a random one. */
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { before, test } from 'node:test';
 import { KEPT } from '../../histories/kept.ts';
 import { Machine } from '../../histories/machine.ts';
 import { tellHistory, tellPlayed } from '../../histories/story.ts';
+import { sharedCluster } from '../../support/database.ts';
 
 const RANDOM_SEED = 1;
 /** The tests of test/integration/complete tell these in the same way; `npm run test:histories -- --kept` plays them, too. */
@@ -26,9 +27,8 @@ const TOLD_ELSEWHERE = [
 
 let machine: Machine;
 before(async () => {
-  machine = await Machine.open();
+  machine = new Machine(await sharedCluster());
 });
-after(() => machine.close());
 
 for (const [name, history] of Object.entries(KEPT)) {
   if (TOLD_ELSEWHERE.includes(name)) continue;

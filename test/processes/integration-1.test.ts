@@ -1,0 +1,3 @@
+import { runShare } from './share.ts';
+
+await runShare('integration', { part: 1, of: 3 });

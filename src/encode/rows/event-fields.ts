@@ -109,10 +109,9 @@ export class EventFields {
     if (text.start === text.end) return REJECTED_REASONS.idEmpty;
     if (this.#types.id === 'uuid') {
       if (!this.#writer.uuid(text.bytes, text.start, text.end)) return REJECTED_REASONS.idNotUuid;
-      if (!isUsualUuid(text.bytes, text.start, text.end)) {
-        // Two events whose ids are spelled differently would be one row, and nothing would say so.
-        this.repairs.push({ column: 'id', reason: REPAIRED_REASONS.otherSpelling });
-      }
+      // Two events whose ids are spelled differently would be one row, and nothing would say so.
+      const isUsual = isUsualUuid(text.bytes, text.start, text.end);
+      if (!isUsual) this.repairs.push({ column: 'id', reason: REPAIRED_REASONS.otherSpelling });
     } else {
       if (text.unstorable) return REJECTED_REASONS.idUnstorable;
       if (text.end - text.start > MAX_ID_BYTES) return REJECTED_REASONS.idTooLong;
@@ -291,8 +290,7 @@ export class EventFields {
 
   #isSame(slices: EventSlices, chosen: number, other: number, asUuids: boolean): boolean {
     if (chosen !== FIELD.timestamp) return this.#comparison.isSame(slices, chosen, other, asUuids);
-    const otherTime = this.#otherTime;
-    return this.hasTime && this.#readTimeOf(slices, other, otherTime) && otherTime.isSame(this.time);
+    return this.hasTime && this.#readTimeOf(slices, other, this.#otherTime) && this.#otherTime.isSame(this.time);
   }
 
   #noteChanges(column: CopyColumnName): void {

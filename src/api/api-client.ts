@@ -140,7 +140,7 @@ export class ApiClient {
   async fetchPage(request: PageRequest): Promise<PageAnswer> {
     const endpoint = this.#choice.current;
     const startedMs = performance.now();
-    const { signal } = request;
+    const { signal, keepsEnds = false } = request;
     const { pageTimeoutMs: deadlineMs, logger } = this.#parts.options;
     let isDamaged = false;
     try {
@@ -151,7 +151,7 @@ export class ApiClient {
         const attempts = this.#attempts.of(request);
         const limit = attempts.begin(request.limit);
         const query = pageQuery(request, endpoint, limit);
-        const sent = await this.#sender.send({ endpoint, query, signal, deadlineMs });
+        const sent = await this.#sender.send({ endpoint, query, signal, deadlineMs, keepsEnds });
         const outcome = readOutcome(sent, this.#parts.redactor);
         let failure: PageFailure;
         if (outcome.kind === 'page') {

@@ -9,6 +9,11 @@ import { StreamUnavailableError } from './stream-access.ts';
 /** How final messages end, except where the settings are wrong. */
 export const SAFE = 'What was loaded is safe: start again to go on.';
 
+/** However it was asked for. */
+const NEVER_A_PAGE =
+  'It was asked for in every way that may help, so a new start will not help before the API serves it in another way. What ' +
+  'was loaded is safe.';
+
 /** What was asked: path, window, page, age of the cursor. */
 export function describeRequest(request: PageRequest, path: string | null): string {
   const age = cursorAgeMs(request);
@@ -48,7 +53,8 @@ export function giveUpError(
   attempts: number,
   waited: { readonly forMs: number; readonly allowedMs: number },
 ): JobError | StreamUnavailableError {
-  const { cameBack, outcome } = failure;
+  const { outcome } = failure;
+  const cameBack = failure.cameBack.replace(/\.$/, '');
   const location = locate(request, failure, attempts);
   const asked = describeRequest(request, failure.path);
   const times = attempts === 1 ? 'once' : `${attempts} times`;
@@ -68,7 +74,7 @@ export function giveUpError(
     case 'wrong-settings':
       return new ConfigurationError(`The API does not serve pages here: ${text} ${hint}`, { location });
     case 'not-served':
-      return new GaveUpError(`Gave up: ${text} ${SAFE}`, { location });
+      return new GaveUpError(`Gave up: ${text} ${outcome.kind === 'faulty' ? NEVER_A_PAGE : SAFE}`, { location });
     case 'no-page':
       return new GaveUpError(
         `Gave up: no page came for ${Math.round(waited.forMs / 1000)} s, and --max-wait allows ` +

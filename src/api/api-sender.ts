@@ -30,6 +30,7 @@ export interface SendRequest {
   readonly query: URLSearchParams;
   readonly signal: AbortSignal;
   readonly deadlineMs: number;
+  readonly keepsEnds?: boolean;
 }
 
 export class ApiSender {
@@ -66,7 +67,7 @@ export class ApiSender {
    * @throws GaveUpError when the turn would come too late or the API stays away, ConfigurationError before it ever answered,
    *   StreamUnavailableError when there is no stream access, the signal's reason
    */
-  async send({ endpoint, query, signal, deadlineMs }: SendRequest): Promise<Sent> {
+  async send({ endpoint, query, signal, deadlineMs, keepsEnds = false }: SendRequest): Promise<Sent> {
     const { options, closing, eventsUrl, http, silence } = this.#parts;
     closing.throwIfAborted();
     // One signal can end a whole run: every request under way listens to it.
@@ -78,11 +79,11 @@ export class ApiSender {
       const token = endpoint === 'stream' ? await abortable(this.#access.token(), signal) : null;
       const url = new URL(token?.url ?? eventsUrl);
       for (const [name, value] of query) url.searchParams.set(name, value);
-      const headers = pageHeaders(options, options.acceptCompression);
+      const headers = pageHeaders(options, options.acceptCompression && !keepsEnds);
       if (token !== null) headers[token.header] = token.token;
       const maxBytes = (status: number): number => (mayHoldPage(status) ? options.maxPageBytes : MAX_ERROR_BYTES);
       this.#inFlight += 1;
-      const request = { kind: endpoint, method: 'GET', url, headers, deadlineMs, maxBytes, signal } as const;
+      const request = { kind: endpoint, method: 'GET', url, headers, deadlineMs, maxBytes, keepsEnds, signal } as const;
       const outcome = await silence
         .during(url.pathname, () => http.exchange(request))
         .finally(() => (this.#inFlight -= 1));

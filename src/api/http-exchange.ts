@@ -8,6 +8,7 @@
 import type { Agent, Dispatcher } from 'undici';
 import type { PageBuffers } from '../core/page-buffers.ts';
 import type { Redactor } from '../core/redaction.ts';
+import { BodyEnds } from './body-ends.ts';
 import { Routes, type ProxySettings } from './routes.ts';
 import { TransportError, classifyFailure, errorCode } from './transport-error.ts';
 
@@ -22,6 +23,8 @@ export interface HttpRequest {
   readonly deadlineMs: number;
   /** Most bytes that are read of the body of an answer with this status. */
   readonly maxBytes: (status: number) => number;
+  /** A longer body is read to its end, and its middle is left out. */
+  readonly keepsEnds?: boolean;
   readonly signal: AbortSignal;
 }
 
@@ -33,6 +36,8 @@ export interface HttpAnswer {
   readonly bodyBytes: number;
   /** The body was longer than `maxBytes` and was not read to its end. */
   readonly overflowed: boolean;
+  /** Where bytes of the body are left out; `null` when it is all there. */
+  readonly leftOutAt: number | null;
   /** When the last byte came, epoch ms of our clock. */
   readonly receivedAtMs: number;
 }
@@ -159,6 +164,7 @@ class Exchange implements Dispatcher.DispatchHandler {
   #buffer = new ArrayBuffer(0);
   #view = new Uint8Array(this.#buffer);
   #length = 0;
+  #ends: BodyEnds | null = null;
 
   constructor(request: HttpRequest, likelyBytes: number, options: HttpClientOptions) {
     this.#request = request;
@@ -213,6 +219,10 @@ class Exchange implements Dispatcher.DispatchHandler {
     this.#status = status;
     this.#headers = new HttpHeaders(headers);
     this.#maxBytes = this.#request.maxBytes(status);
+    if (this.#request.keepsEnds === true) {
+      this.#ends = new BodyEnds(this.#options.buffers.take(this.#maxBytes), this.#maxBytes);
+      return;
+    }
     const announced = Number(this.#headers.get('content-length') ?? Number.NaN);
     if (announced > this.#maxBytes && mayHoldPage(status)) {
       this.#finish(true);
@@ -223,6 +233,10 @@ class Exchange implements Dispatcher.DispatchHandler {
 
   onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
     if (this.#isOver) return;
+    if (this.#ends !== null) {
+      this.#ends.add(chunk);
+      return;
+    }
     const needed = this.#length + chunk.length;
     if (needed > this.#maxBytes) {
       this.#append(chunk.subarray(0, this.#maxBytes - this.#length));
@@ -262,8 +276,7 @@ class Exchange implements Dispatcher.DispatchHandler {
     this.#settle?.resolve({
       status: this.#status,
       headers: this.#headers,
-      body: this.#buffer,
-      bodyBytes: this.#length,
+      ...(this.#ends?.finish() ?? { body: this.#buffer, bodyBytes: this.#length, leftOutAt: null }),
       overflowed,
       receivedAtMs: Date.now(),
     });

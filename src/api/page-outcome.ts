@@ -66,12 +66,13 @@ function readPage(answer: HttpAnswer, url: URL, redactor: Redactor): PageFailure
     const id = readRequestId(answer);
     return faultyPage(redactor.redact(cameBack), url.pathname, id === null ? null : redactor.redact(id));
   }
-  const { body, bodyBytes, receivedAtMs, headers } = answer;
+  const { body, bodyBytes, leftOutAt, receivedAtMs, headers } = answer;
   const serverDateMs = readDateMs(headers);
   const fromCache = isFromCache(answer.headers);
   const said = readDamage(answer);
   const damage = said === null ? null : redactor.redact(said);
-  return { kind: 'page', page: { body, bodyBytes, contentEncoding, receivedAtMs, serverDateMs, fromCache, damage } };
+  const page = { body, bodyBytes, leftOutAt, contentEncoding, receivedAtMs, serverDateMs, fromCache, damage };
+  return { kind: 'page', page };
 }
 
 function readRefusal(answer: HttpAnswer, url: URL, redactor: Redactor): PageFailure {

@@ -35,6 +35,8 @@ export interface PageRequest {
   readonly untilMs: number | null;
   /** A question about a window that looks empty: what lies below it, or at the top of all? See app/walk/doubtful-end.ts. */
   readonly across?: 'below' | 'top' | undefined;
+  /** Of a body that is larger than `maxPageBytes` the beginning and the end are wanted: it is a page of one event. */
+  readonly keepsEnds?: boolean | undefined;
   readonly signal: AbortSignal;
 }
 
@@ -46,6 +48,8 @@ export interface RawPage {
   /** The caller's own, transferable. May be longer than `bodyBytes`; what follows the body means nothing. */
   readonly body: ArrayBuffer;
   readonly bodyBytes: number;
+  /** Where bytes of the body are left out; `null` when it is all there. */
+  readonly leftOutAt: number | null;
   readonly contentEncoding: ContentEncoding;
   /** When the last byte arrived, epoch ms of our clock: the age of the next cursor counts from here. */
   readonly receivedAtMs: number;

@@ -70,6 +70,8 @@ export interface ReadingHints {
   readonly mindsLimit: boolean | null;
   /** The exact bytes of an event that is known to be broken, because it was served alone; `null`: none is known. */
   readonly brokenEvent: Uint8Array | null;
+  /** Where bytes of the body are left out, because its only event is larger than memory allows; `null`: it is all there. */
+  readonly leftOutAt: number | null;
 }
 
 /** How a page was read that is no JSON, or no UTF-8, as a whole: every event has its place, some are broken. */

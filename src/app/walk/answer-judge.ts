@@ -10,8 +10,8 @@ import type { ByTime } from './chain.ts';
 import { nextPage, type NextPage } from './cursor-age.ts';
 import { EndDoubts, doubtEnd, judgeAcross, type EndDoubt, type Expected, type Question } from './doubtful-end.ts';
 import { noteEventBytes, noteFailureWords, readWord } from './endpoint-traits.ts';
-import { eventTooLarge } from './no-progress.ts';
 import type { JudgedWalk, JudgeOptions } from './judged-walk.ts';
+import { eventTooLarge } from './no-progress.ts';
 import { PageChecks } from './page-checks.ts';
 import type { Brought, Step } from './step.ts';
 
@@ -89,10 +89,11 @@ export class AnswerJudge {
         if (!this.canBegin(asked.page)) return { kind: 'needs-chain' };
         return { kind: 'retry', next: { ...asked, ...NO_CURSOR }, suspect: position.topMs !== null };
       case 'too-large':
-        if (request.limit <= 1) throw eventTooLarge(request);
+        // Read to its end, an answer cannot be too large for us: the API itself refuses to serve it.
+        if (request.keepsEnds === true) throw eventTooLarge(request);
         limit.noteTooLarge(answer.maxEvents);
         this.#options.onRetry('too-large');
-        return { kind: 'retry', next: asked, suspect: false };
+        return { kind: 'retry', next: { ...asked, keepsEnds: request.limit <= 1 }, suspect: false };
     }
   }
 
@@ -192,7 +193,8 @@ export class AnswerJudge {
     const isPast = !isAskedByTime && isBelow && traits.isOrderedByTime && position.isPastWindow(encoded);
     const isEnd = !isAskedByTime && (word !== 'more' || isPast);
     chain.noteAccepted(request, encoded);
-    limit.grow();
+    if (request.keepsEnds === true) limit.restore();
+    else limit.grow();
     const mayLackEvents = noteFailureWords(traits, word, encoded.envelope.speaksOfError) || isRepeated;
     const isDoubtful = (isEnd && doubt?.isStrong === true) || mayLackEvents;
     const suspect = contradiction !== null || mayLackEvents;

@@ -6,9 +6,9 @@
  *                                        (accepted)              (its bytes)   (accepted, it is set aside)
  *
  * Where a page can be read in more than one way, the broken event is asked for alone, so that its bytes are known. Each
- * question asks for at most half of what the one before it did, but for the first, which believes the page.
+ * question asks for at most half of what the one before it did, but for the first ones, which believe the page.
  */
-import type { PageRequest } from '../../api/api-client.ts';
+import type { PageRequest, RawPage } from '../../api/api-client.ts';
 import type { EncodedPage } from '../../core/encoded-page.ts';
 import type { Logger } from '../../core/logging.ts';
 import type { PageBody } from '../../threads/page-encoder.ts';
@@ -21,6 +21,9 @@ import type { HowToEncode, UnusablePage, WorkerDeathSearch } from './worker-deat
  * lies in time. More than what the client takes off the limit of a page that failed.
  */
 const CONFIRMING_EVENTS = 12;
+
+/** Pages that are believed about how many good events come first; after them half is asked for. */
+const BELIEVED_PAGES = 2;
 
 /** No page yet. `isNarrowed`: the next question is another one, and needs no wait. */
 export type NoPage = UnusablePage & { readonly isNarrowed?: boolean };
@@ -37,6 +40,8 @@ export class BrokenEventSearch {
   /** Events that are left before the broken one where the newest page begins; `null` while none is searched. */
   #ahead: number | null = null;
   #served = 0;
+  /** How often less was asked for in this search. */
+  #narrowings = 0;
   /** The broken event's bytes, once it was served alone. */
   #brokenEvent: Uint8Array | null = null;
 
@@ -55,10 +60,15 @@ export class BrokenEventSearch {
   }
 
   /** The page's body is transferred. @param request its limit is the one that was sent */
-  async encode(request: PageRequest, asked: Omit<HowToEncode, 'hints'>, raw: PageBody): Promise<EncodedPage | NoPage> {
+  async encode(
+    request: PageRequest,
+    asked: Omit<HowToEncode, 'hints'>,
+    raw: PageBody & Partial<Pick<RawPage, 'leftOutAt'>>,
+  ): Promise<EncodedPage | NoPage> {
     if (request.page !== this.#page) this.#begin(request.page);
     const { countsReturned, mindsLimit } = this.#traits;
-    const hints = { limit: request.limit, countsReturned, mindsLimit, brokenEvent: this.#brokenEvent };
+    const { leftOutAt = null } = raw;
+    const hints = { limit: request.limit, countsReturned, mindsLimit, brokenEvent: this.#brokenEvent, leftOutAt };
     const encoded = await this.#encoder.encode(request, { ...asked, hints }, raw);
     if (encoded.status === 'faulty') return this.#narrow(request, encoded);
     const digest = encoded.mended?.digest ?? null;
@@ -96,7 +106,8 @@ export class BrokenEventSearch {
       return { ...page, isNarrowed: true };
     }
     if (limit === 1) return this.#giveUp(page);
-    const most = this.#ahead === null ? limit - 1 : Math.floor(limit / 2);
+    this.#narrowings += 1;
+    const most = this.#narrowings <= BELIEVED_PAGES ? limit - 1 : Math.floor(limit / 2);
     this.#ahead = Math.min(unclear.goodBefore, most);
     this.#limit.narrowTo(Math.max(1, this.#ahead));
     return { ...page, isNarrowed: true };
@@ -111,6 +122,7 @@ export class BrokenEventSearch {
   #forget(): void {
     this.#limit.narrowTo(Infinity);
     this.#ahead = null;
+    this.#narrowings = 0;
     this.#brokenEvent = null;
   }
 

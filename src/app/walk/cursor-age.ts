@@ -19,6 +19,8 @@ export interface NextPage {
   readonly cursorFrom?: PageRequest['cursorFrom'];
   /** See {@link PageRequest.across}. */
   readonly across?: 'below' | 'top' | undefined;
+  /** See {@link PageRequest.keepsEnds}. */
+  readonly keepsEnds?: boolean | undefined;
 }
 
 /**

@@ -62,13 +62,17 @@ export function noteEventBytes(traits: EndpointTraits, page: { servedCount: numb
   traits.eventBytes = Math.max(averageBytes, Math.ceil(traits.eventBytes * FORGETTING));
 }
 
+/** A broken event can read as several: only a page that is longer by more shows that the API does not mind the limit. */
+const MOST_SURPLUS_SHARE = 0.25;
+const MOST_SURPLUS = 2;
+
 /** What a page shows of the endpoint's limits. Once it has served more than what was asked for, nothing else counts. */
 export function noteLimit(
   traits: Pick<EndpointTraits, 'mindsLimit'>,
   limit: number,
   { servedCount, envelope }: Pick<EncodedPage, 'servedCount' | 'envelope'>,
 ): void {
-  if (servedCount > limit) traits.mindsLimit = false;
+  if (servedCount > limit * (1 + MOST_SURPLUS_SHARE) + MOST_SURPLUS) traits.mindsLimit = false;
   else if (servedCount === limit && envelope.hasMore === true) traits.mindsLimit ??= true;
 }
 

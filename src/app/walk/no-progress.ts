@@ -138,8 +138,8 @@ function isoTime(ms: number): string {
 
 export function eventTooLarge({ windowId, page }: Where): GaveUpError {
   return new GaveUpError(
-    `Window ${windowId}, page ${page}: a page of one event is larger than memory allows. Raise --max-bytes-in-flight. ` +
-      'What was merged is safe.',
+    `Window ${windowId}, page ${page}: the API says that a page of one event is too large. A new start will not help before the API ` +
+      'serves it in another way. What was merged is safe.',
     { location: { windowId, page } },
   );
 }

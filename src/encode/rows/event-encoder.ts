@@ -19,7 +19,11 @@ export const MAX_EVENT_DEPTH = 6000;
 /** A row has at most the event's bytes twice (a field in its column and in `extra`), and these for lengths and braces. */
 const ROW_OVERHEAD_BYTES = 512;
 
-const REASON_OF_BROKEN = { 'not-json': REJECTED_REASONS.notJson, 'not-utf-8': REJECTED_REASONS.notUtf8 } as const;
+const REASON_OF_BROKEN = {
+  'not-json': REJECTED_REASONS.notJson,
+  'not-utf-8': REJECTED_REASONS.notUtf8,
+  'event-too-large': REJECTED_REASONS.tooLarge,
+} as const;
 const REASON_OF_REPAIR = {
   'raw-control-characters': REPAIRED_REASONS.rawControls,
   'comma-too-many': REPAIRED_REASONS.surplusComma,

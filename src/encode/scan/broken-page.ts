@@ -29,42 +29,12 @@ import { EventSlices } from './event-slices.ts';
 import { CLOSE_BRACKET, COMMA } from './json-bytes.ts';
 import { JsonCursor, NotJsonError } from './json-cursor.ts';
 import { EnvelopeReader } from './page-envelope.ts';
-import { type PageMember, readMembersBehind } from './page-members.ts';
-import type { BrokenReason, EventRepair, EventSink, ListStart, ScannedPage } from './scanned-page.ts';
+import { type Element, type ListEnd, type Rest, type Run, restOf, withCommas } from './page-elements.ts';
+import { readMembersBehind } from './page-members.ts';
+import type { EventSink, ListStart, ScannedPage } from './scanned-page.ts';
 
 /** Bytes that are read in search of the rest, for each byte of the body: a page that takes more is not worth it. */
 const MAX_READ_PER_BYTE = 16;
-
-interface Element extends Piece {
-  readonly reason: BrokenReason | null;
-  readonly repair: EventRepair['reason'] | null;
-  /** It is the broken event that was known before. */
-  readonly isKnown: boolean;
-}
-
-/** Elements that read well one after the other. */
-interface Run {
-  readonly elements: Element[];
-  /** Where the list ends, if all that follows it reads well, too. */
-  readonly end: ListEnd | null;
-  /** Where the element begins that does not read; the end of the list if that is not one. */
-  readonly failedAt: number;
-  /** How far the bytes were read. */
-  readonly readTo: number;
-}
-
-interface ListEnd {
-  /** The closing bracket. */
-  readonly at: number;
-  readonly members: readonly PageMember[];
-}
-
-/** What reads well up to the end of the body. */
-interface Rest {
-  readonly at: number;
-  readonly elements: readonly Element[];
-  readonly end: ListEnd;
-}
 
 /** @returns what is unclear of its events; `null` when what is around them does not read, or the API ignores limits */
 export function readBrokenPage(
@@ -93,6 +63,7 @@ class BrokenPageReader {
   }
 
   read(sink: EventSink): ScannedPage | UnclearEvents | null {
+    if (this.#hints.leftOutAt !== null) return this.#readTooLarge(this.#hints.leftOutAt, sink);
     const front = this.#run(this.#list.open + 1);
     const rest = front.end === null ? this.#findRest(front.failedAt) : restOf(front.failedAt, front.end);
     if (rest === null || !this.#isUtf8Around(rest.end.at)) return null;
@@ -102,6 +73,17 @@ class BrokenPageReader {
     const elements = front.end === null ? this.#join(front, rest, expected) : front.elements;
     if (elements === null) return this.#describeUnclear(front, rest, envelope, expected);
     return this.#isLimitIgnored(elements, envelope) ? null : this.#give(elements, envelope, sink);
+  }
+
+  /** The page of one event that is larger than memory allows: its beginning and its end are there. */
+  #readTooLarge(leftOutAt: number, sink: EventSink): ScannedPage | null {
+    const end = this.#list.open < leftOutAt && this.#hints.mindsLimit !== false ? this.#findListEnd(leftOutAt) : null;
+    if (end === null || !this.#isUtf8Around(end.at)) return null;
+    const envelope = new EnvelopeReader(this.#body, [...this.#list.members, ...end.members]).read();
+    const start = this.#cursor.skipSpace(this.#list.open + 1);
+    const reason = 'event-too-large';
+    const event = { start, end: startOfSpace(this.#body, end.at), reason, repair: null, isKnown: true } as const;
+    return this.#give([event], envelope, sink);
   }
 
   /** Elements from `from` on, until one does not read, or the list ends. */
@@ -162,7 +144,8 @@ class BrokenPageReader {
       if (this.#bytesLeft < 0) return null;
       at = nextBorder(bytes, Math.max(run.failedAt, at) + 1, bytes.length);
     }
-    const end = this.#findListEnd(from);
+    // An event that opens a list can have taken the end of the page's own for its end.
+    const end = this.#findListEnd(from) ?? this.#findListEnd(this.#list.open + 1);
     return end === null ? null : restOf(end.at, end);
   }
 
@@ -201,6 +184,7 @@ class BrokenPageReader {
   /** All elements, those of the gap included; `null` when there is more than one reading. */
   #join(front: Run, rest: Rest, expected: number | null): Element[] | null {
     const { elements, failedAt } = front;
+    if (rest.at < failedAt) return null;
     const missing = expected === null ? null : expected - elements.length - rest.elements.length;
     const last = elements.at(-1);
     if (last !== undefined && isOnlyCommas(this.#body, failedAt, rest.at)) {
@@ -288,13 +272,4 @@ class BrokenPageReader {
       },
     };
   }
-}
-
-/** The element, and the commas behind it. */
-function withCommas(element: Element, end: number): Element {
-  return { ...element, end, repair: element.repair ?? 'comma-too-many' };
-}
-
-function restOf(at: number, end: ListEnd): Rest {
-  return { at, elements: [], end };
 }

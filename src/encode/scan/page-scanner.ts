@@ -11,7 +11,13 @@ import type { EventSink, ListStart, PageFault, ScannedPage } from './scanned-pag
 
 const FIRST_OF_NULL = 0x6e;
 
-const NO_HINTS: ReadingHints = { limit: Infinity, countsReturned: true, mindsLimit: null, brokenEvent: null };
+const NO_HINTS: ReadingHints = {
+  limit: Infinity,
+  countsReturned: true,
+  mindsLimit: null,
+  brokenEvent: null,
+  leftOutAt: null,
+};
 
 /**
  * Reads one page: strict JSON in UTF-8, an object with an array of events under `data` or `events`, the envelope around
@@ -24,7 +30,7 @@ export function scanPage(body: Uint8Array, sink: EventSink, hints = NO_HINTS): S
   let fault: PageFault = { fault: 'not-json', detail: 'The body is not valid UTF-8.', apiCode: null };
   try {
     const page = scanner.scan();
-    if (validUtf8) return page;
+    if (validUtf8 && hints.leftOutAt === null) return page;
   } catch (error) {
     if (!(error instanceof NotJsonError)) throw error;
     fault = faultOf(error, body);

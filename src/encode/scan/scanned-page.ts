@@ -4,7 +4,7 @@ import type { EventSlices } from './event-slices.ts';
 import type { PageMember } from './page-members.ts';
 
 /** Why an event has no reading. */
-export type BrokenReason = 'not-json' | 'not-utf-8';
+export type BrokenReason = 'not-json' | 'not-utf-8' | 'event-too-large';
 
 /** What was passed over to read an event; `end` is where its bytes end with that. */
 export interface EventRepair {

@@ -275,7 +275,9 @@ describe('values in PostgreSQL, against its own reading of the same text', () =>
       'SELECT try_jsonb(t) AS json FROM unnest($1::text[]) WITH ORDINALITY AS u(t, n) ORDER BY n',
       [values],
     );
-    const repaired = new Set(page.anomalies.map(({ position }) => position));
+    // PostgreSQL refuses no key that comes twice.
+    const repairs = page.anomalies.filter(({ reason }) => reason !== 'key-doubled');
+    const repaired = new Set(repairs.map(({ position }) => position));
     for (const [index, { json }] of own.entries()) {
       assert.equal(repaired.has(index), json === null, values[index]);
     }

@@ -6,7 +6,7 @@ import { findFault } from '../../../src/api/http-answer.ts';
 function faultOf(text: string): string | null {
   const body = new TextEncoder().encode(text).buffer;
   const answer = { status: 200, headers: new HttpHeaders({}), body, bodyBytes: body.byteLength };
-  return findFault({ ...answer, overflowed: false, receivedAtMs: 0 }, 'identity');
+  return findFault({ ...answer, overflowed: false, leftOutAt: null, receivedAtMs: 0 }, 'identity');
 }
 
 void test('a body between braces may be a page, also behind white space or a byte order mark', () => {

@@ -5,7 +5,7 @@ import { encodePage, quoteEvents, type PageEncoding } from '../../../../src/enco
 import type { PageFault } from '../../../../src/encode/scan/scanned-page.ts';
 import { bytesOf, readRows, TEXT_COLUMNS } from '../rows/copy-stream-reader.ts';
 
-const HINTS: ReadingHints = { limit: 3, countsReturned: true, mindsLimit: null, brokenEvent: null };
+const HINTS: ReadingHints = { limit: 3, countsReturned: true, mindsLimit: null, brokenEvent: null, leftOutAt: null };
 const A = '{"id":"a","name":"first"}';
 const C = '{"id":"c","name":"last"}';
 

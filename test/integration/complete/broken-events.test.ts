@@ -1,0 +1,65 @@
+/** Events that are damaged at the source cost themselves, and nobody else: the run goes on, and every place is counted. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { ScriptedScene, assertProof, tailOf, warnings } from '../../support/scripted-scene.ts';
+import { eventsUpTo, type ScriptedEvent } from '../../support/scripted-events.ts';
+import type { PageHook, UsualPage } from '../../support/scripted-api.ts';
+
+const EVENTS = eventsUpTo(600);
+const isBroken = (broken: Readonly<Record<number, string>>, n: number): boolean => broken[n] !== undefined;
+
+/** The usual page, in which single events have other bytes. */
+function bytesOf({ body, first, end }: UsualPage, broken: Readonly<Record<number, string>>): Buffer {
+  const envelope = Object.fromEntries(Object.entries(body).filter(([key]) => key !== 'data'));
+  const texts = EVENTS.slice(first, end).map((event, at) => broken[first + at] ?? JSON.stringify(event));
+  // One character a byte: so the texts can hold any bytes.
+  return Buffer.from(`{"data":[${texts.join(',')}],${JSON.stringify(envelope).slice(1)}`, 'latin1');
+}
+
+function textOf(n: number): string {
+  return JSON.stringify(EVENTS[n]);
+}
+
+function others(broken: Readonly<Record<number, string>>): ScriptedEvent[] {
+  return EVENTS.filter((_, n) => !isBroken(broken, n));
+}
+
+void test('broken events are set aside with their bytes, all others are loaded, and the count proves it', async (t) => {
+  const broken = {
+    3: textOf(3).replace('"n":3', '"n":NaN'),
+    77: textOf(77).replace('event_77', 'event\xff\xc3'),
+    250: textOf(250).replace('event_250', 'x"},{\\"id\\":\\"evil\\"}'),
+    251: textOf(251).replace('"type"', 'type"'),
+    599: textOf(599).replace('}}', '}'),
+  };
+  const hook: PageHook = ({ usual }) => ({ body: bytesOf(usual, broken) });
+  const scene = await ScriptedScene.open(t, { events: EVENTS, maxPage: 200, hook });
+  const ending = await scene.ingest();
+  await scene.expect(ending, 0, others(broken));
+  assertProof(ending, 'count');
+  assert.deepEqual(await scene.rejected(), { 'not-json': 4, 'not-utf-8': 1 });
+  const { rows } = await scene.database.query<{ original: Buffer }>('SELECT original FROM ingestion.anomaly');
+  assert.deepEqual(rows.map(({ original }) => original.toString('latin1')).sort(), Object.values(broken).sort());
+  assert.ok(warnings(ending, /broken at the source/).length >= 3, tailOf(ending));
+  assert.ok(scene.api.pageRequests < 25, `${scene.api.pageRequests} requests`);
+});
+
+void test('an event that came damaged on the way is loaded', async (t) => {
+  let times = 0;
+  const hook: PageHook = ({ usual }) => {
+    times += 1;
+    return times === 2 ? { body: bytesOf(usual, { [usual.first]: '{"id":NaN}' }) } : undefined;
+  };
+  const scene = await ScriptedScene.open(t, { events: EVENTS, shape: 'doc', maxPage: 200, hook });
+  await scene.ingestAll();
+});
+
+void test('an event that is larger than memory allows costs itself', async (t) => {
+  const broken = { 300: textOf(300).replace('event_300', 'x'.repeat(3 * 2 ** 20)) };
+  const hook: PageHook = ({ usual }) => ({ body: bytesOf(usual, broken) });
+  const scene = await ScriptedScene.open(t, { events: EVENTS, maxPage: 200, hook });
+  // Pages of 2 MiB are allowed.
+  const ending = await scene.ingest(['--max-bytes-in-flight', '8MiB']);
+  await scene.expect(ending, 0, others(broken));
+  assert.deepEqual(await scene.rejected(), { 'event-too-large': 1 });
+});

@@ -1,0 +1,24 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { giveUpError } from '../../../src/api/api-errors.ts';
+import { faultyPage } from '../../../src/api/page-outcome.ts';
+import { NO_CURSOR, type PageRequest } from '../../../src/api/page-request.ts';
+
+const REQUEST: PageRequest = {
+  windowId: 1,
+  page: 7,
+  limit: 1,
+  ...NO_CURSOR,
+  sinceMs: null,
+  untilMs: null,
+  signal: new AbortController().signal,
+};
+
+void test('a page that never becomes one says that a new start will not help', () => {
+  const failure = faultyPage('200, not-json: Expected a key at byte 3.', null);
+  const error = giveUpError('not-served', REQUEST, failure, 10, { forMs: 0, allowedMs: 1 });
+  assert.equal(error instanceof Error && 'exitCode' in error ? error.exitCode : null, 4);
+  assert.match(error.message, /page 7 of window 1/);
+  assert.match(error.message, /a new start will not help/);
+  assert.doesNotMatch(error.message, /start again to go on|\.\./);
+});

@@ -2,8 +2,7 @@
  * The one home of undici: sends a request and collects its whole answer in one ArrayBuffer of its own, which can be
  * transferred to a worker. It does not retry, pace or judge: it says what came back, or why nothing did.
  *
- * undici's own `request()` hands the body out as a stream, which costs more CPU, and does not show whether there was a
- * connection. Here each piece of a body is copied once, to where it stays.
+ * undici's own `request()` hands the body out as a stream and does not show whether there was a connection. Here each piece is copied once.
  */
 import type { Agent, Dispatcher } from 'undici';
 import type { PageBuffers } from '../core/page-buffers.ts';

@@ -107,14 +107,14 @@ export class AnswerJudge {
 
   /** The window looks empty, and the API was asked what lies below it. */
   async #judgeAcross(request: PageRequest, raw: RawPage | null, permit: Permit, asked: NextPage): Promise<Step> {
-    const { encoder, position } = this.#walk;
-    const encoded = raw === null ? null : await encoder.encode(request, { instantMs: null }, raw);
+    const encoded = raw === null ? null : await this.#walk.encoder.encode(request, { instantMs: null }, raw);
     const page = encoded?.status === 'encoded' ? encoded : null;
     const isTop = request.across === 'top';
     if (isTop && this.#isInhabited && this.#checks.findOtherTimes(page)) return { kind: 'needs-chain' };
     const next = { ...asked, across: undefined };
-    const found = judgeAcross(page, isTop ? null : position.sinceMs);
-    if (request.across === 'below') this.isUnanswered = found === 'silent';
+    const isUnclear = encoded?.status === 'faulty' && encoded.unclear !== undefined;
+    const found = isTop && isUnclear ? 'answered' : judgeAcross(page, isTop ? null : this.#walk.position.sinceMs);
+    if (!isTop) this.isUnanswered = found === 'silent';
     switch (found) {
       case 'empty':
         return this.#endOfNothing(request, permit, false);
@@ -124,7 +124,7 @@ export class AnswerJudge {
         return { kind: 'retry', next, suspect: found === 'inhabited' };
       case 'silent':
         // Nothing lies below the oldest event either: then only the top of all can show that the API answers.
-        if (request.across === 'below') return { kind: 'retry', next: { ...asked, across: 'top' }, suspect: false };
+        if (!isTop) return { kind: 'retry', next: { ...asked, across: 'top' }, suspect: false };
         this.#isInhabited = true;
         return this.#askAgain(request, 'doubtful-end', 'nothing comes even from outside of a window', next, true);
     }

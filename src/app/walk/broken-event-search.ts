@@ -70,6 +70,8 @@ export class BrokenEventSearch {
     const { leftOutAt = null } = raw;
     const hints = { limit: request.limit, countsReturned, mindsLimit, brokenEvent: this.#brokenEvent, leftOutAt };
     const encoded = await this.#encoder.encode(request, { ...asked, hints }, raw);
+    // What lies outside of the window is not taken: it only has to be there.
+    if (request.across !== undefined) return encoded;
     if (encoded.status === 'faulty') return this.#narrow(request, encoded);
     const digest = encoded.mended?.digest ?? null;
     if (digest !== null && digest !== this.#digest) {

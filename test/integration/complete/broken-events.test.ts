@@ -63,3 +63,15 @@ void test('an event that is larger than memory allows costs itself', async (t) =
   await scene.expect(ending, 0, others(broken));
   assert.deepEqual(await scene.rejected(), { 'event-too-large': 1 });
 });
+
+void test('a window that looks empty is asked about where the answer has broken events, too', async (t) => {
+  // The newest: what is asked for to see whether the API answers at all.
+  const broken = {
+    0: textOf(0).replace('"n":0', '"n":NaN'),
+    1: textOf(1).replace('event_1', 'x"},{\\"id\\":\\"evil\\"}'),
+  };
+  const hook: PageHook = ({ usual }) => ({ body: bytesOf(usual, broken) });
+  const scene = await ScriptedScene.open(t, { events: EVENTS, maxPage: 50, hook });
+  const ending = await scene.ingest(['--concurrency', '2', '--since', '2026-01-27T18:00:00Z']);
+  await scene.expect(ending, 0, others(broken));
+});

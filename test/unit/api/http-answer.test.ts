@@ -17,7 +17,15 @@ void test('a body between braces may be a page, also behind white space or a byt
 void test('what a server calls its JSON does not matter', () => {
   const body = new TextEncoder().encode('{"data":[]}').buffer;
   const headers = new HttpHeaders({ 'content-type': 'text/html; charset=utf-8' });
-  const answer = { status: 200, headers, body, bodyBytes: body.byteLength, overflowed: false, receivedAtMs: 0 };
+  const answer = {
+    status: 200,
+    headers,
+    body,
+    bodyBytes: body.byteLength,
+    overflowed: false,
+    leftOutAt: null,
+    receivedAtMs: 0,
+  };
   assert.equal(findFault(answer, 'identity'), null);
 });
 

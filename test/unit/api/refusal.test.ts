@@ -6,7 +6,7 @@ import { refusalOf, type Refusal } from '../../../src/api/refusal.ts';
 function read(body: unknown, headers: Record<string, string> = {}): Refusal {
   const { buffer } = Uint8Array.from(Buffer.from(typeof body === 'string' ? body : JSON.stringify(body)));
   const answer = { status: 400, headers: new HttpHeaders(headers), body: buffer, bodyBytes: buffer.byteLength };
-  return refusalOf({ ...answer, overflowed: false, receivedAtMs: 0 });
+  return refusalOf({ ...answer, overflowed: false, leftOutAt: null, receivedAtMs: 0 });
 }
 
 void test('words of too many requests are found wherever a body has them', () => {

@@ -91,8 +91,8 @@ cd "$(dirname "$0")"
 command -v docker >/dev/null 2>&1 ||
   fail 2 'Docker is not installed. How to get it: https://docs.docker.com/engine/install/' \
     'Without Docker: npm ci && npm start -- --concurrency 8'
-docker info >/dev/null ||
-  fail 2 'Docker does not answer; the reason is above.' \
+why=$(docker info 2>&1 >/dev/null) ||
+  fail 2 "Docker does not answer: $why" \
     'Start it (sudo systemctl start docker, or Docker Desktop), or join its group: sudo usermod -aG docker YOUR_USER'
 docker compose version >/dev/null ||
   fail 2 'Docker Compose version 2 is missing. How to get it: https://docs.docker.com/compose/install/linux/'

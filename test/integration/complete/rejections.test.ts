@@ -222,8 +222,8 @@ void test('rejected events whose anomalies are gone are missed by verify, and by
   assert.match(verified.stderr, /ingestion.anomaly has none/);
   assert.doesNotMatch(verified.stdout, /nothing is missing/);
   await scene.database.query(`
-    CREATE FUNCTION none() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
-    CREATE TRIGGER none BEFORE INSERT ON ingestion.anomaly FOR EACH ROW EXECUTE FUNCTION none()`);
+    CREATE FUNCTION leave_none() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+    CREATE TRIGGER leave_none BEFORE INSERT ON ingestion.anomaly FOR EACH ROW EXECUTE FUNCTION leave_none()`);
   const ending = await scene.ingest(['--full']);
   assert.equal(ending.code, 5, tailOf(ending));
   assert.match(ending.reason, /ingestion.anomaly has none/);

@@ -150,7 +150,7 @@ export class EventSlices {
         learned.learn(cursor, from, at, keyStart, keyEnd, field);
       }
       if (field === NO_FIELD) {
-        cursor.keys.add(cursor.words, keys, keyStart + 1, keyStart + 1 + learned.keyLength, learned.isEscaped);
+        cursor.keys.add(cursor.words, keys, keyStart + 1, learned.keyLength, learned.isEscaped);
         at = cursor.endOfValue(at, depth);
         others.add(keyStart, at);
       } else {

@@ -1,15 +1,15 @@
 /** More keys of one object are not compared with each other: the exact search is as fast then. */
 const MAX_COMPARED_KEYS = 64;
-const SPREAD = 0x9e3779b1;
 
 /**
- * Notices, at little cost, that an object may have a key twice: keys are compared by their length, their first and their last four
- * bytes. Objects inside of objects are a stack. What it notices, `hasDoubledKey` must confirm.
+ * Notices, at little cost, that an object may have a key twice: keys of one length are compared by their first and their last
+ * four bytes. Objects inside of objects are a stack. What it notices, `hasDoubledKey` must confirm.
  */
 export class KeyStack {
   /** Two keys of one object may be the same. Only ever set here. */
   mayBeDoubled = false;
-  #marks = new Int32Array(256);
+  #starts = new Int32Array(256);
+  #lengths = new Int32Array(256);
   #count = 0;
 
   /** Nothing is open. */
@@ -27,35 +27,44 @@ export class KeyStack {
     this.#count = base;
   }
 
-  /** A key of the innermost object, its characters being `words[start, end)`. */
-  add(words: DataView, base: number, start: number, end: number, isEscaped: boolean): void {
+  /** A key of the innermost object, its characters being `words[start, start + length)`. */
+  add(words: DataView, base: number, start: number, length: number, isEscaped: boolean): void {
     const count = this.#count;
     // A key with an escape may be spelled in two ways.
     if (isEscaped || count - base >= MAX_COMPARED_KEYS) {
       this.mayBeDoubled = true;
       return;
     }
-    const mark = markOf(words, start, end);
-    const marks = this.#marks;
+    if (count === this.#starts.length) this.#grow();
+    const starts = this.#starts;
+    const lengths = this.#lengths;
     for (let at = base; at < count; at += 1) {
-      if (marks[at] === mark) this.mayBeDoubled = true;
+      if (lengths[at] === length && isAlike(words, starts[at] ?? 0, start, length)) this.mayBeDoubled = true;
     }
-    if (count === marks.length) this.#grow();
-    this.#marks[count] = mark;
+    starts[count] = start;
+    lengths[count] = length;
     this.#count = count + 1;
   }
 
   #grow(): void {
-    const grown = new Int32Array(this.#marks.length * 2);
-    grown.set(this.#marks);
-    this.#marks = grown;
+    const starts = new Int32Array(this.#starts.length * 2);
+    const lengths = new Int32Array(starts.length);
+    starts.set(this.#starts);
+    lengths.set(this.#lengths);
+    this.#starts = starts;
+    this.#lengths = lengths;
   }
 }
 
-function markOf(words: DataView, start: number, end: number): number {
-  const length = end - start;
-  if (length >= 4) return words.getInt32(start, true) ^ Math.imul(words.getInt32(end - 4, true) ^ length, SPREAD);
-  let mark = length;
-  for (let at = start; at < end; at += 1) mark = (mark << 8) | words.getUint8(at);
-  return mark;
+function isAlike(words: DataView, start: number, other: number, length: number): boolean {
+  if (length >= 4) {
+    const last = length - 4;
+    return (
+      words.getInt32(start) === words.getInt32(other) && words.getInt32(start + last) === words.getInt32(other + last)
+    );
+  }
+  for (let at = 0; at < length; at += 1) {
+    if (words.getUint8(start + at) !== words.getUint8(other + at)) return false;
+  }
+  return true;
 }

@@ -12,6 +12,7 @@ import { EndpointChoice } from './endpoint-choice.ts';
 import { HttpClient } from './http-exchange.ts';
 import { AttemptsByPage, type Circumstances, type PageAttempts } from './page-attempts.ts';
 import { faultyPage, readOutcome, type PageFailure } from './page-outcome.ts';
+import { BROKEN_EVENTS } from './page-request.ts';
 import type { ApiClientOptions, ClientParts, EndpointName, PageAnswer, PageRequest } from './page-request.ts';
 import { StreamAccess, type StreamToken } from './stream-access.ts';
 import { Silence } from './silence.ts';
@@ -19,7 +20,7 @@ import { USUAL_LOOKS } from './stream-return.ts';
 import { Waits, abortable, type Wait } from './waits.ts';
 
 export type { ApiClientOptions, PageAnswer, PageRequest, RawPage } from './page-request.ts';
-export { NO_CURSOR, clientOptions } from './page-request.ts';
+export { BROKEN_EVENTS, NO_CURSOR, clientOptions } from './page-request.ts';
 
 const USUAL_BACKOFF: BackoffRule = { baseMs: 500, capMs: 30_000 };
 const USUAL_FIRST_CONTACT_MS = 15_000;
@@ -190,7 +191,7 @@ export class ApiClient {
     const startedMs = attempts.firstFailureMs ?? performance.now();
     const cameBack = this.#parts.redactor.redact(`200, ${fault}: ${detail}`);
     const asking = { request, endpoint: this.#choice.current, attempts, startedMs, limit: request.limit };
-    await this.#handle(asking, faultyPage(cameBack, null), null);
+    await this.#handle(asking, { ...faultyPage(cameBack, null), isBroken: fault === BROKEN_EVENTS }, null);
   }
 
   /** Ends every request, and every wait for a turn. */

@@ -53,7 +53,7 @@ export function giveUpError(
   attempts: number,
   waited: { readonly forMs: number; readonly allowedMs: number },
 ): JobError | StreamUnavailableError {
-  const { outcome } = failure;
+  const { outcome, isBroken = false } = failure;
   const cameBack = failure.cameBack.replace(/\.$/, '');
   const location = locate(request, failure, attempts);
   const asked = describeRequest(request, failure.path);
@@ -74,7 +74,7 @@ export function giveUpError(
     case 'wrong-settings':
       return new ConfigurationError(`The API does not serve pages here: ${text} ${hint}`, { location });
     case 'not-served':
-      return new GaveUpError(`Gave up: ${text} ${outcome.kind === 'faulty' ? NEVER_A_PAGE : SAFE}`, { location });
+      return new GaveUpError(`Gave up: ${text} ${isBroken ? NEVER_A_PAGE : SAFE}`, { location });
     case 'no-page':
       return new GaveUpError(
         `Gave up: no page came for ${Math.round(waited.forMs / 1000)} s, and --max-wait allows ` +

@@ -20,6 +20,8 @@ export interface PageFailure {
   readonly cameBack: string;
   readonly requestId: string | null;
   readonly fromCache: boolean;
+  /** See {@link BROKEN_EVENTS}. */
+  readonly isBroken?: boolean;
 }
 
 /** An answer that is no failure. The caller knows what it asked, and whom. */

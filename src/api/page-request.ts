@@ -43,6 +43,9 @@ export interface PageRequest {
 /** For a request that is not by cursor. */
 export const NO_CURSOR = { cursor: null, cursorReceivedAtMs: null, cursorLifeMs: null, cursorFrom: undefined } as const;
 
+/** The fault of a page with events that cannot be told apart, however it is asked for: a new start does not help. */
+export const BROKEN_EVENTS = 'broken-events';
+
 export interface RawPage {
   readonly endpoint: EndpointName;
   /** The caller's own, transferable. May be longer than `bodyBytes`; what follows the body means nothing. */

@@ -8,7 +8,7 @@
  * Where a page can be read in more than one way, the broken event is asked for alone, so that its bytes are known. Each
  * question asks for at most half of what the one before it did, but for the first ones, which believe the page.
  */
-import type { PageRequest, RawPage } from '../../api/api-client.ts';
+import { BROKEN_EVENTS, type PageRequest, type RawPage } from '../../api/api-client.ts';
 import type { EncodedPage } from '../../core/encoded-page.ts';
 import type { Logger } from '../../core/logging.ts';
 import type { PageBody } from '../../threads/page-encoder.ts';
@@ -76,7 +76,7 @@ export class BrokenEventSearch {
     const digest = encoded.mended?.digest ?? null;
     if (digest !== null && digest !== this.#digest) {
       this.#digest = digest;
-      return { status: 'faulty', fault: 'not-json', detail: 'Events of the page are no JSON, or no UTF-8.' };
+      return { status: 'faulty', fault: BROKEN_EVENTS, detail: 'Events of the page are no JSON, or no UTF-8.' };
     }
     if (encoded.mended === null) noteLimit(this.#traits, request.limit, encoded);
     else this.#tell(request, encoded);
@@ -97,7 +97,7 @@ export class BrokenEventSearch {
     if (unclear === undefined) return page;
     if (!this.#isUnclear) {
       this.#isUnclear = true;
-      return page;
+      return { ...page, fault: BROKEN_EVENTS };
     }
     if (unclear.alone !== null) {
       // What was served alone did not come with others.
@@ -118,7 +118,7 @@ export class BrokenEventSearch {
   /** The search begins again, and each time counts as a failure of the page. */
   #giveUp(page: UnusablePage): NoPage {
     this.#forget();
-    return page;
+    return { ...page, fault: BROKEN_EVENTS };
   }
 
   #forget(): void {

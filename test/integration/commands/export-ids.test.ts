@@ -4,10 +4,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
+import { exportIds } from '../../../src/commands/export-ids.ts';
+import type { Environment } from '../../../src/core/config.ts';
 import { startEmbeddedPostgres } from '../../../src/embedded-postgres/embedded-postgres.ts';
 import { runningServer } from '../../../src/embedded-postgres/server-process.ts';
 import { pino } from 'pino';
 import pg from 'pg';
+import { runCommand, type CommandEnding } from '../../support/command-output.ts';
 import { testDatabase } from '../../support/database.ts';
 import { startMain, startNpm } from '../../support/processes.ts';
 
@@ -15,6 +18,10 @@ async function folder(t: TestContext): Promise<string> {
   const path = await mkdtemp(join(tmpdir(), 'datasync-export-'));
   t.after(() => rm(path, { recursive: true, force: true }));
   return path;
+}
+
+function exportTo(output: string, flags: readonly string[], env: Environment): Promise<CommandEnding> {
+  return runCommand(() => exportIds(['--output', output, ...flags], env));
 }
 
 test('every id is a line of the file, which npm run names by default', async (t) => {
@@ -49,13 +56,11 @@ test('ids that COPY would escape arrive as they are, and one with a line break s
   const many = Array.from({ length: 3000 }, (_, i) => `${'\\'.repeat(i % 7)}${i}\\${'x'.repeat(i % 11)}`);
   await db.query('CREATE TABLE ingested_events AS SELECT unnest($1::text[]) AS id', [[...ids, ...many, 'two\nlines']]);
   const output = join(await folder(t), 'ids.txt');
-  const program = startMain(t, ['export-ids', '--partial', '--output', output], {
-    env: { DATABASE_URL: db.url, LOG_FORMAT: 'json' },
-  });
-  assert.equal((await program.waitForExit()).code, 0);
+  const { code, stderr } = await exportTo(output, ['--partial'], { DATABASE_URL: db.url, LOG_FORMAT: 'json' });
+  assert.equal(code, 0);
   const lines = (await readFile(output, 'utf8')).split('\n').slice(0, -1);
   assert.deepEqual(lines.sort(), [...ids, ...many, String.raw`two\nlines`].sort());
-  assert.match(program.stderr, /"ids":1,.*line break/);
+  assert.match(stderr, /"ids":1,.*line break/);
 });
 
 test('a database without a table of events is refused, and an older file stays as it was', async (t) => {
@@ -63,9 +68,9 @@ test('a database without a table of events is refused, and an older file stays a
   const place = await folder(t);
   const output = join(place, 'ids.txt');
   await writeFile(output, 'older\n');
-  const program = startMain(t, ['export-ids', '--output', output], { env: { DATABASE_URL: db.url } });
-  assert.equal((await program.waitForExit()).code, 2);
-  assert.match(program.stderr, /no table of events yet: run npm start/);
+  const { code, stderr } = await exportTo(output, [], { DATABASE_URL: db.url });
+  assert.equal(code, 2);
+  assert.match(stderr, /no table of events yet: run npm start/);
   assert.equal(await readFile(output, 'utf8'), 'older\n');
   assert.deepEqual(await readdir(place), ['ids.txt']);
 });
@@ -91,21 +96,16 @@ test('what is not a regular file is not replaced', async (t) => {
   const db = await testDatabase(t);
   await db.query(`CREATE TABLE ingested_events AS SELECT gen_random_uuid() AS id`);
   const place = await folder(t);
-  const program = startMain(t, ['export-ids', '--output', place], { env: { DATABASE_URL: db.url } });
-  assert.equal((await program.waitForExit()).code, 2);
-  assert.match(program.stderr, /not a regular file/);
+  const { code, stderr } = await exportTo(place, [], { DATABASE_URL: db.url });
+  assert.equal(code, 2);
+  assert.match(stderr, /not a regular file/);
 });
 
 test("with nothing configured the demo's ids are read, and said to be the demo's, until there are real ones", async (t) => {
   const dataDir = await folder(t);
   const output = join(dataDir, 'ids.txt');
   const env = { DATA_DIR: dataDir, LOG_FORMAT: 'json' };
-  const exportIds = async () => {
-    const program = startMain(t, ['export-ids', '--partial', '--output', output], { env });
-    const { code } = await program.waitForExit();
-    return { code, stderr: program.stderr };
-  };
-  const before = await exportIds();
+  const before = await exportTo(output, ['--partial'], env);
   assert.equal(before.code, 2);
   assert.match(before.stderr, /no embedded database .* yet/);
 
@@ -121,13 +121,13 @@ test("with nothing configured the demo's ids are read, and said to be the demo's
     await client.end();
   };
   await fill(await server.urlFor('demo'), 'made-up');
-  const demo = await exportIds();
+  const demo = await exportTo(output, ['--partial'], env);
   assert.equal(demo.code, 0);
   assert.match(demo.stderr, /demo's database/);
   assert.equal(await readFile(output, 'utf8'), 'made-up\n');
 
   await fill(server.url, 'real');
-  const real = await exportIds();
+  const real = await exportTo(output, ['--partial'], env);
   assert.equal(real.code, 0);
   assert.doesNotMatch(real.stderr, /demo's database/);
   assert.equal(await readFile(output, 'utf8'), 'real\n');

@@ -2,11 +2,13 @@
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
 import { z } from 'zod';
+import { anomalies } from '../../../src/commands/anomalies.ts';
+import { status } from '../../../src/commands/status.ts';
+import { verify as verifyCommand } from '../../../src/commands/verify.ts';
 import type { Simulator, StartOptions } from '../../../src/simulator/simulator.ts';
 import { testDatabase, type TestDatabase } from '../../support/database.ts';
-import { verify as verifyCommand } from '../../../src/commands/verify.ts';
 import { runCommand, type CommandEnding } from '../../support/command-output.ts';
-import { startMain } from '../../support/processes.ts';
+import { ingestInto, sceneFor } from '../../support/ingestion-scene.ts';
 import { KEY, simulatorFor } from '../../support/simulator-client.ts';
 import {
   countProof,
@@ -157,9 +159,9 @@ test('verify ends with 3 when the key is refused, and with 2 when there is none,
   const scene = await sceneOf(t, { key: 'another' });
   assert.equal((await verify(scene)).code, 3);
   const env = { DATABASE_URL: scene.database.url, API_BASE_URL: scene.simulator.baseUrl };
-  const program = startMain(t, ['verify'], { env });
-  assert.equal((await program.waitForExit()).code, 2);
-  assert.match(program.stderr, /TARGET_API_KEY/);
+  const keyless = await runCommand(() => verifyCommand([], env));
+  assert.equal(keyless.code, 2);
+  assert.match(keyless.stderr, /TARGET_API_KEY/);
   await scene.database.query('DELETE FROM ingestion.run');
   const none = await verify(scene);
   assert.equal(none.code, 2);
@@ -167,31 +169,28 @@ test('verify ends with 3 when the key is refused, and with 2 when there is none,
 });
 
 test('what a complete run has left is verified, and shown as complete', async (t) => {
-  const database = await testDatabase(t);
-  const simulator = await simulatorFor(t, { events: 12_345, badIds: 0.001, nasty: 0.01 });
+  const { simulator, database } = await ingestInto(await sceneFor(t, { events: 4_321, badIds: 0.005, nasty: 0.01 }));
   const env = { DATABASE_URL: database.url, API_BASE_URL: simulator.baseUrl, TARGET_API_KEY: KEY };
-  const run = async (args: readonly string[]) => {
-    const program = startMain(t, args, { env });
-    const { code } = await program.waitForExit();
-    assert.equal(code, 0, program.stdout + program.stderr);
-    return program.stdout;
+  const run = async (command: typeof verifyCommand, flags: readonly string[]) => {
+    const { code, stdout, stderr } = await runCommand(() => command(flags, env));
+    assert.equal(code, 0, stdout + stderr);
+    return stdout;
   };
-  await run([]);
   // A run that is complete without a proof gets one here, so that this holds whatever the job proves itself by.
-  await database.query('UPDATE ingestion.run SET proof = coalesce(proof, $1)', [countProof(12_345)]);
+  await database.query('UPDATE ingestion.run SET proof = coalesce(proof, $1)', [countProof(4_321)]);
   const checked = z
     .looseObject({ rows: z.number(), rowsRemembered: z.number(), problem: z.null() })
-    .parse(JSON.parse(await run(['verify', '--json'])));
+    .parse(JSON.parse(await run(verifyCommand, ['--json'])));
   assert.equal(checked.rows, checked.rowsRemembered);
-  const report = JSON.parse(await run(['status', '--json'])) as {
+  const report = JSON.parse(await run(status, ['--json'])) as {
     rows: number;
     finished: boolean;
     run: { status: string; percent: number };
   };
   assert.deepEqual([report.rows, report.finished, report.run.status], [checked.rows, true, 'complete']);
-  const counts = JSON.parse(await run(['anomalies', '--json', '--kind', 'rejected'])) as { count: number }[];
+  const counts = JSON.parse(await run(anomalies, ['--json', '--kind', 'rejected'])) as { count: number }[];
   assert.equal(
     counts.reduce((sum, { count }) => sum + count, checked.rows),
-    12_345,
+    4_321,
   );
 });

@@ -1,4 +1,4 @@
-/** What every crash test has: the simulated API in this process, a database, and ingesters as real processes. */
+/** What every crash test has: the simulated API in this process, a database, and ingesters: real processes, and jobs in this one. */
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -8,8 +8,10 @@ import { assertBalanced, assertExact } from '../support/exact-target.ts';
 import { startMain, startNpm, type LogLine, type Program } from '../support/processes.ts';
 import { KEY, simulatorFor } from '../support/simulator-client.ts';
 import type { TcpProxy } from '../support/tcp-proxy.ts';
+import { RunningJob } from './running-job.ts';
 
 export const APPLICATION_NAME = 'datasync-ingestion';
+const SETTINGS = { MERGE_INTERVAL: '1', WORKER_THREADS: '1' };
 const POLL_MS = 5;
 /** Only turns a hanging test into one that says what it waited for. */
 const GIVE_UP_MS = 90_000;
@@ -34,6 +36,12 @@ export interface StartIngester {
   readonly env?: Readonly<Record<string, string>>;
 }
 
+/** A program, or a job in this process. */
+export type Ingester = Pick<Program, 'logs' | 'stdout' | 'stderr'> & {
+  readonly ended: { readonly code: number } | null;
+  readonly waitForExit: () => Promise<{ readonly code: number }>;
+};
+
 /** True when no run is open, no window of a complete run is open, and the table has its key again. */
 const IS_FINISHED = `
   NOT EXISTS (SELECT FROM ingestion.run WHERE status = 'running')
@@ -45,22 +53,14 @@ export class CrashScene {
   readonly database: TestDatabase;
   readonly #t: TestContext;
   readonly #flags: readonly string[];
-  readonly #environment: Readonly<Record<string, string>>;
+  readonly #databaseUrl: string;
 
   private constructor(t: TestContext, simulator: Simulator, database: TestDatabase, settings: SceneSettings) {
     this.#t = t;
     this.simulator = simulator;
     this.database = database;
     this.#flags = settings.flags ?? [];
-    this.#environment = {
-      API_BASE_URL: simulator.baseUrl,
-      TARGET_API_KEY: KEY,
-      DATABASE_URL: settings.proxy?.urlFor(database.url) ?? database.url,
-      MERGE_INTERVAL: '1',
-      WORKER_THREADS: '1',
-      LOG_FORMAT: 'json',
-      LOG_LEVEL: 'debug',
-    };
+    this.#databaseUrl = settings.proxy?.urlFor(database.url) ?? database.url;
   }
 
   static async open(t: TestContext, options: SceneOptions): Promise<CrashScene> {
@@ -74,33 +74,54 @@ export class CrashScene {
 
   start({ npm = false, flags = [], env = {} }: StartIngester = {}): Program {
     const all = [...this.#flags, ...flags];
-    const options = { env: { ...this.#environment, ...env } };
+    const options = {
+      env: {
+        ...SETTINGS,
+        API_BASE_URL: this.simulator.baseUrl,
+        TARGET_API_KEY: KEY,
+        DATABASE_URL: this.#databaseUrl,
+        LOG_FORMAT: 'json',
+        LOG_LEVEL: 'debug',
+        ...env,
+      },
+    };
     return npm ? startNpm(this.#t, 'start', all, options) : startMain(this.#t, all, options);
   }
 
-  /** Starts one, and waits until its run has begun and the API has served this many pages. */
+  /** Starts one in this process. @param from another name of the API */
+  startJob(flags: readonly string[] = [], from: { readonly baseUrl: string } = this.simulator): RunningJob {
+    const target = { baseUrl: from.baseUrl, databaseUrl: this.#databaseUrl };
+    return RunningJob.start(this.#t, target, { settings: SETTINGS, flags: [...this.#flags, ...flags] });
+  }
+
+  /** Starts a program, and waits until it is at work. */
   async startAtWork(pages: number, options: StartIngester = {}): Promise<Program> {
     const ingester = this.start(options);
-    await ingester.waitForLog(hasLog(/^run started/));
+    await this.atWork(pages, ingester);
+    return ingester;
+  }
+
+  /** Waits until its run has begun and the API has served this many pages since. */
+  async atWork(pages: number, ingester: Ingester): Promise<void> {
+    await this.untilLog(/^run started/, ingester);
     await this.pagesMore(pages, ingester);
-    return ingester;
   }
 
-  /** Starts one on an API without latency, and expects it to complete the table. */
-  async finish(options: StartIngester = {}): Promise<Program> {
+  /** Starts a job on an API without latency, and expects it to complete the table. */
+  async finish(flags: readonly string[] = []): Promise<RunningJob> {
     this.simulator.apply({ latency: 0, latencyJitter: 0 });
-    const ingester = this.start(options);
-    await this.expectComplete(ingester);
-    return ingester;
+    const job = this.startJob(flags);
+    await this.expectComplete(job);
+    return job;
   }
 
-  async expectExit(ingester: Program, code: number): Promise<void> {
+  async expectExit(ingester: Ingester, code: number): Promise<void> {
     const { code: found } = await ingester.waitForExit();
     assert.equal(found, code, `exit code ${found}, expected ${code}\n${lastLines(ingester)}`);
   }
 
   /** The ingester ends with 0; the table is exact. @returns the number of rows */
-  async expectComplete(ingester: Program): Promise<number> {
+  async expectComplete(ingester: Ingester): Promise<number> {
     await this.expectExit(ingester, 0);
     return this.assertExact().catch((error: unknown) => {
       throw new Error(`${String(error)}\n${lastLines(ingester)}`);
@@ -126,13 +147,17 @@ export class CrashScene {
   }
 
   /** Waits until the API has served `count` pages more than at the call. */
-  async pagesMore(count: number, ingester: Program): Promise<void> {
+  async pagesMore(count: number, ingester: Ingester): Promise<void> {
     const wanted = this.pagesServed + count;
     await this.until(`${count} more pages`, () => Promise.resolve(this.pagesServed >= wanted), ingester);
   }
 
+  async untilLog(message: RegExp, ingester: Ingester): Promise<void> {
+    await this.until(String(message), () => Promise.resolve(countLogs(ingester, message) > 0), ingester);
+  }
+
   /** Waits until `count` pages are copied, merged or not. */
-  async pagesStaged(count: number, ingester: Program): Promise<void> {
+  async pagesStaged(count: number, ingester: Ingester): Promise<void> {
     const hasTables = `SELECT count(*) FROM pg_class WHERE relname = 'staging_ledger_b'`;
     const pages = `(SELECT count(*) FROM ingestion.staging_ledger_a) + (SELECT count(*) FROM ingestion.staging_ledger_b)
                    + coalesce((SELECT sum(pages) FROM ingestion.run), 0)`;
@@ -152,7 +177,7 @@ export class CrashScene {
   }
 
   /** Asks again and again. @throws when the ingester ends first, or `holds` stays false for too long */
-  async until(what: string, holds: () => Promise<boolean>, ingester: Program | null): Promise<void> {
+  async until(what: string, holds: () => Promise<boolean>, ingester: Ingester | null): Promise<void> {
     const deadlineMs = Date.now() + GIVE_UP_MS;
     while (!(await holds())) {
       if (ingester !== null && ingester.ended !== null) {
@@ -170,11 +195,11 @@ export function hasLog(message: RegExp): (line: LogLine) => boolean {
   return ({ msg }) => typeof msg === 'string' && message.test(msg);
 }
 
-export function countLogs(ingester: Program, message: RegExp): number {
+export function countLogs(ingester: Ingester, message: RegExp): number {
   return ingester.logs.filter(hasLog(message)).length;
 }
 
 /** The end of its output, for messages of failed assertions. */
-export function lastLines(ingester: Program): string {
+export function lastLines(ingester: Ingester): string {
   return `${ingester.stdout.slice(-3_000)}\n${ingester.stderr.slice(-1_000)}`;
 }

@@ -10,7 +10,7 @@ import { ensureTarget } from '../../src/load/schema/ingested-events.ts';
 import { migrate } from '../../src/load/schema/migrate.ts';
 import { openClient } from '../support/database.ts';
 import type { Program } from '../support/processes.ts';
-import { APPLICATION_NAME, type CrashScene, type SceneOptions } from './crash-scene.ts';
+import { APPLICATION_NAME, type CrashScene, type Ingester, type SceneOptions } from './crash-scene.ts';
 
 /** For each moment, the statements that reach it. `when` is an SQL condition, for statements that are run at other moments too. */
 const TRIGGERS = {
@@ -129,7 +129,7 @@ export class HeldMoment {
   }
 
   /** Waits until a backend of the ingester is held. */
-  async reached(ingester: Program): Promise<void> {
+  async reached(ingester: Ingester): Promise<void> {
     const waiting = `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
                         AND application_name LIKE '${APPLICATION_NAME}%' AND wait_event = 'advisory'`;
     const holds = async (): Promise<boolean> => (await this.#scene.database.number(waiting)) > 0;

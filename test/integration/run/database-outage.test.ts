@@ -19,15 +19,17 @@ for (const { moment, crash } of [
 ] satisfies { moment: Moment; crash: Crash }[]) {
   void test(`PostgreSQL breaks (${crash}) while the job is ${moment}: the job goes on by itself, and loses nothing`, async (t) => {
     const scene = await CrashScene.open(t, SOURCE);
-    const { held, ingester } = await HeldMoment.startAndReach(t, scene, moment);
+    const held = await HeldMoment.arrange(t, scene, moment);
+    const job = scene.startJob();
+    await held.reached(job);
     await crashDatabase(scene, crash, 300);
     await held.release();
-    await scene.expectComplete(ingester);
-    const outages = countLogs(ingester, /^database is away/);
-    assert.ok(outages <= 1, `said so more than once\n${lastLines(ingester)}`);
-    assert.equal(countLogs(ingester, /^database is back/), outages, lastLines(ingester));
-    const lost = countLogs(ingester, /emptied the staging tables/);
-    assert.equal(lost, emptiesStaging(crash) ? 1 : 0, lastLines(ingester));
+    await scene.expectComplete(job);
+    const outages = countLogs(job, /^database is away/);
+    assert.ok(outages <= 1, `said so more than once\n${lastLines(job)}`);
+    assert.equal(countLogs(job, /^database is back/), outages, lastLines(job));
+    const lost = countLogs(job, /emptied the staging tables/);
+    assert.equal(lost, emptiesStaging(crash) ? 1 : 0, lastLines(job));
   });
 }
 
@@ -40,22 +42,22 @@ for (const { name, mode } of [
     await makeTables(scene);
     const reader = await openClient(t, scene.database.url);
     await reader.query(`BEGIN; LOCK TABLE ingested_events IN ${mode} MODE`);
-    const ingester = scene.start();
+    const job = scene.startJob();
     const waiting = `SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'relation'`;
-    await scene.until('a backend that waits', async () => (await scene.database.number(waiting)) > 0, ingester);
+    await scene.until('a backend that waits', async () => (await scene.database.number(waiting)) > 0, job);
     await crashDatabase(scene, 'terminated', 0);
     await reader.query('COMMIT');
-    await scene.expectComplete(ingester);
+    await scene.expectComplete(job);
   });
 }
 
 void test('a clean restart of PostgreSQL between COPY and merge costs no request: staging survives, with its ledger', async (t) => {
   const scene = await CrashScene.open(t, { ...SOURCE, latency: 150 });
-  const ingester = scene.start();
-  await scene.pagesStaged(6, ingester);
+  const job = scene.startJob();
+  await scene.pagesStaged(6, job);
   await crashDatabase(scene, 'restart', 300);
-  await scene.expectComplete(ingester);
-  assert.equal(countLogs(ingester, /emptied the staging tables/), 0, lastLines(ingester));
+  await scene.expectComplete(job);
+  assert.equal(countLogs(job, /emptied the staging tables/), 0, lastLines(job));
   // A request for one event is a probe, not a page.
   const pages = scene.simulator.log().filter(({ limit }) => limit !== 1);
   assert.equal(
@@ -68,21 +70,22 @@ void test('a job notices connections that carry nothing any more, and replaces t
   const cluster = await sharedCluster();
   const proxy = await tcpProxy(t, { host: '127.0.0.1', port: cluster.port });
   const scene = await CrashScene.open(t, { ...SOURCE, latency: 150, proxy });
-  const ingester = scene.start();
-  await scene.pagesStaged(6, ingester);
+  const job = scene.startJob();
+  await scene.pagesStaged(6, job);
   proxy.setMode('black-hole');
   await delay(2_000);
   proxy.setMode('pass');
-  await scene.expectComplete(ingester);
+  await scene.expectComplete(job);
 });
 
 void test('a database that stays away ends the job with 4 after --max-wait; the next start goes on', async (t) => {
   const scene = await CrashScene.open(t, { ...SOURCE, latency: 150 });
   const { cluster } = scene.database;
-  const ingester = await scene.startAtWork(4, { flags: ['--max-wait', '2'] });
+  const job = scene.startJob(['--max-wait', '2']);
+  await scene.atWork(4, job);
   await cluster.stop('fast');
-  await scene.expectExit(ingester, 4);
-  assert.equal(countLogs(ingester, /^database is away/), 1, lastLines(ingester));
+  await scene.expectExit(job, 4);
+  assert.equal(countLogs(job, /^database is away/), 1, lastLines(job));
   await cluster.start();
   await scene.finish();
 });

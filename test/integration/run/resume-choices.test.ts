@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { CrashScene, lastLines } from '../../crash/crash-scene.ts';
+import { CrashScene } from '../../crash/crash-scene.ts';
 import { HeldMoment } from '../../crash/held-moment.ts';
-import type { Program } from '../../support/processes.ts';
 
 const EVENTS = 2_000;
 const SOURCE = { events: EVENTS, latency: 60, flags: ['--page-size', '100', '--concurrency', '2'] };
@@ -18,16 +17,11 @@ async function everything(scene: CrashScene): Promise<unknown> {
   return rows;
 }
 
-function lastMessage(ingester: Program): string {
-  const message = ingester.logs.findLast(({ level }) => level === 'error')?.msg;
-  assert.ok(typeof message === 'string', lastLines(ingester));
-  return message;
-}
-
 async function leaveUnfinished(scene: CrashScene): Promise<void> {
-  const ingester = await scene.startAtWork(4);
-  ingester.kill('SIGTERM');
-  await scene.expectExit(ingester, 143);
+  const job = scene.startJob();
+  await scene.atWork(4, job);
+  job.stop();
+  await scene.expectExit(job, 143);
   assert.equal(await scene.database.number(`SELECT count(*) FROM ingestion.run WHERE status = 'running'`), 1);
 }
 
@@ -36,16 +30,16 @@ void test('a start with another source or filter than the unfinished run is refu
   await leaveUnfinished(scene);
   const before = await everything(scene);
 
-  const otherFilter = scene.start({ flags: ['--since', '2026-01-20T00:00:00Z'] });
-  const otherSource = scene.start({ env: { API_BASE_URL: scene.simulator.baseUrl.replace('127.0.0.1', 'localhost') } });
+  const otherFilter = scene.startJob(['--since', '2026-01-20T00:00:00Z']);
+  const otherSource = scene.startJob([], { baseUrl: scene.simulator.baseUrl.replace('127.0.0.1', 'localhost') });
   await scene.expectExit(otherFilter, 2);
   await scene.expectExit(otherSource, 2);
-  assert.match(lastMessage(otherFilter), /--since.*not set.*2026-01-20T00:00:00\.000Z.*--new-run/);
-  assert.match(lastMessage(otherSource), /127\.0\.0\.1.*localhost.*--new-run/);
+  assert.match(otherFilter.stderr, /--since.*not set.*2026-01-20T00:00:00\.000Z.*--new-run/);
+  assert.match(otherSource.stderr, /127\.0\.0\.1.*localhost.*--new-run/);
   assert.deepEqual(await everything(scene), before);
 
   // Settings of speed may change between starts.
-  await scene.finish({ flags: ['--page-size', '250', '--concurrency', '5', '--connections', '1'] });
+  await scene.finish(['--page-size', '250', '--concurrency', '5', '--connections', '1']);
   assert.equal(await scene.database.number('SELECT count(*) FROM ingestion.run'), 1);
 });
 
@@ -57,10 +51,10 @@ void test('--new-run begins again and keeps the rows; --reset empties the table 
 
   const unasked = scene.start({ flags: ['--reset'] });
   await scene.expectExit(unasked, 2);
-  assert.match(lastMessage(unasked), /--yes/);
+  assert.match(unasked.stdout, /--yes/);
   assert.equal(await scene.database.number('SELECT count(*) FROM ingested_events'), rows);
 
-  await scene.finish({ flags: ['--new-run'] });
+  await scene.finish(['--new-run']);
   const { rows: runs } = await scene.database.query<{ status: string; inserted: string }>(
     'SELECT status, inserted FROM ingestion.run ORDER BY run_id',
   );
@@ -71,18 +65,20 @@ void test('--new-run begins again and keeps the rows; --reset empties the table 
 
   // --reset removes a row that the source does not have, too.
   await scene.database.query('INSERT INTO ingested_events (id) VALUES (gen_random_uuid())');
-  await scene.finish({ flags: ['--reset', '--yes'] });
+  await scene.finish(['--reset', '--yes']);
   assert.equal(await scene.database.number('SELECT count(*) FROM ingestion.run'), 1);
 });
 
 void test('a second ingester on the same target ends at once with 6 and names the first, even while a merge holds the table', async (t) => {
   const scene = await CrashScene.open(t, SOURCE);
-  const { held, ingester: first } = await HeldMoment.startAndReach(t, scene, 'merging');
+  const held = await HeldMoment.arrange(t, scene, 'merging');
+  const first = scene.startJob();
+  await held.reached(first);
   const startedMs = performance.now();
-  const second = scene.start();
+  const second = scene.startJob();
   await scene.expectExit(second, 6);
   const tookMs = performance.now() - startedMs;
-  assert.match(lastMessage(second), new RegExp(`process ${first.pid} on `));
+  assert.match(second.stderr, new RegExp(`process ${process.pid} on `));
   assert.ok(tookMs < 8_000, `took ${Math.round(tookMs)} ms`);
   await held.release();
   await scene.expectComplete(first);

@@ -102,7 +102,7 @@ void test('a second signal ends a stopping ingester at once, and the merge that 
   await scene.expectExit(ingester, 143);
   assert.ok(performance.now() - startedMs < 1_000, 'not at once');
   assert.equal(countLogs(ingester, /ended at once \(second signal\)/), 1);
-  const next = scene.start();
+  const next = scene.startJob();
   await held.release();
   await scene.expectComplete(next);
 });

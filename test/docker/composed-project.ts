@@ -25,7 +25,7 @@ const FILES = [
   'run-ingestion.sh',
   'submit.sh',
 ];
-const MAX_POLLS = 600;
+const MAX_POLLS = 300;
 const POLL_MS = 200;
 
 export interface Ended {
@@ -116,13 +116,17 @@ export class ComposedProject {
     };
   }
 
-  /** Waits until a container has logged `words`. */
+  /** Waits until a container has logged `words` since its last start. */
   async untilLogged(words: string, container = 'assignment-ingestion'): Promise<void> {
+    const since = `$(docker inspect --format '{{.State.StartedAt}}' ${container})`;
+    let logged = '';
     for (let poll = 0; poll < MAX_POLLS; poll += 1) {
-      if (this.ends(`docker logs ${container}`).output.includes(words)) return;
+      const { code, output } = this.ends(`docker logs --since "${since}" ${container}`);
+      if (code === 0 && output.includes(words)) return;
+      logged = output;
       await delay(POLL_MS);
     }
-    assert.fail(`${container} has not logged ${words}`);
+    assert.fail(`${container} has not logged ${words}\n${logged}`);
   }
 
   #run(command: string, environment: Readonly<Record<string, string>> = {}) {

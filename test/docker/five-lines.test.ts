@@ -124,11 +124,12 @@ describe('with a real container engine', { skip: whyNoDocker() }, () => {
   });
 
   it('goes on after a kill of the job and a crash of the database, and waits for it no longer than it is away', async (t) => {
-    project.line('docker compose rm --force ingestion');
+    project.line('docker compose down --volumes && docker compose up --detach --wait simulator');
     const watched = project.start(t, 'sh run-ingestion.sh', SLOW);
     await project.untilLogged('"msg":"merged"');
     project.line("docker exec assignment-ingestion sh -c 'kill -9 -1'");
     await project.untilLogged('going on with the unfinished run');
+    await project.untilLogged('"msg":"merged"');
     project.line("docker exec --user postgres assignment-postgres sh -c 'kill -9 -1'");
     await project.untilLogged('PostgreSQL recovered from a crash');
     await project.untilLogged('"msg":"database is back"');

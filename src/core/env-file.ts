@@ -16,8 +16,7 @@ const READ_BY_OTHERS = [
   'DEMO_HTTP_HOST_PORT',
   'PROMETHEUS_HOST_PORT',
   'GRAFANA_HOST_PORT',
-  'QUIET_AFTER',
-  'DOCKER_PATIENCE',
+  'NPMRC',
 ];
 /** Node reads them when it starts, which is before it reads a file. */
 const TOO_LATE = ['NODE_EXTRA_CA_CERTS', 'NODE_OPTIONS', 'NODE_USE_SYSTEM_CA', 'NODE_USE_ENV_PROXY'];

@@ -1,3 +1,3 @@
 import { runShare } from './share.ts';
 
-await runShare('integration', { part: 3, of: 3 });
+await runShare('integration', { part: 3, of: 4 });

@@ -50,7 +50,7 @@ const FAST_SETTINGS: Readonly<Record<string, string>> = {
 };
 
 const MEMORY_FOLDER = '/dev/shm';
-/** Three clusters at a time, WAL and all, with as much to spare; containers often have 64 MiB there. */
+/** The clusters of four processes, WAL and all, with as much to spare; containers often have 64 MiB there. */
 const MEMORY_FOLDER_BYTES = 4 * 1024 ** 3;
 
 /**

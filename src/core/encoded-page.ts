@@ -55,8 +55,9 @@ export interface PagePlaces {
   readonly keys: readonly string[];
   /** Keys of the events at the end that share the last time. */
   readonly edgeKeys: readonly string[];
-  /** Of the bytes of the first and the last event; `null` when there is none. */
+  /** Of the bytes of the first, the second and the last event; `null` when there is none. */
   readonly firstDigest: string | null;
+  readonly secondDigest: string | null;
   readonly lastDigest: string | null;
 }
 

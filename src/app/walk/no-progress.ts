@@ -11,9 +11,12 @@ const MAX_UNIFORM_PAGES = 1_000;
 /** Chains from one place that come no further, in a row, that end the walk. */
 const MAX_RESTARTS = 5;
 
-/** Told from others by its first and its last event. */
+/**
+ * Told from others by its first two events, because an API may have a single one twice; and by its last, which shows where all are the
+ * same.
+ */
 interface DigestedPage extends Pick<EncodedPage, 'servedCount'> {
-  readonly places: Pick<PagePlaces, 'firstDigest' | 'lastDigest'>;
+  readonly places: Pick<PagePlaces, 'firstDigest' | 'secondDigest' | 'lastDigest'>;
 }
 
 /**
@@ -21,7 +24,7 @@ interface DigestedPage extends Pick<EncodedPage, 'servedCount'> {
  * of any length is seen when it comes round to them.
  */
 export class ChainProgress {
-  /** First event of a page → events served from there on; more from the same place are new. */
+  /** First two events of a page → events served from there on; more from the same place are new. */
   readonly #served = new Map<string, number>();
   /** Pages that are not forgotten. */
   readonly #kept = new Map<string, number>();
@@ -29,23 +32,25 @@ export class ChainProgress {
   #stalePages = 0;
   #uniformPages = 0;
 
-  /** Whether a page that was noted began with the same event. Of pages of one event again and again nobody can say it. */
-  knows({ places: { firstDigest, lastDigest } }: DigestedPage): boolean {
-    return firstDigest !== null && firstDigest !== lastDigest && this.#servedFrom(firstDigest) > 0;
+  /** Whether a page that was noted began with the same two events. Of pages of one event again and again nobody can say it. */
+  knows({ places }: DigestedPage): boolean {
+    const name = nameOf(places);
+    return name !== null && places.secondDigest !== null && !isUniform(places) && this.#servedFrom(name) > 0;
   }
 
   /** Returns true when too many pages in a row brought nothing new. */
-  note({ servedCount, places: { firstDigest, lastDigest } }: DigestedPage): boolean {
+  note({ servedCount, places }: DigestedPage): boolean {
     this.#pages += 1;
-    const isStale = firstDigest === null || servedCount <= this.#servedFrom(firstDigest);
-    if (firstDigest === lastDigest) {
+    const name = nameOf(places);
+    const isStale = name === null || servedCount <= this.#servedFrom(name);
+    if (isUniform(places)) {
       this.#uniformPages = isStale ? this.#uniformPages + 1 : 0;
-      if (firstDigest !== null) this.#remember(firstDigest, servedCount);
+      if (name !== null) this.#remember(name, servedCount);
       return this.#uniformPages >= MAX_UNIFORM_PAGES;
     }
     this.#uniformPages = 0;
     this.#stalePages = isStale ? this.#stalePages + 1 : 0;
-    if (firstDigest !== null && !isStale) this.#remember(firstDigest, servedCount);
+    if (name !== null && !isStale) this.#remember(name, servedCount);
     return this.#stalePages >= MAX_STALE_PAGES;
   }
 
@@ -61,6 +66,14 @@ export class ChainProgress {
     const [oldest] = this.#served.keys();
     if (oldest !== undefined) this.#served.delete(oldest);
   }
+}
+
+function nameOf({ firstDigest, secondDigest }: DigestedPage['places']): string | null {
+  return firstDigest === null ? null : `${firstDigest} ${secondDigest ?? ''}`;
+}
+
+function isUniform({ firstDigest, lastDigest }: DigestedPage['places']): boolean {
+  return firstDigest === lastDigest;
 }
 
 /**

@@ -13,6 +13,7 @@ import type { PageTimesTracker } from './page-times.ts';
 
 /** Characters of a digest, in hexadecimal. */
 const DIGEST_LENGTH = 16;
+const NO_DIGESTS = { firstDigest: null, secondDigest: null, lastDigest: null };
 
 /** @param instantMs the instant at which the page before this one ended; `null` when there is none */
 export function readPlaces(
@@ -21,7 +22,7 @@ export function readPlaces(
   { instantMs = null, isKeyed = false }: Pick<EventEncoderOptions, 'instantMs' | 'isKeyed'>,
 ): PagePlaces {
   const { count, timesMs } = tracker;
-  if (count === 0) return { timesMs, instantKeys: [], keys: [], edgeKeys: [], firstDigest: null, lastDigest: null };
+  if (count === 0) return { timesMs, instantKeys: [], keys: [], edgeKeys: [], ...NO_DIGESTS };
   const reader = new EventReader(body, tracker);
   const keyAt = (position: number): string => reader.key(position);
   const last = count - 1;
@@ -31,6 +32,7 @@ export function readPlaces(
     keys: isKeyed || tracker.read() === null ? Array.from(timesMs, (_, position) => keyAt(position)) : [],
     edgeKeys: edgeOf(timesMs).map(keyAt),
     firstDigest: reader.digest(0),
+    secondDigest: count === 1 ? null : reader.digest(1),
     lastDigest: reader.digest(last),
   };
 }

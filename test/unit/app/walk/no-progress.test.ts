@@ -2,8 +2,14 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ChainProgress, MAX_STALE_PAGES, TopRestarts } from '../../../../src/app/walk/no-progress.ts';
 
+type Digests = Parameters<ChainProgress['note']>[0]['places'];
+
+function digests(firstDigest: string | null, secondDigest: string | null, lastDigest: string | null): Digests {
+  return { firstDigest, secondDigest, lastDigest };
+}
+
 function page(number: number): Parameters<ChainProgress['note']>[0] {
-  return { servedCount: 2, places: { firstDigest: `first-${number}`, lastDigest: `last-${number}` } };
+  return { servedCount: 2, places: digests(`first-${number}`, `second-${number}`, `last-${number}`) };
 }
 
 void test('pages that differ are progress, however many there are', () => {
@@ -33,7 +39,7 @@ void test('a circle of any length ends the walk before it was gone round many ti
 
 void test('an API that filters may serve empty pages for long, but not for ever', () => {
   const progress = new ChainProgress();
-  const empty = { servedCount: 0, places: { firstDigest: null, lastDigest: null } };
+  const empty = { servedCount: 0, places: digests(null, null, null) };
   for (let turn = 1; turn < 1_000; turn += 1) assert.equal(progress.note(empty), false);
   assert.equal(progress.note(page(7)), false, 'a page with a new event forgives those before it');
   for (let turn = 1; turn < 1_000; turn += 1) assert.equal(progress.note(empty), false);
@@ -43,15 +49,22 @@ void test('an API that filters may serve empty pages for long, but not for ever'
 void test('a smaller page from the same place brings nothing, a larger one does', () => {
   const progress = new ChainProgress();
   const from = (servedCount: number): boolean =>
-    progress.note({ servedCount, places: { firstDigest: 'a', lastDigest: `b-${servedCount}` } });
+    progress.note({ servedCount, places: digests('a', 'b', `c-${servedCount}`) });
   assert.deepEqual([500, 499, 250, 400, 300].map(from), [false, false, false, false, false]);
   assert.equal(from(501), false, 'news: those before it are forgiven');
   assert.deepEqual([500, 499, 250, 400, 300].map(from), [false, false, false, false, true]);
 });
 
+void test('an event that the API has twice makes no page one that was served before', () => {
+  const progress = new ChainProgress();
+  progress.note({ servedCount: 3, places: digests('a', 'b', 'c') });
+  assert.equal(progress.knows({ servedCount: 3, places: digests('a', 'd', 'e') }), false);
+  assert.equal(progress.knows({ servedCount: 2, places: digests('a', 'b', 'f') }), true);
+});
+
 void test('one event may come very often, but not for ever', () => {
   const progress = new ChainProgress();
-  const again = { servedCount: 1, places: { firstDigest: 'a', lastDigest: 'a' } };
+  const again = { servedCount: 1, places: digests('a', null, 'a') };
   const verdicts = Array.from({ length: 1_100 }, () => progress.note(again));
   assert.equal(verdicts.indexOf(true), 1_000);
 });

@@ -239,7 +239,7 @@ export class AnswerJudge {
 
   #expected({ page }: PageRequest): Expected {
     const { position, chain } = this.#walk;
-    const sizes = { latestPage: chain.latestPage, cutAt: this.#doubts.cutAt(page) };
+    const sizes = { latestPage: chain.latestPage, cut: this.#doubts.cut(page) };
     return { ...this.#options.traits, ...sizes, servedToMs: position.servedToMs, isInhabited: this.#isInhabited };
   }
 
@@ -284,6 +284,7 @@ export class AnswerJudge {
     const { chain, position, windowId } = this.#walk;
     chain.noteBroken(detail);
     onRetry('stale-cursor');
+    if (this.#checks.noteStaleCursor(asked.page)) position.forgetAnchor();
     const where = { window: windowId, page: asked.page };
     if (!this.byTime.hasAnchors || position.topMs === null) {
       logger.warn(where, `a cursor is stale and this walk cannot go on by time; walking from the top: ${detail}`);

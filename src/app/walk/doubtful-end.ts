@@ -18,14 +18,20 @@ export interface EndDoubt {
   readonly isCut?: boolean;
 }
 
+/** An answer by time that may have been cut inside of the instant where the walk has ended. */
+interface CutAnswer {
+  readonly events: number;
+  readonly atInstant: number;
+}
+
 /** What a walk expects, because it or an earlier one was served it. */
 export interface Expected {
   readonly failureWords: EndpointTraits['failureWords'];
   /** The most events that a page of the endpoint had, and the page before this one: it may give no more, whatever is asked for. */
   readonly largestPage: number;
   readonly latestPage: number;
-  /** Events of an answer by time from lower down that may have been cut; `null`: there was none. */
-  readonly cutAt: number | null;
+  /** An answer by time from lower down that may have been cut; `null`: there was none. */
+  readonly cut: CutAnswer | null;
   /** The time of an event that a request by time must bring again; `null`: none was served yet. */
   readonly servedToMs: number | null;
   /** Something lies in the window. */
@@ -87,10 +93,10 @@ export type Question = 'ask-again' | 'ask-by-time' | 'ask-higher' | 'below' | 't
 function hasRoom(
   { servedCount, places: { timesMs, instantKeys } }: Pick<EncodedPage, 'servedCount' | 'places'>,
   limit: number,
-  { largestPage, latestPage, cutAt }: Expected,
+  { largestPage, latestPage, cut }: Expected,
 ): boolean {
   if (servedCount >= limit) return false;
-  if (cutAt !== null && servedCount > cutAt && instantKeys.length === cutAt) return true;
+  if (cut !== null && servedCount > cut.events && instantKeys.length === cut.atInstant) return true;
   // No page is as small as one event.
   if (servedCount === 1) return largestPage > 1;
   return servedCount < latestPage && timesMs.some((timeMs) => timeMs !== timesMs[0]);
@@ -105,18 +111,20 @@ export class EndDoubts {
   #askedAcross = 0;
   #hasAskedTop = false;
   /** The first answer by time for a page that may have been cut. */
-  #cut: { readonly page: number; readonly events: number } | null = null;
+  #cut: ({ readonly page: number } & CutAnswer) | null = null;
   /** Where the walk was asked by time what lies below, epoch ms; `null`: not yet. */
   askedByTimeAtMs: number | null = null;
 
-  /** See {@link Expected.cutAt}. */
-  cutAt(page: number): number | null {
-    return this.#cut?.page === page ? this.#cut.events : null;
+  /** See {@link Expected.cut}. */
+  cut(page: number): CutAnswer | null {
+    return this.#cut?.page === page ? this.#cut : null;
   }
 
   /** @param answer by time, that may have been cut */
-  askHigher(page: number, answer: Pick<EncodedPage, 'servedCount'> | null): Question {
-    if (answer !== null && this.#cut?.page !== page) this.#cut = { page, events: answer.servedCount };
+  askHigher(page: number, answer: Pick<EncodedPage, 'servedCount' | 'places'> | null): Question {
+    if (answer !== null && this.#cut?.page !== page) {
+      this.#cut = { page, events: answer.servedCount, atInstant: answer.places.instantKeys.length };
+    }
     return 'ask-higher';
   }
 

@@ -33,6 +33,9 @@ export class PageChecks {
   readonly #stale = new AskedAgain();
   /** Pages begin with the end of the last, however often they are asked for. */
   #isMoving = false;
+  /** A page began above the end of the last, and its cursor ended before it was seen twice. */
+  #isOrderDoubted = false;
+  #abovePage = 0;
 
   constructor({ traits, logger }: { readonly traits: EndpointTraits; readonly logger: Logger }, walk: CheckedWalk) {
     this.#traits = traits;
@@ -93,7 +96,10 @@ export class PageChecks {
     const { position, chain } = this.#walk;
     if (request.cursor === null) return null;
     const isAbove = this.#traits.isOrderedByTime && beginsAbove(encoded, position.pageEndMs);
-    if (isAbove) return this.#astray.mayAsk(request.page) ? BEGINS_ABOVE : null;
+    if (isAbove) {
+      this.#abovePage = request.page;
+      return !this.#isOrderDoubted && this.#astray.mayAsk(request.page) ? BEGINS_ABOVE : null;
+    }
     if (chain.hasServed(encoded))
       return this.#astray.mayAsk(request.page) ? 'a page begins as an earlier one did' : null;
     if (this.#isMoving || sharedEnd(position.counter.keysBefore, encoded.places.keys) === 0) return null;
@@ -101,6 +107,16 @@ export class PageChecks {
     // New events at the top push the others down, under a cursor that counts places.
     this.#isMoving = true;
     return null;
+  }
+
+  /**
+   * The cursor of a page is stale. @returns whether the page began above the end of the last: it cannot be seen again, so where the last
+   * one ended is no place to go on from, and the next page like it is believed at once
+   */
+  noteStaleCursor(page: number): boolean {
+    if (page !== this.#abovePage) return false;
+    this.#isOrderDoubted = true;
+    return true;
   }
 
   /**

@@ -4,7 +4,9 @@
  * By these times a walk is anchored when its cursor dies, divided, and ended where the endpoint does not end it. One event can
  * have a wrong clock, so no single time is believed. The last time of a page moves the anchor only when the page's times
  * descend inside the window, and a sudden jump must show twice. Otherwise the newest of the page's last few times moves it:
- * that leaves nothing out, at worst a few events are served again.
+ * that leaves nothing out, at worst a few events are served again. And the anchor lags some events behind the end: where an API
+ * serves by arrival, the last event can be a late one, and from its time down what lies between would never be asked for. A
+ * request from above it shows that the order is not the time's.
  */
 import type { EncodedPage, PagePlaces, PageTimes } from '../../core/encoded-page.ts';
 import type { WindowState } from '../../core/state.ts';
@@ -15,6 +17,8 @@ const PROVING_EVENTS = 10;
 /** The last time of a page is suspicious when it is this far behind the others, in time and in pages at the pace so far. */
 const JUMP_MS = 60_000;
 const JUMP_PAGES = 3;
+/** How many events the anchor lags behind the end, at most: half of what its chain has served, so that each chain gets further. */
+const LAG_EVENTS = 25;
 /** Bounds are sent widened by this much. */
 const SLACK_MS = 1;
 
@@ -42,6 +46,10 @@ export class WalkPosition {
   #lastInsideMs: number | null = null;
   #eventsPerMs: number | null = null;
   #doubtedEndMs: number | null = null;
+  /** Where the chain began, epoch ms; Infinity: at the top of everything. */
+  #beganMs: number;
+  /** Times of the chain's last events below that, in serving order. */
+  #tailMs: number[] = [];
   /** Index of {@link RAISES_MS}. */
   #raised = 0;
   #olderPages = 0;
@@ -55,6 +63,7 @@ export class WalkPosition {
     this.sinceMs = state.sinceMs;
     this.untilMs = state.untilMs;
     this.#anchorMs = state.anchorMs;
+    this.#beganMs = this.topMs ?? Infinity;
     this.#walkedToMs = state.lastEventMs ?? state.untilMs;
     this.counter = new PlaceCounter(state.edge);
     this.pageEndMs = state.pageEndMs;
@@ -112,9 +121,16 @@ export class WalkPosition {
     return this.#eventsPerMs;
   }
 
+  /** What was served last is in doubt: the window is walked again from its own bound. */
+  forgetAnchor(): void {
+    this.#anchorMs = null;
+  }
+
   /** The next page begins a chain. */
   beginAgain(): void {
     this.pageEndMs = null;
+    this.#beganMs = this.topMs ?? Infinity;
+    this.#tailMs = [];
     this.counter.beginAgain();
   }
 
@@ -134,7 +150,8 @@ export class WalkPosition {
     if (endMs === null) return;
     const fromMs = times.descending ? times.newestMs : (this.#walkedToMs ?? times.newestMs);
     // A little below the window, a request from there down would not bring again what was served last inside of it.
-    this.#anchorMs = Math.ceil(this.#isAboveSince(endMs) ? endMs : Math.max(endMs, this.#lastInsideMs ?? endMs));
+    const lastMs = this.#isAboveSince(endMs) ? endMs : Math.max(endMs, this.#lastInsideMs ?? endMs);
+    this.#anchorMs = Math.min(this.topMs ?? Infinity, Math.ceil(Math.max(lastMs, this.#laggingMs(places.timesMs))));
     this.#walkedToMs = Math.min(endMs, this.#walkedToMs ?? endMs);
     this.#eventsPerMs = servedCount / Math.max(1, fromMs - endMs);
   }
@@ -148,6 +165,13 @@ export class WalkPosition {
     if (throughMs !== undefined && this.#isInside(throughMs)) return throughMs;
     if (times.descending && this.#isInside(times.lastMs) && !this.#isJump(times, servedCount)) return times.lastMs;
     return this.#isInside(times.tailNewestMs) ? times.tailNewestMs : null;
+  }
+
+  /** Where the anchor lags to, epoch ms; -Infinity where the chain has served too little. */
+  #laggingMs(timesMs: PagePlaces['timesMs']): number {
+    const belowMs = [...timesMs.slice(-2 * LAG_EVENTS)].filter((timeMs) => Math.ceil(timeMs) < this.#beganMs);
+    this.#tailMs = [...this.#tailMs, ...belowMs].slice(-2 * LAG_EVENTS);
+    return this.#tailMs.at(-1 - (this.#tailMs.length >> 1)) ?? -Infinity;
   }
 
   /** Whether the walk has left its window with this page. Call it once for each page, after {@link note}. */

@@ -1,6 +1,7 @@
 /** Windows are trusted only on an order that was shown: where pages come in the order of arrival, one chain takes everything. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { PageHook } from '../../support/scripted-api.ts';
 import { NEWEST_MS, eventsUpTo, newerEvents, uuidFrom, type ScriptedEvent } from '../../support/scripted-events.ts';
 import { ScriptedScene, assertProof, tailOf, warnings } from '../../support/scripted-scene.ts';
 
@@ -66,6 +67,25 @@ void test('events of a shuffled list are loaded, whatever their times', async (t
   const ending = await scene.ingestAll([...PAGES, ...DEFAULT_CONCURRENCY]);
   assert.ok(warnings(ending, /order/).length > 0, tailOf(ending));
 });
+
+const LATE = 99;
+/** In the order of arrival; one event, the last of its page, happened 50 seconds before its neighbours. */
+const withOneLate = eventsUpTo(300, (n) => (n === LATE ? { timestamp: NEWEST_MS - (LATE + 50) * 1_000 - 500 } : {}));
+
+for (const timesServed of [0, 1]) {
+  const served = timesServed === 0 ? 'is stale at once' : 'was served once and is stale then';
+  void test(`behind a late event at the end of a page, whose cursor ${served}, nothing is passed over`, async (t) => {
+    let askedBehind = 0;
+    const hook: PageHook = ({ cursor, usual }) => {
+      if (cursor === null || usual.first !== LATE + 1) return undefined;
+      askedBehind += 1;
+      return askedBehind > timesServed ? { status: 410, body: { code: 'CURSOR_EXPIRED' } } : undefined;
+    };
+    const scene = await ScriptedScene.open(t, { events: withOneLate, shape: 'doc', maxPage: 10, hook });
+    const ending = await scene.ingestAll(['--concurrency', '1', '--page-size', '10']);
+    assert.ok(askedBehind > timesServed, tailOf(ending));
+  });
+}
 
 void test('late events at the top of the list, below the watermark and within the lookback, are found by the next run', async (t) => {
   const events = byArrival(COUNT, { oneIn: 50, lateMs: 3_600_000 });

@@ -23,13 +23,15 @@ export async function checkRowsAtStart(
   settings: RowSettings,
   logger: Logger,
 ): Promise<boolean> {
-  const { rows, remembered, hasLoaded, deletions } = found;
+  const { rows, remembered, hasLoaded, deletions, isSameFile } = found;
   const left = remembered ?? (hasLoaded ? 1 : 0);
-  if (rows >= left) {
+  // More rows, in another file: emptied and filled again, with whatever rows. More in the same one are somebody's own.
+  const isRefilled = remembered !== null && rows > remembered && !isSameFile;
+  if (rows >= left && !isRefilled) {
     await store.rememberRows({ rows: remembered ?? rows, deletions });
     return false;
   }
-  const isWalkedInFull = rows === 0 || settings.full || settings.newRun;
+  const isWalkedInFull = rows === 0 || isRefilled || settings.full || settings.newRun;
   if (!isWalkedInFull && !settings.acceptFewerRows) throw fewerRows(rows, left, 'Nothing was fetched.');
   await store.rememberRows(found);
   if (!isWalkedInFull) {
@@ -41,7 +43,9 @@ export async function checkRowsAtStart(
     { rows, remembered },
     rows === 0
       ? 'the target is empty, although earlier runs have loaded it; everything is walked again'
-      : 'the target has fewer rows than the job left in it; everything is walked again',
+      : isRefilled
+        ? 'the target was emptied or made anew, and has other rows than the job left in it; everything is walked again'
+        : 'the target has fewer rows than the job left in it; everything is walked again',
   );
   return true;
 }

@@ -24,6 +24,8 @@ export interface TargetRows {
   readonly hasLoaded: boolean;
   /** Rows that were ever deleted from it, as its statistics said before they were counted. */
   readonly deletions: number;
+  /** False: it was emptied, made anew or rewritten since the job left it. */
+  readonly isSameFile: boolean;
 }
 
 const DELETIONS = `pg_stat_get_tuples_deleted(to_regclass('${TARGET}'))`;
@@ -39,9 +41,12 @@ export async function readTargetRows(db: Pick<Database, 'query'>): Promise<Targe
   // Gone, or a database that only an earlier version has used, or nobody.
   const counted = tables[0]?.target === true ? `SELECT count(*) FROM ${TARGET}` : 'SELECT 0';
   const remembered = tables[0]?.remembered === true ? REMEMBERED : 'SELECT NULL::float8';
+  const isSameFile =
+    tables[0]?.remembered === true ? `coalesce((SELECT file = ${FILE} FROM ingestion.target_rows), false)` : 'true';
   const hasLoaded = tables[0]?.run === true ? 'EXISTS (SELECT FROM ingestion.run WHERE inserted > 0)' : 'false';
-  const { rows } = await db.query<TargetRows>(
-    `SELECT (${counted})::float8 AS rows, (${remembered}) AS remembered, ${hasLoaded} AS "hasLoaded"`,
+  const { rows } = await db.query<Omit<TargetRows, 'deletions'>>(
+    `SELECT (${counted})::float8 AS rows, (${remembered}) AS remembered, ${hasLoaded} AS "hasLoaded",
+            ${isSameFile} AS "isSameFile"`,
   );
   const [found] = rows;
   if (found === undefined) throw new Error('the count of the target came back without a row');

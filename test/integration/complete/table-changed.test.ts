@@ -111,6 +111,25 @@ void test('a table that was replaced by an older dump is refused, and --full bri
   await scene.ingestAll(['--full']);
 });
 
+void test('a table that was emptied and filled with more rows of another kind is walked again', async (t) => {
+  const events = eventsUpTo(1_000);
+  const scene = await ScriptedScene.open(t, { events, shape: 'doc' });
+  await scene.ingestAll();
+  await scene.database.query(
+    'CREATE TABLE public.dump AS SELECT * FROM ingested_events ORDER BY occurred_at DESC LIMIT 800',
+  );
+  await scene.database.query(EMPTY);
+  await scene.database.query('INSERT INTO ingested_events SELECT * FROM public.dump');
+  await scene.database.query(
+    `INSERT INTO ingested_events (id, name) SELECT gen_random_uuid(), 'by hand' FROM generate_series(1, 300)`,
+  );
+  const ending = await scene.ingest(MINUTE);
+  assert.equal(ending.code, 0, tailOf(ending));
+  assert.equal(warnings(ending, /made anew/).length, 1, tailOf(ending));
+  await scene.database.query(`DELETE FROM ingested_events WHERE name = 'by hand'`);
+  await scene.ingestAll(['--accept-fewer-rows', ...MINUTE]);
+});
+
 void test('rows that were added by others change nothing', async (t) => {
   const events = eventsUpTo(1_000);
   const scene = await ScriptedScene.open(t, { events });

@@ -26,6 +26,7 @@ import {
 } from './merge-sql.ts';
 import { CANDIDATES, MOVED, REFUSED, RowByRow, type Range } from './row-by-row.ts';
 import { LEFT_OUT, setAsideAll } from './set-aside.ts';
+import { checkAllAreThere, checkIdsAreGiven, skippedRows } from './watched-triggers.ts';
 
 /** Rows of a part that is moved row by row: finding one among them costs less than ten more halves. */
 const ROW_BY_ROW = 256;
@@ -65,6 +66,7 @@ export async function mergeAllButRefused(
     const candidates = await pickCandidates(client, scope, round);
     if (candidates === 0) break;
     hasAccepted = await new Round(client, scope, candidates, hasRunAccepted, logger).move(hasAccepted);
+    if (isWatched) await checkIdsAreGiven(client, scope);
     const skipped = isWatched ? await skippedRows(client, scope) : [];
     const refused = await setAsideAll(client, scope, round, skipped);
     const moved = await countMoved(client, isWatched);
@@ -112,7 +114,7 @@ async function pickCandidates(client: PoolClient, scope: MergeScope, round: numb
   }
   await client.query(`CREATE INDEX ON ${CANDIDATES} (ordinal)`);
   await client.query(`ANALYZE ${CANDIDATES}`);
-  await client.query(`CREATE UNLOGGED TABLE ${MOVED} (ordinal int PRIMARY KEY)`);
+  await client.query(`CREATE UNLOGGED TABLE ${MOVED} (ordinal int UNIQUE)`);
   await client.query(`CREATE UNLOGGED TABLE ${REFUSED} (ordinal int PRIMARY KEY, state text, reason text)`);
   return rowCount ?? 0;
 }
@@ -190,7 +192,8 @@ class Round {
             WHERE c.ordinal BETWEEN $1 AND $2 ORDER BY s.id ${conflictClause(this.#scope)}
            RETURNING t.id
          )
-         INSERT INTO ${MOVED} SELECT c.ordinal FROM ${CANDIDATES} c JOIN moved USING (id) WHERE c.ordinal BETWEEN $1 AND $2`,
+         INSERT INTO ${MOVED}
+         SELECT c.ordinal FROM moved LEFT JOIN ${CANDIDATES} c ON c.id = moved.id AND c.ordinal BETWEEN $1 AND $2`,
         [from, to],
       );
       await client.query('RELEASE SAVEPOINT part');
@@ -245,22 +248,6 @@ class Round {
   }
 }
 
-/** Candidates that were taken without an error and have not got there: a trigger has left them out, or left their change out. */
-async function skippedRows(client: PoolClient, scope: MergeScope): Promise<readonly number[]> {
-  const { rows } = await client.query<{ ordinal: number; wasThere: boolean }>(
-    `SELECT c.ordinal, c.was_there AS "wasThere" FROM ${CANDIDATES} c
-      WHERE NOT EXISTS (SELECT FROM ${REFUSED} r WHERE r.ordinal = c.ordinal)
-        AND (CASE WHEN c.was_there THEN NOT EXISTS (SELECT FROM ${MOVED} m WHERE m.ordinal = c.ordinal)
-                                        AND NOT EXISTS (SELECT FROM ${TARGET} t JOIN ${scope.names.rows} s ON s.ctid = c.tid
-                                                         WHERE t.id = c.id AND ${changesNothing(scope.onConflict, 's')})
-                  ELSE NOT EXISTS (SELECT FROM ${TARGET} t WHERE t.id = c.id) END)
-      ORDER BY c.ordinal`,
-  );
-  const ordinals = (wasThere: boolean): number[] =>
-    rows.filter((row) => row.wasThere === wasThere).map(({ ordinal }) => ordinal);
-  return [...ordinals(false), ...(await new RowByRow(client, scope).leftOut(ordinals(true)))].sort((a, b) => a - b);
-}
-
 /** @param isWatched what a trigger has let through is told by what is there, not by the server's answers */
 async function countMoved(client: PoolClient, isWatched: boolean): Promise<MovedRows> {
   const isThere = isWatched
@@ -272,19 +259,4 @@ async function countMoved(client: PoolClient, isWatched: boolean): Promise<Moved
        FROM ${CANDIDATES} c LEFT JOIN ${MOVED} m USING (ordinal)`,
   );
   return rows[0] ?? { inserted: 0, updated: 0 };
-}
-
-/** A trigger may also take out what an earlier round has moved: then the counts of the rounds are not true together. */
-async function checkAllAreThere(client: PoolClient, { names, plan }: MergeScope): Promise<void> {
-  const { rows } = await client.query<{ missing: number }>(
-    `SELECT count(*)::int AS missing FROM ${names.rows} s
-      WHERE NOT EXISTS (SELECT FROM ${TARGET} t WHERE t.id = s.id)
-        AND NOT EXISTS (SELECT FROM ${LEFT_OUT} l WHERE l.tid = s.ctid)`,
-  );
-  const missing = rows[0]?.missing ?? 0;
-  if (missing === 0) return;
-  throw new ConfigurationError(
-    `${missing} rows were moved into ${TARGET}, and a trigger took them out again (${plan.watchedTriggers.join(', ')}): the job ` +
-      'cannot say then that every event has its row. Nothing was merged, the pages stay staged: change the trigger, and start again.',
-  );
 }

@@ -10,7 +10,7 @@ import { STAGED_COLUMNS, TARGET_COLUMNS, conflictClause, overwritingClause, type
 
 /** The rows that a round tries: `ordinal`, from 1, `tid`, the row's place in staging, its `id`, and whether it `was_there` before. */
 export const CANDIDATES = 'ingestion.merge_candidate';
-/** `ordinal` of the candidates that made or changed a row. */
+/** `ordinal` of the candidates that made or changed a row; null for a row that a trigger has given another id. */
 export const MOVED = 'ingestion.merge_moved';
 /** `ordinal` of the candidates that were refused alone, with the server's `state` and `reason`. */
 export const REFUSED = 'ingestion.merge_refused';
@@ -109,14 +109,14 @@ export class RowByRow {
     const { classes, states } = NOT_ABOUT_ROWS;
     const texts = (list: readonly string[]): string => list.map(quoteLiteral).join(', ');
     const block = `
-      DECLARE tried record; changed bigint;
+      DECLARE tried record; changed record;
       BEGIN
         FOR tried IN ${candidates} LOOP
           BEGIN
             INSERT INTO ${TARGET} AS t (${TARGET_COLUMNS})
-            SELECT ${STAGED_COLUMNS} FROM ${this.#scope.names.rows} s WHERE s.ctid = tried.tid ${onConflict};
-            GET DIAGNOSTICS changed = ROW_COUNT;
-            IF changed > 0 THEN INSERT INTO ${MOVED} VALUES (tried.ordinal); END IF;
+            SELECT ${STAGED_COLUMNS} FROM ${this.#scope.names.rows} s WHERE s.ctid = tried.tid ${onConflict}
+            RETURNING t.id INTO changed;
+            IF FOUND THEN INSERT INTO ${MOVED} VALUES (CASE WHEN changed.id = tried.id THEN tried.ordinal END); END IF;
           EXCEPTION WHEN OTHERS OR assert_failure THEN
             IF left(SQLSTATE, 2) IN (${texts(classes)}) OR SQLSTATE IN (${texts(states)}) THEN RAISE; END IF;
             INSERT INTO ${REFUSED} VALUES (tried.ordinal, SQLSTATE, SQLERRM);

@@ -88,6 +88,17 @@ const PLAYED: Readonly<Record<keyof typeof TOLD_CASES, (t: TestContext) => Promi
     assert.equal(await scene.count(`SELECT count(*) FROM ingested_events WHERE tenant = 'other'`), 100);
     assert.equal(await scene.count(`SELECT count(*) FROM ingested_events WHERE tenant = 'job'`), 600);
   },
+  givesOtherIds: async (t) => {
+    const scene = await sceneWith(t, [
+      `CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.id := gen_random_uuid(); RETURN NEW; END $$`,
+      'CREATE TRIGGER tr BEFORE INSERT ON ingested_events FOR EACH ROW EXECUTE FUNCTION f()',
+    ]);
+    const ending = await scene.ingest();
+    await scene.expect(ending, 2, []);
+    assert.ok(ending.reason.includes(TOLD_CASES.givesOtherIds.says), ending.reason);
+    await scene.database.query('DROP TRIGGER tr ON ingested_events');
+    await scene.ingestAll();
+  },
   refusesAll: async (t) => {
     const scene = await sceneWith(t, ['ALTER TABLE ingested_events ADD CHECK (device_type IS NULL)']);
     const ending = await scene.ingest();

@@ -22,6 +22,12 @@ export const TOLD_CASES = {
     says: 'rows that this role cannot see',
     whatToDo: 'let a role empty it that sees them; every other start leaves them alone',
   },
+  givesOtherIds: {
+    what: 'a trigger that gives rows other ids',
+    outcome: 'refused',
+    says: 'rows other ids than their events have',
+    whatToDo: 'let it leave `id` as it comes, and fill a column of its own',
+  },
   refusesAll: {
     what: 'rules that refuse every event',
     outcome: 'refused',

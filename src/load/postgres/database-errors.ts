@@ -30,6 +30,8 @@ export class NoProgressError extends ConnectionLostError {
 
 /** The SQLSTATE of a field whose length does not fit its type; and of whatever troubles a pooler. */
 export const PROTOCOL_VIOLATION = '08P01';
+/** The SQLSTATE of an error that nobody has given one: bugs of the server have it, and refusals of extensions and of their functions. */
+export const INTERNAL_ERROR = 'XX000';
 /** The SQLSTATE of a statement that somebody, or a timeout, has canceled. */
 export const QUERY_CANCELED = '57014';
 
@@ -76,11 +78,12 @@ const DATA_SQLSTATES: ReadonlySet<string> = new Set([
 
 /**
  * What is surely not about a row, by class and by SQLSTATE: resources, operators, the system, deadlocks, the transaction, foreign
- * servers, the server's own bugs, connections, and locks. A trigger may give a row's refusal every other code.
+ * servers, connections, locks, and what is corrupted. A trigger may give a row's refusal every other code; what extensions refuse
+ * has {@link INTERNAL_ERROR}.
  */
 export const NOT_ABOUT_ROWS = {
-  classes: ['53', '57', '58', '40', '25', 'HV', 'XX', '08'],
-  states: ['55P03', '55006', '55P04'],
+  classes: ['53', '57', '58', '40', '25', 'HV', '08'],
+  states: ['55P03', '55006', '55P04', 'XX001', 'XX002'],
 } as const satisfies Readonly<Record<string, readonly string[]>>;
 
 /** Whether the server may have refused the rows of a statement, and not the statement: leaving a row out shows it. */

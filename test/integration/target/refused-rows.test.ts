@@ -26,7 +26,7 @@ function trigger(when: string, body: string): readonly string[] {
   ];
 }
 
-for (const state of ['P0001', 'P0002', 'P0004', 'UE001', '42501', '42P01', '55000', '0A000']) {
+for (const state of ['P0001', 'P0002', 'P0004', 'UE001', '42501', '42P01', '55000', '0A000', 'XX000']) {
   void test(`an event that a trigger refuses with ${state} is set aside, and no other`, async (t) => {
     const refuse = `IF NEW.name = 'event_77' THEN RAISE EXCEPTION 'not this one' USING ERRCODE = '${state}'; END IF;`;
     const scene = await sceneWith(t, trigger('BEFORE INSERT', refuse));
@@ -37,6 +37,15 @@ for (const state of ['P0001', 'P0002', 'P0004', 'UE001', '42501', '42P01', '5500
     assert.match(reasons[0]?.[0] ?? '', /refused by the merge: not this one/);
   });
 }
+
+void test('an error that is surely about no row ends the run with 2, and names the function that raised it', async (t) => {
+  const refuse = `IF NEW.name = 'event_77' THEN RAISE EXCEPTION 'no link' USING ERRCODE = 'HV00N'; END IF;`;
+  const scene = await sceneWith(t, trigger('BEFORE INSERT', refuse));
+  const ending = await scene.ingest();
+  await scene.expect(ending, 2, []);
+  assert.match(ending.reason, /\(merge, .*no link \(HV00N\), in PL\/pgSQL function f\(\) line 1 at RAISE\)/);
+  assert.deepEqual(await scene.rejected(), {});
+});
 
 void test('a table that refuses thousands of events, and takes none, ends the run with 2, and nothing is set aside', async (t) => {
   const events = eventsUpTo(4_000);

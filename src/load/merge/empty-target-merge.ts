@@ -17,8 +17,6 @@ import type { StagingNames } from '../schema/staging.ts';
 import { STAGED_COLUMNS, TARGET_COLUMNS, winnerFirst, type MergeScope } from './merge-sql.ts';
 import { readEdges } from './window-edges.ts';
 
-/** How long readers of an empty table may keep the merge from taking its lock. After that it goes through the index. */
-const TARGET_LOCK_TIMEOUT_MS = 3_000;
 /** Above this share of rows with a double id, sorting all rows once is cheaper than moving the double ones twice. */
 const MANY_DOUBLES = 0.05;
 const KEY_BUILD_MEMORY = '256MB';
@@ -48,6 +46,7 @@ export class EmptyTargetMerge {
   readonly #addKey: string;
   readonly #tables: StagingNames[] = [];
   readonly #edges: string[] = [];
+  readonly #made: string[] = [];
   #inserted = 0;
   #atEdges = 0;
 
@@ -58,20 +57,19 @@ export class EmptyTargetMerge {
   }
 
   /**
-   * @returns `null`, with nothing changed, when the rows must go through the index: the target has rows, somebody is using
-   *   it, or its key cannot be dropped (a foreign key or a view needs it, or it is not as the job made it).
+   * Drops the key of the target, which the caller's transaction has for itself: see {@link lockTargetAlone}.
+   * @returns `null` when the rows must go through the index: the target has rows, or its key cannot be dropped (a foreign key
+   *   or a view needs it, or it is not as the job made it). Roll back then, and when anything fails later.
    */
   static async begin(client: PoolClient, scope: EmptyTargetMergeScope): Promise<EmptyTargetMerge | null> {
     if (!(await isTargetEmpty(client))) return null;
-    await client.query('SAVEPOINT first_load');
-    const keyName = await dropKey(client);
-    if (keyName === null) {
-      await client.query('ROLLBACK TO SAVEPOINT first_load; RELEASE SAVEPOINT first_load');
-      return null;
-    }
+    const { rows } = await client.query<{ name: string }>(PLAIN_KEY_SQL);
+    const [key] = rows;
+    if (key === undefined) return null;
+    await client.query(`ALTER TABLE ${TARGET} DROP CONSTRAINT ${quoteIdentifier(key.name)}`);
     // The key comes back to where it was, the database's own tablespace, whatever the role's default is.
     await client.query(`SET LOCAL maintenance_work_mem = '${KEY_BUILD_MEMORY}'; SET LOCAL default_tablespace = ''`);
-    return new EmptyTargetMerge(client, scope, keyName);
+    return new EmptyTargetMerge(client, scope, key.name);
   }
 
   /**
@@ -97,6 +95,12 @@ export class EmptyTargetMerge {
 
   /** @throws the server's error about a row; roll back to before {@link begin} then. */
   async complete(): Promise<EmptyTargetMerged> {
+    const merged = await this.#buildKey();
+    for (const relation of this.#made) await this.#client.query(`DROP TABLE ${relation}`);
+    return merged;
+  }
+
+  async #buildKey(): Promise<EmptyTargetMerged> {
     const client = this.#client;
     const edges = `(${this.#edges.map((name) => `SELECT * FROM ${name}`).join(' UNION ALL ')})`;
     const fromEdges = this.#atEdges === 0 ? 0 : await this.#insertDistinct(`${edges} s`);
@@ -133,8 +137,15 @@ export class EmptyTargetMerge {
     this.#edges.push(name);
     // The planner expects half of all rows, and would therefore not scan in parallel.
     await client.query('SET LOCAL parallel_tuple_cost = 0');
-    const { rowCount } = await client.query(`CREATE UNLOGGED TABLE ${name} AS ${source}`);
+    const rows = await this.#make(name, source);
     await client.query('SET LOCAL parallel_tuple_cost TO DEFAULT');
+    return rows;
+  }
+
+  /** A table for this merge alone. @returns how many rows it has */
+  async #make(name: string, source: string): Promise<number> {
+    this.#made.push(name);
+    const { rowCount } = await this.#client.query(`CREATE UNLOGGED TABLE ${name} AS ${source}`);
     return rowCount ?? 0;
   }
 
@@ -161,35 +172,11 @@ export class EmptyTargetMerge {
   }
 
   /** @returns how many rows share their id with another */
-  async #findDoubled(): Promise<number> {
-    const { rowCount } = await this.#client.query(
-      `CREATE UNLOGGED TABLE ${DOUBLED} AS SELECT s.id FROM ${this.#rows} s
-        WHERE s.id IN (SELECT d.id FROM ${this.#rows} d GROUP BY d.id HAVING count(*) > 1)`,
+  #findDoubled(): Promise<number> {
+    return this.#make(
+      DOUBLED,
+      `SELECT s.id FROM ${this.#rows} s WHERE s.id IN (SELECT d.id FROM ${this.#rows} d GROUP BY d.id HAVING count(*) > 1)`,
     );
-    return rowCount ?? 0;
-  }
-}
-
-/** Relations that {@link EmptyTargetMerge} may have made. */
-export const EMPTY_TARGET_MERGE_RELATIONS = [...EDGES, DOUBLED] as const;
-
-/** Locks the target and drops its key. @returns the constraint's name, or `null` when it must stay. */
-async function dropKey(client: PoolClient): Promise<string | null> {
-  try {
-    await client.query(`SET LOCAL lock_timeout = ${TARGET_LOCK_TIMEOUT_MS}`);
-    await client.query(`LOCK TABLE ${TARGET} IN ACCESS EXCLUSIVE MODE`);
-    await client.query('SET LOCAL lock_timeout = 0');
-    if (!(await isTargetEmpty(client))) return null;
-    const { rows } = await client.query<{ name: string }>(PLAIN_KEY_SQL);
-    const key = rows[0];
-    if (key === undefined) return null;
-    await client.query(`ALTER TABLE ${TARGET} DROP CONSTRAINT ${quoteIdentifier(key.name)}`);
-    return key.name;
-  } catch (error) {
-    // Somebody uses the table, something depends on the key, or another role owns the table.
-    const sqlState = sqlStateOf(error);
-    if (sqlState === '55P03' || sqlState === '2BP01' || sqlState === '42501') return null;
-    throw error;
   }
 }
 

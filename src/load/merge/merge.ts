@@ -9,9 +9,9 @@ import type { RunCounts } from '../../core/state.ts';
 import { isAboutRows } from '../postgres/database-errors.ts';
 import type { Database } from '../postgres/database.ts';
 import { exactlyOnce } from '../postgres/transaction-outcome.ts';
-import { lockTarget } from '../schema/ingested-events.ts';
+import { lockTarget, lockTargetAlone, seemsOpenForQuickWay } from '../schema/ingested-events.ts';
 import { TARGET } from '../schema/target-facts.ts';
-import type { OnConflict } from '../schema/target-plan.ts';
+import { hasQuickWay, type OnConflict } from '../schema/target-plan.ts';
 import {
   STAGING_TABLES,
   emptyStaging,
@@ -22,7 +22,7 @@ import {
 } from '../schema/staging.ts';
 import { checkEpoch, checkGeneration, type Ownership } from '../state/owner.ts';
 import { addTargetRows } from '../state/target-rows.ts';
-import { EMPTY_TARGET_MERGE_RELATIONS, EmptyTargetMerge, type EmptyTargetMerged } from './empty-target-merge.ts';
+import { EmptyTargetMerge, type EmptyTargetMerged } from './empty-target-merge.ts';
 import { mergeInOrder } from './later-merge.ts';
 import { addToCounts, foldLedger, sumLedger, type LedgerSums, type MergeCounts } from './ledger-fold.ts';
 import type { MergeScope, MovedRows } from './merge-sql.ts';
@@ -127,7 +127,6 @@ export class Merger {
     await checkRows(client, moved, sumOf('loaded'));
     const loaded = sumOf('loaded') - refused;
     const duplicates = loaded - inserted - updated;
-    for (const relation of EMPTY_TARGET_MERGE_RELATIONS) await client.query(`DROP TABLE IF EXISTS ${relation}`);
     for (const staging of merged) {
       await foldLedger(client, staging.names);
       await moveAnomalies(client, staging.names);
@@ -161,7 +160,7 @@ export class Merger {
   }
 
   async #move(client: PoolClient, staging: LockedStaging, latePages: LatePages | undefined): Promise<Moved> {
-    const { db, runId, onConflict, logger } = this.#options;
+    const { onConflict, logger } = this.#options;
     const nothing: Moved = {
       merged: [staging],
       inserted: 0,
@@ -171,46 +170,52 @@ export class Merger {
       passedOver: null,
     };
     if (staging.sums.loaded === 0) return nothing;
-    const plan = await lockTarget(client, onConflict, db);
-    const scope: MergeScope = { names: staging.names, onConflict, plan, runId: staging.sums.runId ?? runId };
     // A deferred constraint would fail only at COMMIT, when no row can be set aside any more, and would keep the key from
     // being built.
     await client.query('SET CONSTRAINTS ALL IMMEDIATE');
-    const slowly = async (): Promise<Moved> => ({ ...nothing, ...(await mergeAllButRefused(client, scope, logger)) });
-    if (plan.watchedTriggers.length > 0 || plan.hasHeirs) return slowly();
-    if (plan.indexNeededBy === null) {
-      const quickly = await this.#tryInPart(client, () => this.#moveIntoEmpty(client, scope, staging, latePages));
+    if (await seemsOpenForQuickWay(client, onConflict)) {
+      const quickly = await this.#tryInPart(client, () => this.#moveIntoEmpty(client, staging, latePages));
       if (quickly !== null) return { ...nothing, ...quickly };
     }
-    const inOrder = await this.#tryInPart(client, () => mergeInOrder(client, scope));
-    return inOrder === null ? slowly() : { ...nothing, ...inOrder };
+    const scope = await this.#scopeOf(client, staging);
+    const isPlain = scope.plan.watchedTriggers.length === 0 && !scope.plan.hasHeirs;
+    const inOrder = isPlain ? await this.#tryInPart(client, () => mergeInOrder(client, scope)) : null;
+    return { ...nothing, ...(inOrder ?? (await mergeAllButRefused(client, scope, logger))) };
   }
 
-  /** @returns `null`, with nothing changed, when PostgreSQL refuses something that another way may get past */
+  /** Locks the target, if only against changes of its definition. */
+  async #scopeOf(client: PoolClient, { names, sums }: LockedStaging): Promise<MergeScope> {
+    const { db, runId, onConflict } = this.#options;
+    return { names, onConflict, plan: await lockTarget(client, onConflict, db), runId: sums.runId ?? runId };
+  }
+
+  /** @returns `null`, with nothing changed, when `work` does, or PostgreSQL refuses something that another way may get past */
   async #tryInPart<T>(client: PoolClient, work: () => Promise<T | null>): Promise<T | null> {
     await client.query('SAVEPOINT move');
     try {
-      return await work();
+      const done = await work();
+      if (done !== null) return done;
     } catch (error) {
       if (!isAboutRows(error)) throw error;
-      // This gives up the lock on the table of the late pages: they get a merge of their own.
-      await client.query('ROLLBACK TO SAVEPOINT move');
       this.#options.logger.debug(
         { reason: describeError(error) },
         'PostgreSQL refused a merge as a whole; trying another way',
       );
-      return null;
     }
+    // This gives up the lock on the table of the late pages: they get a merge of their own.
+    await client.query('ROLLBACK TO SAVEPOINT move');
+    return null;
   }
 
   /** @returns `null` when the target is not empty, or somebody uses it */
   async #moveIntoEmpty(
     client: PoolClient,
-    scope: MergeScope,
     staging: LockedStaging,
     latePages: LatePages | undefined,
   ): Promise<Omit<Moved, 'refused'> | null> {
-    const initial = await EmptyTargetMerge.begin(client, scope);
+    if (!(await lockTargetAlone(client))) return null;
+    const scope = await this.#scopeOf(client, staging);
+    const initial = hasQuickWay(scope.plan) ? await EmptyTargetMerge.begin(client, scope) : null;
     if (initial === null) return null;
     const merged = [staging];
     await initial.add(staging.names, latePages === undefined);

@@ -32,6 +32,8 @@ export class NoProgressError extends ConnectionLostError {
 export const PROTOCOL_VIOLATION = '08P01';
 /** The SQLSTATE of an error that nobody has given one: bugs of the server have it, and refusals of extensions and of their functions. */
 export const INTERNAL_ERROR = 'XX000';
+/** The SQLSTATE of a lock that was not had within `lock_timeout`, or at once where NOWAIT asks for that. */
+export const LOCK_NOT_AVAILABLE = '55P03';
 /** The SQLSTATE of a statement that somebody, or a timeout, has canceled. */
 export const QUERY_CANCELED = '57014';
 
@@ -50,7 +52,7 @@ const TRANSIENT_SQLSTATES: ReadonlySet<string> = new Set([
   '40001', // serialization_failure
   '40003', // statement_completion_unknown
   '40P01', // deadlock_detected
-  '55P03', // lock_not_available
+  LOCK_NOT_AVAILABLE,
 ]);
 
 const TRANSIENT_ERRNOS: ReadonlySet<string> = new Set([
@@ -83,7 +85,7 @@ const DATA_SQLSTATES: ReadonlySet<string> = new Set([
  */
 export const NOT_ABOUT_ROWS = {
   classes: ['53', '57', '58', '40', '25', 'HV', '08'],
-  states: ['55P03', '55006', '55P04', 'XX001', 'XX002'],
+  states: [LOCK_NOT_AVAILABLE, '55006', '55P04', 'XX001', 'XX002'],
 } as const satisfies Readonly<Record<string, readonly string[]>>;
 
 /** Whether the server may have refused the rows of a statement, and not the statement: leaving a row out shows it. */

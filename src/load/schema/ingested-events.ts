@@ -4,13 +4,13 @@ import type { PoolClient } from 'pg';
 import type { IdColumnTypes } from '../../core/encoded-page.ts';
 import { ConfigurationError, describeError } from '../../core/errors.ts';
 import { EVENT_COLUMNS, sqlType, type EventColumn } from '../../encode/rows/event-columns.ts';
-import { isAboutRows, sqlStateOf } from '../postgres/database-errors.ts';
+import { LOCK_NOT_AVAILABLE, isAboutRows, sqlStateOf } from '../postgres/database-errors.ts';
 import type { Database } from '../postgres/database.ts';
 import { quoteIdentifier } from '../postgres/identifiers.ts';
 import { makeStaging } from './make-staging.ts';
 import { STAGING_TABLES, lockStaging } from './staging.ts';
 import { TARGET, readTargetFacts, type Queryable, type TargetFacts } from './target-facts.ts';
-import { planTarget, refusalOf, type OnConflict, type TargetPlan } from './target-plan.ts';
+import { hasQuickWay, planTarget, refusalOf, type OnConflict, type TargetPlan } from './target-plan.ts';
 
 /** Names of the columns that come from an event, in the order of COPY. */
 export const EVENT_COLUMN_NAMES: readonly string[] = EVENT_COLUMNS.map((column) => column.name);
@@ -77,6 +77,42 @@ export async function lockTarget(client: PoolClient, onConflict: OnConflict, db:
   throw changedMeanwhile(why ?? '', db);
 }
 
+/**
+ * In a merge's transaction: whether the quick way into an empty table seems open, which needs the table alone. Leaves no lock on it:
+ * raising a lock that one holds is how sessions deadlock.
+ */
+export async function seemsOpenForQuickWay(client: PoolClient, onConflict: OnConflict): Promise<boolean> {
+  await client.query('SAVEPOINT look');
+  const isOpen = await isQuickWayOpen(client, onConflict).catch((error: unknown) => {
+    // It is not there any more, for example: whoever locks it will say so.
+    if (isAboutRows(error)) return false;
+    throw error;
+  });
+  await client.query('ROLLBACK TO SAVEPOINT look; RELEASE SAVEPOINT look');
+  return isOpen;
+}
+
+async function isQuickWayOpen(client: PoolClient, onConflict: OnConflict): Promise<boolean> {
+  if (!(await isTargetEmpty(client))) return false;
+  const facts = await readTargetFacts(client);
+  return facts !== null && refusalOf(facts, onConflict) === null && hasQuickWay(planTarget(facts, onConflict));
+}
+
+/** How long others wait behind a wish to have the table alone, ms at a time. */
+const ALONE_PATIENCE_MS = 3_000;
+
+/** In a transaction without a lock on the target. @returns false when somebody uses it: roll back to a savepoint then */
+export async function lockTargetAlone(client: PoolClient): Promise<boolean> {
+  try {
+    await client.query(`SET LOCAL lock_timeout = ${ALONE_PATIENCE_MS}; LOCK TABLE ${TARGET} IN ACCESS EXCLUSIVE MODE`);
+    await client.query('SET LOCAL lock_timeout = 0');
+    return true;
+  } catch (error) {
+    if (sqlStateOf(error) === LOCK_NOT_AVAILABLE) return false;
+    throw error;
+  }
+}
+
 /** The types of the id columns and whether there are rows; `null` when there is no table yet. Waits out an outage. */
 export async function readTargetTypes(db: Database): Promise<{ types: IdColumnTypes; empty: boolean } | null> {
   return db.persistently('reading the types of the target', async () => {
@@ -84,9 +120,6 @@ export async function readTargetTypes(db: Database): Promise<{ types: IdColumnTy
     return facts === null ? null : { types: planTarget(facts, 'ignore').types, empty: await isTargetEmpty(db) };
   });
 }
-
-/** How long others wait behind a wish to have the table alone, ms at a time. */
-const ALONE_PATIENCE_MS = 3_000;
 
 /**
  * Gives an empty table other id types, keeping grants and whatever else somebody put on it; changes nothing where they are

@@ -32,11 +32,13 @@ export async function makeStaging(client: PoolClient): Promise<number> {
   const outdated: { table: StagingTable; isThere: boolean }[] = [];
   for (const table of STAGING_TABLES) {
     const names = stagingNames(table);
-    await client.query(ledgerSql(names));
-    const { rows } = await client.query<{ found: string | null; isThere: boolean }>(
+    const { rows } = await client.query<{ found: string | null; isThere: boolean; hasLedger: boolean }>(
       `SELECT obj_description(to_regclass('${names.rows}'), 'pg_class') AS found,
-              to_regclass('${names.rows}') IS NOT NULL AS "isThere"`,
+              to_regclass('${names.rows}') IS NOT NULL AS "isThere",
+              to_regclass('${names.ledger}') IS NOT NULL AND to_regclass('${names.anomalies}') IS NOT NULL AS "hasLedger"`,
     );
+    // IF NOT EXISTS alone would be a definition to an event trigger that forbids them.
+    if (rows[0]?.hasLedger !== true) await client.query(ledgerSql(names));
     if (rows[0]?.found !== definition) outdated.push({ table, isThere: rows[0]?.isThere === true });
   }
   if (outdated.length === 0) return 0;

@@ -54,6 +54,10 @@ export interface TargetFacts {
   /** Foreign keys of other tables that point here. */
   readonly referencedBy: readonly string[];
   readonly publications: readonly string[];
+  /** A table whose updates a publication passes on, and which has no replica identity: PostgreSQL refuses them. */
+  readonly unidentified: string | null;
+  /** The role may make an index beside it: its key, when that was taken away. */
+  readonly mayMakeIndex: boolean;
 }
 
 /** `null` when there is no such relation. */
@@ -111,6 +115,17 @@ const HEIRS_SQL = `
   SELECT coalesce(json_agg(inhrelid::regclass::text ORDER BY inhseqno), '[]') FROM pg_inherits
    WHERE inhparent = c.oid AND c.relkind = 'r'`;
 
+const UNIDENTIFIED_SQL = `
+  SELECT k.oid::regclass::text FROM pg_class k
+   WHERE k.oid IN (SELECT relid FROM tables) AND k.relkind = 'r' AND k.relpersistence = 'p' AND CASE k.relreplident
+           WHEN 'd' THEN NOT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = k.oid AND i.indisprimary AND i.indisvalid)
+           WHEN 'i' THEN NOT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = k.oid AND i.indisreplident AND i.indisvalid)
+           ELSE k.relreplident = 'n' END
+     AND EXISTS (SELECT FROM pg_publication p JOIN pg_publication_tables t USING (pubname)
+                  JOIN pg_class r ON r.relname = t.tablename AND r.relnamespace::regnamespace::text = quote_ident(t.schemaname)
+                  WHERE p.pubupdate AND r.oid IN (SELECT relid FROM tables))
+   ORDER BY 1 LIMIT 1`;
+
 const FACTS_SQL = `
   WITH tables AS (
     SELECT relid FROM pg_partition_tree(to_regclass('${TARGET}')) UNION SELECT to_regclass('${TARGET}')
@@ -127,6 +142,7 @@ const FACTS_SQL = `
            'referencedBy', (SELECT coalesce(json_agg(DISTINCT conrelid::regclass::text), '[]') FROM pg_constraint
                              WHERE contype = 'f' AND confrelid = c.oid AND conrelid <> c.oid),
            'publications', (SELECT coalesce(json_agg(pubname), '[]') FROM pg_publication_tables
-                             WHERE schemaname = 'public' AND tablename = 'ingested_events')
+                             WHERE schemaname = 'public' AND tablename = 'ingested_events'),
+           'unidentified', (${UNIDENTIFIED_SQL}), 'mayMakeIndex', has_schema_privilege(c.relnamespace, 'CREATE')
          ) AS facts
     FROM pg_class c WHERE c.oid = to_regclass('${TARGET}')`;

@@ -40,6 +40,11 @@ export function planTarget(facts: TargetFacts, onConflict: OnConflict): TargetPl
   };
 }
 
+/** Whether an empty table may be filled without its key. */
+export function hasQuickWay({ indexNeededBy, watchedTriggers, hasHeirs }: TargetPlan): boolean {
+  return indexNeededBy === null && watchedTriggers.length === 0 && !hasHeirs;
+}
+
 /** Why the table cannot be used, and what to do, one sentence or two; `null` when it can. */
 export function refusalOf(facts: TargetFacts, onConflict: OnConflict): string | null {
   return (
@@ -58,11 +63,14 @@ const KINDS: Readonly<Record<string, string>> = {
   c: 'a type',
 };
 
-function refusalOfRelation({ kind, rules, heirs }: TargetFacts, onConflict: OnConflict): string | null {
+function refusalOfRelation({ kind, rules, heirs, unidentified }: TargetFacts, onConflict: OnConflict): string | null {
   if (kind !== 'r' && kind !== 'p') return `it is ${KINDS[kind] ?? 'something else'}, not a table`;
   const [heir] = heirs;
   if (heir !== undefined && onConflict === 'update') {
     return `${heir} inherits from it, and --on-conflict update cannot change the rows that are there; ignore leaves them alone`;
+  }
+  if (unidentified !== null && onConflict === 'update') {
+    return `a publication passes on the updates of ${unidentified}, which has no replica identity, so PostgreSQL refuses them: ALTER TABLE ${unidentified} REPLICA IDENTITY FULL, or a primary key and DEFAULT`;
   }
   const [rule] = rules;
   return rule === undefined ? null : `its rule "${rule}" does not work with INSERT … ON CONFLICT; a trigger does`;
@@ -112,9 +120,11 @@ function indexNeededBy({
   triggers,
   referencedBy,
   publications,
+  mayMakeIndex,
 }: TargetFacts): string | null {
   if (kind !== 'r') return 'it is partitioned';
   if (!isOwner) return 'another role owns it';
+  if (!mayMakeIndex) return 'the role may not CREATE in its schema';
   if (isFiltered) return 'row security may hide rows of others';
   const trigger = triggers.find(({ onInsert, onRemoval }) => onInsert || onRemoval);
   if (trigger !== undefined) return `it has the trigger ${trigger.name}`;

@@ -8,7 +8,7 @@ import type { PoolClient } from 'pg';
 import { StagingLostError, TargetBusyError } from '../../core/errors.ts';
 import type { Logger } from '../../core/logging.ts';
 import type { Backend } from '../postgres/connection-watch.ts';
-import { sqlStateOf } from '../postgres/database-errors.ts';
+import { LOCK_NOT_AVAILABLE, sqlStateOf } from '../postgres/database-errors.ts';
 import type { Database } from '../postgres/database.ts';
 import { STAGING_TABLES, emptyStaging, lockStaging, stagingNames } from '../schema/staging.ts';
 import { OwnerLock, readOwnerRow } from './advisory-lock.ts';
@@ -154,7 +154,7 @@ class ClaimedTarget implements Ownership {
         });
         return;
       } catch (error) {
-        if (sqlStateOf(error) !== '55P03' || attempt >= RAISE_ATTEMPTS) throw error;
+        if (sqlStateOf(error) !== LOCK_NOT_AVAILABLE || attempt >= RAISE_ATTEMPTS) throw error;
         // When a start claims the target, only orphans share this row. When a run renews, its own transactions may.
         if (from === null) await this.#endOrphans(['ingestion.owner'], ROW_LOCKS, 'holds the generation');
       }

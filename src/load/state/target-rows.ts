@@ -5,11 +5,10 @@
  * What is remembered changes in the transaction that changes the rows, so the two cannot disagree by themselves.
  */
 import type { PoolClient } from 'pg';
-import { sqlStateOf } from '../postgres/database-errors.ts';
+import { LOCK_NOT_AVAILABLE, sqlStateOf } from '../postgres/database-errors.ts';
 import type { Database } from '../postgres/database.ts';
 import { TARGET } from '../schema/target-facts.ts';
 
-const LOCK_NOT_AVAILABLE = '55P03';
 const COUNT_PATIENCE_MS = 100;
 /** The row is always there. Where somebody has taken it away, the runs still say what they have put into the table. */
 const REMEMBERED = `SELECT CASE WHEN EXISTS (SELECT FROM ingestion.target_rows)

@@ -129,6 +129,12 @@ export const LOADED_CASES: readonly LoadedCase[] = [
     addsOnly: true,
   },
   {
+    what: 'the role as its owner, which may make nothing in `public` (the default since PostgreSQL 15)',
+    statements: ['REVOKE CREATE ON SCHEMA public FROM PUBLIC'],
+    grants: ['ALTER TABLE ingested_events OWNER TO {job}', 'GRANT CREATE ON DATABASE {database} TO {job}'],
+    keyStays: 'the role may not CREATE in its schema',
+  },
+  {
     what: 'a schema `ingestion` that was made for the role, and no right to make one',
     statements: [],
     grants: ['GRANT SELECT, INSERT, UPDATE ON ingested_events TO {job}', 'CREATE SCHEMA ingestion AUTHORIZATION {job}'],

@@ -74,6 +74,16 @@ export const REFUSED_CASES: readonly RefusedCase[] = [
     whatToDo: '`NO INHERIT` and a view over both, or partitions by the id',
   },
   {
+    what: 'a publication, no replica identity, and `--on-conflict update`',
+    statements: [
+      'ALTER TABLE ingested_events REPLICA IDENTITY NOTHING',
+      'CREATE PUBLICATION p FOR TABLE ingested_events',
+    ],
+    flags: ['--on-conflict', 'update'],
+    says: 'a publication passes on the updates of ingested_events, which has no replica identity',
+    whatToDo: '`REPLICA IDENTITY DEFAULT`, or `FULL` where it has no primary key',
+  },
+  {
     what: 'a view in its place',
     statements: [
       'ALTER TABLE ingested_events RENAME TO all_events',

@@ -178,6 +178,24 @@ for (const [what, { statement, says }] of Object.entries({
   });
 }
 
+void test('an event trigger that forbids tables after the first start stops no load, and one with a refused event ends with 2', async (t) => {
+  const scene = await sceneWith(t, [`ALTER TABLE ingested_events ADD CONSTRAINT c CHECK (name <> 'event_7')`]);
+  scene.api.options.events = [];
+  await scene.ingest();
+  await scene.database.query(
+    `CREATE FUNCTION no_ddl() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no %', tg_tag; END $$;
+     CREATE EVENT TRIGGER frozen ON ddl_command_start EXECUTE FUNCTION no_ddl()`,
+  );
+  scene.api.options.events = EVENTS;
+  const ending = await scene.ingest();
+  await scene.expect(ending, 2, []);
+  assert.match(ending.reason, /no CREATE TABLE.*in PL\/pgSQL function no_ddl\(\) .*let it spare the job/);
+  await scene.database.query(
+    `ALTER EVENT TRIGGER frozen DISABLE; ALTER TABLE ingested_events DROP CONSTRAINT c; ALTER EVENT TRIGGER frozen ENABLE`,
+  );
+  await scene.ingestAll();
+});
+
 void test('a rule that comes while the job runs ends it with 2 and its name', async (t) => {
   const scene = await sceneWith(t, []);
   scene.api.options.hook = async ({ number }) => {

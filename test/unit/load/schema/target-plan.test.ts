@@ -34,6 +34,8 @@ const OURS: TargetFacts = {
   triggers: [],
   referencedBy: [],
   publications: [],
+  unidentified: null,
+  mayMakeIndex: true,
 };
 
 const TRIGGER = { name: 'tr', onInsert: false, onUpdate: false, onRemoval: false };
@@ -57,6 +59,7 @@ void test('a table as the program makes it has every way open', () => {
 for (const [what, change] of Object.entries<Partial<TargetFacts>>({
   'it is partitioned': { kind: 'p' },
   'another role owns it': { isOwner: false },
+  'the role may not CREATE in its schema': { mayMakeIndex: false },
   'row security may hide rows of others': { isFiltered: true, permitted: ['r', 'a', 'w'] },
   'it has the trigger tr': { triggers: [{ ...TRIGGER, onRemoval: true }] },
   'a foreign key of notes points to it': { referencedBy: ['notes'] },
@@ -86,6 +89,11 @@ const REFUSED: readonly [string, TargetFacts, RegExp][] = [
   ['a view', { ...OURS, kind: 'v' }, /^it is a view, not a table$/],
   ['something unknown', { ...OURS, kind: '?' }, /^it is something else, not a table$/],
   ['a rule', { ...OURS, rules: ['r'] }, /^its rule "r" does not work/],
+  [
+    'a publication and no replica identity',
+    { ...OURS, unidentified: 'part_1' },
+    /^a publication passes on the updates of part_1/,
+  ],
   ['no key', { ...OURS, isUniqueById: false }, /no primary key or unique constraint on \(id\)/],
   ['a loose collation', { ...OURS, looseCollation: 'ci' }, /nondeterministic collation ci/],
   [

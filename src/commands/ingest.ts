@@ -103,7 +103,7 @@ class WatchedJob {
   }
 
   end(exitCode: ExitCode, reason: string): void {
-    this.#ended = { exitCode, reason };
+    this.#ended = { exitCode, reason, atMs: Date.now() };
   }
 
   snapshot(): JobSnapshot {

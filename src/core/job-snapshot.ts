@@ -22,6 +22,13 @@ export interface WindowSnapshot {
   readonly splitFrom: number | null;
 }
 
+export interface MergeRecord {
+  /** When it ended, epoch ms. */
+  readonly atMs: number;
+  readonly seconds: number;
+  readonly events: number;
+}
+
 export interface JobSnapshot {
   readonly phase: JobPhase;
   readonly source: string;
@@ -56,12 +63,13 @@ export interface JobSnapshot {
   readonly rateLimited: number;
   readonly anomaliesByReason: Readonly<Record<string, number>>;
   readonly merges: number;
-  readonly lastMerge: { readonly atMs: number; readonly seconds: number; readonly events: number } | null;
+  /** The last sixty, oldest first. */
+  readonly lastMerges: readonly MergeRecord[];
   /** Where the time axis ends: the newest event seen, at first the one that the run has stored; epoch ms. */
   readonly newestEventMs: number | null;
   readonly windows: readonly WindowSnapshot[];
-  /** Set when the job has ended: its exit code, and the reason that the last line of the log gives. */
-  readonly ended: { readonly exitCode: number; readonly reason: string } | null;
+  /** Set when the job has ended: its exit code, the reason that the last line of the log gives, and when; epoch ms. */
+  readonly ended: { readonly exitCode: number; readonly reason: string; readonly atMs: number } | null;
 }
 
 /** What there is to see before there is a job. */
@@ -94,7 +102,7 @@ export function snapshotBeforeJob(startedAtMs: number): JobSnapshot {
     rateLimited: 0,
     anomaliesByReason: {},
     merges: 0,
-    lastMerge: null,
+    lastMerges: [],
     newestEventMs: null,
     windows: [],
     ended: null,

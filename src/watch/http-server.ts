@@ -114,7 +114,7 @@ class JobWatch {
     const remember = () => {
       const snapshot = this.#options.snapshot();
       this.#rates.observe(snapshot, Date.now());
-      if (snapshot.ended === null) this.#history.add(snapshot, this.#options.work.summary(), Date.now());
+      this.#history.add(snapshot, this.#options.work.summary(), Date.now());
     };
     remember();
     const frame = () => {
@@ -162,7 +162,6 @@ class JobWatch {
       rates: this.#rates.observe(snapshot, nowMs),
       recent,
       row: historyRow(snapshot, recent, nowMs),
-      merges: this.#history.merges,
       health: healthOf(snapshot, nowMs, stallAfterMs).body,
     };
   }

@@ -1,5 +1,5 @@
 /**
- * What the live page draws over time. The figures of a second are one row of numbers. When there are too many rows, every
+ * What the live page draws over time, up to the end of the job. The figures of a second are one row of numbers. When there are too many rows, every
  * second row goes and rows come half as often, so that an hour and a day fit in the same memory. Figures are totals, not
  * rates: a row left out costs detail, never a count.
  */
@@ -7,39 +7,26 @@ import type { JobSnapshot } from '../core/job-snapshot.ts';
 import type { WorkSummary } from './metrics/recent-work.ts';
 
 const MAX_ROWS = 720;
-const MAX_MERGES = 60;
 const FIRST_INTERVAL_MS = 1_000;
 
 /** Epoch ms; events fetched, copied and merged; median and 95th percentile of a request in seconds, `null` when unknown. */
 export type HistoryRow = readonly [number, number, number, number, number | null, number | null];
 
-type MergeRecord = NonNullable<JobSnapshot['lastMerge']>;
-
 export class JobHistory {
   readonly #rows: HistoryRow[] = [];
-  readonly #merges: MergeRecord[] = [];
   #intervalMs = FIRST_INTERVAL_MS;
 
   get rows(): readonly HistoryRow[] {
     return this.#rows;
   }
 
-  /** The last sixty, oldest first. */
-  get merges(): readonly MergeRecord[] {
-    return this.#merges;
-  }
-
   /** Call it as often as you like: rows are kept at the history's own pace. */
   add(snapshot: JobSnapshot, recent: WorkSummary, atMs: number): void {
-    const { lastMerge } = snapshot;
-    if (lastMerge !== null && lastMerge.atMs !== this.#merges.at(-1)?.atMs) {
-      this.#merges.push(lastMerge);
-      if (this.#merges.length > MAX_MERGES) this.#merges.shift();
-    }
-    const lastMs = this.#rows.at(-1)?.[0] ?? -Infinity;
-    // Timers jitter: a little early is on time.
-    if (atMs - lastMs < this.#intervalMs * 0.9) return;
-    this.#rows.push(historyRow(snapshot, recent, atMs));
+    const row = historyRow(snapshot, recent, atMs);
+    const sinceLastMs = row[0] - (this.#rows.at(-1)?.[0] ?? -Infinity);
+    // Timers jitter: a little early is on time. The end is always shown.
+    if (snapshot.ended === null ? sinceLastMs < this.#intervalMs * 0.9 : sinceLastMs <= 0) return;
+    this.#rows.push(row);
     if (this.#rows.length <= MAX_ROWS) return;
     const kept = this.#rows.filter((_, index) => index % 2 === 0);
     this.#rows.splice(0, this.#rows.length, ...kept);
@@ -48,9 +35,9 @@ export class JobHistory {
 }
 
 export function historyRow(snapshot: JobSnapshot, { pageRequest }: WorkSummary, atMs: number): HistoryRow {
-  const { fetchedEvents, copiedEvents, mergedEvents } = snapshot;
+  const { fetchedEvents, copiedEvents, mergedEvents, ended } = snapshot;
   return [
-    atMs,
+    ended?.atMs ?? atMs,
     fetchedEvents,
     copiedEvents,
     mergedEvents,

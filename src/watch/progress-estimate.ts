@@ -42,8 +42,9 @@ interface Sample {
 export class RateMeter {
   readonly #samples: Sample[] = [];
 
-  /** @param atMs epoch ms */
-  observe(snapshot: JobSnapshot, atMs: number): Rates {
+  /** What has ended stands still. @param nowMs epoch ms */
+  observe(snapshot: JobSnapshot, nowMs: number): Rates {
+    const atMs = snapshot.ended?.atMs ?? nowMs;
     const events = snapshot.copiedEvents;
     const last = this.#samples.at(-1);
     if (last === undefined || atMs - last.atMs >= 250) {

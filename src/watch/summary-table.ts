@@ -4,9 +4,9 @@ import type { JobSnapshot } from '../core/job-snapshot.ts';
 import { bytes, duration, proofText, whole } from './page/texts.js';
 
 /** @param columns width of the terminal; no line is longer, values wrap inside their column */
-export function summaryTable(snapshot: JobSnapshot, endedAtMs: number, columns: number): string {
+export function summaryTable(snapshot: JobSnapshot, columns: number): string {
   const { counts, ended } = snapshot;
-  const seconds = Math.max(0.001, (endedAtMs - snapshot.startedAtMs) / 1000);
+  const seconds = Math.max(0.001, ((ended?.atMs ?? Date.now()) - snapshot.startedAtMs) / 1000);
   const retries = Object.values(snapshot.retriesByKind).reduce((sum, count) => sum + count, 0);
   const rows: [string, string][] = [
     ['ended', endText(ended)],

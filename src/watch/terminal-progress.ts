@@ -36,7 +36,7 @@ export function startProgress({ snapshot, logger, display, logEveryMs }: Progres
     return () => {
       display.stop();
       const ended = snapshot();
-      if (ended.fetchedPages > 0) display.write(`${summaryTable(ended, Date.now(), display.columns)}\n`);
+      if (ended.fetchedPages > 0) display.write(`${summaryTable(ended, display.columns)}\n`);
     };
   }
   const rates = new RateMeter();

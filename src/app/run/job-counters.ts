@@ -18,6 +18,9 @@ export interface LiveParts {
   readonly readers: readonly ApiStreamReader[];
 }
 
+/** For people who look: more bars than a chart can show. */
+const MOST_MERGES_KEPT = 60;
+
 type Figures = { -readonly [Name in keyof JobSnapshot]: JobSnapshot[Name] };
 
 export class JobCounters {
@@ -110,7 +113,8 @@ export class JobCounters {
     figures.lastProgressMs = Date.now();
     figures.merges += 1;
     figures.mergedEvents += result.loaded;
-    figures.lastMerge = { atMs: Date.now(), seconds: result.seconds, events: result.loaded };
+    const merge = { atMs: Date.now(), seconds: result.seconds, events: result.loaded };
+    figures.lastMerges = [...figures.lastMerges, merge].slice(-MOST_MERGES_KEPT);
     this.#stagedRejected = Math.max(0, this.#stagedRejected - result.rejected);
     if (result.isInitialMerge) this.rowsSinceEmpty = result.inserted;
     else if (this.rowsSinceEmpty !== null) this.rowsSinceEmpty += result.inserted;

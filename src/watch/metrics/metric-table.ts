@@ -145,7 +145,10 @@ export const METRICS = {
   datasync_merge_duration_seconds: histogram('One merge transaction.', MERGE_BUCKETS, 'first_load'),
   datasync_last_merge_timestamp_seconds: gauge(
     'When the last merge of this process ended; absent before the first.',
-    ({ lastMerge }) => (lastMerge === null ? null : lastMerge.atMs / 1000),
+    ({ lastMerges }) => {
+      const last = lastMerges.at(-1);
+      return last === undefined ? null : last.atMs / 1000;
+    },
   ),
 
   // The job.

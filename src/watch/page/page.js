@@ -48,7 +48,7 @@ const PHASES = {
 function stateOf({ snapshot, health }) {
   if (snapshot.ended !== null) {
     return snapshot.ended.exitCode === 0
-      ? ['complete', `Complete: ${snapshot.ended.reason}`]
+      ? ['complete', 'Complete']
       : ['failed', `Ended with code ${snapshot.ended.exitCode}: ${snapshot.ended.reason}`];
   }
   if (health.status === 'stalled') return ['stalled', 'Stalled: nothing has moved for a while'];
@@ -71,11 +71,7 @@ function showProgress(tick) {
     snapshot.totalEvents === null ? whole(tick.done) : `${whole(tick.done)} of ${whole(snapshot.totalEvents)}`,
   );
   show('eta', snapshot.ended !== null ? 'ended' : rates.etaSeconds === null ? 'unknown' : duration(rates.etaSeconds));
-  // The clock stops when the job ends: its end was the last progress.
-  show(
-    'elapsed',
-    duration(((snapshot.ended === null ? nowMs : snapshot.lastProgressMs) - snapshot.startedAtMs) / 1000),
-  );
+  show('elapsed', duration(((snapshot.ended?.atMs ?? nowMs) - snapshot.startedAtMs) / 1000));
   show('rate-now', whole(rates.now));
   show('rate-average', whole(rates.average));
   show('waiting', tick.waiting ?? 'nothing');
@@ -100,7 +96,7 @@ function showApi({ snapshot, recent }) {
   showBars('retries', snapshot.retriesByKind, 'No retries.');
 }
 
-function showDatabase({ snapshot, recent, merges }) {
+function showDatabase({ snapshot, recent }) {
   show('staged', whole(snapshot.stagedRows));
   show('merges', whole(snapshot.merges));
   show('copy-time', recent.copy === null ? '–' : span(recent.copy.p50Seconds));
@@ -108,10 +104,11 @@ function showDatabase({ snapshot, recent, merges }) {
   show('encode-queue', whole(snapshot.encodeQueue));
   show('copy-queue', whole(snapshot.copyQueue));
   show('memory', `${bytes(snapshot.bytesInFlight)} of at most ${bytes(snapshot.maxBytesInFlight)}`);
-  const last = snapshot.lastMerge;
+  const merges = snapshot.lastMerges;
+  const last = merges.at(-1);
   show(
     'merges-text',
-    last === null
+    last === undefined
       ? 'No merge yet.'
       : `The last merge took ${span(last.seconds)} for ${whole(last.events)} events, at ${clock(last.atMs)}.`,
   );
@@ -182,7 +179,8 @@ function showTick(tick) {
 
 function showHistory({ row, snapshot, rates }) {
   const last = rows.at(-1);
-  if (snapshot.ended === null && (last === undefined || row[0] - last[0] >= 900)) rows.push(row);
+  // The row of the end comes with every later tick.
+  if (last === undefined || row[0] - last[0] >= (snapshot.ended === null ? 900 : 1)) rows.push(row);
   // The server thins out its history; a page that stays open does the same.
   if (rows.length > MAX_ROWS) rows = rows.filter((_, index) => index % 2 === 0);
   charts.throughput.show(throughput(rows));

@@ -260,7 +260,7 @@ describe('the live page', { skip, concurrency: 4 }, () => {
     const { value, waitForValue, page, assertClean } = await openPage(t, url);
     const { exitCode, error } = await run();
     assert.equal(exitCode, 0, error?.message);
-    ended = { exitCode: 0, reason: 'complete' };
+    ended = { exitCode: 0, reason: 'complete', atMs: Date.now() };
     await waitForValue('percent', '100 %');
     const { rows } = await database.query<{ events: string }>('SELECT count(*) AS events FROM ingested_events');
     const events = Number(rows[0]?.events);

@@ -33,7 +33,7 @@ describe('health', () => {
   });
 
   it('stays well after a good end', () => {
-    const ended = { exitCode: 0, reason: 'complete' };
+    const ended = { exitCode: 0, reason: 'complete', atMs: START_MS };
     const { status, body } = healthOf(snapshotOf({ phase: 'ended', ended }), START_MS + 1e9, STALL_MS);
     assert.equal(status, 200);
     assert.equal(body.phase, 'ended');
@@ -42,7 +42,7 @@ describe('health', () => {
 
   for (const exitCode of [1, 2, 3, 4, 5, 6]) {
     it(`is ill after an end with code ${exitCode}, with the reason`, () => {
-      const ended = { exitCode, reason: 'the key was refused' };
+      const ended = { exitCode, reason: 'the key was refused', atMs: START_MS };
       const { status, body } = healthOf(snapshotOf({ phase: 'ended', ended }), START_MS, STALL_MS);
       assert.equal(status, 503);
       assert.equal(body.status, 'failed');
@@ -63,8 +63,11 @@ describe('readiness', () => {
   });
 
   it('ends with a job that failed, and stays with one that is complete', () => {
-    const failed = { exitCode: 2, reason: 'no such host' };
+    const failed = { exitCode: 2, reason: 'no such host', atMs: START_MS };
     assert.equal(readinessOf(snapshotOf({ phase: 'ended', ended: failed }), START_MS).status, 503);
-    assert.equal(readinessOf(snapshotOf({ phase: 'ended', ended: { exitCode: 0, reason: '' } }), START_MS).status, 200);
+    assert.equal(
+      readinessOf(snapshotOf({ phase: 'ended', ended: { exitCode: 0, reason: '', atMs: START_MS } }), START_MS).status,
+      200,
+    );
   });
 });

@@ -1,5 +1,5 @@
 /** A job that a test moves: windows are walked and split, events are fetched, copied and merged, some requests are refused. */
-import type { JobSnapshot, WindowSnapshot } from '../../../src/core/job-snapshot.ts';
+import type { JobSnapshot, MergeRecord, WindowSnapshot } from '../../../src/core/job-snapshot.ts';
 import { NO_COUNTS, type Proof } from '../../../src/core/state.ts';
 import { snapshotOf, windowOf } from './job-feed.ts';
 
@@ -27,7 +27,7 @@ export class MovingJob {
   #fetched = 0;
   #merged = 0;
   #merges = 0;
-  #lastMerge: JobSnapshot['lastMerge'] = null;
+  readonly #lastMerges: MergeRecord[] = [];
   #ended: JobSnapshot['ended'] = null;
 
   constructor(options: { totalEvents: number; eventsPerSecond: number; startedAtMs: number }) {
@@ -54,7 +54,7 @@ export class MovingJob {
 
   end(exitCode: number, reason: string): void {
     this.#merge();
-    this.#ended = { exitCode, reason };
+    this.#ended = { exitCode, reason, atMs: this.nowMs };
   }
 
   snapshot(): JobSnapshot {
@@ -95,7 +95,7 @@ export class MovingJob {
       anomaliesByReason:
         rejected === 0 ? {} : { 'no id': rejected, 'NUL character': rejected * 2, 'time out of range': rejected },
       merges: this.#merges,
-      lastMerge: this.#lastMerge,
+      lastMerges: this.#lastMerges,
       windows: this.#windows.map((window) => this.#windowSnapshot(window)),
       ended: this.#ended,
     });
@@ -149,7 +149,7 @@ export class MovingJob {
     const events = this.#fetched - this.#merged;
     this.#merged = this.#fetched;
     this.#merges += 1;
-    this.#lastMerge = { atMs: this.nowMs, seconds: 0.4 + events / 900_000, events };
+    this.#lastMerges.push({ atMs: this.nowMs, seconds: 0.4 + events / 900_000, events });
     for (const window of this.#windows) window.safeToMs = window.walkedToMs;
   }
 }

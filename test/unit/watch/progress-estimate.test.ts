@@ -15,8 +15,8 @@ describe('progress', () => {
     const snapshot = snapshotOf({ counts: { ...NO_COUNTS, served: 1_200_000 } });
     assert.equal(eventsDone(snapshot), 1_000_000);
     assert.equal(progressRatio(snapshot), 0.999);
-    assert.equal(progressRatio({ ...snapshot, ended: { exitCode: 5, reason: 'short' } }), 0.999);
-    assert.equal(progressRatio({ ...snapshot, ended: { exitCode: 0, reason: 'complete' } }), 1);
+    assert.equal(progressRatio({ ...snapshot, ended: { exitCode: 5, reason: 'short', atMs: START_MS } }), 0.999);
+    assert.equal(progressRatio({ ...snapshot, ended: { exitCode: 0, reason: 'complete', atMs: START_MS } }), 1);
   });
 
   it('is unknown while nobody knows the total', () => {
@@ -54,7 +54,16 @@ describe('rates', () => {
     const at = START_MS + 5_000;
     assert.equal(new RateMeter().observe(snapshotOf({ totalEvents: null, copiedEvents: 5 }), at).etaSeconds, null);
     assert.equal(new RateMeter().observe(snapshotOf(), at).etaSeconds, null);
-    const ended = snapshotOf({ copiedEvents: 5, ended: { exitCode: 0, reason: 'complete' } });
+    const ended = snapshotOf({ copiedEvents: 5, ended: { exitCode: 0, reason: 'complete', atMs: at } });
     assert.deepEqual(new RateMeter().observe(ended, at), { now: 0, average: 1, etaSeconds: null });
+  });
+
+  it('stands still after the end', () => {
+    const ended = { exitCode: 0, reason: 'complete', atMs: START_MS + 60_000 };
+    const meter = steadyMeter();
+    for (const minutes of [1, 11, 1_000]) {
+      const { average } = meter.observe(snapshotOf({ copiedEvents: 60_000, ended }), START_MS + minutes * 60_000);
+      assert.equal(average, 1_000);
+    }
   });
 });

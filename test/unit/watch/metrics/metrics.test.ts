@@ -55,7 +55,7 @@ describe('metrics', () => {
       retriesByKind: { transport: 3 },
       windows: [windowOf(1, { complete: true }), windowOf(2)],
       waiting: { reason: 'rate limit', untilMs: null, askedByApi: true },
-      ended: { exitCode: 5, reason: 'short' },
+      ended: { exitCode: 5, reason: 'short', atMs: 0 },
       proof: { kind: 'api-end', places: 111, expected: null, sentence: 'it ended' },
     });
     const scraped = await scrapeOf(metricsFor(t, () => snapshot));

@@ -25,6 +25,7 @@ const MEANINGS: Readonly<Record<keyof typeof EXIT_CODES, readonly [meaning: stri
     '`npm run export-ids` and `./submit.sh`: the run that the ids come from is not finished, or not proven complete. export-ids has written them, submit.sh has not sent them',
     '`npm start` completes it; `--partial` says that a part is wanted',
   ],
+  hungUp: ['stopped by SIGHUP: its terminal was closed', 'start again: the job goes on where it was'],
   interrupted: ['stopped by SIGINT (Ctrl-C)', 'start again: the job goes on where it was'],
   terminated: ['stopped by SIGTERM', 'start again: the job goes on where it was'],
 };

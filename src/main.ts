@@ -5,6 +5,7 @@
 import { HelpShown, type Environment } from './core/config.ts';
 import { readEnvFile } from './core/env-file.ts';
 import { EXIT_CODES, JobError, exitCodeOf, type ExitCode } from './core/errors.ts';
+import { surviveLostOutput } from './core/output.ts';
 import { Redactor, flatten } from './core/redaction.ts';
 
 type RunCommand = (argv: readonly string[], environment: Environment) => Promise<ExitCode>;
@@ -38,4 +39,5 @@ async function main(argv: readonly string[]): Promise<ExitCode> {
   }
 }
 
+surviveLostOutput();
 process.exit(await main(process.argv.slice(2)));

@@ -12,7 +12,7 @@ import { logEnd } from './end-of-command.ts';
 const LOOK_EVERY_MS = 1_000;
 
 /**
- * Returns after the first SIGINT or SIGTERM, the normal end of this command. The database is stopped then, unless a job
+ * Returns after the first signal to stop, the normal end of this command. The database is stopped then, unless a job
  * uses it: then the job stops it at its end. The address goes to stdout, everything else to stderr.
  */
 export async function serveDatabase(argv: readonly string[], environment: Environment): Promise<ExitCode> {
@@ -37,6 +37,7 @@ export async function serveDatabase(argv: readonly string[], environment: Enviro
       stop.abort();
     },
     force: () => process.exit(EXIT_CODES.complete),
+    hungUp: () => say('SIGHUP: a terminal was closed; the database stays up. SIGTERM stops it'),
   });
   try {
     const server = await startEmbeddedPostgres({ dataDir: embeddedDataDir(settings), logger, port });

@@ -48,6 +48,7 @@ export async function exportIds(argv: readonly string[], environment: Environmen
       aborted.abort();
     },
     force: (signal) => process.exit(exitCodeOfSignal(signal)),
+    hungUp: () => undefined,
   });
   try {
     const source = await openDatabaseToRead({ settings, logger, purpose: 'export-ids' });

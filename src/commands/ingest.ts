@@ -1,7 +1,7 @@
 /** `npm start` and `npm run demo`: one job, from settings to exit code. */
 import { IngestionJob, type JobReport } from '../app/ingestion-job.ts';
 import { isDemo, openSource, type OpenedSource } from '../app/run/job-source.ts';
-import { exitCodeOfSignal, listenForSignals, type StopSignal } from '../app/run/shutdown.ts';
+import { exitCodeOfSignal, listenForSignals, nextStopSignal, type StopSignal } from '../app/run/shutdown.ts';
 import { commandLine, readSettings, secretsOf, type Environment } from '../core/config.ts';
 import { EXIT_CODES, describeError, exitCodeOf, type ExitCode } from '../core/errors.ts';
 import { snapshotBeforeJob, type JobSnapshot } from '../core/job-snapshot.ts';
@@ -34,6 +34,9 @@ export async function ingest(argv: readonly string[], environment: Environment, 
   });
   const { logger } = logging;
   const watched = new WatchedJob();
+  const hungUp = (): void => {
+    logger.warn('SIGHUP: a terminal was closed; this does not write to it, and goes on. SIGTERM stops it');
+  };
   const stopListening = listenForSignals({
     drain: (signal) => {
       logger.warn({ signal }, 'stopping: no further pages; what has arrived is merged. Again to stop at once');
@@ -47,6 +50,7 @@ export async function ingest(argv: readonly string[], environment: Environment, 
       );
       process.exit(exitCodeOfSignal(signal));
     },
+    hungUp,
   });
   let watching: Watching | null = null;
   let source: OpenedSource | null = null;
@@ -76,7 +80,7 @@ export async function ingest(argv: readonly string[], environment: Environment, 
     logEnd(logger, error);
   }
   stopListening();
-  const code = (await watching?.close(exitCode)) ?? exitCode;
+  const code = (await watching?.close(exitCode, () => nextStopSignal(hungUp))) ?? exitCode;
   await source?.close().catch((error: unknown) => {
     logger.warn({ err: error }, 'what was started for the job could not be stopped');
   });

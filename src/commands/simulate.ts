@@ -1,7 +1,7 @@
 /** `npm run simulate`: the simulated API alone, until a signal ends it. */
-import { once } from 'node:events';
 import { Option, type Command } from 'commander';
 import type { z } from 'zod';
+import { nextStopSignal } from '../app/run/shutdown.ts';
 import { commandLine, parseFlags, type Environment } from '../core/config.ts';
 import { ConfigurationError, EXIT_CODES, type ExitCode } from '../core/errors.ts';
 import { flagOf } from '../core/settings-table.ts';
@@ -10,12 +10,12 @@ import { startSimulator } from '../simulator/simulator.ts';
 
 const DEFAULT_PORT = 8787;
 
-/** Returns when SIGINT or SIGTERM has closed the server. @throws ConfigurationError for unknown flags and bad values */
+/** Returns when a signal has closed the server. @throws ConfigurationError for unknown flags and bad values */
 export async function simulate(argv: readonly string[], environment: Environment): Promise<ExitCode> {
   const flags = parseFlags(simulatorCommand(), argv, environment);
   const parsed = settingsSchema.safeParse({ port: DEFAULT_PORT, ...flags });
   if (!parsed.success) throw new ConfigurationError(describeProblems(parsed.error), { cause: parsed.error });
-  const stopped = Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM')]);
+  const stopped = nextStopSignal(() => undefined);
   const startedMs = performance.now();
   const simulator = await startSimulator(parsed.data).catch((cause: unknown) => {
     if (!(cause instanceof Error && 'syscall' in cause)) throw cause;

@@ -15,6 +15,7 @@ export const EXIT_CODES = {
   countsDisagree: 5,
   targetBusy: 6,
   unfinished: 7,
+  hungUp: 129,
   interrupted: 130,
   terminated: 143,
 } as const;

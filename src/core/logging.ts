@@ -1,15 +1,15 @@
 /**
  * The one home of pino. JSON lines when stdout is not a terminal, pretty ones when it is.
  *
- * Writing is synchronous: the reason of a failure must be out before the process ends (pinojs/pino#2054), and the job
- * logs once a merge or a trouble, never once an event. Every text of a line passes {@link cleanLine}: what came from outside
- * cannot forge a line, nor be longer than a line should be.
+ * Writing is synchronous: the job logs once a merge or a trouble, never once an event. Every text of a line passes
+ * {@link cleanLine}: what came from outside cannot forge a line, nor be longer than a line should be.
  *
  * Levels: debug, what a developer wants; info, the story of the run; warn, something went wrong and was recovered,
  * nothing lost; error, somebody must act.
  */
 import { type Logger, pino, stdTimeFunctions } from 'pino';
 import { prettyFactory } from 'pino-pretty';
+import { writeToStdout } from './output.ts';
 import { flatten, Redactor, shorten } from './redaction.ts';
 
 export type { Logger } from 'pino';
@@ -35,12 +35,7 @@ export interface Logging {
 export function createLogging(options: LoggingOptions): Logging {
   const redactor = new Redactor(options.secrets);
   const isPretty = options.format === 'pretty' || (options.format === 'auto' && process.stdout.isTTY);
-  const write =
-    options.write ??
-    ((line: string) => {
-      writeStdout.write(line);
-    });
-  const writeStdout = pino.destination({ dest: 1, sync: true });
+  const write = options.write ?? writeToStdout;
   const prettify = readableLines();
   const destination = {
     write: (line: string) => {

@@ -25,8 +25,8 @@ export interface Watching {
   readonly observe: JobObserver;
   /** Replaces the display by the summary. Call it when the snapshot says how the job ended, before the last log line. */
   endProgress(): void;
-  /** With `--stay` keeps serving until a signal comes, then closes the port. Returns the code to exit with. */
-  close(exitCode: ExitCode): Promise<ExitCode>;
+  /** With `--stay` keeps serving until it is told to stop, then closes the port. Returns the code to exit with. */
+  close(exitCode: ExitCode, stopped: () => Promise<NodeJS.Signals>): Promise<ExitCode>;
 }
 
 /** @throws ConfigurationError when the port cannot be had */
@@ -43,10 +43,10 @@ export async function startWatching(options: WatchingOptions): Promise<Watching>
       if (eventLoop !== null) logger.debug(processFigures(work, eventLoop.read()), 'process figures');
       eventLoop?.stop();
     },
-    async close(exitCode) {
+    async close(exitCode, stopped) {
       if (serving === null) return exitCode;
       const stays = settings.stay && ENDS_THAT_STAY.includes(exitCode);
-      const code = stays ? await keepServing(serving.url, exitCode, logger) : exitCode;
+      const code = stays ? await keepServing(serving.url, exitCode, stopped, logger) : exitCode;
       await serving.close();
       return code;
     },
@@ -81,18 +81,19 @@ async function serve({ settings, snapshot, logger }: WatchingOptions, work: Rece
 }
 
 /**
- * `--stay`: waits for a signal after the job has ended; the job's own signal handlers must be gone. SIGTERM is how
- * services are stopped: stopping a server that has nothing left to do is no failure, and the code is 0. Ctrl-C comes
- * from somebody at a terminal: the code is what the job ended with.
+ * `--stay`: waits after the job has ended. SIGTERM is how services are stopped: stopping a server that has nothing left to do
+ * is no failure, and the code is 0. Ctrl-C comes from somebody at a terminal: the code is what the job ended with.
  */
-async function keepServing(url: string, exitCode: ExitCode, logger: Logger): Promise<ExitCode> {
+async function keepServing(
+  url: string,
+  exitCode: ExitCode,
+  stopped: () => Promise<NodeJS.Signals>,
+  logger: Logger,
+): Promise<ExitCode> {
   logger.info({ url, exit_code: exitCode }, 'the job has ended; still serving until stopped');
   // Signal handlers do not keep a process alive, and the timers of watchers are not allowed to.
   const alive = setInterval(() => undefined, 2 ** 30);
-  const signal = await new Promise<'SIGTERM' | 'SIGINT'>((resolve) => {
-    process.once('SIGTERM', resolve);
-    process.once('SIGINT', resolve);
-  });
+  const signal = await stopped();
   clearInterval(alive);
   logger.info({ signal }, 'stopped serving');
   return signal === 'SIGTERM' ? EXIT_CODES.complete : exitCode;

@@ -147,7 +147,7 @@ export class CrashScene {
   }
 
   /** Waits until the API has served `count` pages more than at the call. */
-  async pagesMore(count: number, ingester: Ingester): Promise<void> {
+  async pagesMore(count: number, ingester: Ingester | null): Promise<void> {
     const wanted = this.pagesServed + count;
     await this.until(`${count} more pages`, () => Promise.resolve(this.pagesServed >= wanted), ingester);
   }

@@ -49,7 +49,7 @@ void test('every setting is read by somebody', async (t) => {
   const report = await job.run();
   assert.equal(report.counts.inserted, 20);
   watching.endProgress();
-  await watching.close(EXIT_CODES.gaveUp);
+  await watching.close(EXIT_CODES.gaveUp, () => Promise.resolve('SIGTERM'));
   const names = SETTINGS.map(({ name }) => name);
   assert.deepEqual(
     names.filter((name) => !read.has(name)),

@@ -42,6 +42,9 @@ describe('with --stay', { concurrency: 3 }, () => {
     assert.equal((await fetch(`${url}/ready`)).status, 200);
     assert.match(await (await fetch(url)).text(), /DataSync ingestion/);
     assert.match(await (await fetch(`${url}/metrics`)).text(), /^datasync_events_merged_total 300$/m);
+    // Nobody's terminal: it is closed, and this goes on.
+    program.kill('SIGHUP');
+    await program.waitForLog(({ msg }) => /^SIGHUP/.test(String(msg)));
     program.kill('SIGTERM');
     assert.equal((await program.waitForExit()).code, 0);
   });

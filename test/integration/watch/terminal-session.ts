@@ -67,6 +67,11 @@ export class TerminalSession {
     }, String(text));
   }
 
+  /** Closes the terminal, as somebody does who closes its window. */
+  hangUp(): void {
+    this.#child.kill('SIGKILL');
+  }
+
   async waitForExit(): Promise<number | null> {
     await this.#closed;
     return this.#child.exitCode;

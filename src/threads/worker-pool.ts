@@ -2,6 +2,7 @@ import { Piscina } from 'piscina';
 
 import type { EncodeResult, EncodeTask, PageTask, SampleResult, SampleTask } from '../../workers/protocol.ts';
 import { WorkerDiedError } from '../core/errors.ts';
+import { PROJECT_FOLDER } from '../core/project.ts';
 import { bundledWorker } from './bundled-worker.ts';
 
 /**
@@ -10,8 +11,7 @@ import { bundledWorker } from './bundled-worker.ts';
  */
 const RESOURCE_LIMITS = { maxOldGenerationSizeMb: 192, maxYoungGenerationSizeMb: 16 };
 
-const ENCODE_PAGE_WORKER = new URL('../../workers/encode-page.ts', import.meta.url);
-const START_WORKER = new URL('../../workers/start.mjs', import.meta.url);
+const START_WORKER = new URL('workers/start.mjs', PROJECT_FOLDER);
 
 type PagePiscina = Piscina<PageTask, EncodeResult | SampleResult>;
 
@@ -32,13 +32,13 @@ export interface WorkerPoolOptions {
  */
 export class WorkerPool {
   readonly #threads: number;
-  readonly #worker: URL;
+  readonly #worker: URL | undefined;
   #piscina: PagePiscina;
   #isDestroyed = false;
 
   constructor(options: WorkerPoolOptions) {
     this.#threads = options.threads;
-    this.#worker = options.worker ?? ENCODE_PAGE_WORKER;
+    this.#worker = options.worker;
     this.#piscina = this.#start();
   }
 

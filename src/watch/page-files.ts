@@ -1,6 +1,7 @@
 /** The files of the live page, read once. All of them come from this machine: the page works without a network. */
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { PROJECT_FOLDER } from '../core/project.ts';
 
 export interface PageFile {
   readonly contentType: string;
@@ -14,7 +15,7 @@ const ICON = 'image/svg+xml';
 
 /** Path in the browser → file. A closed list: no path from outside ever reaches the disk. */
 export function readPageFiles(): ReadonlyMap<string, PageFile> {
-  const page = (name: string) => new URL(`page/${name}`, import.meta.url);
+  const page = (name: string) => new URL(`src/watch/page/${name}`, PROJECT_FOLDER);
   // Its package exports only the CommonJS entry, which lies in the folder of what browsers need.
   const uplot = (name: string) => new URL(name, import.meta.resolve('uplot'));
   const files: readonly (readonly [string, string, URL])[] = [

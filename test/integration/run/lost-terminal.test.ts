@@ -1,11 +1,11 @@
-/** Terminals that are closed, and logs that cannot be written: what that ends, and what it does not. */
+/** Terminals that are closed, and places that cannot be written to: what that ends, and what it does not. */
 import assert from 'node:assert/strict';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { CrashScene } from '../../crash/crash-scene.ts';
-import { startProgram, type Program } from '../../support/processes.ts';
+import { startNpm, startProgram, type Program } from '../../support/processes.ts';
 import { KEY } from '../../support/simulator-client.ts';
 import { TerminalSession } from '../watch/terminal-session.ts';
 
@@ -65,4 +65,10 @@ void test('a job whose terminal is closed merges what has arrived, and ends with
   assert.ok((await scene.database.number('SELECT count(*) FROM ingested_events')) >= 100);
   assert.equal(await scene.database.number('SELECT count(*) FROM ingestion.staging_a'), 0);
   await scene.finish(SLOW.flags.slice(0, 2));
+});
+
+void test('npm start does without a folder for temporary files', async (t) => {
+  const program = startNpm(t, 'start', ['--help'], { env: { TMPDIR: '/proc' } });
+  assert.equal((await program.waitForExit()).code, 0, program.stderr);
+  assert.match(program.stdout, /^Usage: npm start/);
 });

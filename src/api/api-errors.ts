@@ -75,12 +75,17 @@ export function giveUpError(
       return new ConfigurationError(`The API does not serve pages here: ${text} ${hint}`, { location });
     case 'not-served':
       return new GaveUpError(`Gave up: ${text} ${isBroken ? NEVER_A_PAGE : SAFE}`, { location });
-    case 'no-page':
+    case 'no-page': {
+      const allowed = `the ${Math.round(waited.allowedMs / 1000)} s that --max-wait allows`;
+      const since =
+        waited.forMs > waited.allowedMs
+          ? `longer than ${allowed}`
+          : `${Math.round(waited.forMs / 1000)} s, and the next try would come after ${allowed}`;
       return new GaveUpError(
-        `Gave up: no page came for ${Math.round(waited.forMs / 1000)} s, and --max-wait allows ` +
-          `${Math.round(waited.allowedMs / 1000)} s. Asked for: ${asked}, ${times}. Last answer: ${cameBack}. ${SAFE}`,
+        `Gave up: no page came for ${since}. Asked for: ${asked}, ${times}. Last answer: ${cameBack}. ${SAFE}`,
         { location },
       );
+    }
   }
 }
 

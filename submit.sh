@@ -153,7 +153,7 @@ export LC_ALL
 
 say "Checking $file ..."
 ids=$(grep -c '' "$file")
-! grep -q '^[[:space:]]*$' "$file" || fail 2 "the file $file has empty lines, first in line $(grep -n '^[[:space:]]*$' "$file" | head -n 1 | cut -d : -f 1)"
+! grep -q '^$' "$file" || fail 2 "the file $file has empty lines, first in line $(grep -n '^$' "$file" | head -n 1 | cut -d : -f 1)"
 ! grep -q "$(printf '\r')" "$file" || fail 2 "the file $file has Windows line ends; make it again with export-ids"
 sort -T "$work" "$file" | uniq -d >"$work/doubled"
 [ ! -s "$work/doubled" ] || fail 2 "$(grep -c '' "$work/doubled") ids occur more than once in $file, for example $(head -n 1 "$work/doubled")"

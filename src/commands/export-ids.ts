@@ -55,11 +55,11 @@ export async function exportIds(argv: readonly string[], environment: Environmen
     try {
       const { db } = source;
       const before = await whyUnfinished(db);
-      const { ids, withLineBreak } = await exportToFile(db, output, aborted.signal);
-      if (withLineBreak > 0) {
+      const { ids, escaped } = await exportToFile(db, output, aborted.signal);
+      if (escaped > 0) {
         logger.warn(
-          { ids: withLineBreak },
-          'some ids hold a line break: it is written as \\n or \\r, to keep an id a line',
+          { ids: escaped },
+          'some ids hold a line break, or a backslash before n or r: they are written with \\n, \\r and \\\\, an id a line',
         );
       }
       process.stderr.write(`${ids} ids in ${output}\n`);

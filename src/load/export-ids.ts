@@ -10,13 +10,18 @@ import { TARGET } from './schema/target-facts.ts';
 const BACKSLASH = 0x5c;
 const LINE_FEED = 0x0a;
 const UNDEFINED_TABLE = '42P01';
-/** The characters that COPY's text format escapes. */
+/** The characters that COPY's text format escapes, but for line breaks. */
 const ESCAPED: Readonly<Record<string, string>> = { b: '\b', f: '\f', t: '\t', v: '\v', '\\': '\\' };
+/**
+ * What COPY has escaped. Backslashes before a line break, or before what would look like one that is written as two characters,
+ * stay doubled: so every line is of one id alone.
+ */
+const ESCAPES = /((?:\\\\)+)(?=\\?[nr])|\\(.)/gs;
 
 export interface ExportedIds {
   readonly ids: number;
-  /** Ids that contain a line break. It is written as two characters, `\n` or `\r`, so that each id stays one line. */
-  readonly withLineBreak: number;
+  /** Ids with a line break, or with backslashes before `n` or `r`: written with `\n`, `\r` and `\\`, so that each id is one line. */
+  readonly escaped: number;
 }
 
 /**
@@ -39,13 +44,13 @@ export async function exportIds(db: Database, destination: Writable, signal?: Ab
     if (sqlStateOf(error) !== UNDEFINED_TABLE) throw error;
     throw new ConfigurationError(`${db.described} has no table of events yet: run npm start first`, { cause: error });
   }
-  return { ids: lines.ids, withLineBreak: lines.withLineBreak };
+  return { ids: lines.ids, escaped: lines.escaped };
 }
 
 /** COPY's text format to plain lines. Chunks without an escape, as those of UUIDs, pass unchanged. */
 class IdLines extends Transform {
   ids = 0;
-  withLineBreak = 0;
+  escaped = 0;
   /** What follows the last line break of chunks with escapes: an escape must not be cut in two. */
   #unfinished: Buffer | null = null;
 
@@ -75,12 +80,13 @@ class IdLines extends Transform {
   }
 
   #unescapeLine(line: string): string {
-    let breaks = 0;
-    const id = line.replace(/\\(.)/gs, (escape, character: string) => {
-      if (character === 'n' || character === 'r') breaks += 1;
-      return ESCAPED[character] ?? escape;
+    let stays = false;
+    const id = line.replace(ESCAPES, (escape, _backslashes, character?: string) => {
+      const plain = character === undefined ? undefined : ESCAPED[character];
+      if (plain === undefined) stays = true;
+      return plain ?? escape;
     });
-    if (breaks > 0) this.withLineBreak += 1;
+    if (stays) this.escaped += 1;
     return id;
   }
 }

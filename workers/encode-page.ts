@@ -20,7 +20,9 @@ yieldToMainThread();
 export default function encodeTask(task: PageTask): unknown {
   const result = resultOf(task);
   const buffers =
-    result.status === 'encoded' ? [result.rows, result.body, result.places.timesMs.buffer] : [result.body];
+    result.status === 'encoded'
+      ? [result.rows, result.body, result.places.timesMs.buffer, result.starts.buffer]
+      : [result.body];
   return move(transferred(result, buffers));
 }
 

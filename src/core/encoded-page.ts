@@ -79,9 +79,6 @@ export interface ReadingHints {
 export interface MendedPage {
   /** Of the bytes of all events that are broken or repaired; `null` when only the known one is. The same twice: damaged at the source. */
   readonly digest: string | null;
-  /** Where each event begins and ends in the body, in serving order. */
-  readonly starts: Uint32Array;
-  readonly ends: Uint32Array;
 }
 
 /** What is known of a page whose broken events could not be told from the others. */
@@ -126,6 +123,8 @@ export interface EncodedPage {
   readonly envelope: PageEnvelope;
   readonly times: PageTimes | null;
   readonly places: PagePlaces;
+  /** Where each event begins in `body`, in serving order. Its buffer is transferred. */
+  readonly starts: Uint32Array<ArrayBuffer>;
   /** `null` for a page that is JSON as a whole. */
   readonly mended: MendedPage | null;
   /** The decompressed page, transferred back and kept until its COPY has committed. */

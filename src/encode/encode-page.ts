@@ -1,23 +1,14 @@
-import type {
-  EncodedPage,
-  IdSample,
-  MendedPage,
-  PageAnomaly,
-  ReadingHints,
-  SampledPage,
-} from '../core/encoded-page.ts';
+import type { EncodedPage, IdSample, PageAnomaly, ReadingHints, SampledPage } from '../core/encoded-page.ts';
 import { REJECTED_REASONS } from './rows/anomaly-reasons.ts';
 import { CopyWriter } from './rows/copy-writer.ts';
 import { EventEncoder, type EventEncoderOptions, idOf } from './rows/event-encoder.ts';
-import { FieldText } from './rows/field-texts.ts';
 import { readPlaces } from './rows/page-places.ts';
-import { PageTimesTracker } from './rows/page-times.ts';
+import { readTimes } from './rows/served-events.ts';
 import { EventSlices } from './scan/event-slices.ts';
 import { FIELD, ID_FIELDS, isString, NO_FIELD } from './scan/fields.ts';
-import { isUsualUuid, writeUuid } from './scan/ids.ts';
 import { JsonCursor } from './scan/json-cursor.ts';
 import { scanPage } from './scan/page-scanner.ts';
-import type { EventSink, PageFault, ScannedPage } from './scan/scanned-page.ts';
+import type { EventSink, PageFault } from './scan/scanned-page.ts';
 
 /**
  * Rows take about half of their page's bytes, more when `extra` is used. A buffer that is too small costs a copy, one
@@ -30,10 +21,11 @@ const SAMPLE_EVENTS = 100;
 export type PageEncoding = Omit<EncodedPage, 'body' | 'bodyBytes' | 'decodeMs' | 'encodeMs'>;
 type PageSample = Omit<SampledPage, 'body' | 'bodyBytes'>;
 
-/** One event, as its page served it. */
-type QuotedEvent = Pick<PageAnomaly, 'position' | 'eventId' | 'original'>;
-
 export interface PageOptions extends EventEncoderOptions {
+  /** Where the page before this one ended, epoch ms; none when there is none. */
+  readonly instantMs?: number | null;
+  /** Every event gets a key, even if times tell the order. */
+  readonly isKeyed?: boolean;
   /** For a page that is not JSON as a whole. */
   readonly hints?: ReadingHints;
 }
@@ -47,25 +39,21 @@ export function encodePage(body: Uint8Array, options: PageOptions, spare?: Array
   const encoder = new EventEncoder(body, writer, options);
   const page = scanPage(body, encoder, options.hints);
   if ('fault' in page) return page;
+  const { served } = encoder;
+  const times = readTimes(served.timesMs);
+  const { instantMs = null, isKeyed = false } = options;
   return {
     status: 'encoded',
     ...writer.finish(),
+    ...page,
     idColumnTypes: options.idColumnTypes,
-    servedCount: page.servedCount,
     rejectedCount: encoder.rejectedCount,
     repairedCount: encoder.repairedCount,
     anomalies: encoder.anomalies,
-    envelope: page.envelope,
-    times: encoder.times.read(),
-    places: readPlaces(body, encoder.times, options),
-    mended: mendedOf(page),
+    times,
+    places: readPlaces(body, served, instantMs, isKeyed || times === null),
+    starts: served.starts,
   };
-}
-
-function mendedOf({ mended }: ScannedPage): MendedPage | null {
-  if (mended === null) return null;
-  const { digest, starts, ends } = mended;
-  return { digest, starts: Uint32Array.from(starts), ends: Uint32Array.from(ends) };
 }
 
 /** Size of the buffer that the rows of a page of `bodyBytes` are begun in. */
@@ -75,104 +63,45 @@ export function likelyRowsBytes(bodyBytes: number): number {
 
 /** Counts strings, and UUIDs in their usual spelling, among the ids of the first (newest) events of a page. */
 export function samplePage(body: Uint8Array, hints?: ReadingHints): PageSample | PageFault {
-  const sampler = new IdSampler(body);
+  const sampler = new IdSampler();
   const page = scanPage(body, sampler, hints);
   return 'fault' in page ? page : { status: 'sampled', ...sampler.counts };
 }
 
 /**
- * The exact bytes of the events at `positions`, in serving order; for events that PostgreSQL refused. Positions that
- * the page does not have are left out. `body` is a page that was encoded before: throws TypeError if it is none.
- * @param mended how it was read then
+ * An event of a page that was encoded before, for people.
+ * @param start where it begins in the page's body
  */
-export function quoteEvents(
-  body: Uint8Array,
-  positions: Iterable<number>,
-  mended: Pick<MendedPage, 'starts' | 'ends'> | null = null,
-): QuotedEvent[] {
-  if (mended !== null) return quoteMended(body, positions, mended);
-  const { page, quoted } = scanQuoting(body, new Set(positions));
-  if ('fault' in page) throw new TypeError(`Cannot quote events of a body that is no page. ${page.detail}`);
-  return quoted;
-}
-
-function quoteMended(
-  body: Uint8Array,
-  positions: Iterable<number>,
-  { starts, ends }: Pick<MendedPage, 'starts' | 'ends'>,
-): QuotedEvent[] {
+export function quoteEvent(body: Uint8Array, start: number): Pick<PageAnomaly, 'eventId' | 'original'> {
   const cursor = new JsonCursor(body);
   cursor.takesControls = true;
   const slices = new EventSlices();
-  return [...new Set(positions)]
-    .filter((position) => position < starts.length)
-    .sort((a, b) => a - b)
-    .map((position) => {
-      const start = starts[position] ?? 0;
-      // It had a row, so it is an event.
-      slices.read(cursor, start);
-      return { position, eventId: idOf(body, slices), original: body.subarray(start, ends[position]) };
-    });
+  const end = slices.read(cursor, start);
+  return { eventId: idOf(body, slices), original: body.subarray(start, end) };
 }
 
 /**
- * Rejects the event of a page that no worker survives, without converting anything, so that it costs one event and not
- * the job. Null: the page has more events than one, or none, so which of them it is is not known.
+ * Rejects the event of a page that no worker survives, without its time and without converting anything, so that it costs
+ * one event and not the job. Null: the page has more events than one, or none, so which of them it is is not known.
  */
 export function setAsideEvent(body: Uint8Array): PageEncoding | PageFault | null {
-  const { page, quoted } = scanQuoting(body, new Set([0]));
+  const types = { id: 'text', sessionId: 'text', userId: 'text' } as const;
+  const page = encodePage(body, { idColumnTypes: types, firstSourceOrder: 0n, maxEventBytes: 0, isKeyed: true });
   if ('fault' in page) return page;
-  const [only] = quoted;
-  if (only === undefined || page.servedCount !== 1) return null;
-  const tracker = new PageTimesTracker();
-  tracker.add(Number.NaN, only.original.byteOffset - body.byteOffset);
-  return {
-    status: 'encoded',
-    ...new CopyWriter(body, 0).finish(),
-    idColumnTypes: null,
-    servedCount: 1,
-    rejectedCount: 1,
-    repairedCount: 0,
-    anomalies: [{ ...only, kind: 'rejected', field: 'event', reason: REJECTED_REASONS.workerDied }],
-    envelope: page.envelope,
-    times: null,
-    places: readPlaces(body, tracker, {}),
-    mended: null,
-  };
-}
-
-function scanQuoting(
-  body: Uint8Array,
-  positions: ReadonlySet<number>,
-): { readonly page: ScannedPage | PageFault; readonly quoted: QuotedEvent[] } {
-  const quoted: QuotedEvent[] = [];
-  const page = scanPage(body, {
-    event(slices, position) {
-      if (!positions.has(position)) return;
-      quoted.push({ position, eventId: idOf(body, slices), original: body.subarray(slices.start, slices.end) });
-    },
-    broken: () => undefined,
-    restart() {
-      quoted.length = 0;
-    },
-  });
-  return { page, quoted };
+  if (page.servedCount !== 1) return null;
+  const anomalies = page.anomalies.map((anomaly) => ({ ...anomaly, reason: REJECTED_REASONS.workerDied }));
+  const places = { ...page.places, timesMs: Float64Array.of(Number.NaN), edgeKeys: [] };
+  return { ...page, idColumnTypes: null, anomalies, times: null, places };
 }
 
 class IdSampler implements EventSink {
   counts = noCounts();
-  readonly #text: FieldText;
-  readonly #uuid = new Uint8Array(16);
-
-  constructor(body: Uint8Array) {
-    this.#text = new FieldText(body);
-  }
 
   event(slices: EventSlices, position: number): void {
     if (position >= SAMPLE_EVENTS || !slices.isObject) return;
-    this.#count(slices, slices.choose(ID_FIELDS), this.counts.id);
-    this.#count(slices, FIELD.sessionId, this.counts.sessionId);
-    this.#count(slices, FIELD.userId, this.counts.userId);
+    count(slices, slices.choose(ID_FIELDS), this.counts.id);
+    count(slices, FIELD.sessionId, this.counts.sessionId);
+    count(slices, FIELD.userId, this.counts.userId);
   }
 
   broken(): void {
@@ -182,17 +111,15 @@ class IdSampler implements EventSink {
   restart(): void {
     this.counts = noCounts();
   }
-
-  #count(slices: EventSlices, field: number, count: Counts): void {
-    if (field === NO_FIELD || !isString(slices.kindOf(field))) return;
-    count.strings += 1;
-    this.#text.read(slices, field);
-    const { bytes, start, end } = this.#text;
-    if (writeUuid(this.#uuid, 0, bytes, start, end) && isUsualUuid(bytes, start, end)) count.uuids += 1;
-  }
 }
 
 type Counts = { -readonly [key in keyof IdSample]: IdSample[key] };
+
+function count(slices: EventSlices, field: number, counts: Counts): void {
+  if (field === NO_FIELD || !isString(slices.kindOf(field))) return;
+  counts.strings += 1;
+  if (slices.of(field).isUuid) counts.uuids += 1;
+}
 
 function noCounts(): { readonly id: Counts; readonly sessionId: Counts; readonly userId: Counts } {
   const none = { strings: 0, uuids: 0 };

@@ -126,7 +126,7 @@ export class StagingArea {
         ledger,
         anomalies: encoded?.anomalies ?? [],
         body: encoded === null ? new Uint8Array() : new Uint8Array(encoded.body, 0, encoded.bodyBytes),
-        mended: encoded?.mended ?? null,
+        starts: encoded?.starts ?? new Uint32Array(),
       });
       assignment.acknowledge();
       if (encoded !== null) {

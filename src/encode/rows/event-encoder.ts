@@ -7,7 +7,7 @@ import { type AnomalyReason, REJECTED_REASONS, type RejectedReason, REPAIRED_REA
 import { type CopyWriter, SourceOrder } from './copy-writer.ts';
 import { EventFields } from './event-fields.ts';
 import { excerptOfId } from './field-texts.ts';
-import { PageTimesTracker } from './page-times.ts';
+import { ServedEvents } from './served-events.ts';
 
 /**
  * Deepest nesting of an event, its own braces counted. PostgreSQL 18 reads jsonb down to 16,330 levels at its default
@@ -33,10 +33,6 @@ export interface EventEncoderOptions {
   readonly idColumnTypes: IdColumnTypes;
   readonly firstSourceOrder: bigint;
   readonly maxEventBytes: number;
-  /** Where the page before this one ended, epoch ms; none when there is none. See `readPlaces`. */
-  readonly instantMs?: number | null;
-  /** Every event gets a key. */
-  readonly isKeyed?: boolean;
 }
 
 const ABOUT_THE_WHOLE: ReadonlySet<RejectedReason> = new Set([
@@ -50,7 +46,7 @@ export class EventEncoder implements EventSink {
   readonly anomalies: PageAnomaly[] = [];
   rejectedCount = 0;
   repairedCount = 0;
-  readonly times = new PageTimesTracker();
+  readonly served = new ServedEvents();
 
   readonly #body: Uint8Array;
   readonly #writer: CopyWriter;
@@ -71,11 +67,11 @@ export class EventEncoder implements EventSink {
     this.anomalies.length = 0;
     this.rejectedCount = 0;
     this.repairedCount = 0;
-    this.times.clear();
+    this.served.clear();
   }
 
   event(slices: EventSlices, position: number, repair?: EventRepair): void {
-    if (!slices.isObject) this.times.add(Number.NaN, slices.start);
+    if (!slices.isObject) this.served.add(Number.NaN, slices.start);
     const reason = slices.isObject ? this.#encode(slices, position, repair) : REJECTED_REASONS.notAnObject;
     if (reason !== null) {
       this.rejectedCount += 1;
@@ -84,7 +80,7 @@ export class EventEncoder implements EventSink {
   }
 
   broken(start: number, end: number, position: number, reason: BrokenReason): void {
-    this.times.addBroken(start, end);
+    this.served.addBroken(start, end);
     this.rejectedCount += 1;
     const original = this.#body.subarray(start, end);
     this.anomalies.push({
@@ -100,7 +96,7 @@ export class EventEncoder implements EventSink {
   #encode(slices: EventSlices, position: number, repair: EventRepair | undefined): RejectedReason | null {
     const fields = this.#fields;
     const timeField = fields.readTime(slices);
-    this.times.add(fields.hasTime ? fields.time.epochMs : Number.NaN, slices.start);
+    this.served.add(fields.hasTime ? fields.time.epochMs : Number.NaN, slices.start);
     const bytes = slices.end - slices.start;
     if (bytes > this.#maxEventBytes) return REJECTED_REASONS.tooLarge;
     if (slices.depth > MAX_EVENT_DEPTH) return REJECTED_REASONS.tooDeep;

@@ -7,33 +7,35 @@ import type { PagePlaces } from '../../core/encoded-page.ts';
 import { EventSlices } from '../scan/event-slices.ts';
 import { ID_FIELDS, KIND, NO_FIELD, isString } from '../scan/fields.ts';
 import { JsonCursor } from '../scan/json-cursor.ts';
-import type { EventEncoderOptions } from './event-encoder.ts';
 import { FieldText } from './field-texts.ts';
-import type { PageTimesTracker } from './page-times.ts';
+import type { ServedEvents } from './served-events.ts';
 
 /** Characters of a digest, in hexadecimal. */
 const DIGEST_LENGTH = 16;
 const NO_DIGESTS = { firstDigest: null, secondDigest: null, lastDigest: null };
 
-/** @param instantMs the instant at which the page before this one ended; `null` when there is none */
+/**
+ * @param instantMs the instant at which the page before this one ended; `null` when there is none
+ * @param isKeyed every event gets a key
+ */
 export function readPlaces(
   body: Uint8Array,
-  tracker: PageTimesTracker,
-  { instantMs = null, isKeyed = false }: Pick<EventEncoderOptions, 'instantMs' | 'isKeyed'>,
+  served: ServedEvents,
+  instantMs: number | null,
+  isKeyed: boolean,
 ): PagePlaces {
-  const { count, timesMs } = tracker;
+  const { count, timesMs } = served;
   if (count === 0) return { timesMs, instantKeys: [], keys: [], edgeKeys: [], ...NO_DIGESTS };
-  const reader = new EventReader(body, tracker);
+  const reader = new EventReader(body, served);
   const keyAt = (position: number): string => reader.key(position);
-  const last = count - 1;
   return {
     timesMs,
     instantKeys: instantMs === null ? [] : positionsOf(timesMs, instantMs).map(keyAt),
-    keys: isKeyed || tracker.read() === null ? Array.from(timesMs, (_, position) => keyAt(position)) : [],
+    keys: isKeyed ? Array.from(timesMs, (_, position) => keyAt(position)) : [],
     edgeKeys: edgeOf(timesMs).map(keyAt),
-    firstDigest: reader.digest(0),
-    secondDigest: count === 1 ? null : reader.digest(1),
-    lastDigest: reader.digest(last),
+    firstDigest: digestOf(reader.bytesOf(0)),
+    secondDigest: count === 1 ? null : digestOf(reader.bytesOf(1)),
+    lastDigest: digestOf(reader.bytesOf(count - 1)),
   };
 }
 
@@ -60,23 +62,25 @@ function edgeOf(timesMs: Float64Array): number[] {
 /** Reads single events of a body that has been scanned before. */
 class EventReader {
   readonly #body: Uint8Array;
-  readonly #tracker: PageTimesTracker;
+  readonly #served: ServedEvents;
+  readonly #starts: Uint32Array;
   readonly #cursor: JsonCursor;
   readonly #slices = new EventSlices();
   readonly #text: FieldText;
 
-  constructor(body: Uint8Array, tracker: PageTimesTracker) {
+  constructor(body: Uint8Array, served: ServedEvents) {
     this.#body = body;
-    this.#tracker = tracker;
+    this.#served = served;
+    this.#starts = served.starts;
     this.#cursor = new JsonCursor(body);
     this.#cursor.takesControls = true;
     this.#text = new FieldText(body);
   }
 
   key(position: number): string {
-    const event = this.#bytesOf(position);
+    const event = this.bytesOf(position);
     const slices = this.#slices;
-    const isReadable = this.#tracker.brokenEndOf(position) === undefined && slices.isObject;
+    const isReadable = this.#served.brokenEndOf(position) === undefined && slices.isObject;
     const field = isReadable ? slices.choose(ID_FIELDS) : NO_FIELD;
     if (field === NO_FIELD) return digestOf(event);
     const { kind } = slices.of(field);
@@ -86,14 +90,9 @@ class EventReader {
     return digestOf(bytes.subarray(from, to));
   }
 
-  /** Of all bytes of the event. */
-  digest(position: number): string {
-    return digestOf(this.#bytesOf(position));
-  }
-
-  #bytesOf(position: number): Uint8Array {
-    const start = this.#tracker.startOf(position);
-    const end = this.#tracker.brokenEndOf(position) ?? this.#slices.read(this.#cursor, start);
+  bytesOf(position: number): Uint8Array {
+    const start = this.#starts[position] ?? 0;
+    const end = this.#served.brokenEndOf(position) ?? this.#slices.read(this.#cursor, start);
     return this.#body.subarray(start, end);
   }
 }

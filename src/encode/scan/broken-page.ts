@@ -17,29 +17,55 @@ import { isUtf8 } from 'node:buffer';
 import type { PageEnvelope, ReadingHints, UnclearEvents } from '../../core/encoded-page.ts';
 import {
   beginsObject,
+  endBeforeSpace,
   isOneObject,
   isOnlyCommas,
   mayHideBorder,
   nextBorder,
   type Piece,
   piecesOf,
-  startOfSpace,
 } from './event-borders.ts';
 import { EventSlices } from './event-slices.ts';
 import { CLOSE_BRACKET, COMMA } from './json-bytes.ts';
 import { JsonCursor, NotJsonError } from './json-cursor.ts';
-import { EnvelopeReader } from './page-envelope.ts';
-import { type Element, type ListEnd, type Rest, type Run, restOf, withCommas } from './page-elements.ts';
-import { readMembersBehind } from './page-members.ts';
-import type { EventSink, ListStart, ScannedPage } from './scanned-page.ts';
+import type { BrokenReason, EventRepair, EventSink, EventsList, ScannedPage } from './scanned-page.ts';
 
 /** Bytes that are read in search of the rest, for each byte of the body: a page that takes more is not worth it. */
 const MAX_READ_PER_BYTE = 16;
 
+/** An element of the list, and how it was found. */
+interface Element extends Piece {
+  readonly reason: BrokenReason | null;
+  readonly repair: EventRepair['reason'] | null;
+  /** It is the broken event that was known before. */
+  readonly isKnown: boolean;
+}
+
+interface ListEnd {
+  /** The closing bracket. */
+  readonly close: number;
+  readonly envelope: PageEnvelope;
+}
+
+/** Elements that read well one after the other. */
+interface Run {
+  readonly elements: readonly Element[];
+  /** Where the list ends, if all that follows it reads well, too. */
+  readonly end: ListEnd | null;
+  /** Where the element begins that does not read; the end of the list if that is not one. */
+  readonly failedAt: number;
+}
+
+/** What reads well up to the end of the body. */
+interface Rest extends ListEnd {
+  readonly at: number;
+  readonly elements: readonly Element[];
+}
+
 /** @returns what is unclear of its events; `null` when what is around them does not read, or the API ignores limits */
 export function readBrokenPage(
   body: Uint8Array,
-  list: ListStart,
+  list: EventsList,
   sink: EventSink,
   hints: ReadingHints,
 ): ScannedPage | UnclearEvents | null {
@@ -48,82 +74,69 @@ export function readBrokenPage(
 
 class BrokenPageReader {
   readonly #body: Uint8Array;
-  readonly #list: ListStart;
+  readonly #list: EventsList;
   readonly #hints: ReadingHints;
   readonly #cursor: JsonCursor;
   readonly #slices = new EventSlices();
   #bytesLeft: number;
 
-  constructor(body: Uint8Array, list: ListStart, hints: ReadingHints) {
+  constructor(body: Uint8Array, list: EventsList, hints: ReadingHints) {
     this.#body = body;
     this.#list = list;
     this.#hints = hints;
     this.#cursor = new JsonCursor(body);
+    this.#cursor.takesControls = true;
     this.#bytesLeft = body.length * MAX_READ_PER_BYTE;
   }
 
   read(sink: EventSink): ScannedPage | UnclearEvents | null {
-    if (this.#hints.leftOutAt !== null) return this.#readTooLarge(this.#hints.leftOutAt, sink);
+    const { leftOutAt } = this.#hints;
+    if (leftOutAt !== null) return this.#readTooLarge(leftOutAt, sink);
     const front = this.#run(this.#list.open + 1);
-    const rest = front.end === null ? this.#findRest(front.failedAt) : restOf(front.failedAt, front.end);
-    if (rest === null || !this.#isUtf8Around(rest.end.at)) return null;
-    const members = [...this.#list.members, ...rest.end.members];
-    const envelope = new EnvelopeReader(this.#body, members).read();
-    const expected = this.#expectedOf(envelope);
+    const rest = front.end === null ? this.#findRest(front.failedAt) : restOf(front.end);
+    if (rest === null || !this.#isUtf8Around(rest)) return null;
+    const expected = this.#expectedOf(rest.envelope);
     const elements = front.end === null ? this.#join(front, rest, expected) : front.elements;
-    if (elements === null) return this.#describeUnclear(front, rest, envelope, expected);
-    return this.#isLimitIgnored(elements, envelope) ? null : this.#give(elements, envelope, sink);
+    if (elements === null) return this.#describeUnclear(front, rest, expected);
+    return this.#isLimitIgnored(elements, rest.envelope) ? null : this.#give(elements, rest.envelope, sink);
   }
 
   /** The page of one event that is larger than memory allows: its beginning and its end are there. */
   #readTooLarge(leftOutAt: number, sink: EventSink): ScannedPage | null {
-    const end = this.#list.open < leftOutAt && this.#hints.mindsLimit !== false ? this.#findListEnd(leftOutAt) : null;
-    if (end === null || !this.#isUtf8Around(end.at)) return null;
-    const envelope = new EnvelopeReader(this.#body, [...this.#list.members, ...end.members]).read();
-    const start = this.#cursor.skipSpace(this.#list.open + 1);
-    const reason = 'event-too-large';
-    const event = { start, end: startOfSpace(this.#body, end.at), reason, repair: null, isKnown: true } as const;
-    return this.#give([event], envelope, sink);
+    if (leftOutAt <= this.#list.open || this.#hints.mindsLimit === false) return null;
+    const end = this.#findListEnd(leftOutAt);
+    if (end === null || !this.#isUtf8Around(end)) return null;
+    const event = { ...this.#onlyPiece(end), reason: 'event-too-large', repair: null, isKnown: true } as const;
+    return this.#give([event], end.envelope, sink);
   }
 
   /** Elements from `from` on, until one does not read, or the list ends. */
   #run(from: number): Run {
-    const { bytes } = this.#cursor;
     const elements: Element[] = [];
-    let start = this.#cursor.skipSpace(from);
+    let at = this.#cursor.skipSpace(from);
     for (;;) {
-      let readTo = start;
-      try {
-        const element = this.#elementAt(start);
-        readTo = this.#cursor.skipSpace(element.end);
-        const next = bytes[readTo];
-        if (next === COMMA || next === CLOSE_BRACKET) elements.push(element);
-        if (next === CLOSE_BRACKET) return { elements, end: this.#listEndAt(readTo), failedAt: readTo, readTo };
-        if (next !== COMMA) return { elements, end: null, failedAt: start, readTo };
-      } catch (error) {
-        if (!(error instanceof NotJsonError)) throw error;
-        return { elements, end: null, failedAt: start, readTo: error.at };
-      }
-      start = this.#cursor.skipSpace(readTo + 1);
+      const element = this.#elementAt(at);
+      if (element === null) return { elements, end: null, failedAt: at };
+      const behind = this.#cursor.skipSpace(element.end);
+      const next = this.#body[behind];
+      if (next === COMMA || next === CLOSE_BRACKET) elements.push(element);
+      if (next === CLOSE_BRACKET) return { elements, end: this.#listEndAt(behind), failedAt: behind };
+      if (next !== COMMA) return { elements, end: null, failedAt: at };
+      at = this.#cursor.skipSpace(behind + 1);
     }
   }
 
-  /** @throws NotJsonError */
-  #elementAt(start: number): Element {
+  #elementAt(start: number): Element | null {
     const known = this.#hints.brokenEvent;
     if (known !== null && this.#isTextAt(known, start)) {
       return { start, end: start + known.length, reason: 'not-json', repair: null, isKnown: true };
     }
-    const cursor = this.#cursor;
-    cursor.takesControls = true;
-    const before = cursor.controls;
-    try {
-      const end = this.#slices.read(cursor, start);
-      const reason = isUtf8(this.#body.subarray(start, end)) ? null : 'not-utf-8';
-      return { start, end, reason, repair: cursor.controls > before ? 'raw-control-characters' : null, isKnown: false };
-    } finally {
-      cursor.takesControls = false;
-    }
+    const { controls } = this.#cursor;
+    const end = this.#triedAt(start, () => this.#slices.read(this.#cursor, start));
+    if (end === null) return null;
+    const reason = isUtf8(this.#body.subarray(start, end)) ? null : 'not-utf-8';
+    const repair = this.#cursor.controls > controls ? 'raw-control-characters' : null;
+    return { start, end, reason, repair, isKnown: false };
   }
 
   /** Whether an event of these bytes stands at `start`: what follows must part it from the next one. */
@@ -136,22 +149,22 @@ class BrokenPageReader {
 
   /** The first border from which everything reads well, else the first end of a list. */
   #findRest(from: number): Rest | null {
-    const { bytes } = this.#cursor;
-    for (let at = nextBorder(bytes, from + 1, bytes.length); at !== -1;) {
-      const run = this.#run(at);
-      if (run.end !== null) return { at, elements: run.elements, end: run.end };
-      this.#bytesLeft -= run.readTo - at;
+    const { length } = this.#body;
+    for (let at = nextBorder(this.#body, from + 1, length); at !== -1;) {
+      const { elements, end, failedAt } = this.#run(at);
+      if (end !== null) return { at, elements, ...end };
+      this.#bytesLeft -= failedAt - at;
       if (this.#bytesLeft < 0) return null;
-      at = nextBorder(bytes, Math.max(run.failedAt, at) + 1, bytes.length);
+      at = nextBorder(this.#body, Math.max(failedAt, at) + 1, length);
     }
     // An event that opens a list can have taken the end of the page's own for its end.
     const end = this.#findListEnd(from) ?? this.#findListEnd(this.#list.open + 1);
-    return end === null ? null : restOf(end.at, end);
+    return end === null ? null : restOf(end);
   }
 
   #findListEnd(from: number): ListEnd | null {
-    const { bytes } = this.#cursor;
-    for (let at = bytes.indexOf(CLOSE_BRACKET, from); at !== -1; at = bytes.indexOf(CLOSE_BRACKET, at + 1)) {
+    const body = this.#body;
+    for (let at = body.indexOf(CLOSE_BRACKET, from); at !== -1; at = body.indexOf(CLOSE_BRACKET, at + 1)) {
       const end = this.#listEndAt(at);
       if (end !== null) return end;
       this.#bytesLeft -= 1;
@@ -160,19 +173,25 @@ class BrokenPageReader {
     return null;
   }
 
-  /** The end of the list, if `at` is one: then all that follows is the page's own. */
-  #listEndAt(at: number): ListEnd | null {
+  /** The end of the list, if this is one: then all that follows is the page's own. */
+  #listEndAt(close: number): ListEnd | null {
+    const envelope = this.#triedAt(close, () => this.#list.envelopeIfClosedAt(close));
+    return envelope === null ? null : { close, envelope };
+  }
+
+  /** `null` where the bytes from `start` on are no JSON. */
+  #triedAt<T>(start: number, read: () => T): T | null {
     try {
-      return { at, members: readMembersBehind(this.#cursor, at + 1, this.#list.depth) };
+      return read();
     } catch (error) {
       if (!(error instanceof NotJsonError)) throw error;
-      this.#bytesLeft -= error.at - at;
+      this.#bytesLeft -= error.at - start;
       return null;
     }
   }
 
-  #isUtf8Around(listEnd: number): boolean {
-    return isUtf8(this.#body.subarray(0, this.#list.open)) && isUtf8(this.#body.subarray(listEnd));
+  #isUtf8Around({ close }: ListEnd): boolean {
+    return isUtf8(this.#body.subarray(0, this.#list.open)) && isUtf8(this.#body.subarray(close));
   }
 
   /** How many events the page must have; `null`: nobody says it. */
@@ -182,25 +201,29 @@ class BrokenPageReader {
   }
 
   /** All elements, those of the gap included; `null` when there is more than one reading. */
-  #join(front: Run, rest: Rest, expected: number | null): Element[] | null {
-    const { elements, failedAt } = front;
+  #join({ elements, failedAt }: Run, rest: Rest, expected: number | null): Element[] | null {
     if (rest.at < failedAt) return null;
+    const isAtEnd = rest.elements.length === 0;
     const missing = expected === null ? null : expected - elements.length - rest.elements.length;
     const last = elements.at(-1);
     if (last !== undefined && isOnlyCommas(this.#body, failedAt, rest.at)) {
       if (missing !== null && missing < 0) return null;
       // But for the one that parts them from the next event.
-      const end = rest.elements.length === 0 ? rest.at : startOfSpace(this.#body, rest.at) - 1;
-      return [...elements.slice(0, -1), withCommas(last, startOfSpace(this.#body, end)), ...rest.elements];
+      const end = isAtEnd ? rest.at : endBeforeSpace(this.#body, rest.at) - 1;
+      return [...elements.slice(0, -1), withCommas(last, endBeforeSpace(this.#body, end)), ...rest.elements];
     }
     // A page of one event is set apart together with its neighbours, which show where it belongs.
     if (missing === null || missing < 1 || this.#hints.limit === 1) return null;
-    const pieces = piecesOf(this.#body, failedAt, rest.at, rest.elements.length === 0, missing);
-    if (pieces.length !== missing) return null;
-    const between = pieces.map((piece) => this.#readPiece(piece));
-    return between.every((piece) => this.#isOneEvent(piece, missing))
-      ? [...elements, ...between, ...rest.elements]
-      : null;
+    const between = piecesOf(this.#body, failedAt, rest.at, isAtEnd, missing).map((piece) => this.#readPiece(piece));
+    const isClear = between.length === missing && between.every((piece) => this.#isOneEvent(piece, missing));
+    return isClear ? [...elements, ...between, ...rest.elements] : null;
+  }
+
+  #readPiece({ start, end }: Piece): Element {
+    const element = this.#elementAt(start);
+    if (element?.end === end) return element;
+    if (element !== null && isOnlyCommas(this.#body, element.end, end)) return withCommas(element, end);
+    return { start, end, reason: 'not-json', repair: null, isKnown: false };
   }
 
   /** One event that a border divides, and two that none does, would be as many as are missing. */
@@ -210,29 +233,13 @@ class BrokenPageReader {
     return missing === 1 || isOneObject(this.#body, piece);
   }
 
-  #readPiece({ start, end }: Piece): Element {
-    const broken: Element = { start, end, reason: 'not-json', repair: null, isKnown: false };
-    try {
-      const element = this.#elementAt(start);
-      if (element.end === end) return element;
-      return isOnlyCommas(this.#body, element.end, end) ? withCommas(element, end) : broken;
-    } catch (error) {
-      if (!(error instanceof NotJsonError)) throw error;
-      return broken;
-    }
-  }
-
   /** What was served alone is all of a larger page that is not the last: the API does not mind the limit, so it was not alone. */
   #isLimitIgnored(elements: readonly Element[], { hasMore }: PageEnvelope): boolean {
     return elements.length === 1 && elements[0]?.isKnown === true && this.#hints.limit > 1 && hasMore === true;
   }
 
-  #describeUnclear(
-    front: Run,
-    rest: Rest,
-    { returned, hasMore }: PageEnvelope,
-    expected: number | null,
-  ): UnclearEvents {
+  #describeUnclear(front: Run, rest: Rest, expected: number | null): UnclearEvents {
+    const { returned, hasMore } = rest.envelope;
     const read = front.elements.length + rest.elements.length;
     // What reads is more than there can be, and the front does not end where an event begins: it ends inside the broken one.
     const isTooLong = expected !== null && read >= expected && !beginsObject(this.#body, front.failedAt);
@@ -241,18 +248,21 @@ class BrokenPageReader {
     // Where more follows, a larger page will show whether it was alone.
     const isAlone = returned === 1 || mindsLimit === true || (mindsLimit === null && (read === 0 || hasMore === true));
     if (limit !== 1 || !isAlone) return { goodBefore, alone: null };
-    const start = this.#cursor.skipSpace(this.#list.open + 1);
-    return { goodBefore, alone: this.#body.slice(start, startOfSpace(this.#body, rest.end.at)) };
+    const { start, end } = this.#onlyPiece(rest);
+    return { goodBefore, alone: this.#body.slice(start, end) };
+  }
+
+  /** All that is in the list. */
+  #onlyPiece({ close }: ListEnd): Piece {
+    return { start: this.#cursor.skipSpace(this.#list.open + 1), end: endBeforeSpace(this.#body, close) };
   }
 
   #give(elements: readonly Element[], envelope: PageEnvelope, sink: EventSink): ScannedPage {
-    const cursor = this.#cursor;
     const hash = createHash('sha256');
     let isDamaged = false;
-    cursor.takesControls = true;
     for (const [position, { start, end, reason, repair, isKnown }] of elements.entries()) {
       if (reason === null) {
-        this.#slices.read(cursor, start);
+        this.#slices.read(this.#cursor, start);
         if (repair === null) sink.event(this.#slices, position);
         else sink.event(this.#slices, position, { reason: repair, end });
       } else {
@@ -262,14 +272,15 @@ class BrokenPageReader {
       hash.update(this.#body.subarray(start, end)).update('\n');
       isDamaged = true;
     }
-    return {
-      envelope,
-      servedCount: elements.length,
-      mended: {
-        digest: isDamaged ? hash.digest('hex') : null,
-        starts: elements.map(({ start }) => start),
-        ends: elements.map(({ end }) => end),
-      },
-    };
+    return { envelope, servedCount: elements.length, mended: { digest: isDamaged ? hash.digest('hex') : null } };
   }
+}
+
+function restOf(end: ListEnd): Rest {
+  return { at: end.close, elements: [], ...end };
+}
+
+/** The element, and the commas behind it. */
+function withCommas(element: Element, end: number): Element {
+  return { ...element, end, repair: element.repair ?? 'comma-too-many' };
 }

@@ -1,15 +1,46 @@
-import { BACKSLASH, CLOSE_BRACE, CLOSE_BRACKET, COMMA, OPEN_BRACE, OPEN_BRACKET, QUOTE } from './json-bytes.ts';
-
 /**
  * Where events can begin, told by a few bytes alone: `},{"` or `},{}`, white space or more commas between them. Between two events that
  * are not damaged there is always such a border. Inside an event there can be one, too (in a list of objects): what a
  * border is worth, the reading of all that follows must show.
  */
+import {
+  BACKSLASH,
+  CLOSE_BRACE,
+  CLOSE_BRACKET,
+  COMMA,
+  endOfSpace,
+  isSpace,
+  OPEN_BRACE,
+  OPEN_BRACKET,
+  QUOTE,
+} from './json-bytes.ts';
+
+/** What lies between two borders, or between a border and the end of the list, without the comma that parts it from the next. */
+export interface Piece {
+  readonly start: number;
+  readonly end: number;
+}
 
 /** Offset of the opening brace of the next border at or after `from`, before `end`; -1 if there is none. */
 export function nextBorder(bytes: Uint8Array, from: number, end: number): number {
+  return nextObject(bytes, from, end, (behindSpace) => {
+    const isBehindComma = bytes[behindSpace - 1] === COMMA;
+    return isBehindComma && bytes[endBefore(bytes, behindSpace, isCommaOrSpace) - 1] === CLOSE_BRACE;
+  });
+}
+
+/** Whether two events may stand in a piece, because the border between them is damaged: `,{"` or `}{"` is all that is left of it. */
+export function mayHideBorder(bytes: Uint8Array, { start, end }: Piece): boolean {
+  const at = nextObject(bytes, start + 1, end, (behindSpace) => {
+    const before = bytes[behindSpace - 1];
+    return before === COMMA || before === CLOSE_BRACE;
+  });
+  return at !== -1;
+}
+
+function nextObject(bytes: Uint8Array, from: number, end: number, isRight: (behindSpace: number) => boolean): number {
   for (let at = bytes.indexOf(OPEN_BRACE, from); at !== -1 && at < end; at = bytes.indexOf(OPEN_BRACE, at + 1)) {
-    if (isBorder(bytes, at)) return at;
+    if (beginsObject(bytes, at) && isRight(endBeforeSpace(bytes, at))) return at;
   }
   return -1;
 }
@@ -18,18 +49,6 @@ export function nextBorder(bytes: Uint8Array, from: number, end: number): number
 export function beginsObject(bytes: Uint8Array, at: number): boolean {
   const next = bytes[endOfSpace(bytes, at + 1)];
   return bytes[at] === OPEN_BRACE && (next === QUOTE || next === CLOSE_BRACE);
-}
-
-function isBorder(bytes: Uint8Array, brace: number): boolean {
-  if (!beginsObject(bytes, brace)) return false;
-  const behindComma = startOfSpace(bytes, brace);
-  return bytes[behindComma - 1] === COMMA && bytes[startOfCommas(bytes, behindComma) - 1] === CLOSE_BRACE;
-}
-
-/** What lies between two borders, or between a border and the end of the list, without the comma that parts it from the next. */
-export interface Piece {
-  readonly start: number;
-  readonly end: number;
 }
 
 /**
@@ -42,21 +61,12 @@ export function piecesOf(bytes: Uint8Array, start: number, end: number, isListEn
   while (pieces.length <= most) {
     const border = nextBorder(bytes, at + 1, end);
     const isLast = border === -1;
-    const to = startOfSpace(bytes, isLast ? end : border);
-    pieces.push({ start: at, end: isLast && isListEnd ? to : startOfSpace(bytes, to - 1) });
+    const to = endBeforeSpace(bytes, isLast ? end : border);
+    pieces.push({ start: at, end: isLast && isListEnd ? to : endBeforeSpace(bytes, to - 1) });
     if (isLast) break;
     at = border;
   }
   return pieces;
-}
-
-/** Whether two events may stand in a piece, because the border between them is damaged: `,{"` or `}{"` is all that is left of it. */
-export function mayHideBorder(bytes: Uint8Array, { start, end }: Piece): boolean {
-  for (let at = bytes.indexOf(OPEN_BRACE, start + 1); at !== -1 && at < end; at = bytes.indexOf(OPEN_BRACE, at + 1)) {
-    const before = bytes[startOfSpace(bytes, at) - 1];
-    if ((before === COMMA || before === CLOSE_BRACE) && beginsObject(bytes, at)) return true;
-  }
-  return false;
 }
 
 /** What stands in JSON outside of strings, and in the words that some programs write into it: NaN, undefined, 1_000. */
@@ -86,29 +96,20 @@ export function isOneObject(bytes: Uint8Array, { start, end }: Piece): boolean {
 
 /** Whether there is nothing but commas and white space. */
 export function isOnlyCommas(bytes: Uint8Array, start: number, end: number): boolean {
-  return startOfCommas(bytes, end) <= start;
-}
-
-/** Offset after the last byte before `end` that is neither a comma nor white space. */
-function startOfCommas(bytes: Uint8Array, end: number): number {
-  let at = end;
-  while (at > 0 && (bytes[at - 1] === COMMA || isSpace(bytes[at - 1]))) at -= 1;
-  return at;
+  return endBefore(bytes, end, isCommaOrSpace) <= start;
 }
 
 /** Offset after the last byte before `end` that is not white space. */
-export function startOfSpace(bytes: Uint8Array, end: number): number {
+export function endBeforeSpace(bytes: Uint8Array, end: number): number {
+  return endBefore(bytes, end, isSpace);
+}
+
+function endBefore(bytes: Uint8Array, end: number, isPassedOver: (byte: number) => boolean): number {
   let at = end;
-  while (at > 0 && isSpace(bytes[at - 1])) at -= 1;
+  while (at > 0 && isPassedOver(bytes[at - 1] ?? 0)) at -= 1;
   return at;
 }
 
-function endOfSpace(bytes: Uint8Array, start: number): number {
-  let at = start;
-  while (at < bytes.length && isSpace(bytes[at])) at += 1;
-  return at;
-}
-
-function isSpace(byte: number | undefined): boolean {
-  return byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09;
+function isCommaOrSpace(byte: number): boolean {
+  return byte === COMMA || isSpace(byte);
 }

@@ -1,7 +1,7 @@
 import { bitsOf, EVENT_KEYS, FIELD, FIELD_COUNT, type FieldGroup, isString, KIND, NO_FIELD } from './fields.ts';
-import { SESSION_BITS, SESSION_KEYS, TIME_FIELDS } from './fields.ts';
+import { ID_FIELDS, SESSION_BITS, SESSION_KEYS, TIME_FIELDS } from './fields.ts';
 import { readUsualUuid, type UuidWords } from './ids.ts';
-import { CLOSE_BRACE, COMMA, OPEN_BRACE, OPEN_BRACKET, QUOTE } from './json-bytes.ts';
+import { CLOSE_BRACE, OPEN_BRACE, OPEN_BRACKET, QUOTE } from './json-bytes.ts';
 import type { JsonCursor } from './json-cursor.ts';
 import { KnownKeys } from './known-keys.ts';
 import { MemberList } from './member-list.ts';
@@ -11,7 +11,7 @@ const UUID_CHARACTERS = 36;
 /** `2026-01-27T19:20:12.369Z` */
 const USUAL_TIME_CHARACTERS = 24;
 
-const UUID_BITS = bitsOf([FIELD.id, FIELD.sessionId, FIELD.userId, FIELD.sessionDotId]);
+const UUID_BITS = ID_FIELDS.bits | bitsOf([FIELD.sessionId, FIELD.userId, FIELD.sessionDotId]);
 const TIME_BITS = TIME_FIELDS.bits;
 
 /** Where one field is, and what is known of it. Valid only while the field is present. */
@@ -133,17 +133,11 @@ export class EventSlices {
         field = learned.field;
         if ((bytes[at] ?? 0) <= 0x20) at = cursor.skipSpace(at);
       } else {
-        at = bytes[from] === CLOSE_BRACE ? from : cursor.skipSpace(from === open ? from + 1 : from);
-        if (bytes[at] === CLOSE_BRACE) {
+        keyStart = cursor.nextMember(from === open ? from + 1 : from, from === open);
+        if (bytes[keyStart] === CLOSE_BRACE) {
           cursor.keys.close(keys);
-          return at + 1;
+          return keyStart + 1;
         }
-        if (from !== open) {
-          if (bytes[at] !== COMMA) cursor.fail(at, 'a comma or }');
-          at = cursor.skipSpace(at + 1);
-        }
-        if (bytes[at] !== QUOTE) cursor.fail(at, 'a key');
-        keyStart = at;
         const keyEnd = cursor.endOfString(keyStart + 1);
         field = known.find(bytes, keyStart + 1, keyEnd, cursor.escaped);
         at = cursor.startAfterColon(keyEnd + 1);

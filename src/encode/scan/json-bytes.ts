@@ -18,6 +18,17 @@ export const LOWER_U = 0x75;
 export const OPEN_BRACE = 0x7b;
 export const CLOSE_BRACE = 0x7d;
 
+/** White space as JSON has it. */
+export function isSpace(byte: number): boolean {
+  return byte <= 0x20 && (byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09);
+}
+
+/** The first byte at or after `at` that is not white space. */
+export function endOfSpace(bytes: Uint8Array, at: number): number {
+  while (at < bytes.length && isSpace(bytes[at] ?? 0)) at += 1;
+  return at;
+}
+
 /** The character that a letter after a backslash stands for, 0 for any other byte; `\u` apart. */
 export const UNESCAPED = new Uint8Array(256);
 for (const letter of '"\\/bfnrt') {

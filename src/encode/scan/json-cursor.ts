@@ -7,6 +7,7 @@ import {
   COMMA,
   DIGIT_0,
   DOT,
+  endOfSpace,
   HEX_VALUE,
   LOWER_E,
   LOWER_U,
@@ -82,13 +83,7 @@ export class JsonCursor {
 
   /** The first byte at or after `at` that is not white space. */
   skipSpace(at: number): number {
-    const bytes = this.bytes;
-    while (at < bytes.length) {
-      const byte = bytes[at] ?? 0;
-      if (byte > 0x20 || (byte !== 0x20 && byte !== 0x0a && byte !== 0x0d && byte !== 0x09)) return at;
-      at += 1;
-    }
-    return at;
+    return endOfSpace(this.bytes, at);
   }
 
   /** True if the `length` bytes (at least four) at `at` are the same as those at `other`. */
@@ -284,6 +279,19 @@ export class JsonCursor {
     const end = this.endOfString(at + 1);
     this.keys.add(this.words, this.#bases[open - 1] ?? 0, at + 1, end - at - 1, this.escaped);
     return this.startAfterColon(end + 1);
+  }
+
+  /** From behind an object's brace (`isFirst`) or one of its values to the opening quote of the next key, or to the closing brace. */
+  nextMember(from: number, isFirst: boolean): number {
+    const bytes = this.bytes;
+    let at = this.skipSpace(from);
+    if (bytes[at] === CLOSE_BRACE) return at;
+    if (!isFirst) {
+      if (bytes[at] !== COMMA) this.fail(at, 'a comma or }');
+      at = this.skipSpace(at + 1);
+    }
+    if (bytes[at] !== QUOTE) this.fail(at, 'a key');
+    return at;
   }
 
   /** From the byte after a key to the first byte of its value. */

@@ -1,5 +1,4 @@
 import type { PageEnvelope } from '../../core/encoded-page.ts';
-import type { PageMember } from './page-members.ts';
 
 /** A longer value is ignored: no cursor, count or error text comes near, and each value is parsed with JSON.parse. */
 const MAX_VALUE_BYTES = 1024 * 1024;
@@ -20,6 +19,13 @@ const ENVELOPE_KEYS = new Set([
   ...['error', 'errors', 'code', 'message', 'success', 'ok', 'status', 'statusCode', 'status_code'],
   ...['partial', 'incomplete', 'timedOut', 'timed_out'],
 ]);
+
+/** A member of the page itself, its value being the JSON text `bytes[start, end)`. */
+export interface PageMember {
+  readonly key: string;
+  readonly start: number;
+  readonly end: number;
+}
 
 type Place = Readonly<Record<string, unknown>>;
 

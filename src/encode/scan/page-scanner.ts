@@ -1,15 +1,21 @@
 import { isUtf8 } from 'node:buffer';
 
-import type { ReadingHints } from '../../core/encoded-page.ts';
+import type { PageEnvelope, ReadingHints } from '../../core/encoded-page.ts';
 import { readBrokenPage } from './broken-page.ts';
 import { EventSlices } from './event-slices.ts';
-import { CLOSE_BRACKET, COMMA, OPEN_BRACE, OPEN_BRACKET } from './json-bytes.ts';
+import { CLOSE_BRACKET, COMMA, OPEN_BRACE, OPEN_BRACKET, QUOTE } from './json-bytes.ts';
 import { JsonCursor, NotJsonError } from './json-cursor.ts';
-import { EnvelopeReader, isEnvelopeKey } from './page-envelope.ts';
-import { isContainer, nextMember, type PageMember, rankOf } from './page-members.ts';
-import type { EventSink, ListStart, PageFault, ScannedPage } from './scanned-page.ts';
+import { decodeToString } from './json-strings.ts';
+import { EnvelopeReader, isEnvelopeKey, type PageMember } from './page-envelope.ts';
+import type { EventSink, EventsList, PageFault, ScannedPage } from './scanned-page.ts';
 
 const FIRST_OF_NULL = 0x6e;
+
+/** Keys of the events. A key of a higher rank takes over from one of a lower, a list with events from an empty one. */
+const EVENTS_RANK: ReadonlyMap<string, number> = new Map([
+  ['data', 2],
+  ['events', 1],
+]);
 
 const NO_HINTS: ReadingHints = {
   limit: Infinity,
@@ -18,6 +24,7 @@ const NO_HINTS: ReadingHints = {
   brokenEvent: null,
   leftOutAt: null,
 };
+const NO_SINK: EventSink = { event: () => undefined, broken: () => undefined, restart: () => undefined };
 
 /**
  * Reads one page: strict JSON in UTF-8, an object with an array of events under `data` or `events`, the envelope around
@@ -25,12 +32,11 @@ const NO_HINTS: ReadingHints = {
  * that can be done in one way only (broken-page.ts). When a fault is returned, what the sink built so far is worthless.
  */
 export function scanPage(body: Uint8Array, sink: EventSink, hints = NO_HINTS): ScannedPage | PageFault {
-  const validUtf8 = isUtf8(body);
   const scanner = new PageScanner(body, sink);
   let fault: PageFault = { fault: 'not-json', detail: 'The body is not valid UTF-8.', apiCode: null };
   try {
     const page = scanner.scan();
-    if (validUtf8 && hints.leftOutAt === null) return page;
+    if (hints.leftOutAt === null && isUtf8(body)) return page;
   } catch (error) {
     if (!(error instanceof NotJsonError)) throw error;
     fault = faultOf(error, body);
@@ -52,17 +58,16 @@ function faultOf(error: NotJsonError, body: Uint8Array): PageFault {
   const excerpt = [...body.subarray(error.at, error.at + 20)]
     .map((byte) => (byte >= 0x20 && byte < 0x7f ? String.fromCharCode(byte) : '.'))
     .join('');
-  return {
-    fault: 'not-json',
-    detail: `Expected ${error.expected} at byte ${error.at} of ${body.length}, got '${excerpt}'.`,
-    apiCode: null,
-  };
+  const detail = `Expected ${error.expected} at byte ${error.at} of ${body.length}, got '${excerpt}'.`;
+  return { fault: 'not-json', detail, apiCode: null };
 }
 
 class PageScanner {
-  list: ListStart | null = null;
+  list: EventsList | null = null;
   readonly #cursor: JsonCursor;
   readonly #sink: EventSink;
+  /** A list of events that is passed over. */
+  readonly #known: { readonly open: number; readonly close: number } | null;
   readonly #slices = new EventSlices();
   readonly #members: PageMember[] = [];
   /** Rank of the key that the events came under, 0: none so far. */
@@ -73,18 +78,19 @@ class PageScanner {
   /** Something that the page may have in place of a list of events, under a key that means nothing here. */
   #hasOtherContents = false;
 
-  constructor(body: Uint8Array, sink: EventSink) {
+  constructor(
+    body: Uint8Array,
+    sink: EventSink,
+    known: { readonly open: number; readonly close: number } | null = null,
+  ) {
     this.#cursor = new JsonCursor(body);
     this.#sink = sink;
+    this.#known = known;
   }
 
   scan(): ScannedPage | PageFault {
-    const cursor = this.#cursor;
-    const start = cursor.skipSpace(lengthOfByteOrderMark(cursor.bytes));
-    const isObject = cursor.bytes[start] === OPEN_BRACE;
-    const end = cursor.skipSpace(isObject ? this.#readMembers(start, 1) : cursor.endOfValue(start, 0));
-    if (end !== cursor.bytes.length) cursor.fail(end, 'the end of the body');
-    const envelope = new EnvelopeReader(cursor.bytes, this.#members);
+    const isObject = this.#readPage();
+    const envelope = new EnvelopeReader(this.#cursor.bytes, this.#members);
     // An empty page that carries an error would otherwise end a walk as if the API had nothing more.
     if (this.#servedCount === 0 && envelope.hasError(this.#rank > 0 || this.#hasNullList)) return errorObject(envelope);
     const read = envelope.read();
@@ -95,20 +101,32 @@ class PageScanner {
     return { fault: 'no-events', detail: `Expected a page of events, got ${found}.`, apiCode: null };
   }
 
-  #readMembers(open: number, depth: number): number {
+  /** @returns whether the body is an object */
+  #readPage(): boolean {
     const cursor = this.#cursor;
-    let next = nextMember(cursor, open + 1, true);
-    while (next.key !== null) {
-      next = nextMember(cursor, this.#readMember(next.key, next.at, depth), false);
-    }
-    return next.at;
+    const start = cursor.skipSpace(lengthOfByteOrderMark(cursor.bytes));
+    const isObject = cursor.bytes[start] === OPEN_BRACE;
+    const end = cursor.skipSpace(isObject ? this.#readMembers(start, 1) : cursor.endOfValue(start, 0));
+    if (end !== cursor.bytes.length) cursor.fail(end, 'the end of the body');
+    return isObject;
   }
 
-  #readMember(key: string, start: number, depth: number): number {
+  #readMembers(open: number, depth: number): number {
     const cursor = this.#cursor;
-    const rank = rankOf(key);
+    let at = cursor.nextMember(open + 1, true);
+    while (cursor.bytes[at] === QUOTE) at = cursor.nextMember(this.#readMember(at, depth), false);
+    return at + 1;
+  }
+
+  #readMember(keyStart: number, depth: number): number {
+    const cursor = this.#cursor;
+    const keyEnd = cursor.endOfString(keyStart + 1);
+    const key = decodeToString(cursor.bytes, keyStart + 1, keyEnd);
+    const start = cursor.startAfterColon(keyEnd + 1);
+    const rank = EVENTS_RANK.get(key) ?? 0;
     const first = cursor.bytes[start];
     const isArray = first === OPEN_BRACKET;
+    if (rank > 0 && this.#isPastKnown()) cursor.fail(start, 'one list of events');
     // One of two lists would be lost.
     if (rank > 0 && rank === this.#rank && this.#servedCount > 0) cursor.fail(start, `"${key}" once`);
     // As in JSON.parse the last of doubled keys counts, even if it is no array.
@@ -118,13 +136,12 @@ class PageScanner {
     if (rank > 0 && isArray && (this.#servedCount === 0 || (rank > this.#rank && !isEmpty))) {
       this.#forgetEvents();
       this.#rank = rank;
-      this.list = { open: start, depth, members: [...this.#members] };
       return this.#readEvents(start);
     }
     const end = cursor.endOfValue(start, 0);
     if (isEnvelopeKey(key)) this.#members.push({ key, start, end });
     else if (rank > 0 && first === FIRST_OF_NULL) this.#hasNullList = true;
-    else if (isContainer(first)) this.#hasOtherContents = true;
+    else if (isArray || first === OPEN_BRACE) this.#hasOtherContents = true;
     return end;
   }
 
@@ -148,6 +165,8 @@ class PageScanner {
   }
 
   #readEvents(open: number): number {
+    this.list = { open, envelopeIfClosedAt: (close) => this.#envelopeIfClosed(open, close) };
+    if (open === this.#known?.open) return this.#known.close + 1;
     const cursor = this.#cursor;
     const bytes = cursor.bytes;
     const slices = this.#slices;
@@ -162,6 +181,16 @@ class PageScanner {
       if (bytes[at] !== COMMA) cursor.fail(at, 'a comma or ]');
       at = cursor.skipSpace(at + 1);
     }
+  }
+
+  #isPastKnown(): boolean {
+    return this.#known !== null && this.list?.open === this.#known.open;
+  }
+
+  #envelopeIfClosed(open: number, close: number): PageEnvelope {
+    const around = new PageScanner(this.#cursor.bytes, NO_SINK, { open, close });
+    around.#readPage();
+    return new EnvelopeReader(this.#cursor.bytes, around.#members).read();
   }
 }
 

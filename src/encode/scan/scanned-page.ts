@@ -1,7 +1,6 @@
 /** What a page is read into. Types only. */
-import type { FaultyPage, PageEnvelope } from '../../core/encoded-page.ts';
+import type { FaultyPage, MendedPage, PageEnvelope } from '../../core/encoded-page.ts';
 import type { EventSlices } from './event-slices.ts';
-import type { PageMember } from './page-members.ts';
 
 /** Why an event has no reading. */
 export type BrokenReason = 'not-json' | 'not-utf-8' | 'event-too-large';
@@ -29,16 +28,14 @@ export interface ScannedPage {
   readonly envelope: PageEnvelope;
   /** Elements of the events array. */
   readonly servedCount: number;
-  /** Of a page that is not JSON as a whole: where its elements are, and a digest of what is wrong with them. */
-  readonly mended: { readonly digest: string | null; readonly starts: number[]; readonly ends: number[] } | null;
+  /** `null` for a page that is JSON as a whole. */
+  readonly mended: MendedPage | null;
 }
 
-/** Where the list of events begins that is being read, or was read last. */
-export interface ListStart {
+/** The list of events that is being read, or was read last. */
+export interface EventsList {
   /** Its opening bracket. */
   readonly open: number;
-  /** Objects around it: the page itself, and the one that the page may be wrapped in. */
-  readonly depth: number;
-  /** Members of the page before it. */
-  readonly members: readonly PageMember[];
+  /** What the page says of itself if its list ends at this bracket. @throws NotJsonError if it is no page then */
+  readonly envelopeIfClosedAt: (close: number) => PageEnvelope;
 }

@@ -1,5 +1,5 @@
 /** One encoded page on its way into staging. */
-import type { IdColumnTypes, MendedPage, PageAnomaly } from '../../core/encoded-page.ts';
+import type { IdColumnTypes, PageAnomaly } from '../../core/encoded-page.ts';
 import type { LedgerEntry } from '../../core/state.ts';
 import type { StagingTable } from '../schema/staging.ts';
 
@@ -15,6 +15,6 @@ export interface PageBatch {
   readonly anomalies: readonly PageAnomaly[];
   /** The decompressed page, to quote refused events from. */
   readonly body: Uint8Array;
-  /** How it was read; `null` for one that is JSON as a whole. */
-  readonly mended: MendedPage | null;
+  /** Where each event begins in it, in serving order. */
+  readonly starts: Uint32Array;
 }

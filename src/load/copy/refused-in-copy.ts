@@ -6,7 +6,7 @@ import pg from 'pg';
 import type { PoolClient } from 'pg';
 import type { PageAnomaly } from '../../core/encoded-page.ts';
 import { firstSourceOrder } from '../../core/state.ts';
-import { quoteEvents } from '../../encode/encode-page.ts';
+import { quoteEvent } from '../../encode/encode-page.ts';
 import { joinRows, readSourceOrder, splitRows } from '../../encode/rows/copy-rows.ts';
 import { classifyDatabaseError } from '../postgres/database-errors.ts';
 import { copySql } from '../schema/staging.ts';
@@ -52,7 +52,7 @@ export async function copyAllButRefused(
     }
   };
   await copyRange(0, batch.rowCount);
-  return quote(batch, refused);
+  return refused.map((row) => quote(batch, row));
 }
 
 /** Column and message of a refusal, with the target's name in place of the staging table's: `a` and `b` must read the same. */
@@ -64,12 +64,8 @@ function describeRefusal(error: unknown): { field: string; reason: string } {
   };
 }
 
-function quote({ body, mended }: PageBatch, refused: readonly RefusedRow[]): PageAnomaly[] {
-  const positions = refused.map(({ position }) => position);
-  const quoted = new Map(quoteEvents(body, positions, mended).map((event) => [event.position, event]));
-  return refused.map((row) => {
-    const event = quoted.get(row.position);
-    if (event === undefined) throw new Error(`the page has no event at position ${row.position}`);
-    return { kind: 'rejected', ...row, eventId: event.eventId, original: event.original };
-  });
+function quote({ body, starts }: PageBatch, row: RefusedRow): PageAnomaly {
+  const start = starts[row.position];
+  if (start === undefined) throw new Error(`the page has no event at position ${row.position}`);
+  return { kind: 'rejected', ...row, ...quoteEvent(body, start) };
 }

@@ -61,7 +61,7 @@ export function pageOf(events: readonly (TestEvent | string)[], options: PageOpt
     idColumnTypes: encoded.idColumnTypes,
     anomalies: encoded.anomalies,
     body,
-    mended: encoded.mended,
+    starts: encoded.starts,
     ledger: {
       windowId: window,
       page,

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { encodePage, quoteEvents, samplePage, setAsideEvent } from '../../../src/encode/encode-page.ts';
+import { encodePage, quoteEvent, samplePage, setAsideEvent } from '../../../src/encode/encode-page.ts';
 import { bytesOf, encodeText, readRows, rowsOf, TEXT_COLUMNS, UUID_COLUMNS } from './rows/copy-stream-reader.ts';
 
 const UUID = 'af5c33c8-8aac-4aa0-9448-b07b52ddaf9f';
@@ -159,21 +159,18 @@ describe('encodePage', () => {
   });
 });
 
-describe('quoteEvents', () => {
-  it('gives the exact bytes and ids of events by their positions', () => {
-    const body = bytesOf('{"data":[ {"id":"a"}, null ,{"id" : "b","x":1.10}]}');
+describe('quoteEvent', () => {
+  it('gives the exact bytes and the id of an event that begins where its page says', () => {
+    const text = '{"data":[ {"id":"a"}, null ,{"id" : "b","x":1.10}]}';
+    const quoted = Array.from(encodeText(text).starts, (start) => quoteEvent(bytesOf(text), start));
     assert.deepEqual(
-      quoteEvents(body, [2, 1, 9]).map(({ position, eventId, original }) => [
-        position,
-        eventId,
-        Buffer.from(original).toString(),
-      ]),
+      quoted.map(({ eventId, original }) => [eventId, Buffer.from(original).toString()]),
       [
-        [1, null, 'null'],
-        [2, 'b', '{"id" : "b","x":1.10}'],
+        ['a', '{"id":"a"}'],
+        [null, 'null'],
+        ['b', '{"id" : "b","x":1.10}'],
       ],
     );
-    assert.throws(() => quoteEvents(bytesOf('{}'), [0]), TypeError);
   });
 });
 

@@ -1,15 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { WalkPosition } from '../../../../src/app/walk/walk-position.ts';
-import { PageTimesTracker } from '../../../../src/encode/rows/page-times.ts';
+import { readTimes } from '../../../../src/encode/rows/served-events.ts';
 
 const HOUR_MS = 3_600_000;
 const START = { sinceMs: null, untilMs: null, anchorMs: null, lastEventMs: null, edge: null, pageEndMs: null };
 
 function page(times: readonly number[]): Parameters<WalkPosition['note']>[0] {
-  const tracker = new PageTimesTracker();
-  for (const time of times) tracker.add(time, 0);
-  return { times: tracker.read(), servedCount: times.length, places: { timesMs: tracker.timesMs } };
+  const timesMs = Float64Array.from(times);
+  return { times: readTimes(timesMs), servedCount: times.length, places: { timesMs } };
 }
 
 /** Events a second apart, newest first. */

@@ -1,23 +1,15 @@
 import type { PageTimes } from '../../core/encoded-page.ts';
 
-/** Enough that the last events hardly ever all have a wrong clock. A power of two. */
-const TAIL_EVENTS = 4;
 /** Room for the events of a usual page. */
 const USUAL_EVENTS = 5_120;
+/** Enough that the last events hardly ever all have a wrong clock. */
+const TAIL_EVENTS = 4;
 
-/** Gathers the times of a page's events in serving order, and where each event begins. */
-export class PageTimesTracker {
-  /** Events so far. */
+/** When the events of a page are, and where they begin, in serving order. */
+export class ServedEvents {
   count = 0;
-  #timed = 0;
-  #newestMs = 0;
-  #oldestMs = 0;
-  #lastMs = 0;
-  #descending = true;
-  readonly #tailMs = new Float64Array(TAIL_EVENTS);
   #timesMs = new Float64Array(USUAL_EVENTS);
   #starts = new Uint32Array(USUAL_EVENTS);
-  /** Ends of those events that cannot be read, by position. */
   readonly #brokenEnds = new Map<number, number>();
 
   /** @param timeMs of the next event, since 1970; NaN: it has no valid time. @param start its offset in the body */
@@ -26,18 +18,6 @@ export class PageTimesTracker {
     this.#timesMs[this.count] = timeMs;
     this.#starts[this.count] = start;
     this.count += 1;
-    if (Number.isNaN(timeMs)) return;
-    if (this.#timed === 0) {
-      this.#newestMs = timeMs;
-      this.#oldestMs = timeMs;
-    } else {
-      if (timeMs > this.#lastMs) this.#descending = false;
-      if (timeMs > this.#newestMs) this.#newestMs = timeMs;
-      if (timeMs < this.#oldestMs) this.#oldestMs = timeMs;
-    }
-    this.#lastMs = timeMs;
-    this.#tailMs[this.#timed & (TAIL_EVENTS - 1)] = timeMs;
-    this.#timed += 1;
   }
 
   /** The next event is `[start, end)` of the body, and cannot be read. */
@@ -49,19 +29,6 @@ export class PageTimesTracker {
   clear(): void {
     this.count = 0;
     this.#brokenEnds.clear();
-    this.#timed = 0;
-    this.#descending = true;
-  }
-
-  read(): PageTimes | null {
-    if (this.#timed === 0) return null;
-    return {
-      newestMs: this.#newestMs,
-      oldestMs: this.#oldestMs,
-      lastMs: this.#lastMs,
-      tailNewestMs: Math.max(...this.#tailMs.subarray(0, this.#timed)),
-      descending: this.#descending,
-    };
   }
 
   /** One time an event, NaN where there is none; a view that owns its buffer. */
@@ -69,9 +36,9 @@ export class PageTimesTracker {
     return this.#timesMs.subarray(0, this.count);
   }
 
-  /** Offset of an event in the body. */
-  startOf(position: number): number {
-    return this.#starts[position] ?? 0;
+  /** One offset in the body an event; a view that owns its buffer. */
+  get starts(): Uint32Array<ArrayBuffer> {
+    return this.#starts.subarray(0, this.count);
   }
 
   /** Offset after an event that cannot be read; `undefined` for any other. */
@@ -87,4 +54,23 @@ export class PageTimesTracker {
     starts.set(this.#starts);
     this.#starts = starts;
   }
+}
+
+/** @param timesMs as a page's events are served; NaN where there is none */
+export function readTimes(timesMs: Float64Array): PageTimes | null {
+  let timed = 0;
+  let [newestMs, oldestMs, lastMs, tailNewestMs, behindMs] = [-Infinity, Infinity, 0, 0, -Infinity];
+  let descending = true;
+  for (let at = timesMs.length - 1; at >= 0; at -= 1) {
+    const timeMs = timesMs[at] ?? Number.NaN;
+    if (Number.isNaN(timeMs)) continue;
+    if (timed === 0) lastMs = timeMs;
+    if (timeMs < behindMs) descending = false;
+    if (timeMs > newestMs) newestMs = timeMs;
+    if (timeMs < oldestMs) oldestMs = timeMs;
+    if (timed < TAIL_EVENTS) tailNewestMs = newestMs;
+    behindMs = timeMs;
+    timed += 1;
+  }
+  return timed === 0 ? null : { newestMs, oldestMs, lastMs, tailNewestMs, descending };
 }

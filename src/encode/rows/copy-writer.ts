@@ -1,5 +1,4 @@
 import { type UuidWords, writeUuid } from '../scan/ids.ts';
-import { copyRepaired, decodeInto, type Repairs } from '../scan/json-strings.ts';
 import { COPY_COLUMNS } from './event-columns.ts';
 
 /**
@@ -126,15 +125,7 @@ export class CopyWriter {
   text(source: Uint8Array, start: number, end: number): void {
     this.#view.setInt32(this.#at, end - start);
     this.#at += 4;
-    this.#copy(source, start, end);
-  }
-
-  /** The characters of the JSON string inside `source[start, end)`, repaired where needed. */
-  decodedText(source: Uint8Array, start: number, end: number, repairs: Repairs): void {
-    const textStart = this.#at + 4;
-    const textEnd = decodeInto(this.#bytes, textStart, source, start, end, repairs);
-    this.#view.setInt32(this.#at, textEnd - textStart);
-    this.#at = textEnd;
+    this.raw(source, start, end);
   }
 
   /** Exactly the JSON text `source[start, end)`. */
@@ -142,7 +133,7 @@ export class CopyWriter {
     this.#view.setInt32(this.#at, end - start + 1);
     this.#bytes[this.#at + 4] = JSONB_VERSION;
     this.#at += 5;
-    this.#copy(source, start, end);
+    this.raw(source, start, end);
   }
 
   /** A bigint, or a timestamptz in µs since 2000, as its upper and lower 32 bits. */
@@ -167,16 +158,7 @@ export class CopyWriter {
   }
 
   /** Bytes as they are, inside `startJsonb` … `endJsonb`. */
-  raw(source: Uint8Array, start: number, end: number): void {
-    this.#copy(source, start, end);
-  }
-
-  /** JSON text with what jsonb refuses repaired, inside `startJsonb` … `endJsonb`. */
-  repairedJson(source: Uint8Array, start: number, end: number, repairs: Repairs): void {
-    this.#at = copyRepaired(this.#bytes, this.#at, source, start, end, repairs);
-  }
-
-  #copy(source: Uint8Array, start: number, end: number): void {
+  raw(source: Uint8Array, start = 0, end = source.length): void {
     const length = end - start;
     let to = this.#at;
     this.#at = to + length;

@@ -11,7 +11,7 @@ import {
   TYPE_FIELDS,
 } from '../scan/fields.ts';
 import { isUsualUuid, MAX_ID_BYTES } from '../scan/ids.ts';
-import { Repairs } from '../scan/json-strings.ts';
+import { repairJson, Repairs } from '../scan/json-strings.ts';
 import { TimeReader } from '../../core/times.ts';
 import { REJECTED_REASONS, type RejectedReason, REPAIRED_REASONS, type RepairedReason } from './anomaly-reasons.ts';
 import type { CopyWriter } from './copy-writer.ts';
@@ -168,19 +168,14 @@ export class EventFields {
   }
 
   #writeTextColumn(slices: EventSlices, field: number, column: CopyColumnName): boolean {
-    const kind = slices.kindOf(field);
-    if (!isString(kind)) {
+    if (!isString(slices.kindOf(field))) {
       this.#writer.null();
       return false;
     }
-    const { start, end } = slices.of(field);
-    if (kind === KIND.text) {
-      this.#writer.text(this.#body, start, end);
-    } else {
-      this.#changes.clear();
-      this.#writer.decodedText(this.#body, start, end, this.#changes);
-      this.#noteChanges(column);
-    }
+    const text = this.#text;
+    text.read(slices, field);
+    this.#writer.text(text.bytes, text.start, text.end);
+    if (text.unstorable) this.repairs.push({ column, reason: REPAIRED_REASONS.unstorableCharacters });
     return true;
   }
 
@@ -198,9 +193,8 @@ export class EventFields {
       return;
     }
     this.#changes.clear();
-    const startedAt = this.#writer.startJsonb();
-    this.#writer.repairedJson(this.#body, start, end, this.#changes);
-    this.#writer.endJsonb(startedAt);
+    const repaired = repairJson(this.#body, start, end, this.#changes);
+    this.#writer.jsonb(repaired, 0, repaired.length);
     this.#noteChanges('properties');
   }
 

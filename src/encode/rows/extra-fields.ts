@@ -1,5 +1,5 @@
 import type { EventSlices } from '../scan/event-slices.ts';
-import type { Repairs } from '../scan/json-strings.ts';
+import { type Repairs, repairJson } from '../scan/json-strings.ts';
 import { MemberList } from '../scan/member-list.ts';
 import type { CopyWriter } from './copy-writer.ts';
 
@@ -48,15 +48,16 @@ export class ExtraFields {
       return;
     }
     const startedAt = writer.startJsonb();
-    writer.raw(OPEN, 0, 1);
-    const count = writeMembers(writer, body, slices.unstorable ? repairs : null, [this.#kept, slices.others]);
+    writer.raw(OPEN);
+    const repaired = slices.unstorable ? repairs : null;
+    const count = writeMembers(writer, body, repaired, [this.#kept, slices.others]);
     if (hasSession) {
-      if (count > 0) writer.raw(COMMA, 0, 1);
-      writer.raw(OPEN_SESSION, 0, OPEN_SESSION.length);
-      writeMembers(writer, body, slices.unstorable ? repairs : null, [this.#keptOfSession, slices.sessionOthers]);
-      writer.raw(CLOSE, 0, 1);
+      if (count > 0) writer.raw(COMMA);
+      writer.raw(OPEN_SESSION);
+      writeMembers(writer, body, repaired, [this.#keptOfSession, slices.sessionOthers]);
+      writer.raw(CLOSE);
     }
-    writer.raw(CLOSE, 0, 1);
+    writer.raw(CLOSE);
     writer.endJsonb(startedAt);
   }
 }
@@ -71,9 +72,10 @@ function writeMembers(
   let count = 0;
   for (const members of lists) {
     for (let index = 0; index < members.count; index += 1) {
-      if (count > 0) writer.raw(COMMA, 0, 1);
-      if (repairs === null) writer.raw(body, members.startOf(index), members.endOf(index));
-      else writer.repairedJson(body, members.startOf(index), members.endOf(index), repairs);
+      if (count > 0) writer.raw(COMMA);
+      const [start, end] = [members.startOf(index), members.endOf(index)];
+      if (repairs === null) writer.raw(body, start, end);
+      else writer.raw(repairJson(body, start, end, repairs));
       count += 1;
     }
   }

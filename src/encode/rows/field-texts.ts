@@ -1,12 +1,12 @@
 import type { EventSlices } from '../scan/event-slices.ts';
 import { isString, KIND } from '../scan/fields.ts';
 import { writeUuid } from '../scan/ids.ts';
-import { decodeInto, decodeToString, MAX_TEXT_GROWTH, Repairs } from '../scan/json-strings.ts';
+import { decodeString, decodeToString, storable } from '../scan/json-strings.ts';
 
 /** Characters of an id that are kept for messages and for `ingestion.anomaly.event_id`. */
 const MAX_EXCERPT_CHARACTERS = 200;
-/** A character has at most twelve bytes (two escaped surrogates). One more, because the last may be cut in two. */
-const MAX_EXCERPT_BYTES = (MAX_EXCERPT_CHARACTERS + 1) * 12;
+
+const ENCODER = new TextEncoder();
 
 /** The characters of one field, decoded if it has escapes: `bytes[start, end)`. Filled again for every field. */
 export class FieldText {
@@ -16,8 +16,6 @@ export class FieldText {
   /** It has characters that PostgreSQL cannot hold; in `bytes` they are replaced. */
   unstorable = false;
   readonly #body: Uint8Array;
-  readonly #repairs = new Repairs();
-  #decoded = new Uint8Array(256);
 
   constructor(body: Uint8Array) {
     this.#body = body;
@@ -32,13 +30,12 @@ export class FieldText {
     this.unstorable = false;
     this.bytes = this.#body;
     if (kind !== KIND.escapedText) return;
-    const mostBytes = (end - start) * MAX_TEXT_GROWTH;
-    if (mostBytes > this.#decoded.length) this.#decoded = new Uint8Array(mostBytes);
-    this.#repairs.clear();
+    const text = decodeString(this.#body, start, end);
+    const stored = storable(text);
+    this.bytes = ENCODER.encode(stored);
     this.start = 0;
-    this.end = decodeInto(this.#decoded, 0, this.#body, start, end, this.#repairs);
-    this.bytes = this.#decoded;
-    this.unstorable = this.#repairs.characters;
+    this.end = this.bytes.length;
+    this.unstorable = stored !== text;
   }
 }
 
@@ -62,27 +59,24 @@ export class FieldComparison {
     if (!areComparable) return false;
     this.#left.read(slices, left);
     this.#right.read(slices, right);
-    return areSameBytes(this.#left, this.#right) || (asUuids && this.#areSameUuids());
+    return this.#areSameBytes() || (asUuids && this.#areSameUuids());
+  }
+
+  #areSameBytes(): boolean {
+    const [left, right] = [this.#left, this.#right];
+    return (
+      Buffer.compare(left.bytes.subarray(left.start, left.end), right.bytes.subarray(right.start, right.end)) === 0
+    );
   }
 
   #areSameUuids(): boolean {
+    const [left, right] = [this.#left, this.#right];
     return (
-      writeUuid(this.#leftUuid, 0, this.#left.bytes, this.#left.start, this.#left.end) &&
-      writeUuid(this.#rightUuid, 0, this.#right.bytes, this.#right.start, this.#right.end) &&
-      this.#leftUuid.every((byte, index) => byte === this.#rightUuid[index])
+      writeUuid(this.#leftUuid, 0, left.bytes, left.start, left.end) &&
+      writeUuid(this.#rightUuid, 0, right.bytes, right.start, right.end) &&
+      Buffer.compare(this.#leftUuid, this.#rightUuid) === 0
     );
   }
-}
-
-function areSameBytes(left: FieldText, right: FieldText): boolean {
-  const length = left.end - left.start;
-  if (right.end - right.start !== length) return false;
-  const { bytes, start } = left;
-  const { bytes: otherBytes, start: otherStart } = right;
-  for (let i = 0; i < length; i += 1) {
-    if (bytes[start + i] !== otherBytes[otherStart + i]) return false;
-  }
-  return true;
 }
 
 /** An id as served, for people: decoded, repaired, cut. Null: neither string nor number. */
@@ -91,6 +85,7 @@ export function excerptOfId(
   { kind, start, end }: { readonly kind: number; readonly start: number; readonly end: number },
 ): string | null {
   if (!isString(kind) && kind !== KIND.number) return null;
-  const text = decodeToString(body, start, Math.min(end, start + MAX_EXCERPT_BYTES));
+  // A character has one code unit, or two.
+  const text = decodeToString(body, start, end).slice(0, 2 * MAX_EXCERPT_CHARACTERS);
   return Array.from(text).slice(0, MAX_EXCERPT_CHARACTERS).join('');
 }

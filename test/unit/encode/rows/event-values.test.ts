@@ -170,7 +170,7 @@ const NASTY: NastyEvent[] = [
   {
     what: 'NUL in a user id',
     event: '{"id":"e","userId":"a\\u0000"}',
-    row: { extra: '{"userId":"a\\ufffd"}' },
+    row: { extra: '{"userId":"a\ufffd"}' },
     anomalies: [`extra ${UNSTORABLE}`],
   },
   // Sessions
@@ -274,13 +274,13 @@ const NASTY: NastyEvent[] = [
   {
     what: 'NUL in keys and values at any depth',
     event: '{"id":"e","properties":{"\\u0000":[{"k\\ud800":"v\\u0000\\\\u0000"}]},"x\\u0000":"\\udfff"}',
-    row: { properties: '{"\\ufffd":[{"k\\ufffd":"v\\ufffd\\\\u0000"}]}', extra: '{"x\\ufffd":"\\ufffd"}' },
+    row: { properties: '{"\ufffd":[{"k\ufffd":"v\ufffd\\\\u0000"}]}', extra: '{"x\ufffd":"\ufffd"}' },
     anomalies: [`properties ${UNSTORABLE}`, `extra ${UNSTORABLE}`],
   },
   {
     what: 'keys that are one key once they are repaired',
     event: '{"id":"e","a\\u0000":1,"a\\ud800":2}',
-    row: { extra: '{"a\\ufffd":1,"a\\ufffd":2}' },
+    row: { extra: '{"a\ufffd":1,"a\ufffd":2}' },
     anomalies: [`extra ${UNSTORABLE}`, `event ${DOUBLED}`],
   },
   { what: 'unknown fields', event: '{"id":"e","a" : [1, 2],"b":"c"}', row: { extra: '{"a" : [1, 2],"b":"c"}' } },
@@ -312,7 +312,7 @@ const NASTY: NastyEvent[] = [
   {
     what: 'a time with NUL in it',
     event: '{"id":"e","timestamp":"2026-01-01\\u0000"}',
-    row: { extra: '{"timestamp":"2026-01-01\\ufffd"}' },
+    row: { extra: '{"timestamp":"2026-01-01\ufffd"}' },
     anomalies: [NOT_A_TIME, `extra ${UNSTORABLE}`],
   },
   {

@@ -3,7 +3,7 @@ import type { EventSlices } from '../scan/event-slices.ts';
 import { ID_FIELDS, NO_FIELD } from '../scan/fields.ts';
 import { MAX_JSON_GROWTH } from '../scan/json-strings.ts';
 import type { BrokenReason, EventRepair, EventSink } from '../scan/scanned-page.ts';
-import { type AnomalyReason, REJECTED_REASONS, type RejectedReason, REPAIRED_REASONS } from './anomaly-reasons.ts';
+import { type AnomalyReason, REJECTED_REASONS, type RejectedReason } from './anomaly-reasons.ts';
 import { type CopyWriter, SourceOrder } from './copy-writer.ts';
 import { EventFields } from './event-fields.ts';
 import { excerptOfId } from './field-texts.ts';
@@ -19,27 +19,11 @@ export const MAX_EVENT_DEPTH = 6000;
 /** A row has at most the event's bytes twice (a field in its column and in `extra`), and these for lengths and braces. */
 const ROW_OVERHEAD_BYTES = 512;
 
-const REASON_OF_BROKEN = {
-  'not-json': REJECTED_REASONS.notJson,
-  'not-utf-8': REJECTED_REASONS.notUtf8,
-  'event-too-large': REJECTED_REASONS.tooLarge,
-} as const;
-const REASON_OF_REPAIR = {
-  'raw-control-characters': REPAIRED_REASONS.rawControls,
-  'comma-too-many': REPAIRED_REASONS.surplusComma,
-} as const;
-
 export interface EventEncoderOptions {
   readonly idColumnTypes: IdColumnTypes;
   readonly firstSourceOrder: bigint;
   readonly maxEventBytes: number;
 }
-
-const ABOUT_THE_WHOLE: ReadonlySet<RejectedReason> = new Set([
-  REJECTED_REASONS.notAnObject,
-  REJECTED_REASONS.tooLarge,
-  REJECTED_REASONS.tooDeep,
-]);
 
 /** Turns each event of one page into a row, or rejects it, and notes its anomalies, which are views of the body. */
 export class EventEncoder implements EventSink {
@@ -73,29 +57,21 @@ export class EventEncoder implements EventSink {
   event(slices: EventSlices, position: number, repair?: EventRepair): void {
     if (!slices.isObject) this.served.add(Number.NaN, slices.start);
     const reason = slices.isObject ? this.#encode(slices, position, repair) : REJECTED_REASONS.notAnObject;
-    if (reason !== null) {
-      this.rejectedCount += 1;
-      this.#note(slices, position, 'rejected', ABOUT_THE_WHOLE.has(reason) ? 'event' : 'id', reason, repair?.end);
-    }
+    if (reason === null) return;
+    this.rejectedCount += 1;
+    this.#note(slices, position, 'rejected', reason.startsWith('id-') ? 'id' : 'event', reason, repair?.end);
   }
 
   broken(start: number, end: number, position: number, reason: BrokenReason): void {
     this.served.addBroken(start, end);
     this.rejectedCount += 1;
     const original = this.#body.subarray(start, end);
-    this.anomalies.push({
-      kind: 'rejected',
-      position,
-      eventId: null,
-      field: 'event',
-      reason: REASON_OF_BROKEN[reason],
-      original,
-    });
+    this.anomalies.push({ kind: 'rejected', position, eventId: null, field: 'event', reason, original });
   }
 
   #encode(slices: EventSlices, position: number, repair: EventRepair | undefined): RejectedReason | null {
     const fields = this.#fields;
-    const timeField = fields.readTime(slices);
+    fields.readTime(slices);
     this.served.add(fields.hasTime ? fields.time.epochMs : Number.NaN, slices.start);
     const bytes = slices.end - slices.start;
     if (bytes > this.#maxEventBytes) return REJECTED_REASONS.tooLarge;
@@ -104,7 +80,7 @@ export class EventEncoder implements EventSink {
     const writer = this.#writer;
     writer.reserve(bytes * (repair === undefined ? 2 : 2 * MAX_JSON_GROWTH) + ROW_OVERHEAD_BYTES);
     writer.startRow();
-    const rejected = fields.write(slices, timeField);
+    const rejected = fields.write(slices);
     if (rejected !== null) {
       writer.dropRow();
       return rejected;
@@ -121,9 +97,7 @@ export class EventEncoder implements EventSink {
     for (const { column, reason } of this.#fields.repairs) {
       this.#note(slices, position, 'repaired', column, reason, repair?.end);
     }
-    if (repair !== undefined) {
-      this.#note(slices, position, 'repaired', 'event', REASON_OF_REPAIR[repair.reason], repair.end);
-    }
+    if (repair !== undefined) this.#note(slices, position, 'repaired', 'event', repair.reason, repair.end);
   }
 
   #note(
@@ -134,14 +108,8 @@ export class EventEncoder implements EventSink {
     reason: AnomalyReason,
     end = slices.end,
   ): void {
-    this.anomalies.push({
-      kind,
-      position,
-      eventId: idOf(this.#body, slices),
-      field,
-      reason,
-      original: this.#body.subarray(slices.start, end),
-    });
+    const original = this.#body.subarray(slices.start, end);
+    this.anomalies.push({ kind, position, eventId: idOf(this.#body, slices), field, reason, original });
   }
 }
 

@@ -10,7 +10,7 @@ import {
   TIME_FIELDS,
   TYPE_FIELDS,
 } from '../scan/fields.ts';
-import { isUsualUuid, MAX_ID_BYTES } from '../scan/ids.ts';
+import { areSameWords, isUsualUuid, MAX_ID_BYTES } from '../scan/ids.ts';
 import { repairJson, Repairs } from '../scan/json-strings.ts';
 import { TimeReader } from '../../core/times.ts';
 import { REJECTED_REASONS, type RejectedReason, REPAIRED_REASONS, type RepairedReason } from './anomaly-reasons.ts';
@@ -38,6 +38,8 @@ export class EventFields {
   /** The event read last has a time that PostgreSQL can hold; it is in `time`. */
   hasTime = false;
   time = new TimeReader();
+  /** The field that it was read from, NO_FIELD if there is none. */
+  #timeField: number = NO_FIELD;
 
   readonly #body: Uint8Array;
   readonly #writer: CopyWriter;
@@ -57,8 +59,8 @@ export class EventFields {
     this.#comparison = new FieldComparison(body);
   }
 
-  /** Reads the event's time into `hasTime` and `time`; returns its field, NO_FIELD if there is none. */
-  readTime(slices: EventSlices): number {
+  /** Reads the event's time into `hasTime` and `time`. */
+  readTime(slices: EventSlices): void {
     const field = slices.choose(TIME_FIELDS);
     if (field !== NO_FIELD && field === slices.timeField) {
       this.hasTime = true;
@@ -67,11 +69,11 @@ export class EventFields {
       this.time = this.#slowTime;
       this.hasTime = field !== NO_FIELD && this.#readTimeOf(slices, field, this.time);
     }
-    return field;
+    this.#timeField = field;
   }
 
-  /** Writes all columns but `source_order`, between `startRow` and `endRow`. If it returns a reason, drop the row. */
-  write(slices: EventSlices, timeField: number): RejectedReason | null {
+  /** Writes all columns but `source_order`, for the event whose time was read last, between `startRow` and `endRow`. If it returns a reason, drop the row. */
+  write(slices: EventSlices): RejectedReason | null {
     this.#extra.clear();
     if (this.repairs.length > 0) this.repairs.length = 0;
     const rejected = this.#writeId(slices);
@@ -81,7 +83,7 @@ export class EventFields {
     this.#writeType(slices);
     this.#writeText(slices, FIELD.name, 'name');
     this.#writeProperties(slices);
-    this.#writeTime(slices, timeField);
+    this.#writeTime(slices);
     this.#writeSession(slices, hasSessionId);
     this.#changes.clear();
     this.#extra.write(this.#writer, this.#body, slices, this.#changes);
@@ -161,22 +163,23 @@ export class EventFields {
   }
 
   /** True: the column is not null. */
-  #writeText(slices: EventSlices, field: number, column: 'type' | 'name'): boolean {
-    if (this.#writeTextColumn(slices, field, column)) return true;
+  #writeText(slices: EventSlices, field: number, column: CopyColumnName): boolean {
+    const kind = slices.kindOf(field);
+    if (kind === KIND.text) {
+      const { start, end } = slices.of(field);
+      this.#writer.text(this.#body, start, end);
+      return true;
+    }
+    if (kind === KIND.escapedText) {
+      const text = this.#text;
+      text.read(slices, field);
+      this.#writer.text(text.bytes, text.start, text.end);
+      if (text.unstorable) this.repairs.push({ column, reason: REPAIRED_REASONS.unstorableCharacters });
+      return true;
+    }
+    this.#writer.null();
     if (slices.has(field)) this.#extra.keep(slices, field);
     return false;
-  }
-
-  #writeTextColumn(slices: EventSlices, field: number, column: CopyColumnName): boolean {
-    if (!isString(slices.kindOf(field))) {
-      this.#writer.null();
-      return false;
-    }
-    const text = this.#text;
-    text.read(slices, field);
-    this.#writer.text(text.bytes, text.start, text.end);
-    if (text.unstorable) this.repairs.push({ column, reason: REPAIRED_REASONS.unstorableCharacters });
-    return true;
   }
 
   /** The exact text, whatever its type. Missing `properties` are SQL's null, `"properties": null` is jsonb's. */
@@ -198,17 +201,14 @@ export class EventFields {
     this.#noteChanges('properties');
   }
 
-  #writeTime(slices: EventSlices, field: number): void {
-    if (this.hasTime) {
-      this.#writer.int64(this.time.high, this.time.low);
-      if (field !== FIELD.timestamp && field !== NO_FIELD) this.#extra.keep(slices, field);
-    } else {
-      this.#writer.null();
-      if (field !== NO_FIELD) {
-        this.repairs.push({ column: 'occurred_at', reason: REPAIRED_REASONS.notATime });
-        this.#extra.keep(slices, field);
-      }
+  #writeTime(slices: EventSlices): void {
+    const field = this.#timeField;
+    if (this.hasTime) this.#writer.int64(this.time.high, this.time.low);
+    else this.#writer.null();
+    if (field !== NO_FIELD && !this.hasTime) {
+      this.repairs.push({ column: 'occurred_at', reason: REPAIRED_REASONS.notATime });
     }
+    if (field !== NO_FIELD && (field !== FIELD.timestamp || !this.hasTime)) this.#extra.keep(slices, field);
     this.#keepOtherSpellings(slices, TIME_FIELDS, field, false);
   }
 
@@ -227,15 +227,15 @@ export class EventFields {
       if (slices.has(FIELD.session)) this.#extra.keep(slices, FIELD.session);
       return;
     }
-    const hasDeviceType = this.#writeSessionText(slices, FIELD.deviceType, 'device_type');
-    const hasBrowser = this.#writeSessionText(slices, FIELD.browser, 'browser');
+    const hasDeviceType = this.#writeText(slices, FIELD.deviceType, 'device_type');
+    const hasBrowser = this.#writeText(slices, FIELD.browser, 'browser');
     if (!hasDeviceType && !hasBrowser) this.#extra.keepSession();
     if (!slices.has(FIELD.sessionDotId)) {
       // `sessionId` in extra says that the session had no id. A number is in extra already.
       const isKept = slices.kindOf(FIELD.sessionId) === KIND.number;
       if (hasSessionId && !isKept) this.#extra.keep(slices, FIELD.sessionId);
     } else if (!hasSessionId || !this.#isSameSessionId(slices)) {
-      this.#extra.keepOfSession(slices, FIELD.sessionDotId);
+      this.#extra.keep(slices, FIELD.sessionDotId);
     }
   }
 
@@ -243,22 +243,11 @@ export class EventFields {
     const sessionId = slices.of(FIELD.sessionId);
     const ownId = slices.of(FIELD.sessionDotId);
     if (sessionId.isUuid && ownId.isUuid) {
-      return (
-        sessionId.word0 === ownId.word0 &&
-        sessionId.word1 === ownId.word1 &&
-        sessionId.word2 === ownId.word2 &&
-        sessionId.word3 === ownId.word3
-      );
+      return areSameWords(sessionId, ownId);
     }
     // A number is in extra itself, and then session.id is not taken from it.
     if (slices.kindOf(FIELD.sessionId) === KIND.number) return false;
     return this.#comparison.isSame(slices, FIELD.sessionId, FIELD.sessionDotId, this.#types.sessionId === 'uuid');
-  }
-
-  #writeSessionText(slices: EventSlices, field: number, column: 'device_type' | 'browser'): boolean {
-    if (this.#writeTextColumn(slices, field, column)) return true;
-    if (slices.has(field)) this.#extra.keepOfSession(slices, field);
-    return false;
   }
 
   /**

@@ -1,4 +1,5 @@
 import type { EventSlices } from '../scan/event-slices.ts';
+import { SESSION_BITS } from '../scan/fields.ts';
 import { type Repairs, repairJson } from '../scan/json-strings.ts';
 import { MemberList } from '../scan/member-list.ts';
 import type { CopyWriter } from './copy-writer.ts';
@@ -24,15 +25,10 @@ export class ExtraFields {
     this.#hasSession = false;
   }
 
-  /** A field of the event goes into `extra` as it is. */
+  /** A field goes into `extra` as it is, one of the event's `session` into `extra.session`. */
   keep(slices: EventSlices, field: number): void {
-    this.#kept.add(slices.of(field).keyStart, slices.memberEndOf(field));
-  }
-
-  /** A field of the event's `session` goes into `extra.session` as it is. */
-  keepOfSession(slices: EventSlices, field: number): void {
-    this.#hasSession = true;
-    this.#keptOfSession.add(slices.of(field).keyStart, slices.memberEndOf(field));
+    const list = (SESSION_BITS & (1 << field)) === 0 ? this.#kept : this.#keptOfSession;
+    list.add(slices.of(field).keyStart, slices.memberEndOf(field));
   }
 
   /** `extra.session` is there, be it as `{}`: no column shows that the event had a session. */
@@ -42,7 +38,7 @@ export class ExtraFields {
 
   /** Writes the column `extra`: null when there is nothing. */
   write(writer: CopyWriter, body: Uint8Array, slices: EventSlices, repairs: Repairs): void {
-    const hasSession = this.#hasSession || slices.sessionOthers.count > 0;
+    const hasSession = this.#hasSession || this.#keptOfSession.count > 0 || slices.sessionOthers.count > 0;
     if (!hasSession && this.#kept.count === 0 && slices.others.count === 0) {
       writer.null();
       return;

@@ -47,7 +47,7 @@ export class EventSlices {
   unstorable = false;
   /** Deepest nesting, the event's own braces counted. */
   depth = 0;
-  /** An object of the event may have a key twice: `hasDoubledKey` tells. */
+  /** An object of the event may have a key twice: `fieldOfDoubledKey` tells. */
   mayHaveDoubledKey = false;
   /** Bit `1 << field` for every field that is there. */
   present = 0;
@@ -100,7 +100,8 @@ export class EventSlices {
   read(cursor: JsonCursor, at: number): number {
     cursor.unstorable = false;
     cursor.deepest = 1;
-    cursor.keys.clear();
+    cursor.keys.count = 0;
+    cursor.keys.mayBeDoubled = false;
     this.start = at;
     this.present = 0;
     this.isObject = cursor.bytes[at] === OPEN_BRACE;
@@ -120,7 +121,7 @@ export class EventSlices {
 
   #readMembers(cursor: JsonCursor, open: number, known: KnownKeys, others: MemberList, depth: number): number {
     const bytes = cursor.bytes;
-    const keys = cursor.keys.open();
+    const keys = cursor.keys.count;
     let learned = known.first;
     let at = open;
     for (;;) {
@@ -135,7 +136,7 @@ export class EventSlices {
       } else {
         keyStart = cursor.nextMember(from === open ? from + 1 : from, from === open);
         if (bytes[keyStart] === CLOSE_BRACE) {
-          cursor.keys.close(keys);
+          cursor.keys.count = keys;
           return keyStart + 1;
         }
         const keyEnd = cursor.endOfString(keyStart + 1);

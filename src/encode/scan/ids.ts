@@ -25,6 +25,11 @@ export interface UuidWords {
   word3: number;
 }
 
+export function areSameWords(left: UuidWords, right: UuidWords): boolean {
+  const { word0, word1, word2, word3 } = left;
+  return word0 === right.word0 && word1 === right.word1 && word2 === right.word2 && word3 === right.word3;
+}
+
 /**
  * Reads a UUID in its usual spelling (lower case, 8-4-4-4-12) that starts at `start` and ends at a quote into `into`.
  * False: it is spelled otherwise, or is no UUID.

@@ -68,8 +68,8 @@ export class JsonCursor {
   readonly keys = new KeyStack();
   // The closing byte of each open level, and the first of its keys. Stacks of their own, because a page may nest deeper than
   // the call stack allows.
-  #stack = new Uint8Array(256);
-  #bases = new Int32Array(256);
+  readonly #closes: number[] = [];
+  readonly #bases: number[] = [];
 
   constructor(bytes: Uint8Array) {
     this.bytes = bytes;
@@ -226,7 +226,8 @@ export class JsonCursor {
       const first = bytes[at] ?? 0;
       if (first === OPEN_BRACE || first === OPEN_BRACKET) {
         const close = first === OPEN_BRACE ? CLOSE_BRACE : CLOSE_BRACKET;
-        this.#push(open, close);
+        this.#closes[open] = close;
+        this.#bases[open] = this.keys.count;
         open += 1;
         if (depth + open > this.deepest) this.deepest = depth + open;
         at = this.skipSpace(at + 1);
@@ -244,7 +245,7 @@ export class JsonCursor {
       // A value has ended before `at`: close what closes here, then go to the next value.
       for (;;) {
         if (open === 0) return at;
-        const close = this.#stack[open - 1];
+        const close = this.#closes[open - 1];
         at = this.skipSpace(at);
         const next = bytes[at] ?? 0;
         if (next === COMMA) {
@@ -254,23 +255,10 @@ export class JsonCursor {
         }
         if (next !== close) this.fail(at, close === CLOSE_BRACE ? 'a comma or }' : 'a comma or ]');
         open -= 1;
-        if (close === CLOSE_BRACE) this.keys.close(this.#bases[open] ?? 0);
+        if (close === CLOSE_BRACE) this.keys.count = this.#bases[open] ?? 0;
         at += 1;
       }
     }
-  }
-
-  #push(open: number, close: number): void {
-    if (open === this.#stack.length) {
-      const grown = new Uint8Array(open * 2);
-      grown.set(this.#stack);
-      this.#stack = grown;
-      const bases = new Int32Array(open * 2);
-      bases.set(this.#bases);
-      this.#bases = bases;
-    }
-    this.#stack[open] = close;
-    this.#bases[open] = this.keys.open();
   }
 
   /** From the opening quote of a key to the first byte of its value. `open`: containers, this object being the last. */

@@ -3,39 +3,24 @@ const MAX_COMPARED_KEYS = 64;
 
 /**
  * Notices, at little cost, that an object may have a key twice: keys of one length are compared by their first and their last
- * four bytes. Objects inside of objects are a stack. What it notices, `hasDoubledKey` must confirm.
+ * four bytes. What it notices, `fieldOfDoubledKey` must confirm.
  */
 export class KeyStack {
   /** Two keys of one object may be the same. Only ever set here. */
   mayBeDoubled = false;
-  #starts = new Int32Array(256);
-  #lengths = new Int32Array(256);
-  #count = 0;
+  /** Keys of all open objects. Whoever reads an object sets it back, at the object's end, to what it was before. */
+  count = 0;
+  readonly #starts: number[] = [];
+  readonly #lengths: number[] = [];
 
-  /** Nothing is open. */
-  clear(): void {
-    this.mayBeDoubled = false;
-    this.#count = 0;
-  }
-
-  /** An object begins; returns what its keys and its end must be given. */
-  open(): number {
-    return this.#count;
-  }
-
-  close(base: number): void {
-    this.#count = base;
-  }
-
-  /** A key of the innermost object, its characters being `words[start, start + length)`. */
+  /** A key of the innermost object, its characters being `words[start, start + length)`. @param base the count before that object */
   add(words: DataView, base: number, start: number, length: number, isEscaped: boolean): void {
-    const count = this.#count;
+    const count = this.count;
     // A key with an escape may be spelled in two ways.
     if (isEscaped || count - base >= MAX_COMPARED_KEYS) {
       this.mayBeDoubled = true;
       return;
     }
-    if (count === this.#starts.length) this.#grow();
     const starts = this.#starts;
     const lengths = this.#lengths;
     for (let at = base; at < count; at += 1) {
@@ -43,16 +28,7 @@ export class KeyStack {
     }
     starts[count] = start;
     lengths[count] = length;
-    this.#count = count + 1;
-  }
-
-  #grow(): void {
-    const starts = new Int32Array(this.#starts.length * 2);
-    const lengths = new Int32Array(starts.length);
-    starts.set(this.#starts);
-    lengths.set(this.#lengths);
-    this.#starts = starts;
-    this.#lengths = lengths;
+    this.count = count + 1;
   }
 }
 

@@ -6,9 +6,9 @@ import { getPriority, platform, setPriority } from 'node:os';
 
 import { move, transferableSymbol, valueSymbol } from 'piscina';
 
-import { encodePage, samplePage } from '../src/encode/encode-page.ts';
+import { encodePage } from '../src/encode/encode-page.ts';
 import { decodeBody } from '../src/core/body-decoding.ts';
-import type { EncodeResult, PageTask, SampleResult } from './protocol.ts';
+import type { EncodeResult, EncodeTask } from './protocol.ts';
 
 /** On a core that both want, a worker gets a third of the main thread's share. */
 const NICER_BY = 5;
@@ -17,7 +17,7 @@ const LOWEST_PRIORITY = 19;
 yieldToMainThread();
 
 /** One page. The result's buffers are moved, not copied: the worker keeps nothing. */
-export default function encodeTask(task: PageTask): unknown {
+export default function encodeTask(task: EncodeTask): unknown {
   const result = resultOf(task);
   const buffers =
     result.status === 'encoded'
@@ -26,7 +26,7 @@ export default function encodeTask(task: PageTask): unknown {
   return move(transferred(result, buffers));
 }
 
-function resultOf(task: PageTask): EncodeResult | SampleResult {
+function resultOf(task: EncodeTask): EncodeResult {
   const startedMs = performance.now();
   const decoded = decodeBody(task.body, task.bodyBytes, task.contentEncoding);
   if (typeof decoded === 'string') {
@@ -35,10 +35,8 @@ function resultOf(task: PageTask): EncodeResult | SampleResult {
   }
   const decodedMs = performance.now();
   const { body, bodyBytes } = decoded;
-  const bytes = new Uint8Array(body, 0, bodyBytes);
-  const page = task.kind === 'sample' ? samplePage(bytes, task.hints) : encodePage(bytes, task, task.spare);
+  const page = encodePage(new Uint8Array(body, 0, bodyBytes), task, task.spare);
   if ('fault' in page) return { status: 'faulty', ...page, body, bodyBytes };
-  if (page.status === 'sampled') return { ...page, body, bodyBytes };
   const timing = { decodeMs: decodedMs - startedMs, encodeMs: performance.now() - decodedMs };
   return { ...page, ...timing, body, bodyBytes };
 }

@@ -13,25 +13,15 @@ import type {
   FaultyPage,
   IdColumnTypes,
   ReadingHints,
-  SampledPage,
 } from '../src/core/encoded-page.ts';
 
-interface TaskBase {
+export interface EncodeTask {
   /** The raw page. Transferred: the sender's view is detached and must not be touched again. */
   readonly body: ArrayBuffer;
   readonly bodyBytes: number;
   readonly contentEncoding: ContentEncoding;
   /** For a page that is not JSON as a whole. */
   readonly hints?: ReadingHints;
-}
-
-/** Looks at the newest events of a page to decide the types of the id columns; encodes nothing. */
-export interface SampleTask extends TaskBase {
-  readonly kind: 'sample';
-}
-
-export interface EncodeTask extends TaskBase {
-  readonly kind: 'encode';
   readonly idColumnTypes: IdColumnTypes;
   /** `source_order` of the page's first event; event at position p gets `firstSourceOrder + p`. */
   readonly firstSourceOrder: bigint;
@@ -45,7 +35,4 @@ export interface EncodeTask extends TaskBase {
   readonly spare?: ArrayBuffer;
 }
 
-export type PageTask = SampleTask | EncodeTask;
-
 export type EncodeResult = EncodedPage | FaultyPage;
-export type SampleResult = SampledPage | FaultyPage;

@@ -106,6 +106,12 @@ export interface PageAnomaly {
   readonly original: Uint8Array;
 }
 
+/** How many of the newest (at most 100) events have a string in the field, and how many of those are UUIDs in their usual spelling. */
+export interface IdSample {
+  readonly strings: number;
+  readonly uuids: number;
+}
+
 export interface EncodedPage {
   readonly status: 'encoded';
   /** Complete binary COPY stream: header, rows, trailer. Own ArrayBuffer, transferred: the receiver owns it. */
@@ -114,6 +120,7 @@ export interface EncodedPage {
   readonly rowCount: number;
   /** What the rows were encoded for; `null` only when there are none. */
   readonly idColumnTypes: IdColumnTypes | null;
+  readonly idSample: Readonly<Record<keyof IdColumnTypes, IdSample>>;
   /** Elements of `data`: always `rowCount` + `rejectedCount`. */
   readonly servedCount: number;
   readonly rejectedCount: number;
@@ -132,22 +139,6 @@ export interface EncodedPage {
   readonly bodyBytes: number;
   readonly decodeMs: number;
   readonly encodeMs: number;
-}
-
-/** How many of the newest (at most 100) events have a string in the field, and how many of those are UUIDs in their usual spelling. */
-export interface IdSample {
-  readonly strings: number;
-  readonly uuids: number;
-}
-
-export interface SampledPage {
-  readonly status: 'sampled';
-  readonly id: IdSample;
-  readonly sessionId: IdSample;
-  readonly userId: IdSample;
-  /** The decompressed page: encode it next with `contentEncoding: 'identity'`. */
-  readonly body: ArrayBuffer;
-  readonly bodyBytes: number;
 }
 
 /** The body is no page (not JSON, cut, an error object, no events array): the page must be asked for again. */

@@ -1,25 +1,21 @@
-import type { EncodedPage, IdSample, PageAnomaly, ReadingHints, SampledPage } from '../core/encoded-page.ts';
+import type { EncodedPage, PageAnomaly, ReadingHints } from '../core/encoded-page.ts';
 import { REJECTED_REASONS } from './rows/anomaly-reasons.ts';
 import { CopyWriter } from './rows/copy-writer.ts';
 import { EventEncoder, type EventEncoderOptions, idOf } from './rows/event-encoder.ts';
 import { readPlaces } from './rows/page-places.ts';
 import { readTimes } from './rows/served-events.ts';
 import { EventSlices } from './scan/event-slices.ts';
-import { FIELD, ID_FIELDS, isString, NO_FIELD } from './scan/fields.ts';
 import { JsonCursor } from './scan/json-cursor.ts';
 import { scanPage } from './scan/page-scanner.ts';
-import type { EventSink, PageFault } from './scan/scanned-page.ts';
+import type { PageFault } from './scan/scanned-page.ts';
 
 /**
  * Rows take about half of their page's bytes, more when `extra` is used. A buffer that is too small costs a copy, one
  * that is too large costs only address space.
  */
 const ROWS_PER_BODY_BYTE = 0.75;
-/** How many events decide the types of the id columns. */
-const SAMPLE_EVENTS = 100;
 
 export type PageEncoding = Omit<EncodedPage, 'body' | 'bodyBytes' | 'decodeMs' | 'encodeMs'>;
-type PageSample = Omit<SampledPage, 'body' | 'bodyBytes'>;
 
 export interface PageOptions extends EventEncoderOptions {
   /** Where the page before this one ended, epoch ms; none when there is none. */
@@ -47,6 +43,7 @@ export function encodePage(body: Uint8Array, options: PageOptions, spare?: Array
     ...writer.finish(),
     ...page,
     idColumnTypes: options.idColumnTypes,
+    idSample: encoder.idSample,
     rejectedCount: encoder.rejectedCount,
     repairedCount: encoder.repairedCount,
     anomalies: encoder.anomalies,
@@ -59,13 +56,6 @@ export function encodePage(body: Uint8Array, options: PageOptions, spare?: Array
 /** Size of the buffer that the rows of a page of `bodyBytes` are begun in. */
 export function likelyRowsBytes(bodyBytes: number): number {
   return Math.ceil(bodyBytes * ROWS_PER_BODY_BYTE);
-}
-
-/** Counts strings, and UUIDs in their usual spelling, among the ids of the first (newest) events of a page. */
-export function samplePage(body: Uint8Array, hints?: ReadingHints): PageSample | PageFault {
-  const sampler = new IdSampler();
-  const page = scanPage(body, sampler, hints);
-  return 'fault' in page ? page : { status: 'sampled', ...sampler.counts };
 }
 
 /**
@@ -92,36 +82,4 @@ export function setAsideEvent(body: Uint8Array): PageEncoding | PageFault | null
   const anomalies = page.anomalies.map((anomaly) => ({ ...anomaly, reason: REJECTED_REASONS.workerDied }));
   const places = { ...page.places, timesMs: Float64Array.of(Number.NaN), edgeKeys: [] };
   return { ...page, idColumnTypes: null, anomalies, times: null, places };
-}
-
-class IdSampler implements EventSink {
-  counts = noCounts();
-
-  event(slices: EventSlices, position: number): void {
-    if (position >= SAMPLE_EVENTS || !slices.isObject) return;
-    count(slices, slices.choose(ID_FIELDS), this.counts.id);
-    count(slices, FIELD.sessionId, this.counts.sessionId);
-    count(slices, FIELD.userId, this.counts.userId);
-  }
-
-  broken(): void {
-    // It shows nothing of the types of ids.
-  }
-
-  restart(): void {
-    this.counts = noCounts();
-  }
-}
-
-type Counts = { -readonly [key in keyof IdSample]: IdSample[key] };
-
-function count(slices: EventSlices, field: number, counts: Counts): void {
-  if (field === NO_FIELD || !isString(slices.kindOf(field))) return;
-  counts.strings += 1;
-  if (slices.of(field).isUuid) counts.uuids += 1;
-}
-
-function noCounts(): { readonly id: Counts; readonly sessionId: Counts; readonly userId: Counts } {
-  const none = { strings: 0, uuids: 0 };
-  return { id: { ...none }, sessionId: { ...none }, userId: { ...none } };
 }

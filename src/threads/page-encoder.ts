@@ -42,6 +42,9 @@ export interface PageToEncode extends PagePlace {
 
 type Where = Pick<EncodeTask, 'firstSourceOrder' | 'instantMs' | 'isKeyed' | 'hints'>;
 
+/** As which any page can be encoded, to see what its ids are. */
+const TEXT_TYPES: IdColumnTypes = { id: 'text', sessionId: 'text', userId: 'text' };
+
 export class PageEncoder {
   readonly #options: PageEncoderOptions;
   #types: IdColumnTypes | null;
@@ -57,20 +60,9 @@ export class PageEncoder {
    * @throws WorkerDiedError when a worker died with the page; what `onDecided` throws
    */
   async encode({ windowId, page, ...how }: PageToEncode, raw: PageBody): Promise<EncodeResult> {
-    const where = { firstSourceOrder: firstSourceOrder(windowId, page), ...how };
-    while (this.#types === null) {
-      if (this.#deciding === null) {
-        this.#deciding = this.#encodeFirst(raw, where);
-        try {
-          return await this.#deciding;
-        } finally {
-          this.#deciding = null;
-        }
-      }
-      // Another page is deciding. If it has no rows, or is no page, this one may decide.
-      await this.#deciding.catch(() => undefined);
-    }
-    return this.#encode(raw, where, this.#types);
+    const result = await this.#encodeDecided({ firstSourceOrder: firstSourceOrder(windowId, page), ...how }, raw);
+    if (result.status === 'encoded') this.#options.onEncoded?.((result.decodeMs + result.encodeMs) / 1000);
+    return result;
   }
 
   /**
@@ -85,29 +77,43 @@ export class PageEncoder {
     } catch (error) {
       if (!(error instanceof WorkerDiedError)) throw error;
       // Throws if workers die of any page: then it is not the event's fault.
-      await this.#options.pool.run({ kind: 'sample', ...harmlessPage() });
+      await this.#run({ firstSourceOrder: 0n, instantMs: null }, harmlessPage(), TEXT_TYPES);
       const result = setAside(kept);
       if (result === null) throw error;
       return result;
     }
   }
 
-  async #encodeFirst(raw: PageBody, where: Where): Promise<EncodeResult> {
-    const { pool, idType, onDecided, emptyColumnTypes } = this.#options;
-    const { body, bodyBytes, contentEncoding } = raw;
-    const { hints } = where;
-    const task = { kind: 'sample', body, bodyBytes, contentEncoding } as const;
-    const sampled = await pool.run(hints === undefined ? task : { ...task, hints });
+  async #encodeDecided(where: Where, raw: PageBody): Promise<EncodeResult> {
+    while (this.#types === null) {
+      if (this.#deciding === null) {
+        this.#deciding = this.#encodeFirst(where, raw);
+        try {
+          return await this.#deciding;
+        } finally {
+          this.#deciding = null;
+        }
+      }
+      // Another page is deciding. If it has no rows, or is no page, this one may decide.
+      await this.#deciding.catch(() => undefined);
+    }
+    return this.#run(where, raw, this.#types);
+  }
+
+  async #encodeFirst(where: Where, raw: PageBody): Promise<EncodeResult> {
+    const { buffers, idType, onDecided, emptyColumnTypes } = this.#options;
+    const sampled = await this.#run(where, raw, TEXT_TYPES);
     if (sampled.status === 'faulty') return sampled;
     const typeOf = (column: keyof IdColumnTypes): IdColumnType =>
-      emptyColumnTypes?.[column] === 'text' ? 'text' : typeBySample(sampled[column]);
+      emptyColumnTypes?.[column] === 'text' ? 'text' : typeBySample(sampled.idSample[column]);
     const types = {
       id: idType === 'auto' ? typeOf('id') : idType,
       sessionId: typeOf('sessionId'),
       userId: typeOf('userId'),
     };
-    const decompressed = { body: sampled.body, bodyBytes: sampled.bodyBytes, contentEncoding: 'identity' } as const;
-    const result = await this.#encode(decompressed, where, types);
+    buffers.give(sampled.rows);
+    const { body, bodyBytes } = sampled;
+    const result = await this.#run(where, { body, bodyBytes, contentEncoding: 'identity' }, types);
     if (result.status === 'encoded' && result.rowCount > 0) {
       await onDecided(types);
       this.#types = types;
@@ -115,22 +121,12 @@ export class PageEncoder {
     return result;
   }
 
-  async #encode(raw: PageBody, where: Where, idColumnTypes: IdColumnTypes): Promise<EncodeResult> {
-    const { pool, buffers, maxEventBytes, onEncoded } = this.#options;
+  #run(where: Where, raw: PageBody, idColumnTypes: IdColumnTypes): Promise<EncodeResult> {
+    const { pool, buffers, maxEventBytes } = this.#options;
     const { body, bodyBytes, contentEncoding } = raw;
     const spare = buffers.takeIdle(likelyRowsBytes(bodyBytes));
-    const result = await pool.run({
-      kind: 'encode',
-      body,
-      bodyBytes,
-      contentEncoding,
-      idColumnTypes,
-      maxEventBytes,
-      ...where,
-      ...(spare === null ? {} : { spare }),
-    });
-    if (result.status === 'encoded') onEncoded?.((result.decodeMs + result.encodeMs) / 1000);
-    return result;
+    const task = { body, bodyBytes, contentEncoding, idColumnTypes, maxEventBytes, ...where };
+    return pool.run(spare === null ? task : { ...task, spare });
   }
 }
 

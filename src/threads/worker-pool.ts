@@ -1,6 +1,6 @@
 import { Piscina } from 'piscina';
 
-import type { EncodeResult, EncodeTask, PageTask, SampleResult, SampleTask } from '../../workers/protocol.ts';
+import type { EncodeResult, EncodeTask } from '../../workers/protocol.ts';
 import { WorkerDiedError } from '../core/errors.ts';
 import { PROJECT_FOLDER } from '../core/project.ts';
 import { bundledWorker } from './bundled-worker.ts';
@@ -13,7 +13,7 @@ const RESOURCE_LIMITS = { maxOldGenerationSizeMb: 192, maxYoungGenerationSizeMb:
 
 const START_WORKER = new URL('workers/start.mjs', PROJECT_FOLDER);
 
-type PagePiscina = Piscina<PageTask, EncodeResult | SampleResult>;
+type PagePiscina = Piscina<EncodeTask, EncodeResult>;
 
 export interface WorkerPoolOptions {
   /** Worker threads, at least 1. They start at once, in the background. */
@@ -48,17 +48,16 @@ export class WorkerPool {
   }
 
   /** Rejects with WorkerDiedError alone, after which the page must be asked for again. */
-  run(task: EncodeTask): Promise<EncodeResult>;
-  run(task: SampleTask): Promise<SampleResult>;
-  async run(task: PageTask): Promise<EncodeResult | SampleResult> {
+  async run(task: EncodeTask): Promise<EncodeResult> {
     if (this.#isDestroyed) throw new WorkerDiedError('The worker pool is closed: no page can be encoded any more.');
     if (this.#piscina.threads.length === 0) this.#piscina = this.#start();
     try {
-      return await this.#piscina.run(task, { transferList: buffersOf(task) });
+      const { body, spare } = task;
+      return await this.#piscina.run(task, { transferList: spare === undefined ? [body] : [body, spare] });
     } catch (cause) {
       const reason = cause instanceof Error ? cause.message : String(cause);
       throw new WorkerDiedError(
-        `A worker thread failed at a page of ${task.bodyBytes} bytes (${task.kind}): ${reason}. ` +
+        `A worker thread failed at a page of ${task.bodyBytes} bytes: ${reason}. ` +
           'Its rows are not staged and its bytes are gone: the page has to be asked for again.',
         { cause },
       );
@@ -72,7 +71,7 @@ export class WorkerPool {
   }
 
   #start(): PagePiscina {
-    const piscina = new Piscina<PageTask, EncodeResult | SampleResult>({
+    const piscina = new Piscina<EncodeTask, EncodeResult>({
       // A URL, because a path with a space or a `#` in it is no module specifier.
       filename: START_WORKER.href,
       workerData: bundledWorker(this.#worker),
@@ -97,8 +96,4 @@ export class WorkerPool {
     piscina.on('error', abandonIfDead);
     return piscina;
   }
-}
-
-function buffersOf(task: PageTask): ArrayBuffer[] {
-  return task.kind === 'encode' && task.spare !== undefined ? [task.body, task.spare] : [task.body];
 }

@@ -1,6 +1,6 @@
-import type { IdColumnTypes, PageAnomaly } from '../../core/encoded-page.ts';
+import type { IdColumnTypes, IdSample, PageAnomaly } from '../../core/encoded-page.ts';
 import type { EventSlices } from '../scan/event-slices.ts';
-import { ID_FIELDS, NO_FIELD } from '../scan/fields.ts';
+import { FIELD, ID_FIELDS, isString, NO_FIELD } from '../scan/fields.ts';
 import { MAX_JSON_GROWTH } from '../scan/json-strings.ts';
 import type { BrokenReason, EventRepair, EventSink } from '../scan/scanned-page.ts';
 import { type AnomalyReason, REJECTED_REASONS, type RejectedReason } from './anomaly-reasons.ts';
@@ -15,6 +15,9 @@ import { ServedEvents } from './served-events.ts';
  * smaller setting refuses an event all the same, splitting the batch finds it.
  */
 export const MAX_EVENT_DEPTH = 6000;
+
+/** How many of the newest events decide the types of the id columns. */
+const SAMPLE_EVENTS = 100;
 
 /** A row has at most the event's bytes twice (a field in its column and in `extra`), and these for lengths and braces. */
 const ROW_OVERHEAD_BYTES = 512;
@@ -31,6 +34,7 @@ export class EventEncoder implements EventSink {
   rejectedCount = 0;
   repairedCount = 0;
   readonly served = new ServedEvents();
+  idSample = noSample();
 
   readonly #body: Uint8Array;
   readonly #writer: CopyWriter;
@@ -52,9 +56,11 @@ export class EventEncoder implements EventSink {
     this.rejectedCount = 0;
     this.repairedCount = 0;
     this.served.clear();
+    this.idSample = noSample();
   }
 
   event(slices: EventSlices, position: number, repair?: EventRepair): void {
+    if (position < SAMPLE_EVENTS) this.#sample(slices);
     if (!slices.isObject) this.served.add(Number.NaN, slices.start);
     const reason = slices.isObject ? this.#encode(slices, position, repair) : REJECTED_REASONS.notAnObject;
     if (reason === null) return;
@@ -67,6 +73,13 @@ export class EventEncoder implements EventSink {
     this.rejectedCount += 1;
     const original = this.#body.subarray(start, end);
     this.anomalies.push({ kind: 'rejected', position, eventId: null, field: 'event', reason, original });
+  }
+
+  #sample(slices: EventSlices): void {
+    if (!slices.isObject) return;
+    count(slices, slices.choose(ID_FIELDS), this.idSample.id);
+    count(slices, FIELD.sessionId, this.idSample.sessionId);
+    count(slices, FIELD.userId, this.idSample.userId);
   }
 
   #encode(slices: EventSlices, position: number, repair: EventRepair | undefined): RejectedReason | null {
@@ -118,4 +131,20 @@ export function idOf(body: Uint8Array, slices: EventSlices): string | null {
   if (!slices.isObject) return null;
   const field = slices.choose(ID_FIELDS);
   return field === NO_FIELD ? null : excerptOfId(body, slices.of(field));
+}
+
+type Counts = { -readonly [key in keyof IdSample]: IdSample[key] };
+
+function noSample(): Record<keyof IdColumnTypes, Counts> {
+  return { id: noIds(), sessionId: noIds(), userId: noIds() };
+}
+
+function noIds(): Counts {
+  return { strings: 0, uuids: 0 };
+}
+
+function count(slices: EventSlices, field: number, counts: Counts): void {
+  if (field === NO_FIELD || !isString(slices.kindOf(field))) return;
+  counts.strings += 1;
+  if (slices.of(field).isUuid) counts.uuids += 1;
 }

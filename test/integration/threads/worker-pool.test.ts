@@ -9,7 +9,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 import { gzipSync } from 'node:zlib';
 
-import type { EncodeTask, SampleTask } from '../../../workers/protocol.ts';
+import type { EncodeTask } from '../../../workers/protocol.ts';
 import { WorkerDiedError } from '../../../src/core/errors.ts';
 import { WorkerPool, type WorkerPoolOptions } from '../../../src/threads/worker-pool.ts';
 import { bytesOf, readRows, TEXT_COLUMNS } from '../../unit/encode/rows/copy-stream-reader.ts';
@@ -22,7 +22,7 @@ function encodeTask(
   contentEncoding: EncodeTask['contentEncoding'] = 'identity',
 ): EncodeTask {
   const { buffer, length } = bytesOf(text);
-  return { kind: 'encode', body: buffer, bodyBytes: length, contentEncoding, instantMs: null, ...TEXT_COLUMNS };
+  return { body: buffer, bodyBytes: length, contentEncoding, instantMs: null, ...TEXT_COLUMNS };
 }
 
 function poolFor(t: TestContext, options: Partial<WorkerPoolOptions> = {}): WorkerPool {
@@ -89,17 +89,6 @@ describe('WorkerPool', () => {
     assert.ok(page.status === 'encoded');
     assert.equal(Buffer.from(page.body, 0, page.bodyBytes).toString(), PAGE);
     assert.ok(page.decodeMs > 0);
-  });
-
-  it('samples a page, whose body can then be encoded as it is', async (t) => {
-    const pool = poolFor(t);
-    const { body, bodyBytes } = encodeTask(gzipSync(PAGE));
-    const task: SampleTask = { kind: 'sample', body, bodyBytes, contentEncoding: 'gzip' };
-    const sample = await pool.run(task);
-    assert.ok(sample.status === 'sampled');
-    assert.deepEqual(sample.id, { strings: 2, uuids: 0 });
-    const page = await pool.run({ ...encodeTask(), body: sample.body, bodyBytes: sample.bodyBytes });
-    assert.equal(page.status, 'encoded');
   });
 
   it('gives back a faulty page as a value, with its body', async (t) => {
@@ -193,7 +182,7 @@ describe('WorkerPool', () => {
       import { WorkerPool } from './src/threads/worker-pool.ts';
       const pool = new WorkerPool({ threads: 1 });
       const body = new TextEncoder().encode('{"data":[{"id":"a"}]}').buffer;
-      const page = await pool.run({ kind: 'encode', body, bodyBytes: body.byteLength, contentEncoding: 'identity',
+      const page = await pool.run({ body, bodyBytes: body.byteLength, contentEncoding: 'identity',
         idColumnTypes: { id: 'text', sessionId: 'text', userId: 'text' }, firstSourceOrder: 0n, maxEventBytes: 1000 });
       console.log(page.status, page.rowCount);
       await pool.destroy();`;

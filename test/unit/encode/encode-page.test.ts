@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { encodePage, quoteEvent, samplePage, setAsideEvent } from '../../../src/encode/encode-page.ts';
+import { encodePage, quoteEvent, setAsideEvent } from '../../../src/encode/encode-page.ts';
 import { bytesOf, encodeText, readRows, rowsOf, TEXT_COLUMNS, UUID_COLUMNS } from './rows/copy-stream-reader.ts';
 
 const UUID = 'af5c33c8-8aac-4aa0-9448-b07b52ddaf9f';
@@ -133,6 +133,18 @@ describe('encodePage', () => {
     assert.equal(encodeText('{"data":[{"id":"a\\u0000b"}]}').anomalies[0]?.eventId, 'a\ufffdb');
   });
 
+  it('counts strings and UUIDs in their usual spelling among the ids of the first 100 events', () => {
+    const events = Array.from(
+      { length: 120 },
+      (_, index) => `{"id":"${index < 60 ? UUID : 'x'}","sessionId":${index},"userId":"{${UUID}}"}`,
+    );
+    assert.deepEqual(encodeText(`{"data":[${events.join()}]}`).idSample, {
+      id: { strings: 100, uuids: 60 },
+      sessionId: { strings: 0, uuids: 0 },
+      userId: { strings: 100, uuids: 0 },
+    });
+  });
+
   it('starts again when a second array takes the place of the first', () => {
     const page = encodeText('{"events":[{"id":"x"},null],"data":[{"id":"a"}]}');
     assert.deepEqual(
@@ -189,21 +201,5 @@ describe('setAsideEvent', () => {
     assert.equal(setAsideEvent(bytesOf(`{"data":[${event},${event}]}`)), null);
     assert.equal(setAsideEvent(bytesOf('{"data":[]}')), null);
     assert.ok('fault' in (setAsideEvent(bytesOf('{"data":[')) ?? {}));
-  });
-});
-
-describe('samplePage', () => {
-  it('counts strings and UUIDs in their usual spelling among the ids of the first 100 events', () => {
-    const events = Array.from(
-      { length: 120 },
-      (_, index) => `{"id":"${index < 60 ? UUID : 'x'}","sessionId":${index},"userId":"{${UUID}}"}`,
-    );
-    assert.deepEqual(samplePage(bytesOf(`{"data":[${events.join()}]}`)), {
-      status: 'sampled',
-      id: { strings: 100, uuids: 60 },
-      sessionId: { strings: 0, uuids: 0 },
-      userId: { strings: 100, uuids: 0 },
-    });
-    assert.ok('fault' in samplePage(bytesOf('{"data":[')));
   });
 });

@@ -1,4 +1,4 @@
-import { EventSlices } from '../scan/event-slices.ts';
+import { EventSlices, type Members } from '../scan/event-slices.ts';
 import {
   FIELD,
   type FieldGroup,
@@ -11,7 +11,6 @@ import {
   TYPE_FIELDS,
 } from '../scan/fields.ts';
 import { JsonCursor } from '../scan/json-cursor.ts';
-import type { MemberList } from '../scan/member-list.ts';
 import { TimeReader } from '../../core/times.ts';
 import type { CopyColumnName } from './event-columns.ts';
 import { FieldText } from './field-texts.ts';
@@ -116,8 +115,10 @@ class Rebuilding {
     return this.#textOf(this.#slices.of(field).keyStart, this.#slices.memberEndOf(field));
   }
 
-  #membersOf(list: MemberList): string[] {
-    return Array.from({ length: list.count }, (_, index) => this.#textOf(list.startOf(index), list.endOf(index)));
+  #membersOf(members: Members): string[] {
+    return Array.from({ length: members.length / 2 }, (_, at) =>
+      this.#textOf(members[at * 2] ?? 0, members[at * 2 + 1] ?? 0),
+    );
   }
 
   #textOf(start: number, end: number): string {

@@ -4,7 +4,6 @@ import { readUsualUuid, type UuidWords } from './ids.ts';
 import { CLOSE_BRACE, OPEN_BRACE, OPEN_BRACKET, QUOTE } from './json-bytes.ts';
 import type { JsonCursor } from './json-cursor.ts';
 import { KnownKeys } from './known-keys.ts';
-import { MemberList } from './member-list.ts';
 import { TimeReader } from '../../core/times.ts';
 
 const UUID_CHARACTERS = 36;
@@ -29,6 +28,9 @@ class FieldSlice implements UuidWords {
   word2 = 0;
   word3 = 0;
 }
+
+/** Members of an object, two offsets each: the opening quote of the key, and after the value. */
+export type Members = number[];
 
 /**
  * Where the fields of one event are, as byte ranges of the page. Filled again for every event, so that nothing is
@@ -55,8 +57,8 @@ export class EventSlices {
   timeField = NO_FIELD;
   readonly time = new TimeReader();
   /** Members that have no column. */
-  readonly others = new MemberList();
-  readonly sessionOthers = new MemberList();
+  readonly others: Members = [];
+  readonly sessionOthers: Members = [];
   readonly #slices: readonly FieldSlice[] = Array.from({ length: FIELD_COUNT }, () => new FieldSlice());
   readonly #eventKeys = new KnownKeys(EVENT_KEYS);
   readonly #sessionKeys = new KnownKeys(SESSION_KEYS);
@@ -107,8 +109,8 @@ export class EventSlices {
     this.isObject = cursor.bytes[at] === OPEN_BRACE;
     if (this.isObject) {
       this.timeField = NO_FIELD;
-      this.others.clear();
-      this.sessionOthers.clear();
+      this.others.length = 0;
+      this.sessionOthers.length = 0;
       this.end = this.#readMembers(cursor, at, this.#eventKeys, this.others, 1);
     } else {
       this.end = cursor.endOfValue(at, 0);
@@ -119,7 +121,7 @@ export class EventSlices {
     return this.end;
   }
 
-  #readMembers(cursor: JsonCursor, open: number, known: KnownKeys, others: MemberList, depth: number): number {
+  #readMembers(cursor: JsonCursor, open: number, known: KnownKeys, others: Members, depth: number): number {
     const bytes = cursor.bytes;
     const keys = cursor.keys.count;
     let learned = known.first;
@@ -145,9 +147,9 @@ export class EventSlices {
         learned.learn(cursor, from, at, keyStart, keyEnd, field);
       }
       if (field === NO_FIELD) {
-        cursor.keys.add(cursor.words, keys, keyStart + 1, learned.keyLength, learned.isEscaped);
+        cursor.keys.add(bytes, keys, keyStart + 1, learned.keyLength, learned.isEscaped);
         at = cursor.endOfValue(at, depth);
-        others.add(keyStart, at);
+        others.push(keyStart, at);
       } else {
         at = this.#readField(cursor, at, field, keyStart, depth);
       }
@@ -183,7 +185,7 @@ export class EventSlices {
   /** Of a doubled `session` only the last one counts, with nothing left of the first. */
   #forgetSession(): void {
     this.present &= ~SESSION_BITS;
-    this.sessionOthers.clear();
+    this.sessionOthers.length = 0;
   }
 
   /** A time that is no string. */

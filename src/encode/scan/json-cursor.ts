@@ -265,7 +265,7 @@ export class JsonCursor {
   #startOfMemberValue(at: number, open: number): number {
     if (this.bytes[at] !== QUOTE) this.fail(at, 'a key');
     const end = this.endOfString(at + 1);
-    this.keys.add(this.words, this.#bases[open - 1] ?? 0, at + 1, end - at - 1, this.escaped);
+    this.keys.add(this.bytes, this.#bases[open - 1] ?? 0, at + 1, end - at - 1, this.escaped);
     return this.startAfterColon(end + 1);
   }
 

@@ -29,9 +29,9 @@ export default function encodeTask(task: EncodeTask): unknown {
 function resultOf(task: EncodeTask): EncodeResult {
   const startedMs = performance.now();
   const decoded = decodeBody(task.body, task.bodyBytes, task.contentEncoding);
-  if (typeof decoded === 'string') {
+  if ('fault' in decoded) {
     const { body, bodyBytes } = task;
-    return { status: 'faulty', fault: 'undecodable', detail: decoded, apiCode: null, body, bodyBytes };
+    return { status: 'faulty', ...decoded, apiCode: null, body, bodyBytes };
   }
   const decodedMs = performance.now();
   const { body, bodyBytes } = decoded;

@@ -246,7 +246,7 @@ export class ApiClient {
     this.#maxEvents = maxEvents;
     this.#parts.options.logger.warn(
       { path, max_events: maxEvents, cameBack },
-      'the API gives fewer events a page: asking for so many',
+      'the API gives fewer events a page, and is asked for no more than max_events',
     );
   }
 

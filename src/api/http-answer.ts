@@ -1,12 +1,10 @@
 /** What an answer is, judged by its headers and a glance at its bytes. */
-import { beginsWithBrace, decodeBody, isNoSpace, readContentEncoding } from '../core/body-decoding.ts';
+import { beginsWithBrace, decodeBody, readContentEncoding } from '../core/body-decoding.ts';
 import type { ContentEncoding } from '../core/encoded-page.ts';
 import type { HttpAnswer } from './http-exchange.ts';
 
 /** A body that is no page is read up to this length. */
 export const MAX_ERROR_BYTES = 65_536;
-
-const CLOSE_BRACE = 0x7d;
 
 /** The bytes of the body. */
 export function bodyOf(answer: HttpAnswer): Uint8Array {
@@ -22,15 +20,13 @@ export function readRequestId(answer: HttpAnswer): string | null {
 }
 
 /**
- * Why a body is surely no page; `null` when it may be one: the scanner decides. Only its bytes count, because some servers call
- * JSON text/html. A compressed body is not judged here.
+ * Why the body of an answer needs no reading to be no page: its endpoint has served nothing then. `null` when it may be one, which
+ * the scanner decides; a compressed body is read only there. What the server calls it does not count: some call JSON text/html.
  */
-export function findFault(answer: HttpAnswer, encoding: ContentEncoding): string | null {
+export function whyNoPage(answer: HttpAnswer): string | null {
   if (answer.bodyBytes === 0) return 'its body is empty';
-  if (encoding !== 'identity') return null;
-  const body = bodyOf(answer);
-  if (!beginsWithBrace(body)) return 'its body does not begin with {';
-  return body.findLast(isNoSpace) === CLOSE_BRACE ? null : 'its body does not end with }';
+  const mayBePage = contentEncodingOf(answer) !== 'identity' || beginsWithBrace(bodyOf(answer));
+  return mayBePage ? null : 'its body does not begin with {';
 }
 
 const LACKS_FIELDS = /\bmissing_?fields\b/i;
@@ -70,7 +66,7 @@ export function readErrorBody(answer: HttpAnswer): ErrorBody {
 function decompress(answer: HttpAnswer): Uint8Array {
   const decoded = decodeBody(answer.body, answer.bodyBytes, contentEncodingOf(answer), MAX_ERROR_BYTES);
   // Cut or larger than the bound: its raw bytes would only fill the message with noise.
-  return typeof decoded === 'string' ? new Uint8Array(0) : new Uint8Array(decoded.body, 0, decoded.bodyBytes);
+  return 'fault' in decoded ? new Uint8Array(0) : new Uint8Array(decoded.body, 0, decoded.bodyBytes);
 }
 
 /** A member of a JSON value; `null` when it has none of this name. */

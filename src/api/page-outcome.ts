@@ -2,7 +2,7 @@
 import { excerpt, type Redactor } from '../core/redaction.ts';
 import type { Sent } from './api-sender.ts';
 import { isFromCache } from './cached-answer.ts';
-import { bodyOf, contentEncodingOf, findFault, readDamage, readErrorBody, readRequestId } from './http-answer.ts';
+import { bodyOf, contentEncodingOf, readDamage, readErrorBody, readRequestId, whyNoPage } from './http-answer.ts';
 import { mayHoldPage, type HttpAnswer } from './http-exchange.ts';
 import { TransportError } from './transport-error.ts';
 import type { PageAnswer, RawPage } from './page-request.ts';
@@ -60,10 +60,9 @@ export function faultyPage(cameBack: string, path: string | null, requestId: str
 
 function readPage(answer: HttpAnswer, url: URL, redactor: Redactor): PageFailure | Answered {
   if (answer.overflowed) return { kind: 'too-large', maxEvents: null };
-  const contentEncoding = contentEncodingOf(answer);
-  const fault = findFault(answer, contentEncoding);
+  const fault = whyNoPage(answer);
   if (fault !== null) {
-    const shown = contentEncoding === 'identity' ? excerpt(bodyOf(answer), redactor) : '';
+    const shown = excerpt(bodyOf(answer), redactor);
     const cameBack = `${answer.status}, but ${fault}${shown === '' ? '' : `: "${shown}"`}`;
     const id = readRequestId(answer);
     return faultyPage(redactor.redact(cameBack), url.pathname, id === null ? null : redactor.redact(id));
@@ -73,6 +72,7 @@ function readPage(answer: HttpAnswer, url: URL, redactor: Redactor): PageFailure
   const fromCache = isFromCache(answer.headers);
   const said = readDamage(answer);
   const damage = said === null ? null : redactor.redact(said);
+  const contentEncoding = contentEncodingOf(answer);
   const page = { body, bodyBytes, leftOutAt, contentEncoding, receivedAtMs, serverDateMs, fromCache, damage };
   return { kind: 'page', page };
 }

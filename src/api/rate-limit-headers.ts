@@ -31,12 +31,15 @@ const EPOCH_MS_FROM = 1e12;
 const CLOCKS_AGREE_MS = 1_500;
 /** A moment in whole seconds may have been rounded down: it is taken for this much later. */
 const ROUNDED_BY_MS = 1_000;
-const WAITS_IN_BODY = ['retryAfter', 'retry_after'];
+/** `retryAfter`, `retry_after_seconds`, `retryAfterMs`, `retryDelay`: without case and signs. The group: it is in milliseconds. */
+const NAME_OF_WAIT = /^retry(?:after|delay|in)(ms|millis|milliseconds)?(?:s|secs?|seconds)?$/;
+/** A wait may stand in a list of details of an error. */
+const MAX_DEPTH = 4;
 
 /**
  * @param nowMs when the answer came, epoch ms of our clock
- * @param body a refusal's body may say what its headers do not: `{"retryAfter":28}`, or
- *   `{"rateLimit":{"limit":…,"remaining":…,"reset":…,"retryAfter":…}}`
+ * @param body a refusal's body may say what its headers do not: `{"rateLimit":{"limit":…,"remaining":…,"reset":…}}`, and
+ *   anywhere in it `{"retryAfter":28}`
  */
 export function readRateLimit(headers: HttpHeaders, nowMs: number, body: unknown = null): RateLimitNotice {
   const dateMs = readDateMs(headers);
@@ -55,8 +58,6 @@ export function readRateLimit(headers: HttpHeaders, nowMs: number, body: unknown
   const reset = value('reset', now?.get('reset') ?? now?.get('t'));
   const resetMs = reset === null ? null : durationMs(reset, theirNowMs);
   const windowS = readNumber(policy?.get('w'));
-  const places = [body, inBody, memberOf(body, 'error')];
-  const told = [headers.get('retry-after'), ...places.flatMap((at) => WAITS_IN_BODY.map((name) => memberOf(at, name)))];
   const saysNothingElse = remaining === 0 || (remaining === null && limit === null);
   return {
     limit: limit !== null && limit > 0 ? limit : null,
@@ -64,7 +65,8 @@ export function readRateLimit(headers: HttpHeaders, nowMs: number, body: unknown
     remaining,
     resetMs,
     retryAfterMs:
-      told.map((wait) => readWait(wait, theirNowMs)).find((waitMs) => waitMs !== null) ??
+      readWait(headers.get('retry-after'), theirNowMs) ??
+      findWait(body, theirNowMs) ??
       (saysNothingElse ? resetMs : null),
   };
 }
@@ -75,9 +77,22 @@ export function readDateMs(headers: HttpHeaders): number | null {
   return Number.isNaN(date) ? null : date;
 }
 
-function readWait(value: unknown, theirNowMs: number): number | null {
+/** The first wait that a member of a JSON value tells. */
+function findWait(json: unknown, theirNowMs: number, depth = 0): number | null {
+  if (typeof json !== 'object' || json === null || depth > MAX_DEPTH) return null;
+  for (const name of Object.keys(json)) {
+    const value = memberOf(json, name);
+    const match = NAME_OF_WAIT.exec(name.toLowerCase().replaceAll(/[^a-z]/g, ''));
+    const waitMs =
+      match === null ? findWait(value, theirNowMs, depth + 1) : readWait(value, theirNowMs, match[1] !== undefined);
+    if (waitMs !== null) return waitMs;
+  }
+  return null;
+}
+
+function readWait(value: unknown, theirNowMs: number, isMs = false): number | null {
   const number = readNumber(value);
-  if (number !== null) return durationMs(number, theirNowMs);
+  if (number !== null) return isMs || /\d\s*ms\b/i.test(String(value)) ? number : durationMs(number, theirNowMs);
   const dateMs = typeof value === 'string' ? Date.parse(value) : NaN;
   return Number.isNaN(dateMs) ? null : durationMs(dateMs / 1000, theirNowMs);
 }

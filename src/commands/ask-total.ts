@@ -1,5 +1,6 @@
 /** How many events the API says it has, asked for with few events. */
 import { ApiClient, NO_CURSOR, clientOptions, type PageAnswer } from '../api/api-client.ts';
+import { decodeBody } from '../core/body-decoding.ts';
 import { secretsOf, type Settings } from '../core/config.ts';
 import { ConfigurationError } from '../core/errors.ts';
 import type { Logger } from '../core/logging.ts';
@@ -54,8 +55,10 @@ function ask(client: ApiClient, limit: number): Promise<PageAnswer> {
 /** `undefined`: ask again. What is no page, or is as old as a cache, says nothing of a count. */
 function readTotal(answer: PageAnswer): number | null | undefined {
   if (answer.kind !== 'page' || answer.page.fromCache) return undefined;
-  const { body, bodyBytes } = answer.page;
-  const page = encodePage(new Uint8Array(body, 0, bodyBytes), {
+  const { body, bodyBytes, contentEncoding } = answer.page;
+  const decoded = decodeBody(body, bodyBytes, contentEncoding);
+  if ('fault' in decoded) return undefined;
+  const page = encodePage(new Uint8Array(decoded.body, 0, decoded.bodyBytes), {
     idColumnTypes: { id: 'text', sessionId: 'text', userId: 'text' },
     firstSourceOrder: 0n,
     maxEventBytes: MAX_PAGE_BYTES,

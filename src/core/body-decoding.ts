@@ -1,7 +1,7 @@
 /** Undoes the Content-Encoding of an answer's body: the only place where anybody decompresses. */
 import { constants, brotliDecompressSync, gunzipSync, inflateRawSync, inflateSync } from 'node:zlib';
 
-import type { ContentEncoding } from './encoded-page.ts';
+import type { ContentEncoding, FaultyPage } from './encoded-page.ts';
 
 /** A body that decodes to more is no page: 5,000 events of the live API are 1.7 MB. */
 export const MAX_DECODED_BYTES = 256 * 1024 * 1024;
@@ -17,6 +17,9 @@ interface DecodedBody {
   readonly body: ArrayBuffer;
   readonly bodyBytes: number;
 }
+
+/** Why a body cannot be decoded. */
+type DecodingFault = Pick<FaultyPage, 'fault' | 'detail'>;
 
 /** Names that servers put into Content-Encoding and that name no compression. */
 const NO_COMPRESSION = new Set(['', 'identity', 'none', 'aws-chunked', 'binary', '7bit', '8bit', 'ascii', 'us-ascii']);
@@ -34,14 +37,14 @@ export function readContentEncoding(header: string | null): ContentEncoding {
 
 /**
  * Undoes the Content-Encoding; `identity` is not copied. A compression that was named and not applied is passed over: some
- * proxies decompress and leave the header as it was. Returns a string if it cannot: the reason.
+ * proxies decompress and leave the header as it was.
  */
 export function decodeBody(
   body: ArrayBuffer,
   bodyBytes: number,
   encoding: ContentEncoding,
   maxBytes = MAX_DECODED_BYTES,
-): DecodedBody | string {
+): DecodedBody | DecodingFault {
   if (encoding === 'identity' || bodyBytes === 0) return { body, bodyBytes };
   let bytes: Uint8Array = new Uint8Array(body, 0, bodyBytes);
   // The one that was applied last is named last.
@@ -50,8 +53,14 @@ export function decodeBody(
       bytes = decompress(bytes, compression, maxBytes);
     } catch (error) {
       if (beginsWithBrace(bytes)) continue;
+      if (hasCode(error, 'ERR_BUFFER_TOO_LARGE')) {
+        return { fault: 'too-large', detail: `The body of ${bodyBytes} bytes has more than ${maxBytes} in it.` };
+      }
       const reason = error instanceof Error ? error.message : String(error);
-      return `The body of ${bodyBytes} bytes is not ${encoding}, or was cut: ${reason}.`;
+      return {
+        fault: 'undecodable',
+        detail: `The body of ${bodyBytes} bytes is not ${encoding}, or was cut: ${reason}.`,
+      };
     }
   }
   return { body: ownBuffer(bytes), bodyBytes: bytes.byteLength };
@@ -64,7 +73,7 @@ export function beginsWithBrace(bytes: Uint8Array): boolean {
 }
 
 /** White space as JSON has it. */
-export function isNoSpace(byte: number): boolean {
+function isNoSpace(byte: number): boolean {
   return byte !== 0x20 && byte !== 0x0a && byte !== 0x0d && byte !== 0x09;
 }
 
@@ -92,10 +101,13 @@ function inflateEither(bytes: Uint8Array, options: { maxOutputLength: number; ch
   try {
     return inflateSync(bytes, options);
   } catch (error) {
-    const isOtherFormat = error instanceof Error && 'code' in error && error.code === 'Z_DATA_ERROR';
-    if (!isOtherFormat) throw error;
+    if (!hasCode(error, 'Z_DATA_ERROR')) throw error;
     return inflateRawSync(bytes, options);
   }
+}
+
+function hasCode(error: unknown, code: string): boolean {
+  return error instanceof Error && 'code' in error && error.code === code;
 }
 
 /** A result of zlib may be a slice of a larger, shared buffer, which must not be transferred. */

@@ -63,7 +63,7 @@ export interface PagePlaces {
 
 /** What a page can be held against when its bytes do not show where its events begin and end. */
 export interface ReadingHints {
-  /** At most so many events were asked for. */
+  /** Events that were asked for, at most. */
   readonly limit: number;
   /** Whether what a page says of its own length (`returned`) is that. */
   readonly countsReturned: boolean;
@@ -83,7 +83,7 @@ export interface MendedPage {
 
 /** What is known of a page whose broken events could not be told from the others. */
 export interface UnclearEvents {
-  /** So many events probably stand before the first broken one. */
+  /** How many events probably stand before the first broken one. */
   readonly goodBefore: number;
   /** The exact bytes of the page's only event, where it was asked for alone; else `null`. */
   readonly alone: Uint8Array | null;
@@ -145,7 +145,7 @@ export interface EncodedPage {
 export interface FaultyPage {
   readonly status: 'faulty';
   /** Closed list; the reader counts retries by it. */
-  readonly fault: 'cut-body' | 'not-json' | 'error-object' | 'no-events' | 'undecodable';
+  readonly fault: 'cut-body' | 'not-json' | 'error-object' | 'no-events' | 'undecodable' | 'too-large';
   /** One sentence for the log: what was expected, what came, at which byte. */
   readonly detail: string;
   /** For an error object: the API's own code, if it gave one. */

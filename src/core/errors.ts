@@ -76,7 +76,7 @@ export class CountsDisagreeError extends JobError {
   readonly exitCode = EXIT_CODES.countsDisagree;
 }
 
-/** The job finished, but so many events were rejected that nobody would call it done without having said so. */
+/** The job finished, but more events were rejected than `--max-rejected` allows. */
 export class RejectedTooManyError extends JobError {
   readonly code = 'REJECTED_TOO_MANY';
   readonly exitCode = EXIT_CODES.countsDisagree;

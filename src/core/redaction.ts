@@ -87,7 +87,7 @@ export function flatten(text: string): string {
   });
 }
 
-/** At most so many characters, never half of one, and an ellipsis where it was cut. */
+/** At most `maxCharacters`, never half of one, and an ellipsis where it was cut. */
 export function shorten(text: string, maxCharacters: number): string {
   if (text.length <= maxCharacters) return text;
   // By code points: a cut between the halves of a surrogate pair makes half a character.

@@ -37,7 +37,7 @@ export const integer = (min: number, max: number) =>
 export const decimal = (min: number, max: number) =>
   readAs(`a number from ${min} to ${max}`, (text) => (DECIMAL.test(text) ? within(min, max, Number(text)) : undefined));
 
-/** At most so many of them, or at most such a share of them. */
+/** At most this number of events, or this share of all. */
 export type Bound = { readonly events: number } | { readonly share: number };
 
 /** Events, or with a percent sign a share of all (`5%`). */
@@ -66,9 +66,11 @@ export const bytes = (min: number, max: number) =>
 
 /** A number of fewer digits is a year, or a date without hyphens, rather than an epoch. */
 const EPOCH = /^[+-]?\d{9,}(\.\d+)?$/;
-/** So is one of these: `20260127`, with an hour, minutes, seconds and milliseconds behind it or not. */
-const DATE_IN_DIGITS =
-  /^(19|20)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])(([01]\d|2[0-3])([0-5]\d([0-5]\d(\d{3})?)?)?)?$/;
+/** So is `20260127` with an hour, or with minutes, behind it. With seconds it is a time, in events too. */
+const DATE_WITHOUT_SECONDS = /^(19|20)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])([01]\d|2[0-3])([0-5]\d)?$/;
+/** Date and time in digits; as an epoch, which is what is no such time, it would be later than the year 2286. */
+const DIGITS_OF_TIME = /^\d{14}(\d{3})?$/;
+const END_OF_DIGITS_MS = 1e13;
 /** What a JavaScript Date can hold, ms. */
 const MAX_DATE_MS = 8.64e15;
 
@@ -76,13 +78,12 @@ const MAX_DATE_MS = 8.64e15;
 export const instant = readAs(
   'a time like 2026-01-27T19:20:12Z or 2026-01-27 (UTC), or an epoch like 1769541612',
   (text) => {
-    if (/^[+-]?[\d.]+$/.test(text) && (!EPOCH.test(text) || DATE_IN_DIGITS.test(text))) return undefined;
+    if (/^[+-]?[\d.]+$/.test(text) && (!EPOCH.test(text) || DATE_WITHOUT_SECONDS.test(text))) return undefined;
     if (/^[+-]?[\d.]+e/i.test(text)) return undefined;
     const time = new TimeReader();
     const characters = Buffer.from(text);
-    return time.readText(characters, 0, characters.length)
-      ? within(-MAX_DATE_MS, MAX_DATE_MS, time.epochMs)
-      : undefined;
+    if (!time.readText(characters, 0, characters.length)) return undefined;
+    return within(-MAX_DATE_MS, DIGITS_OF_TIME.test(text) ? END_OF_DIGITS_MS : MAX_DATE_MS, time.epochMs);
   },
 );
 

@@ -137,8 +137,7 @@ function harmlessPage(): PageBody {
 
 function setAside(raw: PageBody): EncodeResult | null {
   const decoded = decodeBody(raw.body, raw.bodyBytes, raw.contentEncoding);
-  if (typeof decoded === 'string')
-    return { status: 'faulty', fault: 'undecodable', detail: decoded, apiCode: null, ...raw };
+  if ('fault' in decoded) return { status: 'faulty', ...decoded, apiCode: null, ...raw };
   const page = setAsideEvent(new Uint8Array(decoded.body, 0, decoded.bodyBytes));
   if (page === null) return null;
   if ('fault' in page) return { status: 'faulty', ...page, ...decoded };

@@ -69,7 +69,6 @@ export class AnswerJudge {
 
   /** @param asked what the walk asked for last. @throws GaveUpError, what the encoder throws */
   async judge(request: PageRequest, answer: PageAnswer, permit: Permit, asked: NextPage): Promise<Step> {
-    const { limit, position } = this.#walk;
     if (request.cursor === null) {
       this.#chainSinceMs = request.sinceMs;
       // A chain that a time has begun is no longer whole.
@@ -87,14 +86,19 @@ export class AnswerJudge {
       case 'endpoint-changed':
         // The cursor is the lost endpoint's: in the list of the other one it may stand anywhere.
         if (!this.canBegin(asked.page)) return { kind: 'needs-chain' };
-        return { kind: 'retry', next: { ...asked, ...NO_CURSOR }, suspect: position.topMs !== null };
+        return { kind: 'retry', next: { ...asked, ...NO_CURSOR }, suspect: this.#walk.position.topMs !== null };
       case 'too-large':
-        // Read to its end, an answer cannot be too large for us: the API itself refuses to serve it.
-        if (request.keepsEnds === true) throw eventTooLarge(request);
-        limit.noteTooLarge(answer.maxEvents);
-        this.#options.onRetry('too-large');
-        return { kind: 'retry', next: { ...asked, keepsEnds: request.limit <= 1 }, suspect: false };
+        return this.#askForLess(request, answer.maxEvents, asked);
     }
+  }
+
+  /** @param maxEvents what the API allows; `null` when it does not say, or the page is too large for us */
+  #askForLess(request: PageRequest, maxEvents: number | null, asked: NextPage): Step {
+    // Read to its end, an answer cannot be too large for us: the API itself refuses to serve it.
+    if (request.keepsEnds === true) throw eventTooLarge(request);
+    this.#walk.limit.noteTooLarge(maxEvents);
+    this.#options.onRetry('too-large');
+    return { kind: 'retry', next: { ...asked, keepsEnds: request.limit <= 1 }, suspect: false };
   }
 
   /** The API says that nothing lies in the bounds: the window ends with a page that has no events. */
@@ -152,6 +156,7 @@ export class AnswerJudge {
     const encoded = await encoder.encode(request, { instantMs, isKeyed: !traits.isOrderedByTime }, raw);
     if (encoded.status === 'faulty') {
       if (encoded.isNarrowed === true) return { kind: 'retry', next: asked, suspect: false };
+      if (encoded.fault === 'too-large') return this.#askForLess(request, null, asked);
       return this.#askAgain(request, encoded.fault, encoded.detail, asked, false);
     }
     const astray = this.#checks.findAstray(request, encoded);

@@ -34,11 +34,19 @@ for (const { what, status, headers, body, pauseMs } of [
     body: {},
     pauseMs: 990,
   },
+  { what: 'a 429 whose body tells a wait', status: 429, headers: {}, body: { retryAfter: 1 }, pauseMs: 990 },
+  {
+    what: 'a 429 whose body tells a wait in milliseconds',
+    status: 429,
+    headers: {},
+    body: { error: { retry_after_ms: 300 } },
+    pauseMs: 290,
+  },
   // No wait is told: the request goes ahead alone, and the third refusal in a row begins a pause.
   { what: 'a 403 with such words', status: 403, headers: {}, body: { message: 'secondary rate limit' }, pauseMs: 0 },
 ] as const) {
   test(`${what} is a pause for everybody, at the first contact too`, async (t) => {
-    for (const at of [1, 2]) {
+    const refuseAt = async (at: number): Promise<void> => {
       const times: number[] = [];
       const server = await serverFor(t, (_req, res, nth) => {
         times.push(performance.now());
@@ -49,7 +57,8 @@ for (const { what, status, headers, body, pauseMs } of [
       for (let page = 1; page <= at; page += 1) pageOf(await client.fetchPage(pageRequest({ page })));
       assert.deepEqual(traces.retries, { 'rate-limit': 1 });
       assert.ok((times[at] ?? 0) - (times[at - 1] ?? 0) >= pauseMs, `${(times[at] ?? 0) - (times[at - 1] ?? 0)} ms`);
-    }
+    };
+    await Promise.all([refuseAt(1), refuseAt(2)]);
   });
 }
 

@@ -1,6 +1,8 @@
 /** Events that are damaged at the source cost themselves, and nobody else: the run goes on, and every place is counted. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { brotliCompressSync, constants } from 'node:zlib';
+import { MAX_DECODED_BYTES } from '../../../src/core/body-decoding.ts';
 import { ScriptedScene, assertProof, tailOf, warnings } from '../../support/scripted-scene.ts';
 import { eventsUpTo, type ScriptedEvent } from '../../support/scripted-events.ts';
 import type { PageHook, UsualPage } from '../../support/scripted-api.ts';
@@ -62,6 +64,17 @@ void test('an event that is larger than memory allows costs itself', async (t) =
   const ending = await scene.ingest(['--max-bytes-in-flight', '8MiB']);
   await scene.expect(ending, 0, others(broken));
   assert.deepEqual(await scene.rejected(), { 'event-too-large': 1 });
+});
+
+void test('a page that has more in it than is decompressed is asked for in smaller parts', async (t) => {
+  const bomb = brotliCompressSync(new Uint8Array(MAX_DECODED_BYTES + 1), {
+    params: { [constants.BROTLI_PARAM_QUALITY]: 0 },
+  });
+  const hook: PageHook = ({ query }) =>
+    Number(query.get('limit')) > 150 ? { body: bomb, headers: { 'content-encoding': 'br' } } : undefined;
+  const scene = await ScriptedScene.open(t, { events: EVENTS, maxPage: 200, hook });
+  await scene.ingestAll(['--page-size', '200', '--concurrency', '1']);
+  assert.ok(scene.api.pageRequests < 12, `${scene.api.pageRequests} requests`);
 });
 
 void test('a window that looks empty is asked about where the answer has broken events, too', async (t) => {

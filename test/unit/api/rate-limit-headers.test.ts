@@ -74,7 +74,18 @@ test("a refusal's body says what its headers do not, except the limit, whose win
 });
 
 test('a wait that only the body tells is read', () => {
-  for (const body of [{ retryAfter: 7 }, { rateLimit: { retryAfter: 7 } }, { error: { retry_after: '7' } }]) {
+  for (const body of [
+    { retryAfter: 7 },
+    { rateLimit: { retryAfter: 7 } },
+    { error: { retry_after: '7' } },
+    { 'Retry-After': 7 },
+    { retry_after_seconds: 7 },
+    { retryAfterMs: 7_000 },
+    { retry_after_ms: '7000' },
+    { retryIn: '7000ms' },
+    { ok: false, parameters: { retry_after: 7 } },
+    { error: { code: 429, details: [{ reason: 'RATE_LIMIT' }, { retryDelay: '7s' }] } },
+  ]) {
     assert.equal(read({}, body).retryAfterMs, 7_000, JSON.stringify(body));
   }
   assert.equal(read({ 'retry-after': '3' }, { retryAfter: 7 }).retryAfterMs, 3_000);

@@ -68,6 +68,9 @@ describe('values', () => {
     ['--since', '2026-01-01 02:00:00', Date.UTC(2026, 0, 1, 2)],
     ['--since', '2026-01-01T02:00+02:00', Date.UTC(2026, 0)],
     ['--since', '2026-01-27T19:20:12.369123Z', Date.UTC(2026, 0, 27, 19, 20, 12) + 369.123],
+    ['--since', '20260127192012', Date.UTC(2026, 0, 27, 19, 20, 12)],
+    ['--since', '20260127192012369', Date.UTC(2026, 0, 27, 19, 20, 12, 369)],
+    ['--since', '20260127192012.5+0200', Date.UTC(2026, 0, 27, 17, 20, 12, 500)],
     ['--since', '1769541612', 1_769_541_612_000],
     ['--since', '-769541612', -769_541_612_000],
     ['--until', '1767225600000', 1_767_225_600_000],
@@ -106,8 +109,12 @@ describe('values', () => {
     ['--max-rejected', '-1', /got "-1"/],
     ['--max-rps', '0', /expected a number from 0\.001 to 100000, got "0"/],
     ['--since', 'yesterday', /expected a time like 2026-01-27T19:20:12Z .*got "yesterday"/],
-    ...['2026', '-1', '20260127', '20260127192012', '202601271920', '9e15', '1.7e9', '', 'Room 101', '01/02/2026'].map(
+    ...['2026', '-1', '20260127', '202601271920', '9e15', '1.7e9', '', 'Room 101', '01/02/2026'].map(
       (text): [string, string, RegExp] => ['--since', text, /expected a time like/],
+    ),
+    // No such date, or no such hour: as milliseconds each would be a time far in the future.
+    ...['20260230192012', '20261327192012', '20260127252012', '20260230192012369'].map(
+      (text): [string, string, RegExp] => ['--until', text, /expected a time like/],
     ),
     ...[
       '2026-02-30',

@@ -13,7 +13,7 @@ import { noteEventBytes, noteFailureWords, readWord } from './endpoint-traits.ts
 import type { JudgedWalk, JudgeOptions } from './judged-walk.ts';
 import { eventTooLarge } from './no-progress.ts';
 import { PageChecks } from './page-checks.ts';
-import type { Brought, Step } from './step.ts';
+import { endOfNothing, type Brought, type Step } from './step.ts';
 
 /** Body and rows of a page are both in memory until its COPY has committed. */
 export const BYTES_PER_BODY_BYTE = 2;
@@ -106,7 +106,8 @@ export class AnswerJudge {
     const doubt = doubtEnd(request, null, 'over', this.#expected(request));
     const question = this.#questionAbout(request, null, doubt);
     if (doubt !== null && question !== 'stands') return this.#askAboutEnd(request, doubt, question, asked);
-    return this.#endOfNothing(request, permit, doubt?.isStrong === true);
+    permit.resize(0);
+    return endOfNothing(request.page, doubt?.isStrong === true);
   }
 
   /** The window looks empty, and the API was asked what lies below it. */
@@ -121,7 +122,8 @@ export class AnswerJudge {
     if (!isTop) this.isUnanswered = found === 'silent';
     switch (found) {
       case 'empty':
-        return this.#endOfNothing(request, permit, false);
+        permit.resize(0);
+        return endOfNothing(request.page, false);
       case 'inhabited':
       case 'answered':
         this.#isInhabited ||= found === 'inhabited';
@@ -132,18 +134,6 @@ export class AnswerJudge {
         this.#isInhabited = true;
         return this.#askAgain(request, 'doubtful-end', 'nothing comes even from outside of a window', next, true);
     }
-  }
-
-  /** The window ends without an event. */
-  #endOfNothing(request: PageRequest, permit: Permit, isDoubtful: boolean): Step {
-    permit.resize(0);
-    return {
-      kind: 'end',
-      raw: { receivedAtMs: Date.now(), serverDateMs: null, bodyBytes: 0 },
-      encoded: null,
-      brought: { counts: NO_PLACES, edge: null, isDoubtful, suspect: false },
-      next: { page: request.page + 1, ...NO_CURSOR },
-    };
   }
 
   async #judgePage(request: PageRequest, raw: RawPage, permit: Permit, asked: NextPage): Promise<Step> {

@@ -1,9 +1,9 @@
-/** What an answer of the API comes to. Types only. */
-import type { RawPage } from '../../api/api-client.ts';
+/** What an answer of the API comes to. */
+import { NO_CURSOR, type RawPage } from '../../api/api-client.ts';
 import type { AcceptedPage } from '../../core/accepted-page.ts';
 import type { EncodedPage } from '../../core/encoded-page.ts';
 import type { PagePlace } from '../../core/page-place.ts';
-import type { LedgerEntry } from '../../core/state.ts';
+import { NO_PLACES, type LedgerEntry } from '../../core/state.ts';
 import type { NextPage } from './cursor-age.ts';
 
 /** What a page brings, and whether it may have lost events: the places of its row in the ledger. */
@@ -33,4 +33,15 @@ export interface ServedPage extends PagePlace {
   readonly isBounded: boolean;
   readonly raw: RawPage;
   readonly encoded: EncodedPage;
+}
+
+/** A window ends without an event. */
+export function endOfNothing(page: number, isDoubtful: boolean): Step {
+  return {
+    kind: 'end',
+    raw: { receivedAtMs: Date.now(), serverDateMs: null, bodyBytes: 0 },
+    encoded: null,
+    brought: { counts: NO_PLACES, edge: null, isDoubtful, suspect: false },
+    next: { page: page + 1, ...NO_CURSOR },
+  };
 }

@@ -26,7 +26,7 @@ export interface PageRequest {
   /** As the cursor's page says it; `null` when it does not. */
   readonly cursorLifeMs: number | null;
   /** The endpoint whose page brought the cursor, where that is known: on the other one it may stand anywhere. */
-  readonly cursorFrom?: EndpointName | undefined;
+  readonly cursorFrom?: string | undefined;
   /**
    * Bounds, epoch ms, inclusive in meaning, fractions allowed. Sent on the stream endpoint only, and widened (floor − 1,
    * ceil + 1), so that it does not matter whether the API takes them as inclusive.

@@ -68,7 +68,7 @@ export class ApiStreamReader {
 
   constructor(state: WindowState, options: ReaderOptions, origin: ReaderOrigin = {}) {
     const { pageSize } = options;
-    const { windowId, safePages, cursor, cursorReceivedAtMs } = state;
+    const { windowId, safePages, cursorFrom, cursorReceivedAtMs } = state;
     this.#options = options;
     this.windowId = windowId;
     this.splitFrom = origin.splitFrom ?? null;
@@ -82,7 +82,9 @@ export class ApiStreamReader {
     const isInhabited = origin.isInhabited === true;
     const isWhole = origin.isWhole === true && safePages === 0;
     this.#judge = new AnswerJudge(options, { windowId, position, chain, limit, encoder, isInhabited }, isWhole);
-    this.#next = { page: safePages + 1, cursor, cursorReceivedAtMs, cursorLifeMs: null };
+    const cursor = cursorFrom === null ? null : state.cursor;
+    const knownCursor = { cursor, cursorReceivedAtMs, cursorLifeMs: null, cursorFrom: cursorFrom ?? undefined };
+    this.#next = { page: safePages + 1, ...knownCursor };
     this.#complete = state.complete;
   }
 
@@ -188,6 +190,7 @@ export class ApiStreamReader {
       page,
       nextCursor: this.#next.cursor,
       cursorReceivedAtMs: this.#next.cursorReceivedAtMs,
+      cursorFrom: this.#next.cursorFrom ?? null,
       anchorMs: this.position.anchorMs,
       lastEventMs: this.position.walkedToMs,
       endsWindow: this.#complete,

@@ -140,6 +140,8 @@ export interface WindowState {
   /** The cursor after page `safePages`, byte for byte, and when it arrived (epoch ms of our clock). */
   readonly cursor: string | null;
   readonly cursorReceivedAtMs: number | null;
+  /** See {@link LedgerEntry.cursorFrom}. */
+  readonly cursorFrom: string | null;
   /** Where the walk can be anchored again by time (`until`), epoch ms: from the newest safe page whose times descend. */
   readonly anchorMs: number | null;
   /** Time of the last safe event in serving order. */
@@ -160,6 +162,8 @@ export interface WindowState {
 export interface LedgerEntry extends PagePlace {
   readonly nextCursor: string | null;
   readonly cursorReceivedAtMs: number | null;
+  /** The endpoint that gave the cursor: in the list of another it may stand anywhere. `null`: an earlier version has not noted it. */
+  readonly cursorFrom: string | null;
   readonly anchorMs: number | null;
   readonly lastEventMs: number | null;
   /** Oldest time of its events, in the window or not: a page that is on its way when its window is split reaches into the new one. */

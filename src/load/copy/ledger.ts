@@ -39,15 +39,15 @@ export async function insertLedgerRow(
     // hand on a session that another start has used.
     name: `ledger ${table} ${ownership.generation}`,
     text: `INSERT INTO ${stagingNames(table).ledger}
-       (run_id, window_id, page, generation, next_cursor, cursor_received_at_ms, anchor_ms, last_event_ms, oldest_ms,
+       (run_id, window_id, page, generation, next_cursor, cursor_from, cursor_received_at_ms, anchor_ms, last_event_ms, oldest_ms,
         ends_window, doubtful, suspect, continued, served, loaded, rejected, repaired,
         edge_ms, edge_keys, page_end_ms, places, top_places, recent_places, unsure, repeated)
-     SELECT $1::bigint, $2::int, $3::int, o.generation, $4::text, $5::float8, $6::float8, $7::float8, $8::float8,
-            $9::bool, $10::bool, $11::bool, $12::bool, $13::int, $14::int, $15::int, $16::int,
-            $17::float8, $18::text[], $19::float8, $20::int, $21::int, $22::int, $23::int, $24::int
+     SELECT $1::bigint, $2::int, $3::int, o.generation, $4::text, $5::text, $6::float8, $7::float8, $8::float8, $9::float8,
+            $10::bool, $11::bool, $12::bool, $13::bool, $14::int, $15::int, $16::int, $17::int,
+            $18::float8, $19::text[], $20::float8, $21::int, $22::int, $23::int, $24::int, $25::int
        FROM ingestion.owner o
-      WHERE o.generation = $25 AND EXISTS (SELECT FROM ingestion.staging_epoch WHERE epoch = $26)
-        AND ($27::oid IS NULL OR $27 = to_regclass('${stagingNames(table).rows}'))
+      WHERE o.generation = $26 AND EXISTS (SELECT FROM ingestion.staging_epoch WHERE epoch = $27)
+        AND ($28::oid IS NULL OR $28 = to_regclass('${stagingNames(table).rows}'))
         FOR SHARE OF o`,
     values: [
       runId,
@@ -55,6 +55,7 @@ export async function insertLedgerRow(
       entry.page,
       // The cursor is only a shortcut: one that a text column cannot hold byte for byte is not remembered.
       UNSTORABLE.test(entry.nextCursor ?? '') ? null : entry.nextCursor,
+      entry.cursorFrom,
       entry.cursorReceivedAtMs,
       entry.anchorMs,
       entry.lastEventMs,

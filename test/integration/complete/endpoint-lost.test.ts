@@ -38,6 +38,23 @@ for (const { name, other } of ORDERS) {
   });
 }
 
+void test('the next start does not take the cursor of one endpoint to the other', async (t) => {
+  const hook: PageHook = ({ isStream, cursor, usual }) => {
+    // Base64 takes no note of it.
+    const isItsOwn = cursor === null || cursor.endsWith('!') === isStream;
+    if (!isItsOwn) return { body: { data: EVENTS.slice(-MAX_PAGE), hasMore: false, nextCursor: null } };
+    const { nextCursor } = usual.body;
+    if (!isStream || typeof nextCursor !== 'string') return undefined;
+    return { body: { ...usual.body, nextCursor: `${nextCursor}!` } };
+  };
+  const options = { events: EVENTS, shape: 'doc', maxPage: MAX_PAGE, hasStream: false, hook } as const;
+  const scene = await ScriptedScene.open(t, options);
+  const stopped = await scene.stopAt(({ usual }) => usual.first === 500);
+  assert.equal(stopped.code, 143, tailOf(stopped));
+  scene.api.options.hasStream = true;
+  await scene.ingestAll(['--concurrency', '1']);
+});
+
 void test('windows go on where they were when the stream endpoint serves again, and nothing comes twice for them', async (t) => {
   let servedByStream = 0;
   let isAway = false;

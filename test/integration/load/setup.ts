@@ -67,6 +67,7 @@ export function pageOf(events: readonly (TestEvent | string)[], options: PageOpt
       page,
       nextCursor: `cursor-${window}-${page}`,
       cursorReceivedAtMs: 1000 + page,
+      cursorFrom: 'stream',
       anchorMs: 2000 + page,
       lastEventMs: 3000 + page,
       oldestMs: encoded.times?.oldestMs ?? null,

@@ -25,6 +25,7 @@ const WHOLE: WindowState = {
   safePages: 0,
   cursor: null,
   cursorReceivedAtMs: null,
+  cursorFrom: 'stream',
   anchorMs: null,
   lastEventMs: null,
   edge: null,

@@ -85,6 +85,7 @@ function pageOf(windowId: number, events: readonly object[]): FirstPage {
       page: 1,
       nextCursor: null,
       cursorReceivedAtMs: null,
+      cursorFrom: null,
       anchorMs: null,
       lastEventMs: null,
       oldestMs: null,

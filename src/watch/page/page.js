@@ -71,6 +71,7 @@ function showProgress(tick) {
     snapshot.totalEvents === null ? whole(tick.done) : `${whole(tick.done)} of ${whole(snapshot.totalEvents)}`,
   );
   show('eta', snapshot.ended !== null ? 'ended' : rates.etaSeconds === null ? 'unknown' : duration(rates.etaSeconds));
+  show('elapsed-name', snapshot.ended === null ? 'Running for' : 'Ran for');
   show('elapsed', duration(((snapshot.ended?.atMs ?? nowMs) - snapshot.startedAtMs) / 1000));
   show('rate-now', whole(rates.now));
   show('rate-average', whole(rates.average));
@@ -103,7 +104,8 @@ function showDatabase({ snapshot, recent }) {
   show('encode-time', recent.encode === null ? '–' : span(recent.encode.p50Seconds));
   show('encode-queue', whole(snapshot.encodeQueue));
   show('copy-queue', whole(snapshot.copyQueue));
-  show('memory', `${bytes(snapshot.bytesInFlight)} of at most ${bytes(snapshot.maxBytesInFlight)}`);
+  const { bytesInFlight, maxBytesInFlight } = snapshot;
+  show('memory', maxBytesInFlight === 0 ? '–' : `${bytes(bytesInFlight)} of at most ${bytes(maxBytesInFlight)}`);
   const merges = snapshot.lastMerges;
   const last = merges.at(-1);
   show(

@@ -221,6 +221,7 @@ describe('the live page', { skip, concurrency: 4 }, () => {
     assert.equal(await page.locator('#state').getAttribute('data-state'), 'failed');
     assert.equal(await page.locator('#connection').textContent(), 'Connected; the job has ended');
     assert.equal(await value('eta'), 'ended');
+    assert.equal(await value('elapsed-name'), 'Ran for');
     assert.equal(await value('proof'), 'Proof of completeness: not yet, the run is not finished.');
     assertClean();
   });

@@ -1,0 +1,22 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { RecentWork } from '../../../src/watch/metrics/recent-work.ts';
+import { JobHistory } from '../../../src/watch/job-history.ts';
+import { snapshotOf, START_MS } from './job-feed.ts';
+
+const recent = new RecentWork().summary();
+
+void test('the history of a job ends with its end, however long it is looked at after that', () => {
+  const history = new JobHistory();
+  history.add(snapshotOf({ fetchedEvents: 1 }), recent, START_MS);
+  history.add(snapshotOf({ fetchedEvents: 2 }), recent, START_MS + 400);
+  const ended = { exitCode: 0, reason: 'complete', atMs: START_MS + 500 };
+  for (const seconds of [1, 2, 600]) {
+    history.add(snapshotOf({ fetchedEvents: 3, ended }), recent, START_MS + seconds * 1_000);
+  }
+  const shown = history.rows.map(([atMs, fetched]) => [atMs - START_MS, fetched]);
+  assert.deepEqual(shown, [
+    [0, 1],
+    [500, 3],
+  ]);
+});

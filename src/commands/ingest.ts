@@ -7,6 +7,7 @@ import { EXIT_CODES, describeError, exitCodeOf, type ExitCode } from '../core/er
 import { snapshotBeforeJob, type JobSnapshot } from '../core/job-snapshot.ts';
 import { createLogging, type Logger } from '../core/logging.ts';
 import { SETTING_GROUPS } from '../core/settings-table.ts';
+import { readDatabaseUrl } from '../load/postgres/connection-settings.ts';
 import { createTerminalDisplay } from '../watch/terminal-progress.ts';
 import { startWatching, type Watching } from '../watch/watching.ts';
 import { confirmReset } from './confirm-reset.ts';
@@ -63,6 +64,8 @@ export async function ingest(argv: readonly string[], environment: Environment, 
     const snapshot = () => watched.snapshot();
     watching = await startWatching({ settings, logger, snapshot, display });
     source = await openSource(settings, asDemo || isDemo(settings), logger);
+    const { described } = readDatabaseUrl(source.databaseUrl);
+    logger.info({ api: source.name, database: described }, 'contacting the API and the database');
     const { observe } = watching;
     const onSecret = (secret: string) => {
       logging.addSecret(secret);

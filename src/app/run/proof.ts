@@ -44,7 +44,7 @@ export function judgeRun(run: JudgedRun, tally: Tally, { total, knownTotal }: To
   if (total === null) return byEnd('the API gave no count any more when the last pass began');
   const what = tally.isFull ? 'events' : 'events from the floor of this run on';
   if (places === expected) {
-    const sentence = `the API counts ${expected} ${what}, and as many were served, each once`;
+    const sentence = `the API counts ${expected} ${what}, and as many were served, what came twice counted once`;
     return { kind: 'proven', proof: { kind: 'count', places, expected, sentence } };
   }
   const why =

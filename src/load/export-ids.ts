@@ -80,13 +80,13 @@ class IdLines extends Transform {
   }
 
   #unescapeLine(line: string): string {
-    let stays = false;
+    let kept = 0;
     const id = line.replace(ESCAPES, (escape, _backslashes, character?: string) => {
       const plain = character === undefined ? undefined : ESCAPED[character];
-      if (plain === undefined) stays = true;
+      if (plain === undefined) kept += 1;
       return plain ?? escape;
     });
-    if (stays) this.escaped += 1;
+    if (kept > 0) this.escaped += 1;
     return id;
   }
 }

@@ -10,7 +10,7 @@ const TUNED_SETTINGS: Readonly<Record<string, string>> = {
   shared_buffers: '1GB',
   max_wal_size: '8GB',
   checkpoint_timeout: '30min',
-  wal_compression: 'lz4',
+  wal_compression: 'pglz',
   maintenance_work_mem: '512MB',
   work_mem: '64MB',
 };

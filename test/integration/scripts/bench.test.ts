@@ -32,13 +32,14 @@ describe('the benchmark', () => {
     const folder = await mkdtemp(join(tmpdir(), 'datasync-interrupted-'));
     t.after(() => rm(folder, { recursive: true, force: true }));
     await chmod(folder, 0o755);
-    const bench = startScript(t, 'bench/run.ts', ['--suite', 'pipeline', '--events', '50_000', '--no-report'], {
+    const flags = ['--suite', 'pipeline', '--events', '50_000', '--no-report', '--tuned'];
+    const bench = startScript(t, 'bench/run.ts', flags, {
       env: { TMPDIR: folder },
     });
     const isOurs = (name: string): boolean => name.startsWith('datasync-bench-');
     const serverOf = async (): Promise<number> => {
       const [name = ''] = (await readdir(folder)).filter(isOurs);
-      return Number((await readFile(join(folder, name, 'cluster', 'postmaster.pid'), 'utf8')).split('\n')[0]);
+      return Number((await readFile(join(folder, name, 'cluster-tuned', 'postmaster.pid'), 'utf8')).split('\n')[0]);
     };
     // Its first line comes when the server runs, its second when the first contender is through.
     await bench.waitFor(() => bench.stderr.split('\n').length > 2, 'the first measurement');

@@ -103,7 +103,7 @@ export const settingsSchema = z.object({
   threads: speed(
     'WORKER_THREADS',
     integer(1, 64),
-    'Worker threads that scan and encode pages; by default one a core.',
+    'Worker threads that scan and encode pages; by default one a core. More than cores cost 30 MB each, and bring nothing.',
     {
       default: String(Math.min(64, availableParallelism())),
       unit: 'threads',

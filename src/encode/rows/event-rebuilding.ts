@@ -1,4 +1,4 @@
-import { EventSlices, type Members } from '../scan/event-slices.ts';
+import { EventSlices } from '../scan/event-slices.ts';
 import {
   FIELD,
   type FieldGroup,
@@ -11,9 +11,10 @@ import {
   TYPE_FIELDS,
 } from '../scan/fields.ts';
 import { JsonCursor } from '../scan/json-cursor.ts';
+import { decodeToString } from '../scan/json-strings.ts';
+import type { MemberList } from '../scan/member-list.ts';
 import { TimeReader } from '../../core/times.ts';
 import type { CopyColumnName } from './event-columns.ts';
-import { FieldText } from './field-texts.ts';
 
 /** A row of `ingested_events`, each column as PostgreSQL prints it (`column::text`; times with DateStyle ISO). */
 export type StoredEvent = Readonly<Record<Exclude<CopyColumnName, 'source_order' | 'id'>, string | null>> & {
@@ -74,9 +75,8 @@ class Rebuilding {
     const slices = this.#slices;
     const kind = slices.kindOf(field);
     if (!isString(kind) && kind !== KIND.number) return false;
-    const text = new FieldText(this.#extra);
-    text.read(slices, field);
-    const extraValue = new TextDecoder().decode(text.bytes.subarray(text.start, text.end));
+    const { start, end } = slices.of(field);
+    const extraValue = decodeToString(this.#extra, start, end);
     if (group === TIME_FIELDS) return isSameTime(extraValue, kind, value);
     // jsonb gives numbers back in another spelling: 1e3 as 1000.
     if (kind === KIND.number) return Number(extraValue) === Number(value);
@@ -115,10 +115,8 @@ class Rebuilding {
     return this.#textOf(this.#slices.of(field).keyStart, this.#slices.memberEndOf(field));
   }
 
-  #membersOf(members: Members): string[] {
-    return Array.from({ length: members.length / 2 }, (_, at) =>
-      this.#textOf(members[at * 2] ?? 0, members[at * 2 + 1] ?? 0),
-    );
+  #membersOf(list: MemberList): string[] {
+    return Array.from({ length: list.count }, (_, index) => this.#textOf(list.startOf(index), list.endOf(index)));
   }
 
   #textOf(start: number, end: number): string {
@@ -131,14 +129,10 @@ function memberOf(key: string, value: string): string {
 }
 
 function isSameTime(extraValue: string, kind: number, columnText: string): boolean {
-  const encoder = new TextEncoder();
-  const [extraBytes, columnBytes] = [encoder.encode(extraValue), encoder.encode(columnText)];
-  const [extraTime, columnTime] = [new TimeReader(), new TimeReader()];
-  const isTime =
-    kind === KIND.number
-      ? extraTime.readNumber(extraBytes, 0, extraBytes.length)
-      : extraTime.readText(extraBytes, 0, extraBytes.length);
-  return isTime && columnTime.readText(columnBytes, 0, columnBytes.length) && extraTime.isSame(columnTime);
+  const [extra, column] = [Buffer.from(extraValue), Buffer.from(columnText)];
+  const [time, columnTime] = [new TimeReader(), new TimeReader()];
+  const isTime = kind === KIND.number ? time.readNumber(extra, 0, extra.length) : time.readText(extra, 0, extra.length);
+  return isTime && columnTime.readText(column, 0, column.length) && time.isSame(columnTime);
 }
 
 function isSameUuid(left: string, right: string): boolean {

@@ -1,12 +1,12 @@
 import { bitsOf, EVENT_KEYS, FIELD, FIELD_COUNT, type FieldGroup, isString, KIND, NO_FIELD } from './fields.ts';
 import { ID_FIELDS, SESSION_BITS, SESSION_KEYS, TIME_FIELDS } from './fields.ts';
-import { readUsualUuid, type UuidWords } from './ids.ts';
+import { readUsualUuid, UUID_CHARACTERS, type UuidWords } from './ids.ts';
 import { CLOSE_BRACE, OPEN_BRACE, OPEN_BRACKET, QUOTE } from './json-bytes.ts';
 import type { JsonCursor } from './json-cursor.ts';
 import { KnownKeys } from './known-keys.ts';
+import { MemberList } from './member-list.ts';
 import { TimeReader } from '../../core/times.ts';
 
-const UUID_CHARACTERS = 36;
 /** `2026-01-27T19:20:12.369Z` */
 const USUAL_TIME_CHARACTERS = 24;
 
@@ -28,9 +28,6 @@ class FieldSlice implements UuidWords {
   word2 = 0;
   word3 = 0;
 }
-
-/** Members of an object, two offsets each: the opening quote of the key, and after the value. */
-export type Members = number[];
 
 /**
  * Where the fields of one event are, as byte ranges of the page. Filled again for every event, so that nothing is
@@ -57,8 +54,8 @@ export class EventSlices {
   timeField = NO_FIELD;
   readonly time = new TimeReader();
   /** Members that have no column. */
-  readonly others: Members = [];
-  readonly sessionOthers: Members = [];
+  readonly others = new MemberList();
+  readonly sessionOthers = new MemberList();
   readonly #slices: readonly FieldSlice[] = Array.from({ length: FIELD_COUNT }, () => new FieldSlice());
   readonly #eventKeys = new KnownKeys(EVENT_KEYS);
   readonly #sessionKeys = new KnownKeys(SESSION_KEYS);
@@ -109,8 +106,8 @@ export class EventSlices {
     this.isObject = cursor.bytes[at] === OPEN_BRACE;
     if (this.isObject) {
       this.timeField = NO_FIELD;
-      this.others.length = 0;
-      this.sessionOthers.length = 0;
+      this.others.clear();
+      this.sessionOthers.clear();
       this.end = this.#readMembers(cursor, at, this.#eventKeys, this.others, 1);
     } else {
       this.end = cursor.endOfValue(at, 0);
@@ -121,7 +118,7 @@ export class EventSlices {
     return this.end;
   }
 
-  #readMembers(cursor: JsonCursor, open: number, known: KnownKeys, others: Members, depth: number): number {
+  #readMembers(cursor: JsonCursor, open: number, known: KnownKeys, others: MemberList, depth: number): number {
     const bytes = cursor.bytes;
     const keys = cursor.keys.count;
     let learned = known.first;
@@ -149,7 +146,7 @@ export class EventSlices {
       if (field === NO_FIELD) {
         cursor.keys.add(bytes, keys, keyStart + 1, learned.keyLength, learned.isEscaped);
         at = cursor.endOfValue(at, depth);
-        others.push(keyStart, at);
+        others.add(keyStart, at);
       } else {
         at = this.#readField(cursor, at, field, keyStart, depth);
       }
@@ -185,7 +182,7 @@ export class EventSlices {
   /** Of a doubled `session` only the last one counts, with nothing left of the first. */
   #forgetSession(): void {
     this.present &= ~SESSION_BITS;
-    this.sessionOthers.length = 0;
+    this.sessionOthers.clear();
   }
 
   /** A time that is no string. */

@@ -1,3 +1,4 @@
+import { asciiText } from '../../core/iso-time.ts';
 import { bytesOfDigits, hexDigits, NOT_DIGITS } from './byte-words.ts';
 import { CLOSE_BRACE, HEX_VALUE, MINUS, OPEN_BRACE, QUOTE } from './json-bytes.ts';
 import type { JsonCursor } from './json-cursor.ts';
@@ -12,10 +13,8 @@ export const MAX_ID_BYTES = 2692;
 
 const HEX_DIGITS = 32;
 const HYPHENS = 0x2d2d2d2d;
-const USUAL_BYTES = 36;
-const USUAL_HYPHENS = [8, 13, 18, 23];
-const CAPITAL_A = 0x41;
-const CAPITAL_F = 0x46;
+const USUAL_SPELLING = /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/;
+export const UUID_CHARACTERS = 36;
 
 /** The 16 bytes of a UUID in order, the first one low in `word0`. */
 export interface UuidWords {
@@ -36,7 +35,8 @@ export function areSameWords(left: UuidWords, right: UuidWords): boolean {
  */
 export function readUsualUuid(cursor: JsonCursor, start: number, into: UuidWords): boolean {
   const { bytes, words } = cursor;
-  if (start + 36 > cursor.lastWord || bytes[start + 36] !== QUOTE) return false;
+  const end = start + UUID_CHARACTERS;
+  if (end > cursor.lastWord || bytes[end] !== QUOTE) return false;
   // Nine words: xxxx xxxx -xxx x-xx xx-x xxx- xxxx xxxx xxxx
   const word2 = words.getInt32(start + 8, true);
   const word3 = words.getInt32(start + 12, true);
@@ -87,6 +87,5 @@ export function writeUuid(target: Uint8Array, to: number, source: Uint8Array, st
 
 /** Whether a text that {@link writeUuid} takes is spelled as PostgreSQL gives it back: lower case, 8-4-4-4-12. */
 export function isUsualUuid(source: Uint8Array, start: number, end: number): boolean {
-  if (end - start !== USUAL_BYTES || !USUAL_HYPHENS.every((at) => source[start + at] === MINUS)) return false;
-  return !source.subarray(start, end).some((byte) => byte >= CAPITAL_A && byte <= CAPITAL_F);
+  return USUAL_SPELLING.test(asciiText(source, start, end));
 }

@@ -62,17 +62,7 @@ interface Rest extends ListEnd {
   readonly elements: readonly Element[];
 }
 
-/** @returns what is unclear of its events; `null` when what is around them does not read, or the API ignores limits */
-export function readBrokenPage(
-  body: Uint8Array,
-  list: EventsList,
-  sink: EventSink,
-  hints: ReadingHints,
-): ScannedPage | UnclearEvents | null {
-  return new BrokenPageReader(body, list, hints).read(sink);
-}
-
-class BrokenPageReader {
+export class BrokenPageReader {
   readonly #body: Uint8Array;
   readonly #list: EventsList;
   readonly #hints: ReadingHints;
@@ -89,6 +79,7 @@ class BrokenPageReader {
     this.#bytesLeft = body.length * MAX_READ_PER_BYTE;
   }
 
+  /** @returns what is unclear of its events; `null` when what is around them does not read, or the API ignores limits */
   read(sink: EventSink): ScannedPage | UnclearEvents | null {
     const { leftOutAt } = this.#hints;
     if (leftOutAt !== null) return this.#readTooLarge(leftOutAt, sink);

@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 
 import type { PageEnvelope, ReadingHints } from '../../core/encoded-page.ts';
-import { readBrokenPage } from './broken-page.ts';
+import { BrokenPageReader } from './broken-page.ts';
 import { EventSlices } from './event-slices.ts';
 import { CLOSE_BRACKET, COMMA, OPEN_BRACE, OPEN_BRACKET, QUOTE } from './json-bytes.ts';
 import { JsonCursor, NotJsonError } from './json-cursor.ts';
@@ -43,7 +43,7 @@ export function scanPage(body: Uint8Array, sink: EventSink, hints = NO_HINTS): S
   }
   if (scanner.list === null) return fault;
   sink.restart();
-  const page = readBrokenPage(body, scanner.list, sink, hints);
+  const page = new BrokenPageReader(body, scanner.list, hints).read(sink);
   if (page === null) return fault;
   return 'envelope' in page ? page : { ...fault, unclear: page };
 }

@@ -59,11 +59,8 @@ export function repairJson(bytes: Uint8Array, start: number, end: number, repair
   let copiedTo = start;
   for (let at = start; at < end;) {
     const from = at;
-    const isText = bytes[at] === QUOTE;
-    cursor.unstorable = false;
-    if (isText) at = cursor.endOfString(at + 1) + 1;
-    else if (bytes[at] === MINUS || isDigit(bytes[at] ?? 0)) at = cursor.endOfNumber(at);
-    else at += 1;
+    const isText = bytes[from] === QUOTE;
+    at = endOfToken(cursor, from);
     if (!cursor.unstorable) continue;
     const text = isText ? decodeString(bytes, from + 1, at - 1) : DECODER.decode(bytes.subarray(from, at));
     const stored = storable(text);
@@ -76,6 +73,10 @@ export function repairJson(bytes: Uint8Array, start: number, end: number, repair
   return Buffer.concat(pieces);
 }
 
-function isDigit(byte: number): boolean {
-  return byte >= 0x30 && byte <= 0x39;
+/** Behind the string or the number that begins at `at`; behind the byte, where neither does. */
+function endOfToken(cursor: JsonCursor, at: number): number {
+  cursor.unstorable = false;
+  const byte = cursor.bytes[at] ?? 0;
+  if (byte === QUOTE) return cursor.endOfString(at + 1) + 1;
+  return byte === MINUS || (byte >= 0x30 && byte <= 0x39) ? cursor.endOfNumber(at) : at + 1;
 }

@@ -2,7 +2,7 @@
 import pg from 'pg';
 import { ConfigurationError, describeError } from '../../core/errors.ts';
 import type { ConnectionSettings } from './connection-settings.ts';
-import { INTERNAL_ERROR, isAboutRows, sqlStateOf } from './database-errors.ts';
+import { INTERNAL_ERROR, classifyDatabaseError, isAboutRows, sqlStateOf } from './database-errors.ts';
 
 const DROPPED = 'find out who has dropped it (the next start makes it anew, and takes again what nobody remembers)';
 const ADVICE: Readonly<Record<string, string>> = {
@@ -37,6 +37,8 @@ export function explainRefusal(error: unknown, what: string, settings: Connectio
 }
 
 function adviceFor(error: pg.DatabaseError): string | null {
+  const kind = classifyDatabaseError(error);
+  if (kind === 'transient' || kind === 'disk-full') return null;
   const sqlState = sqlStateOf(error) ?? '';
   const known = ADVICE[sqlState];
   if (known !== undefined) return known;

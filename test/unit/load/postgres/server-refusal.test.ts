@@ -36,6 +36,11 @@ for (const [what, found, says] of [
   });
 }
 
+test('what may pass by itself is left to whoever tries again', () => {
+  for (const code of ['57P03', '08006', '40P01', '55P03', '53100', '53300'])
+    assert.ok(explained(code, RAISE) instanceof pg.DatabaseError);
+});
+
 test('what only a defect of the program can be stays what it is', () => {
   for (const code of ['42601', '42703', '22012']) assert.ok(explained(code) instanceof pg.DatabaseError);
   const other = new Error('a defect');

@@ -74,7 +74,7 @@ export async function copyBatches(
       }
       await everyoneOpen;
       for (let batch = batches[next++]; batch !== undefined; batch = batches[next++]) {
-        await copyRows(client, copySql(table), batch.rows, WATCHDOG_MS);
+        await copyRows(client, copySql(table), batch.rows, { ms: WATCHDOG_MS, isExcused: () => false });
       }
     });
   await Promise.all(Array.from({ length: connections }, copy));

@@ -43,7 +43,7 @@ export class StagingArea {
 
   private constructor(options: StagingAreaOptions, events: StagingEvents, isTargetEmpty: boolean) {
     const merger = new Merger(options);
-    this.#loader = new CopyLoader(options);
+    this.#loader = new CopyLoader({ ...options, stopped: this.#failed.signal });
     this.#buffers = options.buffers;
     this.#events = events;
     this.#schedule = new MergeSchedule({

@@ -1,11 +1,12 @@
 /** Loads one page into staging: rows, anomalies and ledger row in one transaction, tried until it succeeds. */
 import type { PoolClient } from 'pg';
+import { GaveUpError } from '../../core/errors.ts';
 import type { Logger } from '../../core/logging.ts';
 import { describePlace } from '../../core/page-place.ts';
 import type { LedgerEntry } from '../../core/state.ts';
 import { classifyDatabaseError, sqlStateOf } from '../postgres/database-errors.ts';
 import { commit, type Database } from '../postgres/database.ts';
-import { withinWatchdog } from '../postgres/watchdog.ts';
+import { withinWatchdog, type Patience } from '../postgres/watchdog.ts';
 import { copySql } from '../schema/staging.ts';
 import type { Ownership } from '../state/owner.ts';
 import { stageAnomalies } from './anomalies.ts';
@@ -29,6 +30,8 @@ export interface CopyLoaderOptions {
   readonly logger: Logger;
   /** A COPY without progress for this time is given up, its backend ended, and the page loaded again; 60 s unless given. */
   readonly watchdogMs?: number;
+  /** Aborted: no further COPY begins, because another one has failed. */
+  readonly stopped?: AbortSignal;
 }
 
 export class CopyLoader {
@@ -59,26 +62,29 @@ export class CopyLoader {
   }
 
   async #try(batch: PageBatch): Promise<LoadedRows> {
-    return this.#options.db.withCopyClient(async (client) => {
+    const { db, stopped } = this.#options;
+    return db.withCopyClient(async (client, watched) => {
+      if (stopped?.aborted === true) throw new GaveUpError('not copied, because another page or a merge has failed');
+      const patience: Patience = { ms: this.#watchdogMs, isExcused: () => watched.holder !== null };
       const tableOid = await this.#types.check(client, batch);
       try {
-        await this.#copyWhole(client, batch);
+        await this.#copyWhole(client, batch, patience);
       } catch (error) {
         if (classifyDatabaseError(error) !== 'data') throw error;
         await client.query('ROLLBACK');
-        return this.#tryByParts(client, batch, tableOid, error);
+        return this.#tryByParts(client, { ...batch, tableOid }, patience, error);
       }
-      return this.#finish(client, { ...batch, tableOid });
+      return this.#finish(client, { ...batch, tableOid }, patience);
     });
   }
 
-  async #copyWhole(client: PoolClient, batch: PageBatch): Promise<void> {
+  async #copyWhole(client: PoolClient, batch: PageBatch, patience: Patience): Promise<void> {
     if (batch.rowCount === 0) {
       await client.query(BEGIN);
       return;
     }
     // BEGIN and COPY in one round trip.
-    const copied = await copyRows(client, `${BEGIN}; ${copySql(batch.table)}`, batch.rows, this.#watchdogMs);
+    const copied = await copyRows(client, `${BEGIN}; ${copySql(batch.table)}`, batch.rows, patience);
     if (copied !== batch.rowCount) {
       throw new Error(`PostgreSQL took ${copied} rows of ${describePlace(batch.ledger)}, which has ${batch.rowCount}`);
     }
@@ -87,12 +93,12 @@ export class CopyLoader {
   /** PostgreSQL refused something in this page: finds what it refused, and loads everything else. */
   async #tryByParts(
     client: PoolClient,
-    batch: PageBatch,
-    tableOid: number | null,
+    batch: PageBatch & CopiedPage,
+    patience: Patience,
     cause: unknown,
   ): Promise<LoadedRows> {
     await client.query(BEGIN);
-    const refused = await copyAllButRefused(client, batch, this.#watchdogMs);
+    const refused = await copyAllButRefused(client, batch, patience);
     const refusedPositions = new Set(refused.map((anomaly) => anomaly.position));
     // A refused event has no row, so a repair in it no longer counts.
     const kept = batch.anomalies.filter((anomaly) => !refusedPositions.has(anomaly.position));
@@ -103,7 +109,8 @@ export class CopyLoader {
       rejected: batch.ledger.rejected + refused.length,
       repaired: Math.min(batch.ledger.repaired, repaired),
     };
-    const loaded = await this.#finish(client, { ...batch, tableOid, ledger, anomalies: [...kept, ...refused] });
+    const copied = { ...batch, ledger, anomalies: [...kept, ...refused] };
+    const loaded = await this.#finish(client, copied, patience);
     const { windowId: window, page } = batch.ledger;
     this.#options.logger.warn(
       { window, page, refused: refused.length, sqlstate: sqlStateOf(cause), reason: refused[0]?.reason },
@@ -112,7 +119,7 @@ export class CopyLoader {
     return loaded;
   }
 
-  async #finish(client: PoolClient, page: CopiedPage): Promise<LoadedRows> {
+  async #finish(client: PoolClient, page: CopiedPage, patience: Patience): Promise<LoadedRows> {
     const { runId, ownership } = this.#options;
     const { table, tableOid, ledger, anomalies } = page;
     const work = async (): Promise<void> => {
@@ -121,7 +128,7 @@ export class CopyLoader {
       await stageAnomalies(client, table, runId, ledger, anomalies);
       await commit(client, 'copying a page');
     };
-    await withinWatchdog('committing a page', this.#watchdogMs, work());
+    await withinWatchdog('committing a page', patience.ms, work(), patience.isExcused);
     return { loaded: ledger.loaded, rejected: ledger.rejected };
   }
 }

@@ -5,6 +5,7 @@
 import type { PoolClient } from 'pg';
 import { from } from 'pg-copy-streams';
 import { NoProgressError } from '../postgres/database-errors.ts';
+import { startWatchdog, type Patience } from '../postgres/watchdog.ts';
 
 /** Large, because each chunk costs two socket writes; small enough to show progress on a slow link. */
 const CHUNK_BYTES = 256 * 1024;
@@ -13,14 +14,14 @@ const CHUNK_BYTES = 256 * 1024;
  * Sends a complete binary COPY stream. Does not keep or change `rows`.
  * @returns the server's own count of rows. Compare it with the intended one: a cut stream is not an error for PostgreSQL.
  * @throws the server's error, after which the connection can be used again (its transaction has failed); NoProgressError
- *   when the server took no chunk for `watchdogMs`, after which the connection must be thrown away.
+ *   when the server took no chunk for too long, after which the connection must be thrown away.
  */
-export async function copyRows(client: PoolClient, sql: string, rows: Uint8Array, watchdogMs: number): Promise<number> {
+export async function copyRows(client: PoolClient, sql: string, rows: Uint8Array, patience: Patience): Promise<number> {
   const stream = client.query(from(sql, { highWaterMark: CHUNK_BYTES }));
   return new Promise((resolve, reject) => {
-    const watchdog = setTimeout(() => {
-      reject(new NoProgressError('a COPY', watchdogMs));
-    }, watchdogMs);
+    const watchdog = startWatchdog(patience, () => {
+      reject(new NoProgressError('a COPY', patience.ms));
+    });
     stream.on('error', (error) => {
       clearTimeout(watchdog);
       // Inside this listener the stream still has its connection. Later, a late `drain` would make the stream write without

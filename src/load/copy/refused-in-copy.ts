@@ -9,6 +9,7 @@ import { firstSourceOrder } from '../../core/state.ts';
 import { quoteEvent } from '../../encode/encode-page.ts';
 import { joinRows, readSourceOrder, splitRows } from '../../encode/rows/copy-rows.ts';
 import { classifyDatabaseError } from '../postgres/database-errors.ts';
+import type { Patience } from '../postgres/watchdog.ts';
 import { copySql } from '../schema/staging.ts';
 import { copyRows } from './copy-stream.ts';
 import type { PageBatch } from './page-batch.ts';
@@ -26,7 +27,7 @@ interface RefusedRow {
 export async function copyAllButRefused(
   client: PoolClient,
   batch: PageBatch,
-  watchdogMs: number,
+  patience: Patience,
 ): Promise<PageAnomaly[]> {
   const offsets = splitRows(batch.rows);
   const first = firstSourceOrder(batch.ledger.windowId, batch.ledger.page);
@@ -35,7 +36,7 @@ export async function copyAllButRefused(
     await client.query('SAVEPOINT part');
     try {
       const rows = joinRows(batch.rows, offsets, from, to);
-      const copied = await copyRows(client, copySql(batch.table), rows, watchdogMs);
+      const copied = await copyRows(client, copySql(batch.table), rows, patience);
       if (copied !== to - from) throw new Error(`PostgreSQL took ${copied} of ${to - from} rows`);
       await client.query('RELEASE SAVEPOINT part');
     } catch (error) {

@@ -19,7 +19,7 @@ import {
   isExplained,
   sqlStateOf,
 } from './database-errors.ts';
-import { beginSession } from './session.ts';
+import { beginSession, type Session } from './session.ts';
 import { timeStatements } from './statement-age.ts';
 import { withinWatchdog } from './watchdog.ts';
 
@@ -50,7 +50,7 @@ export class Connections {
   readonly #pools: Readonly<Record<'query' | 'copy', pg.Pool>>;
   readonly #watch: ConnectionWatch;
   readonly #lost = new WeakSet<object>();
-  readonly #backends = new WeakMap<object, Backend>();
+  readonly #sessions = new WeakMap<object, Session>();
   readonly #madeAtMs = new WeakMap<object, number>();
   /** Connections made before this moment may be dead, because one of them was; ms of `performance.now()`. */
   #suspectBeforeMs = 0;
@@ -66,14 +66,14 @@ export class Connections {
   }
 
   /**
-   * Lends `work` a connection of a pool. After an error the connection goes back to the pool when a ROLLBACK shows that it
+   * Lends `work` a connection of a pool, and tells it the process number of its backend. After an error the connection goes back to the pool when a ROLLBACK shows that it
    * is sound; otherwise, and always after a COPY, it is thrown away and its backend ended.
    * @param isWatched false for a server that may wait for us as long as it likes
    */
   async use<T>(
     pool: 'query' | 'copy',
     purpose: string,
-    work: (client: PoolClient) => Promise<T>,
+    work: (client: PoolClient, pid: number) => Promise<T>,
     isWatched = true,
   ): Promise<T> {
     let client: PoolClient;
@@ -85,7 +85,7 @@ export class Connections {
     const end = isWatched ? this.#watchFor(client) : undefined;
     const endTiming = timeStatements(client);
     try {
-      const result = await work(client);
+      const result = await work(client, this.#sessions.get(client)?.pid ?? 0);
       client.release();
       return result;
     } catch (error) {
@@ -186,9 +186,8 @@ export class Connections {
   async #begin(client: Client | PoolClient): Promise<void> {
     const { settings, connectTimeoutMs } = this.#options;
     try {
-      const session = beginSession(client, settings.described);
-      const backend = await withinWatchdog('setting up a connection', connectTimeoutMs, session);
-      if (backend !== null) this.#backends.set(client, backend);
+      const begun = beginSession(client, settings.described);
+      this.#sessions.set(client, await withinWatchdog('setting up a connection', connectTimeoutMs, begun));
     } catch (error) {
       // The goodbye of a silent connection would never end, and the pool would wait for it.
       client.connection.stream.destroy();
@@ -207,8 +206,8 @@ export class Connections {
 
   /** Watches a connection on which an answer of the server is awaited, until the result is called. */
   #watchFor(client: PoolClient): () => void {
-    const backend = this.#backends.get(client);
-    if (backend === undefined) return () => undefined;
+    const backend = this.#sessions.get(client)?.backend ?? null;
+    if (backend === null) return () => undefined;
     return this.#watch.begin(backend, () => {
       this.#options.logger.debug({ pid: backend.pid }, 'a connection to PostgreSQL is silent: given up');
       this.#suspectBeforeMs = performance.now();
@@ -252,11 +251,11 @@ export class Connections {
       client.release();
       return true;
     }
-    const backend = this.#backends.get(client);
+    const backend = this.#sessions.get(client)?.backend ?? null;
     client.release(true);
     // Nothing is tried again once the wait for the database is over.
     const isTriedAgain = this.#closed === null && !this.#options.silence.isOverdue;
-    if (backend !== undefined && isTriedAgain) await this.terminate(backend);
+    if (backend !== null && isTriedAgain) await this.terminate(backend);
     return isSound;
   }
 }

@@ -1,12 +1,13 @@
 /** The one door to PostgreSQL: everything else in `load` gets its connections and transactions here. */
-import type { PoolClient, QueryResult, QueryResultRow } from 'pg';
+import type { Client, PoolClient, QueryResult, QueryResultRow } from 'pg';
 import type { Logger } from '../../core/logging.ts';
 import { readDatabaseUrl, type ConnectionSettings } from './connection-settings.ts';
 import { Connections, connectionsNeeded } from './connections.ts';
 import { DatabaseWaits } from './database-waits.ts';
 import { contactServer } from './first-contact.ts';
 import { quoteLiteral } from './identifiers.ts';
-import { HOLDER_SQL, LockWatch } from './lock-watch.ts';
+import { readHolders } from './lock-holders.ts';
+import { LockWatch, type WatchedWork } from './lock-watch.ts';
 import { Outage } from './outage.ts';
 import { explainRefusal } from './server-refusal.ts';
 import { defaultTimeouts } from './session.ts';
@@ -52,7 +53,7 @@ export class Database {
       ...options,
       settings,
       waits,
-      lockHolder: () => this.#locks.lastHolder,
+      lockHolder: (error) => this.#locks.holderOf(error),
       readTimeouts: () => this.connections.use('query', 'reading timeouts', defaultTimeouts),
     });
     this.connections = new Connections({ ...options, settings, connectTimeoutMs, silence: this.#outage });
@@ -61,12 +62,12 @@ export class Database {
     this.#locks = new LockWatch({
       ...options,
       waits,
-      holderFor: async (pid) => {
-        const { rows } = await this.#aside<{ holder: string }>(HOLDER_SQL, [pid]);
-        return rows[0] === undefined ? null : settings.redact(rows[0].holder);
+      holdersFor: async (pids) => {
+        const found = await this.#aside((client) => readHolders(client, pids));
+        return new Map([...found].map(([pid, held]) => [pid, { ...held, described: settings.redact(held.described) }]));
       },
       cancel: async (pid) => {
-        await this.#aside('SELECT pg_cancel_backend($1)', [pid]);
+        await this.#aside((client) => client.query('SELECT pg_cancel_backend($1)', [pid]));
       },
     });
   }
@@ -89,37 +90,48 @@ export class Database {
   async query<R extends QueryResultRow>(text: string, values?: unknown[]): Promise<QueryResult<R>> {
     const what = 'a query';
     try {
-      return await this.connections.use('query', what, (client) => client.query<R>(text, values));
+      return await this.#use('query', what, (client) => client.query<R>(text, values));
     } catch (error) {
       throw explainRefusal(error, what, this.#settings);
     }
   }
 
   /**
-   * One transaction; rolled back when `work` throws. `pg_stat_activity` shows it as `<application name> <purpose>`. Its waits
-   * for locks are told, and bounded: see lock-watch.ts.
+   * One transaction; rolled back when `work` throws. `pg_stat_activity` shows it as `<application name> <purpose>`.
    * When it fails, its backend is gone or idle, so that the same work can be tried again at once.
    */
   async transaction<T>(purpose: string, work: (client: PoolClient) => Promise<T>): Promise<T> {
-    return this.connections.use('query', purpose, async (client) => {
+    return this.#use('query', purpose, async (client) => {
       await client.query(`BEGIN; SET LOCAL application_name = ${quoteLiteral(`${this.applicationName} ${purpose}`)}`);
-      const { rows } = await client.query<{ pid: number }>('SELECT pg_backend_pid() AS pid');
-      return this.#locks.during(rows[0]?.pid ?? 0, purpose, async () => {
-        const result = await work(client);
-        await commit(client, purpose);
-        return result;
-      });
+      const result = await work(client);
+      await commit(client, purpose);
+      return result;
     });
   }
 
   /** A COPY connection. After any error inside, the connection is thrown away and its backend terminated. */
-  async withCopyClient<T>(work: (client: PoolClient) => Promise<T>): Promise<T> {
-    return this.connections.use('copy', 'a COPY', work);
+  async withCopyClient<T>(work: (client: PoolClient, watched: WatchedWork) => Promise<T>): Promise<T> {
+    return this.#use('copy', 'a COPY', work);
   }
 
   /** The same for a COPY to a reader that sets its own pace: the server may wait for us as long as it likes. */
   async withExportClient<T>(work: (client: PoolClient) => Promise<T>): Promise<T> {
-    return this.connections.use('copy', 'an export', work, false);
+    return this.#use('copy', 'an export', work, false);
+  }
+
+  /** Waits for locks are told, and bounded: see lock-watch.ts. */
+  #use<T>(
+    pool: 'query' | 'copy',
+    purpose: string,
+    work: (client: PoolClient, watched: WatchedWork) => Promise<T>,
+    isWatched = true,
+  ): Promise<T> {
+    return this.connections.use(
+      pool,
+      purpose,
+      (client, pid) => this.#locks.during(pid, purpose, (watched) => work(client, watched)),
+      isWatched,
+    );
   }
 
   /**
@@ -132,10 +144,10 @@ export class Database {
   }
 
   /** On a connection of its own: those of the pool may all be waiting. */
-  async #aside<R extends QueryResultRow>(text: string, values: unknown[]): Promise<QueryResult<R>> {
+  async #aside<T>(ask: (client: Client) => Promise<T>): Promise<T> {
     const client = await this.connections.dedicated('lock watch', () => undefined);
     try {
-      return await client.query<R>(text, values);
+      return await ask(client);
     } finally {
       await client.end().catch(() => undefined);
     }

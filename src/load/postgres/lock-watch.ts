@@ -1,8 +1,12 @@
-/** Waits for locks are told and bounded: who holds the lock, after a second; the end of the job, after its patience. */
+/**
+ * Waits for others are told and bounded: who holds the lock, after a second or two; the end of the job, after its patience. A commit
+ * that no synchronous standby confirms waits, too.
+ */
 import { GaveUpError } from '../../core/errors.ts';
 import type { Logger } from '../../core/logging.ts';
-import { sqlStateOf } from './database-errors.ts';
+import { LOCK_NOT_AVAILABLE, QUERY_CANCELED, sqlStateOf } from './database-errors.ts';
 import type { DatabaseWaits } from './database-waits.ts';
+import { WAITING_FOR, type Holder } from './lock-holders.ts';
 
 const LOOK_EVERY_MS = 1_000;
 
@@ -10,115 +14,123 @@ export interface LockWatchOptions {
   readonly logger: Logger;
   readonly maxWaitMs: number;
   readonly waits: DatabaseWaits;
-  /** Who keeps the backend waiting, in words; `null`: nobody. */
-  readonly holderFor: (pid: number) => Promise<string | null>;
+  /** What each of these backends waits for; one that does not wait is left out. */
+  readonly holdersFor: (pids: readonly number[]) => Promise<ReadonlyMap<number, Holder>>;
   /** Ends what the backend waits for. */
   readonly cancel: (pid: number) => Promise<void>;
 }
 
+/** What a session is doing, and whom it waits for, as far as is known. */
+export interface WatchedWork {
+  readonly holder: Holder | null;
+}
+
+interface Watched extends WatchedWork {
+  readonly pid: number;
+  readonly purpose: string;
+  holder: Holder | null;
+  /** Since when it waits, ms of `performance.now()`. */
+  sinceMs: number;
+  hasGivenUp: boolean;
+}
+
 export class LockWatch {
   readonly #options: LockWatchOptions;
-  /** Of the newest lock that was waited for. */
-  #lastHolder: string | null = null;
+  readonly #watched = new Set<Watched>();
+  /** Whom a statement had waited for when PostgreSQL refused it. */
+  readonly #holders = new WeakMap<Error, Holder>();
+  #timer: NodeJS.Timeout | null = null;
+  /** Told once for all that wait at a time. */
+  #told: { readonly wait: Watched; readonly end: () => void } | null = null;
 
   constructor(options: LockWatchOptions) {
     this.#options = options;
   }
 
-  /** For a wait that a `lock_timeout` has ended before anybody could wait longer. */
-  get lastHolder(): string | null {
-    return this.#lastHolder;
+  /** Who held the lock that a `lock_timeout` has given up; `null` where nobody knows. */
+  holderOf(error: unknown): Holder | null {
+    return error instanceof Error ? (this.#holders.get(error) ?? null) : null;
   }
 
-  /** Watches the backend while it works. @throws GaveUpError when a lock was waited for too long, what `work` throws */
-  async during<T>(pid: number, purpose: string, work: () => Promise<T>): Promise<T> {
-    const wait = new LockWait(this.#options, pid, purpose, (holder) => {
-      this.#lastHolder = holder;
-    });
+  /** Watches the backend while it works. @throws GaveUpError when others were waited for too long, what `work` throws */
+  async during<T>(pid: number, purpose: string, work: (watched: WatchedWork) => Promise<T>): Promise<T> {
+    const watched: Watched = { pid, purpose, holder: null, sinceMs: 0, hasGivenUp: false };
+    this.#watched.add(watched);
+    this.#plan();
     try {
-      return await work();
+      const result = await work(watched);
+      // A commit that is canceled while it waits for a standby has happened, here alone.
+      if (watched.hasGivenUp && watched.holder?.kind === 'standby') throw this.#gaveUp(watched, watched.holder, null);
+      return result;
     } catch (error) {
-      if (wait.gaveUpOn === null || sqlStateOf(error) !== '57014') throw error;
-      throw new GaveUpError(
-        `${purpose} has waited ${Math.round(this.#options.maxWaitMs / 1000)} s for a lock: ${wait.gaveUpOn} holds it. ` +
-          'What was merged is safe and nothing needs to be undone: end that session or its transaction, then start again.',
-        { cause: error },
-      );
+      const { holder } = watched;
+      const sqlState = sqlStateOf(error);
+      if (holder === null || sqlState === null) throw error;
+      if (watched.hasGivenUp && sqlState === QUERY_CANCELED) throw this.#gaveUp(watched, holder, error);
+      if (sqlState === LOCK_NOT_AVAILABLE && error instanceof Error) this.#holders.set(error, holder);
+      throw error;
     } finally {
-      wait.end();
+      this.#watched.delete(watched);
+      this.#tell();
     }
   }
-}
 
-/** One transaction, and whether it waits. */
-class LockWait {
-  readonly #options: LockWatchOptions;
-  readonly #pid: number;
-  readonly #purpose: string;
-  readonly #onHolder: (holder: string) => void;
-  #timer: NodeJS.Timeout;
-  #isOver = false;
-  /** Since when, ms of `performance.now()`. */
-  #waiting: { readonly sinceMs: number; readonly end: () => void } | null = null;
-  /** The holder, when the wait was too long. */
-  gaveUpOn: string | null = null;
-
-  constructor(options: LockWatchOptions, pid: number, purpose: string, onHolder: (holder: string) => void) {
-    this.#options = options;
-    this.#pid = pid;
-    this.#purpose = purpose;
-    this.#onHolder = onHolder;
-    this.#timer = this.#soon();
-  }
-
-  end(): void {
-    this.#isOver = true;
-    clearTimeout(this.#timer);
-    this.#tellEnd();
-  }
-
-  #soon(): NodeJS.Timeout {
+  #plan(): void {
+    if (this.#timer !== null || this.#watched.size === 0) return;
+    const known = [...this.#watched];
+    this.#timer = setTimeout(() => {
+      void this.#look(known.filter((watched) => this.#watched.has(watched))).finally(() => {
+        this.#timer = null;
+        this.#plan();
+      });
+    }, LOOK_EVERY_MS);
     // A wait alone is no reason to keep the process alive.
-    return setTimeout(() => void this.#look(), LOOK_EVERY_MS).unref();
+    this.#timer.unref();
   }
 
-  /** Never rejects: where nobody can be asked, the wait goes on untold. */
-  async #look(): Promise<void> {
-    const holder = await this.#options.holderFor(this.#pid).catch(() => null);
-    if (this.#isOver) return;
-    if (holder === null) this.#tellEnd();
-    else await this.#noteHolder(holder);
-    this.#timer = this.#soon();
-  }
-
-  async #noteHolder(holder: string): Promise<void> {
-    const { logger, waits, maxWaitMs, cancel } = this.#options;
-    this.#onHolder(holder);
-    if (this.#waiting === null) {
-      const end = waits.begin(`${this.#purpose} waits for a lock that ${holder} holds`);
-      this.#waiting = { sinceMs: performance.now() - LOOK_EVERY_MS, end };
-      const max_wait_seconds = Math.round(maxWaitMs / 1000);
-      logger.warn({ what: this.#purpose, holder, max_wait_seconds }, 'waiting for a lock that another session holds');
+  /** Never rejects: where nobody can be asked, the waits go on untold. */
+  async #look(long: readonly Watched[]): Promise<void> {
+    if (long.length === 0) return;
+    const holders = await this.#options.holdersFor(long.map(({ pid }) => pid)).catch(() => null);
+    if (holders === null) return;
+    for (const watched of long) {
+      const holder = holders.get(watched.pid) ?? null;
+      if (watched.holder === null) watched.sinceMs = performance.now() - LOOK_EVERY_MS;
+      watched.holder = holder;
+      const isOverdue = holder !== null && performance.now() - watched.sinceMs >= this.#options.maxWaitMs;
+      if (!isOverdue || !this.#watched.has(watched)) continue;
+      watched.hasGivenUp = true;
+      await this.#options.cancel(watched.pid).catch(() => undefined);
     }
-    if (performance.now() - this.#waiting.sinceMs < maxWaitMs) return;
-    this.gaveUpOn = holder;
-    await cancel(this.#pid).catch(() => undefined);
+    this.#tell();
   }
 
-  #tellEnd(): void {
-    if (this.#waiting === null) return;
-    const seconds = Math.round((performance.now() - this.#waiting.sinceMs) / 1000);
-    this.#waiting.end();
-    this.#waiting = null;
-    if (this.gaveUpOn !== null) return;
-    this.#options.logger.info({ what: this.#purpose, seconds }, 'the wait for a lock is over');
+  #tell(): void {
+    const { logger, waits, maxWaitMs } = this.#options;
+    const waiting = [...this.#watched].find(({ holder }) => holder !== null);
+    const holder = waiting?.holder ?? null;
+    if (this.#told === null && waiting !== undefined && holder !== null) {
+      const { purpose } = waiting;
+      const { reason, warning } = WAITING_FOR[holder.kind];
+      this.#told = { wait: waiting, end: waits.begin(`${purpose} waits for ${reason(holder.described)}`) };
+      const max_wait_seconds = Math.round(maxWaitMs / 1000);
+      logger.warn({ what: purpose, holder: holder.described, max_wait_seconds }, warning);
+    }
+    if (this.#told === null || waiting !== undefined) return;
+    const { purpose, sinceMs, hasGivenUp } = this.#told.wait;
+    this.#told.end();
+    this.#told = null;
+    const seconds = Math.round((performance.now() - sinceMs) / 1000);
+    if (!hasGivenUp) logger.info({ what: purpose, seconds }, 'the wait for a lock is over');
+  }
+
+  #gaveUp({ purpose, sinceMs }: Watched, { kind, described }: Holder, cause: unknown): GaveUpError {
+    const { reason, remedy } = WAITING_FOR[kind];
+    const seconds = Math.round((performance.now() - sinceMs) / 1000);
+    return new GaveUpError(
+      `${purpose} has waited ${seconds} s for ${reason(described)}. ` +
+        `What was merged is safe and nothing needs to be undone: ${remedy}, then start again.`,
+      cause === null ? {} : { cause },
+    );
   }
 }
-
-/** Who keeps a backend waiting, `$1`: the one whose transaction is the oldest. Literals of its query are left out: one may be a secret. */
-export const HOLDER_SQL = `
-  SELECT format('process %s (role %s, application "%s", transaction since %s s, last query: %s)', b.pid, coalesce(a.usename, '?'),
-                coalesce(a.application_name, ''), coalesce(floor(extract(epoch FROM clock_timestamp() - a.xact_start)), 0),
-                coalesce(left(regexp_replace(regexp_replace(a.query, '''[^'']*(''|$)', '''…''', 'g'), '\\s+', ' ', 'g'), 60), 'a prepared transaction')) AS holder
-    FROM unnest(pg_blocking_pids($1)) AS b (pid) LEFT JOIN pg_stat_activity a ON a.pid = b.pid
-   ORDER BY a.xact_start LIMIT 1`;

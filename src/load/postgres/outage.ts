@@ -4,7 +4,8 @@ import { ConfigurationError, GaveUpError, describeError } from '../../core/error
 import type { Logger } from '../../core/logging.ts';
 import type { ConnectionSettings } from './connection-settings.ts';
 import type { DatabaseWaits } from './database-waits.ts';
-import { QUERY_CANCELED, classifyDatabaseError, sqlStateOf } from './database-errors.ts';
+import { WAITING_FOR, type Holder } from './lock-holders.ts';
+import { LOCK_NOT_AVAILABLE, QUERY_CANCELED, classifyDatabaseError, sqlStateOf } from './database-errors.ts';
 import { explainRefusal } from './server-refusal.ts';
 import { statementAgeMs } from './statement-age.ts';
 
@@ -22,8 +23,8 @@ export interface OutageOptions {
   readonly logger: Logger;
   readonly maxWaitMs: number;
   readonly waits: DatabaseWaits;
-  /** Who holds the newest lock that was waited for. */
-  readonly lockHolder: () => string | null;
+  /** Who held the lock that a statement has given up with this error. */
+  readonly lockHolder: (error: unknown) => Holder | null;
   /** Timeouts that are not 0 by default, like `statement_timeout = 150ms`. */
   readonly readTimeouts: () => Promise<readonly string[]>;
   /** Starts a server again that nobody else can start. Throws when that is not possible. */
@@ -67,9 +68,10 @@ export class Outage {
         }
         const ageMs = sqlStateOf(error) === QUERY_CANCELED ? statementAgeMs(error) : null;
         let sinceMs: number;
-        if (ageMs !== null || isAboutLock(error)) {
+        if (ageMs !== null || isRefusalForNow(error)) {
           // The database is there and says no.
           this.noteAnswer(begunMs);
+          if (ageMs === null && refusedSinceMs === null) this.#noteRefused(what, error);
           sinceMs = refusedSinceMs ??= performance.now();
         } else {
           sinceMs = this.#begin(what, this.#options.settings.redact(describeError(error)));
@@ -116,17 +118,43 @@ export class Outage {
 
   #waitedTooLong(what: string, cause: unknown, sinceMs: number): GaveUpError {
     const seconds = Math.round((performance.now() - sinceMs) / 1000);
-    const holder = isAboutLock(cause) ? this.#options.lockHolder() : null;
+    const holder = this.#options.lockHolder(cause);
     if (holder !== null) {
-      const problem = `gave up after ${seconds} s: ${holder} holds a lock`;
-      return this.#gaveUp(problem, what, cause, 'end that session, then start again');
+      const { reason, remedy } = WAITING_FOR[holder.kind];
+      return this.#gaveUp(
+        `gave up after ${seconds} s of waiting for ${reason(holder.described)}`,
+        what,
+        cause,
+        `${remedy}, then start again`,
+      );
     }
-    const problem = `gave up after ${seconds} s without the database`;
-    return this.#gaveUp(problem, what, cause, 'start again when the server is back');
+    if (isRefusalForNow(cause)) {
+      const problem = `gave up after ${seconds} s in which PostgreSQL refused it each time`;
+      return this.#gaveUp(
+        problem,
+        what,
+        cause,
+        'look at who locks the tables, and at the triggers behind them; then start again',
+      );
+    }
+    return this.#gaveUp(
+      `gave up after ${seconds} s without the database`,
+      what,
+      cause,
+      'start again when the server is back',
+    );
   }
 
   #noteCanceled(what: string, ageMs: number): void {
     this.#options.logger.warn({ what, age_ms: Math.round(ageMs) }, 'a statement was canceled; it is tried again');
+  }
+
+  #noteRefused(what: string, error: unknown): void {
+    const { lockHolder, logger, settings } = this.#options;
+    // Told when the wait for the lock began.
+    if (lockHolder(error) !== null) return;
+    const reason = settings.redact(describeError(error));
+    logger.warn({ what, reason }, 'PostgreSQL refuses a statement for now; it is tried again');
   }
 
   async #timedOut(what: string, ageMs: number, cause: unknown): Promise<ConfigurationError> {
@@ -154,8 +182,10 @@ export class Outage {
   }
 }
 
-function isAboutLock(error: unknown): boolean {
-  return sqlStateOf(error) === '55P03';
+/** The server is there: another transaction was in the way of this one. */
+function isRefusalForNow(error: unknown): boolean {
+  const sqlState = sqlStateOf(error) ?? '';
+  return sqlState === LOCK_NOT_AVAILABLE || sqlState.startsWith('40');
 }
 
 function isSameAge(oneMs: number, otherMs: number): boolean {

@@ -41,12 +41,19 @@ const KEEPALIVES: Readonly<Record<string, string>> = {
   tcp_keepalives_count: '3',
 };
 
+/** A session that has its settings. */
+export interface Session {
+  /** Process number of its backend, also behind a pooler: as long as the connection lasts. */
+  readonly pid: number;
+  /** `null` behind a pooler: there the backend goes on to others when the connection ends. */
+  readonly backend: Backend | null;
+}
+
 /**
  * Gives a new connection its settings.
- * @returns its backend, if it is a connection to the server itself: what a pooler has behind it may be another's in a moment.
  * @throws ConfigurationError when a setting does not stay.
  */
-export async function beginSession(client: ClientBase, described: string): Promise<Backend | null> {
+export async function beginSession(client: ClientBase, described: string): Promise<Session> {
   await queryShortly(client, 'SET statement_timeout = 0');
   const asked = { ...SETTINGS, ...KEEPALIVES };
   const set = await client.query<{ pid: number }>(SET_SQL, [Object.keys(asked), Object.values(asked)]);
@@ -56,7 +63,7 @@ export async function beginSession(client: ClientBase, described: string): Promi
     if (found !== null && found !== SETTINGS[name]) throw notAsAsked(described, name, found);
   }
   const { pid = 0, startedAt = null } = rows[0] ?? {};
-  return startedAt !== null && isDirect(client, pid) ? { pid, startedAt } : null;
+  return { pid, backend: startedAt !== null && isDirect(client, pid) ? { pid, startedAt } : null };
 }
 
 /** Process number of the backend that answers now. */

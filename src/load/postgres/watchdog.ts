@@ -1,12 +1,32 @@
 /** A time limit for what a connection does, because a dead connection can keep a promise waiting for ever. */
 import { NoProgressError } from './database-errors.ts';
 
+/** How long nothing may happen, ms, and whether there is a reason for it: a lock of somebody else, which has a bound of its own. */
+export interface Patience {
+  readonly ms: number;
+  readonly isExcused: () => boolean;
+}
+
+/** Calls `onSilence` after that time, unless there is a reason: then it is asked again after as long. `refresh` begins anew. */
+export function startWatchdog({ ms, isExcused }: Patience, onSilence: () => void): NodeJS.Timeout {
+  const watchdog = setTimeout(() => {
+    if (isExcused()) watchdog.refresh();
+    else onSilence();
+  }, ms);
+  return watchdog;
+}
+
 /** Rejects with NoProgressError when `work`, a few short statements, takes too long: throw the connection away then. */
-export async function withinWatchdog<T>(what: string, watchdogMs: number, work: Promise<T>): Promise<T> {
+export async function withinWatchdog<T>(
+  what: string,
+  watchdogMs: number,
+  work: Promise<T>,
+  isExcused = (): boolean => false,
+): Promise<T> {
   return new Promise((resolve, reject) => {
-    const watchdog = setTimeout(() => {
+    const watchdog = startWatchdog({ ms: watchdogMs, isExcused }, () => {
       reject(new NoProgressError(what, watchdogMs));
-    }, watchdogMs);
+    });
     work.then(resolve, reject).finally(() => {
       clearTimeout(watchdog);
     });

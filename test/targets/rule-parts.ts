@@ -143,10 +143,13 @@ export const RULE_PARTS: Readonly<Record<string, readonly TargetPart[]>> = {
     rule('a publication of all tables', 'CREATE PUBLICATION p FOR ALL TABLES'),
     rule('a publication of this table', 'CREATE PUBLICATION p FOR TABLE ingested_events'),
     rule('a publication of inserts', `CREATE PUBLICATION p FOR TABLE ingested_events WITH (publish = 'insert')`),
-    rule(
-      'a publication that lets no row change',
-      'ALTER TABLE ingested_events REPLICA IDENTITY NOTHING',
-      'CREATE PUBLICATION p FOR TABLE ingested_events',
-    ),
+    {
+      ...rule(
+        'a publication that lets no row change',
+        'ALTER TABLE ingested_events REPLICA IDENTITY NOTHING',
+        'CREATE PUBLICATION p FOR TABLE ingested_events',
+      ),
+      unfit: 'update',
+    },
   ],
 };

@@ -15,7 +15,7 @@ import { hasQuickWay, type OnConflict } from '../schema/target-plan.ts';
 import {
   STAGING_TABLES,
   emptyStaging,
-  lockStaging,
+  lockStagingForMerge,
   stagingNames,
   type StagingNames,
   type StagingTable,
@@ -60,6 +60,7 @@ export interface MergerOptions {
 /** A locked staging table, and the sums of its ledger. */
 interface LockedStaging {
   readonly table: StagingTable;
+  readonly canTruncate: boolean;
   readonly names: StagingNames;
   readonly sums: LedgerSums;
 }
@@ -117,10 +118,10 @@ export class Merger {
     latePages: LatePages | undefined,
   ): Promise<Omit<MergeResult, 'seconds'>> {
     const { ownership } = this.#options;
-    await lockStaging(client, table);
+    const canTruncate = await lockStagingForMerge(client, table);
     await checkGeneration(client, ownership);
     await checkEpoch(client, ownership);
-    const moved = await this.#move(client, await this.#readSums(client, table, pages), latePages);
+    const moved = await this.#move(client, await this.#readSums(client, table, pages, canTruncate), latePages);
     const { merged, inserted, updated, refused, isInitialMerge } = moved;
     const sumOf = (figure: 'pages' | 'served' | 'loaded' | 'rejected' | 'repaired'): number =>
       merged.reduce((sum, { sums }) => sum + sums[figure], 0);
@@ -134,7 +135,7 @@ export class Merger {
     let counts: MergeCounts = { inserted, updated, refused, duplicates };
     for (const staging of merged) {
       await addToCounts(client, staging.names, counts);
-      await emptyStaging(client, staging.table);
+      await emptyStaging(client, staging.table, staging.canTruncate);
       counts = NOTHING_MORE;
     }
     if (inserted > 0) await addTargetRows(client, inserted, isInitialMerge);
@@ -152,11 +153,16 @@ export class Merger {
     };
   }
 
-  async #readSums(client: PoolClient, table: StagingTable, pages: number | null): Promise<LockedStaging> {
+  async #readSums(
+    client: PoolClient,
+    table: StagingTable,
+    pages: number | null,
+    canTruncate: boolean,
+  ): Promise<LockedStaging> {
     const names = stagingNames(table);
     const sums = await sumLedger(client, names);
     if (pages !== null) checkPages(sums, pages, table, this.#options.logger);
-    return { table, names, sums };
+    return { table, canTruncate, names, sums };
   }
 
   async #move(client: PoolClient, staging: LockedStaging, latePages: LatePages | undefined): Promise<Moved> {
@@ -221,8 +227,8 @@ export class Merger {
     await initial.add(staging.names, latePages === undefined);
     const late = (await latePages?.()) ?? null;
     if (late !== null) {
-      await lockStaging(client, late.table);
-      const last = await this.#readSums(client, late.table, late.pages);
+      const canTruncate = await lockStagingForMerge(client, late.table);
+      const last = await this.#readSums(client, late.table, late.pages, canTruncate);
       await initial.add(last.names, true);
       merged.push(last);
     }

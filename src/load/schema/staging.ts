@@ -7,7 +7,7 @@
  *   staging rows → ledger → staged anomalies → ingestion.owner → staging_epoch → ingested_events → state → anomaly → run
  *
  * A COPY takes them as it goes: its rows first, and `owner` FOR SHARE with its ledger row at the end. A merge takes the
- * first three ACCESS EXCLUSIVE before it looks at `owner`. A start raises `owner.generation` in a transaction that holds
+ * first three before it looks at `owner`, ACCESS EXCLUSIVE or, beside readers that stay, EXCLUSIVE. A start raises `owner.generation` in a transaction that holds
  * nothing else. Of two tables, `a` comes before `b`. Rows go into `ingested_events` in the order of their ids.
  *
  * There is one exception: a merge into an empty target locks a second staging table, that of the late pages, when it
@@ -17,6 +17,7 @@
  */
 import type { PoolClient } from 'pg';
 import { COPY_COLUMNS } from '../../encode/rows/event-columns.ts';
+import { LOCK_NOT_AVAILABLE, sqlStateOf } from '../postgres/database-errors.ts';
 import { columnList } from '../postgres/identifiers.ts';
 
 export type StagingTable = 'a' | 'b';
@@ -39,16 +40,42 @@ export function stagingNames(table: StagingTable): StagingNames {
   };
 }
 
-/** In a transaction: locks a staging table for a merge or for emptying it, in the order given above. */
+/** In a transaction: locks a staging table for changing or emptying it, in the order given above. */
 export async function lockStaging(client: PoolClient, table: StagingTable): Promise<void> {
-  const { rows, ledger, anomalies } = stagingNames(table);
-  await client.query(`LOCK TABLE ${rows}, ${ledger}, ${anomalies} IN ACCESS EXCLUSIVE MODE`);
+  await client.query(`LOCK TABLE ${relationsOf(table).join(', ')} IN ACCESS EXCLUSIVE MODE`);
+}
+
+/** How long a merge waits for readers of staging, ms. After that it lets them be. */
+const READERS_PATIENCE_MS = 3_000;
+
+/**
+ * The same for a merge, which needs only that nobody writes.
+ * @returns whether the table can be truncated; where somebody reads it all the time, as a dump does, its rows are to be deleted
+ */
+export async function lockStagingForMerge(client: PoolClient, table: StagingTable): Promise<boolean> {
+  await client.query(`SAVEPOINT readers; SET LOCAL lock_timeout = ${READERS_PATIENCE_MS}`);
+  try {
+    await lockStaging(client, table);
+    await client.query('SET LOCAL lock_timeout = 0; RELEASE SAVEPOINT readers');
+    return true;
+  } catch (error) {
+    if (sqlStateOf(error) !== LOCK_NOT_AVAILABLE) throw error;
+    await client.query('ROLLBACK TO SAVEPOINT readers; RELEASE SAVEPOINT readers');
+    await client.query(`LOCK TABLE ${relationsOf(table).join(', ')} IN EXCLUSIVE MODE`);
+    return false;
+  }
 }
 
 /** In a transaction that holds its lock: empties a staging table. */
-export async function emptyStaging(client: PoolClient, table: StagingTable): Promise<void> {
+export async function emptyStaging(client: PoolClient, table: StagingTable, canTruncate = true): Promise<void> {
+  const relations = relationsOf(table);
+  if (canTruncate) await client.query(`TRUNCATE ${relations.join(', ')}`);
+  else await client.query(relations.map((relation) => `DELETE FROM ${relation}`).join('; '));
+}
+
+function relationsOf(table: StagingTable): readonly string[] {
   const { rows, ledger, anomalies } = stagingNames(table);
-  await client.query(`TRUNCATE ${rows}, ${ledger}, ${anomalies}`);
+  return [rows, ledger, anomalies];
 }
 
 /** The COPY statement, with the columns in the order of the encoder's rows. */

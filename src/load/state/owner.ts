@@ -173,13 +173,13 @@ class ClaimedTarget implements Ownership {
   async #writeEpoch(leftovers: 'keep' | 'empty'): Promise<void> {
     const epoch = randomUUID();
     this.leftoverPages = await this.#db.transaction('start', async (client) => {
-      for (const table of STAGING_TABLES) await lockStaging(client, table);
-      await checkGeneration(client, this);
       // The very first start finds no epoch either.
       const { rowCount } = await client.query('SELECT FROM ingestion.staging_epoch');
-      if (rowCount === 0 || leftovers === 'empty') {
-        for (const table of STAGING_TABLES) await emptyStaging(client, table);
-      }
+      const isEmptied = rowCount === 0 || leftovers === 'empty';
+      // What stays is fenced by the generation: readers, like a dump that takes hours, keep no start out.
+      if (isEmptied) for (const table of STAGING_TABLES) await lockStaging(client, table);
+      await checkGeneration(client, this);
+      if (isEmptied) for (const table of STAGING_TABLES) await emptyStaging(client, table);
       const { rows } = await client.query<{ pages: number }>(
         `SELECT ((SELECT count(*) FROM ${stagingNames('a').ledger}) + (SELECT count(*) FROM ${stagingNames('b').ledger}))::int AS pages`,
       );

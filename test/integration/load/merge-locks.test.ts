@@ -17,3 +17,21 @@ test('who has read the empty table and alters it then, while a merge wants it al
   assert.equal((await merging).inserted, 10);
   assert.equal((await targetRows(database)).length, 10);
 });
+
+test('a dump that reads everything for hours keeps out neither a start nor its merge, and no page is merged twice', async (t) => {
+  const { database, loader, ownership } = await startLoading(t);
+  await loader.load(pageOf(eventsOf(ids('e', 10))));
+  const dump = await openClient(t, database.url);
+  const tables = ['', '_ledger', '_anomaly'].flatMap((kind) =>
+    ['a', 'b'].map((name) => `ingestion.staging${kind}_${name}`),
+  );
+  await dump.query(`BEGIN; LOCK TABLE ingested_events, ${tables.join(', ')} IN ACCESS SHARE MODE`);
+  await ownership.release();
+  const next = await startLoading(t, { database });
+  assert.equal(next.ownership.leftoverPages, 1);
+  assert.equal((await next.merger().merge('a', null)).inserted, 10);
+  await dump.query('ROLLBACK');
+  await next.loader.load(pageOf(eventsOf(ids('f', 5)), { page: 2 }));
+  const { inserted, duplicates } = await next.merger().merge('a', 1);
+  assert.deepEqual([inserted, duplicates], [5, 0]);
+});

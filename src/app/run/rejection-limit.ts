@@ -98,7 +98,7 @@ export class RejectionLimit {
     throw new RejectedTooManyError(
       `${rejected} of ${served} events were rejected (${percent(rejected / served)}): ` +
         `${describeRejections(await this.#options.commonest())}. What was loaded is safe, and the run is not finished. ` +
-        `${HOW_TO_ACCEPT}: the run is completed then.`,
+        `${HOW_TO_ACCEPT}: the run is completed then. If what refused them is mended, npm start -- --new-run takes them again.`,
     );
   }
 

@@ -65,7 +65,8 @@ test('the error says how many, why, what such an event has, and what accepts it'
     message:
       '1000 of 1001 events were rejected (99.9 %): 7 for id: id-missing (such an event has "_id", "uuid"). What was ' +
       'loaded is safe, and the run is not finished. npm run anomalies shows them. If that is as it should be, start again ' +
-      'with --max-rejected 100% (MAX_REJECTED; a lower percentage or a number of events do, too): the run is completed then.',
+      'with --max-rejected 100% (MAX_REJECTED; a lower percentage or a number of events do, too): the run is completed ' +
+      'then. If what refused them is mended, npm start -- --new-run takes them again.',
   });
 });
 

@@ -33,14 +33,14 @@ test('a page whose COPY waits for somebody is given up in time, and its watchdog
   const { loader, database } = await startLoading(t, { watchdogMs: WATCHDOG_MS, open: options });
   const person = await openClient(t, database.url);
   await person.query('BEGIN; SELECT FROM ingestion.owner FOR UPDATE');
-  const pages = [1, 2].map((page) => loader.load(pageOf(eventsOf([`e${page}`]), { page })));
-  for (const loading of pages) {
-    await assert.rejects(loading, {
+  const isGivenUp = async (page: number): Promise<void> => {
+    await assert.rejects(loader.load(pageOf(eventsOf([`e${page}`]), { page })), {
       exitCode: 4,
       message:
         /^a COPY has waited \d s for a lock: process \d+ \(role postgres, application "test", .*ingestion\.owner FOR UPDATE\) holds it/,
     });
-  }
+  };
+  await Promise.all([1, 2].map(isGivenUp));
   assert.deepEqual(log.filter((line) => line.includes('"level":40')).length, 1, log.join(''));
 });
 

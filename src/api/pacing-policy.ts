@@ -30,12 +30,11 @@ interface Pause {
   readonly sinceMs: number;
   /** Numbers of the refused request, and of the last one sent before the pause; what became of those in between. */
   readonly first: number;
-  last: number;
+  readonly last: number;
   served: number;
   refused: number;
-  /** How often its end was met by a refusal, and when that request started. */
-  vain: number;
-  lookedMs: number | null;
+  /** How often its end was met by a refusal. */
+  readonly vain: number;
 }
 
 export class PacingPolicy {
@@ -68,14 +67,15 @@ export class PacingPolicy {
     const { number, startMs } = this.#newest;
     const isAhead = this.#isNewestOut && this.#aloneAfter !== null && number > this.#aloneAfter;
     const spacedMs = startMs + Math.max(this.#hidden.spreadMs, isAhead ? PATIENCE_MS : 0);
-    return Math.max(this.#untilMs, this.#dueMs, spacedMs, this.#quota.nextStartMs(nowMs));
+    const byLimitMs = Math.max(this.#quota.nextStartMs(nowMs), this.#hidden.nextStartMs(nowMs));
+    return Math.max(this.#untilMs, this.#dueMs, spacedMs, byLimitMs);
   }
 
   /** A request starts now. */
   started(nowMs: number): PacingTicket {
-    this.#quota.started(nowMs);
-    this.#hidden.started(nowMs);
     this.#newest = { number: this.#newest.number + 1, startMs: nowMs };
+    this.#quota.started(nowMs);
+    this.#hidden.started(this.#newest.number, nowMs);
     this.#isNewestOut = true;
     this.#onTheWay += 1;
     this.#dueMs = Math.max(this.#dueMs, nowMs - this.#minIntervalMs) + this.#minIntervalMs;
@@ -87,7 +87,8 @@ export class PacingPolicy {
     if (ticket === this.#newest) this.#isNewestOut = false;
     this.#onTheWay -= 1;
     if (result === 'cached' || result === 'refused') this.#quota.takeBack(ticket.startMs);
-    // A cached answer's headers are as old as the cache, and it cost nothing.
+    if (result === 'cached') this.#hidden.takeBack(ticket.startMs);
+    // A cached answer's headers are as old as the cache.
     if (result === 'cached' || result === 'failed') return;
     if (result === 'refused') this.#refused(ticket, notice.retryAfterMs, nowMs);
     else this.#served(ticket);
@@ -107,6 +108,7 @@ export class PacingPolicy {
       this.#untilMs = Math.max(this.#untilMs, nowMs + toldMs);
       this.#quota.refusedUntil(nowMs + toldMs);
     }
+    if (this.#hidden.refused(number, startMs, toldMs ?? 0, this.#untilMs)) return;
     const pause = this.#pause;
     if (pause !== null && number <= pause.last) {
       if (number > pause.first) pause.refused += 1;
@@ -118,16 +120,14 @@ export class PacingPolicy {
       if (this.#wordless < (this.#hidden.isFound ? 2 : 3) && this.#hidden.spreadMs === 0) return;
     }
     const refused = (pause?.refused ?? 0) + (pause === null ? Math.max(0, this.#wordless - 1) : 1);
-    const { sinceMs, first, served } = pause ?? { sinceMs: nowMs, first: number, served: 0 };
-    const vain = pause === null ? 0 : pause.vain + 1;
+    const before = pause ?? { sinceMs: nowMs, first: number, served: 0, vain: -1 };
     const last = this.#newest.number;
-    this.#pause = { sinceMs, first, last, served, refused, vain, lookedMs: vain > 0 ? startMs : null };
+    this.#pause = { ...before, last, refused, vain: before.vain + 1 };
     this.#wordless = 0;
-    this.#aloneAfter = toldMs === null || vain > 1 ? last : null;
+    this.#aloneAfter = toldMs === null || before.vain > 0 ? last : null;
     if (toldMs !== null) return;
-    const knownMs = vain === 0 ? (this.#hidden.resetMs ?? nowMs) : nowMs;
-    const lookMs = nowMs + LOOK_SHARE * Math.max(PATIENCE_MS, nowMs - sinceMs);
-    this.#untilMs = Math.max(this.#untilMs, knownMs > nowMs ? knownMs : lookMs);
+    const latestMs = nowMs + LOOK_SHARE * Math.max(PATIENCE_MS, nowMs - before.sinceMs);
+    this.#untilMs = Math.max(this.#untilMs, this.#hidden.lookMs(nowMs, latestMs));
   }
 
   #served({ number, startMs }: PacingTicket): void {
@@ -135,7 +135,7 @@ export class PacingPolicy {
       this.#aloneAfter = null;
       this.#wordless = 0;
     }
-    this.#hidden.granted();
+    this.#hidden.granted(number, startMs);
     const pause = this.#pause;
     if (pause === null || number <= pause.first) return;
     if (number <= pause.last) {
@@ -143,8 +143,8 @@ export class PacingPolicy {
       return;
     }
     this.#pause = null;
-    // When most requests that were sent after the refused one are served, it was not about the rate: it was only a pause.
+    // When most requests that were sent after the refused one are served, it was only a pause: not about the rate.
     const isAboutRate = pause.refused > pause.served || (this.#hidden.spreadMs > 0 && pause.refused === pause.served);
-    if (isAboutRate && !this.#quota.isAnnounced) this.#hidden.passed(pause.sinceMs, pause.lookedMs, startMs);
+    if (isAboutRate && !this.#quota.isAnnounced) this.#hidden.passed(pause.sinceMs, startMs);
   }
 }

@@ -184,17 +184,21 @@ export function compare(policy: Pacing, { api, callers, requests, reference, cou
   return {
     share: counted(course.grantedMs) / counted(best),
     times: ((course.grantedMs.at(requests - 1) ?? Infinity) - beginMs) / (endMs - beginMs),
-    episodesAWindow: mostInAWindow(course.episodesMs, api.limit().windowMs, beginMs),
+    episodesAWindow: mostInAWindow(
+      course.episodesMs,
+      api.limit().windowMs,
+      beginMs + Math.max(countsFromMs, 2 * api.limit().windowMs),
+    ),
     intoPause: course.intoPause,
     course,
   };
 }
 
-function mostInAWindow(episodesMs: readonly number[], windowMs: number, beginMs: number): number {
+function mostInAWindow(episodesMs: readonly number[], windowMs: number, fromMs: number): number {
   const counts = new Map<number, number>();
   for (const episodeMs of episodesMs) {
-    const window = Math.floor((episodeMs - beginMs) / windowMs);
-    if (window >= 2) counts.set(window, (counts.get(window) ?? 0) + 1);
+    const window = Math.floor((episodeMs - fromMs) / windowMs);
+    if (window >= 0) counts.set(window, (counts.get(window) ?? 0) + 1);
   }
   return Math.max(0, ...counts.values());
 }

@@ -1,6 +1,6 @@
 /** The table that the pacer is held to: kinds of API, and the share of an oracle's requests that a policy must reach. */
 import { fraction, purposeSeed } from '../../../src/simulator/data/random.ts';
-import type { PacingTicket } from '../../../src/api/pacing-policy.ts';
+import { PlainPacing } from './plain-pacing.ts';
 import { ChangingLimit, UNLIMITED, createLimit, type LimitKind } from './virtual-limits.ts';
 import type { HeaderForm, VirtualApi } from './virtual-headers.ts';
 import { usualRequests, type Callers, type Case, type Pacing } from './virtual-pacing.ts';
@@ -149,20 +149,8 @@ export function sample({ cases }: Row): Case[] {
 }
 
 /** Waits as it is told, and otherwise never: the best that can be done where refusals do not depend on the rate. */
-export class Obedient implements Pacing {
-  #untilMs = -Infinity;
-  #sent = 0;
-
-  nextStartMs(): number {
-    return this.#untilMs;
-  }
-
-  started(nowMs: number): PacingTicket {
-    this.#sent += 1;
-    return { number: this.#sent, startMs: nowMs };
-  }
-
+export class Obedient extends PlainPacing {
   answered(...[, result, notice, nowMs]: Parameters<Pacing['answered']>): void {
-    if (result === 'refused') this.#untilMs = Math.max(this.#untilMs, nowMs + (notice.retryAfterMs ?? 0));
+    if (result === 'refused') this.waitUntil(nowMs + (notice.retryAfterMs ?? 0));
   }
 }

@@ -43,7 +43,7 @@ export interface Course {
 const MAX_WAY_MS = 100;
 
 export interface Until {
-  /** Ends when so many requests were granted. */
+  /** Ends when this number of requests was granted. */
   readonly granted?: number;
   readonly ms: number;
 }
@@ -147,7 +147,7 @@ export interface Case {
   readonly name: string;
   readonly api: VirtualApi;
   readonly callers: Callers;
-  /** Compared when the oracle has so many. */
+  /** Compared when the oracle was granted this number. */
   readonly requests: number;
   /** Only what is granted from here on counts, ms after the beginning. */
   readonly countsFromMs?: number;

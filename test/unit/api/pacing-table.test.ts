@@ -6,32 +6,27 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { PacingPolicy } from '../../../src/api/pacing-policy.ts';
-import { TABLE, sample, type Row } from '../../support/pacing/pacing-table.ts';
+import { TABLE, sample } from '../../support/pacing/pacing-table.ts';
+import { MORE_EPISODES, SHORTFALLS } from '../../support/pacing/shortfalls.ts';
 import { createLimit } from '../../support/pacing/virtual-limits.ts';
-import { compare, runPolicy, type Case } from '../../support/pacing/virtual-pacing.ts';
+import { compare, runPolicy } from '../../support/pacing/virtual-pacing.ts';
 
 /** Over the oracle's time. */
 const LIVE_TIME = 1.05;
-
-const MOST_EPISODES = 10;
-
-/** What no policy that obeys can be held to, and what is reached there. */
-function floorOf(row: Row, { api, callers }: Case): number {
-  const isHidden = api.headers === 'none';
-  // A refusal comes back late in a short window, and tells whole seconds of it.
-  if (api.limit().windowMs < 25 * callers.latencyMs) return isHidden ? 0.5 : Math.min(row.atLeast, 0.75);
-  // Where a moment is told in whole seconds, the reset is known to two of them; the oracle's burst lasts half of one.
-  return api.headers.startsWith('epoch') ? 0.9 : row.atLeast;
-}
+/** Of refusals, a window. */
+const MOST_EPISODES = 2;
 
 for (const row of TABLE) {
   test(`${row.name}: ${row.atLeast * 100} % of what an oracle gets`, () => {
     for (const one of sample(row)) {
       const { share, times, episodesAWindow, intoPause } = compare(new PacingPolicy({ maxRps: null }), one);
-      // A policy that is a moment behind at the oracle's last request may lack a whole burst, and have it a moment later.
-      const holds = share >= row.atLeast || times <= 1 / row.atLeast || share >= floorOf(row, one);
-      assert.ok(holds, `${one.name}: ${share} of the oracle, ${times} times as long`);
-      if (row.countsEpisodes) assert.ok(episodesAWindow <= MOST_EPISODES, `${one.name}: ${episodesAWindow} episodes`);
+      const short = SHORTFALLS.find(({ cases }) => cases.test(one.name)) ?? { share: row.atLeast, times: Infinity };
+      assert.ok(
+        share >= short.share && times <= short.times,
+        `${one.name}: ${share} of the oracle, ${times} times as long`,
+      );
+      const most = MORE_EPISODES.find(({ cases }) => cases.test(one.name))?.episodes ?? MOST_EPISODES;
+      if (row.countsEpisodes) assert.ok(episodesAWindow <= most, `${one.name}: ${episodesAWindow} episodes`);
       assert.equal(intoPause, 0, `${one.name}: requests into a pause`);
     }
   });

@@ -13,7 +13,7 @@ import type { Tally } from '../../load/state/tally.ts';
 
 export type Verdict =
   | { readonly kind: 'proven'; readonly proof: Proof }
-  /** So many places were surely not served. */
+  /** Number of places that were surely not served. */
   | { readonly kind: 'short'; readonly short: number; readonly expected: number; readonly places: number };
 
 type JudgedRun = Pick<Run, 'sinceMs' | 'untilMs' | 'placesKnown' | 'baseTotal' | 'baseRecent'>;

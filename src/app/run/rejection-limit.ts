@@ -15,7 +15,7 @@ import type { JobCounters } from './job-counters.ts';
 import { describeRejections } from './rejection-text.ts';
 
 const DEFAULT_SHARE = 0.05;
-/** So many are no pattern yet, whatever their share. */
+/** As few as this are no pattern yet, whatever their share. */
 const DEFAULT_EVENTS = 20;
 /** How many reasons an error names. */
 const MAX_REASONS = 3;

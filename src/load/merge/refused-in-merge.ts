@@ -30,7 +30,7 @@ import { checkAllAreThere, checkIdsAreGiven, skippedRows } from './watched-trigg
 
 /** Rows of a part that is moved row by row: finding one among them costs less than ten more halves. */
 const ROW_BY_ROW = 256;
-/** After so many refusals without a row that is accepted, rows from everywhere are tried: is it the whole table? */
+/** After this many refusals without a row that is accepted, rows from everywhere are tried: is it the whole table? */
 const REFUSED_IN_A_ROW = 1_000;
 const SAMPLE_ROWS = 500;
 /** So few rows can all be bad events: one bad event alone must not end every nightly job. PostgreSQL must have refused them for their values. */

@@ -45,6 +45,12 @@ export interface PageTimes {
   readonly descending: boolean;
 }
 
+/** The digest of the bytes of a page's first events, two at least. */
+export interface PageBeginning {
+  readonly events: number;
+  readonly digest: string;
+}
+
 /** By what the places of a page are counted: see app/walk/places.ts. */
 export interface PagePlaces {
   /** Time of each event in serving order, epoch milliseconds; NaN without a valid one. Its buffer is transferred. */
@@ -55,9 +61,10 @@ export interface PagePlaces {
   readonly keys: readonly string[];
   /** Keys of the events at the end that share the last time. */
   readonly edgeKeys: readonly string[];
-  /** Of the bytes of the first, the second and the last event; `null` when there is none. */
+  /** By these a page is known that came before: its first 2, 4, 8 … 64 events, and all where they are fewer, from least to most. */
+  readonly beginnings: readonly PageBeginning[];
+  /** Of the bytes of the first and the last event; `null` when there is none. */
   readonly firstDigest: string | null;
-  readonly secondDigest: string | null;
   readonly lastDigest: string | null;
 }
 

@@ -21,6 +21,8 @@ import { checkRowsAreThere, whyRejectionsAreGone } from './target-check.ts';
 
 /** PostgreSQL may crash again and again under the load itself: crashes without a merge in between that end the run. */
 const MAX_LOSSES_WITHOUT_MERGE = 10;
+/** Chains from the top whose cursor died before they brought an event, in a row, that end the run. */
+const MAX_EMPTY_CHAINS = 5;
 
 export class RunPasses {
   readonly #parts: RunParts;
@@ -31,6 +33,8 @@ export class RunPasses {
   /** Of the chain from the top, where the run is walked as one. */
   readonly #restarts = new TopRestarts();
   readonly #parked: ParkedWindows;
+  /** Chains in a row that were begun and brought nothing. */
+  #emptyChains = 0;
 
   constructor(parts: RunParts, run: Run) {
     this.#parts = parts;
@@ -193,7 +197,9 @@ export class RunPasses {
     if (!traits.isOrderedByTime) await store.noteSource(source, traits);
     const states = await store.windows(runId);
     const open = states.filter(({ complete }) => !complete);
-    if (this.#restarts.begin(null) === 'too-often') {
+    const before = this.#restarts.begin(null);
+    this.#emptyChains = before === 'nothing' ? this.#emptyChains + 1 : 0;
+    if (before === 'too-often' || this.#emptyChains > MAX_EMPTY_CHAINS) {
       throw noProgress({ windowId: open[0]?.windowId ?? 0, page: 1, untilMs: null }, null);
     }
     const isNewestAlone = open.length === 1 && open[0]?.untilMs === untilMs;

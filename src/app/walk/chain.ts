@@ -56,7 +56,7 @@ export class Chain {
     this.#brokenBy = why;
   }
 
-  /** Whether an accepted page of this chain began with the two events that this one begins with. */
+  /** Whether an accepted page of this chain began with the events that this one begins with, two at least. */
   hasServed(page: EncodedPage): boolean {
     return this.#progress.knows(page);
   }

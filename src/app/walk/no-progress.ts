@@ -1,7 +1,7 @@
 /** When a walk goes nowhere, and what is said then. Pure. */
 import type { PageRequest } from '../../api/api-client.ts';
 import { GaveUpError } from '../../core/errors.ts';
-import type { EncodedPage, PagePlaces } from '../../core/encoded-page.ts';
+import type { EncodedPage, PageBeginning, PagePlaces } from '../../core/encoded-page.ts';
 
 const REMEMBERED_PAGES = 1_000;
 /** Pages in a row without a new event that end the walk. */
@@ -12,30 +12,36 @@ const MAX_UNIFORM_PAGES = 1_000;
 const MAX_RESTARTS = 5;
 
 /**
- * Told from others by its first two events, because an API may have a single one twice; and by its last, which shows where all are the
- * same.
+ * Told from others by how it begins, because an API may have single events twice, and one of them very often; and by its last, which
+ * shows where all are the same.
  */
 interface DigestedPage extends Pick<EncodedPage, 'servedCount'> {
-  readonly places: Pick<PagePlaces, 'firstDigest' | 'secondDigest' | 'lastDigest'>;
+  readonly places: Pick<PagePlaces, 'beginnings' | 'firstDigest' | 'lastDigest'>;
 }
+
+/** A page that was noted. */
+type Served = Pick<EncodedPage, 'servedCount'> & Pick<PagePlaces, 'beginnings'>;
 
 /**
  * Does a chain of pages still bring something new? The newest pages are remembered, and a few at each power of two: so a cycle
  * of any length is seen when it comes round to them.
  */
 export class ChainProgress {
-  /** First two events of a page → events served from there on; more from the same place are new. */
-  readonly #served = new Map<string, number>();
+  /** First two events of a page → what was served from there on; more from the same place are new. */
+  readonly #served = new Map<string, Served>();
   /** Pages that are not forgotten. */
-  readonly #kept = new Map<string, number>();
+  readonly #kept = new Map<string, Served>();
   #pages = 0;
   #stalePages = 0;
   #uniformPages = 0;
 
-  /** Whether a page that was noted began with the same two events. Of pages of one event again and again nobody can say it. */
+  /** Whether a page that was noted began with the same events, two at least. Of pages of one event again and again nobody can say it. */
   knows({ places }: DigestedPage): boolean {
     const name = nameOf(places);
-    return name !== null && places.secondDigest !== null && !isUniform(places) && this.#servedFrom(name) > 0;
+    if (name === null || isUniform(places)) return false;
+    return [this.#served.get(name), this.#kept.get(name)].some((served) =>
+      beginAlike(served?.beginnings, places.beginnings),
+    );
   }
 
   /** Returns true when too many pages in a row brought nothing new. */
@@ -45,31 +51,39 @@ export class ChainProgress {
     const isStale = name === null || servedCount <= this.#servedFrom(name);
     if (isUniform(places)) {
       this.#uniformPages = isStale ? this.#uniformPages + 1 : 0;
-      if (name !== null) this.#remember(name, servedCount);
+      if (name !== null) this.#remember(name, { servedCount, beginnings: places.beginnings });
       return this.#uniformPages >= MAX_UNIFORM_PAGES;
     }
     this.#uniformPages = 0;
     this.#stalePages = isStale ? this.#stalePages + 1 : 0;
-    if (name !== null && !isStale) this.#remember(name, servedCount);
+    if (name !== null && !isStale) this.#remember(name, { servedCount, beginnings: places.beginnings });
     return this.#stalePages >= MAX_STALE_PAGES;
   }
 
   #servedFrom(name: string): number {
-    return Math.max(this.#served.get(name) ?? 0, this.#kept.get(name) ?? 0);
+    return Math.max(this.#served.get(name)?.servedCount ?? 0, this.#kept.get(name)?.servedCount ?? 0);
   }
 
-  #remember(name: string, servedCount: number): void {
-    this.#served.set(name, servedCount);
+  #remember(name: string, page: Served): void {
+    this.#served.set(name, page);
     const sincePowerOfTwo = this.#pages - 2 ** Math.floor(Math.log2(this.#pages));
-    if (sincePowerOfTwo < MAX_STALE_PAGES) this.#kept.set(name, servedCount);
+    if (sincePowerOfTwo < MAX_STALE_PAGES) this.#kept.set(name, page);
     if (this.#served.size <= REMEMBERED_PAGES) return;
     const [oldest] = this.#served.keys();
     if (oldest !== undefined) this.#served.delete(oldest);
   }
 }
 
-function nameOf({ firstDigest, secondDigest }: DigestedPage['places']): string | null {
-  return firstDigest === null ? null : `${firstDigest} ${secondDigest ?? ''}`;
+function nameOf({ beginnings, firstDigest }: DigestedPage['places']): string | null {
+  return beginnings[0]?.digest ?? firstDigest;
+}
+
+/** As far as both go, and for two events at least. */
+function beginAlike(one: readonly PageBeginning[] = [], other: readonly PageBeginning[]): boolean {
+  const common = one.findLast(({ events }) => other.some((begins) => begins.events === events));
+  return (
+    common !== undefined && other.some(({ events, digest }) => events === common.events && digest === common.digest)
+  );
 }
 
 function isUniform({ firstDigest, lastDigest }: DigestedPage['places']): boolean {

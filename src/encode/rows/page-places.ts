@@ -3,7 +3,7 @@
  * with those around it; where no times tell the order, of all events. A key is a digest of the id, or of the event's bytes where it has none.
  */
 import { createHash } from 'node:crypto';
-import type { PagePlaces } from '../../core/encoded-page.ts';
+import type { PageBeginning, PagePlaces } from '../../core/encoded-page.ts';
 import { EventSlices } from '../scan/event-slices.ts';
 import { ID_FIELDS, KIND, NO_FIELD, isString } from '../scan/fields.ts';
 import { JsonCursor } from '../scan/json-cursor.ts';
@@ -12,7 +12,8 @@ import type { ServedEvents } from './served-events.ts';
 
 /** Characters of a digest, in hexadecimal. */
 const DIGEST_LENGTH = 16;
-const NO_DIGESTS = { firstDigest: null, secondDigest: null, lastDigest: null };
+/** Events at the beginning of a page that tell it from others, at most. */
+const BEGINNING = 64;
 
 /**
  * @param instantMs the instant at which the page before this one ended; `null` when there is none
@@ -25,7 +26,8 @@ export function readPlaces(
   isKeyed: boolean,
 ): PagePlaces {
   const { count, timesMs } = served;
-  if (count === 0) return { timesMs, instantKeys: [], keys: [], edgeKeys: [], ...NO_DIGESTS };
+  if (count === 0)
+    return { timesMs, instantKeys: [], keys: [], edgeKeys: [], beginnings: [], firstDigest: null, lastDigest: null };
   const reader = new EventReader(body, served);
   const keyAt = (position: number): string => reader.key(position);
   return {
@@ -33,10 +35,22 @@ export function readPlaces(
     instantKeys: instantMs === null ? [] : positionsOf(timesMs, instantMs).map(keyAt),
     keys: isKeyed ? Array.from(timesMs, (_, position) => keyAt(position)) : [],
     edgeKeys: edgeOf(timesMs).map(keyAt),
+    beginnings: beginningsOf(reader, count),
     firstDigest: digestOf(reader.bytesOf(0)),
-    secondDigest: count === 1 ? null : digestOf(reader.bytesOf(1)),
     lastDigest: digestOf(reader.bytesOf(count - 1)),
   };
+}
+
+function beginningsOf(reader: EventReader, count: number): PageBeginning[] {
+  const hash = createHash('sha256');
+  const beginnings: PageBeginning[] = [];
+  for (let events = 1; events <= Math.min(count, BEGINNING); events += 1) {
+    hash.update(reader.bytesOf(events - 1));
+    const isPowerOfTwo = (events & (events - 1)) === 0;
+    if (events === 1 || (!isPowerOfTwo && events < count)) continue;
+    beginnings.push({ events, digest: hash.copy().digest('hex').slice(0, DIGEST_LENGTH) });
+  }
+  return beginnings;
 }
 
 function positionsOf(timesMs: Float64Array, instantMs: number): number[] {

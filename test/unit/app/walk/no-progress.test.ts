@@ -4,12 +4,12 @@ import { ChainProgress, MAX_STALE_PAGES, TopRestarts } from '../../../../src/app
 
 type Digests = Parameters<ChainProgress['note']>[0]['places'];
 
-function digests(firstDigest: string | null, secondDigest: string | null, lastDigest: string | null): Digests {
-  return { firstDigest, secondDigest, lastDigest };
+function digests(firstDigest: string | null, firstTwo: string | null, lastDigest: string | null): Digests {
+  return { beginnings: firstTwo === null ? [] : [{ events: 2, digest: firstTwo }], firstDigest, lastDigest };
 }
 
 function page(number: number): Parameters<ChainProgress['note']>[0] {
-  return { servedCount: 2, places: digests(`first-${number}`, `second-${number}`, `last-${number}`) };
+  return { servedCount: 2, places: digests(`first-${number}`, `two-${number}`, `last-${number}`) };
 }
 
 void test('pages that differ are progress, however many there are', () => {
@@ -49,7 +49,7 @@ void test('an API that filters may serve empty pages for long, but not for ever'
 void test('a smaller page from the same place brings nothing, a larger one does', () => {
   const progress = new ChainProgress();
   const from = (servedCount: number): boolean =>
-    progress.note({ servedCount, places: digests('a', 'b', `c-${servedCount}`) });
+    progress.note({ servedCount, places: digests('a', 'ab', `c-${servedCount}`) });
   assert.deepEqual([500, 499, 250, 400, 300].map(from), [false, false, false, false, false]);
   assert.equal(from(501), false, 'news: those before it are forgiven');
   assert.deepEqual([500, 499, 250, 400, 300].map(from), [false, false, false, false, true]);
@@ -57,9 +57,28 @@ void test('a smaller page from the same place brings nothing, a larger one does'
 
 void test('an event that the API has twice makes no page one that was served before', () => {
   const progress = new ChainProgress();
-  progress.note({ servedCount: 3, places: digests('a', 'b', 'c') });
-  assert.equal(progress.knows({ servedCount: 3, places: digests('a', 'd', 'e') }), false);
-  assert.equal(progress.knows({ servedCount: 2, places: digests('a', 'b', 'f') }), true);
+  progress.note({ servedCount: 3, places: digests('a', 'ab', 'c') });
+  assert.equal(progress.knows({ servedCount: 3, places: digests('a', 'ad', 'e') }), false);
+  assert.equal(progress.knows({ servedCount: 2, places: digests('a', 'ab', 'f') }), true);
+});
+
+void test('an event that comes many times in a row makes no page one that was served before, one that begins alike does', () => {
+  const progress = new ChainProgress();
+  const of = (...beginnings: string[]): Parameters<ChainProgress['note']>[0] => ({
+    servedCount: 5,
+    places: {
+      beginnings: beginnings.map((digest) => ({ events: digest.length, digest })),
+      firstDigest: 'a',
+      lastDigest: 'z',
+    },
+  });
+  progress.note(of('aa', 'aaaa'));
+  assert.equal(progress.knows(of('aa', 'aaab')), false);
+  assert.equal(progress.knows(of('aa', 'aaaa')), true);
+  assert.equal(progress.knows(of('aa')), true, 'a shorter page from the same place');
+  assert.equal(progress.knows(of('aa', 'aaa')), true, 'a page of three');
+  progress.note(of('bb', 'bbbb', 'bbbbc'));
+  assert.equal(progress.knows(of('bb', 'bbbb', 'bbbbd')), false, 'all of it is compared where it is small');
 });
 
 void test('one event may come very often, but not for ever', () => {

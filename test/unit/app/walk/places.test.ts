@@ -29,7 +29,7 @@ function page(events: readonly Listed[], edge: WalkEdge | null): PagePlaces {
     keys: [],
     edgeKeys: tail,
     firstDigest: events[0] === undefined ? null : `${events[0].ms} ${events[0].id}`,
-    secondDigest: events[1] === undefined ? null : `${events[1].ms} ${events[1].id}`,
+    beginnings: [],
     lastDigest: events.at(-1) === undefined ? null : `${String(events.at(-1)?.ms)} ${String(events.at(-1)?.id)}`,
   };
 }

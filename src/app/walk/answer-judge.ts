@@ -184,6 +184,7 @@ export class AnswerJudge {
     if (word === 'more' && this.#isAboveWindow(encoded)) return { kind: 'skip', next: { ...next, page: request.page } };
     const isBelow = word === 'more' && position.reachesBelow(encoded);
     const isAskedByTime = isUnsaid || (isBelow && this.#mustAskByTime(request));
+    if (isAskedByTime) position.approachEnd(encoded.servedCount);
     // Where the API does not end a window itself, the window ends below its bound.
     const isPast = !isAskedByTime && isBelow && traits.isOrderedByTime && position.isPastWindow(encoded);
     const isEnd = !isAskedByTime && (word !== 'more' || isPast);
@@ -257,6 +258,7 @@ export class AnswerJudge {
     asked: NextPage,
   ): Promise<Step> {
     if (question === 'ask-again') return this.#askDifferently(request, 'doubtful-end', words, asked, false);
+    if (question === 'ask-by-time') this.#walk.position.approachEnd(this.#walk.chain.latestPage);
     const across = question === 'top' || question === 'below' ? question : undefined;
     return { kind: 'retry', next: { ...asked, ...NO_CURSOR, across }, suspect: false };
   }

@@ -121,6 +121,18 @@ export class WalkPosition {
     return this.#eventsPerMs;
   }
 
+  /**
+   * The end of the last page is asked about by time: from half a page above it, so that the answer shows the order there, and reaches
+   * below it.
+   * @param pageEvents of the last page
+   */
+  approachEnd(pageEvents: number): void {
+    const { servedToMs } = this;
+    if (servedToMs === null || this.#anchorMs === null) return;
+    const aboveMs = this.#tailMs.at(-1 - (pageEvents >> 1)) ?? -Infinity;
+    this.#anchorMs = Math.min(this.#anchorMs, Math.ceil(Math.max(servedToMs, aboveMs)));
+  }
+
   /** What was served last is in doubt: the window is walked again from its own bound. */
   forgetAnchor(): void {
     this.#anchorMs = null;

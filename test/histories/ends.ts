@@ -103,7 +103,8 @@ function checkRejectedShare(run: RunBegin, found: Found, allowed: string | undef
   const text = `${rejected} events rejected of about ${run.places.size}`;
   if (allowed === '5') return rejected > 5 ? { kind: '0 above --max-rejected', text } : null;
   if (allowed !== undefined || run.behind !== null || run.range !== null) return null;
-  const isMuch = rejected > REJECTED_EVENTS && rejected > REJECTED_SHARE * run.places.size;
+  // What a run was served again weighs again.
+  const isMuch = rejected > REJECTED_EVENTS && rejected > REJECTED_SHARE * Math.max(run.places.size, found.served);
   const isAll = rejected > 0 && rejected >= run.places.size;
   return isMuch || isAll ? { kind: '0 with much rejected', text } : null;
 }

@@ -52,6 +52,8 @@ export interface Found {
   /** The id column has type uuid. */
   readonly isUuid: boolean;
   readonly isCaseBlind: boolean;
+  /** Events that the newest run was served, each time that they came. */
+  readonly served: number;
 }
 
 const DEFAULT_LOOKBACK_MS = 3_600_000;

@@ -219,6 +219,7 @@ class Player {
       rejections: await target.rejections(),
       isUuid: await target.hasUuids(),
       isCaseBlind: await target.isCaseBlind(),
+      served: (await target.newestRun())?.served ?? 0,
     };
   }
 

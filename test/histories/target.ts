@@ -50,6 +50,7 @@ export interface StoredRun {
   readonly runId: number;
   readonly status: string;
   readonly proof: string | null;
+  readonly served: number;
 }
 
 export class HistoryTarget {
@@ -110,10 +111,10 @@ export class HistoryTarget {
   }
 
   async newestRun(): Promise<StoredRun | null> {
-    const [run] = await this.#read<{ run: string; status: string; proof: string | null }>(
-      `SELECT run_id::text AS run, status, proof->>'kind' AS proof FROM ingestion.run ORDER BY run_id DESC LIMIT 1`,
+    const [run] = await this.#read<{ run: string; status: string; proof: string | null; served: number }>(
+      `SELECT run_id::text AS run, status, proof->>'kind' AS proof, served::float8 AS served FROM ingestion.run ORDER BY run_id DESC LIMIT 1`,
     );
-    return run === undefined ? null : { runId: Number(run.run), status: run.status, proof: run.proof };
+    return run === undefined ? null : { ...run, runId: Number(run.run) };
   }
 
   /** Its key takes ids for equal that are not. */

@@ -122,14 +122,14 @@ export class WalkPosition {
   }
 
   /**
-   * The end of the last page is asked about by time: from half a page above it, so that the answer shows the order there, and reaches
-   * below it.
+   * The end of the last page is asked about by time: from a quarter of a page above it, so that the answer shows the order there, and
+   * reaches below it.
    * @param pageEvents of the last page
    */
   approachEnd(pageEvents: number): void {
     const { servedToMs } = this;
     if (servedToMs === null || this.#anchorMs === null) return;
-    const aboveMs = this.#tailMs.at(-1 - (pageEvents >> 1)) ?? -Infinity;
+    const aboveMs = this.#tailMs.at(-1 - Math.min(LAG_EVENTS, pageEvents >> 2)) ?? -Infinity;
     this.#anchorMs = Math.min(this.#anchorMs, Math.ceil(Math.max(servedToMs, aboveMs)));
   }
 

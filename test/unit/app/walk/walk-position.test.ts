@@ -35,11 +35,13 @@ void test('the anchor lags behind the end by 25 events of the chain, however sma
   assert.equal(walk.anchorMs, 926_000);
 });
 
-void test('an end is asked about from half a page above it', () => {
+void test('an end is asked about from a quarter of a page above it, and from 25 events at most', () => {
   const walk = walkOf();
   for (let page5 = 0; page5 < 20; page5 += 1) walk.note(page(descending(1_000_000 - page5 * 5_000, 5)));
   assert.equal(walk.anchorMs, 926_000);
-  walk.approachEnd(5);
+  walk.approachEnd(5_000);
+  assert.equal(walk.anchorMs, 926_000);
+  walk.approachEnd(8);
   assert.equal(walk.anchorMs, 903_000);
   walk.approachEnd(1);
   assert.equal(walk.anchorMs, 901_000);

@@ -114,7 +114,7 @@ function describeRows({ rows, rowsRemembered }: Verified): string {
   return `The table has ${rows} rows, ${Math.abs(more)} ${more > 0 ? 'more' : 'fewer'} than the ${rowsRemembered} that the job left in it.`;
 }
 
-function describeTotal({ total, totalWhenProven, problem }: Verified): string {
+function describeTotal({ total, totalWhenProven, problem, proof }: Verified): string {
   if (total === null)
     return 'How many events the API has now is not known: whether any came since the proof cannot be said.';
   if (totalWhenProven === null) {
@@ -129,6 +129,7 @@ function describeTotal({ total, totalWhenProven, problem }: Verified): string {
       'time. The rows stay; whether new events came beside the deleted ones cannot be said.'
     );
   }
-  const verdict = problem === null ? ': nothing is missing, unless it has deleted as many as came' : '';
+  const verdict =
+    problem === null && proof?.kind === 'count' ? ': nothing is missing, unless it has deleted as many as came' : '';
   return `The API counts ${total} events now, as many as at the proof${verdict}.`;
 }

@@ -14,7 +14,9 @@ import type { Tally } from '../../load/state/tally.ts';
 export type Verdict =
   | { readonly kind: 'proven'; readonly proof: Proof }
   /** Number of places that were surely not served. */
-  | { readonly kind: 'short'; readonly short: number; readonly expected: number; readonly places: number };
+  | { readonly kind: 'short'; readonly short: number; readonly expected: number; readonly places: number }
+  /** Up to `unsure` may be missing, or none. The proof holds where walking everything again brings nothing new. */
+  | { readonly kind: 'unsure'; readonly unsure: number; readonly proof: Proof & { readonly expected: number } };
 
 type JudgedRun = Pick<Run, 'sinceMs' | 'untilMs' | 'placesKnown' | 'baseTotal' | 'baseRecent'>;
 
@@ -40,19 +42,22 @@ export function judgeRun(run: JudgedRun, tally: Tally, { total, knownTotal }: To
   }
   const expected = tally.isFull ? knownTotal : knownTotal - (run.baseTotal ?? 0) + (run.baseRecent ?? 0);
   if (places + unsure < expected) return { kind: 'short', short: expected - places - unsure, expected, places };
+  const what = tally.isFull ? 'events' : 'events from the floor of this run on';
+  const counted = (kind: Proof['kind'], figures: string): Proof & { readonly expected: number } => ({
+    ...{ kind, places, expected },
+    sentence: `${kind === 'count' ? '' : "every chain of pages came to the API's own end; "}the API counts ${expected} ${what}, ${figures}`,
+  });
+  if (places < expected) {
+    const why = `${places} were served for sure: ${unsure} more may be among them or not, because the same events came at a page's border again, or lack a time`;
+    return { kind: 'unsure', unsure, proof: counted('api-end', why) };
+  }
   // Events that came since may stand in for some that it counts, so it can refute, and prove nothing.
   if (total === null) return byEnd('the API gave no count any more when the last pass began');
-  const what = tally.isFull ? 'events' : 'events from the floor of this run on';
-  if (places === expected) {
-    const sentence = `the API counts ${expected} ${what}, and as many were served, what came twice counted once`;
-    return { kind: 'proven', proof: { kind: 'count', places, expected, sentence } };
-  }
-  const why =
-    places > expected
-      ? 'some were deleted meanwhile, or it counts otherwise'
-      : `${unsure} more may be among them or not: the same events came at a page's border again, or lack a time`;
-  const sentence = `every chain of pages came to the API's own end; the API counts ${expected} ${what}, ${places} were served for sure: ${why}`;
-  return { kind: 'proven', proof: { kind: 'api-end', places, expected, sentence } };
+  const proof =
+    places === expected
+      ? counted('count', 'and as many were served, what came twice counted once')
+      : counted('api-end', `${places} were served: some were deleted meanwhile, or it counts otherwise`);
+  return { kind: 'proven', proof };
 }
 
 /** The API's count has fallen below what was served, since the last pass began. */

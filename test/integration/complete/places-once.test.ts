@@ -1,9 +1,16 @@
 /** Each place of the API's list counts once: whatever is served twice, refused or has an odd id hides no loss and makes none up. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type PageHook } from '../../support/scripted-api.ts';
-import { eventsUpTo, newerEvents, uuidFrom, type ScriptedEvent } from '../../support/scripted-events.ts';
-import { ScriptedScene, assertProof } from '../../support/scripted-scene.ts';
+import type { PageHook } from '../../support/scripted-api.ts';
+import {
+  NEWEST_MS,
+  eventNumber,
+  eventsUpTo,
+  newerEvents,
+  uuidFrom,
+  type ScriptedEvent,
+} from '../../support/scripted-events.ts';
+import { ScriptedScene, assertProof, tailOf, warnings } from '../../support/scripted-scene.ts';
 
 /** The API never serves its newest event, and counts it. */
 const LOST_PLACE = 0;
@@ -116,4 +123,38 @@ void test('the events that inclusive cursors repeat hide no event that was never
   const options = { events: eventsUpTo(2_000), maxPage: 100, hasInclusiveCursor: true, hook: withoutLost };
   const scene = await ScriptedScene.open(t, options);
   await scene.expect(await scene.ingest(), 5, options.events.slice(1));
+});
+
+/** Ten events an instant, and at each request those of one instant come in another order: ORDER BY time, and nothing else. */
+function shuffled(events: readonly ScriptedEvent[], round: number): ScriptedEvent[] {
+  const rank = ({ name }: ScriptedEvent): string => uuidFrom(`${name} ${round}`);
+  return [...events].sort((a, b) => b.timestamp - a.timestamp || (rank(a) < rank(b) ? -1 : 1));
+}
+
+void test('pages that overlap differently each time hide no event: 5, and verify does not call it complete', async (t) => {
+  const events = eventsUpTo(400, (n) => ({ timestamp: NEWEST_MS - Math.floor(n / 10) * 1_000 }));
+  const scene = await ScriptedScene.open(t, { events, maxPage: 25, hasOffsetCursor: true });
+  scene.api.options.hook = ({ number }) => {
+    scene.api.options.events = shuffled(events, number);
+    return undefined;
+  };
+  const ending = await scene.ingest();
+  assert.ok(
+    (await scene.count('SELECT count(*) FROM ingested_events')) < events.length,
+    'the scene is one of missing events',
+  );
+  assert.equal(ending.code, 5, tailOf(ending));
+  assert.match(ending.reason, /in no stable order/);
+});
+
+void test('ids that the API has twice at one instant, across borders, are no loss: walked once more, then 0', async (t) => {
+  // At a border of pages of 200, of 199 and of 198: a walk is asked with a smaller limit than the one before it.
+  const events = eventsUpTo(600, (n) => ([198, 200, 398].includes(n) ? eventNumber(n - 1) : {}));
+  const scene = await ScriptedScene.open(t, { events, maxPage: 200 });
+  const ending = await scene.ingestAll();
+  assertProof(ending, 'api-end');
+  assert.equal(warnings(ending, /may be missing/).length, 1, tailOf(ending));
+  const verified = await scene.command('verify');
+  assert.equal(verified.code, 0, verified.stderr);
+  assert.doesNotMatch(verified.stdout, /nothing is missing/);
 });

@@ -225,7 +225,7 @@ export class RunWalks {
     if (page === 1 && untilMs === this.#run.untilMs) {
       this.#progress.noteTotal(this.#totalOf(raw, encoded, isBounded));
       this.#parts.counters.total = this.#progress.total;
-      this.#watermark.note(clockAt(raw), encoded.times);
+      this.#watermark.note(clockAt(raw), encoded.places.timesMs);
       this.#isFirstPageNew = true;
     }
     return { topMs: this.#watermark.newestMs, recentMs: this.#watermark.recentMs };

@@ -1,11 +1,12 @@
 /** How new the data is that a run has seen, and where it counts from: see walk/places.ts. Pure. */
-import type { PageTimes } from '../../core/encoded-page.ts';
 import type { Run } from '../../core/state.ts';
 
 /** `Date` comes in whole seconds, cut off. */
 const DATE_PRECISION_MS = 1_000;
 /** Catching up brings what came during the run; an API that grows as fast as it is read would never end otherwise. */
 const MAX_CATCH_UPS = 2;
+/** So many wrong clocks at the top of the list hide nothing. */
+const MAX_STRAYS = 25;
 
 export class Watermark {
   #newestMs: number | null;
@@ -34,7 +35,7 @@ export class Watermark {
   }
 
   /**
-   * The newest time on the run's first page, but never later than the API's own clock then. It does not rise with later
+   * The newest supported time on the run's first page, but never later than the API's own clock then. It does not rise with later
    * passes: what is counted from here on must stay the same.
    */
   get ms(): number | null {
@@ -46,11 +47,10 @@ export class Watermark {
     return this.#ms === null || this.#lookbackMs === null ? null : this.#ms - this.#lookbackMs;
   }
 
-  /** The first page of a pass, from the top. @param times of its events, `null` when they have none */
-  note(clockMs: number, times: PageTimes | null): void {
+  /** The first page of a pass, from the top. @param timesMs of its events in serving order, NaN where there is none */
+  note(clockMs: number, timesMs: Float64Array): void {
     this.#serverDateMs ??= clockMs;
-    if (times === null) return;
-    const newestMs = newestBelievable(times, clockMs);
+    const newestMs = newestSupported(timesMs, clockMs, this.#lookbackMs ?? Infinity);
     if (newestMs === null) return;
     this.#newestMs = Math.max(newestMs, this.#newestMs ?? newestMs);
     this.#ms ??= Math.min(this.#newestMs, this.#serverDateMs);
@@ -78,13 +78,19 @@ export function clockAt(response: { readonly serverDateMs: number | null; readon
 }
 
 /**
- * The newest time of the page that begins a pass, epoch ms, but never later than the clock: one event dated 2099 must not
- * hide everything that comes after it. When the newest time is beyond belief, the page's last one is taken, because how new
- * the events between the two are is not known; then a page's worth of events is looked at twice. `null` when that is beyond
- * belief, too: how new the data is stays unknown, and the clock does not tell, because the data may lag behind it. Then
- * nothing is caught up with, and the next run is full.
+ * The newest time of the page that begins a pass that its other events support, epoch ms, but never later than the clock. The data
+ * may lag behind the clock, and one event of tomorrow, or of 2099, must not hide everything that comes after it: below a gap that is larger
+ * than the lookback among the newest events begins what is believed. The gap holds nothing, so that costs a few events that are
+ * looked at twice. When what is left is beyond belief, the page's last time is taken, because how new the events between the two are is not
+ * known; `null` when that is, too: how new the data is stays unknown. Then nothing is caught up with, and the next run is full.
  */
-export function newestBelievable({ newestMs, lastMs }: PageTimes, clockMs: number): number | null {
-  const timeMs = [newestMs, lastMs].find((atMs) => atMs < clockMs + DATE_PRECISION_MS);
+export function newestSupported(timesMs: Float64Array, clockMs: number, lookbackMs: number): number | null {
+  const valid = timesMs.filter((timeMs) => !Number.isNaN(timeMs));
+  const newestFirst = valid.toSorted().reverse();
+  const belowGap = newestFirst
+    .subarray(0, MAX_STRAYS + 1)
+    .findLastIndex((timeMs, at, times) => at > 0 && (times[at - 1] ?? timeMs) - timeMs > lookbackMs);
+  const candidates = [newestFirst[Math.max(0, belowGap)], valid.at(-1)];
+  const timeMs = candidates.find((atMs) => atMs !== undefined && atMs < clockMs + DATE_PRECISION_MS);
   return timeMs === undefined ? null : Math.min(timeMs, clockMs);
 }

@@ -1,27 +1,61 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { clockAt, newestBelievable } from '../../../../src/app/run/watermark.ts';
+import { clockAt, newestSupported } from '../../../../src/app/run/watermark.ts';
 
 const NOW = Date.UTC(2026, 0, 27, 19, 20, 12);
 
-function times(newestMs: number, lastMs: number) {
-  return { newestMs, oldestMs: lastMs, lastMs, tailNewestMs: lastMs, descending: true };
+const HOUR_MS = 3_600_000;
+const DAY_MS = 24 * HOUR_MS;
+
+/** @param timesMs in serving order */
+function newest(...timesMs: readonly number[]): number | null {
+  return newestSupported(Float64Array.from(timesMs), NOW, HOUR_MS);
+}
+
+/** Events a minute apart, newest first. */
+function minutely(newestMs: number, count: number): number[] {
+  return Array.from({ length: count }, (_, n) => newestMs - n * 60_000);
 }
 
 void test('the newest time is believed up to the clock of the API', () => {
-  assert.equal(newestBelievable(times(NOW - 5_000, NOW - 90_000), NOW), NOW - 5_000);
+  assert.equal(newest(NOW - 5_000, NOW - 90_000), NOW - 5_000);
+  assert.equal(newest(NaN, NOW - 9_000, NOW - 5_000, NaN), NOW - 5_000);
+  assert.equal(newest(NOW - 5_000), NOW - 5_000);
 });
 
 void test('within the second that the clock cuts off, the clock is taken', () => {
-  assert.equal(newestBelievable(times(NOW + 600, NOW - 90_000), NOW), NOW);
+  assert.equal(newest(NOW + 600, NOW - 90_000), NOW);
 });
 
-void test('an event from 2099 hides nothing: the last time of its page is taken', () => {
-  assert.equal(newestBelievable(times(Date.UTC(2099, 0, 1), NOW - 90_000), NOW), NOW - 90_000);
+void test('an event from 2099 hides nothing: what it is far from is taken', () => {
+  assert.equal(newest(Date.UTC(2099, 0, 1), ...minutely(NOW - 90_000, 100)), NOW - 90_000);
 });
 
-void test('a page of nothing but the future says nothing of how new the data is', () => {
-  assert.equal(newestBelievable(times(Date.UTC(2099, 0, 1), Date.UTC(2098, 0, 1)), NOW), null);
+void test('times just beyond the clock, without a gap: the last time of their page is taken', () => {
+  assert.equal(newest(...minutely(NOW + 600_000, 100)), NOW + 600_000 - 99 * 60_000);
+});
+
+void test('a few events far newer than data that lags behind the clock hide nothing', () => {
+  const lagging = NOW - 30 * DAY_MS;
+  assert.equal(newest(NOW - DAY_MS, ...minutely(lagging, 100)), lagging);
+  const nextDays = Array.from({ length: 20 }, (_, n) => lagging + (21 - n) * DAY_MS);
+  assert.equal(newest(...nextDays, ...minutely(lagging, 100)), lagging);
+});
+
+void test('where all events are far apart, a few of them are looked at twice', () => {
+  const daily = Array.from({ length: 100 }, (_, n) => NOW - n * DAY_MS);
+  assert.equal(newest(...daily), NOW - 25 * DAY_MS);
+  assert.equal(newest(NOW - DAY_MS, NOW - 3 * DAY_MS), NOW - 3 * DAY_MS);
+});
+
+void test('a gap far below the top is none of its business', () => {
+  assert.equal(newest(...minutely(NOW, 50), NOW - 9 * DAY_MS), NOW);
+});
+
+void test('a page of nothing but the future, or without times, says nothing of how new the data is', () => {
+  assert.equal(newest(Date.UTC(2099, 0, 1), Date.UTC(2098, 0, 1)), null);
+  assert.equal(newest(NaN), null);
+  assert.equal(newest(), null);
 });
 
 void test('where the API does not say how late it is, our clock does', () => {

@@ -8,7 +8,7 @@
  * And the counts of the run must balance, whatever the API says.
  */
 import { CountsDisagreeError } from '../../core/errors.ts';
-import type { Proof, Run, RunCounts } from '../../core/state.ts';
+import type { Proof, Run, RunCounts, WindowState } from '../../core/state.ts';
 import type { Tally } from '../../load/state/tally.ts';
 
 export type Verdict =
@@ -71,6 +71,20 @@ export function provenByFall(places: number, expected: number, totalNow: number)
 /** Only an unlimited run can be held against the total of the data set. */
 export function isUnlimited(run: Pick<Run, 'sinceMs' | 'untilMs'>): boolean {
   return run.sinceMs === null && run.untilMs === null;
+}
+
+/** Whether windows leave nothing out between the limits of their run, or more: a row of `ingestion.state` can be deleted by hand. */
+export function leaveNoGap(
+  windows: readonly Pick<WindowState, 'sinceMs' | 'untilMs'>[],
+  { sinceMs, incrementalSinceMs, untilMs }: Pick<Run, 'sinceMs' | 'incrementalSinceMs' | 'untilMs'>,
+): boolean {
+  const topOf = (window: Pick<WindowState, 'untilMs'>): number => window.untilMs ?? Infinity;
+  let reachedMs = untilMs ?? Infinity;
+  for (const window of windows.toSorted((one, other) => (topOf(one) > topOf(other) ? -1 : 1))) {
+    if (topOf(window) < reachedMs) return false;
+    reachedMs = Math.min(reachedMs, window.sinceMs ?? -Infinity);
+  }
+  return reachedMs <= (sinceMs ?? incrementalSinceMs ?? -Infinity);
 }
 
 /** @throws CountsDisagreeError naming both sides of the equation that does not hold */

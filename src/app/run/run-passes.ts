@@ -14,7 +14,7 @@ import type { StagingArea } from '../../load/staging-area.ts';
 import type { ApiStreamReader } from '../api-stream-reader.ts';
 import { TopRestarts, noProgress } from '../walk/no-progress.ts';
 import { PassProgress } from './pass-progress.ts';
-import { checkCountsBalance, isUnlimited, judgeRun, provenByFall, type Verdict } from './proof.ts';
+import { checkCountsBalance, isUnlimited, judgeRun, leaveNoGap, provenByFall, type Verdict } from './proof.ts';
 import { rejectionLimitFor, type RejectionLimit } from './rejection-limit.ts';
 import { RunWalks, type RunParts } from './run-walks.ts';
 import { ParkedWindows } from './parked-windows.ts';
@@ -66,8 +66,7 @@ export class RunPasses {
     const { store, counters, db, ownership, settings } = this.#parts;
     const { runId } = this.#run;
     await store.continueDoubtfulWindows(runId);
-    const isWalked = (await this.#walk({ thenCatchUp: true })) === 'complete';
-    const proof = isWalked ? await this.#prove() : 'stopped';
+    const proof = (await this.#walkAllOfIt()) === 'complete' ? await this.#prove() : 'stopped';
     checkCountsBalance(counters.counts);
     if (proof === 'stopped') return 'stopped';
     await this.#rejections.checkAtEnd();
@@ -82,6 +81,17 @@ export class RunPasses {
     await store.completeRun(runId, proof, isExact ? tally.recentPlaces : null);
     counters.proof = proof;
     return 'complete';
+  }
+
+  async #walkAllOfIt(): Promise<'complete' | 'stopped'> {
+    const { store, logger } = this.#parts;
+    const { runId, sinceMs, incrementalSinceMs, untilMs } = this.#run;
+    const report = await this.#walk({ thenCatchUp: true });
+    if (report === 'stopped' || leaveNoGap(await store.windows(runId), this.#run)) return report;
+    logger.warn({ run: runId }, 'rows of ingestion.state are gone; walking the whole range again');
+    await this.#walks.beginPass(incrementalSinceMs === null && isUnlimited(this.#run));
+    await store.replaceWindows(runId, { sinceMs: sinceMs ?? incrementalSinceMs, untilMs });
+    return this.#walk({ thenCatchUp: true });
   }
 
   async #prove(): Promise<Proof | 'stopped'> {

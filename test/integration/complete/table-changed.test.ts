@@ -172,3 +172,15 @@ void test('an empty table of a job that never had a row is no reason to say anyt
   scene.api.options.events = eventsUpTo(300);
   await scene.ingestAll();
 });
+
+void test('a window of an unfinished run whose row somebody has deleted is walked again', async (t) => {
+  const scene = await ScriptedScene.open(t, { events: eventsUpTo(2_000), shape: 'doc', latencyMs: 5, maxPage: 50 });
+  await scene.stopAt(({ number }) => number === 25, ['--concurrency', '4']);
+  const gone = await scene.database.query(
+    `DELETE FROM ingestion.state WHERE (run_id, window_id) IN
+       (SELECT run_id, window_id FROM ingestion.state WHERE since_ms IS NOT NULL AND until_ms IS NOT NULL LIMIT 1)`,
+  );
+  assert.equal(gone.rowCount, 1, 'there is a window between two others');
+  const ending = await scene.ingestAll(['--concurrency', '4']);
+  assert.equal(warnings(ending, /rows of ingestion.state are gone/).length, 1, tailOf(ending));
+});

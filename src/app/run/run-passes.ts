@@ -8,7 +8,7 @@
  */
 import { CountsDisagreeError, GaveUpError, StagingLostError } from '../../core/errors.ts';
 import type { Proof, Run } from '../../core/state.ts';
-import { rejectedCount } from '../../load/copy/anomalies.ts';
+import { newlyRejectedCount } from '../../load/copy/anomalies.ts';
 import type { Tally } from '../../load/state/tally.ts';
 import type { StagingArea } from '../../load/staging-area.ts';
 import type { ApiStreamReader } from '../api-stream-reader.ts';
@@ -24,6 +24,9 @@ import { checkRowsAreThere, whyRejectionsAreGone } from './target-check.ts';
 const MAX_LOSSES_WITHOUT_MERGE = 10;
 /** Chains from the top whose cursor died before they brought an event, in a row, that end the run. */
 const MAX_EMPTY_CHAINS = 5;
+
+/** Different events that only this run has brought, and the API's total then. */
+type Found = Readonly<Record<'events' | 'total', number>>;
 
 export class RunPasses {
   readonly #parts: RunParts;
@@ -104,7 +107,8 @@ export class RunPasses {
       const verdict = judgeRun(this.#run, tally, this.#progress);
       const isWalkedAgain = attempt === 'again' || attempt === 'last';
       const isDoubtful = tally.doubtfulWindows > 0;
-      if (this.#isOtherList(tally)) {
+      const now = await this.#found();
+      if (this.#isOtherList(tally, now)) {
         if (attempt === 'suspects') continue;
         logger.warn(
           { places: tally.places, walking_again: attempt },
@@ -123,7 +127,6 @@ export class RunPasses {
         logger.warn({ short, expected, places, walking_again: attempt }, 'events are missing; walking again');
       } else {
         const { unsure, proof } = verdict;
-        const now = await this.#found();
         const brought = now.events - before.events - Math.max(0, now.total - before.total);
         if (isWalkedAgain && brought <= 0) {
           if (isDoubtful) throw doubtfulEnd(tally.doubtfulWindows);
@@ -133,7 +136,7 @@ export class RunPasses {
         const { expected, places } = proof;
         logger.warn({ unsure, expected, places, walking_again: attempt }, 'events may be missing; walking again');
       }
-      before = await this.#found();
+      before = now;
       await this.#walks.beginPass(attempt === 'everything' || attempt === 'again');
       if (attempt === 'suspects') await store.reopenWindows(runId, await this.#suspects());
       else await store.replaceWindows(runId, { sinceMs: null, untilMs: null });
@@ -143,14 +146,14 @@ export class RunPasses {
     return 'stopped';
   }
 
-  /** Different events that the run has brought so far, and the API's total then. */
-  async #found(): Promise<Readonly<Record<'events' | 'total', number>>> {
+  /** What the run has brought so far. */
+  async #found(): Promise<Found> {
     const { db, counters } = this.#parts;
     const { inserted, rejected } = counters.counts;
     const kept =
       rejected === 0
         ? 0
-        : await db.persistently('counting what was rejected', () => rejectedCount(db, this.#run.runId));
+        : await db.persistently('counting what was rejected', () => newlyRejectedCount(db, this.#run.runId));
     return { events: inserted + kept, total: this.#progress.knownTotal ?? 0 };
   }
 
@@ -158,10 +161,8 @@ export class RunPasses {
    * An incremental run begins below what the run before was served last. Where not one event of that came again, the API has another list
    * behind its address, or has put so many late events above them that the walk took these for older ones.
    */
-  #isOtherList({ isFull, places }: Tally): boolean {
-    const { inserted } = this.#parts.counters.counts;
-    const isBehind = !isFull && isUnlimited(this.#run) && !this.#parts.settings.acceptFewerRows;
-    return isBehind && places > 0 && inserted >= places;
+  #isOtherList({ isFull, places }: Tally, { events }: Found): boolean {
+    return !isFull && isUnlimited(this.#run) && places > 0 && events >= places;
   }
 
   async #suspects(): Promise<number[]> {

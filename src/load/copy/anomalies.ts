@@ -76,6 +76,18 @@ export async function rejectedCount(db: Database, runId: number): Promise<number
   return rows[0]?.rejected ?? 0;
 }
 
+/** How many different events the run has rejected that no run before it had. */
+export async function newlyRejectedCount(db: Database, runId: number): Promise<number> {
+  const { rows } = await db.query<{ rejected: number }>(
+    `SELECT count(*)::float8 AS rejected FROM (
+       SELECT sha256(original) FROM ingestion.anomaly WHERE kind = 'rejected' AND run_id = $1
+       EXCEPT SELECT sha256(original) FROM ingestion.anomaly WHERE kind = 'rejected' AND run_id < $1
+     ) fresh`,
+    [runId],
+  );
+  return rows[0]?.rejected ?? 0;
+}
+
 /** Whether any event that the run has rejected is kept. How many there must be is not known: one that is served twice is kept once. */
 export async function hasRejections(db: Database, runId: number): Promise<boolean> {
   const { rows } = await db.query<{ kept: boolean }>(

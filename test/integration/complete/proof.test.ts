@@ -153,14 +153,31 @@ void test('an incremental run over an API that has deleted old events is complet
   assertProof(ending, 'api-end');
 });
 
-void test('an API that has another list behind its address is walked in full, though it counts fewer events than before', async (t) => {
-  for (const shape of ['live', 'doc'] as const) {
-    const scene = await ScriptedScene.open(t, { events: eventsUpTo(400), shape, maxPage: 200 });
-    await scene.ingestAll(LOOKBACK);
-    const others = eventsUpTo(300).map((_, n) => eventNumber(n + 10_000, { timestamp: NEWEST_MS - n * 1_000 - 500 }));
-    scene.api.options.events = others;
-    await scene.expect(await scene.ingest(LOOKBACK), 0, [...others, ...eventsUpTo(400)]);
-  }
+for (const [name, changes, flags] of [
+  ['as it is', {}, []],
+  ['and one of its events has no id', { id: null }, []],
+  ['and fewer rows are accepted', {}, ['--accept-fewer-rows']],
+] as const) {
+  void test(`an API that has another list behind its address is walked in full, though it counts fewer events than before: ${name}`, async (t) => {
+    for (const shape of ['live', 'doc'] as const) {
+      const scene = await ScriptedScene.open(t, { events: eventsUpTo(400), shape, maxPage: 200 });
+      await scene.ingestAll(LOOKBACK);
+      const others = eventsUpTo(300).map((_, n) =>
+        eventNumber(n + 10_000, { timestamp: NEWEST_MS - n * 1_000 - 500, ...(n === 10 ? changes : {}) }),
+      );
+      scene.api.options.events = others;
+      const rows = others.filter(({ id }) => id !== null);
+      await scene.expect(await scene.ingest([...LOOKBACK, ...flags]), 0, [...rows, ...eventsUpTo(400)]);
+    }
+  });
+}
+
+void test('a rejected event that is served again to each run is no other list', async (t) => {
+  const events = eventsUpTo(400, (n) => (n < 3 ? { id: null } : {}));
+  const scene = await ScriptedScene.open(t, { events, shape: 'doc', maxPage: 200 });
+  await scene.ingest(['--lookback', '0']);
+  scene.api.options.events = [...newerEvents(1), ...events];
+  assert.deepEqual(warnings(await scene.ingest(['--lookback', '0']), /another list/), []);
 });
 
 void test('an incremental run with another lookback is complete, and not proven by a count', async (t) => {

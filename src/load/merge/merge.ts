@@ -6,6 +6,7 @@ import type { PoolClient } from 'pg';
 import { StagingLostError, describeError } from '../../core/errors.ts';
 import type { Logger } from '../../core/logging.ts';
 import type { RunCounts } from '../../core/state.ts';
+import { moveAnomalies } from '../copy/anomalies.ts';
 import { isAboutRows } from '../postgres/database-errors.ts';
 import type { Database } from '../postgres/database.ts';
 import { exactlyOnce } from '../postgres/transaction-outcome.ts';
@@ -84,7 +85,7 @@ export class Merger {
    * @param pages acknowledged since the table was last empty; `null` for what an earlier start left.
    * @param latePages for an early merge: called when the rows of this table are moved; the pages it gives are merged with
    *   them. Not called when the target is not empty, or refuses a row.
-   * @throws StagingLostError, TargetBusyError, GaveUpError; Error when the ledger lacks acknowledged pages.
+   * @throws StagingLostError, TargetBusyError, GaveUpError, CountsDisagreeError; Error when the ledger lacks acknowledged pages.
    */
   async merge(table: StagingTable, pages: number | null, latePages?: LatePages): Promise<MergeResult> {
     const { db, logger } = this.#options;
@@ -279,14 +280,4 @@ async function checkRows(client: PoolClient, moved: Moved, loaded: number): Prom
       );
     }
   }
-}
-
-/** Keeps each anomaly once, however often it was served: at the place that was merged first. */
-async function moveAnomalies(client: PoolClient, names: StagingNames): Promise<void> {
-  await client.query(
-    `INSERT INTO ingestion.anomaly (run_id, window_id, page, position, event_id, kind, field, reason, original)
-     SELECT run_id, window_id, page, position, event_id, kind, field, reason, original FROM ${names.anomalies}
-      ORDER BY run_id, window_id, page, position
-     ON CONFLICT (run_id, sha256(original), md5(field), md5(reason)) DO NOTHING`,
-  );
 }

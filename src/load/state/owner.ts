@@ -87,6 +87,23 @@ export async function failAtFence(client: PoolClient, ownership: Ownership): Pro
   throw new StagingLostError('the staging tables were made anew by somebody else; going on from what was merged');
 }
 
+/**
+ * Somebody has deleted the row. The time is larger than any generation there was, so that a start of an earlier one that still
+ * works finds that it was replaced.
+ */
+async function remakeOwner(
+  client: PoolClient,
+  { host, pid, logger }: ClaimOptions,
+): Promise<{ generation: string } | undefined> {
+  logger.warn('the row of ingestion.owner was gone; it was made again');
+  const { rows } = await client.query<{ generation: string }>(
+    `INSERT INTO ingestion.owner (generation, host, pid) VALUES (extract(epoch FROM clock_timestamp())::bigint, $1, $2)
+     RETURNING generation`,
+    [host, pid],
+  );
+  return rows[0];
+}
+
 async function takenOver(client: PoolClient, ownership: Ownership): Promise<TargetBusyError> {
   const owner = await readOwnerRow(client);
   const who =
@@ -148,7 +165,7 @@ class ClaimedTarget implements Ownership {
              RETURNING generation`,
             [this.#options.host, this.#options.pid, from],
           );
-          const raised = rows[0];
+          const raised = rows[0] ?? (from === null ? await remakeOwner(client, this.#options) : undefined);
           if (raised === undefined) throw await takenOver(client, this);
           return Number(raised.generation);
         });

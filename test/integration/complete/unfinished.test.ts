@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { eventsUpTo, newerEvents, NEWEST_MS } from '../../support/scripted-events.ts';
-import { ScriptedScene, tailOf } from '../../support/scripted-scene.ts';
+import { ScriptedScene, tailOf, warnings } from '../../support/scripted-scene.ts';
 
 const COUNT = 2_000;
 const MAX_PAGE = 200;
@@ -79,4 +79,15 @@ void test('the ids of a first run with a limit are finished, and said to be of t
   await scene.ingestAll();
   await scene.ingest(['--since', String(NEWEST_MS - 99_000)]);
   assert.doesNotMatch((await scene.command('export-ids', ['--output', output])).stderr, /--since/);
+});
+
+void test('a start makes the row of ingestion.owner again, which somebody has deleted', async (t) => {
+  const scene = await ScriptedScene.open(t, { events: eventsUpTo(300) });
+  await scene.ingestAll();
+  await scene.database.query('DELETE FROM ingestion.owner');
+  scene.api.options.events = [...newerEvents(20), ...eventsUpTo(300)];
+  for (const remade of [1, 0]) {
+    const ending = await scene.ingestAll();
+    assert.equal(warnings(ending, /ingestion.owner was gone/).length, remade, tailOf(ending));
+  }
 });

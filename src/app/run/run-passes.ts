@@ -102,11 +102,13 @@ export class RunPasses {
     const { runId } = this.#run;
     counters.phase = 'verifying';
     let before = await this.#found();
+    let isAlwaysDoubtful = true;
     for (const attempt of ['suspects', 'everything', 'again', 'last'] as const) {
       const tally = await store.tally(runId);
       const verdict = judgeRun(this.#run, tally, this.#progress);
       const isWalkedAgain = attempt === 'again' || attempt === 'last';
       const isDoubtful = tally.doubtfulWindows > 0;
+      isAlwaysDoubtful &&= isDoubtful;
       const now = await this.#found();
       if (this.#isOtherList(tally, now)) {
         if (attempt === 'suspects') continue;
@@ -129,7 +131,8 @@ export class RunPasses {
         const { unsure, proof } = verdict;
         const brought = now.events - before.events - Math.max(0, now.total - before.total);
         if (isWalkedAgain && brought <= 0) {
-          if (isDoubtful) throw doubtfulEnd(tally.doubtfulWindows);
+          // A walk that only looked again for what may be missing takes nothing back from an end that the API gave before.
+          if (isAlwaysDoubtful) throw doubtfulEnd(tally.doubtfulWindows);
           return proof;
         }
         if (attempt === 'last') throw unstableOrder(proof, unsure, brought);

@@ -17,6 +17,7 @@ export const ODD_ANSWERS = {
   '"statusCode": 500': () => ({ body: { statusCode: 500, data: [] } }),
   'an empty list and nothing else': () => ({ body: { data: [] } }),
   'a page of events without a flag': withoutFlag,
+  'an empty list and the right words about what comes next': ({ body }) => ({ body: { ...body, data: [] } }),
   'status 204': () => ({ status: 204, body: undefined }),
   'status 418': () => ({ status: 418, body: { code: 'OUT_OF_RANGE' } }),
 } as const satisfies Readonly<Record<string, Odd>>;

@@ -16,6 +16,8 @@ export interface EndpointTraits {
   failureWords: 'unknown' | 'mean-failure' | 'mean-nothing';
   /** Whether what a page says of its own length was found to be that. */
   countsReturned: boolean;
+  /** Whether its list was found to have pages without events, with more behind them. */
+  hasEmptyPages: boolean;
   /** The most events a page may have, as the API says; Infinity when it does not. */
   maxPage: number;
   /** Whether it serves no more than what is asked for: a page of just as many, more behind it, shows that; `null`: not known. */
@@ -43,6 +45,7 @@ export function unknownTraits(
     supportsTimeBounds: true,
     ...known,
     countsReturned: true,
+    hasEmptyPages: false,
     maxPage: Infinity,
     mindsLimit: null,
     largestPage: 0,

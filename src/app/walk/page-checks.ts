@@ -36,6 +36,7 @@ export class PageChecks {
   /** A page began above the end of the last, and its cursor ended before it was seen twice. */
   #isOrderDoubted = false;
   #abovePage = 0;
+  #emptyPage = 0;
 
   constructor({ traits, logger }: { readonly traits: EndpointTraits; readonly logger: Logger }, walk: CheckedWalk) {
     this.#traits = traits;
@@ -142,13 +143,18 @@ export class PageChecks {
 
   /**
    * Why to ask again for a page that may lack events, half a sentence; `null` when it does not, or was asked for often enough:
-   * if its own length stays larger than it is, that number is something else.
+   * if its own length stays larger than it is, that number is something else. One that is empty twice is one of a list that has such.
    */
   findLack({ page }: PageRequest, { envelope, servedCount }: EncodedPage, word: Word): string | null {
     const traits = this.#traits;
     if (traits.countsReturned && envelope.returned !== null && envelope.returned > servedCount) {
       traits.countsReturned = this.#lacking.mayAsk(page);
       if (traits.countsReturned) return 'the page has fewer events than it says';
+    }
+    if (servedCount === 0 && word === 'more' && !traits.hasEmptyPages) {
+      traits.hasEmptyPages = page === this.#emptyPage;
+      this.#emptyPage = page;
+      if (!traits.hasEmptyPages) return 'a page that is not the last is empty';
     }
     const isFailing = word === 'more' && envelope.speaksOfError && traits.failureWords !== 'mean-nothing';
     return isFailing && this.#failing.mayAsk(page) ? 'a page that is not the last speaks of an error' : null;

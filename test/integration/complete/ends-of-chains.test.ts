@@ -135,6 +135,18 @@ void test('an empty last page with "hasMore": false is an end', async (t) => {
   }
 });
 
+void test('a list that has empty pages in its middle is asked about one of them, and believed about the others', async (t) => {
+  const hook: PageHook = ({ cursor, usual }) => {
+    // Base64 takes no note of it: behind each page lies an empty one.
+    if (cursor === null || cursor.endsWith('!')) return undefined;
+    return { body: { ...usual.body, data: [], hasMore: true, nextCursor: `${cursor}!` } };
+  };
+  const options = { events: eventsUpTo(2_000), shape: 'doc', maxPage: 100, hook } as const;
+  const scene = await ScriptedScene.open(t, options);
+  assertProof(await scene.ingestAll(['--page-size', '100']), 'api-end');
+  assert.ok(scene.api.pageRequests < 48, `${scene.api.pageRequests} requests for 40 pages`);
+});
+
 void test('a last page that never has a flag ends the chain where the count agrees', async (t) => {
   const hook: PageHook = ({ usual }) => {
     const { data, meta } = usual.body;

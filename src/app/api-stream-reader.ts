@@ -81,8 +81,9 @@ export class ApiStreamReader {
     this.#chain = chain;
     const isInhabited = origin.isInhabited === true;
     const isWhole = origin.isWhole === true && safePages === 0;
-    this.#judge = new AnswerJudge(options, { windowId, position, chain, limit, encoder, isInhabited }, isWhole);
     const cursor = cursorFrom === null ? null : state.cursor;
+    const walk = { windowId, position, chain, limit, encoder, isInhabited, storedCursor: cursor };
+    this.#judge = new AnswerJudge(options, walk, isWhole);
     const knownCursor = { cursor, cursorReceivedAtMs, cursorLifeMs: null, cursorFrom: cursorFrom ?? undefined };
     this.#next = { page: safePages + 1, ...knownCursor };
     this.#complete = state.complete;

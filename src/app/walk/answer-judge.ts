@@ -8,7 +8,8 @@ import type { Permit } from '../../core/in-flight-limit.ts';
 import { NO_PLACES } from '../../core/state.ts';
 import type { ByTime } from './chain.ts';
 import { nextPage, type NextPage } from './cursor-age.ts';
-import { EndDoubts, doubtEnd, judgeAcross, type EndDoubt, type Expected, type Question } from './doubtful-end.ts';
+import { doubtEnd, judgeAcross, type EndDoubt, type Question } from './doubtful-end.ts';
+import { EndQuestions, canGoOnByTime } from './end-questions.ts';
 import { noteEventBytes, noteFailureWords, readWord } from './endpoint-traits.ts';
 import type { JudgedWalk, JudgeOptions } from './judged-walk.ts';
 import { eventTooLarge } from './no-progress.ts';
@@ -23,13 +24,13 @@ type AskedAgain = readonly [request: PageRequest, fault: string, detail: string,
 export class AnswerJudge {
   readonly #options: JudgeOptions;
   readonly #walk: JudgedWalk;
-  readonly #doubts = new EndDoubts();
+  readonly #questions: EndQuestions;
   readonly #checks: PageChecks;
   #isInhabited: boolean;
   /** The window looks empty, and nothing came from below it: all the data lies above, or the API did not answer. */
   isUnanswered = false;
   /** The run's only window: nothing but cursors and the API's own bounds have decided what it brings. */
-  #isWhole: boolean;
+  isWhole: boolean;
   #dividing: Promise<unknown> | null = null;
   /** Where the walk was asked by time what lies above its bound. */
   #askedAboveBoundMs: number | null = null;
@@ -40,7 +41,8 @@ export class AnswerJudge {
     this.#options = options;
     this.#walk = walk;
     this.#checks = new PageChecks(options, walk);
-    this.#isWhole = isWhole;
+    this.#questions = new EndQuestions(options.traits, walk);
+    this.isWhole = isWhole;
     this.#isInhabited = walk.isInhabited;
   }
 
@@ -58,12 +60,12 @@ export class AnswerJudge {
     if (page > 1) return hasAnchors && topMs !== null;
     // Without bounds a chain begins at the top of everything: it brings the newest window, and ends below its bound.
     const reachesWindow = hasBounds ? hasAnchors : this.#options.traits.isOrderedByTime && topMs === null;
-    return this.#isWhole || reachesWindow;
+    return this.isWhole || reachesWindow;
   }
 
   /** Holds the next page until the window is divided, so that it counts only what stays the window's own. */
   divideWhile(dividing: Promise<unknown>): void {
-    this.#isWhole = false;
+    this.isWhole = false;
     this.#dividing = dividing;
   }
 
@@ -72,7 +74,7 @@ export class AnswerJudge {
     if (request.cursor === null) {
       this.#chainSinceMs = request.sinceMs;
       // A chain that a time has begun is no longer whole.
-      if (request.page > 1) this.#isWhole = false;
+      if (request.page > 1) this.isWhole = false;
     }
     switch (answer.kind) {
       case 'page':
@@ -103,8 +105,8 @@ export class AnswerJudge {
 
   /** The API says that nothing lies in the bounds: the window ends with a page that has no events. */
   async #judgeNothing(request: PageRequest, permit: Permit, asked: NextPage): Promise<Step> {
-    const doubt = doubtEnd(request, null, 'over', this.#expected(request));
-    const question = this.#questionAbout(request, null, doubt);
+    const doubt = doubtEnd(request, null, 'over', this.#questions.expected(request, this.#isInhabited));
+    const question = this.#questions.about(request, null, doubt, this);
     if (doubt !== null && question !== 'stands') return this.#askAboutEnd(request, doubt, question, asked);
     permit.resize(0);
     return endOfNothing(request.page, doubt?.isStrong === true);
@@ -138,7 +140,7 @@ export class AnswerJudge {
 
   async #judgePage(request: PageRequest, raw: RawPage, permit: Permit, asked: NextPage): Promise<Step> {
     const { traits } = this.#options;
-    const { position, encoder, chain, limit } = this.#walk;
+    const { position, encoder, chain, limit, storedCursor } = this.#walk;
     permit.resize(raw.bodyBytes * BYTES_PER_BODY_BYTE);
     const stale = this.#checks.findStale(request, raw);
     if (stale !== null) return this.#askDifferently(request, 'cached', stale, asked, false);
@@ -153,7 +155,7 @@ export class AnswerJudge {
     if (astray !== null) return this.#askDifferently(request, 'astray', astray, asked, true);
     const broken = this.#checks.findBroken(request, encoded, this.byTime.hasBounds, this.#askedAboveBoundMs);
     // What was counted before rests on the order: only a chain that begins with this page can go on without it.
-    const isBegun = !this.#isWhole || request.page > 1;
+    const isBegun = !this.isWhole || request.page > 1;
     if (broken === 'bounds' || (broken === 'order' && isBegun)) return { kind: 'needs-chain' };
     // A chain by time must begin at or above what was served last.
     const isByTime = this.byTime.hasAnchors && request.cursor === null && request.page > 1;
@@ -161,6 +163,8 @@ export class AnswerJudge {
       return { kind: 'retry', next: { ...asked, ...NO_CURSOR }, suspect: false };
     }
     const isRepeated = request.cursor !== null && chain.hasServed(encoded);
+    if (isRepeated && storedCursor !== null && this.#questions.mayBeginAnew(this.byTime))
+      return this.#beginAnew('the API repeats itself', asked);
     const contradiction = this.#checks.contradictionOf(request, encoded);
     // The page is good when the walk can go on by its times.
     if (contradiction !== null && (!this.byTime.hasAnchors || encoded.times === null)) {
@@ -170,8 +174,9 @@ export class AnswerJudge {
     traits.hasFlag ||= encoded.envelope.hasMore !== null;
     const lack = this.#checks.findLack(request, encoded, word);
     if (lack !== null) return this.#askDifferently(request, 'lost-events', lack, asked, true);
-    const doubt = word === 'more' ? null : doubtEnd(request, encoded, word, this.#expected(request));
-    const question = this.#questionAbout(request, encoded, doubt);
+    const doubt =
+      word === 'more' ? null : doubtEnd(request, encoded, word, this.#questions.expected(request, this.#isInhabited));
+    const question = this.#questions.about(request, encoded, doubt, this);
     // Events are taken in, and what lies behind them is asked by time.
     const isUnsaid = question === 'ask-by-time' && encoded.servedCount > 0;
     if (doubt !== null && question !== 'stands' && !isUnsaid) return this.#askAboutEnd(request, doubt, question, asked);
@@ -233,30 +238,13 @@ export class AnswerJudge {
     return { counts: isRepeated ? NO_PLACES : counts, edge: added };
   }
 
-  #expected({ page }: PageRequest): Expected {
-    const { position, chain } = this.#walk;
-    const sizes = { latestPage: chain.latestPage, cut: this.#doubts.cut(page) };
-    return { ...this.#options.traits, ...sizes, servedToMs: position.servedToMs, isInhabited: this.#isInhabited };
-  }
-
-  #questionAbout({ page }: PageRequest, encoded: EncodedPage | null, doubt: EndDoubt | null): Question {
-    if (doubt === null) return 'stands';
-    const { position } = this.#walk;
-    const { servedToMs } = position;
-    if (doubt.isCut === true && position.raise()) return this.#doubts.askHigher(page, encoded);
-    const fromMs = encoded !== null && encoded.servedCount > 0 ? (encoded.times?.oldestMs ?? null) : servedToMs;
-    const canAskAcross = servedToMs === null && !this.#isWhole && (encoded?.servedCount ?? 0) === 0;
-    const across = position.sinceMs === null ? 'top' : 'below';
-    if (!this.byTime.hasAnchors) return this.#doubts.next(page, doubt, null, null);
-    return this.#doubts.next(page, doubt, fromMs, canAskAcross ? across : null);
-  }
-
   async #askAboutEnd(
     request: PageRequest,
     { words }: EndDoubt,
     question: Exclude<Question, 'stands'>,
     asked: NextPage,
   ): Promise<Step> {
+    if (question === 'begin-anew') return this.#beginAnew(words, asked);
     if (question === 'ask-again') return this.#askDifferently(request, 'doubtful-end', words, asked, false);
     if (question === 'ask-by-time') this.#walk.position.approachEnd(this.#walk.chain.latestPage);
     const across = question === 'top' || question === 'below' ? question : undefined;
@@ -275,6 +263,12 @@ export class AnswerJudge {
     return { kind: 'retry', next, suspect };
   }
 
+  /** What an old cursor led to may be what a dead one is answered with. */
+  #beginAnew(detail: string, asked: NextPage): Step {
+    this.#options.traits.wasBegunAnew = true;
+    return this.#dropCursor(detail, asked);
+  }
+
   /** The cursor is stale: the walk goes on by time where it can. */
   #dropCursor(detail: string, asked: NextPage): Step {
     const { logger, onRetry } = this.#options;
@@ -283,7 +277,7 @@ export class AnswerJudge {
     onRetry('stale-cursor');
     if (this.#checks.noteStaleCursor(asked.page)) position.forgetAnchor();
     const where = { window: windowId, page: asked.page };
-    if (!this.byTime.hasAnchors || position.topMs === null) {
+    if (!canGoOnByTime(this.byTime, this.#walk)) {
       logger.warn(where, `a cursor is stale and this walk cannot go on by time; walking from the top: ${detail}`);
       return { kind: 'needs-chain' };
     }

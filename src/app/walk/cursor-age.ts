@@ -52,3 +52,13 @@ export function isFor(request: PageRequest, next: NextPage): boolean {
 export function isTrusted({ cursor, cursorReceivedAtMs }: NextPage): boolean {
   return cursor !== null && cursorReceivedAtMs !== null && Date.now() - cursorReceivedAtMs < CURSOR_TRUSTED_MS;
 }
+
+/** Whether a cursor may be dead: an answer that is no error need not be one to it. A stored one may be from another day. */
+export function mayBeDead(
+  { cursor, cursorReceivedAtMs, cursorLifeMs }: Pick<NextPage, 'cursor' | 'cursorReceivedAtMs' | 'cursorLifeMs'>,
+  storedCursor: string | null,
+): boolean {
+  if (cursor === null) return false;
+  const ageMs = Date.now() - (cursorReceivedAtMs ?? -Infinity);
+  return cursor === storedCursor || ageMs > (cursorLifeMs ?? CURSOR_TRUSTED_MS);
+}

@@ -82,9 +82,10 @@ export function doubtEnd(
 
 /**
  * What to do about a doubtful end. `ask-higher`: by time, from higher up. `below`,
- * `top`: from outside of the window, below it or at the top of all. `stands`: it was asked about in every way.
+ * `top`: from outside of the window, below it or at the top of all. `stands`: it was asked about in every way. `begin-anew`: so it was,
+ * but by a cursor that may be dead.
  */
-export type Question = 'ask-again' | 'ask-by-time' | 'ask-higher' | 'below' | 'top' | 'stands';
+export type Question = 'ask-again' | 'ask-by-time' | 'ask-higher' | 'below' | 'top' | 'stands' | 'begin-anew';
 
 /**
  * Whether an answer by time that ends where the walk has ended could have brought more. Pages may have become smaller than an
@@ -137,7 +138,7 @@ export class EndDoubts {
     { isStrong, words }: EndDoubt,
     servedToMs: number | null,
     across: 'below' | 'top' | null,
-  ): Exclude<Question, 'ask-higher'> {
+  ): Exclude<Question, 'ask-higher' | 'begin-anew'> {
     if (page !== this.#page || words !== this.#words) {
       this.#page = page;
       this.#words = words;

@@ -18,6 +18,8 @@ export interface EndpointTraits {
   countsReturned: boolean;
   /** Whether its list was found to have pages without events, with more behind them. */
   hasEmptyPages: boolean;
+  /** Whether a list was begun from the top because an old cursor led nowhere. Once is enough: then that is what its list is like. */
+  wasBegunAnew: boolean;
   /** The most events a page may have, as the API says; Infinity when it does not. */
   maxPage: number;
   /** Whether it serves no more than what is asked for: a page of just as many, more behind it, shows that; `null`: not known. */
@@ -46,6 +48,7 @@ export function unknownTraits(
     ...known,
     countsReturned: true,
     hasEmptyPages: false,
+    wasBegunAnew: false,
     maxPage: Infinity,
     mindsLimit: null,
     largestPage: 0,

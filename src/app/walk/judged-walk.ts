@@ -27,4 +27,6 @@ export interface JudgedWalk {
   readonly encoder: BrokenEventSearch;
   /** An earlier walk was served events that lie in the window. */
   readonly isInhabited: boolean;
+  /** An earlier process was given the cursor that this walk begins with; `null`: it begins without one. */
+  readonly storedCursor: string | null;
 }

@@ -150,7 +150,7 @@ export class ApiClient {
         // A cursor stands where its own endpoint's list stands.
         if (this.#choice.current !== endpoint || (request.cursorFrom ?? endpoint) !== endpoint) break;
         const attempts = this.#attempts.of(request);
-        const limit = attempts.begin(request.limit);
+        const limit = attempts.begin(request);
         const query = pageQuery(request, endpoint, limit);
         const sent = await this.#sender.send({ endpoint, query, signal, deadlineMs, keepsEnds });
         const outcome = readOutcome(sent, this.#parts.redactor);

@@ -146,8 +146,9 @@ export class PageAttempts {
   }
 
   /** Counts a request. @returns the limit to send */
-  begin(limit: number): number {
+  begin({ limit, cursorLimit = null }: Pick<PageRequest, 'limit' | 'cursorLimit'>): number {
     this.sent += 1;
+    if (cursorLimit !== null) return cursorLimit;
     return Math.max(1, limit - (this.#row?.limitReduction ?? 0));
   }
 

@@ -27,6 +27,8 @@ export interface PageRequest {
   readonly cursorLifeMs: number | null;
   /** The endpoint whose page brought the cursor, where that is known: on the other one it may stand anywhere. */
   readonly cursorFrom?: string | undefined;
+  /** The limit that the page was asked for with that brought a cursor that may count pages: it is asked for with no other. */
+  readonly cursorLimit?: number | null | undefined;
   /**
    * Bounds, epoch ms, inclusive in meaning, fractions allowed. Sent on the stream endpoint only, and widened (floor − 1,
    * ceil + 1), so that it does not matter whether the API takes them as inclusive.
@@ -41,7 +43,13 @@ export interface PageRequest {
 }
 
 /** For a request that is not by cursor. */
-export const NO_CURSOR = { cursor: null, cursorReceivedAtMs: null, cursorLifeMs: null, cursorFrom: undefined } as const;
+export const NO_CURSOR = {
+  cursor: null,
+  cursorReceivedAtMs: null,
+  cursorLifeMs: null,
+  cursorFrom: undefined,
+  cursorLimit: null,
+} as const;
 
 /** The fault of a page with events that cannot be told apart, however it is asked for: a new start does not help. */
 export const BROKEN_EVENTS = 'broken-events';

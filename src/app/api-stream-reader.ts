@@ -68,7 +68,7 @@ export class ApiStreamReader {
 
   constructor(state: WindowState, options: ReaderOptions, origin: ReaderOrigin = {}) {
     const { pageSize } = options;
-    const { windowId, safePages, cursorFrom, cursorReceivedAtMs } = state;
+    const { windowId, safePages, cursorFrom, cursorLimit, cursorReceivedAtMs } = state;
     this.#options = options;
     this.windowId = windowId;
     this.splitFrom = origin.splitFrom ?? null;
@@ -84,7 +84,13 @@ export class ApiStreamReader {
     const cursor = cursorFrom === null ? null : state.cursor;
     const walk = { windowId, position, chain, limit, encoder, isInhabited, storedCursor: cursor };
     this.#judge = new AnswerJudge(options, walk, isWhole);
-    const knownCursor = { cursor, cursorReceivedAtMs, cursorLifeMs: null, cursorFrom: cursorFrom ?? undefined };
+    const knownCursor = {
+      cursor,
+      cursorReceivedAtMs,
+      cursorLifeMs: null,
+      cursorFrom: cursorFrom ?? undefined,
+      cursorLimit,
+    };
     this.#next = { page: safePages + 1, ...knownCursor };
     this.#complete = state.complete;
   }
@@ -128,7 +134,7 @@ export class ApiStreamReader {
         const { request, result }: Asked = ahead ?? this.#ask(this.#next, signal);
         ahead = null;
         const { answer, permit } = await result;
-        if (answer.kind === 'page') ahead = this.#askAhead(request, answer.page, signal);
+        if (answer.kind === 'page') ahead = this.#askAhead({ ...request, limit: answer.limit }, answer.page, signal);
         this.#isAskedAhead = ahead !== null;
         const step = await this.#take(request, answer, permit);
         this.#isAskedAhead = false;
@@ -192,6 +198,7 @@ export class ApiStreamReader {
       nextCursor: this.#next.cursor,
       cursorReceivedAtMs: this.#next.cursorReceivedAtMs,
       cursorFrom: this.#next.cursorFrom ?? null,
+      cursorLimit: this.#next.cursorLimit ?? null,
       anchorMs: this.position.anchorMs,
       lastEventMs: this.position.walkedToMs,
       endsWindow: this.#complete,

@@ -142,6 +142,8 @@ export interface WindowState {
   readonly cursorReceivedAtMs: number | null;
   /** See {@link LedgerEntry.cursorFrom}. */
   readonly cursorFrom: string | null;
+  /** See {@link LedgerEntry.cursorLimit}. */
+  readonly cursorLimit: number | null;
   /** Where the walk can be anchored again by time (`until`), epoch ms: from the newest safe page whose times descend. */
   readonly anchorMs: number | null;
   /** Time of the last safe event in serving order. */
@@ -164,6 +166,8 @@ export interface LedgerEntry extends PagePlace {
   readonly cursorReceivedAtMs: number | null;
   /** The endpoint that gave the cursor: in the list of another it may stand anywhere. `null`: an earlier version has not noted it. */
   readonly cursorFrom: string | null;
+  /** Of the page that gave a cursor that may count pages: with another limit it stands elsewhere. `null`: any will do. */
+  readonly cursorLimit: number | null;
   readonly anchorMs: number | null;
   readonly lastEventMs: number | null;
   /** Oldest time of its events, in the window or not: a page that is on its way when its window is split reaches into the new one. */

@@ -30,6 +30,8 @@ export interface ScriptedOptions {
   readonly hasInclusiveCursor?: boolean;
   /** A cursor says how many events of the selection came before it; else, at which place of the list it stands. */
   readonly hasOffsetCursor?: boolean;
+  /** A cursor is the number of a page: where it begins, the limit says. */
+  readonly hasPageCursor?: boolean;
   /** The page with the oldest event says that there is more; the one after it is empty, and the last. */
   readonly endsWithEmptyPage?: boolean;
   /** `until` is cut to a multiple of so many milliseconds. */
@@ -128,19 +130,23 @@ export class ScriptedApi {
   }
 
   #usualPage(query: URLSearchParams, isStream: boolean): UsualPage {
-    const { events, maxPage = 5_000, hasInclusiveCursor = false, endsWithEmptyPage = false } = this.options;
+    const { events, maxPage = 5_000, hasPageCursor = false } = this.options;
+    const { hasInclusiveCursor = false, endsWithEmptyPage = false } = this.options;
     const limit = Math.min(maxPage, Number(query.get('limit') ?? 100));
     const isAsked = isStream ? selectionOf(query, this.options.untilGrainMs ?? 1) : () => true;
     const places = events.flatMap((event, place) => (isAsked(event) ? [place] : []));
     const cursor = query.get('cursor');
-    const begins = cursor === null ? 0 : Math.max(0, this.#placeOf(cursor, places) - (hasInclusiveCursor ? 1 : 0));
+    const page = hasPageCursor ? Number(cursor ?? 0) : 0;
+    const isPlace = cursor !== null && !hasPageCursor;
+    const begins = isPlace ? Math.max(0, this.#placeOf(cursor, places) - (hasInclusiveCursor ? 1 : 0)) : page * limit;
     const asked = places.slice(begins, begins + limit);
     const ends = begins + asked.length;
     const isLast = ends === places.length && !(endsWithEmptyPage && asked.length > 0);
     const data = asked.flatMap((place) => events[place] ?? []);
     const first = asked[0] ?? events.length;
     const end = (asked.at(-1) ?? first - 1) + 1;
-    return { body: this.#envelope(data, limit, isLast ? null : this.#cursorTo(end, ends)), first, end, isLast };
+    const nextCursor = hasPageCursor ? String(page + 1) : this.#cursorTo(end, ends);
+    return { body: this.#envelope(data, limit, isLast ? null : nextCursor), first, end, isLast };
   }
 
   #envelope(data: readonly ScriptedEvent[], limit: number, nextCursor: string | null): Json {

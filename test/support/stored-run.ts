@@ -110,7 +110,7 @@ export async function storeAnomaly(
 
 const WITH_LAST_ID = 'ADD COLUMN last_event_id text';
 const PAGE_COLUMNS = [
-  ...['cursor_from', 'page_end_ms', 'edge_ms', 'edge_keys', 'doubtful'],
+  ...['cursor_from', 'cursor_limit', 'page_end_ms', 'edge_ms', 'edge_keys', 'doubtful'],
   ...['places', 'top_places', 'recent_places', 'unsure', 'repeated'],
 ];
 const RUN_COLUMNS = [

@@ -7,7 +7,7 @@ import type { EncodedPage } from '../../core/encoded-page.ts';
 import type { Permit } from '../../core/in-flight-limit.ts';
 import { NO_PLACES } from '../../core/state.ts';
 import type { ByTime } from './chain.ts';
-import { nextPage, type NextPage } from './cursor-age.ts';
+import { isLimitFixed, nextPage, type NextPage } from './cursor-age.ts';
 import { doubtEnd, judgeAcross, type EndDoubt, type Question } from './doubtful-end.ts';
 import { EndQuestions, canGoOnByTime } from './end-questions.ts';
 import { noteEventBytes, noteFailureWords, readWord } from './endpoint-traits.ts';
@@ -98,8 +98,12 @@ export class AnswerJudge {
   #askForLess(request: PageRequest, maxEvents: number | null, asked: NextPage): Step {
     // Read to its end, an answer cannot be too large for us: the API itself refuses to serve it.
     if (request.keepsEnds === true) throw eventTooLarge(request);
-    this.#walk.limit.noteTooLarge(maxEvents);
     this.#options.onRetry('too-large');
+    const isFixed = isLimitFixed(request) && request.limit > 1;
+    if (isFixed && !canGoOnByTime(this.byTime, this.#walk))
+      this.#options.traits.maxPage = Math.floor(request.limit / 2);
+    else this.#walk.limit.noteTooLarge(maxEvents);
+    if (isFixed) return this.#dropCursor('its page is too large, and with another limit it stands elsewhere', asked);
     return { kind: 'retry', next: { ...asked, keepsEnds: request.limit <= 1 }, suspect: false };
   }
 
@@ -147,7 +151,9 @@ export class AnswerJudge {
     const instantMs = position.counter.edge?.atMs ?? null;
     const encoded = await encoder.encode(request, { instantMs, isKeyed: !traits.isOrderedByTime }, raw);
     if (encoded.status === 'faulty') {
-      if (encoded.isNarrowed === true) return { kind: 'retry', next: asked, suspect: false };
+      const next = isLimitFixed(request) ? { ...asked, ...NO_CURSOR } : asked;
+      const canNarrow = !isLimitFixed(request) || canGoOnByTime(this.byTime, this.#walk);
+      if (encoded.isNarrowed === true && canNarrow) return { kind: 'retry', next, suspect: false };
       if (encoded.fault === 'too-large') return this.#askForLess(request, null, asked);
       return this.#askAgain(request, encoded.fault, encoded.detail, asked, false);
     }

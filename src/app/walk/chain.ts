@@ -37,7 +37,8 @@ export class Chain {
   /** @throws GaveUpError when the same place was begun at too often without getting further */
   request(next: NextPage, { hasBounds, hasAnchors }: ByTime): Omit<PageRequest, 'signal'> {
     const { sinceMs, topMs, beginMs: fromMs, anchorMs, untilMs } = this.#position;
-    const isByCursor = next.cursor !== null && !(hasAnchors && anchorMs !== null && !isTrusted(next));
+    const isLeft = !isTrusted(next) || isTooSmall(next, this.#limit.value);
+    const isByCursor = next.cursor !== null && !(hasAnchors && anchorMs !== null && isLeft);
     const beginMs = hasAnchors ? fromMs : hasBounds ? untilMs : null;
     // Chains from one anchor are told apart from others by the anchor, however far above it they begin.
     if (!isByCursor) this.#begin(next.page, hasAnchors ? topMs : beginMs);
@@ -45,7 +46,7 @@ export class Chain {
       ...next,
       ...(isByCursor ? {} : NO_CURSOR),
       windowId: this.#windowId,
-      limit: this.#limit.value,
+      limit: (isByCursor ? next.cursorLimit : null) ?? this.#limit.value,
       sinceMs: hasBounds && next.across === undefined ? sinceMs : null,
       untilMs: isByCursor ? (hasBounds ? untilMs : null) : next.across === 'top' ? null : beginMs,
     };
@@ -82,4 +83,9 @@ export class Chain {
     // The same is asked for again: the answer must not come from the API's cache.
     if (before === 'further' || before === 'no-further') this.#limit.reduce();
   }
+}
+
+/** The pages of a cursor that may count them stay as small as the first: a chain by time can have larger ones. */
+function isTooSmall({ cursorLimit }: NextPage, limit: number): boolean {
+  return typeof cursorLimit === 'number' && cursorLimit <= limit / 2;
 }

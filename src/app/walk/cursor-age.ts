@@ -6,6 +6,8 @@ import type { PageEnvelope } from '../../core/encoded-page.ts';
 const CURSOR_TRUSTED_MS = 100_000;
 /** A page out of the API's cache can be as old as the cache. */
 const CACHE_LIFE_MS = 30_000;
+/** The number of a page, or of an event: of pages how long they are says where it stands. */
+const COUNTING = /^\d{1,9}$/;
 
 export interface NextPage {
   /** From 1 within the window. */
@@ -17,6 +19,8 @@ export interface NextPage {
   readonly cursorLifeMs: number | null;
   /** See {@link PageRequest.cursorFrom}. */
   readonly cursorFrom?: PageRequest['cursorFrom'];
+  /** See {@link PageRequest.cursorLimit}. */
+  readonly cursorLimit?: PageRequest['cursorLimit'];
   /** See {@link PageRequest.across}. */
   readonly across?: 'below' | 'top' | undefined;
   /** See {@link PageRequest.keepsEnds}. */
@@ -25,10 +29,11 @@ export interface NextPage {
 
 /**
  * The age of a cursor counts from the moment its response arrived, or was put into the cache.
+ * @param request its limit is the one that was sent
  * @param envelope `null`: what the page says of its cursor is not used
  */
 export function nextPage(
-  { page }: Pick<PageRequest, 'page'>,
+  { page, limit }: Pick<PageRequest, 'page' | 'limit'>,
   raw: Pick<RawPage, 'endpoint' | 'receivedAtMs' | 'fromCache'>,
   envelope: Pick<PageEnvelope, 'nextCursor' | 'cursorLifeMs'> | null,
 ): NextPage {
@@ -40,6 +45,7 @@ export function nextPage(
     cursorReceivedAtMs: cursor === null ? null : receivedAtMs,
     cursorLifeMs: envelope?.cursorLifeMs ?? null,
     cursorFrom: raw.endpoint,
+    cursorLimit: cursor !== null && COUNTING.test(cursor) ? limit : null,
   };
 }
 
@@ -61,4 +67,9 @@ export function mayBeDead(
   if (cursor === null) return false;
   const ageMs = Date.now() - (cursorReceivedAtMs ?? -Infinity);
   return cursor === storedCursor || ageMs > (cursorLifeMs ?? CURSOR_TRUSTED_MS);
+}
+
+/** Whether the cursor stands elsewhere with another limit than that of the page that gave it. */
+export function isLimitFixed({ cursorLimit }: Pick<NextPage, 'cursorLimit'>): boolean {
+  return typeof cursorLimit === 'number';
 }

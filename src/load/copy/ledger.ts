@@ -41,13 +41,13 @@ export async function insertLedgerRow(
     text: `INSERT INTO ${stagingNames(table).ledger}
        (run_id, window_id, page, generation, next_cursor, cursor_from, cursor_received_at_ms, anchor_ms, last_event_ms, oldest_ms,
         ends_window, doubtful, suspect, continued, served, loaded, rejected, repaired,
-        edge_ms, edge_keys, page_end_ms, places, top_places, recent_places, unsure, repeated)
+        edge_ms, edge_keys, page_end_ms, places, top_places, recent_places, unsure, repeated, cursor_limit)
      SELECT $1::bigint, $2::int, $3::int, o.generation, $4::text, $5::text, $6::float8, $7::float8, $8::float8, $9::float8,
             $10::bool, $11::bool, $12::bool, $13::bool, $14::int, $15::int, $16::int, $17::int,
-            $18::float8, $19::text[], $20::float8, $21::int, $22::int, $23::int, $24::int, $25::int
+            $18::float8, $19::text[], $20::float8, $21::int, $22::int, $23::int, $24::int, $25::int, $26::int
        FROM ingestion.owner o
-      WHERE o.generation = $26 AND EXISTS (SELECT FROM ingestion.staging_epoch WHERE epoch = $27)
-        AND ($28::oid IS NULL OR $28 = to_regclass('${stagingNames(table).rows}'))
+      WHERE o.generation = $27 AND EXISTS (SELECT FROM ingestion.staging_epoch WHERE epoch = $28)
+        AND ($29::oid IS NULL OR $29 = to_regclass('${stagingNames(table).rows}'))
         FOR SHARE OF o`,
     values: [
       runId,
@@ -76,6 +76,7 @@ export async function insertLedgerRow(
       counts.recentPlaces,
       counts.unsure,
       counts.repeated,
+      entry.cursorLimit,
       ownership.generation,
       ownership.epoch,
       tableOid,

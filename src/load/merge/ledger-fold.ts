@@ -52,7 +52,7 @@ export async function foldLedger(client: PoolClient, names: StagingNames): Promi
   await client.query(
     `WITH pages AS MATERIALIZED (SELECT * FROM ${newlySafePages(names)} safe), folded AS (
        SELECT run_id, window_id, max(page) AS safe_pages, ${last('next_cursor')}, ${last('cursor_from')},
-              ${last('cursor_received_at_ms')},
+              ${last('cursor_limit')}, ${last('cursor_received_at_ms')},
               ${lastKnown('anchor_ms')} AS anchor_ms, ${lastKnown('last_event_ms')} AS last_event_ms,
               ${lastKnown('page_end_ms')} AS page_end_ms, ${lastKnown('edge_ms')} AS edge_ms,
               bool_or(ends_window) AS ends_window, bool_or(suspect) AS suspect, bool_or(doubtful) AS doubtful,
@@ -63,7 +63,7 @@ export async function foldLedger(client: PoolClient, names: StagingNames): Promi
      )
      UPDATE ingestion.state w
         SET safe_pages = f.safe_pages, cursor = f.next_cursor, cursor_from = f.cursor_from,
-            cursor_received_at_ms = f.cursor_received_at_ms,
+            cursor_limit = f.cursor_limit, cursor_received_at_ms = f.cursor_received_at_ms,
             anchor_ms = coalesce(f.anchor_ms, w.anchor_ms), last_event_ms = coalesce(f.last_event_ms, w.last_event_ms),
             page_end_ms = coalesce(f.page_end_ms, w.page_end_ms), edge_ms = coalesce(f.edge_ms, w.edge_ms),
             edge_keys = CASE WHEN f.edge_ms IS NULL THEN w.edge_keys

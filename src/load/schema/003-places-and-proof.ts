@@ -4,6 +4,7 @@ const LEDGERS = ['ingestion.staging_ledger_a', 'ingestion.staging_ledger_b'];
 /** What a page brought. Pages of an earlier version count no places: see `places_known`. */
 const LEDGER_COLUMNS = [
   'cursor_from text',
+  'cursor_limit integer',
   'page_end_ms double precision',
   'edge_ms double precision',
   'edge_keys text[]',
@@ -27,6 +28,7 @@ ${LEDGERS.map(alterLedger).join('\n')}
 ALTER TABLE ingestion.state
   DROP COLUMN last_event_id,
   ADD COLUMN cursor_from text,
+  ADD COLUMN cursor_limit integer,
   ADD COLUMN page_end_ms double precision,
   ADD COLUMN edge_ms double precision,
   ADD COLUMN edge_keys text[],
@@ -39,6 +41,7 @@ ALTER TABLE ingestion.state
   ADD COLUMN borders integer NOT NULL DEFAULT 0,
   ADD COLUMN repeating_borders integer NOT NULL DEFAULT 0;
 COMMENT ON COLUMN ingestion.state.cursor_from IS 'The endpoint that gave the cursor: stream or events';
+COMMENT ON COLUMN ingestion.state.cursor_limit IS 'The limit of the page that gave a cursor that may count pages; it is used with no other';
 COMMENT ON COLUMN ingestion.state.edge_ms IS 'Time at which the counted pages end; edge_keys are the keys of the events counted there';
 COMMENT ON COLUMN ingestion.state.borders IS 'Pages that a cursor led to; repeating_borders of them began with what the page before them ended with';
 

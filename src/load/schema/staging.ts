@@ -93,6 +93,7 @@ CREATE UNLOGGED TABLE IF NOT EXISTS ${names.ledger} (
   generation bigint NOT NULL,
   next_cursor text,
   cursor_from text,
+  cursor_limit integer,
   cursor_received_at_ms double precision,
   anchor_ms double precision,
   last_event_ms double precision,

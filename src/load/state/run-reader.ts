@@ -26,7 +26,8 @@ export const RUN_COLUMNS = `run_id::float8 AS "runId", source, since_ms AS "sinc
 
 /** Selects a `WindowState`. */
 export const WINDOW_COLUMNS = `window_id AS "windowId", since_ms AS "sinceMs", until_ms AS "untilMs",
-  safe_pages AS "safePages", cursor, to_jsonb(state) ->> 'cursor_from' AS "cursorFrom", cursor_received_at_ms AS "cursorReceivedAtMs", anchor_ms AS "anchorMs",
+  safe_pages AS "safePages", cursor, to_jsonb(state) ->> 'cursor_from' AS "cursorFrom",
+  to_jsonb(state) -> 'cursor_limit' AS "cursorLimit", cursor_received_at_ms AS "cursorReceivedAtMs", anchor_ms AS "anchorMs",
   last_event_ms AS "lastEventMs", complete, suspect,
   coalesce((to_jsonb(state) -> 'doubtful')::bool, false) AS "isDoubtful",
   (to_jsonb(state) ->> 'page_end_ms')::float8 AS "pageEndMs",

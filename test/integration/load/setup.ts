@@ -68,6 +68,7 @@ export function pageOf(events: readonly (TestEvent | string)[], options: PageOpt
       nextCursor: `cursor-${window}-${page}`,
       cursorReceivedAtMs: 1000 + page,
       cursorFrom: 'stream',
+      cursorLimit: null,
       anchorMs: 2000 + page,
       lastEventMs: 3000 + page,
       oldestMs: encoded.times?.oldestMs ?? null,

@@ -26,6 +26,7 @@ const WHOLE: WindowState = {
   cursor: null,
   cursorReceivedAtMs: null,
   cursorFrom: 'stream',
+  cursorLimit: null,
   anchorMs: null,
   lastEventMs: null,
   edge: null,

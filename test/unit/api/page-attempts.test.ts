@@ -111,9 +111,9 @@ test('what a page failed counts no more once a new cursor was served: many pages
   const attempts = new PageAttempts(limits);
   for (let nth = 0; nth < 40; nth += 1) {
     attempts.useCursor(`cursor ${nth}`);
-    attempts.begin(100);
+    attempts.begin({ limit: 100 });
     assert.equal(wordOf(attempts.record(faulty, usual)), 'ask-again');
-    assert.equal(attempts.begin(100), 99);
+    assert.equal(attempts.begin({ limit: 100 }), 99);
     assert.equal(attempts.sent, 2);
   }
   // It is not a new one when the old one is dropped.
@@ -126,8 +126,8 @@ test('bad pages and bad answers from a cache are asked for with one event less, 
   const attempts = new PageAttempts(limits);
   attempts.record({ ...unavailable, fromCache: true }, usual);
   for (let nth = 1; nth < 10; nth += 1) assert.equal(wordOf(attempts.record(faulty, usual)), 'ask-again');
-  assert.equal(attempts.begin(100), 90);
-  assert.equal(attempts.begin(5), 1);
+  assert.equal(attempts.begin({ limit: 100 }), 90);
+  assert.equal(attempts.begin({ limit: 5 }), 1);
   assert.equal(wordOf(attempts.record(faulty, usual)), 'not-served');
 });
 

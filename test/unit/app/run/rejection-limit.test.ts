@@ -87,6 +87,7 @@ function pageOf(windowId: number, events: readonly object[]): FirstPage {
       nextCursor: null,
       cursorReceivedAtMs: null,
       cursorFrom: null,
+      cursorLimit: null,
       anchorMs: null,
       lastEventMs: null,
       oldestMs: null,

@@ -17,6 +17,8 @@ const EVENTS_RANK: ReadonlyMap<string, number> = new Map([
   ['events', 1],
 ]);
 
+const SAYS_WHAT_FOLLOWS = new Set(['pagination', 'hasMore', 'has_more', 'nextCursor', 'next_cursor']);
+
 const NO_HINTS: ReadingHints = {
   limit: Infinity,
   countsReturned: true,
@@ -73,6 +75,10 @@ class PageScanner {
   /** Rank of the key that the events came under, 0: none so far. */
   #rank = 0;
   #servedCount = 0;
+  /** Bytes of the list that the events are in. */
+  #listBytes: Uint8Array = new Uint8Array();
+  /** What was said of the page already, and how deep. */
+  readonly #said = new Set<string>();
   /** The key of the events has a null in place of a list. */
   #hasNullList = false;
   /** Something that the page may have in place of a list of events, under a key that means nothing here. */
@@ -132,13 +138,22 @@ class PageScanner {
     // As in JSON.parse the last of doubled keys counts, even if it is no array.
     if (rank > 0 && rank === this.#rank && !isArray) this.#forgetEvents();
     if (rank > 0 && depth === 1 && first === OPEN_BRACE) return this.#readWrapped(start);
-    const isEmpty = isArray && cursor.bytes[cursor.skipSpace(start + 1)] === CLOSE_BRACKET;
+    const inside = isArray ? cursor.bytes[cursor.skipSpace(start + 1)] : undefined;
+    const isEmpty = inside === CLOSE_BRACKET;
+    if (rank > 0 && inside === OPEN_BRACE && this.#hasObjects) return this.#passSecondList(start);
     if (rank > 0 && isArray && (this.#servedCount === 0 || (rank > this.#rank && !isEmpty))) {
       this.#forgetEvents();
       this.#rank = rank;
-      return this.#readEvents(start);
+      const listEnd = this.#readEvents(start);
+      this.#listBytes = cursor.bytes.subarray(start, listEnd);
+      return listEnd;
     }
     const end = cursor.endOfValue(start, 0);
+    // An event that is not escaped may end the list, and speak for the page.
+    const said = `${depth} ${key}`;
+    if (this.#isBehindEvents && SAYS_WHAT_FOLLOWS.has(key) && this.#said.has(said))
+      cursor.fail(keyStart, `"${key}" once`);
+    this.#said.add(said);
     if (isEnvelopeKey(key)) this.#members.push({ key, start, end });
     else if (rank > 0 && first === FIRST_OF_NULL) this.#hasNullList = true;
     else if (isArray || first === OPEN_BRACE) this.#hasOtherContents = true;
@@ -155,6 +170,24 @@ class PageScanner {
       this.#members.length = length;
       this.#hasOtherContents = true;
     }
+    return end;
+  }
+
+  /** Whether the list so far has events, and not only something else. */
+  get #hasObjects(): boolean {
+    const { bytes } = this.#cursor;
+    return (
+      this.#servedCount > 0 && this.list !== null && bytes[this.#cursor.skipSpace(this.list.open + 1)] === OPEN_BRACE
+    );
+  }
+
+  /** Events under another key: they are the same ones, or those of one list would be lost. */
+  #passSecondList(start: number): number {
+    const cursor = this.#cursor;
+    const end = cursor.endOfValue(start, 0);
+    const { length } = this.#listBytes;
+    const isSame = end - start === length && Buffer.compare(this.#listBytes, cursor.bytes.subarray(start, end)) === 0;
+    if (!isSame) cursor.fail(start, 'one list of events');
     return end;
   }
 
@@ -181,6 +214,10 @@ class PageScanner {
       if (bytes[at] !== COMMA) cursor.fail(at, 'a comma or ]');
       at = cursor.skipSpace(at + 1);
     }
+  }
+
+  get #isBehindEvents(): boolean {
+    return this.#servedCount > 0 || this.#isPastKnown();
   }
 
   #isPastKnown(): boolean {

@@ -146,7 +146,7 @@ describe('encodePage', () => {
   });
 
   it('starts again when a second array takes the place of the first', () => {
-    const page = encodeText('{"events":[{"id":"x"},null],"data":[{"id":"a"}]}');
+    const page = encodeText('{"events":["x",null],"data":[{"id":"a"}]}');
     assert.deepEqual(
       readRows(page, TEXT_COLUMNS).map(({ id }) => id),
       ['a'],

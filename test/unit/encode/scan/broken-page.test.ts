@@ -40,6 +40,12 @@ const anomaliesOf = (page: PageEncoding): string[] =>
   );
 
 describe('a page with a broken event', () => {
+  it('is unclear where the event closes the list and speaks for the page, and clear where it is alone', () => {
+    const event = '{"id":"b","name":"x"}],"pagination":{"hasMore":false,"nextCursor":null},"z":[{"y":""}';
+    assert.equal(unclear(pageOf([A, event, C])).alone, null);
+    assert.equal(unclear(pageOf([event]), { limit: 1 }).alone, event);
+  });
+
   const rejected: [string, string | Buffer, string][] = [
     ['NaN', '{"id":"b","n":NaN}', 'not-json'],
     ['a comma too many in an object', '{"id":"b","n":1,}', 'not-json'],

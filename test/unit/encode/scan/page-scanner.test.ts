@@ -145,6 +145,17 @@ describe('scanPage', () => {
     assert.deepEqual(scan('{"data":[],"data":[2]}').events, ['2']);
   });
 
+  it('refuses two lists of events, under whatever keys, unless they are the same', () => {
+    for (const [one, other] of [
+      ['events', 'data'],
+      ['data', 'events'],
+    ]) {
+      assert.equal(faultOf(`{"${one}":[{"id":1}],"${other}":[{"id":2}]}`), 'not-json');
+      assert.equal(faultOf(`{"data":{"${one}":[{"id":1}],"${other}":[{"id":2}]}}`), 'not-json');
+      assert.deepEqual(scan(`{"${one}":[{"id":1}],"${other}":[{"id":1}]}`).events, ['{"id":1}']);
+    }
+  });
+
   const faults: [string, string | Uint8Array, string][] = [
     ['an empty body', '', 'cut-body'],
     ['only white space', ' \n', 'cut-body'],

@@ -10,6 +10,7 @@ import { CountsDisagreeError, GaveUpError, StagingLostError } from '../../core/e
 import type { Proof, Run } from '../../core/state.ts';
 import { newlyRejectedCount } from '../../load/copy/anomalies.ts';
 import type { Tally } from '../../load/state/tally.ts';
+import { rememberedRows } from '../../load/state/target-rows.ts';
 import type { StagingArea } from '../../load/staging-area.ts';
 import type { ApiStreamReader } from '../api-stream-reader.ts';
 import { TopRestarts, noProgress } from '../walk/no-progress.ts';
@@ -26,7 +27,7 @@ const MAX_LOSSES_WITHOUT_MERGE = 10;
 const MAX_EMPTY_CHAINS = 5;
 
 /** Different events that only this run has brought, and the API's total then. */
-type Found = Readonly<Record<'events' | 'total', number>>;
+type Found = Readonly<Record<'events' | 'rejected' | 'total', number>>;
 
 export class RunPasses {
   readonly #parts: RunParts;
@@ -129,6 +130,7 @@ export class RunPasses {
         logger.warn({ short, expected, places, walking_again: attempt }, 'events are missing; walking again');
       } else {
         const { unsure, proof } = verdict;
+        if (!isDoubtful && (await this.#hasAsMany(tally, now, proof.expected))) return proof;
         const brought = now.events - before.events - Math.max(0, now.total - before.total);
         if (isWalkedAgain && brought <= 0) {
           // A walk that only looked again for what may be missing takes nothing back from an end that the API gave before.
@@ -157,7 +159,18 @@ export class RunPasses {
       rejected === 0
         ? 0
         : await db.persistently('counting what was rejected', () => newlyRejectedCount(db, this.#run.runId));
-    return { events: inserted + kept, total: this.#progress.knownTotal ?? 0 };
+    return { events: inserted + kept, rejected: kept, total: this.#progress.knownTotal ?? 0 };
+  }
+
+  /**
+   * Whether as many different events have their rows as the API counts, so that nobody need look again for places that may be repeats. An
+   * incremental run does not walk millions again for a few of them.
+   */
+  async #hasAsMany({ isFull }: Tally, { rejected }: Found, expected: number): Promise<boolean> {
+    if (!isFull) return true;
+    const { db } = this.#parts;
+    const rows = await db.persistently('reading how many rows were loaded', () => rememberedRows(db));
+    return rows !== null && rows + rejected >= expected;
   }
 
   /**

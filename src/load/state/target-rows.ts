@@ -102,6 +102,12 @@ export async function countRowsMeanwhile(db: Database): Promise<TargetRows | nul
   }
 }
 
+/** Rows that the job left, without counting them; `null` when they were never counted. */
+export async function rememberedRows(db: Pick<Database, 'query'>): Promise<number | null> {
+  const { rows } = await db.query<{ rows: number | null }>(`SELECT (${REMEMBERED}) AS rows`);
+  return rows[0]?.rows ?? null;
+}
+
 /** In the transaction that counted them, or emptied the table. */
 export async function rememberTargetRows(
   client: Pick<PoolClient, 'query'>,

@@ -18,6 +18,9 @@ export interface ServedAgain {
   readonly events: number;
 }
 
+/** What lies below an end is asked for from up to 25 events above it: such an answer is no page that came again. */
+const ASKED_ABOVE = 26;
+
 /** Compares what was served since `sinceMs` with `before`, and with what was served in between. */
 export function servedAgain(simulator: Simulator, sinceMs: number, before: ReadonlySet<number>): ServedAgain {
   const served = new Set(before);
@@ -31,7 +34,7 @@ export function servedAgain(simulator: Simulator, sinceMs: number, before: Reado
       served.add(rank);
     }
     again += known;
-    if (events > 0 && known * 2 >= events) pages += 1;
+    if (known > ASKED_ABOVE && known * 2 >= events) pages += 1;
   }
   return { pages, events: again };
 }

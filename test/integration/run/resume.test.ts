@@ -40,10 +40,10 @@ for (const { name, concurrency, cursorTtl, endpoint } of [
     await scene.finish();
     // Every run ends with a look for newer events, which serves the newest one again.
     const looks = 1;
+    // A window has two pages on their way, one of them asked ahead; a page is in flight until its COPY has committed.
+    const inFlight = 2 * concurrency + CONNECTIONS;
     // A window whose bound rises under a page on its way is asked by time where it ends, and serves that place again.
     const asks = concurrency;
-    // A page is in flight until its COPY has committed.
-    const inFlight = concurrency + CONNECTIONS;
     const { pages } = servedAgain(scene.simulator, killedAtMs, before);
     t.diagnostic(JSON.stringify({ pages, staleCursors: scene.simulator.stats().staleCursors }));
     assert.ok(pages <= inFlight + looks + asks, `${pages} pages were served again; ${inFlight} were in flight`);

@@ -3,11 +3,23 @@
  * seconds of a core: with one for each test file that was a third of the whole. Tests of one process run one after another.
  */
 import { readdirSync } from 'node:fs';
+import { after } from 'node:test';
 
 const TESTS = new URL('../', import.meta.url);
 
+/** A process whose tests are over and that does not end has something left open: it is named, and not waited for until the runner's timeout. */
+const LINGERS_MS = 30_000;
+
 /** Runs the test files of a folder; of several parts, which count from 1, each has every `of`-th file. */
 export async function runShare(folder: string, { part, of } = { part: 1, of: 1 }): Promise<void> {
+  after(() => {
+    setTimeout(() => {
+      process.stderr.write(
+        `the tests of ${folder} (part ${part} of ${of}) are over and left open: ${process.getActiveResourcesInfo().join(', ')}\n`,
+      );
+      process.exit();
+    }, LINGERS_MS).unref();
+  });
   const imports = readdirSync(new URL(`${folder}/`, TESTS), { recursive: true, encoding: 'utf8' })
     .filter((path) => path.endsWith('.test.ts'))
     .sort()

@@ -1,7 +1,7 @@
 import { bitsOf, EVENT_KEYS, FIELD, FIELD_COUNT, type FieldGroup, isString, KIND, NO_FIELD } from './fields.ts';
 import { ID_FIELDS, SESSION_BITS, SESSION_KEYS, TIME_FIELDS } from './fields.ts';
 import { readUsualUuid, UUID_CHARACTERS, type UuidWords } from './ids.ts';
-import { CLOSE_BRACE, OPEN_BRACE, OPEN_BRACKET, QUOTE } from './json-bytes.ts';
+import { CLOSE_BRACE, COMMA, OPEN_BRACE, OPEN_BRACKET, QUOTE } from './json-bytes.ts';
 import type { JsonCursor } from './json-cursor.ts';
 import { KnownKeys } from './known-keys.ts';
 import { MemberList } from './member-list.ts';
@@ -133,11 +133,18 @@ export class EventSlices {
         field = learned.field;
         if ((bytes[at] ?? 0) <= 0x20) at = cursor.skipSpace(at);
       } else {
-        keyStart = cursor.nextMember(from === open ? from + 1 : from, from === open);
-        if (bytes[keyStart] === CLOSE_BRACE) {
+        // As `nextMember` reads it. Called, it made the scan of a page 10 % slower: this runs once an event and an object.
+        at = bytes[from] === CLOSE_BRACE ? from : cursor.skipSpace(from === open ? from + 1 : from);
+        if (bytes[at] === CLOSE_BRACE) {
           cursor.keys.count = keys;
-          return keyStart + 1;
+          return at + 1;
         }
+        if (from !== open) {
+          if (bytes[at] !== COMMA) cursor.fail(at, 'a comma or }');
+          at = cursor.skipSpace(at + 1);
+        }
+        if (bytes[at] !== QUOTE) cursor.fail(at, 'a key');
+        keyStart = at;
         const keyEnd = cursor.endOfString(keyStart + 1);
         field = known.find(bytes, keyStart + 1, keyEnd, cursor.escaped);
         at = cursor.startAfterColon(keyEnd + 1);

@@ -62,8 +62,8 @@ export class Database {
     this.#locks = new LockWatch({
       ...options,
       waits,
-      holdersFor: async (pids) => {
-        const found = await this.#aside((client) => readHolders(client, pids));
+      holdersFor: async (pids, own) => {
+        const found = await this.#aside((client) => readHolders(client, pids, own));
         return new Map([...found].map(([pid, held]) => [pid, { ...held, described: settings.redact(held.described) }]));
       },
       cancel: async (pid) => {

@@ -36,9 +36,16 @@ export const WAITING_FOR: Readonly<Record<HolderKind, Words>> = {
   },
 };
 
-/** Whom each of these backends waits for in the end: one that waits itself is passed over for the one that it waits for. */
-export async function readHolders(client: ClientBase, pids: readonly number[]): Promise<ReadonlyMap<number, Holder>> {
-  const { rows } = await client.query<Holder & { pid: number }>(HOLDERS_SQL, [pids]);
+/**
+ * Whom each of these backends waits for in the end: one that waits itself is passed over for the one that it waits for.
+ * @param own backends of the job. COPYs into one table wait for each other all the time, each for a moment, to make it longer.
+ */
+export async function readHolders(
+  client: ClientBase,
+  pids: readonly number[],
+  own: readonly number[],
+): Promise<ReadonlyMap<number, Holder>> {
+  const { rows } = await client.query<Holder & { pid: number }>(HOLDERS_SQL, [pids, own]);
   return new Map(rows.map(({ pid, kind, described }) => [pid, { kind, described }]));
 }
 
@@ -71,5 +78,5 @@ const HOLDERS_SQL = `
               THEN format('synchronous_standby_names = %L', current_setting('synchronous_standby_names'))
               WHEN w.pid = 0 THEN coalesce((${PREPARED_SQL}), '') ELSE ${SESSION_SQL} END AS described
     FROM waiting w LEFT JOIN pg_stat_activity a ON a.pid = w.pid
-   WHERE pg_blocking_pids(w.pid) = '{}' AND (w.pid <> w.waiter OR a.wait_event = 'SyncRep')
+   WHERE pg_blocking_pids(w.pid) = '{}' AND (w.pid <> ALL ($2::int[]) OR a.wait_event = 'SyncRep')
    ORDER BY w.waiter, a.xact_start`;

@@ -14,8 +14,8 @@ export interface LockWatchOptions {
   readonly logger: Logger;
   readonly maxWaitMs: number;
   readonly waits: DatabaseWaits;
-  /** What each of these backends waits for; one that does not wait is left out. */
-  readonly holdersFor: (pids: readonly number[]) => Promise<ReadonlyMap<number, Holder>>;
+  /** What each of these backends waits for; one that does not wait, or for one of `own`, is left out. */
+  readonly holdersFor: (pids: readonly number[], own: readonly number[]) => Promise<ReadonlyMap<number, Holder>>;
   /** Ends what the backend waits for. */
   readonly cancel: (pid: number) => Promise<void>;
 }
@@ -91,11 +91,13 @@ export class LockWatch {
   /** Never rejects: where nobody can be asked, the waits go on untold. */
   async #look(long: readonly Watched[]): Promise<void> {
     if (long.length === 0) return;
-    const holders = await this.#options.holdersFor(long.map(({ pid }) => pid)).catch(() => null);
+    const pids = long.map(({ pid }) => pid);
+    const own = [...this.#watched].map(({ pid }) => pid);
+    const holders = await this.#options.holdersFor(pids, own).catch(() => null);
     if (holders === null) return;
     for (const watched of long) {
       const holder = holders.get(watched.pid) ?? null;
-      if (watched.holder === null) watched.sinceMs = performance.now() - LOOK_EVERY_MS;
+      if (watched.holder === null) watched.sinceMs = performance.now();
       watched.holder = holder;
       const isOverdue = holder !== null && performance.now() - watched.sinceMs >= this.#options.maxWaitMs;
       if (!isOverdue || !this.#watched.has(watched)) continue;

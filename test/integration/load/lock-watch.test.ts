@@ -44,6 +44,24 @@ test('a page whose COPY waits for somebody is given up in time, and its watchdog
   assert.deepEqual(log.filter((line) => line.includes('"level":40')).length, 1, log.join(''));
 });
 
+test('a session that waits for another one of the job has waited for nobody', async (t) => {
+  const database = await testDatabase(t);
+  const { log, options } = logged();
+  const db = await openDatabase(t, database.url, options);
+  await lockedTable(t, database);
+  await db.query('CREATE TABLE ours ()');
+  let waiting: Promise<unknown> | undefined;
+  await db.transaction('a test', async (client) => {
+    await client.query('LOCK TABLE ours');
+    waiting = db.query('SELECT FROM ours');
+    while ((await database.number(`SELECT count(*) FROM pg_locks WHERE NOT granted`)) === 0);
+    // It begins later, so whoever waits as long has been judged by then.
+    await assert.rejects(db.query('SELECT FROM held'), { exitCode: 4 });
+  });
+  await waiting;
+  assert.equal(log.length, 1, log.join(''));
+});
+
 async function commitSomething(db: Database): Promise<void> {
   await db.transaction('a test', (client) => client.query('CREATE TABLE made ()'));
 }

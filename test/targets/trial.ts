@@ -169,6 +169,7 @@ class Trial {
     const retyped = await this.#checkTypes();
     if (retyped !== null) return retyped;
     const asked = await this.#ask(load);
+    await this.#askAgain(load, now.rows);
     const disorder = await this.#target.disorder();
     const accepted = await this.#copy.rows();
     const breach = checkLoaded({
@@ -189,6 +190,23 @@ class Trial {
     const asked = await askTarget(this.#copy.url, events, await this.#copy.idTypes(), onConflict);
     this.refused += asked.filter(({ answer }) => answer === 'refused').length;
     return asked;
+  }
+
+  /**
+   * Where a walk goes on, pages overlap: an event may come again, and an update then writes over what a trigger has made of its row
+   * afterwards, because the API has the last word on its own events. Which ones came again is seen by their rows alone.
+   */
+  async #askAgain({ events, onConflict }: Load, found: Rows): Promise<void> {
+    const accepted = await this.#copy.rows();
+    const again = events
+      .map((event) => ({ event, id: String(event['id']) }))
+      .filter(({ id }) => found.has(id) && accepted.has(id) && found.get(id) !== accepted.get(id));
+    await askTarget(
+      this.#copy.url,
+      again.map(({ event }) => event),
+      await this.#copy.idTypes(),
+      onConflict,
+    );
   }
 
   /** A column of UUIDs may become text, in an empty table; and the copy becomes it, too. */

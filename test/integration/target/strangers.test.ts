@@ -130,21 +130,30 @@ void test('a schema ingestion of somebody else is refused with its owner and wha
   }
 });
 
-void test('a table that is dropped while the job runs ends it with 2, and the next start makes it anew', async (t) => {
-  const scene = await sceneWith(t, []);
-  scene.api.options.hook = async ({ number }) => {
-    if (number === 2) await scene.database.query('DROP TABLE ingested_events');
-    return undefined;
-  };
-  const ending = await scene.ingest();
-  assert.equal(ending.code, 2, tailOf(ending));
-  assert.match(
-    ending.reason,
-    /changed while the job ran, .*(does not exist|not there any more).* the pages stay staged/,
-  );
-  delete scene.api.options.hook;
-  await scene.ingestAll();
-});
+/** What a person may drop while the job runs, and what the last line says then. */
+for (const [what, { statement, says }] of Object.entries({
+  'a table': {
+    statement: 'DROP TABLE ingested_events',
+    says: /changed while the job ran, .*(does not exist|not there any more).* the pages stay staged/,
+  },
+  'a schema ingestion': {
+    statement: 'DROP SCHEMA ingestion CASCADE',
+    says: /ingestion\S* does not exist .*What was merged is safe: find out who has dropped it/,
+  },
+})) {
+  void test(`${what} that is dropped while the job runs ends it with 2, and the next start makes it anew`, async (t) => {
+    const scene = await sceneWith(t, []);
+    scene.api.options.hook = async ({ number }) => {
+      if (number === 2) await scene.database.query(statement);
+      return undefined;
+    };
+    const ending = await scene.ingest();
+    assert.equal(ending.code, 2, tailOf(ending));
+    assert.match(ending.reason, says);
+    delete scene.api.options.hook;
+    await scene.ingestAll();
+  });
+}
 
 /** What a person may do to the job's role and database while it runs. */
 for (const [what, { statement, says }] of Object.entries({

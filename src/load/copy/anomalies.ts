@@ -4,6 +4,7 @@ import { CountsDisagreeError } from '../../core/errors.ts';
 import type { AnomalyKind, PageAnomaly } from '../../core/encoded-page.ts';
 import type { PagePlace } from '../../core/page-place.ts';
 import type { Database } from '../postgres/database.ts';
+import { oneRow } from '../postgres/one-row.ts';
 import { stagingNames, type StagingNames, type StagingTable } from '../schema/staging.ts';
 
 /** Limits for the reader's sake: the index key of an anomaly is a hash. */
@@ -69,33 +70,26 @@ export async function* readAnomalies(db: Database, filter: AnomalyFilter): Async
 
 /** How many different events (by their bytes) without a row the run has merged so far, however often each was served. */
 export async function rejectedCount(db: Database, runId: number): Promise<number> {
-  const { rows } = await db.query<{ rejected: number }>(
+  const { rejected } = await oneRow<{ rejected: number }>(
+    db,
     `SELECT count(DISTINCT sha256(original))::float8 AS rejected FROM ingestion.anomaly
       WHERE kind = 'rejected' AND run_id = $1`,
     [runId],
   );
-  return rows[0]?.rejected ?? 0;
+  return rejected;
 }
 
 /** How many different events the run has rejected that no run before it had. */
 export async function newlyRejectedCount(db: Database, runId: number): Promise<number> {
-  const { rows } = await db.query<{ rejected: number }>(
+  const { rejected } = await oneRow<{ rejected: number }>(
+    db,
     `SELECT count(*)::float8 AS rejected FROM (
        SELECT sha256(original) FROM ingestion.anomaly WHERE kind = 'rejected' AND run_id = $1
        EXCEPT SELECT sha256(original) FROM ingestion.anomaly WHERE kind = 'rejected' AND run_id < $1
      ) fresh`,
     [runId],
   );
-  return rows[0]?.rejected ?? 0;
-}
-
-/** Whether any event that the run has rejected is kept. How many there must be is not known: one that is served twice is kept once. */
-export async function hasRejections(db: Database, runId: number): Promise<boolean> {
-  const { rows } = await db.query<{ kept: boolean }>(
-    `SELECT EXISTS (SELECT FROM ingestion.anomaly WHERE kind = 'rejected' AND run_id = $1) AS kept`,
-    [runId],
-  );
-  return rows[0]?.kept === true;
+  return rejected;
 }
 
 /** Why events of a run were rejected, and one of them. */
@@ -161,14 +155,14 @@ export async function moveAnomalies(client: PoolClient, names: StagingNames): Pr
       ORDER BY run_id, window_id, page, position
      ON CONFLICT (run_id, sha256(original), md5(field), md5(reason)) DO NOTHING`,
   );
-  const { rows } = await client.query<{ missed: number }>(
+  const { missed } = await oneRow<{ missed: number }>(
+    client,
     `SELECT count(*)::int AS missed FROM ${names.anomalies} s
       WHERE kind = 'rejected' AND NOT EXISTS (
         SELECT FROM ingestion.anomaly a
          WHERE a.run_id = s.run_id AND sha256(a.original) = sha256(s.original)
            AND md5(a.field) = md5(s.field) AND md5(a.reason) = md5(s.reason))`,
   );
-  const missed = rows[0]?.missed ?? 0;
   if (missed === 0) return;
   throw new CountsDisagreeError(
     `ingestion.anomaly did not take ${missed} rejected events of a merge: a trigger on it leaves them out, or changes them. Nothing of ` +

@@ -12,6 +12,7 @@ import {
   sqlStateOf,
 } from './database-errors.ts';
 import type { DatabaseWaits } from './database-waits.ts';
+import { oneRow } from './one-row.ts';
 import { backendOf, beginSession, isDirect, notSessionPooling } from './session.ts';
 import { withinWatchdog } from './watchdog.ts';
 
@@ -107,9 +108,7 @@ async function checkServer(settings: ConnectionSettings, needs: ServerNeeds): Pr
     const client = await connect(settings, needs, clients);
     if (!isDirect(client, await backendOf(client))) await checkPooler(settings, needs, clients);
     await beginSession(client, settings.described);
-    const { rows } = await client.query<ServerFacts>(FIRST_CONTACT_SQL);
-    const found = rows[0];
-    if (found === undefined) throw new Error('the server answered a query with no row');
+    const found = await oneRow<ServerFacts>(client, FIRST_CONTACT_SQL);
     const problem = problemOf(found);
     if (problem !== null) throw new ConfigurationError(`the database ${settings.described} ${problem}`);
     // The connections that ask are of those that will be free. Not a ConfigurationError: the connections of a run that

@@ -7,9 +7,10 @@ import { EVENT_COLUMNS, sqlType, type EventColumn } from '../../encode/rows/even
 import { LOCK_NOT_AVAILABLE, isAboutRows, sqlStateOf } from '../postgres/database-errors.ts';
 import type { Database } from '../postgres/database.ts';
 import { quoteIdentifier } from '../postgres/identifiers.ts';
+import { oneRow, type Queryable } from '../postgres/one-row.ts';
 import { makeStaging } from './make-staging.ts';
 import { STAGING_TABLES, lockStaging } from './staging.ts';
-import { TARGET, readTargetFacts, type Queryable, type TargetFacts } from './target-facts.ts';
+import { TARGET, readTargetFacts, type TargetFacts } from './target-facts.ts';
 import { hasQuickWay, planTarget, refusalOf, type OnConflict, type TargetPlan } from './target-plan.ts';
 
 /** Names of the columns that come from an event, in the order of COPY. */
@@ -28,9 +29,12 @@ export async function ensureTarget(
 ): Promise<number> {
   try {
     return await db.transaction('making tables', async (client) => {
-      if ((await readTargetFacts(client)) === null) await client.query(createTargetSql(types));
-      await refuseUnfit(client, onConflict, db);
-      return makeStaging(client);
+      let facts = await readFittingTarget(client, onConflict, db);
+      if (facts === null) {
+        await client.query(createTargetSql(types));
+        facts = await readFittingTarget(client, onConflict, db);
+      }
+      return makeStaging(client, facts?.columns ?? []);
     });
   } catch (error) {
     if (sqlStateOf(error) !== '42501') throw error;
@@ -44,18 +48,18 @@ export async function ensureTarget(
 
 /** Before anything is made or changed. @throws ConfigurationError when the table does not fit, or cannot be made */
 export async function refuseUnfitTarget(db: Database, onConflict: OnConflict): Promise<void> {
-  if ((await refuseUnfit(db, onConflict, db)) !== null) return;
-  const { rows } = await db.query<{ role: string; may: boolean | null }>(
+  if ((await readFittingTarget(db, onConflict, db)) !== null) return;
+  const { role, may } = await oneRow<{ role: string; may: boolean | null }>(
+    db,
     `SELECT current_user AS role,
             has_schema_privilege(to_regnamespace('public'), 'CREATE') AND has_schema_privilege(to_regnamespace('public'), 'USAGE') AS may`,
   );
-  const [found] = rows;
-  if (found === undefined || found.may === true) return;
+  if (may === true) return;
   throw new ConfigurationError(
     `public.ingested_events in ${db.described} is not there and cannot be made: ` +
-      (found.may === null
+      (may === null
         ? 'there is no schema public: CREATE SCHEMA public. Nothing was changed.'
-        : `GRANT CREATE, USAGE ON SCHEMA public TO ${found.role}, or make the table for it. Nothing was changed.`),
+        : `GRANT CREATE, USAGE ON SCHEMA public TO ${role}, or make the table for it. Nothing was changed.`),
   );
 }
 
@@ -82,8 +86,13 @@ export async function lockTarget(client: PoolClient, onConflict: OnConflict, db:
  * raising a lock that one holds is how sessions deadlock.
  */
 export async function seemsOpenForQuickWay(client: PoolClient, onConflict: OnConflict): Promise<boolean> {
+  const look = async (): Promise<boolean> => {
+    if (!(await isTargetEmpty(client))) return false;
+    const facts = await readTargetFacts(client);
+    return facts !== null && refusalOf(facts, onConflict) === null && hasQuickWay(planTarget(facts, onConflict));
+  };
   await client.query('SAVEPOINT look');
-  const isOpen = await isQuickWayOpen(client, onConflict).catch((error: unknown) => {
+  const isOpen = await look().catch((error: unknown) => {
     // It is not there any more, for example: whoever locks it will say so.
     if (isAboutRows(error)) return false;
     throw error;
@@ -92,20 +101,13 @@ export async function seemsOpenForQuickWay(client: PoolClient, onConflict: OnCon
   return isOpen;
 }
 
-async function isQuickWayOpen(client: PoolClient, onConflict: OnConflict): Promise<boolean> {
-  if (!(await isTargetEmpty(client))) return false;
-  const facts = await readTargetFacts(client);
-  return facts !== null && refusalOf(facts, onConflict) === null && hasQuickWay(planTarget(facts, onConflict));
-}
-
 /** How long others wait behind a wish to have the table alone, ms at a time. */
 const ALONE_PATIENCE_MS = 3_000;
 
 /** In a transaction without a lock on the target. @returns false when somebody uses it: roll back to a savepoint then */
 export async function lockTargetAlone(client: PoolClient): Promise<boolean> {
   try {
-    await client.query(`SET LOCAL lock_timeout = ${ALONE_PATIENCE_MS}; LOCK TABLE ${TARGET} IN ACCESS EXCLUSIVE MODE`);
-    await client.query('SET LOCAL lock_timeout = 0');
+    await lockAlone(client);
     return true;
   } catch (error) {
     if (sqlStateOf(error) === LOCK_NOT_AVAILABLE) return false;
@@ -113,10 +115,15 @@ export async function lockTargetAlone(client: PoolClient): Promise<boolean> {
   }
 }
 
+async function lockAlone(client: PoolClient): Promise<void> {
+  await client.query(`SET LOCAL lock_timeout = ${ALONE_PATIENCE_MS}; LOCK TABLE ${TARGET} IN ACCESS EXCLUSIVE MODE`);
+  await client.query('SET LOCAL lock_timeout = 0');
+}
+
 /** The types of the id columns and whether there are rows; `null` when there is no table yet. Waits out an outage. */
 export async function readTargetTypes(db: Database): Promise<{ types: IdColumnTypes; empty: boolean } | null> {
   return db.persistently('reading the types of the target', async () => {
-    const facts = await refuseUnfit(db, 'ignore', db);
+    const facts = await readFittingTarget(db, 'ignore', db);
     return facts === null ? null : { types: planTarget(facts, 'ignore').types, empty: await isTargetEmpty(db) };
   });
 }
@@ -138,8 +145,9 @@ export async function retypeTarget(db: Database, types: IdColumnTypes): Promise<
       const wrong = wanted.filter((column) =>
         facts.columns.some(({ name, type }) => name === column.name && type !== sqlType(column, types)),
       );
-      if (wrong.length > 0) await retype(client, wrong, types, db);
-      return makeStaging(client);
+      if (wrong.length === 0) return makeStaging(client, facts.columns);
+      await retype(client, wrong, types, db);
+      return makeStaging(client, (await readTargetFacts(client))?.columns ?? []);
     }),
   );
 }
@@ -151,8 +159,7 @@ async function retype(
   db: Database,
 ): Promise<void> {
   for (const table of STAGING_TABLES) await lockStaging(client, table);
-  await client.query(`SET LOCAL lock_timeout = ${ALONE_PATIENCE_MS}; LOCK TABLE ${TARGET} IN ACCESS EXCLUSIVE MODE`);
-  await client.query('SET LOCAL lock_timeout = 0');
+  await lockAlone(client);
   if (!(await isTargetEmpty(client))) {
     throw new ConfigurationError(
       `public.ingested_events in ${db.described} has rows, so its id types cannot change; --reset would empty it first`,
@@ -209,12 +216,13 @@ export async function emptyTarget(client: PoolClient, db: Database): Promise<voi
 
 /** Whether the target, which must exist, has no row at all: where row security may hide rows, only a file without a page shows it. */
 export async function isTargetEmpty(db: Queryable): Promise<boolean> {
-  const { rows } = await db.query<{ empty: boolean }>(
+  const { empty } = await oneRow<{ empty: boolean }>(
+    db,
     `SELECT NOT EXISTS (SELECT FROM ${TARGET}) AND (NOT row_security_active('${TARGET}') OR 0 = (
        SELECT coalesce(sum(pg_relation_size(relid)), 0) FROM (
          SELECT relid::oid FROM pg_partition_tree('${TARGET}') UNION SELECT '${TARGET}'::regclass) AS tables)) AS empty`,
   );
-  return rows[0]?.empty === true;
+  return empty;
 }
 
 function createTargetSql(types: IdColumnTypes): string {
@@ -226,7 +234,7 @@ function createTargetSql(types: IdColumnTypes): string {
 }
 
 /** An `ingested_events` that somebody else made must have our columns: COPY writes binary values by type. */
-async function refuseUnfit(client: Queryable, onConflict: OnConflict, db: Database): Promise<TargetFacts | null> {
+async function readFittingTarget(client: Queryable, onConflict: OnConflict, db: Database): Promise<TargetFacts | null> {
   const facts = await readTargetFacts(client);
   const why = facts === null ? null : refusalOf(facts, onConflict);
   if (why !== null) throw doesNotFit(db, why);

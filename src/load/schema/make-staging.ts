@@ -8,15 +8,18 @@
 import type { PoolClient } from 'pg';
 import { COPY_COLUMNS } from '../../encode/rows/event-columns.ts';
 import { columnList, quoteIdentifier, quoteLiteral } from '../postgres/identifiers.ts';
+import { oneRow } from '../postgres/one-row.ts';
 import {
   STAGING_TABLES,
   emptyStaging,
   ledgerSql,
   lockStaging,
+  stagedPages,
   stagingNames,
   type StagingNames,
   type StagingTable,
 } from './staging.ts';
+import { TARGET, type TargetColumn } from './target-facts.ts';
 
 const COLUMN_LIST = columnList(COPY_COLUMNS.map((column) => column.name));
 
@@ -24,22 +27,24 @@ const COLUMN_LIST = columnList(COPY_COLUMNS.map((column) => column.name));
  * In a transaction, when the target exists. Rows that fit the new columns are kept. When rows have ids of other types, both
  * tables are emptied together with what is known of their pages, and the epoch goes, so that a job that knows of those
  * pages begins anew: the pages are fetched again.
+ * @param target its columns
  * @returns how many pages were dropped
  */
-export async function makeStaging(client: PoolClient): Promise<number> {
-  const columns = await stagingColumns(client);
+export async function makeStaging(client: PoolClient, target: readonly TargetColumn[]): Promise<number> {
+  const columns = stagingColumns(target);
   const definition = `rows for ingested_events: ${columns}`;
   const outdated: { table: StagingTable; isThere: boolean }[] = [];
   for (const table of STAGING_TABLES) {
     const names = stagingNames(table);
-    const { rows } = await client.query<{ found: string | null; isThere: boolean; hasLedger: boolean }>(
+    const { found, isThere, hasLedger } = await oneRow<FoundTable>(
+      client,
       `SELECT obj_description(to_regclass('${names.rows}'), 'pg_class') AS found,
               to_regclass('${names.rows}') IS NOT NULL AS "isThere",
               to_regclass('${names.ledger}') IS NOT NULL AND to_regclass('${names.anomalies}') IS NOT NULL AS "hasLedger"`,
     );
     // IF NOT EXISTS alone would be a definition to an event trigger that forbids them.
-    if (rows[0]?.hasLedger !== true) await client.query(ledgerSql(names));
-    if (rows[0]?.found !== definition) outdated.push({ table, isThere: rows[0]?.isThere === true });
+    if (!hasLedger) await client.query(ledgerSql(names));
+    if (found !== definition) outdated.push({ table, isThere });
   }
   if (outdated.length === 0) return 0;
   const there = outdated.filter(({ isThere }) => isThere).map(({ table }) => table);
@@ -49,20 +54,20 @@ export async function makeStaging(client: PoolClient): Promise<number> {
   return dropped;
 }
 
+interface FoundTable {
+  readonly found: string | null;
+  readonly isThere: boolean;
+  readonly hasLedger: boolean;
+}
+
 /** The columns as SQL. The id is sorted as the target's key sorts it, so that a merge walks the key's index in order. */
-async function stagingColumns(client: PoolClient): Promise<string> {
-  const { rows } = await client.query<{ name: string; type: string; collation: string | null }>(
-    `SELECT a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type,
-            CASE WHEN a.attcollation <> t.typcollation THEN a.attcollation::regcollation::text END AS collation
-       FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
-      WHERE a.attrelid = to_regclass('public.ingested_events') AND a.attnum > 0 AND NOT a.attisdropped`,
-  );
-  const found = new Map(rows.map((row) => [row.name, row]));
+function stagingColumns(target: readonly TargetColumn[]): string {
   return COPY_COLUMNS.map((column) => {
     const { name } = column;
-    const type = typeof column.type === 'string' ? column.type : found.get(name)?.type;
+    const found = target.find((one) => one.name === name);
+    const type = typeof column.type === 'string' ? column.type : found?.type;
     if (type === undefined) throw new Error(`the target has no column ${name}`);
-    const collation = name === 'id' ? (found.get(name)?.collation ?? null) : null;
+    const collation = name === 'id' ? (found?.collation ?? null) : null;
     const sorted = collation === null ? '' : ` COLLATE ${collation}`;
     const isAlwaysThere = name === 'id' || name === 'source_order';
     return `${quoteIdentifier(name)} ${type}${sorted}${isAlwaysThere ? ' NOT NULL' : ''}`;
@@ -74,15 +79,16 @@ async function haveUnfitRows(client: PoolClient, tables: readonly StagingTable[]
   for (const table of tables) await lockStaging(client, table);
   for (const table of tables) {
     const { rows: relation } = stagingNames(table);
-    const { rows } = await client.query<{ unfit: boolean }>(
+    const { unfit } = await oneRow<{ unfit: boolean }>(
+      client,
       `SELECT EXISTS (SELECT FROM ${relation}) AND EXISTS (
          SELECT FROM unnest(ARRAY['id', 'session_id', 'user_id']) AS name
            LEFT JOIN pg_attribute s ON s.attrelid = to_regclass('${relation}') AND s.attname = name AND NOT s.attisdropped
-           LEFT JOIN pg_attribute t ON t.attrelid = to_regclass('public.ingested_events') AND t.attname = name
+           LEFT JOIN pg_attribute t ON t.attrelid = to_regclass('${TARGET}') AND t.attname = name
                 AND NOT t.attisdropped
           WHERE s.atttypid IS DISTINCT FROM t.atttypid) AS unfit`,
     );
-    if (rows[0]?.unfit === true) return true;
+    if (unfit) return true;
   }
   return false;
 }
@@ -90,12 +96,10 @@ async function haveUnfitRows(client: PoolClient, tables: readonly StagingTable[]
 async function dropPages(client: PoolClient): Promise<number> {
   // A table that is not outdated is not locked yet.
   for (const table of STAGING_TABLES) await lockStaging(client, table);
-  const { rows } = await client.query<{ pages: number }>(
-    `SELECT (${STAGING_TABLES.map((table) => `(SELECT count(*) FROM ${stagingNames(table).ledger})`).join(' + ')})::int AS pages`,
-  );
+  const pages = await stagedPages(client);
   for (const table of STAGING_TABLES) await emptyStaging(client, table);
   await client.query('DELETE FROM ingestion.staging_epoch');
-  return rows[0]?.pages ?? 0;
+  return pages;
 }
 
 async function makeAnew(
@@ -108,9 +112,10 @@ async function makeAnew(
   const made = 'ingestion.staging_made';
   await client.query(`CREATE UNLOGGED TABLE ${made} (${columns})`);
   if (isThere) {
-    const { rows } = await client.query<{ hasRows: boolean }>(`SELECT EXISTS (SELECT FROM ${names.rows}) AS "hasRows"`);
+    const sql = `SELECT EXISTS (SELECT FROM ${names.rows}) AS "hasRows"`;
+    const { hasRows } = await oneRow<{ hasRows: boolean }>(client, sql);
     // Columns of other types cannot even be named together when there is nothing to move.
-    if (rows[0]?.hasRows === true) {
+    if (hasRows) {
       await client.query(`INSERT INTO ${made} (${COLUMN_LIST}) SELECT ${COLUMN_LIST} FROM ${names.rows}`);
     }
     await client.query(`DROP TABLE ${names.rows}`);

@@ -2,6 +2,7 @@
 import { ConfigurationError, describeError } from '../../core/errors.ts';
 import { isAboutRows } from '../postgres/database-errors.ts';
 import type { Database } from '../postgres/database.ts';
+import { oneRow } from '../postgres/one-row.ts';
 import { ledgerAndState } from './001-ledger-and-state.ts';
 import { oldestOfPage } from './002-oldest-of-page.ts';
 import { placesAndProof } from './003-places-and-proof.ts';
@@ -38,10 +39,8 @@ export async function migrate(db: Database): Promise<void> {
         `CREATE TABLE IF NOT EXISTS ingestion.schema_version
            (version integer PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())`,
       );
-      const { rows } = await client.query<{ version: number }>(VERSION_SQL);
-      const found = rows[0]?.version ?? 0;
-      for (const migration of MIGRATIONS) {
-        if (migration.version <= found) continue;
+      const { version } = await oneRow<{ version: number }>(client, VERSION_SQL);
+      for (const migration of MIGRATIONS.filter((one) => one.version > version)) {
         await client.query(migration.sql);
         await client.query('INSERT INTO ingestion.schema_version (version) VALUES ($1)', [migration.version]);
       }
@@ -84,10 +83,9 @@ const IS_OURS_SQL = `SELECT count(*) = 2 FROM pg_attribute
  * @throws ConfigurationError when it is newer than this program.
  */
 export async function readSchemaVersion(db: Database): Promise<number> {
-  const { rows } = await db.query<{ present: boolean }>(`SELECT (${IS_OURS_SQL}) AS present`);
-  if (rows[0]?.present !== true) return 0;
-  const found = await db.query<{ version: number }>(VERSION_SQL);
-  const version = found.rows[0]?.version ?? 0;
+  const { present } = await oneRow<{ present: boolean }>(db, `SELECT (${IS_OURS_SQL}) AS present`);
+  if (!present) return 0;
+  const { version } = await oneRow<{ version: number }>(db, VERSION_SQL);
   if (version > SCHEMA_VERSION) {
     throw new ConfigurationError(
       `the database ${db.described} has version ${version} of the schema "ingestion"; this program knows ${SCHEMA_VERSION}. ` +

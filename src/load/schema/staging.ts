@@ -19,6 +19,7 @@ import type { PoolClient } from 'pg';
 import { COPY_COLUMNS } from '../../encode/rows/event-columns.ts';
 import { LOCK_NOT_AVAILABLE, sqlStateOf } from '../postgres/database-errors.ts';
 import { columnList } from '../postgres/identifiers.ts';
+import { oneRow } from '../postgres/one-row.ts';
 
 export type StagingTable = 'a' | 'b';
 
@@ -73,7 +74,15 @@ export async function emptyStaging(client: PoolClient, table: StagingTable, canT
   else await client.query(relations.map((relation) => `DELETE FROM ${relation}`).join('; '));
 }
 
-function relationsOf(table: StagingTable): readonly string[] {
+/** How many pages have been copied into the staging tables and not merged. */
+export async function stagedPages(client: PoolClient): Promise<number> {
+  const counts = STAGING_TABLES.map((table) => `(SELECT count(*) FROM ${stagingNames(table).ledger})`);
+  const { pages } = await oneRow<{ pages: number }>(client, `SELECT (${counts.join(' + ')})::int AS pages`);
+  return pages;
+}
+
+/** The relations of one staging table in the order of their locks. */
+export function relationsOf(table: StagingTable): readonly string[] {
   const { rows, ledger, anomalies } = stagingNames(table);
   return [rows, ledger, anomalies];
 }

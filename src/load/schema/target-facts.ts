@@ -1,11 +1,8 @@
 /** What the catalog says of `public.ingested_events`, which may be somebody else's table, and of the role that the job has. */
-import type { Database } from '../postgres/database.ts';
+import type { Queryable } from '../postgres/one-row.ts';
 
 /** The target with its schema, so that the job does not depend on anybody's search_path. */
 export const TARGET = 'public.ingested_events';
-
-/** A {@link Database}, or the client of a transaction. */
-export type Queryable = Pick<Database, 'query'>;
 
 export interface TargetColumn {
   readonly name: string;
@@ -31,7 +28,6 @@ export interface TargetTrigger {
 export interface TargetFacts {
   /** `pg_class.relkind`: `r` a table, `p` a partitioned one, everything else none. */
   readonly kind: string;
-  readonly owner: string;
   readonly role: string;
   readonly isOwner: boolean;
   readonly maySelect: boolean;
@@ -131,7 +127,7 @@ const FACTS_SQL = `
     SELECT relid FROM pg_partition_tree(to_regclass('${TARGET}')) UNION SELECT to_regclass('${TARGET}')
   )
   SELECT json_build_object(
-           'kind', c.relkind, 'owner', c.relowner::regrole::text, 'role', current_user,
+           'kind', c.relkind, 'role', current_user,
            'isOwner', pg_has_role(c.relowner, 'USAGE'),
            'maySelect', has_table_privilege(c.oid, 'SELECT'), 'mayInsert', has_table_privilege(c.oid, 'INSERT'),
            'mayUpdate', has_table_privilege(c.oid, 'UPDATE'),

@@ -4,6 +4,7 @@ import type { Client, ClientBase } from 'pg';
 import { TargetBusyError, describeError } from '../../core/errors.ts';
 import type { Logger } from '../../core/logging.ts';
 import type { Database } from '../postgres/database.ts';
+import { oneRow } from '../postgres/one-row.ts';
 
 /** Key of the lock, one a database: two integers that nobody else is likely to use. */
 export const LOCK_KEYS = [0x0da7_a51c, 0x16e5_7e4] as const;
@@ -96,10 +97,9 @@ export class OwnerLock {
 }
 
 async function tryLock(client: Client): Promise<boolean> {
-  const { rows } = await client.query<{ locked: boolean }>('SELECT pg_try_advisory_lock($1, $2) AS locked', [
-    ...LOCK_KEYS,
-  ]);
-  return rows[0]?.locked === true;
+  const sql = 'SELECT pg_try_advisory_lock($1, $2) AS locked';
+  const { locked } = await oneRow<{ locked: boolean }>(client, sql, [...LOCK_KEYS]);
+  return locked;
 }
 
 /** Who wrote `ingestion.owner` last. */

@@ -10,7 +10,7 @@ import type { Logger } from '../../core/logging.ts';
 import type { Backend } from '../postgres/connection-watch.ts';
 import { LOCK_NOT_AVAILABLE, sqlStateOf } from '../postgres/database-errors.ts';
 import type { Database } from '../postgres/database.ts';
-import { STAGING_TABLES, emptyStaging, lockStaging, stagingNames } from '../schema/staging.ts';
+import { STAGING_TABLES, emptyStaging, lockStaging, relationsOf, stagedPages } from '../schema/staging.ts';
 import { OwnerLock, readOwnerRow } from './advisory-lock.ts';
 
 /** How long a start waits for a COPY or a merge that is just committing, before it ends the backend that stands in its way. */
@@ -74,7 +74,10 @@ export async function checkGeneration(client: PoolClient, ownership: Ownership):
 /** In a transaction, after {@link checkGeneration}: fails when a crash of PostgreSQL has emptied staging. */
 export async function checkEpoch(client: PoolClient, ownership: Ownership): Promise<void> {
   const { rowCount } = await client.query('SELECT FROM ingestion.staging_epoch WHERE epoch = $1', [ownership.epoch]);
-  if (rowCount === 0) throw stagingLost();
+  if (rowCount === 1) return;
+  throw new StagingLostError(
+    'PostgreSQL recovered from a crash and emptied the staging tables; going on from what was merged',
+  );
 }
 
 /**
@@ -113,12 +116,6 @@ async function takenOver(client: PoolClient, ownership: Ownership): Promise<Targ
   );
 }
 
-function stagingLost(): StagingLostError {
-  return new StagingLostError(
-    'PostgreSQL recovered from a crash and emptied the staging tables; going on from what was merged',
-  );
-}
-
 class ClaimedTarget implements Ownership {
   generation = 0;
   epoch = '';
@@ -137,7 +134,7 @@ class ClaimedTarget implements Ownership {
   async claim(): Promise<void> {
     await this.#raiseGeneration(null);
     // The new generation fences orphans, but their locks would keep the merge of the leftovers waiting.
-    await this.#endOrphans(STAGING_RELATIONS, WRITING_LOCKS, 'works on staging');
+    await this.#endOrphans(STAGING_TABLES.flatMap(relationsOf), WRITING_LOCKS, 'works on staging');
     await this.#writeEpoch('keep');
   }
 
@@ -197,24 +194,17 @@ class ClaimedTarget implements Ownership {
       if (isEmptied) for (const table of STAGING_TABLES) await lockStaging(client, table);
       await checkGeneration(client, this);
       if (isEmptied) for (const table of STAGING_TABLES) await emptyStaging(client, table);
-      const { rows } = await client.query<{ pages: number }>(
-        `SELECT ((SELECT count(*) FROM ${stagingNames('a').ledger}) + (SELECT count(*) FROM ${stagingNames('b').ledger}))::int AS pages`,
-      );
+      const pages = await stagedPages(client);
       await client.query(
         `INSERT INTO ingestion.staging_epoch (epoch) VALUES ($1) ON CONFLICT (one_row) DO UPDATE SET epoch = excluded.epoch`,
         [epoch],
       );
-      return rows[0]?.pages ?? 0;
+      return pages;
     });
     this.epoch = epoch;
   }
 }
 
-const STAGING_RELATIONS = STAGING_TABLES.map(stagingNames).flatMap(({ rows, ledger, anomalies }) => [
-  rows,
-  ledger,
-  anomalies,
-]);
 /** Whoever only reads staging (a person, the status command) is left alone. */
 const WRITING_LOCKS = ['RowExclusiveLock', 'ShareLock', 'ExclusiveLock', 'AccessExclusiveLock'];
 /** Of `SELECT … FOR SHARE` and of `UPDATE`. */

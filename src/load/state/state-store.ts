@@ -7,6 +7,7 @@
 import type { PoolClient } from 'pg';
 import type { Proof, Run, RunIdentity, WindowState } from '../../core/state.ts';
 import type { Database } from '../postgres/database.ts';
+import { oneRow } from '../postgres/one-row.ts';
 import { exactlyOnce } from '../postgres/transaction-outcome.ts';
 import { emptyTarget } from '../schema/ingested-events.ts';
 import { STAGING_TABLES, emptyStaging, lockStaging } from '../schema/staging.ts';
@@ -60,7 +61,8 @@ export class StateStore {
           [options.instead],
         );
       }
-      const { rows } = await client.query<StoredRun>(
+      const run = await oneRow<StoredRun>(
+        client,
         `INSERT INTO ingestion.run
            (source, since_ms, until_ms, floor_ms, lookback_ms, begun_by, base_total, base_recent)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING ${RUN_COLUMNS}`,
@@ -75,7 +77,6 @@ export class StateStore {
           options.baseRecent,
         ],
       );
-      const run = only(rows);
       await insertWindows(client, run.runId, options.windows);
       return run;
     });
@@ -165,13 +166,14 @@ export class StateStore {
 
   /** All windows of a run as they stand, for {@link restoreWindows}: their walks must have ended, and what they brought must be merged. */
   async copyWindows(runId: number): Promise<string> {
-    const { rows } = await this.#read(() =>
-      this.#db.query<{ copy: string }>(
+    const { copy } = await this.#read(() =>
+      oneRow<{ copy: string }>(
+        this.#db,
         `SELECT coalesce(jsonb_agg(to_jsonb(s)), '[]')::text AS copy FROM ingestion.state s WHERE run_id = $1`,
         [runId],
       ),
     );
-    return only(rows).copy;
+    return copy;
   }
 
   /** All windows are as they were when they were copied, numbers included: no page of theirs has been staged since. */
@@ -279,10 +281,4 @@ export class StateStore {
       return work(client);
     });
   }
-}
-
-function only<T>(rows: readonly T[]): T {
-  const [first] = rows;
-  if (first === undefined || rows.length > 1) throw new Error(`expected one row, got ${rows.length}`);
-  return first;
 }

@@ -1,5 +1,5 @@
 /** What the windows of a run have brought together, as merged. */
-import type { Database } from '../postgres/database.ts';
+import { oneRow, type Queryable } from '../postgres/one-row.ts';
 
 export interface Tally {
   /** Places of the API's list that were surely served, each once. */
@@ -18,8 +18,9 @@ export interface Tally {
  * A window that a catch-up took over from ends where the catch-up begins: its `top_places` are the catch-up's. An event that
  * a cursor brought again at the top of a page is the cursor's doing where every cursor does it; else it is unsure.
  */
-export async function readTally(db: Database, runId: number): Promise<Tally> {
-  const { rows } = await db.query<Tally>(
+export async function readTally(db: Queryable, runId: number): Promise<Tally> {
+  return oneRow<Tally>(
+    db,
     `WITH windows AS (
        SELECT *, CASE WHEN until_ms IS NULL THEN 0 ELSE top_places END AS taken_over FROM ingestion.state WHERE run_id = $1
      ), sums AS (
@@ -35,7 +36,4 @@ export async function readTally(db: Database, runId: number): Promise<Tally> {
        FROM sums`,
     [runId],
   );
-  const [tally] = rows;
-  if (tally === undefined) throw new Error('the sums of the windows came back without a row');
-  return tally;
 }

@@ -7,6 +7,7 @@
 import type { PoolClient } from 'pg';
 import { LOCK_NOT_AVAILABLE, sqlStateOf } from '../postgres/database-errors.ts';
 import type { Database } from '../postgres/database.ts';
+import { oneRow, type Queryable } from '../postgres/one-row.ts';
 import { TARGET } from '../schema/target-facts.ts';
 
 const COUNT_PATIENCE_MS = 100;
@@ -31,25 +32,24 @@ const DELETIONS = `pg_stat_get_tuples_deleted(to_regclass('${TARGET}'))`;
 const FILE = `pg_relation_filenode(to_regclass('${TARGET}'))`;
 
 /** Counts one by one: exact, and seconds for many millions. All figures are of one moment, also beside a merge. */
-export async function readTargetRows(db: Pick<Database, 'query'>): Promise<TargetRows> {
-  const { rows: tables } = await db.query<{ target: boolean; remembered: boolean; run: boolean; deletions: number }>(
+export async function readTargetRows(db: Queryable): Promise<TargetRows> {
+  const there = await oneRow<{ target: boolean; remembered: boolean; run: boolean; deletions: number }>(
+    db,
     `SELECT coalesce(${DELETIONS}, 0)::float8 AS deletions,
             to_regclass('${TARGET}') IS NOT NULL AS target, to_regclass('ingestion.target_rows') IS NOT NULL AS remembered,
             to_regclass('ingestion.run') IS NOT NULL AS run`,
   );
   // Gone, or a database that only an earlier version has used, or nobody.
-  const counted = tables[0]?.target === true ? `SELECT count(*) FROM ${TARGET}` : 'SELECT 0';
-  const remembered = tables[0]?.remembered === true ? REMEMBERED : 'SELECT NULL::float8';
-  const isSameFile =
-    tables[0]?.remembered === true ? `coalesce((SELECT file = ${FILE} FROM ingestion.target_rows), false)` : 'true';
-  const hasLoaded = tables[0]?.run === true ? 'EXISTS (SELECT FROM ingestion.run WHERE inserted > 0)' : 'false';
-  const { rows } = await db.query<Omit<TargetRows, 'deletions'>>(
+  const counted = there.target ? `SELECT count(*) FROM ${TARGET}` : 'SELECT 0';
+  const remembered = there.remembered ? REMEMBERED : 'SELECT NULL::float8';
+  const isSameFile = there.remembered ? `coalesce((SELECT file = ${FILE} FROM ingestion.target_rows), false)` : 'true';
+  const hasLoaded = there.run ? 'EXISTS (SELECT FROM ingestion.run WHERE inserted > 0)' : 'false';
+  const found = await oneRow<Omit<TargetRows, 'deletions'>>(
+    db,
     `SELECT (${counted})::float8 AS rows, (${remembered}) AS remembered, ${hasLoaded} AS "hasLoaded",
             ${isSameFile} AS "isSameFile"`,
   );
-  const [found] = rows;
-  if (found === undefined) throw new Error('the count of the target came back without a row');
-  return { ...found, deletions: tables[0]?.deletions ?? 0 };
+  return { ...found, deletions: there.deletions };
 }
 
 /** Waits out an outage, and whoever holds the table. */
@@ -68,7 +68,7 @@ export async function countRows(db: Database): Promise<TargetRows> {
  * @param epoch of its staging, which a crash of the server takes away
  */
 export async function isTargetUntouched(
-  db: Pick<Database, 'query'>,
+  db: Queryable,
   { inserted, epoch }: { readonly inserted: number; readonly epoch: string },
 ): Promise<boolean> {
   const { rows } = await db.query<{ untouched: boolean | null }>(
@@ -87,10 +87,9 @@ export async function isTargetUntouched(
  * the table, or only earlier versions have used this database, or nobody.
  */
 export async function countRowsMeanwhile(db: Database): Promise<TargetRows | null> {
-  const { rows } = await db.query<{ known: boolean }>(
-    `SELECT to_regclass('ingestion.target_rows') IS NOT NULL AS known`,
-  );
-  if (rows[0]?.known !== true) return null;
+  const sql = `SELECT to_regclass('ingestion.target_rows') IS NOT NULL AS known`;
+  const { known } = await oneRow<{ known: boolean }>(db, sql);
+  if (!known) return null;
   try {
     return await db.transaction('status', async (client) => {
       await client.query(`SET LOCAL lock_timeout = ${COUNT_PATIENCE_MS}`);
@@ -103,14 +102,14 @@ export async function countRowsMeanwhile(db: Database): Promise<TargetRows | nul
 }
 
 /** Rows that the job left, without counting them; `null` when they were never counted. */
-export async function rememberedRows(db: Pick<Database, 'query'>): Promise<number | null> {
-  const { rows } = await db.query<{ rows: number | null }>(`SELECT (${REMEMBERED}) AS rows`);
-  return rows[0]?.rows ?? null;
+export async function rememberedRows(db: Queryable): Promise<number | null> {
+  const { rows } = await oneRow<{ rows: number | null }>(db, `SELECT (${REMEMBERED}) AS rows`);
+  return rows;
 }
 
 /** In the transaction that counted them, or emptied the table. */
 export async function rememberTargetRows(
-  client: Pick<PoolClient, 'query'>,
+  client: Queryable,
   { rows, deletions }: Pick<TargetRows, 'rows' | 'deletions'>,
 ): Promise<void> {
   await client.query(

@@ -13,7 +13,6 @@ function column(name: string, type: string, changes: Partial<TargetColumn> = {})
 /** As the program makes it, and owned by the job's role. */
 const OURS: TargetFacts = {
   kind: 'r',
-  owner: 'job',
   role: 'job',
   isOwner: true,
   maySelect: true,

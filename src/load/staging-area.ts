@@ -118,16 +118,7 @@ export class StagingArea {
 
   async #copy({ encoded, ledger, permit }: AcceptedPage, assignment: Assignment): Promise<void> {
     try {
-      const loaded = await this.#loader.load({
-        table: assignment.table,
-        rows: encoded === null ? new Uint8Array() : new Uint8Array(encoded.rows, 0, encoded.rowsBytes),
-        rowCount: encoded?.rowCount ?? 0,
-        idColumnTypes: encoded?.idColumnTypes ?? null,
-        ledger,
-        anomalies: encoded?.anomalies ?? [],
-        body: encoded === null ? new Uint8Array() : new Uint8Array(encoded.body, 0, encoded.bodyBytes),
-        starts: encoded?.starts ?? new Uint32Array(),
-      });
+      const loaded = await this.#loader.load({ table: assignment.table, ledger, encoded });
       assignment.acknowledge();
       if (encoded !== null) {
         // Only now: until PostgreSQL has acknowledged the page, a connection may still send from them.

@@ -1,6 +1,7 @@
 /** Loads one page into staging: rows, anomalies and ledger row in one transaction, tried until it succeeds. */
 import type { PoolClient } from 'pg';
 import { GaveUpError } from '../../core/errors.ts';
+import type { PageAnomaly } from '../../core/encoded-page.ts';
 import type { Logger } from '../../core/logging.ts';
 import { describePlace } from '../../core/page-place.ts';
 import type { LedgerEntry } from '../../core/state.ts';
@@ -12,7 +13,7 @@ import type { Ownership } from '../state/owner.ts';
 import { stageAnomalies } from './anomalies.ts';
 import { copyRows } from './copy-stream.ts';
 import { findLedgerRow, insertLedgerRow, type LoadedRows } from './ledger.ts';
-import type { PageBatch } from './page-batch.ts';
+import type { PageBatch, PageWithEvents } from './page-batch.ts';
 import { copyAllButRefused } from './refused-in-copy.ts';
 import { StagedTypes } from './staged-types.ts';
 
@@ -70,50 +71,56 @@ export class CopyLoader {
       try {
         await this.#copyWhole(client, batch, patience);
       } catch (error) {
-        if (classifyDatabaseError(error) !== 'data') throw error;
+        if (classifyDatabaseError(error) !== 'data' || batch.encoded === null) throw error;
         await client.query('ROLLBACK');
-        return this.#tryByParts(client, { ...batch, tableOid }, patience, error);
+        return this.#tryByParts(client, { ...batch, encoded: batch.encoded, tableOid }, patience, error);
       }
-      return this.#finish(client, { ...batch, tableOid }, patience);
+      return this.#finish(client, { ...batch, anomalies: batch.encoded?.anomalies ?? [], tableOid }, patience);
     });
   }
 
-  async #copyWhole(client: PoolClient, batch: PageBatch, patience: Patience): Promise<void> {
-    if (batch.rowCount === 0) {
+  async #copyWhole(client: PoolClient, { table, ledger, encoded }: PageBatch, patience: Patience): Promise<void> {
+    if (encoded === null || encoded.rowCount === 0) {
       await client.query(BEGIN);
       return;
     }
     // BEGIN and COPY in one round trip.
-    const copied = await copyRows(client, `${BEGIN}; ${copySql(batch.table)}`, batch.rows, patience);
-    if (copied !== batch.rowCount) {
-      throw new Error(`PostgreSQL took ${copied} rows of ${describePlace(batch.ledger)}, which has ${batch.rowCount}`);
+    const rows = new Uint8Array(encoded.rows, 0, encoded.rowsBytes);
+    const copied = await copyRows(client, `${BEGIN}; ${copySql(table)}`, rows, patience);
+    if (copied !== encoded.rowCount) {
+      throw new Error(`PostgreSQL took ${copied} rows of ${describePlace(ledger)}, which has ${encoded.rowCount}`);
     }
   }
 
   /** PostgreSQL refused something in this page: finds what it refused, and loads everything else. */
   async #tryByParts(
     client: PoolClient,
-    batch: PageBatch & CopiedPage,
+    { table, tableOid, ledger, encoded }: PageWithEvents & Pick<CopiedPage, 'tableOid'>,
     patience: Patience,
     cause: unknown,
   ): Promise<LoadedRows> {
     await client.query(BEGIN);
-    const refused = await copyAllButRefused(client, batch, patience);
+    const refused = await copyAllButRefused(client, { table, ledger, encoded }, patience);
     const refusedPositions = new Set(refused.map((anomaly) => anomaly.position));
     // A refused event has no row, so a repair in it no longer counts.
-    const kept = batch.anomalies.filter((anomaly) => !refusedPositions.has(anomaly.position));
+    const kept = encoded.anomalies.filter((anomaly) => !refusedPositions.has(anomaly.position));
     const repaired = new Set(kept.filter(({ kind }) => kind === 'repaired').map(({ position }) => position)).size;
-    const ledger: LedgerEntry = {
-      ...batch.ledger,
-      loaded: batch.ledger.loaded - refused.length,
-      rejected: batch.ledger.rejected + refused.length,
-      repaired: Math.min(batch.ledger.repaired, repaired),
+    const copied: LedgerEntry = {
+      ...ledger,
+      loaded: ledger.loaded - refused.length,
+      rejected: ledger.rejected + refused.length,
+      repaired: Math.min(ledger.repaired, repaired),
     };
-    const copied = { ...batch, ledger, anomalies: [...kept, ...refused] };
-    const loaded = await this.#finish(client, copied, patience);
-    const { windowId: window, page } = batch.ledger;
+    const page = { table, tableOid, ledger: copied, anomalies: [...kept, ...refused] };
+    const loaded = await this.#finish(client, page, patience);
     this.#options.logger.warn(
-      { window, page, refused: refused.length, sqlstate: sqlStateOf(cause), reason: refused[0]?.reason },
+      {
+        window: ledger.windowId,
+        page: ledger.page,
+        refused: refused.length,
+        sqlstate: sqlStateOf(cause),
+        reason: refused[0]?.reason,
+      },
       'PostgreSQL refused events of a page; they are set aside in ingestion.anomaly',
     );
     return loaded;
@@ -134,7 +141,8 @@ export class CopyLoader {
 }
 
 /** A page whose rows are copied and not yet committed. */
-interface CopiedPage extends Pick<PageBatch, 'table' | 'ledger' | 'anomalies'> {
+interface CopiedPage extends Pick<PageBatch, 'table' | 'ledger'> {
+  readonly anomalies: readonly PageAnomaly[];
   /** See {@link StagedTypes.check}. */
   readonly tableOid: number | null;
 }

@@ -33,56 +33,54 @@ export async function insertLedgerRow(
   entry: LedgerEntry,
   ownership: Ownership,
 ): Promise<void> {
-  const { counts, edge } = entry;
+  const { rows, ledger } = stagingNames(table);
   const { rowCount } = await client.query({
     // Named, so that the server parses it once a connection and not once a page; after the generation, because a pooler may
     // hand on a session that another start has used.
     name: `ledger ${table} ${ownership.generation}`,
-    text: `INSERT INTO ${stagingNames(table).ledger}
-       (run_id, window_id, page, generation, next_cursor, cursor_from, cursor_received_at_ms, anchor_ms, last_event_ms, oldest_ms,
-        ends_window, doubtful, suspect, continued, served, loaded, rejected, repaired,
-        edge_ms, edge_keys, page_end_ms, places, top_places, recent_places, unsure, repeated, cursor_limit)
-     SELECT $1::bigint, $2::int, $3::int, o.generation, $4::text, $5::text, $6::float8, $7::float8, $8::float8, $9::float8,
-            $10::bool, $11::bool, $12::bool, $13::bool, $14::int, $15::int, $16::int, $17::int,
-            $18::float8, $19::text[], $20::float8, $21::int, $22::int, $23::int, $24::int, $25::int, $26::int
-       FROM ingestion.owner o
-      WHERE o.generation = $27 AND EXISTS (SELECT FROM ingestion.staging_epoch WHERE epoch = $28)
-        AND ($29::oid IS NULL OR $29 = to_regclass('${stagingNames(table).rows}'))
+    text: `INSERT INTO ${ledger}
+     SELECT entry.* FROM ingestion.owner o, jsonb_populate_record(NULL::${ledger}, $1) AS entry
+      WHERE o.generation = entry.generation AND EXISTS (SELECT FROM ingestion.staging_epoch WHERE epoch = $2)
+        AND ($3::oid IS NULL OR $3 = to_regclass('${rows}'))
         FOR SHARE OF o`,
-    values: [
-      runId,
-      entry.windowId,
-      entry.page,
-      // The cursor is only a shortcut: one that a text column cannot hold byte for byte is not remembered.
-      UNSTORABLE.test(entry.nextCursor ?? '') ? null : entry.nextCursor,
-      entry.cursorFrom,
-      entry.cursorReceivedAtMs,
-      entry.anchorMs,
-      entry.lastEventMs,
-      entry.oldestMs,
-      entry.endsWindow,
-      entry.isDoubtful,
-      entry.suspect,
-      entry.isContinued,
-      entry.served,
-      entry.loaded,
-      entry.rejected,
-      entry.repaired,
-      edge?.atMs ?? null,
-      edge?.keys ?? null,
-      entry.pageEndMs,
-      counts.places,
-      counts.topPlaces,
-      counts.recentPlaces,
-      counts.unsure,
-      counts.repeated,
-      entry.cursorLimit,
-      ownership.generation,
-      ownership.epoch,
-      tableOid,
-    ],
+    values: [JSON.stringify(rowOf(runId, entry, ownership)), ownership.epoch, tableOid],
   });
   if (rowCount !== 1) await failAtFence(client, ownership);
+}
+
+/** By the names of the ledger's columns. */
+function rowOf(runId: number, entry: LedgerEntry, { generation }: Ownership): Readonly<Record<string, unknown>> {
+  const { counts, edge, nextCursor } = entry;
+  return {
+    run_id: runId,
+    window_id: entry.windowId,
+    page: entry.page,
+    generation,
+    // The cursor is only a shortcut: one that a text column cannot hold byte for byte is not remembered.
+    next_cursor: UNSTORABLE.test(nextCursor ?? '') ? null : nextCursor,
+    cursor_from: entry.cursorFrom,
+    cursor_limit: entry.cursorLimit,
+    cursor_received_at_ms: entry.cursorReceivedAtMs,
+    anchor_ms: entry.anchorMs,
+    last_event_ms: entry.lastEventMs,
+    oldest_ms: entry.oldestMs,
+    ends_window: entry.endsWindow,
+    doubtful: entry.isDoubtful,
+    suspect: entry.suspect,
+    continued: entry.isContinued,
+    served: entry.served,
+    loaded: entry.loaded,
+    rejected: entry.rejected,
+    repaired: entry.repaired,
+    page_end_ms: entry.pageEndMs,
+    edge_ms: edge?.atMs ?? null,
+    edge_keys: edge?.keys ?? null,
+    places: counts.places,
+    top_places: counts.topPlaces,
+    recent_places: counts.recentPlaces,
+    unsure: counts.unsure,
+    repeated: counts.repeated,
+  };
 }
 
 /** What became of a page that this generation has copied already; `null` when it is not in staging. */

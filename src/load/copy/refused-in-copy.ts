@@ -4,7 +4,7 @@
  */
 import pg from 'pg';
 import type { PoolClient } from 'pg';
-import type { PageAnomaly } from '../../core/encoded-page.ts';
+import type { EncodedPage, PageAnomaly } from '../../core/encoded-page.ts';
 import { firstSourceOrder } from '../../core/state.ts';
 import { quoteEvent } from '../../encode/encode-page.ts';
 import { joinRows, readSourceOrder, splitRows } from '../../encode/rows/copy-rows.ts';
@@ -12,7 +12,7 @@ import { classifyDatabaseError } from '../postgres/database-errors.ts';
 import type { Patience } from '../postgres/watchdog.ts';
 import { copySql } from '../schema/staging.ts';
 import { copyRows } from './copy-stream.ts';
-import type { PageBatch } from './page-batch.ts';
+import type { PageWithEvents } from './page-batch.ts';
 
 interface RefusedRow {
   readonly position: number;
@@ -26,17 +26,17 @@ interface RefusedRow {
  */
 export async function copyAllButRefused(
   client: PoolClient,
-  batch: PageBatch,
+  { table, ledger, encoded }: PageWithEvents,
   patience: Patience,
 ): Promise<PageAnomaly[]> {
-  const offsets = splitRows(batch.rows);
-  const first = firstSourceOrder(batch.ledger.windowId, batch.ledger.page);
+  const rows = new Uint8Array(encoded.rows, 0, encoded.rowsBytes);
+  const offsets = splitRows(rows);
+  const first = firstSourceOrder(ledger.windowId, ledger.page);
   const refused: RefusedRow[] = [];
   const copyRange = async (from: number, to: number): Promise<void> => {
     await client.query('SAVEPOINT part');
     try {
-      const rows = joinRows(batch.rows, offsets, from, to);
-      const copied = await copyRows(client, copySql(batch.table), rows, patience);
+      const copied = await copyRows(client, copySql(table), joinRows(rows, offsets, from, to), patience);
       if (copied !== to - from) throw new Error(`PostgreSQL took ${copied} of ${to - from} rows`);
       await client.query('RELEASE SAVEPOINT part');
     } catch (error) {
@@ -48,12 +48,12 @@ export async function copyAllButRefused(
         await copyRange(middle, to);
         return;
       }
-      const position = Number(readSourceOrder(batch.rows, offsets, from) - first);
+      const position = Number(readSourceOrder(rows, offsets, from) - first);
       refused.push({ position, ...describeRefusal(error) });
     }
   };
-  await copyRange(0, batch.rowCount);
-  return refused.map((row) => quote(batch, row));
+  await copyRange(0, encoded.rowCount);
+  return refused.map((row) => quote(encoded, row));
 }
 
 /** Column and message of a refusal, with the target's name in place of the staging table's: `a` and `b` must read the same. */
@@ -65,8 +65,8 @@ function describeRefusal(error: unknown): { field: string; reason: string } {
   };
 }
 
-function quote({ body, starts }: PageBatch, row: RefusedRow): PageAnomaly {
+function quote({ body, bodyBytes, starts }: EncodedPage, row: RefusedRow): PageAnomaly {
   const start = starts[row.position];
   if (start === undefined) throw new Error(`the page has no event at position ${row.position}`);
-  return { kind: 'rejected', ...row, ...quoteEvent(body, start) };
+  return { kind: 'rejected', ...row, ...quoteEvent(new Uint8Array(body, 0, bodyBytes), start) };
 }

@@ -24,8 +24,9 @@ export class StagedTypes {
    * @returns the object id of the table that the rows fit; `null` when there are no rows
    * @throws StagedTypesError; nothing is copied then
    */
-  async check(client: PoolClient, { table, rowCount, idColumnTypes, ledger }: PageBatch): Promise<number | null> {
-    if (rowCount === 0) return null;
+  async check(client: PoolClient, { table, encoded, ledger }: PageBatch): Promise<number | null> {
+    if (encoded === null || encoded.rowCount === 0) return null;
+    const { idColumnTypes } = encoded;
     if (idColumnTypes === null) throw new Error(`nobody knows what the rows of ${describePlace(ledger)} were made for`);
     const found = await this.#look(client, table);
     const misfit = COPY_COLUMNS.map((column: EventColumn) => ({

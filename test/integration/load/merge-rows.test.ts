@@ -249,7 +249,7 @@ test('a merge that finds fewer rows than the ledger says changes nothing', async
 
 test('a page without events is counted, and an empty staging table merges to nothing', async (t) => {
   const { loader, merger, store, runId } = await startLoading(t);
-  await loader.load({ ...pageOf([]), rows: new Uint8Array() });
+  await loader.load({ ...pageOf([]), encoded: null });
   const result = await merger().merge('a', 1);
   assert.deepEqual([result.pages, result.served, result.inserted], [1, 0, 0]);
   assert.equal((await store.windows(runId))[0]?.safePages, 1);

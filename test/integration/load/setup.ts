@@ -6,7 +6,7 @@ import type { IdColumnTypes } from '../../../src/core/encoded-page.ts';
 import { NO_PLACES, firstSourceOrder, type LedgerEntry } from '../../../src/core/state.ts';
 import { encodePage } from '../../../src/encode/encode-page.ts';
 import { CopyLoader } from '../../../src/load/copy/copy-loader.ts';
-import type { PageBatch } from '../../../src/load/copy/page-batch.ts';
+import type { PageWithEvents } from '../../../src/load/copy/page-batch.ts';
 import { Merger } from '../../../src/load/merge/merge.ts';
 import type { OnConflict } from '../../../src/load/schema/target-plan.ts';
 import { claimTarget } from '../../../src/load/state/owner.ts';
@@ -43,7 +43,7 @@ export interface PageOptions {
 }
 
 /** One page as a worker would hand it back; an event as a text is its exact JSON. */
-export function pageOf(events: readonly (TestEvent | string)[], options: PageOptions = {}): PageBatch {
+export function pageOf(events: readonly (TestEvent | string)[], options: PageOptions = {}): PageWithEvents {
   const { window = 1, page = 1, table = 'a', types = TEXT_IDS } = options;
   const body = new TextEncoder().encode(
     `{"data":[${events.map((event) => (typeof event === 'string' ? event : JSON.stringify(event))).join(',')}]}`,
@@ -56,12 +56,7 @@ export function pageOf(events: readonly (TestEvent | string)[], options: PageOpt
   if ('fault' in encoded) assert.fail(encoded.detail);
   return {
     table,
-    rows: new Uint8Array(encoded.rows, 0, encoded.rowsBytes),
-    rowCount: encoded.rowCount,
-    idColumnTypes: encoded.idColumnTypes,
-    anomalies: encoded.anomalies,
-    body,
-    starts: encoded.starts,
+    encoded: { ...encoded, body: body.buffer, bodyBytes: body.byteLength, decodeMs: 0, encodeMs: 0 },
     ledger: {
       windowId: window,
       page,

@@ -169,13 +169,14 @@ test('a rule on INSERT is refused: PostgreSQL takes no ON CONFLICT there', async
 test('a field whose length does not fit its type is data for PostgreSQL, and costs one event', async (t) => {
   const { loader, merger, db, database } = await startLoading(t);
   const page = pageOf([...eventsOf(['a', 'b', 'c'])]);
-  const rows = shortenTime(page.rows, 1);
+  const { encoded } = page;
+  const rows = shortenTime(new Uint8Array(encoded.rows, 0, encoded.rowsBytes), 1);
   const error: unknown = await db.connections
     .use('copy', 'a test', (client) => copyRows(client, copySql('a'), rows, { ms: 5_000, isExcused: () => false }))
     .catch((caught: unknown) => caught);
   assert.equal(sqlStateOf(error), '08P01');
   assert.equal(classifyDatabaseError(error), 'data');
-  const loaded = await loader.load({ ...page, rows });
+  const loaded = await loader.load({ ...page, encoded: { ...encoded, rows: rows.buffer, rowsBytes: rows.byteLength } });
   assert.deepEqual([loaded.loaded, loaded.rejected], [2, 1]);
   assert.equal((await merger().merge('a', 1)).inserted, 2);
   const kept = await database.query<{ event_id: string; original: Buffer }>('SELECT * FROM ingestion.anomaly');
@@ -186,7 +187,7 @@ test('a field whose length does not fit its type is data for PostgreSQL, and cos
 });
 
 /** The same stream with a time of four bytes, where the type has eight, in one row. */
-function shortenTime(rows: Uint8Array, row: number): Uint8Array {
+function shortenTime(rows: Uint8Array, row: number): Uint8Array<ArrayBuffer> {
   const view = new DataView(rows.buffer, rows.byteOffset, rows.byteLength);
   let at = (splitRows(rows)[row] ?? assert.fail()) + 2;
   for (const { name } of COPY_COLUMNS) {

@@ -3,12 +3,12 @@
  * index once from left to right.
  */
 import type { PoolClient } from 'pg';
+import { oneRow } from '../postgres/one-row.ts';
 import { TARGET } from '../schema/target-facts.ts';
 import {
   STAGED_COLUMNS,
   TARGET_COLUMNS,
   conflictClause,
-  countedInsert,
   winnerFirst,
   type MergeScope,
   type MovedRows,
@@ -16,21 +16,20 @@ import {
 
 /** No statistics are needed: the plan is a scan and a sort, whatever the planner believes. */
 export async function mergeInOrder(client: PoolClient, scope: MergeScope): Promise<MovedRows> {
-  const { names, onConflict } = scope;
+  const { names, onConflict, plan } = scope;
+  const insert = `INSERT INTO ${TARGET} AS t (${TARGET_COLUMNS})`;
+  const inOrder = `${STAGED_COLUMNS} FROM ${names.rows} s ORDER BY s.id, ${winnerFirst(onConflict)} ${conflictClause(scope)}`;
   if (onConflict === 'ignore') {
     // Of two staged rows of one id the second conflicts with the first, as it would with any other row of the target.
-    const { rowCount } = await client.query(
-      `INSERT INTO ${TARGET} AS t (${TARGET_COLUMNS})
-       SELECT ${STAGED_COLUMNS} FROM ${names.rows} s ORDER BY s.id, ${winnerFirst(onConflict)} ${conflictClause(scope)}`,
-    );
+    const { rowCount } = await client.query(`${insert} SELECT ${inOrder}`);
     return { inserted: rowCount ?? 0, updated: 0 };
   }
+  // A new row has no `xmax`. A partitioned table does not return that: there the statement looks which ids were there when it began.
+  const isNew = plan.returnsXmax ? 't.xmax = 0' : `NOT EXISTS (SELECT FROM ${TARGET} old WHERE old.id = t.id)`;
   // DO UPDATE may not touch a row twice, so only the best row of each id is moved.
-  const { rows } = await client.query<MovedRows>(
-    countedInsert(
-      scope,
-      `SELECT DISTINCT ON (s.id) ${STAGED_COLUMNS} FROM ${names.rows} s ORDER BY s.id, ${winnerFirst(onConflict)}`,
-    ),
+  return oneRow<MovedRows>(
+    client,
+    `WITH moved AS (${insert} SELECT DISTINCT ON (s.id) ${inOrder} RETURNING ${isNew} AS is_new)
+     SELECT count(*) FILTER (WHERE is_new)::int AS inserted, count(*) FILTER (WHERE NOT is_new)::int AS updated FROM moved`,
   );
-  return rows[0] ?? { inserted: 0, updated: 0 };
 }

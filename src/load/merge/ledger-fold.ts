@@ -1,6 +1,7 @@
 /** The ledger of a staging table: its sums, and its folding into `ingestion.state` and `ingestion.run`. */
 import type { PoolClient } from 'pg';
 import type { RunCounts } from '../../core/state.ts';
+import { oneRow } from '../postgres/one-row.ts';
 import type { StagingNames } from '../schema/staging.ts';
 
 export interface LedgerSums extends Pick<RunCounts, 'pages' | 'served' | 'loaded' | 'rejected' | 'repaired'> {
@@ -9,20 +10,18 @@ export interface LedgerSums extends Pick<RunCounts, 'pages' | 'served' | 'loaded
 }
 
 /** What a merge adds to the counts of its run, beyond the sums of its ledger. */
-export interface MergeCounts extends Pick<RunCounts, 'inserted' | 'updated' | 'duplicates'> {
+interface MergeCounts extends Pick<RunCounts, 'inserted' | 'updated' | 'duplicates'> {
   readonly refused: number;
 }
 
 export async function sumLedger(client: PoolClient, names: StagingNames): Promise<LedgerSums> {
-  const { rows } = await client.query<LedgerSums>(
+  return oneRow<LedgerSums>(
+    client,
     `SELECT count(*)::int AS pages, coalesce(sum(served), 0)::int AS served, coalesce(sum(loaded), 0)::int AS loaded,
             coalesce(sum(rejected), 0)::int AS rejected, coalesce(sum(repaired), 0)::int AS repaired,
             max(run_id)::float8 AS "runId"
        FROM ${names.ledger}`,
   );
-  const [sums] = rows;
-  if (sums === undefined) throw new Error('the sums of the ledger came back without a row');
-  return sums;
 }
 
 /** A relation: the ledger rows that continue their window's safe pages without a gap. */
@@ -76,13 +75,14 @@ export async function foldLedger(client: PoolClient, names: StagingNames): Promi
   );
 }
 
-/** Adds the ledger to the counts of each of its runs, and the merge to those of the newest. */
-export async function addToCounts(client: PoolClient, names: StagingNames, counts: MergeCounts): Promise<void> {
+/** Adds the ledgers to the counts of each of their runs, and the merge to those of the newest. */
+export async function addToCounts(client: PoolClient, ledgers: readonly string[], counts: MergeCounts): Promise<void> {
+  const pages = ledgers.map((ledger) => `SELECT run_id, served, loaded, rejected, repaired FROM ${ledger}`);
   await client.query(
     `WITH sums AS (
        SELECT run_id, count(*) AS pages, sum(served) AS served, sum(loaded) AS loaded, sum(rejected) AS rejected,
               sum(repaired) AS repaired, run_id = max(run_id) OVER () AS newest
-         FROM ${names.ledger} GROUP BY run_id
+         FROM (${pages.join(' UNION ALL ')}) AS pages GROUP BY run_id
      )
      UPDATE ingestion.run r
         SET pages = r.pages + s.pages, served = r.served + s.served, repaired = r.repaired + s.repaired,

@@ -2,7 +2,6 @@
 import { COPY_COLUMNS, EVENT_COLUMNS } from '../../encode/rows/event-columns.ts';
 import { columnList, quoteIdentifier } from '../postgres/identifiers.ts';
 import { EVENT_COLUMN_NAMES } from '../schema/ingested-events.ts';
-import { TARGET } from '../schema/target-facts.ts';
 import type { StagingNames } from '../schema/staging.ts';
 import type { OnConflict, TargetPlan } from '../schema/target-plan.ts';
 
@@ -48,13 +47,13 @@ export function winnerFirst(onConflict: OnConflict): string {
  * compared as text: 1.10 and 1.1 are equal as jsonb, but not the same value. Texts are compared byte by byte: a column may have
  * a collation under which different ones are equal.
  */
-export function conflictClause(scope: Pick<MergeScope, 'onConflict' | 'plan'>): string {
+export function conflictClause(scope: MergeScope): string {
   if (scope.onConflict === 'ignore') return 'ON CONFLICT (id) DO NOTHING';
   return `${overwritingClause(scope)} WHERE ${changesRow('excluded')}`;
 }
 
 /** The same for `update`, whether or not the incoming row is newer, or another one. */
-export function overwritingClause({ plan }: Pick<MergeScope, 'plan'>): string {
+export function overwritingClause({ plan }: MergeScope): string {
   const assignments = CHANGED_COLUMNS.map(({ name }) => `${quoteIdentifier(name)} = excluded.${quoteIdentifier(name)}`);
   if (plan.hasIngestedAt) assignments.push('ingested_at = now()');
   return `ON CONFLICT (id) DO UPDATE SET ${assignments.join(', ')}`;
@@ -72,19 +71,6 @@ function changesRow(incoming: string): string {
     ).join(', ');
   return `(t.occurred_at IS NULL OR ${incoming}.occurred_at >= t.occurred_at)
       AND (${side('t')}) IS DISTINCT FROM (${side(incoming)})`;
-}
-
-/**
- * `INSERT … <source> ON CONFLICT …` that returns a {@link MovedRows}. A new row has no `xmax`; a partitioned table does not
- * return that, and there the statement looks which ids were there when it began.
- */
-export function countedInsert(scope: Pick<MergeScope, 'onConflict' | 'plan'>, source: string): string {
-  const isNew = scope.plan.returnsXmax ? 't.xmax = 0' : `NOT EXISTS (SELECT FROM ${TARGET} old WHERE old.id = t.id)`;
-  return `WITH moved AS (
-      INSERT INTO ${TARGET} AS t (${TARGET_COLUMNS}) ${source} ${conflictClause(scope)}
-      RETURNING ${isNew} AS is_new
-    )
-    SELECT count(*) FILTER (WHERE is_new)::int AS inserted, count(*) FILTER (WHERE NOT is_new)::int AS updated FROM moved`;
 }
 
 /** Selects a staged row as the texts that `rebuildEvent` reads; times in ISO 8601, whatever DateStyle says. */

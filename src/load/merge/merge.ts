@@ -9,6 +9,7 @@ import type { RunCounts } from '../../core/state.ts';
 import { moveAnomalies } from '../copy/anomalies.ts';
 import { isAboutRows } from '../postgres/database-errors.ts';
 import type { Database } from '../postgres/database.ts';
+import { oneRow } from '../postgres/one-row.ts';
 import { exactlyOnce } from '../postgres/transaction-outcome.ts';
 import { lockTarget, lockTargetAlone, seemsOpenForQuickWay } from '../schema/ingested-events.ts';
 import { TARGET } from '../schema/target-facts.ts';
@@ -25,7 +26,7 @@ import { checkEpoch, checkGeneration, type Ownership } from '../state/owner.ts';
 import { addTargetRows } from '../state/target-rows.ts';
 import { EmptyTargetMerge, type EmptyTargetMerged } from './empty-target-merge.ts';
 import { mergeInOrder } from './later-merge.ts';
-import { addToCounts, foldLedger, sumLedger, type LedgerSums, type MergeCounts } from './ledger-fold.ts';
+import { addToCounts, foldLedger, sumLedger, type LedgerSums } from './ledger-fold.ts';
 import type { MergeScope, MovedRows } from './merge-sql.ts';
 import { mergeAllButRefused } from './refused-in-merge.ts';
 
@@ -102,13 +103,14 @@ export class Merger {
    */
   async mergeLeftovers(): Promise<void> {
     const { db } = this.#options;
-    const { rows } = await db.persistently('looking at what is staged', () =>
-      db.query<{ reversed: boolean }>(
+    const { reversed } = await db.persistently('looking at what is staged', () =>
+      oneRow<{ reversed: boolean }>(
+        db,
         `SELECT EXISTS (SELECT FROM ${stagingNames('a').ledger} a JOIN ${stagingNames('b').ledger} b
                          USING (run_id, window_id) WHERE a.page > b.page) AS reversed`,
       ),
     );
-    const tables = rows[0]?.reversed === true ? STAGING_TABLES.toReversed() : STAGING_TABLES;
+    const tables = reversed ? STAGING_TABLES.toReversed() : STAGING_TABLES;
     for (const table of tables) await this.merge(table, null);
   }
 
@@ -133,12 +135,9 @@ export class Merger {
       await foldLedger(client, staging.names);
       await moveAnomalies(client, staging.names);
     }
-    let counts: MergeCounts = { inserted, updated, refused, duplicates };
-    for (const staging of merged) {
-      await addToCounts(client, staging.names, counts);
-      await emptyStaging(client, staging.table, staging.canTruncate);
-      counts = NOTHING_MORE;
-    }
+    const ledgers = merged.map(({ names }) => names.ledger);
+    await addToCounts(client, ledgers, { inserted, updated, refused, duplicates });
+    for (const staging of merged) await emptyStaging(client, staging.table, staging.canTruncate);
     if (inserted > 0) await addTargetRows(client, inserted, isInitialMerge);
     return {
       tables: merged.map((staging) => staging.table),
@@ -254,8 +253,6 @@ export async function analyzeTarget(db: Database, logger: Logger): Promise<void>
 /** Milliseconds that an ANALYZE waits for its lock. */
 const ANALYZE_PATIENCE_MS = 3_000;
 
-const NOTHING_MORE: MergeCounts = { inserted: 0, updated: 0, refused: 0, duplicates: 0 };
-
 function checkPages(sums: LedgerSums, acknowledged: number, table: StagingTable, logger: Logger): void {
   if (sums.pages < acknowledged) {
     throw new Error(
@@ -272,8 +269,8 @@ function checkPages(sums: LedgerSums, acknowledged: number, table: StagingTable,
 async function checkRows(client: PoolClient, moved: Moved, loaded: number): Promise<void> {
   if (moved.inserted + (moved.passedOver ?? 0) === loaded) return;
   for (const { names, sums } of moved.merged) {
-    const { rows } = await client.query<{ staged: number }>(`SELECT count(*)::int AS staged FROM ${names.rows}`);
-    const staged = rows[0]?.staged ?? 0;
+    const sql = `SELECT count(*)::int AS staged FROM ${names.rows}`;
+    const { staged } = await oneRow<{ staged: number }>(client, sql);
     if (staged !== sums.loaded) {
       throw new StagingLostError(
         `${names.rows} has ${staged} rows, and its ledger says ${sums.loaded}: somebody has changed it; going on from what was merged`,

@@ -5,6 +5,7 @@
 import type { PoolClient } from 'pg';
 import { NOT_ABOUT_ROWS } from '../postgres/database-errors.ts';
 import { quoteLiteral } from '../postgres/identifiers.ts';
+import { oneRow } from '../postgres/one-row.ts';
 import { TARGET } from '../schema/target-facts.ts';
 import { STAGED_COLUMNS, TARGET_COLUMNS, conflictClause, overwritingClause, type MergeScope } from './merge-sql.ts';
 
@@ -98,10 +99,10 @@ export class RowByRow {
   }
 
   async #count(): Promise<{ readonly moved: number; readonly refused: number }> {
-    const { rows } = await this.#client.query<{ moved: number; refused: number }>(
+    return oneRow<{ moved: number; refused: number }>(
+      this.#client,
       `SELECT (SELECT count(*) FROM ${MOVED})::int AS moved, (SELECT count(*) FROM ${REFUSED})::int AS refused`,
     );
-    return rows[0] ?? { moved: 0, refused: 0 };
   }
 
   /** A cancelled query is caught by no handler for OTHERS. */

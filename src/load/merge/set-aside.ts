@@ -28,15 +28,14 @@ export async function setAsideAll(
   );
   const triggers = scope.plan.watchedTriggers.join(', ');
   const all = [
-    ...refused.map(({ ordinal, reason }) => ({ ordinal, reason: `${REFUSAL}${shortened(reason)}` })),
+    ...refused.map(({ ordinal, reason }) => ({
+      ordinal,
+      reason: `${REFUSAL}${displayable(reason, MAX_MESSAGE_CHARACTERS)}`,
+    })),
     ...skipped.map((ordinal) => ({ ordinal, reason: `skipped by a trigger of the table (${triggers})` })),
   ];
   for (let at = 0; at < all.length; at += AT_ONCE) await setAside(client, scope, round, all.slice(at, at + AT_ONCE));
   return all.length;
-}
-
-function shortened(reason: string): string {
-  return displayable(reason, MAX_MESSAGE_CHARACTERS);
 }
 
 async function setAside(

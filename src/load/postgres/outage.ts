@@ -117,32 +117,18 @@ export class Outage {
   }
 
   #waitedTooLong(what: string, cause: unknown, sinceMs: number): GaveUpError {
-    const seconds = Math.round((performance.now() - sinceMs) / 1000);
+    const problem = `gave up after ${Math.round((performance.now() - sinceMs) / 1000)} s`;
     const holder = this.#options.lockHolder(cause);
     if (holder !== null) {
       const { reason, remedy } = WAITING_FOR[holder.kind];
-      return this.#gaveUp(
-        `gave up after ${seconds} s of waiting for ${reason(holder.described)}`,
-        what,
-        cause,
-        `${remedy}, then start again`,
-      );
+      const waited = `${problem} of waiting for ${reason(holder.described)}`;
+      return this.#gaveUp(waited, what, cause, `${remedy}, then start again`);
     }
     if (isRefusalForNow(cause)) {
-      const problem = `gave up after ${seconds} s in which PostgreSQL refused it each time`;
-      return this.#gaveUp(
-        problem,
-        what,
-        cause,
-        'look at who locks the tables, and at the triggers behind them; then start again',
-      );
+      const advice = 'look at who locks the tables, and at the triggers behind them; then start again';
+      return this.#gaveUp(`${problem} in which PostgreSQL refused it each time`, what, cause, advice);
     }
-    return this.#gaveUp(
-      `gave up after ${seconds} s without the database`,
-      what,
-      cause,
-      'start again when the server is back',
-    );
+    return this.#gaveUp(`${problem} without the database`, what, cause, 'start again when the server is back');
   }
 
   #noteCanceled(what: string, ageMs: number): void {

@@ -14,6 +14,7 @@ import type { PoolClient } from 'pg';
 import { ConfigurationError } from '../../core/errors.ts';
 import type { Logger } from '../../core/logging.ts';
 import { isAboutRows } from '../postgres/database-errors.ts';
+import { oneRow } from '../postgres/one-row.ts';
 import { TARGET } from '../schema/target-facts.ts';
 import {
   STAGED_COLUMNS,
@@ -26,7 +27,7 @@ import {
 } from './merge-sql.ts';
 import { CANDIDATES, MOVED, REFUSED, RowByRow, type Range } from './row-by-row.ts';
 import { LEFT_OUT, setAsideAll } from './set-aside.ts';
-import { checkAllAreThere, checkIdsAreGiven, skippedRows } from './watched-triggers.ts';
+import { checkAllAreThere, skippedRows } from './watched-triggers.ts';
 
 /** Rows of a part that is moved row by row: finding one among them costs less than ten more halves. */
 const ROW_BY_ROW = 256;
@@ -60,13 +61,11 @@ export async function mergeAllButRefused(
   await client.query(`CREATE UNLOGGED TABLE ${LEFT_OUT} AS SELECT ctid AS tid, id, 0 AS round FROM ${rows} LIMIT 0`);
   await client.query(`CREATE INDEX ON ${LEFT_OUT} (tid)`);
   const sum = { inserted: 0, updated: 0, refused: 0 };
-  const hasRunAccepted = await hasAcceptedBefore(client, scope.runId);
-  let hasAccepted = false;
+  const rounds = new Rounds(client, scope, await hasAcceptedBefore(client, scope.runId), logger);
   for (let round = 1; ; round += 1) {
     const candidates = await pickCandidates(client, scope, round);
     if (candidates === 0) break;
-    hasAccepted = await new Round(client, scope, candidates, hasRunAccepted, logger).move(hasAccepted);
-    if (isWatched) await checkIdsAreGiven(client, scope);
+    await rounds.move(candidates);
     const skipped = isWatched ? await skippedRows(client, scope) : [];
     const refused = await setAsideAll(client, scope, round, skipped);
     const moved = await countMoved(client, isWatched);
@@ -119,37 +118,35 @@ async function pickCandidates(client: PoolClient, scope: MergeScope, round: numb
   return rowCount ?? 0;
 }
 
-/** Moves the candidates of one round. */
-class Round {
+/** Moves the candidates of one round after the other. */
+class Rounds {
   readonly #client: PoolClient;
   readonly #scope: MergeScope;
-  readonly #candidates: number;
   readonly #hasRunAccepted: boolean;
   readonly #logger: Logger;
   readonly #rowByRow: RowByRow;
   /** A row was accepted by the statement that refuses others. */
   #hasAccepted = false;
+  #candidates = 0;
+  /** Of this round. */
   #refused = 0;
   /** Refusals after which rows from everywhere are tried next. */
   #sampleAt = REFUSED_IN_A_ROW;
   #toldMs = performance.now();
 
-  constructor(client: PoolClient, scope: MergeScope, candidates: number, hasRunAccepted: boolean, logger: Logger) {
+  constructor(client: PoolClient, scope: MergeScope, hasRunAccepted: boolean, logger: Logger) {
     this.#hasRunAccepted = hasRunAccepted;
     this.#client = client;
     this.#scope = scope;
-    this.#candidates = candidates;
     this.#logger = logger;
     this.#rowByRow = new RowByRow(client, scope);
   }
 
-  /**
-   * What was refused is tried again as long as that helps: a key may point into the same table.
-   * @param hasAccepted an earlier round of this merge has moved a row
-   * @returns the same after this round
-   */
-  async move(hasAccepted: boolean): Promise<boolean> {
-    this.#hasAccepted = hasAccepted;
+  /** What was refused is tried again as long as that helps: a key may point into the same table. */
+  async move(candidates: number): Promise<void> {
+    this.#candidates = candidates;
+    this.#refused = 0;
+    this.#sampleAt = REFUSED_IN_A_ROW;
     await this.#moveRange({ from: 1, to: this.#candidates });
     while (this.#refused > 0) {
       const again = await this.#rowByRow.tryRefusedAgain();
@@ -158,7 +155,6 @@ class Round {
       this.#refused -= again;
     }
     if (this.#refused > 0 && !this.#hasAccepted) await this.#refuseTableUnlessFew();
-    return this.#hasAccepted;
   }
 
   async #moveRange(range: Range): Promise<void> {
@@ -253,10 +249,10 @@ async function countMoved(client: PoolClient, isWatched: boolean): Promise<Moved
   const isThere = isWatched
     ? `EXISTS (SELECT FROM ${TARGET} t WHERE t.id = c.id) AND NOT EXISTS (SELECT FROM ${LEFT_OUT} l WHERE l.tid = c.tid)`
     : 'm.ordinal IS NOT NULL';
-  const { rows } = await client.query<MovedRows>(
+  return oneRow<MovedRows>(
+    client,
     `SELECT count(*) FILTER (WHERE NOT c.was_there AND ${isThere})::int AS inserted,
             count(*) FILTER (WHERE c.was_there AND m.ordinal IS NOT NULL)::int AS updated
        FROM ${CANDIDATES} c LEFT JOIN ${MOVED} m USING (ordinal)`,
   );
-  return rows[0] ?? { inserted: 0, updated: 0 };
 }

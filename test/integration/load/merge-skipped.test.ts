@@ -122,13 +122,19 @@ for (const onConflict of ['ignore', 'update'] as const) {
   });
 }
 
-for (const [how, others] of Object.entries({
-  together: '',
-  'one by one': `'no' THEN RAISE 'not this'; ELSIF NEW.id = `,
+for (const [how, made] of Object.entries({
+  'before it is made, and rows are moved together': trigger(`IF NEW.id = 'c' THEN NEW.id := 'd'; END IF;`),
+  'before it is made, and rows are moved one by one': trigger(
+    `IF NEW.id = 'no' THEN RAISE 'not this'; ELSIF NEW.id = 'c' THEN NEW.id := 'd'; END IF;`,
+  ),
+  'when it is made, and another is taken out again': trigger(
+    `UPDATE ingested_events SET id = 'd' WHERE id = 'c'; DELETE FROM ingested_events WHERE id = 'no';`,
+    'AFTER INSERT',
+  ),
 })) {
-  test(`a trigger that gives a row another id ends the merge (rows moved ${how})`, async (t) => {
+  test(`a trigger that gives a row another id ends the merge (${how})`, async (t) => {
     const loading = await startLoading(t);
-    await loading.database.query(trigger(`IF NEW.id = ${others}'c' THEN NEW.id := 'd'; END IF;`));
+    await loading.database.query(made);
     await loading.loader.load(pageOf(eventsOf(['a', 'no', 'c'])));
     await assert.rejects(loading.merger().merge('a', 1), {
       exitCode: 2,

@@ -122,7 +122,11 @@ export class AnswerJudge {
     const page = encoded?.status === 'encoded' ? encoded : null;
     const isTop = request.across === 'top';
     if (isTop && this.#isInhabited && this.#checks.findOtherTimes(page)) return { kind: 'needs-chain' };
-    const next = { ...asked, across: undefined };
+    if (raw !== null && page !== null && this.#checks.mayFollow(request, page)) {
+      const behind = nextPage(request, raw, page.envelope);
+      return { kind: 'retry', next: { ...asked, ...behind, page: asked.page }, suspect: false };
+    }
+    const next = { ...asked, ...NO_CURSOR, across: undefined };
     const isUnclear = encoded?.status === 'faulty' && encoded.unclear !== undefined;
     const found = isTop && isUnclear ? 'answered' : judgeAcross(page, isTop ? null : this.#walk.position.sinceMs);
     if (!isTop) this.isUnanswered = found === 'silent';
@@ -136,7 +140,7 @@ export class AnswerJudge {
         return { kind: 'retry', next, suspect: found === 'inhabited' };
       case 'silent':
         // Nothing lies below the oldest event either: then only the top of all can show that the API answers.
-        if (!isTop) return { kind: 'retry', next: { ...asked, across: 'top' }, suspect: false };
+        if (!isTop) return { kind: 'retry', next: { ...next, across: 'top' }, suspect: false };
         this.#isInhabited = true;
         return this.#askAgain(request, 'doubtful-end', 'nothing comes even from outside of a window', next, true);
     }

@@ -48,7 +48,7 @@ export class Chain {
       windowId: this.#windowId,
       limit: (isByCursor ? next.cursorLimit : null) ?? this.#limit.value,
       sinceMs: hasBounds && next.across === undefined ? sinceMs : null,
-      untilMs: isByCursor ? (hasBounds ? untilMs : null) : next.across === 'top' ? null : beginMs,
+      untilMs: next.across === 'top' || (isByCursor && !hasBounds) ? null : isByCursor ? untilMs : beginMs,
     };
   }
 

@@ -16,6 +16,8 @@ import { sharedEnd } from './shared-end.ts';
 import type { WalkPosition } from './walk-position.ts';
 
 const TIMES_ASKED_AGAIN = 2;
+/** Empty pages from outside of a window whose cursors are followed: a list may have some before its first event. */
+const MAX_EMPTY_ACROSS = 100;
 
 interface CheckedWalk {
   readonly windowId: number;
@@ -37,6 +39,7 @@ export class PageChecks {
   #isOrderDoubted = false;
   #abovePage = 0;
   #emptyPage = 0;
+  #emptyAcross = 0;
 
   constructor({ traits, logger }: { readonly traits: EndpointTraits; readonly logger: Logger }, walk: CheckedWalk) {
     this.#traits = traits;
@@ -131,6 +134,13 @@ export class PageChecks {
     this.#traits.supportsTimeBounds = false;
     this.#logger.warn({ window: windowId }, 'the endpoint filters by other times than it shows; walking one chain');
     return true;
+  }
+
+  /** Whether a page from outside of the window is empty, with more behind it: where its cursor leads is the answer. */
+  mayFollow({ cursor }: PageRequest, { servedCount, envelope: { hasMore, nextCursor } }: EncodedPage): boolean {
+    if (servedCount > 0 || hasMore === false || nextCursor === null || nextCursor === cursor) return false;
+    this.#emptyAcross += 1;
+    return this.#emptyAcross <= MAX_EMPTY_ACROSS;
   }
 
   contradictionOf(request: PageRequest, encoded: EncodedPage): string | null {

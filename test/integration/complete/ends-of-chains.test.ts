@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ODD_ANSWERS, withoutFlag, type Odd } from '../../support/odd-answers.ts';
-import { type PageHook } from '../../support/scripted-api.ts';
+import { toCursor, type PageHook } from '../../support/scripted-api.ts';
 import { eventsUpTo, NEWEST_MS } from '../../support/scripted-events.ts';
 import { assertProof, ScriptedScene } from '../../support/scripted-scene.ts';
 
@@ -145,6 +145,19 @@ void test('a list that has empty pages in its middle is asked about one of them,
   const scene = await ScriptedScene.open(t, options);
   assertProof(await scene.ingestAll(['--page-size', '100']), 'api-end');
   assert.ok(scene.api.pageRequests < 48, `${scene.api.pageRequests} requests for 40 pages`);
+});
+
+void test('where the first page is always empty, with a cursor to the events, a window without any is asked about by that cursor', async (t) => {
+  const isOld = (n: number): boolean => n >= 1_000;
+  const events = eventsUpTo(2_000, (n) => ({ timestamp: NEWEST_MS - n * 1_000 - (isOld(n) ? 4_000_000 : 0) }));
+  const hook: PageHook = ({ cursor, usual: { body } }) => {
+    const begin = { data: [], hasMore: true, nextCursor: toCursor({ left: events.length }) };
+    return cursor === null ? { body: { ...body, ...begin } } : undefined;
+  };
+  const options = { events, shape: 'doc', maxPage: 50, latencyMs: 5, hook } as const;
+  const scene = await ScriptedScene.open(t, options);
+  assertProof(await scene.ingestAll(['--concurrency', '4', '--page-size', '50']), 'api-end');
+  assert.ok(scene.api.pageRequests < 250, `${scene.api.pageRequests} requests for 40 pages`);
 });
 
 void test('a last page that never has a flag ends the chain where the count agrees', async (t) => {

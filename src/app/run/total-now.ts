@@ -4,8 +4,10 @@ import type { PageEncoder } from '../../threads/page-encoder.ts';
 
 /** Windows are named by number; this request belongs to none. */
 const NO_WINDOW = 0;
-/** Differs from every page that a walk asks for, so that no cache answers. */
-const FEW_EVENTS = 2;
+/** Most walks ask for more, so that no cache answers; where one does, the next is asked for. */
+const FEW_EVENTS = Array.from({ length: 20 }, (_, at) => at + 2);
+/** One answer may be wrong. */
+const ANSWERS = 2;
 
 interface Asker {
   readonly client: ApiClient;
@@ -13,17 +15,26 @@ interface Asker {
 }
 
 /**
- * Asked twice, as a walk begins and for few events, because one answer may be wrong: the larger count.
+ * Asked as a walk begins and for few events: the larger count of two.
  * @param walkLimit of a walk that would begin now
- * @returns `null` when an answer gives none, or one as old as its cache. @throws what the client throws, the signal's reason
+ * @returns `null` when an answer gives none, or all are as old as the API's cache. @throws what the client throws, the signal's reason
  */
 export async function askTotalNow(asker: Asker, walkLimit: number, signal: AbortSignal): Promise<number | null> {
-  const many = await askTotal(asker, Math.max(walkLimit, FEW_EVENTS + 1), signal);
-  const few = await askTotal(asker, FEW_EVENTS, signal);
-  return few === null || many === null ? null : Math.max(few, many);
+  const totals: number[] = [];
+  for (const limit of [Math.max(walkLimit, 1), ...FEW_EVENTS]) {
+    const total = await askTotal(asker, limit, signal);
+    if (total === null) return null;
+    if (total !== 'cached') totals.push(total);
+    if (totals.length === ANSWERS) return Math.max(...totals);
+  }
+  return null;
 }
 
-async function askTotal({ client, encoder }: Asker, limit: number, signal: AbortSignal): Promise<number | null> {
+async function askTotal(
+  { client, encoder }: Asker,
+  limit: number,
+  signal: AbortSignal,
+): Promise<number | 'cached' | null> {
   const answer = await client.fetchPage({
     windowId: NO_WINDOW,
     page: 1,
@@ -33,7 +44,8 @@ async function askTotal({ client, encoder }: Asker, limit: number, signal: Abort
     untilMs: null,
     signal,
   });
-  if (answer.kind !== 'page' || answer.page.fromCache) return null;
+  if (answer.kind !== 'page') return null;
+  if (answer.page.fromCache) return 'cached';
   const encoded = await encoder.encode({ windowId: NO_WINDOW, page: 1, instantMs: null }, answer.page);
   return encoded.status === 'encoded' ? encoded.envelope.total : null;
 }

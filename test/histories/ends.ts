@@ -8,6 +8,7 @@ import {
   checkRejections,
   checkRows,
   lookbackMs,
+  mayBeRepeated,
   uncovered,
   type Breach,
   type Found,
@@ -67,11 +68,11 @@ function hasAcceptable({ places, range }: RunBegin, { isUuid }: Pick<Found, 'isU
 }
 
 /** Nothing went wrong that could make a start give up. */
-function isCalm({ step, newest, found }: EndedStart): boolean {
+function isCalm({ step, end: { message }, newest, found }: EndedStart): boolean {
   const { faults, flags, end } = step;
   if (faults.length > 0 || end.how !== 'runs' || newest === null) return false;
   const { traits, behind, api } = newest;
-  if (traits.cursorLifeMs !== null || traits.cacheMs > 0) return false;
+  if (traits.cursorLifeMs !== null || traits.cacheMs > 0 || mayBeRepeated(api, message)) return false;
   // The API has nothing any more where it had something: nobody can tell that from an answer that fails.
   if (api.lostCount > newest.lostBefore) return false;
   if (behind !== null && api.newestOwnMs < behind.newestOwnMs - lookbackMs(newest.flags)) return false;
@@ -111,7 +112,9 @@ function checkRejectedShare(run: RunBegin, found: Found, allowed: string | undef
 
 /** Code 5 needs something that is missing, tampered with, or rejected. */
 function checkAlarm({ step, end, newest, found, memory }: EndedStart): Breach | null {
-  if (newest === null || memory.isTampered) return null;
+  if (newest === null || memory.isTampered || mayBeRepeated(newest.api, end.message)) return null;
+  // A count that the API gave before it has forgotten events, and that nobody can ask for again: the answers come out of its cache.
+  if (newest.traits.cacheMs > 0 && newest.api.lostCount > newest.lostBefore) return null;
   // What an API counts and never serves is missing in this run, though earlier ones have brought it.
   if (step.faults.some(({ times }) => times === null)) return null;
   const wanted = newest.api.places.filter(

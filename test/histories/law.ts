@@ -13,6 +13,12 @@
  *            walks everything.
  *  cached    What arrived less than a cache's life before the run began: the API's answers do not show it.
  *  timeless  An event without a time has no place in a range of time.
+ *
+ * A code other than 0 claims nothing of the events. Where the API was well it needs a reason all the same: see ends.ts, and one here:
+ *
+ *  repeated  Where two events or more come in a row, and the same bytes in a row once more, a page can begin as an earlier one did. An API
+ *            that answers a cursor with a page from before gives the same pages, and hides events behind them. Walking again shows the
+ *            same; so does a request by time, because the same bytes have the same time; and a count cannot say what it counts twice. So such a run may end with 4, or 5 where the API counts.
  */
 import { isDeepStrictEqual } from 'node:util';
 import type { ApiModel } from './api-model.ts';
@@ -114,6 +120,15 @@ export function checkRejections(
     if (fitsColumn && !isRefusedByRule) return { kind: 'rejected without reason', text: original };
   }
   return null;
+}
+
+/** What an end says of a list in which a page may have come twice, or of places that it hides. */
+const SPEAKS_OF_PAGES = /has come to an end|repeats itself|events are missing/;
+
+/** See `repeated` above. */
+export function mayBeRepeated({ places }: Pick<ApiModel, 'places'>, message: string): boolean {
+  const pairs = places.slice(1).map(({ body }, at) => `${places[at]?.body ?? ''}\n${body}`);
+  return SPEAKS_OF_PAGES.test(message) && new Set(pairs).size < pairs.length;
 }
 
 /** Breach of the promise of exit code 0 by a complete run. Notes in the run which late events it was excused from. */

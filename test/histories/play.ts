@@ -4,7 +4,7 @@ import { ApiServer } from './api-server.ts';
 import { exportHere, startHere, startProcess, verifyHere, type CommandEnd, type CommandTarget } from './commands.ts';
 import { checkExport, checkStart, checkVerify } from './ends.ts';
 import type { ApiName, ApiTraits, History, StartStep, Step, TableStep } from './history.ts';
-import type { Breach, Found, RunBegin } from './law.ts';
+import { mayBeRepeated, type Breach, type Found, type RunBegin } from './law.ts';
 import { Memory } from './memory.ts';
 import type { HistoryTarget } from './target.ts';
 
@@ -99,9 +99,11 @@ class Player {
       end = ended.end;
       flags = { ...flags, ...advice(end) };
     }
+    const { code = 0, message = '' } = end ?? {};
+    const { model } = this.#apis.first;
     // Without a total, nobody can tell an API that has forgotten everything from one that fails.
-    if (end?.code === 4 && this.#apis.first.model.places.length === 0) return null;
-    return { kind: `not healed, code ${end?.code ?? 0}`, text: end?.message ?? '' };
+    if ((code === 4 && model.places.length === 0) || mayBeRepeated(model, message)) return null;
+    return { kind: `not healed, code ${code}`, text: message };
   }
 
   async #play(step: Step): Promise<Breach | null> {

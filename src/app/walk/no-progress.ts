@@ -149,9 +149,9 @@ export function noProgress(
   const reason = why === null ? '' : `: ${why}`;
   const text =
     untilMs === null
-      ? `was walked from its top ${MAX_RESTARTS} times, and each time the cursor was stale before the walk came further ` +
-        `than before${reason}. This walk cannot go on by time. What was merged is safe; start again when requests come ` +
-        'through faster.'
+      ? `was walked from its top ${MAX_RESTARTS} times, and each time a stale cursor, or answers that contradict each other, ` +
+        `ended the walk before it came further than before${reason}. It cannot go on by time. What was merged is safe; ` +
+        'start again when requests come through faster, or the API is well.'
       : `was walked from ${isoTime(untilMs)} down ${MAX_RESTARTS} times, and each walk brought no new event before its ` +
         `cursor ended${reason}. Either more events than a page holds share one instant, or the API repeats itself. ` +
         'What was merged is safe.';

@@ -187,8 +187,9 @@ export class PageAttempts {
       case 'other-endpoint':
         return giveUp('stream-broken');
       case 'end-for-key':
-        return giveUp('key-refused');
+        return giveUp(row.isStreamSuspected ? 'stream-broken' : 'key-refused');
       case 'end':
+        if (row.isStreamSuspected) return giveUp('stream-broken');
         return giveUp(at.hasEverServed ? 'not-served' : 'wrong-settings');
       case 'check-cursor':
         return { kind: 'check', endpoint: at.endpoint };

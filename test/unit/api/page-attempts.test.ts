@@ -160,3 +160,17 @@ test('the stream endpoint is left when /events works at two checks, and only whe
     assert.deepEqual(words.slice(4), checks);
   }
 });
+
+test('a stream endpoint that refuses while /events works is left, also when no time is left for a second check', () => {
+  for (const status of [403, 404]) {
+    const attempts = new PageAttempts(limits);
+    const checked: string[] = [];
+    while (checked.at(-1) !== 'events') {
+      const action = attempts.record(answer(status), usual);
+      if (action.kind !== 'check') continue;
+      checked.push(action.endpoint);
+      attempts.recordCheck(action.endpoint, action.endpoint === 'events', answer(status), usual);
+    }
+    assert.equal(wordOf(attempts.record(answer(status), { ...usual, withoutPageMs: 59_999 })), 'stream-broken');
+  }
+});

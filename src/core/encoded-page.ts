@@ -78,6 +78,8 @@ export interface ReadingHints {
   readonly mindsLimit: boolean | null;
   /** The exact bytes of an event that is known to be broken, because it was served alone; `null`: none is known. */
   readonly brokenEvent: Uint8Array | null;
+  /** The page begins with the event that the page before it ended with, as inclusive cursors have it. */
+  readonly beginsKnown: boolean;
   /** Where bytes of the body are left out, because its only event is larger than memory allows; `null`: it is all there. */
   readonly leftOutAt: number | null;
 }

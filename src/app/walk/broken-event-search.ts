@@ -42,6 +42,12 @@ export class BrokenEventSearch {
   #served = 0;
   /** How often less was asked for in this search. */
   #narrowings = 0;
+  /** Of the last event of the newest page that reads, and of the page before. */
+  #lastDigest: string | null = null;
+  #endDigest: string | null = null;
+  /** Pages begin with the end of the last: cursors are inclusive. */
+  #beginsKnown = false;
+  #surplus = 0;
   /** The broken event's bytes, once it was served alone. */
   #brokenEvent: Uint8Array | null = null;
 
@@ -68,11 +74,31 @@ export class BrokenEventSearch {
     if (request.page !== this.#page) this.#begin(request.page);
     const { countsReturned, mindsLimit } = this.#traits;
     const { leftOutAt = null } = raw;
-    const hints = { limit: request.limit, countsReturned, mindsLimit, brokenEvent: this.#brokenEvent, leftOutAt };
-    const encoded = await this.#encoder.encode(request, { ...asked, hints }, raw);
+    const known = { brokenEvent: this.#brokenEvent, beginsKnown: this.#beginsKnown };
+    const hints = { limit: request.limit, countsReturned, mindsLimit, ...known, leftOutAt };
+    let encoded = await this.#encoder.encode(request, { ...asked, hints }, raw);
+    if (encoded.status === 'faulty' && mindsLimit === true && this.#brokenEvent !== null) {
+      const { unclear, body, bodyBytes } = encoded;
+      const alone = unclear?.alone ?? null;
+      // It was broken in another way each time: it is set aside as it came now.
+      if (alone !== null && body !== undefined && bodyBytes !== undefined) {
+        const now = { ...asked, hints: { ...hints, brokenEvent: alone } };
+        encoded = await this.#encoder.encode(request, now, { body, bodyBytes, contentEncoding: 'identity' });
+      }
+    }
     // What lies outside of the window is not taken: it only has to be there.
     if (request.across !== undefined) return encoded;
     if (encoded.status === 'faulty') return this.#narrow(request, encoded);
+    const { firstDigest, lastDigest } = encoded.places;
+    this.#beginsKnown = firstDigest !== null && firstDigest === this.#endDigest;
+    if (this.#ahead !== null && this.#beginsKnown && request.limit === 1) {
+      // The client asks for less each time that a page fails.
+      this.#surplus += 1;
+      this.#limit.narrowTo(this.#least);
+      const detail = 'A page of one event is the event that the page before it ended with.';
+      return { status: 'faulty', fault: BROKEN_EVENTS, detail, isNarrowed: true };
+    }
+    this.#lastDigest = lastDigest;
     const digest = encoded.mended?.digest ?? null;
     if (digest !== null && digest !== this.#digest) {
       this.#digest = digest;
@@ -84,8 +110,15 @@ export class BrokenEventSearch {
     return encoded;
   }
 
+  /** The fewest events that bring one that is new. */
+  get #least(): number {
+    return this.#beginsKnown ? 2 + this.#surplus : 1;
+  }
+
   #begin(page: number): void {
     this.#page = page;
+    this.#endDigest = this.#lastDigest;
+    this.#surplus = 0;
     this.#digest = null;
     if (this.#ahead === null) this.#isUnclear = false;
     else this.#ahead = Math.max(0, this.#ahead - this.#served);
@@ -107,11 +140,11 @@ export class BrokenEventSearch {
       this.#limit.narrowTo(CONFIRMING_EVENTS);
       return { ...page, isNarrowed: true };
     }
-    if (limit === 1) return this.#giveUp(page);
+    if (limit <= (this.#beginsKnown ? 2 : 1)) return this.#giveUp(page);
     this.#narrowings += 1;
     const most = this.#narrowings <= BELIEVED_PAGES ? limit - 1 : Math.floor(limit / 2);
     this.#ahead = Math.min(unclear.goodBefore, most);
-    this.#limit.narrowTo(Math.max(1, this.#ahead));
+    this.#limit.narrowTo(Math.max(this.#least, this.#ahead));
     return { ...page, isNarrowed: true };
   }
 
@@ -134,7 +167,7 @@ export class BrokenEventSearch {
     if (this.#ahead === null) return;
     const left = this.#ahead - servedCount;
     if (this.#brokenEvent === null && left >= 0) {
-      this.#limit.narrowTo(Math.max(1, left));
+      this.#limit.narrowTo(Math.max(this.#least, left));
       return;
     }
     this.#forget();

@@ -18,6 +18,9 @@ export interface UnusablePage {
   readonly fault: string;
   readonly detail: string;
   readonly unclear?: UnclearEvents;
+  /** The page, decompressed, where it was read. */
+  readonly body?: ArrayBuffer;
+  readonly bodyBytes?: number;
 }
 
 export type HowToEncode = Omit<PageToEncode, 'windowId' | 'page'>;

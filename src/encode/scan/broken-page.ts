@@ -97,7 +97,7 @@ export class BrokenPageReader {
     if (leftOutAt <= this.#list.open || this.#hints.mindsLimit === false) return null;
     const end = this.#findListEnd(leftOutAt);
     if (end === null || !this.#isUtf8Around(end)) return null;
-    const event = { ...this.#onlyPiece(end), reason: 'event-too-large', repair: null, isKnown: true } as const;
+    const event = { ...this.#pieceBehind([], end), reason: 'event-too-large', repair: null, isKnown: true } as const;
     return this.#give([event], end.envelope, sink);
   }
 
@@ -235,17 +235,21 @@ export class BrokenPageReader {
     // What reads is more than there can be, and the front does not end where an event begins: it ends inside the broken one.
     const isTooLong = expected !== null && read >= expected && !beginsObject(this.#body, front.failedAt);
     const goodBefore = isTooLong ? Math.max(0, expected - 1 - rest.elements.length) : front.elements.length;
-    const { limit, mindsLimit } = this.#hints;
+    const { limit, mindsLimit, beginsKnown } = this.#hints;
+    const known = beginsKnown ? front.elements.slice(0, 1) : [];
     // Where more follows, a larger page will show whether it was alone.
-    const isAlone = returned === 1 || mindsLimit === true || (mindsLimit === null && (read === 0 || hasMore === true));
-    if (limit !== 1 || !isAlone) return { goodBefore, alone: null };
-    const { start, end } = this.#onlyPiece(rest);
+    const isOnlyKnown = read === known.length;
+    const isAlone =
+      returned === limit || mindsLimit === true || (mindsLimit === null && (isOnlyKnown || hasMore === true));
+    if (limit !== known.length + 1 || !isAlone) return { goodBefore, alone: null };
+    const { start, end } = this.#pieceBehind(known, rest);
     return { goodBefore, alone: this.#body.slice(start, end) };
   }
 
-  /** All that is in the list. */
-  #onlyPiece({ close }: ListEnd): Piece {
-    return { start: this.#cursor.skipSpace(this.#list.open + 1), end: endBeforeSpace(this.#body, close) };
+  /** All that is in the list behind the events that are known. */
+  #pieceBehind([known]: readonly Element[], { close }: ListEnd): Piece {
+    const from = known === undefined ? this.#list.open : this.#body.indexOf(COMMA, known.end);
+    return { start: this.#cursor.skipSpace(from + 1), end: endBeforeSpace(this.#body, close) };
   }
 
   #give(elements: readonly Element[], envelope: PageEnvelope, sink: EventSink): ScannedPage {

@@ -24,6 +24,7 @@ const NO_HINTS: ReadingHints = {
   countsReturned: true,
   mindsLimit: null,
   brokenEvent: null,
+  beginsKnown: false,
   leftOutAt: null,
 };
 const NO_SINK: EventSink = { event: () => undefined, broken: () => undefined, restart: () => undefined };

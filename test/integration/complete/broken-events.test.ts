@@ -46,6 +46,17 @@ void test('broken events are set aside with their bytes, all others are loaded, 
   assert.ok(scene.api.pageRequests < 25, `${scene.api.pageRequests} requests`);
 });
 
+void test('a broken event costs itself where each page begins with the end of the last', async (t) => {
+  const broken = { 250: textOf(250).replace('}}', '}'), 477: textOf(477).replace('"page_view"', '"page_view') };
+  const hook: PageHook = ({ usual }) => ({ body: bytesOf(usual, broken) });
+  for (const shape of ['doc', 'live'] as const) {
+    const options = { events: EVENTS, shape, maxPage: 100, hasInclusiveCursor: true, hook };
+    const scene = await ScriptedScene.open(t, options);
+    await scene.expect(await scene.ingest(), 0, others(broken));
+    assert.deepEqual(await scene.rejected(), { 'not-json': 2 });
+  }
+});
+
 void test('an event that came damaged on the way is loaded', async (t) => {
   let times = 0;
   const hook: PageHook = ({ usual }) => {

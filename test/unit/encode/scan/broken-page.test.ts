@@ -5,7 +5,14 @@ import { encodePage, quoteEvent, type PageEncoding } from '../../../../src/encod
 import type { PageFault } from '../../../../src/encode/scan/scanned-page.ts';
 import { bytesOf, readRows, TEXT_COLUMNS } from '../rows/copy-stream-reader.ts';
 
-const HINTS: ReadingHints = { limit: 3, countsReturned: true, mindsLimit: null, brokenEvent: null, leftOutAt: null };
+const HINTS: ReadingHints = {
+  limit: 3,
+  countsReturned: true,
+  mindsLimit: null,
+  brokenEvent: null,
+  beginsKnown: false,
+  leftOutAt: null,
+};
 const A = '{"id":"a","name":"first"}';
 const C = '{"id":"c","name":"last"}';
 

@@ -119,6 +119,10 @@ export class PlaceCounter {
         }
         if (takeOne(overlap.left, key)) continue;
       }
+      if (isAtEdge && head?.isLeft(key) === true) {
+        counts.unsure += 1;
+        continue;
+      }
       if (isAtEdge) added.push(key);
       counts.places += 1;
       if (marks.topMs !== null && placeMs >= marks.topMs) counts.topPlaces += 1;
@@ -222,6 +226,11 @@ class Head {
     if (!this.#isTop) return null;
     this.#sure -= 1;
     return this.#sure >= 0 ? 'repeated' : 'unsure';
+  }
+
+  /** Whether a later event of the edge's instant was served there before: the API has its id twice, or keeps no order within an instant. */
+  isLeft(key: string): boolean {
+    return takeOne(this.#left, key);
   }
 }
 

@@ -9,7 +9,7 @@
  * goes on by time (`until`). Where that is impossible, or a page shows that the order is not that of the times, the run is
  * walked as one chain from the top. Third, only the API's own word ends a chain: see walk/answer-judge.ts.
  */
-import type { ApiClient, PageAnswer, PageRequest, RawPage } from '../api/api-client.ts';
+import { NO_CURSOR, type ApiClient, type PageAnswer, type PageRequest, type RawPage } from '../api/api-client.ts';
 import type { AcceptedPage } from '../core/accepted-page.ts';
 import type { InFlightLimit, Permit } from '../core/in-flight-limit.ts';
 import type { LedgerEntry, WindowState } from '../core/state.ts';
@@ -181,24 +181,27 @@ export class ApiStreamReader {
   /** Asks for the next page by a guessed cursor while a worker encodes this one; `null` where that is likely to be useless. */
   #askAhead(request: PageRequest, raw: RawPage, signal: AbortSignal): Asked | null {
     // Below its window the walk needs nothing, but the API may go on serving: so nothing is asked ahead near the end.
-    if (this.#options.isStopping() || this.position.isNearEnd) return null;
+    if (this.#options.isStopping() || this.position.isNearEnd || this.#next.look !== undefined) return null;
     const cursor = guessNextCursor(raw);
     if (cursor === null || cursor === request.cursor) return null;
-    return this.#ask(nextPage(request, raw, { nextCursor: cursor, cursorLifeMs: request.cursorLifeMs }), signal);
+    const envelope = { nextCursor: cursor, cursorLifeMs: request.cursorLifeMs };
+    return this.#ask(nextPage(request, raw, envelope), signal);
   }
 
   /** The row of the ledger for a page that was taken in: where the walk goes on behind it. */
   #ledgerEntry({ page, cursor }: PageRequest, { encoded, brought }: Step & { kind: 'advance' | 'end' }): LedgerEntry {
     const suspect = this.#suspect || brought.suspect;
     this.#suspect = false;
+    // What is only looked at is no place to go on from.
+    const next = this.#next.look === undefined ? this.#next : NO_CURSOR;
     return {
       ...brought,
       windowId: this.windowId,
       page,
-      nextCursor: this.#next.cursor,
-      cursorReceivedAtMs: this.#next.cursorReceivedAtMs,
-      cursorFrom: this.#next.cursorFrom ?? null,
-      cursorLimit: this.#next.cursorLimit ?? null,
+      nextCursor: next.cursor,
+      cursorReceivedAtMs: next.cursorReceivedAtMs,
+      cursorFrom: next.cursorFrom ?? null,
+      cursorLimit: next.cursorLimit ?? null,
       anchorMs: this.position.anchorMs,
       lastEventMs: this.position.walkedToMs,
       endsWindow: this.#complete,

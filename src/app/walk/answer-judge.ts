@@ -6,9 +6,11 @@ import { NO_CURSOR, type PageAnswer, type PageRequest, type RawPage } from '../.
 import type { EncodedPage } from '../../core/encoded-page.ts';
 import type { Permit } from '../../core/in-flight-limit.ts';
 import { NO_PLACES } from '../../core/state.ts';
+import { BehindEnd } from './behind-end.ts';
 import type { ByTime } from './chain.ts';
+import { DeadCursors } from './dead-cursors.ts';
 import { isLimitFixed, nextPage, type NextPage } from './cursor-age.ts';
-import { doubtEnd, judgeAcross, type EndDoubt, type Question } from './doubtful-end.ts';
+import { judgeAcross, type EndDoubt, type Question } from './doubtful-end.ts';
 import { EndQuestions, canGoOnByTime } from './end-questions.ts';
 import { noteEventBytes, noteFailureWords, readWord } from './endpoint-traits.ts';
 import type { JudgedWalk, JudgeOptions } from './judged-walk.ts';
@@ -26,7 +28,10 @@ export class AnswerJudge {
   readonly #walk: JudgedWalk;
   readonly #questions: EndQuestions;
   readonly #checks: PageChecks;
-  #isInhabited: boolean;
+  readonly #behindEnd: BehindEnd;
+  readonly #cursors: DeadCursors;
+  /** Something lies in the window. */
+  isInhabited: boolean;
   /** The window looks empty, and nothing came from below it: all the data lies above, or the API did not answer. */
   isUnanswered = false;
   /** The run's only window: nothing but cursors and the API's own bounds have decided what it brings. */
@@ -42,8 +47,10 @@ export class AnswerJudge {
     this.#walk = walk;
     this.#checks = new PageChecks(options, walk);
     this.#questions = new EndQuestions(options.traits, walk);
+    this.#behindEnd = new BehindEnd(options.traits, walk);
+    this.#cursors = new DeadCursors(options, walk, this.#checks);
     this.isWhole = isWhole;
-    this.#isInhabited = walk.isInhabited;
+    this.isInhabited = walk.isInhabited;
   }
 
   /** How far the endpoint can be asked by time now. */
@@ -76,6 +83,10 @@ export class AnswerJudge {
       // A chain that a time has begun is no longer whole.
       if (request.page > 1) this.isWhole = false;
     }
+    if (answer.kind !== 'page' && answer.kind !== 'endpoint-changed') {
+      const behindEnd = this.#behindEnd.judge(request, null, asked);
+      if (behindEnd !== null) return behindEnd;
+    }
     switch (answer.kind) {
       case 'page':
         if (request.across !== undefined) return this.#judgeAcross(request, answer.page, permit, asked);
@@ -84,11 +95,15 @@ export class AnswerJudge {
         if (request.across !== undefined) return this.#judgeAcross(request, null, permit, asked);
         return this.#judgeNothing(request, permit, asked);
       case 'stale-cursor':
-        return this.#dropCursor(answer.detail, asked);
+        return this.#cursors.drop(answer.detail, asked, this.byTime);
       case 'endpoint-changed':
         // The cursor is the lost endpoint's: in the list of the other one it may stand anywhere.
         if (!this.canBegin(asked.page)) return { kind: 'needs-chain' };
-        return { kind: 'retry', next: { ...asked, ...NO_CURSOR }, suspect: this.#walk.position.topMs !== null };
+        return {
+          kind: 'retry',
+          next: { page: asked.page, ...NO_CURSOR },
+          suspect: this.#walk.position.topMs !== null,
+        };
       case 'too-large':
         return this.#askForLess(request, answer.maxEvents, asked);
     }
@@ -103,14 +118,14 @@ export class AnswerJudge {
     if (isFixed && !canGoOnByTime(this.byTime, this.#walk))
       this.#options.traits.maxPage = Math.floor(request.limit / 2);
     else this.#walk.limit.noteTooLarge(maxEvents);
-    if (isFixed) return this.#dropCursor('its page is too large, and with another limit it stands elsewhere', asked);
+    const why = 'its page is too large, and with another limit it stands elsewhere';
+    if (isFixed) return this.#cursors.drop(why, asked, this.byTime);
     return { kind: 'retry', next: { ...asked, keepsEnds: request.limit <= 1 }, suspect: false };
   }
 
   /** The API says that nothing lies in the bounds: the window ends with a page that has no events. */
   async #judgeNothing(request: PageRequest, permit: Permit, asked: NextPage): Promise<Step> {
-    const doubt = doubtEnd(request, null, 'over', this.#questions.expected(request, this.#isInhabited));
-    const question = this.#questions.about(request, null, doubt, this);
+    const { doubt, question } = this.#questions.about(request, null, 'over', this);
     if (doubt !== null && question !== 'stands') return this.#askAboutEnd(request, doubt, question, asked);
     permit.resize(0);
     return endOfNothing(request.page, doubt?.isStrong === true);
@@ -121,7 +136,7 @@ export class AnswerJudge {
     const encoded = raw === null ? null : await this.#walk.encoder.encode(request, { instantMs: null }, raw);
     const page = encoded?.status === 'encoded' ? encoded : null;
     const isTop = request.across === 'top';
-    if (isTop && this.#isInhabited && this.#checks.findOtherTimes(page)) return { kind: 'needs-chain' };
+    if (isTop && this.isInhabited && this.#checks.findOtherTimes(page)) return { kind: 'needs-chain' };
     if (raw !== null && page !== null && this.#checks.mayFollow(request, page)) {
       const behind = nextPage(request, raw, page.envelope);
       return { kind: 'retry', next: { ...asked, ...behind, page: asked.page }, suspect: false };
@@ -136,12 +151,12 @@ export class AnswerJudge {
         return endOfNothing(request.page, false);
       case 'inhabited':
       case 'answered':
-        this.#isInhabited ||= found === 'inhabited';
+        this.isInhabited ||= found === 'inhabited';
         return { kind: 'retry', next, suspect: found === 'inhabited' };
       case 'silent':
         // Nothing lies below the oldest event either: then only the top of all can show that the API answers.
         if (!isTop) return { kind: 'retry', next: { ...next, across: 'top' }, suspect: false };
-        this.#isInhabited = true;
+        this.isInhabited = true;
         return this.#askAgain(request, 'doubtful-end', 'nothing comes even from outside of a window', next, true);
     }
   }
@@ -154,6 +169,8 @@ export class AnswerJudge {
     if (stale !== null) return this.#askDifferently(request, 'cached', stale, asked, false);
     const instantMs = position.counter.edge?.atMs ?? null;
     const encoded = await encoder.encode(request, { instantMs, isKeyed: !traits.isOrderedByTime }, raw);
+    const behindEnd = this.#behindEnd.judge(request, { raw, encoded }, asked);
+    if (behindEnd !== null) return behindEnd;
     if (encoded.status === 'faulty') {
       const next = isLimitFixed(request) ? { ...asked, ...NO_CURSOR } : asked;
       const canNarrow = !isLimitFixed(request) || canGoOnByTime(this.byTime, this.#walk);
@@ -161,7 +178,7 @@ export class AnswerJudge {
       if (encoded.fault === 'too-large') return this.#askForLess(request, null, asked);
       return this.#askAgain(request, encoded.fault, encoded.detail, asked, false);
     }
-    const astray = this.#checks.findAstray(request, encoded);
+    const astray = asked.look === undefined ? this.#checks.findAstray(request, encoded) : null;
     if (astray !== null) return this.#askDifferently(request, 'astray', astray, asked, true);
     const broken = this.#checks.findBroken(request, encoded, this.byTime.hasBounds, this.#askedAboveBoundMs);
     // What was counted before rests on the order: only a chain that begins with this page can go on without it.
@@ -174,22 +191,22 @@ export class AnswerJudge {
     }
     const isRepeated = request.cursor !== null && chain.hasServed(encoded);
     if (isRepeated && storedCursor !== null && this.#questions.mayBeginAnew(this.byTime))
-      return this.#beginAnew('the API repeats itself', asked);
+      return this.#cursors.beginAnew('the API repeats itself', asked, this.byTime);
     const contradiction = this.#checks.contradictionOf(request, encoded);
     // The page is good when the walk can go on by its times.
     if (contradiction !== null && (!this.byTime.hasAnchors || encoded.times === null)) {
       return this.#askAgain(request, 'contradiction', contradiction, asked, true);
     }
-    const word = readWord(encoded.envelope, traits);
+    const word = readWord(request, encoded, traits);
     traits.hasFlag ||= encoded.envelope.hasMore !== null;
     const lack = this.#checks.findLack(request, encoded, word);
     if (lack !== null) return this.#askDifferently(request, 'lost-events', lack, asked, true);
-    const doubt =
-      word === 'more' ? null : doubtEnd(request, encoded, word, this.#questions.expected(request, this.#isInhabited));
-    const question = this.#questions.about(request, encoded, doubt, this);
-    // Events are taken in, and what lies behind them is asked by time.
-    const isUnsaid = question === 'ask-by-time' && encoded.servedCount > 0;
-    if (doubt !== null && question !== 'stands' && !isUnsaid) return this.#askAboutEnd(request, doubt, question, asked);
+    const { doubt, question } = this.#questions.about(request, encoded, word, this);
+    const isFollowed = question === 'follow';
+    // Events are taken in, and what lies behind them is asked by time, or from above.
+    const isUnsaid = (question === 'ask-by-time' || question === 'look') && encoded.servedCount > 0;
+    if (doubt !== null && question !== 'stands' && !isFollowed && !isUnsaid)
+      return this.#askAboutEnd(request, doubt, question, asked);
 
     await this.#dividing;
     permit.resize(encoded.bodyBytes + encoded.rows.byteLength);
@@ -197,12 +214,14 @@ export class AnswerJudge {
     position.note(encoded);
     const next = nextPage(request, raw, contradiction === null ? encoded.envelope : null);
     if (word === 'more' && this.#isAboveWindow(encoded)) return { kind: 'skip', next: { ...next, page: request.page } };
-    const isBelow = word === 'more' && position.reachesBelow(encoded);
+    const isMore = word === 'more' || isFollowed;
+    const isBelow = isMore && position.reachesBelow(encoded);
     const isAskedByTime = isUnsaid || (isBelow && this.#mustAskByTime(request));
     if (isAskedByTime) position.approachEnd(encoded.servedCount);
     // Where the API does not end a window itself, the window ends below its bound.
     const isPast = !isAskedByTime && isBelow && traits.isOrderedByTime && position.isPastWindow(encoded);
-    const isEnd = !isAskedByTime && (word !== 'more' || isPast);
+    const isEnd = !isAskedByTime && (!isMore || isPast);
+    const look = question === 'look' ? chain.lookFromAbove(request, encoded, doubt?.isStrong === true) : null;
     chain.noteAccepted(request, encoded);
     if (request.keepsEnds === true) limit.restore();
     else limit.grow();
@@ -214,7 +233,7 @@ export class AnswerJudge {
       raw,
       encoded,
       brought: { ...this.#count(request, raw, encoded, isRepeated), isDoubtful, suspect },
-      next: isAskedByTime ? { ...next, ...NO_CURSOR } : next,
+      next: look ?? (isAskedByTime ? { ...next, ...NO_CURSOR } : { ...next, isPastEnd: isFollowed }),
     };
   }
 
@@ -250,11 +269,13 @@ export class AnswerJudge {
 
   async #askAboutEnd(
     request: PageRequest,
-    { words }: EndDoubt,
+    { words, isStrong }: EndDoubt,
     question: Exclude<Question, 'stands'>,
     asked: NextPage,
   ): Promise<Step> {
-    if (question === 'begin-anew') return this.#beginAnew(words, asked);
+    const from = question === 'look' ? this.#walk.chain.lookFromAbove(request, null, isStrong, asked) : null;
+    if (from !== null) return { kind: 'retry', next: from, suspect: false };
+    if (question === 'begin-anew') return this.#cursors.beginAnew(words, asked, this.byTime);
     if (question === 'ask-again') return this.#askDifferently(request, 'doubtful-end', words, asked, false);
     if (question === 'ask-by-time') this.#walk.position.approachEnd(this.#walk.chain.latestPage);
     const across = question === 'top' || question === 'below' ? question : undefined;
@@ -271,27 +292,5 @@ export class AnswerJudge {
   async #askAgain(...[request, fault, detail, next, suspect]: AskedAgain): Promise<Step> {
     await this.#options.client.reportFaultyPage(request, fault, detail);
     return { kind: 'retry', next, suspect };
-  }
-
-  /** What an old cursor led to may be what a dead one is answered with. */
-  #beginAnew(detail: string, asked: NextPage): Step {
-    this.#options.traits.wasBegunAnew = true;
-    return this.#dropCursor(detail, asked);
-  }
-
-  /** The cursor is stale: the walk goes on by time where it can. */
-  #dropCursor(detail: string, asked: NextPage): Step {
-    const { logger, onRetry } = this.#options;
-    const { chain, position, windowId } = this.#walk;
-    chain.noteBroken(detail);
-    onRetry('stale-cursor');
-    if (this.#checks.noteStaleCursor(asked.page)) position.forgetAnchor();
-    const where = { window: windowId, page: asked.page };
-    if (!canGoOnByTime(this.byTime, this.#walk)) {
-      logger.warn(where, `a cursor is stale and this walk cannot go on by time; walking from the top: ${detail}`);
-      return { kind: 'needs-chain' };
-    }
-    logger.debug({ ...where, until: position.topMs }, `a cursor is stale; going on by time: ${detail}`);
-    return { kind: 'retry', next: { ...asked, ...NO_CURSOR }, suspect: true };
   }
 }

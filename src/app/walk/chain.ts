@@ -4,7 +4,7 @@
  */
 import { NO_CURSOR, type PageRequest } from '../../api/api-client.ts';
 import type { EncodedPage } from '../../core/encoded-page.ts';
-import { isTrusted, type NextPage } from './cursor-age.ts';
+import { isTrusted, lookFrom, type NextPage } from './cursor-age.ts';
 import { ChainProgress, TopRestarts, noNewEvents, noProgress } from './no-progress.ts';
 import type { PageLimit } from './page-limit.ts';
 import type { WalkPosition } from './walk-position.ts';
@@ -25,6 +25,10 @@ export class Chain {
   #progress = new ChainProgress();
   /** Events of the page accepted last; 0 before the first of this process. */
   latestPage = 0;
+  /** Of its last event. */
+  lastDigest: string | null = null;
+  /** See {@link lookFromAbove}. */
+  #above: NextPage | null = null;
   /** Why the last cursor could not be used. */
   #brokenBy: string | null = null;
 
@@ -62,9 +66,26 @@ export class Chain {
     return this.#progress.knows(page);
   }
 
+  /**
+   * How the end that an answer seems to be is looked at from above; `null`: it cannot.
+   * @param page which is accepted; `null`: there are no events
+   */
+  lookFromAbove(
+    request: Omit<PageRequest, 'signal'>,
+    page: Pick<EncodedPage, 'servedCount'> | null,
+    isDoubtful: boolean,
+    original: NextPage | null = null,
+  ): NextPage | null {
+    const from = page === null ? this.#above : lookFrom(request, page.servedCount);
+    const look = { step: 'from', original, isDoubtful } as const;
+    return from === null ? null : { ...from, page: page === null ? request.page : request.page + 1, look };
+  }
+
   /** The page is about to be accepted. @throws GaveUpError when page after page brings no new event */
   noteAccepted(request: PageRequest, page: EncodedPage): void {
     this.latestPage = page.servedCount;
+    this.lastDigest = page.places.lastDigest ?? this.lastDigest;
+    this.#above = lookFrom(request, page.servedCount) ?? this.#above;
     this.#restarts.note(page.servedCount);
     if (this.#progress.note(page)) throw noNewEvents(request);
   }
@@ -75,6 +96,7 @@ export class Chain {
    */
   #begin(page: number, untilMs: number | null): void {
     this.#position.beginAgain();
+    this.#above = null;
     const before = this.#restarts.begin(untilMs);
     if (before === 'too-often') throw noProgress({ windowId: this.#windowId, page, untilMs }, this.#brokenBy);
     if (before !== 'nothing') this.#progress = new ChainProgress();

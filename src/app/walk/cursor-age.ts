@@ -8,6 +8,18 @@ const CURSOR_TRUSTED_MS = 100_000;
 const CACHE_LIFE_MS = 30_000;
 /** The number of a page, or of an event: of pages how long they are says where it stands. */
 const COUNTING = /^\d{1,9}$/;
+/** The first page of a list leads to page 1 or 2, or else the number is no page's. */
+const MAX_SECOND_PAGE = 2;
+/** Events of a page that can be asked for without its last ones, at least. */
+const MIN_EVENTS = 4;
+
+/** A look at an end from above: see behind-end.ts. */
+export interface Look {
+  readonly step: 'from' | 'through';
+  /** What to ask for when it shows nothing; `null`: the end stays as it was. */
+  readonly original: NextPage | null;
+  readonly isDoubtful: boolean;
+}
 
 export interface NextPage {
   /** From 1 within the window. */
@@ -25,6 +37,10 @@ export interface NextPage {
   readonly across?: 'below' | 'top' | undefined;
   /** See {@link PageRequest.keepsEnds}. */
   readonly keepsEnds?: boolean | undefined;
+  /** The page that gave the cursor said that nothing follows it. */
+  readonly isPastEnd?: boolean | undefined;
+  /** It is asked for to look at an end from above. */
+  readonly look?: Look | undefined;
 }
 
 /**
@@ -33,11 +49,12 @@ export interface NextPage {
  * @param envelope `null`: what the page says of its cursor is not used
  */
 export function nextPage(
-  { page, limit }: Pick<PageRequest, 'page' | 'limit'>,
+  { page, limit, cursor: before, cursorLimit }: Pick<PageRequest, 'page' | 'limit' | 'cursor' | 'cursorLimit'>,
   raw: Pick<RawPage, 'endpoint' | 'receivedAtMs' | 'fromCache'>,
   envelope: Pick<PageEnvelope, 'nextCursor' | 'cursorLifeMs'> | null,
 ): NextPage {
   const cursor = envelope?.nextCursor ?? null;
+  const mayCountPages = before === null ? Number(cursor) <= MAX_SECOND_PAGE : isLimitFixed({ cursorLimit });
   const receivedAtMs = raw.receivedAtMs - (raw.fromCache ? CACHE_LIFE_MS : 0);
   return {
     page: page + 1,
@@ -45,8 +62,16 @@ export function nextPage(
     cursorReceivedAtMs: cursor === null ? null : receivedAtMs,
     cursorLifeMs: envelope?.cursorLifeMs ?? null,
     cursorFrom: raw.endpoint,
-    cursorLimit: cursor !== null && COUNTING.test(cursor) ? limit : null,
+    cursorLimit: cursor !== null && COUNTING.test(cursor) && mayCountPages ? limit : null,
   };
+}
+
+/** How the end of a page is looked at from above; `null`: it is too short, began its list, or stands elsewhere with another limit. */
+export function lookFrom(request: Omit<PageRequest, 'signal'>, servedCount: number): NextPage | null {
+  const { page, cursor, cursorReceivedAtMs, cursorLifeMs, cursorFrom } = request;
+  if (cursor === null || isLimitFixed(request) || servedCount < MIN_EVENTS) return null;
+  const cursorLimit = servedCount - (servedCount >> 2);
+  return { page, cursor, cursorReceivedAtMs, cursorLifeMs, cursorFrom, cursorLimit };
 }
 
 /** Whether a request that was asked ahead is the one that is wanted now. */

@@ -5,7 +5,7 @@
  */
 import type { PageRequest } from '../../api/api-client.ts';
 import type { EncodedPage } from '../../core/encoded-page.ts';
-import type { EndpointTraits } from './endpoint-traits.ts';
+import type { EndpointTraits, Word } from './endpoint-traits.ts';
 
 const TIMES_ASKED_AGAIN = 2;
 
@@ -16,6 +16,8 @@ export interface EndDoubt {
   readonly isStrong: boolean;
   /** An answer by time may have been cut inside of an instant: one from higher up shows whether it was. */
   readonly isCut?: boolean;
+  /** Events, the word that nothing follows, and a cursor all the same: it shows what it leads to. */
+  readonly leadsOn?: boolean;
 }
 
 /** An answer by time that may have been cut inside of the instant where the walk has ended. */
@@ -36,6 +38,8 @@ export interface Expected {
   readonly servedToMs: number | null;
   /** Something lies in the window. */
   readonly isInhabited: boolean;
+  /** It can be asked by time. */
+  readonly hasAnchors: boolean;
 }
 
 /**
@@ -46,7 +50,7 @@ export interface Expected {
 export function doubtEnd(
   { cursor, limit }: Pick<PageRequest, 'cursor' | 'limit'>,
   page: Pick<EncodedPage, 'servedCount' | 'envelope' | 'places'> | null,
-  word: 'over' | 'unsaid',
+  word: Exclude<Word, 'more'>,
   expected: Expected,
 ): EndDoubt | null {
   const { servedToMs, isInhabited, failureWords } = expected;
@@ -69,13 +73,16 @@ export function doubtEnd(
       return { words: 'an answer by time may end inside of an instant', isStrong: true, isCut: true };
     }
   }
+  if (word === 'unsaid' && page.envelope.nextCursor !== null)
+    return { words: 'an empty page leads to itself', isStrong: !expected.hasAnchors };
   if (word === 'unsaid') return { words: 'a page does not say whether it is the last', isStrong: true };
   if (isEmpty && servedToMs === null) {
     if (isInhabited) return { words: 'a page is empty where an earlier walk was served events', isStrong: true };
     if (cursor === null) return { words: 'the first page is empty', isStrong: false };
   }
   if (page.envelope.nextCursor !== null) {
-    return { words: 'a page says that nothing follows, and has a next cursor', isStrong: false };
+    const leadsOn = !isEmpty && page.envelope.nextCursor !== cursor;
+    return { words: 'a page says that nothing follows, and has a next cursor', isStrong: false, leadsOn };
   }
   return isEmpty && cursor !== null ? { words: 'a cursor leads to an empty page', isStrong: false } : null;
 }
@@ -83,9 +90,10 @@ export function doubtEnd(
 /**
  * What to do about a doubtful end. `ask-higher`: by time, from higher up. `below`,
  * `top`: from outside of the window, below it or at the top of all. `stands`: it was asked about in every way. `begin-anew`: so it was,
- * but by a cursor that may be dead.
+ * but by a cursor that may be dead. `look`: from above, by the cursor of the page before. `follow`: its own cursor shows.
  */
-export type Question = 'ask-again' | 'ask-by-time' | 'ask-higher' | 'below' | 'top' | 'stands' | 'begin-anew';
+export type Question =
+  'ask-again' | 'ask-by-time' | 'ask-higher' | 'below' | 'top' | 'look' | 'follow' | 'stands' | 'begin-anew';
 
 /**
  * Whether an answer by time that ends where the walk has ended could have brought more. Pages may have become smaller than an
@@ -111,6 +119,8 @@ export class EndDoubts {
   #words = '';
   #askedAcross = 0;
   #hasAskedTop = false;
+  /** The page whose end was looked at from above. */
+  #lookedPage = 0;
   /** The first answer by time for a page that may have been cut. */
   #cut: ({ readonly page: number } & CutAnswer) | null = null;
   /** Where the walk was asked by time what lies below, epoch ms; `null`: not yet. */
@@ -132,13 +142,15 @@ export class EndDoubts {
   /**
    * @param servedToMs where it can be asked by time, epoch ms; `null`: nowhere
    * @param across where to ask from outside; `null`: something was served in the window, or it is all there is
+   * @param canLook whether the end can be looked at from above
    */
   next(
     page: number,
     { isStrong, words }: EndDoubt,
     servedToMs: number | null,
     across: 'below' | 'top' | null,
-  ): Exclude<Question, 'ask-higher' | 'begin-anew'> {
+    canLook: boolean,
+  ): Exclude<Question, 'ask-higher' | 'begin-anew' | 'follow'> {
     if (page !== this.#page || words !== this.#words) {
       this.#page = page;
       this.#words = words;
@@ -153,10 +165,15 @@ export class EndDoubts {
     const wasAskedByTime = servedToMs !== null && servedToMs === this.askedByTimeAtMs;
     if (wasAskedByTime && !isStrong) return 'stands';
     // The API's own word, that only seldom comes: one other question is enough, where there is one.
-    const isByTimeFirst = !isStrong && servedToMs !== null;
-    if (!isByTimeFirst && this.#asked < TIMES_ASKED_AGAIN) {
+    const mayLook = canLook && servedToMs === null && page !== this.#lookedPage;
+    const isOtherFirst = !isStrong && (servedToMs !== null || mayLook);
+    if (!isOtherFirst && this.#asked < TIMES_ASKED_AGAIN) {
       this.#asked += 1;
       return 'ask-again';
+    }
+    if (mayLook) {
+      this.#lookedPage = page;
+      return 'look';
     }
     if (across !== null && !this.#hasAskedTop) {
       this.#hasAskedTop = true;

@@ -3,9 +3,21 @@ import type { PageRequest } from '../../api/api-client.ts';
 import type { EncodedPage } from '../../core/encoded-page.ts';
 import type { ByTime } from './chain.ts';
 import { mayBeDead } from './cursor-age.ts';
-import { EndDoubts, type EndDoubt, type Expected, type Question } from './doubtful-end.ts';
-import type { EndpointTraits } from './endpoint-traits.ts';
+import { EndDoubts, doubtEnd, type EndDoubt, type Question } from './doubtful-end.ts';
+import type { EndpointTraits, Word } from './endpoint-traits.ts';
 import type { JudgedWalk } from './judged-walk.ts';
+
+/** Where the walk is. `isWhole`: it is all there is, nothing lies outside of it. `isInhabited`: something lies in the window. */
+interface AskedAbout {
+  readonly byTime: ByTime;
+  readonly isWhole: boolean;
+  readonly isInhabited: boolean;
+}
+
+interface Asked {
+  readonly doubt: EndDoubt | null;
+  readonly question: Question;
+}
 
 export class EndQuestions {
   readonly #traits: EndpointTraits;
@@ -17,28 +29,30 @@ export class EndQuestions {
     this.#walk = walk;
   }
 
-  expected({ page }: Pick<PageRequest, 'page'>, isInhabited: boolean): Expected {
+  /** @param page `null`: the API says that nothing lies in the bounds. @param word what the page says of its end */
+  about(request: PageRequest, page: EncodedPage | null, word: Word, at: AskedAbout): Asked {
+    if (word === 'more') return { doubt: null, question: 'stands' };
     const { position, chain } = this.#walk;
-    const sizes = { latestPage: chain.latestPage, cut: this.#doubts.cut(page) };
-    return { ...this.#traits, ...sizes, servedToMs: position.servedToMs, isInhabited };
+    const sizes = { latestPage: chain.latestPage, cut: this.#doubts.cut(request.page) };
+    const { hasAnchors } = at.byTime;
+    const { servedToMs } = position;
+    const expected = { ...this.#traits, ...sizes, servedToMs, isInhabited: at.isInhabited, hasAnchors };
+    const doubt = doubtEnd(request, page, word, expected);
+    return { doubt, question: doubt === null ? 'stands' : this.#ask(request, page, doubt, at) };
   }
 
-  /** @param isWhole the walk is all there is: nothing lies outside of it */
-  about(
-    request: PageRequest,
-    page: EncodedPage | null,
-    doubt: EndDoubt | null,
-    { byTime, isWhole }: { readonly byTime: ByTime; readonly isWhole: boolean },
-  ): Question {
-    if (doubt === null) return 'stands';
-    const { position } = this.#walk;
+  #ask(request: PageRequest, page: EncodedPage | null, doubt: EndDoubt, { byTime, isWhole }: AskedAbout): Question {
+    const { position, chain } = this.#walk;
     const { servedToMs, sinceMs } = position;
     const isEmpty = page === null || page.servedCount === 0;
     if (doubt.isCut === true && position.raise()) return this.#doubts.askHigher(request.page, page);
-    const fromMs = isEmpty ? servedToMs : (page.times?.oldestMs ?? null);
+    const endMs = isEmpty ? servedToMs : (page.times?.oldestMs ?? null);
+    const fromMs = byTime.hasAnchors ? endMs : null;
+    if (doubt.leadsOn === true && fromMs === null) return 'follow';
     const canAskAcross = byTime.hasAnchors && servedToMs === null && !isWhole && isEmpty;
     const across = canAskAcross ? (sinceMs === null ? 'top' : 'below') : null;
-    const question = this.#doubts.next(request.page, doubt, byTime.hasAnchors ? fromMs : null, across);
+    const canLook = across === null && chain.lookFromAbove(request, isEmpty ? null : page, false) !== null;
+    const question = this.#doubts.next(request.page, doubt, fromMs, across, canLook);
     const isDeadEnd = isEmpty && mayBeDead(request, this.#walk.storedCursor) && this.mayBeginAnew(byTime);
     return question === 'stands' && isDeadEnd ? 'begin-anew' : question;
   }

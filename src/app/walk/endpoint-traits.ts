@@ -84,14 +84,26 @@ export function noteLimit(
 
 /** Half a sentence for the log; `null` when the envelope makes sense. */
 export function describeContradiction(
-  { cursor }: Pick<PageRequest, 'cursor'>,
-  { hasMore, nextCursor }: Pick<PageEnvelope, 'hasMore' | 'nextCursor'>,
+  asked: Pick<PageRequest, 'cursor'>,
+  page: { readonly envelope: Pick<PageEnvelope, 'hasMore' | 'nextCursor'>; readonly servedCount: number },
 ): string | null {
+  const { hasMore, nextCursor } = page.envelope;
   if (hasMore === true && nextCursor === null) return 'the page says hasMore, but has no next cursor';
-  if (nextCursor !== null && nextCursor === cursor && hasMore !== false) {
+  if (nextCursor !== null && nextCursor === asked.cursor && hasMore !== false && !leadsToItself(asked, page)) {
     return 'the next cursor is the one that was asked for';
   }
   return null;
+}
+
+/** As the end of a queue does: an empty page, and the cursor again. */
+export function leadsToItself(
+  { cursor }: Pick<PageRequest, 'cursor'>,
+  {
+    envelope,
+    servedCount,
+  }: { readonly envelope: Pick<PageEnvelope, 'hasMore' | 'nextCursor'>; readonly servedCount: number },
+): boolean {
+  return servedCount === 0 && cursor !== null && envelope.nextCursor === cursor && envelope.hasMore === null;
 }
 
 /** Checked, not believed: a page that lies above the time it was asked for comes from an endpoint without time bounds. */
@@ -146,10 +158,12 @@ export function noteFailureWords(traits: EndpointTraits, word: Word, speaks: boo
 export type Word = 'more' | 'over' | 'unsaid';
 
 export function readWord(
-  { hasMore, nextCursor, saysNoCursor }: PageEnvelope,
+  asked: Pick<PageRequest, 'cursor'>,
+  page: Pick<EncodedPage, 'envelope' | 'servedCount'>,
   { hasFlag }: Pick<EndpointTraits, 'hasFlag'>,
 ): Word {
+  const { hasMore, nextCursor, saysNoCursor } = page.envelope;
   if (hasMore !== null) return hasMore ? 'more' : 'over';
-  if (nextCursor !== null) return 'more';
+  if (nextCursor !== null) return leadsToItself(asked, page) ? 'unsaid' : 'more';
   return saysNoCursor && !hasFlag ? 'over' : 'unsaid';
 }

@@ -144,7 +144,7 @@ export class PageChecks {
   }
 
   contradictionOf(request: PageRequest, encoded: EncodedPage): string | null {
-    const contradiction = describeContradiction(request, encoded.envelope);
+    const contradiction = describeContradiction(request, encoded);
     if (contradiction === null) return null;
     this.#walk.chain.noteBroken(contradiction);
     this.#logger.warn({ window: this.#walk.windowId, page: request.page }, `contradiction: ${contradiction}`);
@@ -172,7 +172,7 @@ export class PageChecks {
 }
 
 /** How often the newest page was asked for again for one reason. */
-class AskedAgain {
+export class AskedAgain {
   #page = 0;
   #asked = 0;
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { describeContradiction, ignoresTimeBounds } from '../../../../src/app/walk/endpoint-traits.ts';
+import type { PageEnvelope } from '../../../../src/core/encoded-page.ts';
 
 const asked = { cursor: null, sinceMs: null, untilMs: null };
 
@@ -8,17 +9,30 @@ function page(newestMs: number, lastMs: number, servedCount = 100, descending = 
   return { servedCount, times: { newestMs, oldestMs: lastMs, lastMs, tailNewestMs: lastMs, descending } };
 }
 
+const envelope = (of: Pick<PageEnvelope, 'hasMore' | 'nextCursor'>, servedCount = 100) => ({
+  envelope: of,
+  servedCount,
+});
+
 void test('more to come without a cursor to come by, and the cursor that was asked with, are contradictions', () => {
-  assert.match(describeContradiction(asked, { hasMore: true, nextCursor: null }) ?? '', /no next cursor/);
-  const again = describeContradiction({ cursor: 'c' }, { hasMore: true, nextCursor: 'c' });
+  assert.match(describeContradiction(asked, envelope({ hasMore: true, nextCursor: null })) ?? '', /no next cursor/);
+  const again = describeContradiction({ cursor: 'c' }, envelope({ hasMore: true, nextCursor: 'c' }));
   assert.match(again ?? '', /the one that was asked for/);
-  assert.match(describeContradiction({ cursor: 'c' }, { hasMore: null, nextCursor: 'c' }) ?? '', /asked for/);
+  assert.match(describeContradiction({ cursor: 'c' }, envelope({ hasMore: null, nextCursor: 'c' })) ?? '', /asked for/);
 });
 
 void test('a last page may say what it likes about cursors', () => {
-  assert.equal(describeContradiction({ cursor: 'c' }, { hasMore: false, nextCursor: 'c' }), null);
-  assert.equal(describeContradiction({ cursor: 'c' }, { hasMore: null, nextCursor: null }), null);
-  assert.equal(describeContradiction({ cursor: 'c' }, { hasMore: true, nextCursor: 'd' }), null);
+  assert.equal(describeContradiction({ cursor: 'c' }, envelope({ hasMore: false, nextCursor: 'c' })), null);
+  assert.equal(describeContradiction({ cursor: 'c' }, envelope({ hasMore: null, nextCursor: null })), null);
+  assert.equal(describeContradiction({ cursor: 'c' }, envelope({ hasMore: true, nextCursor: 'd' })), null);
+});
+
+void test('an empty page with the cursor that was asked for is how queues end', () => {
+  assert.equal(describeContradiction({ cursor: 'c' }, envelope({ hasMore: null, nextCursor: 'c' }, 0)), null);
+  assert.match(
+    describeContradiction({ cursor: 'c' }, envelope({ hasMore: true, nextCursor: 'c' }, 0)) ?? '',
+    /asked for/,
+  );
 });
 
 void test('a page above the time that was asked for gives an endpoint without windows away', () => {

@@ -1,0 +1,81 @@
+/**
+ * What comes behind something that looked like the end of a list, where nothing can be asked by time.
+ *
+ * A page says that nothing follows, and has a next cursor: that leads on, or nowhere. And an end that is not believed is looked at from
+ * above: the page before it is asked for once more, but for its last events. The cursor of that answer leads to them, and to what
+ * lies behind: they must come again and nothing else, with room for more.
+ *
+ *   ───────── last page ─────────┤ the end?
+ *            └─── from ───┤through───────
+ */
+import type { PageRequest, RawPage } from '../../api/api-client.ts';
+import type { EncodedPage } from '../../core/encoded-page.ts';
+import { nextPage, type Look, type NextPage } from './cursor-age.ts';
+import type { EndpointTraits } from './endpoint-traits.ts';
+import type { NoPage } from './broken-event-search.ts';
+import type { JudgedWalk } from './judged-walk.ts';
+import { AskedAgain } from './page-checks.ts';
+import { endOfNothing, type Step } from './step.ts';
+
+export class BehindEnd {
+  readonly #traits: EndpointTraits;
+  readonly #walk: Pick<JudgedWalk, 'chain' | 'position'>;
+  readonly #faulty = new AskedAgain();
+
+  constructor(traits: EndpointTraits, walk: Pick<JudgedWalk, 'chain' | 'position'>) {
+    this.#traits = traits;
+    this.#walk = walk;
+  }
+
+  /**
+   * @param answer `null`: the API gave no page
+   * @returns what the walk does next; `null`: it is judged as any other answer
+   */
+  judge(
+    request: PageRequest,
+    answer: { readonly raw: RawPage; readonly encoded: EncodedPage | NoPage } | null,
+    { page, look, isPastEnd }: NextPage,
+  ): Step | null {
+    const encoded = answer?.encoded.status === 'encoded' ? answer.encoded : null;
+    if (look !== undefined) return this.#judgeLook(request, answer?.raw ?? null, encoded, look);
+    if (isPastEnd !== true) return null;
+    if (answer !== null && encoded === null && this.#faulty.mayAsk(page)) return null;
+    return this.#bringsNew(encoded) ? null : endOfNothing(page, false);
+  }
+
+  #judgeLook(request: PageRequest, raw: RawPage | null, encoded: EncodedPage | null, look: Look): Step | null {
+    const { page } = request;
+    if (look.step === 'from') {
+      const next = raw === null || encoded === null ? null : nextPage(request, raw, encoded.envelope);
+      if (next !== null && next.cursor !== null && next.cursor !== request.cursor) {
+        return {
+          kind: 'retry',
+          next: { ...next, page, cursorLimit: null, look: { ...look, step: 'through' } },
+          suspect: false,
+        };
+      }
+    } else if (encoded !== null && encoded.servedCount > 0) {
+      if (this.#bringsNew(encoded)) {
+        // It begins above the end of the page before.
+        if (encoded.times !== null && this.#traits.isOrderedByTime) this.#walk.position.beginAgain();
+        return null;
+      }
+      if (this.#isAnswer(request, encoded)) return endOfNothing(page, false);
+    }
+    if (look.original === null) return endOfNothing(page, look.isDoubtful);
+    return { kind: 'retry', next: look.original, suspect: false };
+  }
+
+  #bringsNew(encoded: EncodedPage | null): encoded is EncodedPage {
+    if (encoded === null || encoded.servedCount === 0) return false;
+    const { chain } = this.#walk;
+    return encoded.places.lastDigest !== chain.lastDigest && !chain.hasServed(encoded);
+  }
+
+  /** It had room for more, and speaks of no failure. */
+  #isAnswer({ limit }: PageRequest, { servedCount, envelope }: EncodedPage): boolean {
+    const { largestPage, failureWords } = this.#traits;
+    if (envelope.speaksOfError && failureWords !== 'mean-nothing') return false;
+    return servedCount < limit && servedCount < largestPage;
+  }
+}

@@ -10,7 +10,7 @@ import { CountsDisagreeError, GaveUpError, StagingLostError } from '../../core/e
 import type { Proof, Run } from '../../core/state.ts';
 import { newlyRejectedCount } from '../../load/copy/anomalies.ts';
 import type { Tally } from '../../load/state/tally.ts';
-import { rememberedRows } from '../../load/state/target-rows.ts';
+import { countRows, rememberedRows } from '../../load/state/target-rows.ts';
 import type { StagingArea } from '../../load/staging-area.ts';
 import type { ApiStreamReader } from '../api-stream-reader.ts';
 import { TopRestarts, noProgress } from '../walk/no-progress.ts';
@@ -112,13 +112,15 @@ export class RunPasses {
       const isDoubtful = tally.doubtfulWindows > 0;
       isAlwaysDoubtful &&= isDoubtful;
       const now = await this.#found();
+      const expected = verdict.kind === 'short' ? verdict.expected : (verdict.proof.expected ?? 0);
+      const lacking = await this.#lacking(tally, now, expected, verdict.kind);
       if (this.#isOtherList(tally, now)) {
         if (attempt === 'suspects') continue;
         logger.warn(
           { places: tally.places, walking_again: attempt },
           'nothing came again of what the run before was served last: this is another list; walking again',
         );
-      } else if (verdict.kind === 'proven') {
+      } else if (verdict.kind === 'proven' && lacking <= 0) {
         if (!isDoubtful || verdict.proof.kind === 'count') return verdict.proof;
         if (isWalkedAgain || tally.isFull || !isUnlimited(this.#run)) throw doubtfulEnd(tally.doubtfulWindows);
         if (attempt === 'suspects') continue;
@@ -127,19 +129,20 @@ export class RunPasses {
         continue;
       } else if (verdict.kind === 'short') {
         if (isWalkedAgain) return this.#proveByFall(verdict, tally.doubtfulWindows);
-        const { short, expected, places } = verdict;
+        const { short, places } = verdict;
         logger.warn({ short, expected, places, walking_again: attempt }, 'events are missing; walking again');
       } else {
-        const { unsure, proof } = verdict;
-        if (!isDoubtful && (await this.#hasAsMany(tally, now, proof.expected))) return proof;
+        const { proof } = verdict;
+        const unsure = verdict.kind === 'unsure' ? verdict.unsure : lacking;
+        if (!isDoubtful && lacking <= 0) return proof;
         const brought = now.events - before.events - Math.max(0, now.total - before.total);
         if (isWalkedAgain && brought <= 0) {
           // A walk that only looked again for what may be missing takes nothing back from an end that the API gave before.
-          if (isAlwaysDoubtful) throw doubtfulEnd(tally.doubtfulWindows);
+          if (isAlwaysDoubtful && proof.kind !== 'count') throw doubtfulEnd(tally.doubtfulWindows);
           return proof;
         }
         if (attempt === 'last') throw unstableOrder(proof, unsure, brought);
-        const { expected, places } = proof;
+        const { places } = proof;
         logger.warn({ unsure, expected, places, walking_again: attempt }, 'events may be missing; walking again');
       }
       before = now;
@@ -164,14 +167,18 @@ export class RunPasses {
   }
 
   /**
-   * Whether as many different events have their rows as the API counts, so that nobody need look again for places that may be repeats. An
-   * incremental run does not walk millions again for a few of them.
+   * How many different events have no row of those that the API counts. Where all have one, nobody need look again: else places may be
+   * repeats, or ids that the API has twice may stand in for as many that are lost. An incremental run does not walk millions again for a
+   * few of them.
    */
-  async #hasAsMany({ isFull }: Tally, { rejected }: Found, expected: number): Promise<boolean> {
-    if (!isFull) return true;
-    const { db } = this.#parts;
-    const rows = await db.persistently('reading how many rows were loaded', () => rememberedRows(db));
-    return rows !== null && rows + rejected >= expected;
+  async #lacking({ isFull }: Tally, { rejected }: Found, expected: number, kind: Verdict['kind']): Promise<number> {
+    if (!isFull) return 0;
+    const { db, counters } = this.#parts;
+    const own = await db.persistently('reading how many rows were loaded', () => rememberedRows(db));
+    if (kind === 'unsure') return expected - rejected - (own ?? 0);
+    const most = expected - counters.counts.rejected;
+    // Rows that were there before the job may be those of events that the API has.
+    return most - (own ?? 0) <= 0 ? 0 : most - (await countRows(db)).rows;
   }
 
   /**

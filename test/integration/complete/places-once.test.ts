@@ -112,6 +112,21 @@ void test('ids that the API has twice hide no event that was never served', asyn
   }
 });
 
+void test('as many ids that the API has twice, and counts once, stand in for no event of a page that came short', async (t) => {
+  const events = [
+    ...eventsUpTo(980),
+    ...eventsUpTo(20).map((event) => ({ ...event, timestamp: NEWEST_MS - 5_000_000 })),
+  ];
+  let isDone = false;
+  const hook: PageHook = ({ usual: { body, first } }) => {
+    if (isDone || first !== 300) return undefined;
+    isDone = true;
+    return { body: { ...body, data: events.slice(300, 380), meta: { total: 980, returned: 80 } } };
+  };
+  const scene = await ScriptedScene.open(t, { events, maxPage: 100, total: 980, hook });
+  await scene.ingestAll();
+});
+
 void test('the event that an inclusive cursor repeats is one place', async (t) => {
   for (const flags of [[], ['--concurrency', '4', '--page-size', '50']]) {
     const scene = await ScriptedScene.open(t, { events: eventsUpTo(2_000), maxPage: 100, hasInclusiveCursor: true });

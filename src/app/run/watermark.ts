@@ -18,11 +18,14 @@ export class Watermark {
   /** The newest time that was known when the last catch-up began. */
   #caughtUpToMs: number | null = null;
 
-  constructor(run: Pick<Run, 'newestMs' | 'serverDateMs' | 'watermarkMs' | 'lookbackMs'>) {
+  readonly #floorMs: number;
+
+  constructor(run: Pick<Run, 'newestMs' | 'serverDateMs' | 'watermarkMs' | 'lookbackMs' | 'incrementalSinceMs'>) {
     this.#newestMs = run.newestMs;
     this.#serverDateMs = run.serverDateMs;
     this.#ms = run.watermarkMs;
     this.#lookbackMs = run.lookbackMs;
+    this.#floorMs = run.incrementalSinceMs ?? -Infinity;
   }
 
   get serverDateMs(): number | null {
@@ -68,7 +71,8 @@ export class Watermark {
     if (this.#newestMs === null) throw new Error('there is no time to catch up from');
     this.#catchUps += 1;
     this.#caughtUpToMs = this.#newestMs;
-    return this.#newestMs;
+    // What is believed of the newest page may lie below what the run looks at.
+    return Math.max(this.#newestMs, this.#floorMs);
   }
 }
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { clockAt, newestSupported } from '../../../../src/app/run/watermark.ts';
+import { Watermark, clockAt, newestSupported } from '../../../../src/app/run/watermark.ts';
 
 const NOW = Date.UTC(2026, 0, 27, 19, 20, 12);
 
@@ -61,4 +61,13 @@ void test('a page of nothing but the future, or without times, says nothing of h
 void test('where the API does not say how late it is, our clock does', () => {
   assert.equal(clockAt({ serverDateMs: NOW, receivedAtMs: NOW + 7_000 }), NOW);
   assert.equal(clockAt({ serverDateMs: null, receivedAtMs: NOW }), NOW);
+});
+
+void test('nothing is caught up with below what the run looks at', () => {
+  const run = { newestMs: null, serverDateMs: null, watermarkMs: null, lookbackMs: HOUR_MS };
+  for (const incrementalSinceMs of [NOW - DAY_MS, null]) {
+    const watermark = new Watermark({ ...run, incrementalSinceMs });
+    watermark.note(NOW, Float64Array.from([...minutely(NOW - 5_000, 20), ...minutely(NOW - 9 * DAY_MS, 80)]));
+    assert.equal(watermark.beginCatchUp(), incrementalSinceMs ?? NOW - 9 * DAY_MS);
+  }
 });

@@ -94,6 +94,8 @@ export interface MendedPage {
 export interface UnclearEvents {
   /** How many events probably stand before the first broken one. */
   readonly goodBefore: number;
+  /** How many events read well, before and behind it. */
+  readonly read: number;
   /** The exact bytes of the page's only event, where it was asked for alone; else `null`. */
   readonly alone: Uint8Array | null;
 }

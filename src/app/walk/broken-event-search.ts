@@ -12,7 +12,7 @@ import { BROKEN_EVENTS, type PageRequest, type RawPage } from '../../api/api-cli
 import type { EncodedPage } from '../../core/encoded-page.ts';
 import type { Logger } from '../../core/logging.ts';
 import type { PageBody } from '../../threads/page-encoder.ts';
-import { noteLimit, type EndpointTraits } from './endpoint-traits.ts';
+import { noteLimit, noteSurplus, type EndpointTraits } from './endpoint-traits.ts';
 import type { PageLimit } from './page-limit.ts';
 import type { HowToEncode, UnusablePage, WorkerDeathSearch } from './worker-death-search.ts';
 
@@ -25,13 +25,18 @@ const CONFIRMING_EVENTS = 12;
 /** Pages that are believed about how many good events come first; after them half is asked for. */
 const BELIEVED_PAGES = 2;
 
+/** Readings of one page that all differ: it is not damaged on the way, but broken anew each time. */
+const MAX_READINGS = 5;
+
 /** No page yet. `isNarrowed`: the next question is another one, and needs no wait. */
 export type NoPage = UnusablePage & { readonly isNarrowed?: boolean };
+
+type SearchedTraits = Pick<EndpointTraits, 'countsReturned' | 'mindsLimit' | 'largestPage'>;
 
 export class BrokenEventSearch {
   readonly #encoder: Pick<WorkerDeathSearch, 'encode'>;
   readonly #limit: PageLimit;
-  readonly #traits: Pick<EndpointTraits, 'countsReturned' | 'mindsLimit'>;
+  readonly #traits: SearchedTraits;
   readonly #logger: Logger;
   #page = 0;
   /** What was broken when the page came the last time. */
@@ -48,16 +53,15 @@ export class BrokenEventSearch {
   /** Pages begin with the end of the last: cursors are inclusive. */
   #beginsKnown = false;
   #surplus = 0;
+  /** How often the page came broken in another way. */
+  #readings = 0;
   /** The broken event's bytes, once it was served alone. */
   #brokenEvent: Uint8Array | null = null;
 
   constructor(
     encoder: Pick<WorkerDeathSearch, 'encode'>,
     limit: PageLimit,
-    {
-      traits,
-      logger,
-    }: { readonly traits: Pick<EndpointTraits, 'countsReturned' | 'mindsLimit'>; readonly logger: Logger },
+    { traits, logger }: { readonly traits: SearchedTraits; readonly logger: Logger },
   ) {
     this.#encoder = encoder;
     this.#limit = limit;
@@ -72,10 +76,12 @@ export class BrokenEventSearch {
     raw: PageBody & Partial<Pick<RawPage, 'leftOutAt'>>,
   ): Promise<EncodedPage | NoPage> {
     if (request.page !== this.#page) this.#begin(request.page);
-    const { countsReturned, mindsLimit } = this.#traits;
+    const { countsReturned, mindsLimit, largestPage } = this.#traits;
     const { leftOutAt = null } = raw;
     const known = { brokenEvent: this.#brokenEvent, beginsKnown: this.#beginsKnown };
-    const hints = { limit: request.limit, countsReturned, mindsLimit, ...known, leftOutAt };
+    // Where limits are not minded, a page with more behind it has as many as any.
+    const limit = mindsLimit === false && largestPage > 0 ? largestPage : request.limit;
+    const hints = { limit, countsReturned, mindsLimit, ...known, leftOutAt };
     let encoded = await this.#encoder.encode(request, { ...asked, hints }, raw);
     if (encoded.status === 'faulty' && mindsLimit === true && this.#brokenEvent !== null) {
       const { unclear, body, bodyBytes } = encoded;
@@ -100,8 +106,9 @@ export class BrokenEventSearch {
     }
     this.#lastDigest = lastDigest;
     const digest = encoded.mended?.digest ?? null;
-    if (digest !== null && digest !== this.#digest) {
+    if (digest !== null && digest !== this.#digest && this.#readings < MAX_READINGS) {
       this.#digest = digest;
+      this.#readings += 1;
       return { status: 'faulty', fault: BROKEN_EVENTS, detail: 'Events of the page are no JSON, or no UTF-8.' };
     }
     if (encoded.mended === null) noteLimit(this.#traits, request.limit, encoded);
@@ -119,6 +126,7 @@ export class BrokenEventSearch {
     this.#page = page;
     this.#endDigest = this.#lastDigest;
     this.#surplus = 0;
+    this.#readings = 0;
     this.#digest = null;
     if (this.#ahead === null) this.#isUnclear = false;
     else this.#ahead = Math.max(0, this.#ahead - this.#served);
@@ -128,6 +136,7 @@ export class BrokenEventSearch {
   #narrow({ limit }: PageRequest, page: UnusablePage): NoPage {
     const { unclear } = page;
     if (unclear === undefined) return page;
+    noteSurplus(this.#traits, limit, unclear.read);
     if (!this.#isUnclear) {
       this.#isUnclear = true;
       return { ...page, fault: BROKEN_EVENTS };

@@ -72,14 +72,21 @@ export function noteEventBytes(traits: EndpointTraits, page: { servedCount: numb
 const MOST_SURPLUS_SHARE = 0.25;
 const MOST_SURPLUS = 2;
 
+/** Whether a page has so many more events than were asked for that the endpoint minds no limit. */
+export function noteSurplus(traits: Pick<EndpointTraits, 'mindsLimit'>, limit: number, events: number): boolean {
+  const isSurplus = events > limit * (1 + MOST_SURPLUS_SHARE) + MOST_SURPLUS;
+  if (isSurplus) traits.mindsLimit = false;
+  return isSurplus;
+}
+
 /** What a page shows of the endpoint's limits. Once it has served more than what was asked for, nothing else counts. */
 export function noteLimit(
   traits: Pick<EndpointTraits, 'mindsLimit'>,
   limit: number,
   { servedCount, envelope }: Pick<EncodedPage, 'servedCount' | 'envelope'>,
 ): void {
-  if (servedCount > limit * (1 + MOST_SURPLUS_SHARE) + MOST_SURPLUS) traits.mindsLimit = false;
-  else if (servedCount === limit && envelope.hasMore === true) traits.mindsLimit ??= true;
+  if (noteSurplus(traits, limit, servedCount)) return;
+  if (servedCount === limit && envelope.hasMore === true) traits.mindsLimit ??= true;
 }
 
 /** Half a sentence for the log; `null` when the envelope makes sense. */

@@ -241,9 +241,9 @@ export class BrokenPageReader {
     const isOnlyKnown = read === known.length;
     const isAlone =
       returned === limit || mindsLimit === true || (mindsLimit === null && (isOnlyKnown || hasMore === true));
-    if (limit !== known.length + 1 || !isAlone) return { goodBefore, alone: null };
+    if (limit !== known.length + 1 || !isAlone) return { goodBefore, read, alone: null };
     const { start, end } = this.#pieceBehind(known, rest);
-    return { goodBefore, alone: this.#body.slice(start, end) };
+    return { goodBefore, read, alone: this.#body.slice(start, end) };
   }
 
   /** All that is in the list behind the events that are known. */

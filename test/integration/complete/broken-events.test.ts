@@ -5,7 +5,7 @@ import { brotliCompressSync, constants } from 'node:zlib';
 import { MAX_DECODED_BYTES } from '../../../src/core/body-decoding.ts';
 import { ScriptedScene, assertProof, tailOf, warnings } from '../../support/scripted-scene.ts';
 import { eventsUpTo, type ScriptedEvent } from '../../support/scripted-events.ts';
-import type { PageHook, UsualPage } from '../../support/scripted-api.ts';
+import { toCursor, type PageHook, type UsualPage } from '../../support/scripted-api.ts';
 
 const EVENTS = eventsUpTo(600);
 const isBroken = (broken: Readonly<Record<number, string>>, n: number): boolean => broken[n] !== undefined;
@@ -49,13 +49,33 @@ void test('broken events are set aside with their bytes, all others are loaded, 
 void test('a broken event costs itself where each page begins with the end of the last', async (t) => {
   const broken = { 250: textOf(250).replace('}}', '}'), 477: textOf(477).replace('"page_view"', '"page_view') };
   const hook: PageHook = ({ usual }) => ({ body: bytesOf(usual, broken) });
-  for (const shape of ['doc', 'live'] as const) {
-    const options = { events: EVENTS, shape, maxPage: 100, hasInclusiveCursor: true, hook };
-    const scene = await ScriptedScene.open(t, options);
-    await scene.expect(await scene.ingest(), 0, others(broken));
-    assert.deepEqual(await scene.rejected(), { 'not-json': 2 });
-  }
+  const options = { events: EVENTS, shape: 'doc', maxPage: 100, hasInclusiveCursor: true, hook } as const;
+  const scene = await ScriptedScene.open(t, options);
+  await scene.expect(await scene.ingest(), 0, others(broken));
+  assert.deepEqual(await scene.rejected(), { 'not-json': 2 });
 });
+
+const differing = (number: number): string => textOf(250).replace('"event_250"', `"${number}},{`);
+
+const ODD_LISTS: readonly (readonly [string, PageHook])[] = [
+  ['its bytes are others each time', ({ number, usual }) => ({ body: bytesOf(usual, { 250: differing(number) }) })],
+  [
+    'the API minds no limit',
+    ({ usual: { first } }) => {
+      const end = first + 100;
+      const nextCursor = toCursor({ left: EVENTS.length - end });
+      const body = end === EVENTS.length ? { hasMore: false, nextCursor: null } : { hasMore: true, nextCursor };
+      return { body: bytesOf({ body, first, end, isLast: false }, { 250: textOf(250).replace('"type"', 'type"') }) };
+    },
+  ],
+];
+
+for (const [name, hook] of ODD_LISTS) {
+  void test(`a broken event costs itself where ${name}`, async (t) => {
+    const scene = await ScriptedScene.open(t, { events: EVENTS, shape: 'doc', maxPage: 100, hook });
+    await scene.expect(await scene.ingest(), 0, others({ 250: '' }));
+  });
+}
 
 void test('an event that came damaged on the way is loaded', async (t) => {
   let times = 0;

@@ -103,7 +103,7 @@ export function describeContradiction(
 }
 
 /** As the end of a queue does: an empty page, and the cursor again. */
-export function leadsToItself(
+function leadsToItself(
   { cursor }: Pick<PageRequest, 'cursor'>,
   {
     envelope,

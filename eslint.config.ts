@@ -34,14 +34,4 @@ export default defineConfig(
   },
   // Plain JavaScript: a worker that loads it knows no TypeScript.
   { files: ['workers/start.mjs'], extends: [tseslint.configs.disableTypeChecked] },
-  // Longer than 300 lines, each for a reason.
-  {
-    // One table of cases, which reads better whole.
-    files: [
-      'test/unit/encode/rows/event-values.test.ts',
-      'test/integration/api/api-client-faults.test.ts',
-      'test/integration/simulator/*.test.ts',
-    ],
-    rules: { 'max-lines': 'off' },
-  },
 );

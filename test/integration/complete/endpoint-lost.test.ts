@@ -1,7 +1,6 @@
 /** When the stream endpoint is lost in the middle, nothing of it tells where the other endpoint goes on. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { setTimeout as delay } from 'node:timers/promises';
 import { toCursor, type PageHook } from '../../support/scripted-api.ts';
 import { eventsUpTo } from '../../support/scripted-events.ts';
 import { ScriptedScene, assertProof, tailOf } from '../../support/scripted-scene.ts';
@@ -59,16 +58,22 @@ void test('windows go on where they were when the stream endpoint serves again, 
   let servedByStream = 0;
   let isAway = false;
   let pagesOfChain = 0;
+  let servesAgain: () => void = () => undefined;
+  const served = new Promise<void>((resolve) => {
+    servesAgain = resolve;
+  });
   const hook: PageHook = async ({ isStream, usual }) => {
     const isPage = usual.end - usual.first > 1;
     if (!isStream) {
       pagesOfChain += isPage ? 1 : 0;
       // It has come some way, and not far, when the stream endpoint is back.
-      if (pagesOfChain === 3) isAway = false;
-      await delay(100);
+      if (pagesOfChain < 3) return undefined;
+      isAway = false;
+      await served;
       return undefined;
     }
     if (isAway) return { status: 404, body: { code: 'NOT_FOUND' } };
+    if (pagesOfChain > 0) servesAgain();
     servedByStream += isPage ? 1 : 0;
     isAway = servedByStream === LOST_AFTER;
     return undefined;

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { setTimeout as delay } from 'node:timers/promises';
 import { CrashScene, countLogs, lastLines } from '../../crash/crash-scene.ts';
 import { crashDatabase, emptiesStaging, type Crash } from '../../crash/database-crash.ts';
 import { HeldMoment, makeTables, type Moment } from '../../crash/held-moment.ts';
@@ -73,7 +72,7 @@ void test('a job notices connections that carry nothing any more, and replaces t
   const job = scene.startJob();
   await scene.pagesStaged(6, job);
   proxy.setMode('black-hole');
-  await delay(2_000);
+  await scene.until('bytes that are lost', () => Promise.resolve(proxy.bytesSwallowed > 0), job);
   proxy.setMode('pass');
   await scene.expectComplete(job);
 });

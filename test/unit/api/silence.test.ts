@@ -17,12 +17,16 @@ function silenceOf(afterMs: number): { silence: Silence; log: string[] } {
 
 void test('a request without an answer is a wait until one comes, and both are told once', async () => {
   const { silence, log } = silenceOf(30);
-  const requests = [100, 110, 120].map((ms) => silence.during('/events', () => delay(ms, 'an answer')));
+  const answers: ((answer: string) => void)[] = [];
+  const asked = () => silence.during('/events', () => new Promise<string>((resolve) => answers.push(resolve)));
+  const requests = [asked(), asked(), asked()];
   assert.equal(reasonOf(silence), null);
-  await delay(60);
+  while (log.length === 0) await delay(1);
   assert.match(reasonOf(silence) ?? '', /^no answer from the API: /);
+  answers[0]?.('an answer');
   await requests[0];
   assert.equal(reasonOf(silence), null);
+  for (const answer of answers) answer('an answer');
   await Promise.all(requests);
   assert.deepEqual(log, ['no answer from the API; waiting for it', 'the API answers again']);
 });

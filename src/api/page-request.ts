@@ -51,6 +51,19 @@ export const NO_CURSOR = {
   cursorLimit: null,
 } as const;
 
+/** Windows are numbered from 1. */
+const NO_WINDOW = 0;
+
+/** Asks for the newest events, up to `untilMs`, beside all walks. @param page its number, by which those on their way are told apart */
+export function newestEvents(
+  page: number,
+  limit: number,
+  signal: AbortSignal,
+  untilMs: number | null = null,
+): PageRequest {
+  return { windowId: NO_WINDOW, page, limit, ...NO_CURSOR, sinceMs: null, untilMs, signal };
+}
+
 /** The fault of a page with events that cannot be told apart, however it is asked for: a new start does not help. */
 export const BROKEN_EVENTS = 'broken-events';
 

@@ -98,14 +98,14 @@ export class IngestionJob {
   }
 
   snapshot(): JobSnapshot {
-    const staging = this.#passes?.staging ?? null;
+    const walks = this.#passes?.walks;
     return this.#counters.snapshot({
       client: this.#client,
       pool: this.#pool,
       inFlight: this.#inFlight,
-      copying: staging?.copying ?? 0,
-      isMerging: staging?.isMerging ?? false,
-      readers: this.#passes?.readers ?? [],
+      copying: walks?.staging?.copying ?? 0,
+      isMerging: walks?.staging?.isMerging ?? false,
+      readers: walks?.readers ?? [],
     });
   }
 
@@ -117,9 +117,9 @@ export class IngestionJob {
     if (this.#isStopping) return;
     this.#isStopping = true;
     this.#counters.phase = 'stopping';
-    if (this.#client.waiting !== null) this.#passes?.abort();
+    if (this.#client.waiting !== null) this.#passes?.walks.abort();
     setTimeout(() => {
-      this.#passes?.abort();
+      this.#passes?.walks.abort();
     }, STOP_GRACE_MS).unref();
   }
 

@@ -1,5 +1,5 @@
 /** How many events the API says it has, asked for with few events. */
-import { ApiClient, NO_CURSOR, clientOptions, type PageAnswer } from '../api/api-client.ts';
+import { ApiClient, clientOptions, newestEvents, type PageAnswer } from '../api/api-client.ts';
 import { decodeBody } from '../core/body-decoding.ts';
 import { secretsOf, type Settings } from '../core/config.ts';
 import { ConfigurationError } from '../core/errors.ts';
@@ -31,25 +31,13 @@ export async function askTotal(settings: Settings, logger: Logger): Promise<numb
   try {
     await client.open();
     for (let asked = 1; asked <= MAX_ASKED; asked += 1) {
-      const total = readTotal(await ask(client, asked));
+      const total = readTotal(await client.fetchPage(newestEvents(1, asked, new AbortController().signal)));
       if (total !== undefined) return total;
     }
     return null;
   } finally {
     await client.close();
   }
-}
-
-function ask(client: ApiClient, limit: number): Promise<PageAnswer> {
-  return client.fetchPage({
-    windowId: 0,
-    page: 1,
-    limit,
-    ...NO_CURSOR,
-    sinceMs: null,
-    untilMs: null,
-    signal: new AbortController().signal,
-  });
 }
 
 /** `undefined`: ask again. What is no page, or is as old as a cache, says nothing of a count. */

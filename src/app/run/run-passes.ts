@@ -11,8 +11,6 @@ import type { Proof, Run } from '../../core/state.ts';
 import { newlyRejectedCount } from '../../load/copy/anomalies.ts';
 import type { Tally } from '../../load/state/tally.ts';
 import { countRows, rememberedRows } from '../../load/state/target-rows.ts';
-import type { StagingArea } from '../../load/staging-area.ts';
-import type { ApiStreamReader } from '../api-stream-reader.ts';
 import { TopRestarts, noProgress } from '../walk/no-progress.ts';
 import { PassProgress } from './pass-progress.ts';
 import { checkCountsBalance, isUnlimited, judgeRun, leaveNoGap, provenByFall, type Verdict } from './proof.ts';
@@ -32,7 +30,8 @@ type Found = Readonly<Record<'events' | 'rejected' | 'total', number>>;
 export class RunPasses {
   readonly #parts: RunParts;
   readonly #run: Run;
-  readonly #walks: RunWalks;
+  /** For watchers, and to be ended. */
+  readonly walks: RunWalks;
   readonly #rejections: RejectionLimit;
   readonly #progress: PassProgress;
   /** Of the chain from the top, where the run is walked as one. */
@@ -45,24 +44,9 @@ export class RunPasses {
     this.#parts = parts;
     this.#run = run;
     this.#progress = new PassProgress(parts.counters, run);
-    this.#rejections = rejectionLimitFor(parts, run.runId, () => this.#walks.openWindows);
-    this.#walks = new RunWalks(parts, run, this.#progress, this.#rejections, this.#restarts);
+    this.#rejections = rejectionLimitFor(parts, run.runId, () => this.walks.openWindows);
+    this.walks = new RunWalks(parts, run, this.#progress, this.#rejections, this.#restarts);
     this.#parked = new ParkedWindows({ ...parts, progress: this.#progress }, run);
-  }
-
-  /** For watchers. */
-  get readers(): readonly ApiStreamReader[] {
-    return this.#walks.readers;
-  }
-
-  /** For watchers. */
-  get staging(): StagingArea | null {
-    return this.#walks.staging;
-  }
-
-  /** Ends requests that are on their way or wait for their turn. */
-  abort(): void {
-    this.#walks.abort();
   }
 
   /** @throws JobError; everything that could be merged has been */
@@ -94,7 +78,7 @@ export class RunPasses {
     const report = await this.#walk({ thenCatchUp: true });
     if (report === 'stopped' || leaveNoGap(await store.windows(runId), this.#run)) return report;
     logger.warn({ run: runId }, 'rows of ingestion.state are gone; walking the whole range again');
-    await this.#walks.beginPass(incrementalSinceMs === null && isUnlimited(this.#run));
+    await this.walks.beginPass(incrementalSinceMs === null && isUnlimited(this.#run));
     await store.replaceWindows(runId, { sinceMs: sinceMs ?? incrementalSinceMs, untilMs });
     return this.#walk({ thenCatchUp: true });
   }
@@ -146,7 +130,7 @@ export class RunPasses {
         logger.warn({ unsure, expected, places, walking_again: attempt }, 'events may be missing; walking again');
       }
       before = now;
-      await this.#walks.beginPass(attempt === 'everything' || attempt === 'again');
+      await this.walks.beginPass(attempt === 'everything' || attempt === 'again');
       if (attempt === 'suspects') await store.reopenWindows(runId, await this.#suspects());
       else await store.replaceWindows(runId, { sinceMs: null, untilMs: null });
       if ((await this.#walk({ thenCatchUp: false })) === 'stopped') return 'stopped';
@@ -199,7 +183,7 @@ export class RunPasses {
     { short, expected, places }: Verdict & { kind: 'short' },
     doubtfulWindows: number,
   ): Promise<Proof> {
-    const totalNow = doubtfulWindows > 0 ? null : await this.#walks.askTotalNow();
+    const totalNow = doubtfulWindows > 0 ? null : await this.walks.askTotalNow();
     if (totalNow !== null && expected - short >= totalNow) return provenByFall(expected - short, expected, totalNow);
     throw new CountsDisagreeError(
       `${short} events are missing: the API counts ${expected}, ${places} were served. Everything was walked again without ` +
@@ -216,13 +200,13 @@ export class RunPasses {
       counters.phase = 'loading';
       try {
         if (await this.#parked.takeBack()) this.#restarts.forget();
-        const report = await this.#walks.walk({ ...options, end: this.#parked.end });
+        const report = await this.walks.walk({ ...options, end: this.#parked.end });
         if (report === 'complete' || report === 'stopped') {
           this.#parked.forget();
           return report;
         }
         if (report === 'needs-chain') {
-          if (this.#canGoOnLater) await this.#parked.park(this.#walks.newestMs);
+          if (this.#canGoOnLater) await this.#parked.park(this.walks.newestMs);
           await this.#beginChain();
         }
       } catch (error) {

@@ -1,18 +1,13 @@
 /** Asks the API for its count once more, without any bounds. */
-import { NO_CURSOR, type ApiClient } from '../../api/api-client.ts';
+import { newestEvents, type ApiClient } from '../../api/api-client.ts';
 import type { PageEncoder } from '../../threads/page-encoder.ts';
 
-/** Windows are named by number; this request belongs to none. */
-const NO_WINDOW = 0;
 /** Most walks ask for more, so that no cache answers; where one does, the next is asked for. */
 const FEW_EVENTS = Array.from({ length: 20 }, (_, at) => at + 2);
 /** One answer may be wrong. */
 const ANSWERS = 2;
 
-interface Asker {
-  readonly client: ApiClient;
-  readonly encoder: PageEncoder;
-}
+type Asker = Readonly<{ client: ApiClient; encoder: PageEncoder }>;
 
 /**
  * Asked as a walk begins and for few events: the larger count of two.
@@ -35,17 +30,11 @@ async function askTotal(
   limit: number,
   signal: AbortSignal,
 ): Promise<number | 'cached' | null> {
-  const answer = await client.fetchPage({
-    windowId: NO_WINDOW,
-    page: 1,
-    limit,
-    ...NO_CURSOR,
-    sinceMs: null,
-    untilMs: null,
-    signal,
-  });
+  const request = newestEvents(1, limit, signal);
+  const answer = await client.fetchPage(request);
   if (answer.kind !== 'page') return null;
   if (answer.page.fromCache) return 'cached';
-  const encoded = await encoder.encode({ windowId: NO_WINDOW, page: 1, instantMs: null }, answer.page);
+  const { windowId, page } = request;
+  const encoded = await encoder.encode({ windowId, page, instantMs: null }, answer.page);
   return encoded.status === 'encoded' ? encoded.envelope.total : null;
 }

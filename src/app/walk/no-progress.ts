@@ -1,6 +1,7 @@
 /** When a walk goes nowhere, and what is said then. Pure. */
 import type { PageRequest } from '../../api/api-client.ts';
 import { GaveUpError } from '../../core/errors.ts';
+import { isoText } from '../../core/iso-text.ts';
 import type { EncodedPage, PageBeginning, PagePlaces } from '../../core/encoded-page.ts';
 
 const REMEMBERED_PAGES = 1_000;
@@ -133,10 +134,13 @@ export class TopRestarts {
 
 type Where = Pick<PageRequest, 'windowId' | 'page'>;
 
+const SAFE_AND_REPORT =
+  "What was merged is safe. Start again later; if it ends like this again, report it to the API's owner";
+
 export function noNewEvents({ windowId, page }: Where): GaveUpError {
   return new GaveUpError(
     `Window ${windowId}, page ${page}: page after page brought no new event: the API repeats itself. ` +
-      'What was merged is safe.',
+      `${SAFE_AND_REPORT}.`,
     { location: { windowId, page } },
   );
 }
@@ -152,15 +156,10 @@ export function noProgress(
       ? `was walked from its top ${MAX_RESTARTS} times, and each time a stale cursor, or answers that contradict each other, ` +
         `ended the walk before it came further than before${reason}. It cannot go on by time. What was merged is safe; ` +
         'start again when requests come through faster, or the API is well.'
-      : `was walked from ${isoTime(untilMs)} down ${MAX_RESTARTS} times, and each walk brought no new event before its ` +
+      : `was walked from ${isoText(untilMs)} down ${MAX_RESTARTS} times, and each walk brought no new event before its ` +
         `cursor ended${reason}. Either more events than a page holds share one instant, or the API repeats itself. ` +
-        'What was merged is safe.';
+        `${SAFE_AND_REPORT}. A larger --page-size may help where it is below 5000.`;
   return new GaveUpError(`Window ${windowId}, page ${page}, ${text}`, { location: { windowId, page } });
-}
-
-function isoTime(ms: number): string {
-  const date = new Date(ms);
-  return Number.isNaN(date.getTime()) ? `${ms} ms` : date.toISOString();
 }
 
 export function eventTooLarge({ windowId, page }: Where): GaveUpError {

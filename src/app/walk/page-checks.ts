@@ -2,7 +2,6 @@
 import type { PageRequest, RawPage } from '../../api/api-client.ts';
 import type { EncodedPage } from '../../core/encoded-page.ts';
 import type { Logger } from '../../core/logging.ts';
-import type { Chain } from './chain.ts';
 import {
   BEGINS_ABOVE,
   beginsAbove,
@@ -12,18 +11,14 @@ import {
   type EndpointTraits,
   type Word,
 } from './endpoint-traits.ts';
+import type { JudgedWalk } from './judged-walk.ts';
 import { sharedEnd } from './shared-end.ts';
-import type { WalkPosition } from './walk-position.ts';
 
 const TIMES_ASKED_AGAIN = 2;
 /** Empty pages from outside of a window whose cursors are followed: a list may have some before its first event. */
 const MAX_EMPTY_ACROSS = 100;
 
-interface CheckedWalk {
-  readonly windowId: number;
-  readonly position: WalkPosition;
-  readonly chain: Chain;
-}
+type CheckedWalk = Pick<JudgedWalk, 'windowId' | 'position' | 'chain'>;
 
 export class PageChecks {
   readonly #traits: EndpointTraits;

@@ -2,7 +2,7 @@
  * How far back does the data set go, and does the endpoint support `until`? A few requests for one event each, most of
  * them at once: at most two round trips, whatever the age of the data.
  */
-import { NO_CURSOR, type ApiClient } from '../../api/api-client.ts';
+import { newestEvents, type ApiClient } from '../../api/api-client.ts';
 import type { EndpointTraits } from './endpoint-traits.ts';
 import type { PageEncoder } from '../../threads/page-encoder.ts';
 
@@ -27,8 +27,6 @@ const FINE_SHARE = 0.25;
 const SLACK_MS = 2;
 /** One event can have a wrong clock; an endpoint without time bounds contradicts each probe. */
 const MIN_CONTRADICTIONS = 2;
-/** Windows are named by number; probes belong to none. */
-const NO_WINDOW = 0;
 
 export interface ProbeOptions {
   readonly client: ApiClient;
@@ -95,18 +93,12 @@ function summarise(probes: readonly Probe[], newestMs: number): { oldestMs: numb
 }
 
 async function probe(untilMs: number, number: number, options: ProbeOptions): Promise<number | null> {
-  const answer = await options.client.fetchPage({
-    windowId: NO_WINDOW,
-    page: number,
-    limit: 1,
-    ...NO_CURSOR,
-    sinceMs: null,
-    untilMs,
-    signal: options.signal,
-  });
+  const request = newestEvents(number, 1, options.signal, untilMs);
+  const answer = await options.client.fetchPage(request);
   if (answer.kind === 'outside-range') return null;
   if (answer.kind !== 'page') throw new Error(`a probe for the range of times was answered with ${answer.kind}`);
-  const encoded = await options.encoder.encode({ windowId: NO_WINDOW, page: number, instantMs: null }, answer.page);
+  const { windowId, page } = request;
+  const encoded = await options.encoder.encode({ windowId, page, instantMs: null }, answer.page);
   if (encoded.status === 'faulty') throw new Error(`a probe brought no page: ${encoded.detail}`);
   if (encoded.servedCount > 0 && encoded.times === null) throw new Error('a probe brought an event without a time');
   return encoded.times?.newestMs ?? null;

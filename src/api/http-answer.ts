@@ -1,15 +1,10 @@
 /** What an answer is, judged by its headers and a glance at its bytes. */
-import { beginsWithBrace, decodeBody, readContentEncoding } from '../core/body-decoding.ts';
+import { decodeBody, mayBeObject, readContentEncoding } from '../core/body-decoding.ts';
 import type { ContentEncoding } from '../core/encoded-page.ts';
 import type { HttpAnswer } from './http-exchange.ts';
 
 /** A body that is no page is read up to this length. */
 export const MAX_ERROR_BYTES = 65_536;
-
-/** The bytes of the body. */
-export function bodyOf(answer: HttpAnswer): Uint8Array {
-  return new Uint8Array(answer.body, 0, answer.bodyBytes);
-}
 
 export function contentEncodingOf(answer: HttpAnswer): ContentEncoding {
   return readContentEncoding(answer.headers.all('content-encoding'));
@@ -21,11 +16,11 @@ export function readRequestId(answer: HttpAnswer): string | null {
 
 /**
  * Why the body of an answer needs no reading to be no page: its endpoint has served nothing then. `null` when it may be one, which
- * the scanner decides; a compressed body is read only there. What the server calls it does not count: some call JSON text/html.
+ * the scanner decides. What the server calls it does not count: some call JSON text/html.
  */
 export function whyNoPage(answer: HttpAnswer): string | null {
   if (answer.bodyBytes === 0) return 'its body is empty';
-  const mayBePage = contentEncodingOf(answer) !== 'identity' || beginsWithBrace(bodyOf(answer));
+  const mayBePage = mayBeObject(new Uint8Array(answer.body, 0, answer.bodyBytes), contentEncodingOf(answer));
   return mayBePage ? null : 'its body does not begin with {';
 }
 
@@ -48,7 +43,7 @@ export interface ErrorBody {
 }
 
 export function readErrorBody(answer: HttpAnswer): ErrorBody {
-  const bytes = decompress(answer);
+  const bytes = errorBytesOf(answer);
   let json: unknown = null;
   try {
     json = JSON.parse(new TextDecoder().decode(bytes));
@@ -63,7 +58,8 @@ export function readErrorBody(answer: HttpAnswer): ErrorBody {
   };
 }
 
-function decompress(answer: HttpAnswer): Uint8Array {
+/** The bytes of a body that is no page, decompressed. */
+export function errorBytesOf(answer: HttpAnswer): Uint8Array {
   const decoded = decodeBody(answer.body, answer.bodyBytes, contentEncodingOf(answer), MAX_ERROR_BYTES);
   // Cut or larger than the bound: its raw bytes would only fill the message with noise.
   return 'fault' in decoded ? new Uint8Array(0) : new Uint8Array(decoded.body, 0, decoded.bodyBytes);

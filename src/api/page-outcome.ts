@@ -2,7 +2,7 @@
 import { excerpt, type Redactor } from '../core/redaction.ts';
 import type { Sent } from './api-sender.ts';
 import { isFromCache } from './cached-answer.ts';
-import { bodyOf, contentEncodingOf, readDamage, readErrorBody, readRequestId, whyNoPage } from './http-answer.ts';
+import { contentEncodingOf, errorBytesOf, readDamage, readErrorBody, readRequestId, whyNoPage } from './http-answer.ts';
 import { mayHoldPage, type HttpAnswer } from './http-exchange.ts';
 import { TransportError } from './transport-error.ts';
 import type { PageAnswer, RawPage } from './page-request.ts';
@@ -62,7 +62,7 @@ function readPage(answer: HttpAnswer, url: URL, redactor: Redactor): PageFailure
   if (answer.overflowed) return { kind: 'too-large', maxEvents: null };
   const fault = whyNoPage(answer);
   if (fault !== null) {
-    const shown = excerpt(bodyOf(answer), redactor);
+    const shown = excerpt(errorBytesOf(answer), redactor);
     const cameBack = `${answer.status}, but ${fault}${shown === '' ? '' : `: "${shown}"`}`;
     const id = readRequestId(answer);
     return faultyPage(redactor.redact(cameBack), url.pathname, id === null ? null : redactor.redact(id));

@@ -87,13 +87,21 @@ const OF_THE_MOMENT: ReadonlySet<number> = new Set([408, 409, 423, 425, 499]);
 export function judge(outcome: Outcome, situation: Situation): Verdict {
   switch (outcome.kind) {
     case 'faulty':
-      return 'again';
+      break;
     case 'failure':
       if (outcome.failure === 'untrusted') return 'end';
-      return outcome.failure === 'closed' && situation.freeRetriesLeft > 0 ? 'again-at-once' : 'again';
-    case 'answer':
-      return ROWS.find(({ fits }) => fits(outcome.refusal, situation))?.verdict ?? 'again';
+      if (outcome.failure === 'closed' && situation.freeRetriesLeft > 0) return 'again-at-once';
+      // The other endpoint is on the same machine.
+      if (outcome.failure === 'unreachable') return 'again';
+      break;
+    case 'answer': {
+      const row = ROWS.find(({ fits }) => fits(outcome.refusal, situation));
+      if (row !== undefined) return row.verdict;
+    }
   }
+  const { endpoint, failures, othersServed } = situation;
+  const isStreamInDoubt = endpoint === 'stream' && failures >= CHECK_STREAM_AFTER && othersServed !== true;
+  return isStreamInDoubt ? 'check-stream' : 'again';
 }
 
 interface Row {
@@ -136,11 +144,6 @@ const ROWS: readonly Row[] = [
     fits: (refusal, asked) => refusesKey(refusal) && isRefusedForLong(asked) && asked.othersServed !== true,
   },
   { verdict: 'end', fits: (refusal, asked) => isRefusal(refusal) && isRefusedForLong(asked) },
-  {
-    verdict: 'check-stream',
-    fits: ({ status }, { endpoint, failures, othersServed }) =>
-      status >= 400 && endpoint === 'stream' && failures >= CHECK_STREAM_AFTER && othersServed !== true,
-  },
 ];
 
 /** It asks to be asked less often: everybody must wait. */

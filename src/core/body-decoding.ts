@@ -1,5 +1,5 @@
 /** Undoes the Content-Encoding of an answer's body: the only place where anybody decompresses. */
-import { constants, brotliDecompressSync, gunzipSync, inflateRawSync, inflateSync } from 'node:zlib';
+import { constants, brotliDecompressSync, gunzipSync, inflateRawSync, inflateSync, type ZlibOptions } from 'node:zlib';
 
 import type { ContentEncoding, FaultyPage } from './encoded-page.ts';
 
@@ -9,6 +9,9 @@ export const MAX_DECODED_BYTES = 256 * 1024 * 1024;
 const EXPECTED_RATIO = 8;
 const MIN_CHUNK_BYTES = 64 * 1024;
 const MAX_CHUNK_BYTES = 16 * 1024 * 1024;
+/** The beginning of a compressed body, and the most that it may decode to. */
+const GLANCE_BYTES = 1_024;
+const MAX_GLANCE_BYTES = 1024 * 1024;
 const OPEN_BRACE = 0x7b;
 const BYTE_ORDER_MARK = [0xef, 0xbb, 0xbf];
 
@@ -17,6 +20,12 @@ interface DecodedBody {
   readonly body: ArrayBuffer;
   readonly bodyBytes: number;
 }
+
+/** What the end of the bytes means. */
+type Ending = Readonly<Record<'zlib' | 'brotli', number>>;
+/** The body's end: one that was cut is an error. Brotli would return what it has by default. */
+const FINISH: Ending = { zlib: constants.Z_FINISH, brotli: constants.BROTLI_OPERATION_FINISH };
+const AS_FAR_AS_IT_GOES: Ending = { zlib: constants.Z_SYNC_FLUSH, brotli: constants.BROTLI_OPERATION_FLUSH };
 
 /** Why a body cannot be decoded. */
 type DecodingFault = Pick<FaultyPage, 'fault' | 'detail'>;
@@ -46,28 +55,46 @@ export function decodeBody(
   maxBytes = MAX_DECODED_BYTES,
 ): DecodedBody | DecodingFault {
   if (encoding === 'identity' || bodyBytes === 0) return { body, bodyBytes };
-  let bytes: Uint8Array = new Uint8Array(body, 0, bodyBytes);
+  const decoded = decode(new Uint8Array(body, 0, bodyBytes), encoding, maxBytes, FINISH);
+  return decoded instanceof Uint8Array ? { body: ownBuffer(decoded), bodyBytes: decoded.byteLength } : decoded;
+}
+
+/** Whether a body can be a JSON object, as its first character shows; of a compressed one only the first bytes are decoded. */
+export function mayBeObject(body: Uint8Array, encoding: ContentEncoding): boolean {
+  if (encoding === 'identity') return beginsWithBrace(body);
+  const beginning = decode(body.subarray(0, GLANCE_BYTES), encoding, MAX_GLANCE_BYTES, AS_FAR_AS_IT_GOES);
+  if (beginning instanceof Uint8Array) return beginsWithBrace(beginning);
+  return beginning.fault === 'too-large' || beginsWithBrace(body);
+}
+
+function decode(
+  encoded: Uint8Array,
+  encoding: ContentEncoding,
+  maxBytes: number,
+  end: Ending,
+): Uint8Array | DecodingFault {
+  let bytes = encoded;
   // The one that was applied last is named last.
   for (const compression of encoding.split(', ').toReversed()) {
     try {
-      bytes = decompress(bytes, compression, maxBytes);
+      bytes = decompress(bytes, compression, maxBytes, end);
     } catch (error) {
       if (beginsWithBrace(bytes)) continue;
       if (hasCode(error, 'ERR_BUFFER_TOO_LARGE')) {
-        return { fault: 'too-large', detail: `The body of ${bodyBytes} bytes has more than ${maxBytes} in it.` };
+        return { fault: 'too-large', detail: `The body of ${encoded.length} bytes has more than ${maxBytes} in it.` };
       }
       const reason = error instanceof Error ? error.message : String(error);
       return {
         fault: 'undecodable',
-        detail: `The body of ${bodyBytes} bytes is not ${encoding}, or was cut: ${reason}.`,
+        detail: `The body of ${encoded.length} bytes is not ${encoding}, or was cut: ${reason}.`,
       };
     }
   }
-  return { body: ownBuffer(bytes), bodyBytes: bytes.byteLength };
+  return bytes;
 }
 
 /** Behind white space and the byte order mark that some servers put before all that they send. */
-export function beginsWithBrace(bytes: Uint8Array): boolean {
+function beginsWithBrace(bytes: Uint8Array): boolean {
   const hasMark = BYTE_ORDER_MARK.every((byte, at) => bytes[at] === byte);
   return bytes.subarray(hasMark ? BYTE_ORDER_MARK.length : 0).find(isNoSpace) === OPEN_BRACE;
 }
@@ -77,18 +104,18 @@ function isNoSpace(byte: number): boolean {
   return byte !== 0x20 && byte !== 0x0a && byte !== 0x0d && byte !== 0x09;
 }
 
-function decompress(bytes: Uint8Array, compression: string, maxBytes: number): Buffer {
+function decompress(bytes: Uint8Array, compression: string, maxBytes: number, { zlib, brotli }: Ending): Buffer {
   const options = {
     maxOutputLength: maxBytes,
     chunkSize: Math.min(Math.max(bytes.length * EXPECTED_RATIO, MIN_CHUNK_BYTES), MAX_CHUNK_BYTES),
+    finishFlush: zlib,
   };
   switch (compression) {
     case 'gzip':
     case 'x-gzip':
       return gunzipSync(bytes, options);
     case 'br':
-      // A cut stream must be an error; by default brotli would return what it has.
-      return brotliDecompressSync(bytes, { ...options, finishFlush: constants.BROTLI_OPERATION_FINISH });
+      return brotliDecompressSync(bytes, { ...options, finishFlush: brotli });
     case 'deflate':
       return inflateEither(bytes, options);
     default:
@@ -97,7 +124,7 @@ function decompress(bytes: Uint8Array, compression: string, maxBytes: number): B
 }
 
 /** RFC 9110 means zlib's format by "deflate"; some servers send raw deflate. */
-function inflateEither(bytes: Uint8Array, options: { maxOutputLength: number; chunkSize: number }): Buffer {
+function inflateEither(bytes: Uint8Array, options: ZlibOptions): Buffer {
   try {
     return inflateSync(bytes, options);
   } catch (error) {

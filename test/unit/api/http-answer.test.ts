@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { HttpHeaders } from '../../../src/api/http-exchange.ts';
+import { brotliCompressSync, gzipSync } from 'node:zlib';
+import { HttpHeaders } from '../../../src/api/http-headers.ts';
 import { whyNoPage } from '../../../src/api/http-answer.ts';
 
-function faultOf(text: string, headers: Record<string, string> = {}): string | null {
-  const body = new TextEncoder().encode(text).buffer;
+function faultOf(text: string | Uint8Array, headers: Record<string, string> = {}): string | null {
+  const body = Uint8Array.from(Buffer.from(text)).buffer;
   const answer = { status: 200, headers: new HttpHeaders(headers), body, bodyBytes: body.byteLength };
   return whyNoPage({ ...answer, overflowed: false, leftOutAt: null, receivedAtMs: 0 });
 }
@@ -25,6 +26,17 @@ void test('another body is no page, and why', () => {
     assert.match(faultOf(text) ?? '', /does not begin with \{/, text);
 });
 
-void test('a compressed body is not judged before it is read', () => {
-  assert.equal(faultOf('\u001f\u008b', { 'content-encoding': 'gzip' }), null);
+void test('a compressed body is judged by what it decodes to, as far as its first bytes go', () => {
+  const headers = { 'content-encoding': 'gzip' };
+  const page = `{"data":[${Array.from({ length: 5_000 }, (_, at) => `{"id":"${at * 7919}"}`).join()}]}`;
+  for (const text of [page, '\ufeff{}', ' '.repeat(100_000) + page]) {
+    assert.equal(faultOf(gzipSync(text), headers), null);
+    assert.equal(faultOf(brotliCompressSync(text), { 'content-encoding': 'br' }), null);
+    assert.equal(faultOf(text, headers), null, 'named and not applied');
+  }
+  assert.equal(faultOf(gzipSync(page).subarray(0, 5_000), headers), null, 'cut: the scanner says what is wrong');
+  const html = `<html>${'502 Bad Gateway '.repeat(9_000)}</html>`;
+  for (const body of [gzipSync(html), gzipSync(''), html, '\u001f']) {
+    assert.match(faultOf(body, headers) ?? '', /does not begin with \{/);
+  }
 });

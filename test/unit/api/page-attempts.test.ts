@@ -17,6 +17,7 @@ const usual: Circumstances = {
   withoutPageMs: 0,
   firstContactFailed: false,
 };
+const events = { ...usual, endpoint: 'events' } as const;
 const limits = { backoff: { baseMs: 100, capMs: 1_000 }, maxWaitMs: 60_000, canLeaveStream: true };
 
 function failure(outcome: Outcome, fromCache = false): PageFailure {
@@ -112,27 +113,26 @@ test('what a page failed counts no more once a new cursor was served: many pages
   for (let nth = 0; nth < 40; nth += 1) {
     attempts.useCursor(`cursor ${nth}`);
     attempts.begin({ limit: 100 });
-    assert.equal(wordOf(attempts.record(faulty, usual)), 'ask-again');
+    assert.equal(wordOf(attempts.record(faulty, events)), 'ask-again');
     assert.equal(attempts.begin({ limit: 100 }), 99);
     assert.equal(attempts.sent, 2);
   }
   // It is not a new one when the old one is dropped.
-  for (let nth = 0; nth < 8; nth += 1) assert.equal(wordOf(attempts.record(faulty, usual)), 'ask-again');
+  for (let nth = 0; nth < 8; nth += 1) assert.equal(wordOf(attempts.record(faulty, events)), 'ask-again');
   attempts.useCursor(null);
-  assert.equal(wordOf(attempts.record(faulty, usual)), 'not-served');
+  assert.equal(wordOf(attempts.record(faulty, events)), 'not-served');
 });
 
 test('bad pages and bad answers from a cache are asked for with one event less, ten bad pages are too many', () => {
   const attempts = new PageAttempts(limits);
-  attempts.record({ ...unavailable, fromCache: true }, usual);
-  for (let nth = 1; nth < 10; nth += 1) assert.equal(wordOf(attempts.record(faulty, usual)), 'ask-again');
+  attempts.record({ ...unavailable, fromCache: true }, events);
+  for (let nth = 1; nth < 10; nth += 1) assert.equal(wordOf(attempts.record(faulty, events)), 'ask-again');
   assert.equal(attempts.begin({ limit: 100 }), 90);
   assert.equal(attempts.begin({ limit: 5 }), 1);
-  assert.equal(wordOf(attempts.record(faulty, usual)), 'not-served');
+  assert.equal(wordOf(attempts.record(faulty, events)), 'not-served');
 });
 
 test('a cursor is checked again three failures after the API served nobody, and not for what another cursor did', () => {
-  const events = { ...usual, endpoint: 'events' } as const;
   const attempts = new PageAttempts(limits);
   attempts.useCursor('a');
   const words: string[] = [];

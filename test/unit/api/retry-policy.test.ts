@@ -195,11 +195,17 @@ test('new-anchor: a cursor that has outlived its life, where a new anchor is che
 });
 
 test('check-stream: five failures of a stream endpoint that serves nobody', () => {
-  for (const status of [403, 405, 500, 502]) {
+  for (const status of [302, 403, 405, 500, 502]) {
     const failing = { failures: 5, tokensRefused: 5, ...noCursor };
     assert.deepEqual(verdicts(answer(status), failing), { stream: 'check-stream', events: 'again' }, String(status));
     assert.deepEqual(verdicts(answer(status), { ...failing, othersServed: true }), both('again'), String(status));
   }
+  const cut = (['cut', 'deadline', 'protocol'] as const).map((failure): Outcome => ({ kind: 'failure', failure }));
+  for (const outcome of [...cut, { kind: 'faulty' } as const]) {
+    assert.deepEqual(verdicts(outcome, { failures: 5 }), { stream: 'check-stream', events: 'again' });
+    assert.deepEqual(verdicts(outcome, { failures: 5, othersServed: true }), both('again'));
+  }
+  assert.deepEqual(verdicts({ kind: 'failure', failure: 'unreachable' }, { failures: 5 }), both('again'));
 });
 
 test('again-at-once: a connection that was closed before an answer, a bounded number of times', () => {

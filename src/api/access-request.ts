@@ -2,6 +2,7 @@
 import { backoffDelayMs } from '../core/backoff.ts';
 import { ConfigurationError, GaveUpError } from '../core/errors.ts';
 import { excerpt } from '../core/redaction.ts';
+import { runningMs } from '../core/running-time.ts';
 import { SAFE, reachHint } from './api-errors.ts';
 import { MAX_ERROR_BYTES, readErrorBody } from './http-answer.ts';
 import { mayHoldPage, type HttpAnswer } from './http-exchange.ts';
@@ -40,7 +41,7 @@ const NO_PAGE = {
 export async function requestAccess(parts: ClientParts, wasGranted: boolean): Promise<AccessOutcome> {
   const { options, http, waits, silence, closing } = parts;
   const url = new URL(ACCESS_PATH, parts.eventsUrl.origin);
-  const startedMs = performance.now();
+  const startedMs = runningMs();
   let badAnswers = 0;
   let refusals = 0;
   for (let failures = 1; ; failures += 1) {
@@ -56,7 +57,7 @@ export async function requestAccess(parts: ClientParts, wasGranted: boolean): Pr
         signal: closing,
       }),
     );
-    const triedForMs = performance.now() - startedMs;
+    const triedForMs = runningMs() - startedMs;
     let waitMs = backoffDelayMs(failures, options.backoff);
     let reason: string;
     let toldWaitMs: number | null = null;

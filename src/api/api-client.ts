@@ -5,6 +5,7 @@
 import type { BackoffRule } from '../core/backoff.ts';
 import { PageBuffers } from '../core/page-buffers.ts';
 import { Redactor } from '../core/redaction.ts';
+import { runningMs } from '../core/running-time.ts';
 import { requestAccess } from './access-request.ts';
 import { cursorAgeMs, describeRequest, giveUpError, locate } from './api-errors.ts';
 import { ApiSender } from './api-sender.ts';
@@ -32,7 +33,7 @@ interface Asking {
   readonly request: PageRequest;
   readonly endpoint: EndpointName;
   readonly attempts: PageAttempts;
-  /** When the page was first asked for by this call, ms of `performance.now()`. */
+  /** When the page was first asked for by this call, ms of `runningMs()`. */
   readonly startedMs: number;
   /** Events asked for. */
   readonly limit: number;
@@ -45,7 +46,7 @@ export class ApiClient {
   readonly #attempts: AttemptsByPage;
   readonly #closing = new AbortController();
   readonly #choice: EndpointChoice;
-  /** When an endpoint last served anything, ms of `performance.now()`. */
+  /** When an endpoint last served anything, ms of `runningMs()`. */
   readonly #servedMs: Record<EndpointName, number> = { stream: -Infinity, events: -Infinity };
   /** Checks on their way. */
   readonly #checks: Record<EndpointName, Promise<boolean> | null> = { stream: null, events: null };
@@ -140,7 +141,7 @@ export class ApiClient {
    */
   async fetchPage(request: PageRequest): Promise<PageAnswer> {
     const endpoint = this.#choice.current;
-    const startedMs = performance.now();
+    const startedMs = runningMs();
     const { signal, keepsEnds = false } = request;
     const { pageTimeoutMs: deadlineMs, logger } = this.#parts.options;
     let isDamaged = false;
@@ -156,7 +157,7 @@ export class ApiClient {
         const outcome = readOutcome(sent, this.#parts.redactor);
         let failure: PageFailure;
         if (outcome.kind === 'page') {
-          this.#servedMs[endpoint] = performance.now();
+          this.#servedMs[endpoint] = runningMs();
           const { damage } = outcome.page;
           if (damage === null) return { kind: 'page', page: { ...outcome.page, endpoint }, limit };
           if (isDamaged) {
@@ -188,7 +189,7 @@ export class ApiClient {
    */
   async reportFaultyPage(request: PageRequest, fault: string, detail: string): Promise<void> {
     const attempts = this.#attempts.of(request);
-    const startedMs = attempts.firstFailureMs ?? performance.now();
+    const startedMs = attempts.firstFailureMs ?? runningMs();
     const cameBack = this.#parts.redactor.redact(`200, ${fault}: ${detail}`);
     const asking = { request, endpoint: this.#choice.current, attempts, startedMs, limit: request.limit };
     await this.#handle(asking, { ...faultyPage(cameBack, null), isBroken: fault === BROKEN_EVENTS }, null);
@@ -251,7 +252,7 @@ export class ApiClient {
   }
 
   #circumstances({ request, endpoint, startedMs, limit }: Asking): Circumstances {
-    const nowMs = performance.now();
+    const nowMs = runningMs();
     const servedMs = Math.max(this.#servedMs.stream, this.#servedMs.events);
     const { http, options } = this.#parts;
     return {
@@ -282,7 +283,7 @@ export class ApiClient {
     const deadlineMs = Math.min(CHECK_DEADLINE_MS, options.pageTimeoutMs);
     const sent = await this.#sender.send({ endpoint, query, signal: closing, deadlineMs });
     const works = readOutcome(sent, redactor).kind !== 'failure';
-    if (works) this.#servedMs[endpoint] = performance.now();
+    if (works) this.#servedMs[endpoint] = runningMs();
     return works;
   }
 }

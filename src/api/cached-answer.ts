@@ -1,5 +1,5 @@
 /** Whether an answer came out of a cache, the API's own or one on the way to it. Pure. */
-import type { HttpHeaders } from './http-exchange.ts';
+import type { HttpHeaders } from './http-headers.ts';
 
 /** `X-Cache`, `CF-Cache-Status`, `Cache-Status`, `X-Proxy-Cache`; not `Cache-Control` or `X-Cache-Key`. */
 const NAME_OF_STATUS = /(?:^|-)cache(?:-status|-remote)?$/;

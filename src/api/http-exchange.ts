@@ -7,7 +7,9 @@
 import type { Agent, Dispatcher } from 'undici';
 import type { PageBuffers } from '../core/page-buffers.ts';
 import type { Redactor } from '../core/redaction.ts';
+import { runningMs, wasStopped } from '../core/running-time.ts';
 import { BodyEnds } from './body-ends.ts';
+import { HttpHeaders } from './http-headers.ts';
 import { Routes, type ProxySettings } from './routes.ts';
 import { TransportError, classifyFailure, errorCode } from './transport-error.ts';
 
@@ -39,32 +41,6 @@ export interface HttpAnswer {
   readonly leftOutAt: number | null;
   /** When the last byte came, epoch ms of our clock. */
   readonly receivedAtMs: number;
-}
-
-/** Headers of an answer. */
-export class HttpHeaders {
-  readonly #values: Readonly<Record<string, string | string[] | undefined>>;
-
-  constructor(values: Readonly<Record<string, string | string[] | undefined>>) {
-    this.#values = values;
-  }
-
-  /** The first, where it came several times. @param name in lower case */
-  get(name: string): string | null {
-    const value = this.#values[name];
-    return (Array.isArray(value) ? value[0] : value) ?? null;
-  }
-
-  /** The same for a list: several lines are one, with commas between. */
-  all(name: string): string | null {
-    const value = this.#values[name];
-    return (Array.isArray(value) ? value.join(', ') : value) ?? null;
-  }
-
-  /** All of them, names in lower case; one that came several times has all its values. */
-  get entries(): readonly (readonly [name: string, value: string])[] {
-    return Object.keys(this.#values).map((name) => [name, this.all(name) ?? '']);
-  }
 }
 
 /** 203: a proxy has changed something about what the API answered. */
@@ -117,7 +93,7 @@ export class HttpClient {
 
   /** How long the API has been asked without ever answering, ms; 0 once it has answered. */
   get unansweredMs(): number {
-    return this.hasAnswered ? 0 : Math.max(0, performance.now() - this.#firstRequestMs);
+    return this.hasAnswered ? 0 : Math.max(0, runningMs() - this.#firstRequestMs);
   }
 
   /**
@@ -127,10 +103,10 @@ export class HttpClient {
   async exchange(request: HttpRequest): Promise<HttpAnswer | TransportError> {
     request.signal.throwIfAborted();
     this.requests += 1;
-    const startedMs = performance.now();
+    const startedMs = runningMs();
     this.#firstRequestMs = Math.min(this.#firstRequestMs, startedMs);
     const outcome = await new Exchange(request, this.#likelyBytes, this.#options).run(this.#routes);
-    const durationMs = performance.now() - startedMs;
+    const durationMs = runningMs() - startedMs;
     if (outcome instanceof TransportError) {
       this.#options.observe(request.kind, null, durationMs);
       return outcome;
@@ -179,6 +155,11 @@ class Exchange implements Dispatcher.DispatchHandler {
       this.#end();
     };
     const deadline = setTimeout(() => {
+      // The answer may be here, and not be read yet.
+      if (wasStopped(deadlineMs)) {
+        deadline.refresh();
+        return;
+      }
       const what = this.#status === 0 ? 'no answer began' : `${this.#length} bytes of the body had come`;
       this.#settle?.resolve(new TransportError('deadline', 'DEADLINE', `after ${deadlineMs} ms ${what}`));
       this.#end();

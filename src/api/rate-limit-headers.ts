@@ -1,6 +1,6 @@
 /** What an answer says about the rate limit, in every form that the API contract and the IETF's drafts list. Pure. */
 import { memberOf } from './http-answer.ts';
-import type { HttpHeaders } from './http-exchange.ts';
+import type { HttpHeaders } from './http-headers.ts';
 
 export interface RateLimitNotice {
   /** Requests a window. */

@@ -1,5 +1,6 @@
 /** An API that takes requests and answers none of them: it is told, because nothing else shows why nothing moves. */
 import type { Logger } from '../core/logging.ts';
+import { runningMs } from '../core/running-time.ts';
 import { TransportError } from './transport-error.ts';
 import type { Wait } from './waits.ts';
 
@@ -10,7 +11,7 @@ export class Silence {
   readonly #logger: Logger;
   readonly #afterMs: number;
   #inFlight = 0;
-  /** When the last answer came, ms of `performance.now()`. */
+  /** When the last answer came, ms of `runningMs()`. */
   #answeredMs = -Infinity;
   /** When the silence began that was told; `null` while the API answers. */
   #sinceMs: number | null = null;
@@ -23,15 +24,15 @@ export class Silence {
   /** `null` when no request waits for an answer, or not for long. */
   get wait(): Wait | null {
     if (this.#sinceMs === null || this.#inFlight === 0) return null;
-    const seconds = Math.round((performance.now() - this.#sinceMs) / 1000);
+    const seconds = Math.round((runningMs() - this.#sinceMs) / 1000);
     return { reason: `no answer from the API: for ${seconds} s`, untilMs: null, askedByApi: false };
   }
 
   /** Sends a request, and watches until it is answered, or has failed. */
   async during<T>(path: string, send: () => Promise<T>): Promise<T> {
-    const startedMs = performance.now();
+    const startedMs = runningMs();
     const look = (): void => {
-      const silentMs = performance.now() - Math.max(startedMs, this.#answeredMs);
+      const silentMs = runningMs() - Math.max(startedMs, this.#answeredMs);
       // Node's timers may fire a little early.
       if (silentMs + 1 >= this.#afterMs) this.#begin(path, silentMs);
       else timer = setTimeout(look, this.#afterMs - silentMs).unref();
@@ -50,13 +51,13 @@ export class Silence {
 
   #begin(path: string, silentMs: number): void {
     if (this.#sinceMs !== null) return;
-    this.#sinceMs = performance.now() - silentMs;
+    this.#sinceMs = runningMs() - silentMs;
     const fields = { path, seconds: Math.round(silentMs / 1000), requests: this.#inFlight };
     this.#logger.warn(fields, 'no answer from the API; waiting for it');
   }
 
   #noteAnswer(): void {
-    this.#answeredMs = performance.now();
+    this.#answeredMs = runningMs();
     if (this.#sinceMs === null) return;
     const seconds = Math.round((this.#answeredMs - this.#sinceMs) / 1000);
     this.#sinceMs = null;

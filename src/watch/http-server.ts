@@ -8,6 +8,7 @@ import { isIP } from 'node:net';
 import { ConfigurationError, describeError } from '../core/errors.ts';
 import type { JobSnapshot } from '../core/job-snapshot.ts';
 import type { Logger } from '../core/logging.ts';
+import { wasStopped } from '../core/running-time.ts';
 import { healthOf, readinessOf, type HealthAnswer } from './health.ts';
 import { historyRow, JobHistory } from './job-history.ts';
 import type { Metrics } from './metrics/metrics.ts';
@@ -202,9 +203,12 @@ async function answerRequest(
       send(response, 200, text.contentType, text.body);
       return;
     }
-    case '/health':
-      sendHealth(response, healthOf(options.snapshot(), Date.now(), options.stallAfterMs));
+    case '/health': {
+      // What was stopped has not stalled.
+      const stallAfterMs = wasStopped(options.stallAfterMs) ? Infinity : options.stallAfterMs;
+      sendHealth(response, healthOf(options.snapshot(), Date.now(), stallAfterMs));
       return;
+    }
     case '/ready':
       sendHealth(response, readinessOf(options.snapshot(), Date.now()));
       return;

@@ -3,6 +3,7 @@
  * itself takes a quarter of an hour to notice. A timeout is no solution, because a merge may take as long as it needs. But
  * the server knows whether it is working for a connection, and a new connection can ask it.
  */
+import { runningMs, wasStopped } from '../../core/running-time.ts';
 
 /** How often the server is asked about long statements. */
 const CHECK_MS = 5_000;
@@ -27,7 +28,7 @@ export type AskWhoIsIdle = (backends: readonly Backend[]) => Promise<ReadonlyMap
 export interface ServerSilence {
   readonly isOverdue: boolean;
   noteSilence(): void;
-  /** @param aliveMs when the server was surely there, ms of `performance.now()` */
+  /** @param aliveMs when the server was surely there, ms of `runningMs()` */
   noteAnswer(aliveMs: number): void;
 }
 
@@ -97,11 +98,11 @@ export class ConnectionWatch {
   /** `null` when the server cannot be asked. A server that takes long to answer is silent, too. */
   async #ask(backends: readonly Backend[]): Promise<{ readonly idle: ReadonlyMap<number, string> | null } | null> {
     const slow = setTimeout(() => {
-      this.#silence.noteSilence();
+      if (!wasStopped(this.#checkMs)) this.#silence.noteSilence();
     }, this.#checkMs);
     try {
       const idle = await this.#askWhoIsIdle(backends);
-      this.#silence.noteAnswer(performance.now());
+      this.#silence.noteAnswer(runningMs());
       return { idle };
     } catch {
       this.#silence.noteSilence();

@@ -4,6 +4,7 @@
  */
 import { GaveUpError } from '../../core/errors.ts';
 import type { Logger } from '../../core/logging.ts';
+import { runningMs } from '../../core/running-time.ts';
 import { LOCK_NOT_AVAILABLE, QUERY_CANCELED, sqlStateOf } from './database-errors.ts';
 import type { DatabaseWaits } from './database-waits.ts';
 import { WAITING_FOR, type Holder } from './lock-holders.ts';
@@ -29,7 +30,7 @@ interface Watched extends WatchedWork {
   readonly pid: number;
   readonly purpose: string;
   holder: Holder | null;
-  /** Since when it waits, ms of `performance.now()`. */
+  /** Since when it waits, ms of `runningMs()`. */
   sinceMs: number;
   hasGivenUp: boolean;
 }
@@ -97,9 +98,9 @@ export class LockWatch {
     if (holders === null) return;
     for (const watched of long) {
       const holder = holders.get(watched.pid) ?? null;
-      if (watched.holder === null) watched.sinceMs = performance.now();
+      if (watched.holder === null) watched.sinceMs = runningMs();
       watched.holder = holder;
-      const isOverdue = holder !== null && performance.now() - watched.sinceMs >= this.#options.maxWaitMs;
+      const isOverdue = holder !== null && runningMs() - watched.sinceMs >= this.#options.maxWaitMs;
       if (!isOverdue || !this.#watched.has(watched)) continue;
       watched.hasGivenUp = true;
       await this.#options.cancel(watched.pid).catch(() => undefined);
@@ -122,13 +123,13 @@ export class LockWatch {
     const { purpose, sinceMs, hasGivenUp } = this.#told.wait;
     this.#told.end();
     this.#told = null;
-    const seconds = Math.round((performance.now() - sinceMs) / 1000);
+    const seconds = Math.round((runningMs() - sinceMs) / 1000);
     if (!hasGivenUp) logger.info({ what: purpose, seconds }, 'the wait for a lock is over');
   }
 
   #gaveUp({ purpose, sinceMs }: Watched, { kind, described }: Holder, cause: unknown): GaveUpError {
     const { reason, remedy } = WAITING_FOR[kind];
-    const seconds = Math.round((performance.now() - sinceMs) / 1000);
+    const seconds = Math.round((runningMs() - sinceMs) / 1000);
     return new GaveUpError(
       `${purpose} has waited ${seconds} s for ${reason(described)}. ` +
         `What was merged is safe and nothing needs to be undone: ${remedy}, then start again.`,

@@ -2,6 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { ConfigurationError, GaveUpError, describeError } from '../../core/errors.ts';
 import type { Logger } from '../../core/logging.ts';
+import { runningMs } from '../../core/running-time.ts';
 import type { ConnectionSettings } from './connection-settings.ts';
 import type { DatabaseWaits } from './database-waits.ts';
 import { WAITING_FOR, type Holder } from './lock-holders.ts';
@@ -33,7 +34,7 @@ export interface OutageOptions {
 
 export class Outage {
   readonly #options: OutageOptions;
-  /** The outage that goes on. All callers go by its clock (ms of `performance.now()`), also those that begin to wait later. */
+  /** The outage that goes on. All callers go by its clock (ms of `runningMs()`), also those that begin to wait later. */
   #current: { readonly sinceMs: number; readonly endWait: () => void } | null = null;
 
   constructor(options: OutageOptions) {
@@ -42,7 +43,7 @@ export class Outage {
 
   /** The database has been away for longer than it is waited for. */
   get isOverdue(): boolean {
-    return this.#current !== null && performance.now() - this.#current.sinceMs >= this.#options.maxWaitMs;
+    return this.#current !== null && runningMs() - this.#current.sinceMs >= this.#options.maxWaitMs;
   }
 
   /** See `Database.persistently`. */
@@ -52,7 +53,7 @@ export class Outage {
     let refusedSinceMs: number | null = null;
     let canceledAgeMs: number | null = null;
     for (;;) {
-      const begunMs = performance.now();
+      const begunMs = runningMs();
       try {
         const result = await work();
         this.noteAnswer(begunMs);
@@ -72,7 +73,7 @@ export class Outage {
           // The database is there and says no.
           this.noteAnswer(begunMs);
           if (ageMs === null && refusedSinceMs === null) this.#noteRefused(what, error);
-          sinceMs = refusedSinceMs ??= performance.now();
+          sinceMs = refusedSinceMs ??= runningMs();
         } else {
           sinceMs = this.#begin(what, this.#options.settings.redact(describeError(error)));
           await revive?.();
@@ -82,7 +83,7 @@ export class Outage {
           this.#noteCanceled(what, ageMs);
           canceledAgeMs = ageMs;
         }
-        const leftMs = sinceMs + maxWaitMs - performance.now();
+        const leftMs = sinceMs + maxWaitMs - runningMs();
         if (leftMs <= 0) throw this.#waitedTooLong(what, error, sinceMs);
         await delay(Math.min(pauseMs * (1 + Math.random() * JITTER), leftMs));
         pauseMs = Math.min(pauseMs * PAUSE_GROWTH, LONGEST_PAUSE_MS);
@@ -99,7 +100,7 @@ export class Outage {
   #begin(what: string, reason: string): number {
     if (this.#current !== null) return this.#current.sinceMs;
     const { waits, logger, maxWaitMs } = this.#options;
-    this.#current = { sinceMs: performance.now(), endWait: waits.begin(reason) };
+    this.#current = { sinceMs: runningMs(), endWait: waits.begin(reason) };
     logger.warn(
       { what, reason, max_wait_seconds: Math.round(maxWaitMs / 1000) },
       'database is away, waiting for it; nothing is lost',
@@ -110,14 +111,14 @@ export class Outage {
   /** @param aliveMs when it was asked for what it answered, or answered: before the outage began, that says nothing */
   noteAnswer(aliveMs: number): void {
     if (this.#current === null || aliveMs < this.#current.sinceMs) return;
-    const seconds = (performance.now() - this.#current.sinceMs) / 1000;
+    const seconds = (runningMs() - this.#current.sinceMs) / 1000;
     this.#current.endWait();
     this.#current = null;
     this.#options.logger.info({ seconds }, 'database is back');
   }
 
   #waitedTooLong(what: string, cause: unknown, sinceMs: number): GaveUpError {
-    const problem = `gave up after ${Math.round((performance.now() - sinceMs) / 1000)} s`;
+    const problem = `gave up after ${Math.round((runningMs() - sinceMs) / 1000)} s`;
     const holder = this.#options.lockHolder(cause);
     if (holder !== null) {
       const { reason, remedy } = WAITING_FOR[holder.kind];

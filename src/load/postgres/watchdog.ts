@@ -1,4 +1,5 @@
 /** A time limit for what a connection does, because a dead connection can keep a promise waiting for ever. */
+import { wasStopped } from '../../core/running-time.ts';
 import { NoProgressError } from './database-errors.ts';
 
 /** How long nothing may happen, ms, and whether there is a reason for it: a lock of somebody else, which has a bound of its own. */
@@ -10,7 +11,7 @@ export interface Patience {
 /** Calls `onSilence` after that time, unless there is a reason: then it is asked again after as long. `refresh` begins anew. */
 export function startWatchdog({ ms, isExcused }: Patience, onSilence: () => void): NodeJS.Timeout {
   const watchdog = setTimeout(() => {
-    if (isExcused()) watchdog.refresh();
+    if (isExcused() || wasStopped(ms)) watchdog.refresh();
     else onSilence();
   }, ms);
   return watchdog;

@@ -1,5 +1,5 @@
 /** What an API in virtual time says of its limit: headers as text, read by the program's own reader. */
-import { HttpHeaders } from '../../../src/api/http-exchange.ts';
+import { HttpHeaders } from '../../../src/api/http-headers.ts';
 import { readRateLimit, type RateLimitNotice } from '../../../src/api/rate-limit-headers.ts';
 import type { VirtualLimit } from './virtual-limits.ts';
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { isFromCache } from '../../../src/api/cached-answer.ts';
-import { HttpHeaders } from '../../../src/api/http-exchange.ts';
+import { HttpHeaders } from '../../../src/api/http-headers.ts';
 
 type Headers = Readonly<Record<string, string | string[]>>;
 

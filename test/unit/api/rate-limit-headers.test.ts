@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { HttpHeaders } from '../../../src/api/http-exchange.ts';
+import { HttpHeaders } from '../../../src/api/http-headers.ts';
 import { NOTHING_SAID, readRateLimit, type RateLimitNotice } from '../../../src/api/rate-limit-headers.ts';
 
 const NOW = Date.parse('2026-01-27T19:20:12.400Z');

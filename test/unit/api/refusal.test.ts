@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { HttpHeaders } from '../../../src/api/http-exchange.ts';
+import { HttpHeaders } from '../../../src/api/http-headers.ts';
 import { refusalOf, type Refusal } from '../../../src/api/refusal.ts';
 
 function read(body: unknown, headers: Record<string, string> = {}): Refusal {

@@ -9,6 +9,9 @@ import { StreamUnavailableError } from './stream-access.ts';
 /** How final messages end, except where the settings are wrong. */
 export const SAFE = 'What was loaded is safe: start again to go on.';
 
+/** How messages about the key end: with the same one a new start ends alike. */
+const SAFE_BUT_FOR_KEY = 'What was loaded is safe: a start with a key that is taken goes on.';
+
 /** However it was asked for. */
 const NEVER_A_PAGE =
   'It was asked for in every way that may help, so a new start will not help before the API serves it in another way. What ' +
@@ -66,7 +69,7 @@ export function giveUpError(
     case 'key-refused':
       return new KeyRefusedError(
         `The API refuses the key: ${asked}, was asked for ${times}: ${cameBack}. Check TARGET_API_KEY. A key works for 3 hours ` +
-          `from its first use: if it worked before, they are probably over. ${SAFE}`,
+          `from its first use: if it worked before, they are probably over. ${SAFE_BUT_FOR_KEY}`,
         { location },
       );
     case 'unreachable':
@@ -80,7 +83,7 @@ export function giveUpError(
       const since =
         waited.forMs > waited.allowedMs
           ? `longer than ${allowed}`
-          : `${Math.round(waited.forMs / 1000)} s, and the next try would come after ${allowed}`;
+          : `${(waited.forMs / 1000).toFixed(1)} s, and the next try would come after ${allowed}`;
       return new GaveUpError(
         `Gave up: no page came for ${since}. Asked for: ${asked}, ${times}. Last answer: ${cameBack}. ${SAFE}`,
         { location },
@@ -92,6 +95,6 @@ export function giveUpError(
 /** What to do about an API that was never reached. */
 export function reachHint(failure: TransportFailure): string {
   return failure === 'untrusted'
-    ? 'Its certificate is not accepted: if it is signed by your own authority, name that in NODE_EXTRA_CA_CERTS.'
-    : 'Check API_BASE_URL, the network, and HTTP_PROXY / HTTPS_PROXY / NO_PROXY.';
+    ? 'Nothing was changed. Its certificate is not accepted: if it is signed by your own authority, name that in NODE_EXTRA_CA_CERTS.'
+    : 'Nothing was changed. Check API_BASE_URL, the network, and HTTP_PROXY / HTTPS_PROXY / NO_PROXY.';
 }

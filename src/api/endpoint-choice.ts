@@ -1,6 +1,5 @@
 /** Which endpoint pages come from: the stream where it can be used, `/events` while it cannot. */
 import { KeyRefusedError } from '../core/errors.ts';
-import { SAFE } from './api-errors.ts';
 import type { ClientParts, EndpointName } from './page-request.ts';
 import { StreamUnavailableError } from './stream-access.ts';
 import { StreamReturn } from './stream-return.ts';
@@ -46,7 +45,7 @@ export class EndpointChoice {
     const reason = `stream access cannot be used: ${redactor.redact(error.message)}`;
     if (options.endpoint === 'stream') {
       throw new KeyRefusedError(
-        `--endpoint stream was asked for, but ${reason}. Use --endpoint auto, or check TARGET_API_KEY. ${SAFE}`,
+        `--endpoint stream was asked for, but ${reason}. Use --endpoint auto, or check TARGET_API_KEY. What was loaded is safe.`,
       );
     }
     if (this.#current === 'events') return;

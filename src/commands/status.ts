@@ -149,7 +149,9 @@ function describeNextStart(
   if (owner?.active) return `would end at once with code 6: process ${owner.pid} on ${owner.host} is at work`;
   if (run?.status === 'running') {
     const open = run.windows.count - run.windows.complete;
-    return `would go on with run ${run.runId}: ${open} of ${run.windows.count} windows are not finished`;
+    const left =
+      open === 0 ? 'all was walked, and is to be proven' : `${open} of ${run.windows.count} windows are not finished`;
+    return `would go on with run ${run.runId}: ${left}`;
   }
   const watermarkMs = lastComplete?.watermarkMs ?? null;
   if (watermarkMs === null) return 'would begin a run over the whole data set';

@@ -103,7 +103,8 @@ function problemOf(found: Omit<Verified, 'problem'>): string | null {
 
 function describe(found: Verified): string {
   const { runId, runStatus, source, proof } = found;
-  const status = runStatus === 'complete' ? `complete, ${proofText(proof)}` : `${runStatus}, and not proven`;
+  const unproven = runStatus === 'running' ? 'not finished, and not proven' : `${runStatus}, and not proven`;
+  const status = runStatus === 'complete' ? `complete, ${proofText(proof)}` : unproven;
   return [`Run ${runId} of ${source}: ${status}.`, describeRows(found), describeTotal(found)].join('\n');
 }
 

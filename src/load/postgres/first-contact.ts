@@ -62,6 +62,8 @@ export async function contactServer(
   }
 }
 
+const NO_SUCH_DATABASE = '3D000';
+
 /** @param refusal of the other way to connect, when that was tried before */
 async function contactOnce(
   settings: ConnectionSettings,
@@ -90,10 +92,13 @@ async function contactOnce(
   }
 }
 
-/** What may be wrong where a first contact fails. Class 28: the server does not let this role in. */
+/** What may be wrong where a first contact fails. */
 function whatToCheck(error: unknown): string {
-  return sqlStateOf(error)?.startsWith('28') === true
-    ? 'the role exists (in a volume of Docker Compose that version 1.0.0 made, the health check of the service postgres makes it: docs/operations.md, Upgrading)'
+  const sqlState = sqlStateOf(error) ?? '';
+  if (sqlState === NO_SUCH_DATABASE) return 'the database exists; CREATE DATABASE makes it';
+  // Class 28: the server does not let this role in.
+  return sqlState.startsWith('28')
+    ? 'user and password are right, and pg_hba.conf lets them in (in a volume of Docker Compose that version 1.0.0 made, the health check of the service postgres makes the role: docs/operations.md, Upgrading)'
     : 'the server runs and takes connections';
 }
 

@@ -1,6 +1,6 @@
 /** `npm start` and `npm run demo`: one job, from settings to exit code. */
 import { IngestionJob, type JobReport } from '../app/ingestion-job.ts';
-import { isDemo, openSource, type OpenedSource } from '../app/run/job-source.ts';
+import { openSource, type OpenedSource } from '../app/run/job-source.ts';
 import { exitCodeOfSignal, listenForSignals, nextStopSignal, type StopSignal } from '../app/run/shutdown.ts';
 import { commandLine, readSettings, secretsOf, type Environment } from '../core/config.ts';
 import { EXIT_CODES, describeError, exitCodeOf, type ExitCode } from '../core/errors.ts';
@@ -63,7 +63,7 @@ export async function ingest(argv: readonly string[], environment: Environment, 
     if (settings.reset) await confirmReset(settings);
     const snapshot = () => watched.snapshot();
     watching = await startWatching({ settings, logger, snapshot, display });
-    source = await openSource(settings, asDemo || isDemo(settings), logger);
+    source = await openSource(settings, asDemo, logger);
     const { described } = readDatabaseUrl(source.databaseUrl);
     logger.info({ api: source.name, database: described }, 'contacting the API and the database');
     const { observe } = watching;

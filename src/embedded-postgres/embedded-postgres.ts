@@ -213,7 +213,7 @@ async function lookForCluster(
   } catch (cause) {
     throw new ConfigurationError(
       `The folder ${wanted} for the embedded database cannot be used: ${describeError(cause)}. ` +
-        'Run as the user to whom it belongs (a run as root gives it to another user), make it writable, or set DATABASE_URL.',
+        'Run as the user to whom it belongs (a run as root gives it to another user), make it writable (its file system may be read-only), or set DATABASE_URL.',
       { cause },
     );
   }

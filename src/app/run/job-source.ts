@@ -3,7 +3,7 @@
  *
  *   key and database set   the API into that database
  *   key alone              the API into the embedded PostgreSQL
- *   database alone         refused: there is no key to ask with
+ *   database or API alone  refused: there is no key to ask with
  *   neither, or the demo   the simulator into the embedded PostgreSQL, in a database of its own
  */
 import { createHash } from 'node:crypto';
@@ -11,6 +11,7 @@ import { join } from 'node:path';
 import type { Settings } from '../../core/config.ts';
 import { ConfigurationError } from '../../core/errors.ts';
 import type { Logger } from '../../core/logging.ts';
+import { SETTINGS } from '../../core/settings-table.ts';
 import { startEmbeddedPostgres } from '../../embedded-postgres/embedded-postgres.ts';
 import type { JobSource } from '../ingestion-job.ts';
 
@@ -34,12 +35,17 @@ export function sourceOf(settings: Pick<Settings, 'apiKey' | 'databaseUrl' | 'ap
   return isDemo(settings) ? DEMO_SOURCE : sourceName(settings.apiBaseUrl);
 }
 
-/** @throws ConfigurationError when there is a database and no key, or no embedded database to be had */
-export async function openSource(settings: Settings, demo: boolean, logger: Logger): Promise<OpenedSource> {
-  if (demo) return openDemo(settings, logger);
+/**
+ * @param asDemo whatever is configured
+ * @throws ConfigurationError when the address of a database or an API is set and no key, or no embedded database is to be had
+ */
+export async function openSource(settings: Settings, asDemo: boolean, logger: Logger): Promise<OpenedSource> {
+  const isApiNamed = settings.apiBaseUrl !== SETTINGS.find(({ name }) => name === 'apiBaseUrl')?.default;
+  if (asDemo || (isDemo(settings) && !isApiNamed)) return openDemo(settings, logger);
   if (settings.apiKey === undefined) {
+    const found = settings.databaseUrl === undefined ? 'API_BASE_URL is set,' : 'There is a database address';
     throw new ConfigurationError(
-      'There is a database address but no key of the API: set TARGET_API_KEY (or --api-key). ' +
+      `${found} but no key of the API: set TARGET_API_KEY (or --api-key). ` +
         'To see the program at work without a key: npm run demo.',
     );
   }

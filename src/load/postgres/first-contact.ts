@@ -86,7 +86,7 @@ async function contactOnce(
     if (isTransient && performance.now() + PAUSE_MS <= deadlineMs) return { later: reason };
     throw new ConfigurationError(
       `cannot use the database ${settings.described}: ${reason}. ` +
-        `Nothing was changed; check DATABASE_URL and that ${whatToCheck(error)}.`,
+        `Nothing was changed; check DATABASE_URL and that ${whatToCheck(said)}.`,
       { cause: error, location: { connection: settings.described } },
     );
   }
@@ -95,6 +95,9 @@ async function contactOnce(
 /** What may be wrong where a first contact fails. */
 function whatToCheck(error: unknown): string {
   const sqlState = sqlStateOf(error) ?? '';
+  if (sqlState === '' && isAboutEncryption(error)) {
+    return 'the server has TLS switched on: sslmode=prefer, or disable, does without';
+  }
   if (sqlState === NO_SUCH_DATABASE) return 'the database exists; CREATE DATABASE makes it';
   // Class 28: the server does not let this role in.
   return sqlState.startsWith('28')

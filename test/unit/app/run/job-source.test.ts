@@ -1,6 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { sourceOf } from '../../../../src/app/run/job-source.ts';
+import { pino } from 'pino';
+import { openSource, sourceOf } from '../../../../src/app/run/job-source.ts';
+import { commandLine, readSettings } from '../../../../src/core/config.ts';
+import { ConfigurationError } from '../../../../src/core/errors.ts';
+import { SETTING_GROUPS } from '../../../../src/core/settings-table.ts';
 
 function nameOf(address: string): string {
   return sourceOf({ apiKey: 'key', databaseUrl: undefined, apiBaseUrl: `https://api.example.com/v1${address}` });
@@ -28,3 +32,15 @@ void test('a slash at the end, user and password make no other source', () => {
     nameOf(''),
   );
 });
+
+for (const named of ['API_BASE_URL=https://api.example.com/v1', 'DATABASE_URL=postgres://localhost/events']) {
+  void test(`whoever sets ${named} and forgets the key does not get the demo`, async () => {
+    const [variable = '', value] = named.split(/=(.*)/);
+    const settings = readSettings(commandLine('npm start', '', SETTING_GROUPS), [], { [variable]: value });
+    const opening = openSource(settings, false, pino({ level: 'silent' }));
+    await assert.rejects(
+      opening,
+      (error) => error instanceof ConfigurationError && /set TARGET_API_KEY/.test(error.message),
+    );
+  });
+}

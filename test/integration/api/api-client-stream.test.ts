@@ -1,6 +1,7 @@
 /** Stream access: tokens, falling back, windows, stale cursors; over real sockets. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { gzipSync } from 'node:zlib';
 import type { PageAnswer } from '../../../src/api/api-client.ts';
 import { guessNextCursor } from '../../../src/app/walk/cursor-guess.ts';
 import { GaveUpError, KeyRefusedError } from '../../../src/core/errors.ts';
@@ -175,6 +176,21 @@ for (const streamBreaksAs of ['404', '403', '502', 'token'] as const) {
     assert.equal(client.endpoint, 'events');
   });
 }
+
+test('a stream endpoint that answers a page of HTML, compressed or not, or breaks off is left for /events', async (t) => {
+  for (const broken of ['html', 'gzip', 'reset']) {
+    const server = await serverFor(t, (req, res) => {
+      if (req.method === 'POST') sendJson(res, 200, accessAnswer());
+      else if (req.url?.startsWith('/feed/') !== true) sendJson(res, 200, PAGE);
+      else if (broken === 'reset') req.socket.destroy();
+      else if (broken === 'gzip') res.writeHead(200, { 'content-encoding': 'gzip' }).end(gzipSync('<html></html>'));
+      else res.end('<html></html>');
+    });
+    const { client } = clientFor(t, server.baseUrl, { endpoint: 'auto' });
+    assert.equal((await client.fetchPage(pageRequest())).kind, 'endpoint-changed', broken);
+    pageOf(await client.fetchPage(pageRequest()));
+  }
+});
 
 test('an outage of the whole API is no reason to leave the stream endpoint', async (t) => {
   let down = true;

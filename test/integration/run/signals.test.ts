@@ -109,12 +109,12 @@ void test('a second signal ends a stopping ingester at once, and the merge that 
 });
 
 void test('a job that was stopped for longer than --max-wait and --page-timeout goes on, and blames nobody for its absence', async (t) => {
-  const flags = ['--page-size', '100', '--concurrency', '2', '--max-wait', '2', '--page-timeout', '2'];
+  const flags = ['--page-size', '100', '--concurrency', '2', '--max-wait', '3', '--page-timeout', '3'];
   const scene = await CrashScene.open(t, { events: 2_000, latency: 300, flags });
   const ingester = await scene.startAtWork(2);
   ingester.kill('SIGSTOP');
   const stoppedMs = performance.now();
-  await scene.until('a long stop', () => Promise.resolve(performance.now() - stoppedMs > 4_000), null);
+  await scene.until('a long stop', () => Promise.resolve(performance.now() - stoppedMs > 5_000), null);
   ingester.kill('SIGCONT');
   await scene.expectComplete(ingester);
   assert.equal(countLogs(ingester, /no answer|is away|page failed/), 0, lastLines(ingester));

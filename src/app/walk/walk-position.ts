@@ -12,8 +12,13 @@ import type { EncodedPage, PagePlaces, PageTimes } from '../../core/encoded-page
 import type { WindowState } from '../../core/state.ts';
 import { PlaceCounter } from './places.ts';
 
-/** Fewer events below the window do not prove that the walk has left it: clocks can be wrong. */
+/** Fewer events at the end of a page do not show that it descends through the bound: clocks can be wrong. */
 const PROVING_EVENTS = 10;
+/**
+ * So many on whole pages in a row, below the window, prove that the walk has left it: where an API serves by arrival, late events
+ * can come together, with events of the window behind them.
+ */
+const LEAVING_EVENTS = 100;
 /** The last time of a page is suspicious when it is this far behind the others, in time and in pages at the pace so far. */
 const JUMP_MS = 60_000;
 const JUMP_PAGES = 3;
@@ -52,7 +57,8 @@ export class WalkPosition {
   #tailMs: number[] = [];
   /** Index of {@link RAISES_MS}. */
   #raised = 0;
-  #olderPages = 0;
+  /** Events on the latest pages, as far as these lie below the window. */
+  #olderEvents = 0;
   /** Pages that were seen to come newest first, minus those seen to come oldest first. */
   #newestFirstVotes = 0;
 
@@ -194,8 +200,8 @@ export class WalkPosition {
       times.newestMs < this.sinceMs - SLACK_MS &&
       // Where the oldest events come first, everything is still to come.
       this.#newestFirstVotes > 0;
-    this.#olderPages = isOlder ? this.#olderPages + 1 : 0;
-    return isOlder && (servedCount >= PROVING_EVENTS || this.#olderPages > 1);
+    this.#olderEvents = isOlder ? this.#olderEvents + servedCount : 0;
+    return this.#olderEvents >= LEAVING_EVENTS;
   }
 
   /** Whether all of a page lies above the window: an endpoint without time bounds begins with the newest event of all. */

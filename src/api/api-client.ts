@@ -21,7 +21,7 @@ import { USUAL_LOOKS } from './stream-return.ts';
 import { Waits, abortable, type Wait } from './waits.ts';
 
 export type { ApiClientOptions, PageAnswer, PageRequest, RawPage } from './page-request.ts';
-export { BROKEN_EVENTS, NO_CURSOR, clientOptions, newestEvents } from './page-request.ts';
+export { BROKEN_EVENTS, NO_CURSOR, clientOptions, limitInTurn, newestEvents } from './page-request.ts';
 
 const USUAL_BACKOFF: BackoffRule = { baseMs: 500, capMs: 30_000 };
 const USUAL_FIRST_CONTACT_MS = 15_000;

@@ -4,7 +4,7 @@
  */
 import { backoffDelayMs, type BackoffRule } from '../core/backoff.ts';
 import type { PageFailure } from './page-outcome.ts';
-import type { EndpointName, PageRequest, RetryKind } from './page-request.ts';
+import { limitInTurn, type EndpointName, type PageRequest, type RetryKind } from './page-request.ts';
 import { isRefusal, isSuspicious, judge, refusesToken, type Outcome, type Situation } from './retry-policy.ts';
 
 /** Server and transport failures of one page after which it is given up. */
@@ -149,7 +149,7 @@ export class PageAttempts {
   begin({ limit, cursorLimit = null }: Pick<PageRequest, 'limit' | 'cursorLimit'>): number {
     this.sent += 1;
     if (cursorLimit !== null) return cursorLimit;
-    return Math.max(1, limit - (this.#row?.limitReduction ?? 0));
+    return limitInTurn(limit, this.#row?.limitReduction ?? 0);
   }
 
   record(failure: PageFailure, at: Circumstances): PageAction {

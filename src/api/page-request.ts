@@ -64,6 +64,14 @@ export function newestEvents(
   return { windowId: NO_WINDOW, page, limit, ...NO_CURSOR, sinceMs: null, untilMs, signal };
 }
 
+/**
+ * Asks for a little less, so that no cache answers: for two events at least, because an inclusive cursor serves one again.
+ * @param turn from 0, which asks for `limit`
+ */
+export function limitInTurn(limit: number, turn: number): number {
+  return limit - (turn % Math.max(1, limit - 1));
+}
+
 /** The fault of a page with events that cannot be told apart, however it is asked for: a new start does not help. */
 export const BROKEN_EVENTS = 'broken-events';
 

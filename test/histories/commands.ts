@@ -37,7 +37,11 @@ export interface RunningStart {
 
 /** A start that takes longer hangs. */
 const HANGS_AFTER_MS = 60_000;
-const HANGS: CommandEnd = { code: -1, message: `did not end in ${HANGS_AFTER_MS / 1000} s`, log: [] };
+
+/** @param log copied: it may go on */
+function hangs(log: readonly string[]): CommandEnd {
+  return { code: -1, message: `did not end in ${HANGS_AFTER_MS / 1000} s`, log: [...log] };
+}
 
 function variables({ baseUrl, databaseUrl, isTroubled }: CommandTarget): Record<string, string> {
   return {
@@ -75,7 +79,7 @@ export function startHere(target: CommandTarget, argv: readonly string[]): Runni
     }
   };
   return {
-    end: inTime(work(), () => HANGS),
+    end: inTime(work(), () => hangs(log)),
     drain: () => {
       // Two signals are two signals: a history sends one.
       if (!isStopped) job?.stop();
@@ -104,7 +108,7 @@ export function startProcess(target: CommandTarget, argv: readonly string[]): Ru
   };
   const end = inTime(work(), () => {
     program.killGroup('SIGKILL');
-    return HANGS;
+    return hangs(program.stdout.trimEnd().split('\n'));
   });
   return {
     end,

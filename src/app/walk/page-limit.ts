@@ -1,4 +1,5 @@
 /** How many events a window asks for at once. Pure. */
+import { limitInTurn } from '../../api/api-client.ts';
 import type { EndpointTraits } from './endpoint-traits.ts';
 
 /** Good pages before a larger size is tried: what was too large once will be again. */
@@ -23,8 +24,8 @@ export class PageLimit {
   }
 
   get value(): number {
-    const most = Math.min(this.#size, this.#traits.maxPage) - this.#reduction;
-    return Math.max(1, Math.min(this.#most, most));
+    const size = Math.min(this.#size, this.#traits.maxPage);
+    return Math.min(this.#most, limitInTurn(size, this.#reduction));
   }
 
   /** Asks a little differently from now on: the API may answer the same request from its cache. */

@@ -36,6 +36,16 @@ void test('no more is asked for than the API allows, and reductions still differ
   assert.equal(limit.value, 499);
 });
 
+void test('reductions of a small page ask for two events at least: an inclusive cursor serves one again', () => {
+  const limit = new PageLimit(4, 0, uncapped);
+  const seen = new Set<number>();
+  for (let turn = 0; turn < 30; turn += 1) {
+    limit.reduce();
+    seen.add(limit.value);
+  }
+  assert.deepEqual(seen, new Set([3, 2, 4]));
+});
+
 void test('one event is always asked for', () => {
   const limit = new PageLimit(3, 2, uncapped);
   limit.shrink(4);

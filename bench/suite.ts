@@ -4,7 +4,7 @@ import type { SuiteOutcome } from './results/result.ts';
 export interface BenchOptions {
   readonly events: number;
   readonly rounds: number;
-  /** PostgreSQL with the documented settings instead of its defaults. */
+  /** PostgreSQL set up as the embedded one is, instead of as it comes. */
   readonly tuned: boolean;
   readonly quick: boolean;
   /** Names of the pipeline suite's contenders; undefined means all. The floor and this project are always measured. */

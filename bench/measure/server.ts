@@ -5,16 +5,6 @@ import pg from 'pg';
 import { pino } from 'pino';
 import { startEmbeddedPostgres, type EmbeddedPostgres } from '../../src/embedded-postgres/embedded-postgres.ts';
 
-/** The settings that the documents recommend for a server that loads much data; see bench/README.md. */
-const TUNED_SETTINGS: Readonly<Record<string, string>> = {
-  shared_buffers: '1GB',
-  max_wal_size: '8GB',
-  checkpoint_timeout: '30min',
-  wal_compression: 'pglz',
-  maintenance_work_mem: '512MB',
-  work_mem: '64MB',
-};
-
 export class BenchServer {
   readonly #embedded: EmbeddedPostgres;
   /** An embedded server outlives the process that started it, but nobody else uses this one. */
@@ -34,7 +24,7 @@ export class BenchServer {
     const embedded = await startEmbeddedPostgres({
       dataDir: join(folder, options.tuned ? 'cluster-tuned' : 'cluster'),
       logger: pino({ level: 'silent' }),
-      ...(options.tuned ? { settings: TUNED_SETTINGS } : {}),
+      ...(options.tuned ? {} : { wishes: [] }),
     });
     return new BenchServer(embedded, await pidOf(embedded));
   }

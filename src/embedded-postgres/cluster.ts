@@ -22,6 +22,7 @@ import {
   runningServer,
   startOfProcess,
 } from './server-process.ts';
+import type { ServerSettings } from './server-settings.ts';
 
 const run = promisify(execFile);
 
@@ -30,8 +31,8 @@ const PASSWORD_FILE = 'datasync-password';
 const LOG_FILE = 'datasync-server.log';
 /** Above this the server's log is put aside at the next start, bytes. */
 const LOG_LIMIT_BYTES = 10 * 1024 * 1024;
-/** Parallel plans and index builds share memory in /dev/shm; containers often have only 64 MiB there. */
-const SMALL_SHARED_MEMORY_BYTES = 256 * 1024 * 1024;
+/** Parallel plans and index builds share memory in /dev/shm, hash tables too; containers often have only 64 MiB there. */
+const SMALL_SHARED_MEMORY_BYTES = 512 * 1024 * 1024;
 /** What an initdb that was killed has left behind is removed after this. */
 const ABANDONED_AFTER_MS = 3_600_000;
 const POLL_MS = 20;
@@ -123,9 +124,19 @@ export async function checkVersion({ dataDir, binaries }: Cluster): Promise<void
 export interface StartOptions {
   /** Fixed port. Default: a free one. */
   readonly port?: number | undefined;
-  /** Server settings, as for `postgres -c`. */
-  readonly settings?: Readonly<Record<string, string>>;
+  readonly settings?: ServerSettings;
+  /** Further ones; when the server does not start with them, the last group is left out, then the one before it. */
+  readonly wishes?: readonly ServerSettings[];
   readonly onWaiting?: (what: string) => void;
+}
+
+interface StartedServer {
+  readonly pid: number;
+  readonly port: number;
+  /** Else it was running already. */
+  readonly started: boolean;
+  /** Names of the settings without which it had to start. */
+  readonly without: readonly string[];
 }
 
 /**
@@ -133,24 +144,25 @@ export interface StartOptions {
  * lock lets one server in, and everybody gets that one.
  * @throws GaveUpError with the end of the server's log when it does not start.
  */
-export async function startServer(
-  cluster: Cluster,
-  options: StartOptions = {},
-): Promise<{ pid: number; port: number; started: boolean }> {
+export async function startServer(cluster: Cluster, options: StartOptions = {}): Promise<StartedServer> {
   const { dataDir } = cluster;
+  const wishes = [...(options.wishes ?? [])];
+  const without: string[] = [];
   const backendsDeadline = performance.now() + BACKENDS_GONE_WITHIN_MS;
   let failures = 0;
   let isWaiting = false;
   while (failures < START_ATTEMPTS) {
     const running = await runningServer(dataDir);
     if (running !== null) {
-      if (await untilReady(dataDir, running.pid)) return { pid: running.pid, port: running.port, started: false };
+      if (await untilReady(dataDir, running.pid)) {
+        return { pid: running.pid, port: running.port, started: false, without };
+      }
       continue;
     }
     await removeMisleadingFile(dataDir);
     const port = options.port ?? randomInt(LOWEST_PORT, HIGHEST_PORT + 1);
-    const pid = await spawnServer(cluster, port, options.settings ?? {});
-    if (await untilReady(dataDir, pid)) return { pid, port, started: true };
+    const pid = await spawnServer(cluster, port, [...wishes, options.settings ?? {}]);
+    if (await untilReady(dataDir, pid)) return { pid, port, started: true, without };
     if ((await runningServer(dataDir)) !== null) continue;
 
     const backends = await countProcesses(dataDir);
@@ -160,6 +172,7 @@ export async function startServer(
       await delay(250);
     } else {
       failures += 1;
+      without.push(...Object.keys(wishes.pop() ?? {}));
       await delay(100 * failures);
     }
   }
@@ -172,16 +185,12 @@ export async function startServer(
 async function spawnServer(
   { dataDir, binaries, account }: Cluster,
   port: number,
-  settings: Readonly<Record<string, string>>,
+  settings: readonly ServerSettings[],
 ): Promise<number> {
-  const all: Record<string, string> = {
-    listen_addresses: '127.0.0.1',
-    // A socket's path may have 107 bytes, a project's folder more.
-    unix_socket_directories: '',
-    ...(await sharedMemorySettings()),
-    ...settings,
-  };
-  const flags = Object.entries(all).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
+  // A socket's path may have 107 bytes, a project's folder more.
+  const reachable: ServerSettings = { listen_addresses: '127.0.0.1', unix_socket_directories: '' };
+  const all = [reachable, await sharedMemorySettings(), ...settings].flatMap((group) => Object.entries(group));
+  const flags = all.flatMap(([name, value]) => ['-c', `${name}=${value}`]);
   const logPath = join(dataDir, LOG_FILE);
   const oldLog = await stat(logPath).catch(() => null);
   if (oldLog !== null && oldLog.size > LOG_LIMIT_BYTES) await rename(logPath, `${logPath}.old`);
@@ -207,7 +216,7 @@ async function spawnServer(
   }
 }
 
-async function sharedMemorySettings(): Promise<Record<string, string>> {
+async function sharedMemorySettings(): Promise<ServerSettings> {
   if (process.platform !== 'linux') return {};
   const memory = await statfs('/dev/shm').catch(() => null);
   const isLarge = memory !== null && memory.bavail * memory.bsize >= SMALL_SHARED_MEMORY_BYTES;

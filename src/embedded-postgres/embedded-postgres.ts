@@ -35,6 +35,7 @@ import {
 import { exists, isErrno, shortHash } from './files.ts';
 import { isServerAway, returnLease, takeLease, withClient } from './server-lease.ts';
 import { runningServer } from './server-process.ts';
+import { settingsForJob } from './server-settings.ts';
 
 /** The database of real events; the demo has one of its own. */
 const INGESTION_DATABASE = 'ingestion';
@@ -89,7 +90,14 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
 
   const start = (port: number | undefined) =>
     whileServerIsAway(dataDir, async () => {
-      const found = await startServer(cluster, { ...options, port, onWaiting });
+      const wishes = options.wishes ?? (await settingsForJob(dataDir));
+      const found = await startServer(cluster, { ...options, wishes, port, onWaiting });
+      if (found.without.length > 0) {
+        logger.warn(
+          { data_dir: dataDir, without: found.without },
+          'the embedded PostgreSQL did not start with settings that make loading faster; it runs without them',
+        );
+      }
       await takeLease(addressOf(found.port, 'postgres'), leaseId);
       await ensureDatabase(addressOf(found.port, 'postgres'), INGESTION_DATABASE);
       return found;

@@ -19,7 +19,8 @@ import { readEdges } from './window-edges.ts';
 
 /** Above this share of rows with a double id, sorting all rows once is cheaper than moving the double ones twice. */
 const MANY_DOUBLES = 0.05;
-const KEY_BUILD_MEMORY = '256MB';
+/** At least, kB. */
+const KEY_BUILD_MEMORY = 256 * 1024;
 
 type EmptyTargetMergeScope = Pick<MergeScope, 'onConflict' | 'runId'>;
 
@@ -68,7 +69,10 @@ export class EmptyTargetMerge {
     if (key === undefined) return null;
     await client.query(`ALTER TABLE ${TARGET} DROP CONSTRAINT ${quoteIdentifier(key.name)}`);
     // The key comes back to where it was, the database's own tablespace, whatever the role's default is.
-    await client.query(`SET LOCAL maintenance_work_mem = '${KEY_BUILD_MEMORY}'; SET LOCAL default_tablespace = ''`);
+    await client.query(
+      `SELECT set_config('default_tablespace', '', true),
+              set_config(name, greatest(setting::int, ${KEY_BUILD_MEMORY})::text, true) FROM pg_settings WHERE name = 'maintenance_work_mem'`,
+    );
     return new EmptyTargetMerge(client, scope, key.name);
   }
 

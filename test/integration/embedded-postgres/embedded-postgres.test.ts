@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
-import { chmod, mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { appendFile, chmod, mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { pino } from 'pino';
 import { ConfigurationError, GaveUpError } from '../../../src/core/errors.ts';
 import { serverAccount } from '../../../src/embedded-postgres/account.ts';
 import { stopServer, untilStopped } from '../../../src/embedded-postgres/cluster.ts';
@@ -34,6 +35,35 @@ test('a second start finds the rows of the first', async (t) => {
 
   const second = await startEmbeddedPostgres({ dataDir, logger });
   assert.deepEqual(await query(second.url, 'SELECT answer FROM kept'), [{ answer: 42 }]);
+  await second.stop();
+});
+
+test('the server is set up for loading at each start, whatever the folder says, and without what does not go with that', async (t) => {
+  const dataDir = await clusterFolder(t);
+  const inForce = async (url: string): Promise<Record<string, unknown>> =>
+    Object.fromEntries(
+      (
+        await query(
+          url,
+          `SELECT name, setting FROM pg_settings WHERE name IN
+             ('fsync', 'full_page_writes', 'synchronous_commit', 'wal_level', 'checkpoint_timeout', 'archive_mode')`,
+        )
+      ).map(({ name, setting }) => [String(name), setting]),
+    );
+  const lasting = { fsync: 'on', full_page_writes: 'on', synchronous_commit: 'on', checkpoint_timeout: '1800' };
+  const first = await startEmbeddedPostgres({ dataDir, logger });
+  assert.deepEqual(await inForce(first.url), { ...lasting, wal_level: 'minimal', archive_mode: 'off' });
+  await first.stop();
+
+  await appendFile(
+    join(first.dataDir, 'postgresql.conf'),
+    "archive_mode = on\narchive_command = 'true'\ncheckpoint_timeout = 60\n",
+  );
+  const log: string[] = [];
+  const listening = pino({ level: 'warn' }, { write: (line: string) => log.push(line) });
+  const second = await startEmbeddedPostgres({ dataDir, logger: listening });
+  assert.deepEqual(await inForce(second.url), { ...lasting, wal_level: 'replica', archive_mode: 'on' });
+  assert.match(log.join(''), /^{.*"without":\["wal_level","max_wal_senders"\].*}\n$/);
   await second.stop();
 });
 

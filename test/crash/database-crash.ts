@@ -7,6 +7,7 @@ import type { TestContext } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { testCluster } from '../support/database.ts';
 import type { Program } from '../support/processes.ts';
+import { WITHOUT_WAL } from '../support/without-wal.ts';
 import { APPLICATION_NAME, CrashScene, countLogs, hasLog } from './crash-scene.ts';
 import type { Draws } from './draws.ts';
 
@@ -86,7 +87,7 @@ export interface CrashRoundResult {
 
 /** Crashes the database at most `most` times; then the ingester must complete the table by itself. */
 export async function playCrashRound(t: TestContext, draws: Draws, most: number): Promise<CrashRoundResult> {
-  const cluster = await testCluster(t);
+  const cluster = await testCluster(t, { settings: draws.pick([{}, WITHOUT_WAL]) });
   const scene = await CrashScene.open(t, {
     cluster,
     events: 12_000,

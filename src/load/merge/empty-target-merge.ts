@@ -11,9 +11,9 @@
 import type { PoolClient } from 'pg';
 import { sqlStateOf } from '../postgres/database-errors.ts';
 import { quoteIdentifier } from '../postgres/identifiers.ts';
-import { isTargetEmpty } from '../schema/ingested-events.ts';
 import { TARGET } from '../schema/target-facts.ts';
 import type { StagingNames } from '../schema/staging.ts';
+import { truncateOwnTarget } from '../state/target-rows.ts';
 import { STAGED_COLUMNS, TARGET_COLUMNS, winnerFirst, type MergeScope } from './merge-sql.ts';
 import { readEdges } from './window-edges.ts';
 
@@ -58,12 +58,11 @@ export class EmptyTargetMerge {
   }
 
   /**
-   * Drops the key of the target, which the caller's transaction has for itself: see {@link lockTargetAlone}.
-   * @returns `null` when the rows must go through the index: the target has rows, or its key cannot be dropped (a foreign key
-   *   or a view needs it, or it is not as the job made it). Roll back then, and when anything fails later.
+   * Drops the key of the target, which is empty, and which the caller's transaction has for itself: see {@link lockTargetAlone}.
+   * @returns `null` when the rows must go through the index: its key cannot be dropped (a foreign key or a view needs it, or it is not
+   *   as the job made it). Roll back then, and when anything fails later.
    */
   static async begin(client: PoolClient, scope: EmptyTargetMergeScope): Promise<EmptyTargetMerge | null> {
-    if (!(await isTargetEmpty(client))) return null;
     const { rows } = await client.query<{ name: string }>(PLAIN_KEY_SQL);
     const [key] = rows;
     if (key === undefined) return null;
@@ -165,7 +164,7 @@ export class EmptyTargetMerge {
     const doubled = await this.#findDoubled();
     if (doubled > this.#inserted * MANY_DOUBLES) {
       // A rollback to before the second table was added would give up the lock on that table.
-      await client.query(`TRUNCATE ${TARGET}`);
+      await truncateOwnTarget(client);
       return this.#insertDistinct(`${this.#rows} s`);
     }
     await client.query(`ANALYZE ${DOUBLED}`);

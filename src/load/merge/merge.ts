@@ -11,9 +11,9 @@ import { isAboutRows } from '../postgres/database-errors.ts';
 import type { Database } from '../postgres/database.ts';
 import { oneRow } from '../postgres/one-row.ts';
 import { exactlyOnce } from '../postgres/transaction-outcome.ts';
-import { lockTarget, lockTargetAlone, seemsOpenForQuickWay } from '../schema/ingested-events.ts';
+import { hasNoPage, isTargetEmpty, lockTarget, lockTargetAlone, planWhileEmpty } from '../schema/ingested-events.ts';
 import { TARGET } from '../schema/target-facts.ts';
-import { hasQuickWay, type OnConflict } from '../schema/target-plan.ts';
+import { hasQuickWay, type OnConflict, type TargetPlan } from '../schema/target-plan.ts';
 import {
   STAGING_TABLES,
   emptyStaging,
@@ -23,7 +23,7 @@ import {
   type StagingTable,
 } from '../schema/staging.ts';
 import { checkEpoch, checkGeneration, type Ownership } from '../state/owner.ts';
-import { addTargetRows } from '../state/target-rows.ts';
+import { addTargetRows, truncateOwnTarget } from '../state/target-rows.ts';
 import { EmptyTargetMerge, type EmptyTargetMerged } from './empty-target-merge.ts';
 import { mergeInOrder } from './later-merge.ts';
 import { addToCounts, foldLedger, sumLedger, type LedgerSums } from './ledger-fold.ts';
@@ -179,8 +179,9 @@ export class Merger {
     // A deferred constraint would fail only at COMMIT, when no row can be set aside any more, and would keep the key from
     // being built.
     await client.query('SET CONSTRAINTS ALL IMMEDIATE');
-    if (await seemsOpenForQuickWay(client, onConflict)) {
-      const quickly = await this.#tryInPart(client, () => this.#moveIntoEmpty(client, staging, latePages));
+    const seen = await planWhileEmpty(client, onConflict);
+    if (seen !== null && (hasQuickWay(seen) || seen.sparesWal)) {
+      const quickly = await this.#tryInPart(client, () => this.#moveIntoEmpty(client, seen, staging, latePages));
       if (quickly !== null) return { ...nothing, ...quickly };
     }
     const scope = await this.#scopeOf(client, staging);
@@ -213,14 +214,25 @@ export class Merger {
     return null;
   }
 
-  /** @returns `null` when the target is not empty, or somebody uses it */
+  /**
+   * @param seen what followed from the target before it was locked. Only the quick way is worth that others wait.
+   * @returns `null` when the target is not empty, somebody uses it, or the quick way is closed
+   */
   async #moveIntoEmpty(
     client: PoolClient,
+    seen: TargetPlan,
     staging: LockedStaging,
     latePages: LatePages | undefined,
   ): Promise<Omit<Moved, 'refused'> | null> {
-    if (!(await lockTargetAlone(client))) return null;
+    if (!(await lockTargetAlone(client, hasQuickWay(seen)))) return null;
     const scope = await this.#scopeOf(client, staging);
+    if (!(await isTargetEmpty(client))) return null;
+    if (scope.plan.sparesWal && (await hasNoPage(client))) {
+      // The file is new then: the rows that this transaction writes to it are on the disk before COMMIT, and not logged. Whatever way
+      // comes next goes on from here.
+      await truncateOwnTarget(client);
+      await client.query('SAVEPOINT move');
+    }
     const initial = hasQuickWay(scope.plan) ? await EmptyTargetMerge.begin(client, scope) : null;
     if (initial === null) return null;
     const merged = [staging];

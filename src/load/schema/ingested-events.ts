@@ -11,7 +11,7 @@ import { oneRow, type Queryable } from '../postgres/one-row.ts';
 import { makeStaging } from './make-staging.ts';
 import { STAGING_TABLES, lockStaging } from './staging.ts';
 import { TARGET, readTargetFacts, type TargetFacts } from './target-facts.ts';
-import { hasQuickWay, planTarget, refusalOf, type OnConflict, type TargetPlan } from './target-plan.ts';
+import { planTarget, refusalOf, type OnConflict, type TargetPlan } from './target-plan.ts';
 
 /** Names of the columns that come from an event, in the order of COPY. */
 export const EVENT_COLUMN_NAMES: readonly string[] = EVENT_COLUMNS.map((column) => column.name);
@@ -82,32 +82,36 @@ export async function lockTarget(client: PoolClient, onConflict: OnConflict, db:
 }
 
 /**
- * In a merge's transaction: whether the quick way into an empty table seems open, which needs the table alone. Leaves no lock on it:
- * raising a lock that one holds is how sessions deadlock.
+ * In a merge's transaction: what follows from the target while it seems empty; `null` when it has rows, or cannot be used. Leaves no lock
+ * on it: raising a lock that one holds is how sessions deadlock.
  */
-export async function seemsOpenForQuickWay(client: PoolClient, onConflict: OnConflict): Promise<boolean> {
-  const look = async (): Promise<boolean> => {
-    if (!(await isTargetEmpty(client))) return false;
+export async function planWhileEmpty(client: PoolClient, onConflict: OnConflict): Promise<TargetPlan | null> {
+  const look = async (): Promise<TargetPlan | null> => {
+    if (!(await isTargetEmpty(client))) return null;
     const facts = await readTargetFacts(client);
-    return facts !== null && refusalOf(facts, onConflict) === null && hasQuickWay(planTarget(facts, onConflict));
+    return facts !== null && refusalOf(facts, onConflict) === null ? planTarget(facts, onConflict) : null;
   };
   await client.query('SAVEPOINT look');
-  const isOpen = await look().catch((error: unknown) => {
+  const plan = await look().catch((error: unknown) => {
     // It is not there any more, for example: whoever locks it will say so.
-    if (isAboutRows(error)) return false;
+    if (isAboutRows(error)) return null;
     throw error;
   });
   await client.query('ROLLBACK TO SAVEPOINT look; RELEASE SAVEPOINT look');
-  return isOpen;
+  return plan;
 }
 
 /** How long others wait behind a wish to have the table alone, ms at a time. */
 const ALONE_PATIENCE_MS = 3_000;
 
-/** In a transaction without a lock on the target. @returns false when somebody uses it: roll back to a savepoint then */
-export async function lockTargetAlone(client: PoolClient): Promise<boolean> {
+/**
+ * In a transaction without a lock on the target.
+ * @param isPatient waits for others; else nobody has to wait behind this
+ * @returns false when somebody uses it: roll back to a savepoint then
+ */
+export async function lockTargetAlone(client: PoolClient, isPatient: boolean): Promise<boolean> {
   try {
-    await lockAlone(client);
+    await (isPatient ? lockAlone(client) : client.query(`LOCK TABLE ${TARGET} IN ACCESS EXCLUSIVE MODE NOWAIT`));
     return true;
   } catch (error) {
     if (sqlStateOf(error) === LOCK_NOT_AVAILABLE) return false;
@@ -214,13 +218,21 @@ export async function emptyTarget(client: PoolClient, db: Database): Promise<voi
   await client.query('SET LOCAL lock_timeout = 0');
 }
 
+/** Of the target and all its partitions. */
+const HAS_NO_PAGE = `(
+  SELECT coalesce(sum(pg_relation_size(relid)), 0) = 0 FROM (
+    SELECT relid::oid FROM pg_partition_tree('${TARGET}') UNION SELECT '${TARGET}'::regclass) AS tables)`;
+
+/** Whether there is no page in the target: so no row either that nobody shows this role. */
+export async function hasNoPage(db: Queryable): Promise<boolean> {
+  return (await oneRow<{ empty: boolean }>(db, `SELECT ${HAS_NO_PAGE} AS empty`)).empty;
+}
+
 /** Whether the target, which must exist, has no row at all: where row security may hide rows, only a file without a page shows it. */
 export async function isTargetEmpty(db: Queryable): Promise<boolean> {
   const { empty } = await oneRow<{ empty: boolean }>(
     db,
-    `SELECT NOT EXISTS (SELECT FROM ${TARGET}) AND (NOT row_security_active('${TARGET}') OR 0 = (
-       SELECT coalesce(sum(pg_relation_size(relid)), 0) FROM (
-         SELECT relid::oid FROM pg_partition_tree('${TARGET}') UNION SELECT '${TARGET}'::regclass) AS tables)) AS empty`,
+    `SELECT NOT EXISTS (SELECT FROM ${TARGET}) AND (NOT row_security_active('${TARGET}') OR ${HAS_NO_PAGE}) AS empty`,
   );
   return empty;
 }

@@ -21,8 +21,8 @@ export interface TargetTrigger {
   readonly name: string;
   readonly onInsert: boolean;
   readonly onUpdate: boolean;
-  /** For DELETE or TRUNCATE. */
-  readonly onRemoval: boolean;
+  readonly onDelete: boolean;
+  readonly onTruncate: boolean;
 }
 
 export interface TargetFacts {
@@ -33,6 +33,7 @@ export interface TargetFacts {
   readonly maySelect: boolean;
   readonly mayInsert: boolean;
   readonly mayUpdate: boolean;
+  readonly mayTruncate: boolean;
   /** Row security applies to this role: there may be rows that it cannot see. */
   readonly isFiltered: boolean;
   /** Commands that a permissive policy lets this role do: `r` read, `a` add, `w` write. */
@@ -47,13 +48,20 @@ export interface TargetFacts {
   readonly heirs: readonly string[];
   /** Of people, not of constraints; those of partitions count. */
   readonly triggers: readonly TargetTrigger[];
-  /** Foreign keys of other tables that point here. */
+  /** Tables with foreign keys that point here, or to a partition. */
   readonly referencedBy: readonly string[];
+  /** It has foreign keys itself. */
+  readonly hasReferences: boolean;
+  /** Of it, or of a partition. */
   readonly publications: readonly string[];
   /** A table whose updates a publication passes on, and which has no replica identity: PostgreSQL refuses them. */
   readonly unidentified: string | null;
   /** The role may make an index beside it: its key, when that was taken away. */
   readonly mayMakeIndex: boolean;
+  /** Every row is in PostgreSQL's own files for it: no partition is a foreign table, and no extension stores it elsewhere. */
+  readonly isInFiles: boolean;
+  /** What a transaction writes to a file that it has made needs no write-ahead log: `wal_level=minimal`. */
+  readonly serverSparesWal: boolean;
 }
 
 /** `null` when there is no such relation. */
@@ -65,7 +73,8 @@ export async function readTargetFacts(db: Queryable): Promise<TargetFacts | null
 /** Bits of `pg_trigger.tgtype`. */
 const ON_INSERT = 4;
 const ON_UPDATE = 16;
-const ON_REMOVAL = 8 | 32;
+const ON_DELETE = 8;
+const ON_TRUNCATE = 32;
 
 const COLUMNS_SQL = `
   SELECT json_agg(json_build_object(
@@ -96,9 +105,10 @@ const PERMITTED_SQL = `
      AND EXISTS (SELECT FROM unnest(p.polroles) AS r WHERE r = 0 OR pg_has_role(r, 'USAGE'))`;
 
 const TRIGGERS_SQL = `
-  SELECT coalesce(json_agg(json_build_object('name', name, 'onInsert', inserts, 'onUpdate', updates, 'onRemoval', removals) ORDER BY name), '[]')
+  SELECT coalesce(json_agg(json_build_object('name', name, 'onInsert', inserts, 'onUpdate', updates,
+                                             'onDelete', deletes, 'onTruncate', truncates) ORDER BY name), '[]')
     FROM (SELECT tgname AS name, bool_or(tgtype & ${ON_INSERT} <> 0) AS inserts, bool_or(tgtype & ${ON_UPDATE} <> 0) AS updates,
-                 bool_or(tgtype & ${ON_REMOVAL} <> 0) AS removals
+                 bool_or(tgtype & ${ON_DELETE} <> 0) AS deletes, bool_or(tgtype & ${ON_TRUNCATE} <> 0) AS truncates
             FROM pg_trigger WHERE tgrelid IN (SELECT relid FROM tables) AND NOT tgisinternal AND tgenabled <> 'D'
            GROUP BY tgname) AS g`;
 
@@ -111,15 +121,18 @@ const HEIRS_SQL = `
   SELECT coalesce(json_agg(inhrelid::regclass::text ORDER BY inhseqno), '[]') FROM pg_inherits
    WHERE inhparent = c.oid AND c.relkind = 'r'`;
 
+/** Publications as `p`, and each table that they pass on as `r`, for all that are ours. */
+const PUBLISHED = `pg_publication p JOIN pg_publication_tables t USING (pubname)
+                  JOIN pg_class r ON r.relname = t.tablename AND r.relnamespace::regnamespace::text = quote_ident(t.schemaname)
+                   AND r.oid IN (SELECT relid FROM tables)`;
+
 const UNIDENTIFIED_SQL = `
   SELECT k.oid::regclass::text FROM pg_class k
    WHERE k.oid IN (SELECT relid FROM tables) AND k.relkind = 'r' AND k.relpersistence = 'p' AND CASE k.relreplident
            WHEN 'd' THEN NOT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = k.oid AND i.indisprimary AND i.indisvalid)
            WHEN 'i' THEN NOT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = k.oid AND i.indisreplident AND i.indisvalid)
            ELSE k.relreplident = 'n' END
-     AND EXISTS (SELECT FROM pg_publication p JOIN pg_publication_tables t USING (pubname)
-                  JOIN pg_class r ON r.relname = t.tablename AND r.relnamespace::regnamespace::text = quote_ident(t.schemaname)
-                  WHERE p.pubupdate AND r.oid IN (SELECT relid FROM tables))
+     AND EXISTS (SELECT FROM ${PUBLISHED} WHERE p.pubupdate)
    ORDER BY 1 LIMIT 1`;
 
 const FACTS_SQL = `
@@ -130,15 +143,20 @@ const FACTS_SQL = `
            'kind', c.relkind, 'role', current_user,
            'isOwner', pg_has_role(c.relowner, 'USAGE'),
            'maySelect', has_table_privilege(c.oid, 'SELECT'), 'mayInsert', has_table_privilege(c.oid, 'INSERT'),
-           'mayUpdate', has_table_privilege(c.oid, 'UPDATE'),
+           'mayUpdate', has_table_privilege(c.oid, 'UPDATE'), 'mayTruncate', has_table_privilege(c.oid, 'TRUNCATE'),
            'isFiltered', row_security_active(c.oid), 'permitted', (${PERMITTED_SQL}),
            'columns', (${COLUMNS_SQL}), 'isUniqueById', EXISTS (${UNIQUE_BY_ID_SQL}),
            'looseCollation', (${LOOSE_COLLATION_SQL}), 'rules', (${RULES_SQL}), 'heirs', (${HEIRS_SQL}),
            'triggers', (${TRIGGERS_SQL}),
            'referencedBy', (SELECT coalesce(json_agg(DISTINCT conrelid::regclass::text), '[]') FROM pg_constraint
-                             WHERE contype = 'f' AND confrelid = c.oid AND conrelid <> c.oid),
-           'publications', (SELECT coalesce(json_agg(pubname), '[]') FROM pg_publication_tables
-                             WHERE schemaname = 'public' AND tablename = 'ingested_events'),
-           'unidentified', (${UNIDENTIFIED_SQL}), 'mayMakeIndex', has_schema_privilege(c.relnamespace, 'CREATE')
+                             WHERE contype = 'f' AND confrelid IN (SELECT relid FROM tables)
+                               AND conrelid NOT IN (SELECT relid FROM tables)),
+           'hasReferences', EXISTS (SELECT FROM pg_constraint WHERE contype = 'f' AND conrelid IN (SELECT relid FROM tables)),
+           'publications', (SELECT coalesce(json_agg(DISTINCT p.pubname), '[]') FROM ${PUBLISHED}),
+           'unidentified', (${UNIDENTIFIED_SQL}), 'mayMakeIndex', has_schema_privilege(c.relnamespace, 'CREATE'),
+           'isInFiles', NOT EXISTS (SELECT FROM pg_class k LEFT JOIN pg_am m ON m.oid = k.relam
+                                     WHERE k.oid IN (SELECT relid FROM tables)
+                                       AND NOT (k.relkind = 'p' OR k.relkind = 'r' AND m.amname = 'heap')),
+           'serverSparesWal', current_setting('wal_level') = 'minimal'
          ) AS facts
     FROM pg_class c WHERE c.oid = to_regclass('${TARGET}')`;

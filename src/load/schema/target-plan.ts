@@ -12,6 +12,8 @@ export interface TargetPlan {
   readonly types: IdColumnTypes;
   /** Why rows must go through the index even while the table is empty, half a sentence; `null`: the quick way is open. */
   readonly indexNeededBy: string | null;
+  /** TRUNCATE of the empty table would spare its rows the write-ahead log, and touch nothing of anybody's. */
+  readonly sparesWal: boolean;
   /** Triggers that can leave a row out, or take it out again. */
   readonly watchedTriggers: readonly string[];
   /** Ids may have rows in tables that inherit from it, which `ON CONFLICT` does not see. */
@@ -31,6 +33,7 @@ export function planTarget(facts: TargetFacts, onConflict: OnConflict): TargetPl
   return {
     types: { id: idTypeOf(facts, 'id'), sessionId: idTypeOf(facts, 'session_id'), userId: idTypeOf(facts, 'user_id') },
     indexNeededBy: indexNeededBy(facts),
+    sparesWal: sparesWal(facts),
     watchedTriggers: watched.map(({ name }) => name),
     hasHeirs: facts.heirs.length > 0,
     returnsXmax: facts.kind === 'r',
@@ -126,12 +129,28 @@ function indexNeededBy({
   if (!isOwner) return 'another role owns it';
   if (!mayMakeIndex) return 'the role may not CREATE in its schema';
   if (isFiltered) return 'row security may hide rows of others';
-  const trigger = triggers.find(({ onInsert, onRemoval }) => onInsert || onRemoval);
+  const trigger = triggers.find(({ onInsert, onDelete, onTruncate }) => onInsert || onDelete || onTruncate);
   if (trigger !== undefined) return `it has the trigger ${trigger.name}`;
   const [referencing] = referencedBy;
   if (referencing !== undefined) return `a foreign key of ${referencing} points to it`;
   const [publication] = publications;
   return publication === undefined ? null : `the publication ${publication} would pass on what is taken out again`;
+}
+
+/**
+ * The merge then has the table for itself to its end, the quick way or not. So nothing may make it wait meanwhile for a session that
+ * waits for the table: a foreign key for the row that it points to, code of a trigger for a session of its own.
+ */
+function sparesWal(facts: TargetFacts): boolean {
+  const { serverSparesWal, mayTruncate, isInFiles, heirs, triggers, referencedBy, hasReferences, publications } = facts;
+  return (
+    serverSparesWal &&
+    mayTruncate &&
+    isInFiles &&
+    !hasReferences &&
+    !triggers.some(({ onInsert, onTruncate }) => onInsert || onTruncate) &&
+    [heirs, referencedBy, publications].every(({ length }) => length === 0)
+  );
 }
 
 function isOurs({ name }: TargetColumn): boolean {

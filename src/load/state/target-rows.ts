@@ -127,6 +127,16 @@ export async function rememberTargetRows(
   );
 }
 
+/** In a transaction where TRUNCATE takes nothing of others from the target: its new file is then not taken for that of somebody else. */
+export async function truncateOwnTarget(client: PoolClient): Promise<void> {
+  const { isSame } = await oneRow<{ isSame: boolean }>(
+    client,
+    `SELECT EXISTS (SELECT FROM ingestion.target_rows WHERE file = ${FILE}) AS "isSame"`,
+  );
+  await client.query(`TRUNCATE ${TARGET}`);
+  if (isSame) await client.query(`UPDATE ingestion.target_rows SET file = ${FILE}`);
+}
+
 /**
  * In the merge that inserted them: they are added to what was remembered. Another file than before means that somebody has
  * emptied the table, or made it anew; this is not forgotten by what is merged behind it.

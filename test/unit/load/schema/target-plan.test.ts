@@ -35,9 +35,13 @@ const OURS: TargetFacts = {
   publications: [],
   unidentified: null,
   mayMakeIndex: true,
+  mayTruncate: true,
+  hasReferences: false,
+  isInFiles: true,
+  serverSparesWal: true,
 };
 
-const TRIGGER = { name: 'tr', onInsert: false, onUpdate: false, onRemoval: false };
+const TRIGGER = { name: 'tr', onInsert: false, onUpdate: false, onDelete: false, onTruncate: false };
 
 function withColumns(change: (columns: readonly TargetColumn[]) => readonly TargetColumn[]): TargetFacts {
   return { ...OURS, columns: change(OURS.columns) };
@@ -48,6 +52,7 @@ void test('a table as the program makes it has every way open', () => {
   assert.deepEqual(planTarget(OURS, 'update'), {
     types: UUIDS,
     indexNeededBy: null,
+    sparesWal: true,
     watchedTriggers: [],
     hasHeirs: false,
     returnsXmax: true,
@@ -60,7 +65,7 @@ for (const [what, change] of Object.entries<Partial<TargetFacts>>({
   'another role owns it': { isOwner: false },
   'the role may not CREATE in its schema': { mayMakeIndex: false },
   'row security may hide rows of others': { isFiltered: true, permitted: ['r', 'a', 'w'] },
-  'it has the trigger tr': { triggers: [{ ...TRIGGER, onRemoval: true }] },
+  'it has the trigger tr': { triggers: [{ ...TRIGGER, onDelete: true }] },
   'a foreign key of notes points to it': { referencedBy: ['notes'] },
   'the publication p would pass on what is taken out again': { publications: ['p'] },
 })) {
@@ -70,6 +75,28 @@ for (const [what, change] of Object.entries<Partial<TargetFacts>>({
     assert.equal(planTarget(facts, 'update').indexNeededBy, what);
   });
 }
+
+for (const [what, change] of Object.entries<Partial<TargetFacts>>({
+  'the server logs everything': { serverSparesWal: false },
+  'the privilege is lacking': { mayTruncate: false },
+  'a partition is a foreign table': { kind: 'p', isInFiles: false },
+  'a table inherits from it': { heirs: ['heir'] },
+  'a trigger for TRUNCATE would fire': { triggers: [{ ...TRIGGER, onTruncate: true }] },
+  'a trigger for INSERT may look at it in another session': { triggers: [{ ...TRIGGER, onInsert: true }] },
+  'a foreign key points to it': { referencedBy: ['notes'] },
+  'it has a foreign key': { hasReferences: true },
+  'a publication passes it on': { publications: ['p'] },
+})) {
+  void test(`an empty table is not truncated where ${what}`, () => {
+    assert.equal(planTarget({ ...OURS, ...change }, 'ignore').sparesWal, false);
+  });
+}
+
+void test('an empty table is truncated even if its rows go through the index', () => {
+  const facts = { ...OURS, kind: 'p', isOwner: false, isFiltered: true, triggers: [{ ...TRIGGER, onDelete: true }] };
+  const { indexNeededBy, sparesWal } = planTarget(facts, 'ignore');
+  assert.deepEqual([indexNeededBy === null, sparesWal], [false, true]);
+});
 
 void test('a trigger for UPDATE is watched only where rows are updated, and closes no way', () => {
   const facts = { ...OURS, triggers: [{ ...TRIGGER, onUpdate: true }] };

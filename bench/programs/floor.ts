@@ -4,7 +4,8 @@
  * Measures what PostgreSQL alone needs. Batches are in memory, connections open and tables made beforehand. Then: COPY on all
  * connections at once, without the job's ledger and transactions; the job's own merge; its ANALYZE.
  */
-import { Merger, analyzeTarget } from '../../src/load/merge/merge.ts';
+import { analyzeTarget } from '../../src/load/merge/analyze-target.ts';
+import { Merger } from '../../src/load/merge/merge.ts';
 import { readBatches } from '../measure/batches.ts';
 import { StageClock, writeReport } from '../measure/program-report.ts';
 import { copyBatches, prepareTarget, silent, writeLedger } from './prepared-target.ts';

@@ -5,7 +5,8 @@
  * the batches. Ways of a later merge do the initial merge in the job's way, untimed, and then merge the rest.
  */
 import type { PoolClient } from 'pg';
-import { Merger, analyzeTarget } from '../../src/load/merge/merge.ts';
+import { analyzeTarget } from '../../src/load/merge/analyze-target.ts';
+import { Merger } from '../../src/load/merge/merge.ts';
 import { EVENT_COLUMN_NAMES } from '../../src/load/schema/ingested-events.ts';
 import { TARGET } from '../../src/load/schema/target-facts.ts';
 import { stagingNames } from '../../src/load/schema/staging.ts';

@@ -12,7 +12,6 @@ import type { Database } from '../postgres/database.ts';
 import { oneRow } from '../postgres/one-row.ts';
 import { exactlyOnce } from '../postgres/transaction-outcome.ts';
 import { hasNoPage, isTargetEmpty, lockTarget, lockTargetAlone, planWhileEmpty } from '../schema/ingested-events.ts';
-import { TARGET } from '../schema/target-facts.ts';
 import { hasQuickWay, type OnConflict, type TargetPlan } from '../schema/target-plan.ts';
 import {
   STAGING_TABLES,
@@ -247,23 +246,6 @@ export class Merger {
     return { updated: 0, ...(await initial.complete()), merged, isInitialMerge: true };
   }
 }
-
-/**
- * Statistics of the target, for the people who query it; after the last merge of a run. A courtesy: where somebody holds the
- * table, or the role may not, the run is complete without them.
- */
-export async function analyzeTarget(db: Database, logger: Logger): Promise<void> {
-  try {
-    await db.transaction('analysing the target', (client) =>
-      client.query(`SET LOCAL lock_timeout = ${ANALYZE_PATIENCE_MS}; ANALYZE ${TARGET}`),
-    );
-  } catch (error) {
-    logger.debug({ reason: describeError(error) }, 'the target could not be analysed');
-  }
-}
-
-/** Milliseconds that an ANALYZE waits for its lock. */
-const ANALYZE_PATIENCE_MS = 3_000;
 
 function checkPages(sums: LedgerSums, acknowledged: number, table: StagingTable, logger: Logger): void {
   if (sums.pages < acknowledged) {

@@ -4,7 +4,9 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { eventsOf, ids, pageOf, startLoading, targetRows } from './setup.ts';
+import { analyzeTarget } from '../../../src/load/merge/analyze-target.ts';
+import { openClient } from '../../support/database.ts';
+import { SILENT, eventsOf, ids, pageOf, startLoading, targetRows } from './setup.ts';
 
 test('a merge into an empty target leaves every id once, the key with its old name, and exact counts', async (t) => {
   const { loader, merger, store, runId, database } = await startLoading(t);
@@ -269,4 +271,28 @@ test('the same anomaly served twice is kept once, and counted as often as it was
     [JSON.stringify(bad)],
   );
   assert.equal((await store.currentRun())?.counts.rejected, 2);
+});
+
+test('after many changes the table has rough statistics, and autovacuum still makes its own; after few they are left alone', async (t) => {
+  const { database, db } = await startLoading(t);
+  const client = await openClient(t, database.url);
+  const insert = (count: number): Promise<unknown> =>
+    client.query(
+      `SELECT pg_stat_force_next_flush(); INSERT INTO ingested_events (id, name) SELECT gen_random_uuid(), 'n' FROM generate_series(1, ${count})`,
+    );
+  const statistics = async (): Promise<unknown> => {
+    const { rows } = await database.query(
+      `SELECT (SELECT count(*)::int FROM pg_stats WHERE tablename = 'ingested_events' AND attname = 'name') AS columns,
+              pg_stat_get_mod_since_analyze(oid)::int AS changed, reltuples::int AS rows
+         FROM pg_class WHERE oid = 'ingested_events'::regclass`,
+    );
+    return rows[0];
+  };
+  await insert(1_000);
+  await analyzeTarget(db, SILENT);
+  assert.deepEqual(await statistics(), { columns: 1, changed: 1_000, rows: 1_000 });
+  await client.query('ANALYZE ingested_events');
+  await insert(50);
+  await analyzeTarget(db, SILENT);
+  assert.deepEqual(await statistics(), { columns: 1, changed: 50, rows: 1_000 });
 });

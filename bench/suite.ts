@@ -24,5 +24,7 @@ export interface Suite {
   readonly title: string;
   /** Part of `npm run bench` without `--suite`. */
   readonly byDefault: boolean;
+  /** The `--events` for which its promises are made: with others they are shown without a verdict. Left out: they hold at every size. */
+  readonly promisedAt?: number;
   readonly run: (context: BenchContext) => Promise<SuiteOutcome>;
 }

@@ -26,7 +26,9 @@ const results = z.array(
         note: z.string().optional(),
       }),
     ),
-    checks: z.array(z.object({ what: z.string(), target: z.string(), measured: z.string(), holds: z.boolean() })),
+    checks: z.array(
+      z.object({ what: z.string(), target: z.string(), measured: z.string(), holds: z.boolean().nullable() }),
+    ),
   }),
 );
 
@@ -67,7 +69,8 @@ function measuredTable({ columns, rows, note }: Suite['tables'][number]): string
 
 function promises({ checks }: Suite): string[] {
   if (checks.length === 0) return [];
-  const rows = checks.map(({ what, target, measured, holds }) => [what, target, measured, holds ? 'yes' : 'no']);
+  const verdict = (holds: boolean | null): string => (holds === null ? 'not judged' : holds ? 'yes' : 'no');
+  const rows = checks.map(({ what, target, measured, holds }) => [what, target, measured, verdict(holds)]);
   return [table(['promise', 'target', 'measured', 'holds'], rows)];
 }
 

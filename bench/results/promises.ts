@@ -2,7 +2,7 @@
 import type { Check } from './result.ts';
 import { round } from './statistics.ts';
 
-const PROMISED_RATIO = 1.35;
+const PROMISED_RATIO = { asItComes: 1.35, asTheEmbeddedOne: 1.45 };
 /** For the guard. Other work on the machine disturbs it, so the best of three rounds counts. */
 const GUARD_RATIO = 1.7;
 const PROMISED_START_SECONDS = 1;
@@ -28,10 +28,11 @@ export function guard(ratios: readonly number[]): Check {
   };
 }
 
-/** The checks of a recorded run. */
-export function promises({ ratio, startSeconds, peakMemoryMb, delayP99Ms }: JobFigures): Check[] {
+/** The checks of a recorded run. @param tuned the server is set up as the embedded one */
+export function promises({ ratio, startSeconds, peakMemoryMb, delayP99Ms }: JobFigures, tuned: boolean): Check[] {
+  const promisedRatio = tuned ? PROMISED_RATIO.asTheEmbeddedOne : PROMISED_RATIO.asItComes;
   return [
-    atMost('whole job ÷ floor, without process start-up', ratio, PROMISED_RATIO, '', 3),
+    atMost('whole job ÷ floor, without process start-up', ratio, promisedRatio, '', 3),
     atMost('npm start to first request', startSeconds, PROMISED_START_SECONDS, ' s'),
     atMost('peak memory of the ingester', peakMemoryMb, PROMISED_MEMORY_MB, ' MB'),
     atMost('main-thread delay p99 at full speed', delayP99Ms, PROMISED_DELAY_MS, ' ms'),

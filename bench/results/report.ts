@@ -1,6 +1,6 @@
 /** Writes `bench/results/report.html`: one file that loads nothing else, with charts as SVG. */
 import { writeFile } from 'node:fs/promises';
-import type { BarChart, Table } from './result.ts';
+import { verdictOf, type BarChart, type Table } from './result.ts';
 import type { KeptResult } from './results-file.ts';
 
 const FILE = new URL('report.html', import.meta.url);
@@ -62,9 +62,9 @@ ${result.tables.map(tableHtml).join('\n')}`;
 function checksHtml({ checks }: KeptResult): string {
   if (checks.length === 0) return '';
   const rows = checks.map(
-    ({ what, target, measured, holds }) =>
-      `<tr><td>${escape(what)}</td><td>${escape(target)}</td><td>${escape(measured)}</td>` +
-      `<td class="${holds ? 'holds' : 'short'}">${holds ? 'holds' : 'falls short'}</td></tr>`,
+    (check) =>
+      `<tr><td>${escape(check.what)}</td><td>${escape(check.target)}</td><td>${escape(check.measured)}</td>` +
+      `<td class="${check.holds === false ? 'short' : 'holds'}">${verdictOf(check)}</td></tr>`,
   );
   return `<table><tr><th>promise</th><th>target</th><th>measured</th><th></th></tr>${rows.join('')}</table>`;
 }

@@ -27,7 +27,17 @@ export interface Check {
   readonly what: string;
   readonly target: string;
   readonly measured: string;
-  readonly holds: boolean;
+  /** `null`: not judged, because the promise is made for another size. */
+  readonly holds: boolean | null;
+}
+
+/** A promise is made for a size: elsewhere what a run costs once, or does not, weighs differently. */
+export function withoutVerdict(check: Check, promisedAt: number): Check {
+  return { ...check, target: `${check.target} at ${promisedAt} events`, holds: null };
+}
+
+export function verdictOf({ holds }: Check): 'holds' | 'falls short' | 'not judged' {
+  return holds === null ? 'not judged' : holds ? 'holds' : 'falls short';
 }
 
 export interface SuiteResult {

@@ -1,7 +1,7 @@
 /** Prints results in the terminal. */
 import Table from 'cli-table3';
 import type { Machine } from '../measure/machine.ts';
-import type { SuiteResult } from './result.ts';
+import { verdictOf, type SuiteResult } from './result.ts';
 
 export function printMachine(machine: Machine, load: number): void {
   const stolen = machine.stolenPercent === null ? '' : `, ${machine.stolenPercent} % stolen since boot`;
@@ -21,8 +21,9 @@ export function printSuite(result: SuiteResult): void {
   }
   if (result.checks.length === 0) return;
   print('');
-  for (const { what, target, measured, holds } of result.checks) {
-    print(`${holds ? 'holds' : 'FALLS SHORT'}: ${what}: ${measured} (promised ${target})`);
+  for (const check of result.checks) {
+    const verdict = check.holds === false ? 'FALLS SHORT' : verdictOf(check);
+    print(`${verdict}: ${check.what}: ${check.measured} (promised ${check.target})`);
   }
 }
 

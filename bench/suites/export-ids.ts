@@ -16,6 +16,7 @@ export const suite: Suite = {
   name: 'export-ids',
   title: 'All ids into a file',
   byDefault: false,
+  promisedAt: 3_000_000,
   run: async (context) => {
     const { events, tuned } = context.options;
     const server = await BenchServer.start(context.folder, { tuned });

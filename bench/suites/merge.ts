@@ -30,6 +30,7 @@ export const suite: Suite = {
   name: 'merge',
   title: 'Staging to target, against plain SQL',
   byDefault: false,
+  promisedAt: 3_000_000,
   run: async (context) => {
     const { events, tuned } = context.options;
     const laterEvents = Math.round(events / LATER_SHARE);

@@ -22,6 +22,7 @@ export const suite: Suite = {
   name: 'scale',
   title: 'From half a million events to eight',
   byDefault: false,
+  promisedAt: 1_000_000,
   run: async (context) => {
     const server = await BenchServer.start(context.folder, { tuned: context.options.tuned });
     const results: Result[] = [];

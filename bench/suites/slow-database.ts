@@ -15,6 +15,7 @@ export const suite: Suite = {
   name: 'slow-database',
   title: 'COPY throttled to a tenth',
   byDefault: false,
+  promisedAt: 1_000_000,
   run: async (context) => {
     const { events, tuned } = context.options;
     const server = await BenchServer.start(context.folder, { tuned });

@@ -24,6 +24,7 @@ export const suite: Suite = {
   name: 'watching',
   title: 'The job while it is watched',
   byDefault: false,
+  promisedAt: 1_000_000,
   run: async (context) => {
     const server = await BenchServer.start(context.folder, { tuned: context.options.tuned });
     const alone: Round[] = [];

@@ -13,7 +13,10 @@ const RESULT: KeptResult = {
   machine: { processor: 'A chip', cores: 2, memoryGb: 24, system: 'Linux 6', node: 'v20.20.2', stolenPercent: null },
   tables: [{ title: 'Seconds', columns: ['contender', 's'], rows: [['floor | COPY', 1.5]], note: 'Medians.' }],
   charts: [],
-  checks: [{ what: 'ratio', target: '≤ 1.35', measured: '1.3', holds: true }],
+  checks: [
+    { what: 'ratio', target: '≤ 1.35', measured: '1.3', holds: true },
+    { what: 'memory', target: '≤ 350 MB at 3 events', measured: '300 MB', holds: null },
+  ],
   raw: null,
 };
 
@@ -22,6 +25,7 @@ test('figures of the benchmark are pasted with the machine they were taken on', 
   assert.match(text, /## Whole job\n\n2026-11-25, A chip, 2 cores, 24 GB, Linux 6, Node v20\.20\.2\./);
   assert.match(text, /\| floor \\\| COPY \| 1\.5 \|\n\nMedians\./);
   assert.match(text, /\| ratio \| ≤ 1\.35 \| 1\.3 \| yes \|/);
+  assert.match(text, /\| memory \| ≤ 350 MB at 3 events \| 300 MB \| not judged \|/);
 });
 
 test('the README has the whole job alone, with what it promises', () => {

@@ -48,6 +48,16 @@ export class BuiltTarget {
     await this.#client.query(sql);
   }
 
+  /** Whether PostgreSQL refuses every UPDATE: a publication passes updates on, and nothing identifies rows. */
+  async refusesUpdates(): Promise<boolean> {
+    try {
+      await this.run('EXPLAIN UPDATE ingested_events SET id = id');
+      return false;
+    } catch {
+      return true;
+    }
+  }
+
   /** Every row there, also those that policies hide, without the values that differ from load to load, and `extra`: what was repaired is kept there. */
   async rows(): Promise<Rows> {
     const { rows } = await this.#client.query<{ id: string; row: string }>(

@@ -238,6 +238,7 @@ class Trial {
     const types = await this.#copy.idTypes();
     const hasOtherIds = source.ids === 'text' && (types.id === 'uuid' || types.session_id === 'uuid');
     if (hasOtherIds && /source's ids make its column/.test(end.message)) return null;
+    if (/has no replica identity/.test(end.message) && (await this.#copy.refusesUpdates())) return null;
     const isFit = FIT_ROLES.includes(role) || (role === 'no update' && onConflict === 'ignore');
     if (isFit && !this.#target.parts.some((part) => isUnfit(part, onConflict))) {
       return { kind: 'code 2 for a target that works', text: end.message };

@@ -31,7 +31,11 @@ export class EndQuestions {
 
   /** @param page `null`: the API says that nothing lies in the bounds. @param word what the page says of its end */
   about(request: PageRequest, page: EncodedPage | null, word: Word, at: AskedAbout): Asked {
-    if (word === 'more') return { doubt: null, question: 'stands' };
+    if (word === 'more') {
+      // An answer by time without events has not shown that its place is still there.
+      if (request.cursor === null && page?.servedCount === 0) this.#doubts.askedByTimeAtMs = null;
+      return { doubt: null, question: 'stands' };
+    }
     const { position, chain } = this.#walk;
     const sizes = { latestPage: chain.latestPage, cut: this.#doubts.cut(request.page) };
     const { hasAnchors } = at.byTime;

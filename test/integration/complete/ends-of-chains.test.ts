@@ -54,7 +54,7 @@ void test('an odd answer to one of several windows ends no window', async (t) =>
   for (const odd of [ODD_ANSWERS['status 418'], ODD_ANSWERS['"success": false']]) {
     const options = { events: EVENTS, shape: 'doc', maxPage: 50, hook: onceOdd(odd) } as const;
     const scene = await ScriptedScene.open(t, options);
-    await scene.ingestAll(['--concurrency', '4']);
+    await scene.ingestAll(['--concurrency', '1']);
   }
 });
 
@@ -160,6 +160,17 @@ void test('where the first page is always empty, with a cursor to the events, a 
   assert.ok(scene.api.pageRequests < 250, `${scene.api.pageRequests} requests for 40 pages`);
 });
 
+void test('empty pages whose cursors lead to themselves end nothing where the place that was served last does not come again', async (t) => {
+  const hook: PageHook = ({ number, query, usual: { body } }) => {
+    const { data, nextCursor } = body;
+    const isServed = number <= 2 || query.has('since');
+    return { body: isServed ? { data, nextCursor } : { data: [], nextCursor: toCursor({ left: 1_000 }) } };
+  };
+  const scene = await ScriptedScene.open(t, { events: eventsUpTo(500), shape: 'doc', maxPage: 50, hook });
+  const { code } = await scene.ingest(['--concurrency', '1']);
+  assert.equal(code, 4);
+});
+
 void test('a last page that never has a flag ends the chain where the count agrees', async (t) => {
   const hook: PageHook = ({ usual }) => {
     const { data, meta } = usual.body;
@@ -178,7 +189,7 @@ void test('a last page that never has a flag ends the chain where a request by t
 void test('pages that become smaller than an instant, and lack their cursors then, end nothing', async (t) => {
   const events = eventsUpTo(1_500, (n) => ({ timestamp: NEWEST_MS - Math.floor(n / 40) * 1_000 }));
   const scene = await ScriptedScene.open(t, { events, shape: 'doc', maxPage: 100 });
-  scene.api.options.hook = ({ number, usual: { body } }) => {
+  scene.api.options.hook = ({ number, query, usual: { body } }) => {
     const { data, nextCursor } = body;
     scene.api.options.maxPage = number >= 4 && number < 10 ? 10 : 100;
     return { body: number > 5 && number <= 10 ? { data } : { data, nextCursor } };

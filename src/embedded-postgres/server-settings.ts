@@ -43,8 +43,9 @@ export function settingsFor({
       max_wal_size: megabytes(freeDiskBytes / 4, GB, 8 * GB),
       checkpoint_timeout: '30min',
     },
-    // Rows of a table that the same transaction has emptied are then written once, not twice.
-    { wal_level: 'minimal', max_wal_senders: '0' },
+    // Rows of a table that the same transaction has emptied are then written once, not twice. A small file is logged all the same, whole:
+    // to wait for the disk to have it made a merge of 60,000 rows twice as long.
+    { wal_level: 'minimal', max_wal_senders: '0', wal_skip_threshold: '32MB' },
   ];
 }
 

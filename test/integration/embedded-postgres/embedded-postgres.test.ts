@@ -63,7 +63,7 @@ test('the server is set up for loading at each start, whatever the folder says, 
   const listening = pino({ level: 'warn' }, { write: (line: string) => log.push(line) });
   const second = await startEmbeddedPostgres({ dataDir, logger: listening });
   assert.deepEqual(await inForce(second.url), { ...lasting, wal_level: 'replica', archive_mode: 'on' });
-  assert.match(log.join(''), /^{.*"without":\["wal_level","max_wal_senders"\].*}\n$/);
+  assert.match(log.join(''), /^{.*"without":\["wal_level","max_wal_senders","wal_skip_threshold"\].*}\n$/);
   await second.stop();
 });
 

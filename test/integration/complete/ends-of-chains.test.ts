@@ -189,7 +189,7 @@ void test('a last page that never has a flag ends the chain where a request by t
 void test('pages that become smaller than an instant, and lack their cursors then, end nothing', async (t) => {
   const events = eventsUpTo(1_500, (n) => ({ timestamp: NEWEST_MS - Math.floor(n / 40) * 1_000 }));
   const scene = await ScriptedScene.open(t, { events, shape: 'doc', maxPage: 100 });
-  scene.api.options.hook = ({ number, query, usual: { body } }) => {
+  scene.api.options.hook = ({ number, usual: { body } }) => {
     const { data, nextCursor } = body;
     scene.api.options.maxPage = number >= 4 && number < 10 ? 10 : 100;
     return { body: number > 5 && number <= 10 ? { data } : { data, nextCursor } };

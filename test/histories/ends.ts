@@ -49,11 +49,12 @@ export function checkStart(ended: EndedStart): Breach | null {
 /** What a person asked for cannot be, or would be done wrongly. */
 function isRightlyRefused({ end: { message }, step, newest, found }: EndedStart): boolean {
   if (/unfinished run that began|another source/.test(message)) return true;
-  if (/--id-type/.test(message)) return step.flags.idType !== undefined;
-  if (/nondeterministic collation/.test(message)) return found.isCaseBlind;
+  // Its advice may name a flag.
   if (/nothing but rejected events/i.test(message)) {
     return newest !== null && !hasAcceptable(newest, { isUuid: found.isUuid || step.flags.idType === 'uuid' });
   }
+  if (/--id-type/.test(message)) return step.flags.idType !== undefined;
+  if (/nondeterministic collation/.test(message)) return found.isCaseBlind;
   return false;
 }
 

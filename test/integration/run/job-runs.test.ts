@@ -96,10 +96,10 @@ void test('a run limited by --since and --until moves no watermark: a run withou
   await assertExact(scene);
 });
 
-void test('an id that is served twice in a row is one row, and no reason to walk again', async (t) => {
+void test('an id that is served twice in a row is one row; a first load that has them looks once more for what they may hide', async (t) => {
   const { counts } = await ingestAll(t, { events: 5_000, doubled: 40 });
   assert.equal(counts.inserted, 5_000);
-  assert.equal(counts.pass, 2, 'nothing was walked again');
+  assert.equal(counts.pass, 3);
 });
 
 void test('a run finds events that pages left out by walking again', async (t) => {

@@ -1,9 +1,10 @@
 /**
  * What comes behind something that looked like the end of a list, where nothing can be asked by time.
  *
- * A page says that nothing follows, and has a next cursor: that leads on, or nowhere. And an end that is not believed is looked at from
- * above: the page before it is asked for once more, but for its last events. The cursor of that answer leads to them, and to what
- * lies behind: they must come again and nothing else, with room for more.
+ * There are two such questions. A page may say that nothing follows and still have a next cursor: that cursor is asked for. And an end
+ * that is not believed is looked at from above. The last page is asked for again by its own cursor, with a smaller limit, so that its last
+ * events are left out. The cursor of that answer leads to those events. If they come again, alone, in a page with room for more, the
+ * list ends there.
  *
  *   ───────── last page ─────────┤ the end?
  *            └─── from ───┤through───────

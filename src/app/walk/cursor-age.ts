@@ -16,7 +16,7 @@ const MIN_EVENTS = 4;
 /** A look at an end from above: see behind-end.ts. */
 export interface Look {
   readonly step: 'from' | 'through';
-  /** What to ask for when it shows nothing; `null`: the end stays as it was. */
+  /** The request that the look stands in for, sent when the look shows nothing; `null`: then the walk ends as it would have. */
   readonly original: NextPage | null;
   readonly isDoubtful: boolean;
 }

@@ -72,7 +72,7 @@ export function noteEventBytes(traits: EndpointTraits, page: { servedCount: numb
 const MOST_SURPLUS_SHARE = 0.25;
 const MOST_SURPLUS = 2;
 
-/** Whether a page has so many more events than were asked for that the endpoint minds no limit. */
+/** Whether a page shows that the endpoint ignores the limit: it has many more events than were asked for. */
 export function noteSurplus(traits: Pick<EndpointTraits, 'mindsLimit'>, limit: number, events: number): boolean {
   const isSurplus = events > limit * (1 + MOST_SURPLUS_SHARE) + MOST_SURPLUS;
   if (isSurplus) traits.mindsLimit = false;

@@ -45,8 +45,8 @@ function strangeRows({ names }: MergeScope): string {
 }
 
 /**
- * By its id the job knows an event's row: under another one, the next run would add it once more.
- * @param strange such rows: a relation, and a condition
+ * The job finds the row of an event by its id. A row with another id is not found, so the next run would add the event again.
+ * @param strange rows with other ids than their events: a relation, and a condition
  */
 async function refuseOtherIds(client: PoolClient, { plan }: MergeScope, strange: string): Promise<void> {
   const { found } = await oneRow<{ found: number }>(client, `SELECT count(*)::int AS found FROM ${strange}`);

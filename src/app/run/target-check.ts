@@ -8,7 +8,7 @@ import type { Logger } from '../../core/logging.ts';
 import { rejectedCount } from '../../load/copy/anomalies.ts';
 import type { Database } from '../../load/postgres/database.ts';
 import type { StateStore } from '../../load/state/state-store.ts';
-import { countRows, insertedRows, isTargetUntouched, type TargetRows } from '../../load/state/target-rows.ts';
+import { countRows, isTargetUntouched, type TargetRows } from '../../load/state/target-rows.ts';
 
 type RowSettings = Pick<Settings, 'full' | 'newRun' | 'acceptFewerRows'>;
 
@@ -52,13 +52,13 @@ export async function checkRowsAtStart(
 
 /**
  * Before a run completes.
- * @param run its rows, and the epoch of its staging: see {@link isTargetUntouched}; the places of a run of everything, else `null`
+ * @param run its rows, and the epoch of its staging: see {@link isTargetUntouched}
  * @throws CountsDisagreeError when rows were deleted meanwhile
  */
 export async function checkRowsAreThere(
   db: Database,
   store: StateStore,
-  run: { readonly inserted: number; readonly epoch: string; readonly allPlaces: number | null },
+  run: { readonly inserted: number; readonly epoch: string },
   isAccepted: boolean,
 ): Promise<void> {
   if (await db.persistently('looking at the target', () => isTargetUntouched(db, run))) return;
@@ -67,12 +67,8 @@ export async function checkRowsAreThere(
   if (remembered !== null && rows < remembered && !isAccepted) {
     throw fewerRows(rows, remembered, 'They were deleted while the job was at work.');
   }
-  // What others have put there is theirs to take back: no more rows are the job's than it has inserted, or found in the API.
-  const own =
-    run.allPlaces === null
-      ? rows
-      : Math.max(run.allPlaces, await db.persistently('counting what was inserted', () => insertedRows(db)));
-  await store.rememberRows({ ...found, rows: isAccepted ? rows : Math.min(rows, remembered ?? rows, own) });
+  // What others have put there is theirs to take back.
+  await store.rememberRows({ ...found, rows: isAccepted ? rows : Math.min(rows, remembered ?? rows) });
 }
 
 /** Why the rejected events of a run are neither row nor anomaly, one sentence; `null` when they are kept. */

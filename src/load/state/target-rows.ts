@@ -107,14 +107,6 @@ export async function rememberedRows(db: Queryable): Promise<number | null> {
   return rows;
 }
 
-/** Rows that all runs together have put there. */
-export async function insertedRows(db: Pick<Database, 'query'>): Promise<number> {
-  const { rows } = await db.query<{ rows: number }>(
-    'SELECT coalesce(sum(inserted), 0)::float8 AS rows FROM ingestion.run',
-  );
-  return rows[0]?.rows ?? 0;
-}
-
 /** In the transaction that counted them, or emptied the table. */
 export async function rememberTargetRows(
   client: Queryable,

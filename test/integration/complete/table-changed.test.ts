@@ -130,18 +130,6 @@ void test('a table that was emptied and filled with more rows of another kind is
   await scene.ingestAll(['--accept-fewer-rows', ...MINUTE]);
 });
 
-void test('rows that others had there before the job are theirs to take back', async (t) => {
-  const scene = await ScriptedScene.open(t, { events: eventsUpTo(500) });
-  await scene.ingestAll(['--id-type', 'uuid']);
-  await scene.database.query('TRUNCATE ingested_events; DROP SCHEMA ingestion CASCADE');
-  await scene.database.query('INSERT INTO ingested_events (id) SELECT gen_random_uuid() FROM generate_series(1, 50)');
-  assert.equal((await scene.ingest()).code, 0);
-  await scene.database.query('DELETE FROM ingested_events WHERE properties IS NULL');
-  await scene.ingestAll();
-  await deleteOldest(scene, 20);
-  await verifyFewerRows(scene, 500, 480);
-});
-
 void test('rows that were added by others change nothing', async (t) => {
   const events = eventsUpTo(1_000);
   const scene = await ScriptedScene.open(t, { events });

@@ -22,6 +22,8 @@ export class BehindEnd {
   readonly #traits: EndpointTraits;
   readonly #walk: Pick<JudgedWalk, 'chain' | 'position'>;
   readonly #faulty = new AskedAgain();
+  /** More came by a cursor whose page had said that nothing follows. */
+  #hasLedOn = false;
 
   constructor(traits: EndpointTraits, walk: Pick<JudgedWalk, 'chain' | 'position'>) {
     this.#traits = traits;
@@ -41,7 +43,9 @@ export class BehindEnd {
     if (look !== undefined) return this.#judgeLook(request, answer?.raw ?? null, encoded, look);
     if (isPastEnd !== true) return null;
     if (answer !== null && encoded === null && this.#faulty.mayAsk(page)) return null;
-    return this.#bringsNew(encoded) ? null : endOfNothing(page, false);
+    this.#hasLedOn ||= this.#bringsNew(encoded);
+    // Once one of these cursors has led on, the word that nothing follows is worth nothing here: what fails now is no end.
+    return this.#hasLedOn ? null : endOfNothing(page, false);
   }
 
   #judgeLook(request: PageRequest, raw: RawPage | null, encoded: EncodedPage | null, look: Look): Step | null {
@@ -63,7 +67,8 @@ export class BehindEnd {
       }
       if (this.#isAnswer(request, encoded)) return endOfNothing(page, false);
     }
-    if (look.original === null) return endOfNothing(page, look.isDoubtful);
+    const saysMore = encoded?.envelope.hasMore === true;
+    if (look.original === null) return endOfNothing(page, look.isDoubtful || saysMore);
     return { kind: 'retry', next: look.original, suspect: false };
   }
 
@@ -73,10 +78,10 @@ export class BehindEnd {
     return encoded.places.lastDigest !== chain.lastDigest && !chain.hasServed(encoded);
   }
 
-  /** It had room for more, and speaks of no failure. */
+  /** It had room for more, does not say that more follows, and speaks of no failure. */
   #isAnswer({ limit }: PageRequest, { servedCount, envelope }: EncodedPage): boolean {
     const { largestPage, failureWords } = this.#traits;
     if (envelope.speaksOfError && failureWords !== 'mean-nothing') return false;
-    return servedCount < limit && servedCount < largestPage;
+    return envelope.hasMore !== true && servedCount < limit && servedCount < largestPage;
   }
 }

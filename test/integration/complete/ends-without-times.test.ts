@@ -21,6 +21,31 @@ function deadEnd(): PageHook {
   };
 }
 
+const lying: PageHook = ({ usual }) => ({ body: { ...usual.body, hasMore: false } });
+
+/** Every page says that nothing follows, and once a cursor is dead. */
+function lyingAndStaleOnce(): PageHook {
+  let isDone = false;
+  return (request) => {
+    if (isDone || request.cursor === null || request.usual.first < 400) return lying(request);
+    isDone = true;
+    return { status: 400, body: { code: 'CURSOR_EXPIRED', message: 'Cursor expired 1 minute(s) ago' } };
+  };
+}
+
+/** Once a page is empty and the last; whoever looks at it from above gets half a page, which says that more follows. */
+function emptyOnceAndShortBehind(): PageHook {
+  let isDone = false;
+  return ({ cursor, usual: { first, body } }) => {
+    if (isDone || cursor === null) return undefined;
+    if (first === 475) {
+      isDone = true;
+      return { body: { data: EVENTS.slice(475, 500), hasMore: true, nextCursor: toCursor({ left: 450 }) } };
+    }
+    return first === 500 ? { body: { ...body, data: [], hasMore: false, nextCursor: null } } : undefined;
+  };
+}
+
 const untold: PageHook = ({ usual: { body, isLast } }) => {
   const { data, nextCursor } = body;
   return { body: isLast ? { data } : { data, nextCursor } };
@@ -46,10 +71,9 @@ function cursorBesideEnd(leadsTo: PageHook): PageHook {
 const endAgain = { data: EVENTS.slice(900), hasMore: false, nextCursor: toCursor({ left: -1 }) };
 
 const LISTS: readonly (readonly [string, PageHook])[] = [
-  [
-    'every page says that nothing follows, and has a cursor',
-    ({ usual }) => ({ body: { ...usual.body, hasMore: false } }),
-  ],
+  ['every page says that nothing follows, and has a cursor', lying],
+  ['the same, and a cursor is dead once', lyingAndStaleOnce()],
+  ['a page is empty once, and a look at it from above is told that more follows', emptyOnceAndShortBehind()],
   ['a cursor is answered with an empty last page', deadEnd()],
   ['the last page has no word for it, and there is no flag', untold],
   ['the end is an empty page with the cursor that was asked for', queue],

@@ -65,6 +65,8 @@ export class ApiStreamReader {
   /** Something after the last accepted page may have lost events. The next accepted page is marked for it. */
   #suspect = false;
   #isAskedAhead = false;
+  /** While it is: a page asked for now would have the bound of before, and reach into the part that is given away. */
+  #isBeingDivided = false;
 
   constructor(state: WindowState, options: ReaderOptions, origin: ReaderOrigin = {}) {
     const { pageSize } = options;
@@ -118,7 +120,12 @@ export class ApiStreamReader {
 
   /** Holds the next page until the window is divided: it counts only what stays the window's own. */
   divideWhile(dividing: Promise<unknown>): void {
-    this.#judge.divideWhile(dividing);
+    this.#isBeingDivided = true;
+    this.#judge.divideWhile(
+      dividing.finally(() => {
+        this.#isBeingDivided = false;
+      }),
+    );
   }
 
   /**
@@ -182,6 +189,7 @@ export class ApiStreamReader {
   #askAhead(request: PageRequest, raw: RawPage, signal: AbortSignal): Asked | null {
     // Below its window the walk needs nothing, but the API may go on serving: so nothing is asked ahead near the end.
     if (this.#options.isStopping() || this.position.isNearEnd || this.#next.look !== undefined) return null;
+    if (this.#isBeingDivided) return null;
     const cursor = guessNextCursor(raw);
     if (cursor === null || cursor === request.cursor) return null;
     const envelope = { nextCursor: cursor, cursorLifeMs: request.cursorLifeMs };

@@ -51,6 +51,9 @@ interface WalkSetup {
   readonly pageSize?: number;
   readonly client?: Partial<ApiClientOptions>;
   readonly isWhole?: boolean;
+  /** After a worker has read a page. */
+  readonly onEncoded?: () => void;
+  readonly onAccepted?: (reader: ApiStreamReader) => void;
 }
 
 function walkFor(t: TestContext, simulator: Simulator, setup: WalkSetup = {}): Walk {
@@ -72,6 +75,7 @@ function walkFor(t: TestContext, simulator: Simulator, setup: WalkSetup = {}): W
         idColumnTypes: { id: 'uuid', sessionId: 'uuid', userId: 'uuid' },
         idType: 'auto',
         onDecided: () => Promise.resolve(),
+        onEncoded: setup.onEncoded,
       }),
       inFlight,
       traits,
@@ -81,6 +85,7 @@ function walkFor(t: TestContext, simulator: Simulator, setup: WalkSetup = {}): W
         ledger.push(page.ledger);
         anomalies.push(...(page.encoded?.anomalies ?? []));
         page.permit.release();
+        setup.onAccepted?.(reader);
         return Promise.resolve();
       },
       isStopping: () => false,
@@ -121,6 +126,34 @@ void test('a walk asks for nothing outside of its window', async (t) => {
   for (const { sinceMs: since, untilMs: until } of simulator.log().filter(({ kind }) => kind === 'stream')) {
     assert.deepEqual([since, until], [sinceMs - 1, untilMs + 1]);
   }
+});
+
+void test('while a window is divided no page is asked for that reaches into the part that is given away', async (t) => {
+  const newestMs = 1_769_541_612_369;
+  const simulator = await simulatorFor(t, { events: 1_000, days: 10 });
+  const [sinceMs, cutMs] = [newestMs - 9 * 86_400_000, newestMs - 2.5 * 86_400_000];
+  let divide: () => void = () => undefined;
+  const { walk } = walkFor(t, simulator, {
+    state: { sinceMs },
+    onAccepted: (reader) => {
+      if (reader.pages > 1) return;
+      reader.divideWhile(
+        new Promise<void>((resolve) => {
+          divide = () => {
+            reader.position.sinceMs = cutMs;
+            resolve();
+          };
+        }),
+      );
+    },
+    // The second page has arrived: it was asked for before the division.
+    onEncoded: () => {
+      if (simulator.stats().requests.stream > 1) divide();
+    },
+  });
+  assert.equal(await walk(), 'complete');
+  const asked = simulator.log().flatMap((entry) => (entry.kind === 'stream' ? [entry.sinceMs] : []));
+  assert.deepEqual(asked, [sinceMs - 1, sinceMs - 1, cutMs - 1]);
 });
 
 /** Ways for a worker to die of a page: it exits, runs out of its memory, or throws. */

@@ -64,11 +64,13 @@ field() {
 
 # What the container's database says: its rows, and in a second line whether its newest run is finished, and no row is gone
 # that it left (true, false).
-# Nothing when it cannot be asked; no second line when no run is recorded. A run of version 1.0.0 has no column proof.
+# Nothing when it cannot be asked; no second line when no run is recorded. A run of version 1.0.0 has no column
+# proof, and no source: all of them are of datasync, which is source 1.
 COUNT_ROWS='SELECT count(*) FROM ingested_events'
-ASK_FINISHED="SELECT CASE WHEN status = 'complete' AND to_jsonb(run) -> 'proof' ->> 'kind' IN ('count', 'api-end')
-  AND (SELECT count(*) FROM ingested_events) >= coalesce((SELECT rows FROM ingestion.target_rows), 0)
-  THEN 'true' ELSE 'false' END FROM ingestion.run ORDER BY run_id DESC LIMIT 1"
+ASK_FINISHED="SELECT CASE WHEN status = 'complete' AND to_jsonb(r) -> 'proof' ->> 'kind' IN ('count', 'api-end')
+  AND (SELECT count(*) FROM ingested_events)
+      >= coalesce((SELECT rows FROM ingestion.target_rows r WHERE coalesce((to_jsonb(r) ->> 'source_id')::int, 1) = 1), 0)
+  THEN 'true' ELSE 'false' END FROM ingestion.run r WHERE coalesce((to_jsonb(r) ->> 'source_id')::int, 1) = 1 ORDER BY run_id DESC LIMIT 1"
 ask_container() {
   ! command -v docker >/dev/null 2>&1 ||
     docker exec assignment-postgres psql -X -A -t -U postgres -d ingestion -c "$COUNT_ROWS" -c "$ASK_FINISHED" 2>/dev/null </dev/null || true

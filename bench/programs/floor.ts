@@ -25,7 +25,7 @@ clock.end('copy');
 await writeLedger(target, 'a', batches, 0);
 await new Merger({ ...target, onConflict: 'ignore', logger: silent }).merge('a', batches.length);
 clock.end('merge');
-await analyzeTarget(target.db, silent);
+await analyzeTarget(target.db, target.ownership.source.target, silent);
 clock.end('analyze');
 await writeReport({ beganAtMs: clock.beganAtMs, stages: clock.stages, requests: 0 });
 await target.close();

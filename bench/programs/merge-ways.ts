@@ -8,12 +8,13 @@ import type { PoolClient } from 'pg';
 import { analyzeTarget } from '../../src/load/merge/analyze-target.ts';
 import { Merger } from '../../src/load/merge/merge.ts';
 import { EVENT_COLUMN_NAMES } from '../../src/load/schema/ingested-events.ts';
-import { TARGET } from '../../src/load/schema/target-facts.ts';
+import { tableOf, targetNamed } from '../../src/load/schema/source.ts';
 import { stagingNames } from '../../src/load/schema/staging.ts';
 import { readBatches } from '../measure/batches.ts';
 import { StageClock, writeReport } from '../measure/program-report.ts';
 import { copyBatches, prepareTarget, silent, writeLedger } from './prepared-target.ts';
 
+const { sql: TARGET } = targetNamed(tableOf('datasync'), { described: 'the bench' });
 const CONNECTIONS = 2;
 const COLUMNS = EVENT_COLUMN_NAMES.join(', ');
 const BEGIN_QUICK_KEY = `SET LOCAL maintenance_work_mem = '256MB'`;
@@ -63,7 +64,7 @@ await copyBatches(target, 'a', first, CONNECTIONS);
 await writeLedger(target, 'a', first, 0);
 if (way.startsWith('later: ')) {
   await merger.merge('a', first.length);
-  await analyzeTarget(target.db, silent);
+  await analyzeTarget(target.db, target.ownership.source.target, silent);
   const rest = batches.slice(firstPages);
   await copyBatches(target, 'b', rest, CONNECTIONS);
   await writeLedger(target, 'b', rest, firstPages);
@@ -83,7 +84,10 @@ await target.close();
 
 function statementsOf(name: string): readonly string[] {
   const [when = '', what = ''] = name.split(': ');
-  const statements = when === 'first' ? INITIAL[what]?.(stagingNames('a').rows) : LATER[what]?.(stagingNames('b').rows);
+  const statements =
+    when === 'first'
+      ? INITIAL[what]?.(stagingNames(target.ownership.source, 'a').rows)
+      : LATER[what]?.(stagingNames(target.ownership.source, 'b').rows);
   if (statements === undefined) throw new Error(`no such way: ${name}`);
   return statements;
 }

@@ -6,6 +6,7 @@ import { claimTarget, type Ownership } from '../../src/load/state/owner.ts';
 import { Database } from '../../src/load/postgres/database.ts';
 import { ensureTarget } from '../../src/load/schema/ingested-events.ts';
 import { migrate } from '../../src/load/schema/migrate.ts';
+import { registerSource } from '../../src/load/schema/source.ts';
 import { copySql, stagingNames, type StagingTable } from '../../src/load/schema/staging.ts';
 import { FROM_THE_START } from '../../src/load/state/run-changes.ts';
 import { StateStore } from '../../src/load/state/state-store.ts';
@@ -32,8 +33,15 @@ export async function prepareTarget(url: string, connections: number): Promise<P
     maxWaitMs: 1_000,
   });
   await migrate(db);
-  await ensureTarget(db, ID_COLUMN_TYPES);
-  const ownership = await claimTarget(db, { host: hostname(), pid: process.pid, logger: silent });
+  const source = await registerSource(db, 'datasync');
+  await ensureTarget(db, source, ID_COLUMN_TYPES);
+  const ownership = await claimTarget(db, {
+    name: source.name,
+    prepare: () => Promise.resolve(source),
+    host: hostname(),
+    pid: process.pid,
+    logger: silent,
+  });
   const store = new StateStore(db, ownership);
   const unlimited = { sinceMs: null, untilMs: null };
   const run = await store.createRun({ source: 'bench', ...unlimited }, { ...FROM_THE_START, windows: [unlimited] });
@@ -53,7 +61,7 @@ export async function prepareTarget(url: string, connections: number): Promise<P
  * @param begin called when every connection is open, right before the first row
  */
 export async function copyBatches(
-  { db }: PreparedTarget,
+  { db, ownership }: PreparedTarget,
   table: StagingTable,
   batches: readonly Batch[],
   connections: number,
@@ -74,7 +82,10 @@ export async function copyBatches(
       }
       await everyoneOpen;
       for (let batch = batches[next++]; batch !== undefined; batch = batches[next++]) {
-        await copyRows(client, copySql(table), batch.rows, { ms: WATCHDOG_MS, isExcused: () => false });
+        await copyRows(client, copySql(stagingNames(ownership.source, table)), batch.rows, {
+          ms: WATCHDOG_MS,
+          isExcused: () => false,
+        });
       }
     });
   await Promise.all(Array.from({ length: connections }, copy));
@@ -88,7 +99,7 @@ export async function writeLedger(
   pagesBefore: number,
 ): Promise<void> {
   await db.query(
-    `INSERT INTO ${stagingNames(table).ledger}
+    `INSERT INTO ${stagingNames(ownership.source, table).ledger}
        (run_id, window_id, page, generation, ends_window, suspect, served, loaded, rejected, repaired)
      SELECT $1, $2, page + $5, $3, false, false, rows, rows, 0, 0
        FROM unnest($4::int[]) WITH ORDINALITY AS batch (rows, page)`,

@@ -7,7 +7,7 @@
  *   batch      the binary COPY rows made from one page                    threads/, workers/, encode/
  *   staging    the unlogged tables that batches are copied into           load/staging-area.ts, load/copy/
  *   ledger     beside staging: one row for each copied page               load/copy/ledger.ts
- *   merge      staging → ingested_events, ledger → ingestion.state        load/merge/
+ *   merge      staging → the source's table, ledger → ingestion.state     load/merge/
  *   anomaly    something unusual about one event: rejected or repaired    encode/rows/anomaly-reasons.ts
  *   pass       one walk over the windows of a run: first, catching up, proving; one to five    app/run/run-passes.ts
  *   run        everything from the first request until complete; survives restarts             app/run/run-setup.ts
@@ -25,7 +25,7 @@ import { Merger } from '../load/merge/merge.ts';
 import type { Ownership } from '../load/state/owner.ts';
 import { Database } from '../load/postgres/database.ts';
 import { readTargetTypes, retypeTarget } from '../load/schema/ingested-events.ts';
-import { readSourceTraits } from '../load/state/run-reader.ts';
+import { readSourceTraits } from '../load/state/source-traits.ts';
 import { StateStore } from '../load/state/state-store.ts';
 import { countRows, countRowsMeanwhile, type TargetRows } from '../load/state/target-rows.ts';
 import { ApiClient, clientOptions, type ApiClientOptions } from '../api/api-client.ts';
@@ -44,8 +44,10 @@ const PAGES_THAT_FIT_MEMORY = 4;
 const STOP_GRACE_MS = 6_000;
 
 export interface JobSource {
-  /** Identity of the data set: the API's base URL, or the demo's own name. */
+  /** What people call it (`--source`): its table and its state are found by this name. */
   readonly name: string;
+  /** Which data set it is: the API's base URL, or the demo's own name. */
+  readonly address: string;
   readonly baseUrl: string;
   readonly apiKey: string;
   readonly databaseUrl: string;
@@ -91,7 +93,7 @@ export class IngestionJob {
     const { settings, source } = options;
     this.#options = options;
     this.#observe = options.observe ?? {};
-    this.#counters = new JobCounters(source.name);
+    this.#counters = new JobCounters(source.address);
     // A page keeps its permit until its COPY has committed: one more for each connection, so that requests do not wait for it.
     this.#inFlight = new InFlightLimit(settings.concurrency + settings.connections, settings.maxBytesInFlight);
     this.#pool = new WorkerPool({ threads: settings.threads });
@@ -133,9 +135,7 @@ export class IngestionJob {
       const contacted = await this.#contactBoth();
       const opened = contacted.db;
       db = opened;
-      ownership = await opened.persistently('taking the target', () =>
-        takeTarget(opened, source.name, settings, logger),
-      );
+      ownership = await opened.persistently('taking the target', () => takeTarget(opened, source, settings, logger));
       const outcome = await this.#work(opened, ownership, contacted.rows);
       return {
         outcome,
@@ -183,7 +183,7 @@ export class IngestionJob {
     const opening = Database.open({
       url: source.databaseUrl,
       copyConnections: settings.connections,
-      applicationName: 'datasync-ingestion',
+      applicationName: `datasync-ingestion ${source.name}`,
       logger,
       maxWaitMs: settings.maxWait,
       revive: source.reviveDatabase,
@@ -193,7 +193,7 @@ export class IngestionJob {
     });
     const contacting = this.#client.open();
     const counting = opening.then((db) =>
-      db.persistently('counting the rows of the target', () => countRowsMeanwhile(db)),
+      db.persistently('counting the rows of the target', () => countRowsMeanwhile(db, source.name)),
     );
     const [opened, contacted, counted] = await Promise.allSettled([opening, contacting, counting]);
     const failed = [opened, contacted, counted].find((result) => result.status === 'rejected');
@@ -208,22 +208,23 @@ export class IngestionJob {
   /** @param counted rows at the first contact; `null` where they could not be counted then */
   async #work(db: Database, ownership: Ownership, counted: TargetRows | null): Promise<JobReport['outcome']> {
     const { settings, source, logger } = this.#options;
+    const { target } = ownership.source;
     const store = new StateStore(db, ownership);
     // Before pages of an earlier start are merged: it must be of one moment with what is remembered.
-    const found = counted ?? (await countRows(db));
-    const areRowsGone = !settings.reset && (await checkRowsAtStart(found, store, settings, logger));
+    const found = counted ?? (await countRows(db, ownership.source));
+    const areRowsGone = !settings.reset && (await checkRowsAtStart(found, target, store, settings, logger));
     if (settings.reset) {
       await store.resetTarget();
       logger.info('target and state were emptied');
     } else if (ownership.leftoverPages > 0) {
       await this.#mergeLeftovers(db, ownership, store);
     }
-    refuseOtherIdType(await readTargetTypes(db), settings.idType, db);
-    const identity = runIdentity(source.name, settings);
+    refuseOtherIdType(await readTargetTypes(db, target), target, settings.idType);
+    const identity = runIdentity(source.address, settings);
     const { run, isResumed } = await openRun(store, identity, settings, areRowsGone, logger);
     this.#counters.begin(run);
     logRunBegin(logger, run, isResumed);
-    const known = await readSourceTraits(db, source.name);
+    const known = await readSourceTraits(db, ownership.source);
     this.#passes = new RunPasses(
       {
         settings,
@@ -232,7 +233,7 @@ export class IngestionJob {
         counters: this.#counters,
         client: this.#client,
         inFlight: this.#inFlight,
-        encoder: await this.#makeEncoder(db),
+        encoder: await this.#makeEncoder(db, ownership),
         buffers: this.#buffers,
         db,
         ownership,
@@ -243,7 +244,7 @@ export class IngestionJob {
       run,
     );
     const outcome = await this.#passes.run();
-    if (outcome === 'complete') await analyzeTarget(db, logger);
+    if (outcome === 'complete') await analyzeTarget(db, target, logger);
     return outcome;
   }
 
@@ -263,9 +264,9 @@ export class IngestionJob {
     }
   }
 
-  async #makeEncoder(db: Database): Promise<PageEncoder> {
+  async #makeEncoder(db: Database, { source }: Ownership): Promise<PageEncoder> {
     const { settings, logger } = this.#options;
-    const target = await readTargetTypes(db);
+    const target = await readTargetTypes(db, source.target);
     return new PageEncoder({
       pool: this.#pool,
       buffers: this.#buffers,
@@ -274,7 +275,7 @@ export class IngestionJob {
       emptyColumnTypes: target?.types ?? null,
       idType: settings.idType,
       onDecided: async (decided) => {
-        warnOfDroppedPages(await retypeTarget(db, decided), logger);
+        warnOfDroppedPages(await retypeTarget(db, source, decided), logger);
         logger.info({ ...decided }, 'types of the id columns decided');
       },
       onEncoded: this.#observe.encode,

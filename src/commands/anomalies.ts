@@ -16,6 +16,7 @@ import {
   type AnomalyFilter,
 } from '../load/copy/anomalies.ts';
 import type { Database } from '../load/postgres/database.ts';
+import type { Source } from '../load/schema/source.ts';
 import { reportCommand } from './report-command.ts';
 
 const KINDS: readonly AnomalyKind[] = ['rejected', 'repaired'];
@@ -31,13 +32,13 @@ export function anomalies(argv: readonly string[], environment: Environment): Pr
       command.addOption(new Option('--kind <kind>', 'only anomalies of this kind').choices(KINDS));
       command.option('--output <file>', 'write every anomaly with its original event to this file, as JSON lines');
     },
-    work: async ({ db, isJson, options }) => {
+    work: async ({ db, source, isJson, options }) => {
       const filter = readFilter(options);
-      const counts = await countAnomalies(db, filter);
+      const counts = await countAnomalies(db, source, filter);
       process.stdout.write(`${isJson ? JSON.stringify(counts, null, 2) : describeCounts(counts)}\n`);
       const { output } = options;
       if (typeof output !== 'string') return;
-      const written = await writeAnomalies(db, filter, output);
+      const written = await writeAnomalies(db, source, filter, output);
       process.stderr.write(`${written} anomalies in ${output}\n`);
     },
   });
@@ -59,12 +60,12 @@ function describeCounts(counts: readonly AnomalyCount[]): string {
 }
 
 /** One JSON object a line. The original is text where it is UTF-8, else Base64: no byte is lost either way. */
-async function writeAnomalies(db: Database, filter: AnomalyFilter, path: string): Promise<number> {
+async function writeAnomalies(db: Database, source: Source, filter: AnomalyFilter, path: string): Promise<number> {
   const file = createWriteStream(path);
   let written = 0;
   try {
     await once(file, 'open');
-    for await (const anomaly of readAnomalies(db, filter)) {
+    for await (const anomaly of readAnomalies(db, source, filter)) {
       written += 1;
       if (!file.write(`${JSON.stringify(describeAnomaly(anomaly))}\n`)) await once(file, 'drain');
     }

@@ -2,18 +2,20 @@
 import { createInterface } from 'node:readline/promises';
 import type { Settings } from '../core/config.ts';
 import { ConfigurationError } from '../core/errors.ts';
+import { tableOf } from '../load/schema/source.ts';
 
 /** @throws ConfigurationError when the answer is not yes, or nobody is there to ask */
-export async function confirmReset(settings: Pick<Settings, 'yes'>): Promise<void> {
+export async function confirmReset(settings: Pick<Settings, 'yes' | 'source'>): Promise<void> {
   if (settings.yes) return;
+  const name = tableOf(settings.source);
   if (!process.stdin.isTTY) {
     throw new ConfigurationError(
-      '--reset empties ingested_events and the state of all runs. There is no terminal to ask for confirmation: add --yes. Nothing was changed.',
+      `--reset empties ${name} and the state of all its runs. There is no terminal to ask for confirmation: add --yes. Nothing was changed.`,
     );
   }
   const terminal = createInterface({ input: process.stdin, output: process.stderr });
   try {
-    const answer = await terminal.question('--reset deletes all rows of ingested_events and the state. Type yes: ');
+    const answer = await terminal.question(`--reset deletes all rows of ${name} and its state. Type yes: `);
     if (answer.trim() !== 'yes') throw new ConfigurationError('--reset was not confirmed. Nothing was changed.');
   } finally {
     terminal.close();

@@ -4,7 +4,7 @@ import type { Settings } from '../core/config.ts';
 import type { Logger } from '../core/logging.ts';
 import { startEmbeddedPostgres } from '../embedded-postgres/embedded-postgres.ts';
 import { Database } from '../load/postgres/database.ts';
-import { TARGET } from '../load/schema/target-facts.ts';
+import { tableOf, targetNamed } from '../load/schema/source.ts';
 
 export interface DatabaseToRead {
   readonly db: Database;
@@ -13,7 +13,7 @@ export interface DatabaseToRead {
 }
 
 export interface DatabaseToReadOptions {
-  readonly settings: Pick<Settings, 'databaseUrl' | 'apiKey' | 'dataDir' | 'maxWait'>;
+  readonly settings: Pick<Settings, 'databaseUrl' | 'source' | 'apiKey' | 'dataDir' | 'maxWait'>;
   readonly logger: Logger;
   /** What the command does, for `pg_stat_activity`. */
   readonly purpose: string;
@@ -30,6 +30,7 @@ export async function openDatabaseToRead(options: DatabaseToReadOptions): Promis
     const db = await open(settings.databaseUrl, options);
     return { db, close: () => db.close() };
   }
+  const table = tableOf(settings.source);
   const server = await startEmbeddedPostgres({ dataDir: embeddedDataDir(settings), logger, existing: true });
   const close = (db: Database) => async (): Promise<void> => {
     await db.close();
@@ -37,9 +38,9 @@ export async function openDatabaseToRead(options: DatabaseToReadOptions): Promis
   };
   try {
     const real = await open(server.url, options);
-    if (isDemo(settings) && !(await hasEvents(real)) && (await hasDemo(real))) {
+    if (isDemo(settings) && !(await hasEvents(real, table)) && (await hasDemo(real))) {
       const demo = await open(await server.urlFor(DEMO_DATABASE), options);
-      if (await hasEvents(demo)) {
+      if (await hasEvents(demo, table)) {
         await real.close();
         logger.warn("nothing else is configured, and no real events are there: this reads the demo's database");
         return { db: demo, close: close(demo) };
@@ -63,9 +64,10 @@ async function hasDemo(db: Database): Promise<boolean> {
   return rows.length > 0;
 }
 
-async function hasEvents(db: Database): Promise<boolean> {
-  const { rows: tables } = await db.query<{ there: boolean }>('SELECT to_regclass($1) IS NOT NULL AS there', [TARGET]);
+async function hasEvents(db: Database, table: string): Promise<boolean> {
+  const { sql, oid } = targetNamed(table, db);
+  const { rows: tables } = await db.query<{ there: boolean }>(`SELECT ${oid} IS NOT NULL AS there`);
   if (tables[0]?.there !== true) return false;
-  const { rows } = await db.query<{ any: boolean }>(`SELECT EXISTS (SELECT FROM ${TARGET}) AS any`);
+  const { rows } = await db.query<{ any: boolean }>(`SELECT EXISTS (SELECT FROM ${sql}) AS any`);
   return rows[0]?.any === true;
 }

@@ -19,7 +19,7 @@ import { readTargetRows } from '../load/state/target-rows.ts';
 import { isProven } from '../core/state.ts';
 import { exportIds as writeIds, type ExportedIds } from '../load/export-ids.ts';
 import type { Database } from '../load/postgres/database.ts';
-import { readSchemaVersion } from '../load/schema/migrate.ts';
+import { findSource, tableOf, targetNamed, type Source, type Target } from '../load/schema/source.ts';
 import { readBaseRun, readNewestRun } from '../load/state/run-reader.ts';
 import { proofText } from '../watch/page/texts.js';
 import { openDatabaseToRead } from './database-to-read.ts';
@@ -31,7 +31,7 @@ const WRITE_BUFFER_BYTES = 1024 * 1024;
 
 /** Returns the exit code; stderr says what happened. Nothing is written to stdout. */
 export async function exportIds(argv: readonly string[], environment: Environment): Promise<ExitCode> {
-  const command = commandLine('npm run export-ids --', 'Writes all ids of ingested_events to a file, one a line.', [
+  const command = commandLine('npm run export-ids --', 'Writes all ids of a source to a file, one a line.', [
     'database',
     'output',
   ]);
@@ -51,11 +51,13 @@ export async function exportIds(argv: readonly string[], environment: Environmen
     hungUp: () => undefined,
   });
   try {
-    const source = await openDatabaseToRead({ settings, logger, purpose: 'export-ids' });
+    const target = await openDatabaseToRead({ settings, logger, purpose: 'export-ids' });
     try {
-      const { db } = source;
-      const before = await whyUnfinished(db);
-      const { ids, escaped } = await exportToFile(db, output, aborted.signal);
+      const { db } = target;
+      const source = await findSource(db, settings.source);
+      const before = await whyUnfinished(db, source);
+      const table = source?.target ?? targetNamed(tableOf(settings.source), db);
+      const { ids, escaped } = await exportToFile(db, table, output, aborted.signal);
       if (escaped > 0) {
         logger.warn(
           { ids: escaped },
@@ -64,11 +66,11 @@ export async function exportIds(argv: readonly string[], environment: Environmen
       }
       process.stderr.write(`${ids} ids in ${output}\n`);
       // Looked at before and after: the ids are all of them only when the run was finished all the time.
-      const why = before ?? (await whyUnfinished(db)) ?? (await whyFewer(db, ids));
+      const why = before ?? (await whyUnfinished(db, source)) ?? (await whyFewer(db, source, ids));
       sayUnfinished(why, output, partial === true, logger);
-      await sayLimit(db, logger);
+      await sayLimit(db, source, logger);
     } finally {
-      await source.close();
+      await target.close();
     }
     return EXIT_CODES.complete;
   } catch (error) {
@@ -95,9 +97,10 @@ function sayUnfinished(why: string | null, output: string, isPartWanted: boolean
 }
 
 /** A complete run of a part is finished; but only a run without limits brings all ids. */
-async function sayLimit(db: Database, logger: Logger): Promise<void> {
-  const run = (await readSchemaVersion(db)) === 0 ? null : await readNewestRun(db);
-  if (run === null || isUnlimited(run) || (await readBaseRun(db, run.source)) !== null) return;
+async function sayLimit(db: Database, source: Source | null, logger: Logger): Promise<void> {
+  const run = source === null ? null : await readNewestRun(db, source);
+  if (source === null || run === null || isUnlimited(run)) return;
+  if ((await readBaseRun(db, source, run.source)) !== null) return;
   logger.warn(
     { run: run.runId, since: isoText(run.sinceMs), until: isoText(run.untilMs) },
     'the ids are those of a run with --since or --until alone; npm start without them takes all',
@@ -105,8 +108,8 @@ async function sayLimit(db: Database, logger: Logger): Promise<void> {
 }
 
 /** `null` when the newest run is complete and proven. */
-async function whyUnfinished(db: Database): Promise<string | null> {
-  const run = (await readSchemaVersion(db)) === 0 ? null : await readNewestRun(db);
+async function whyUnfinished(db: Database, source: Source | null): Promise<string | null> {
+  const run = source === null ? null : await readNewestRun(db, source);
   if (run === null) return 'no run is recorded in this database';
   if (run.status !== 'complete') return `run ${run.runId} is not finished`;
   if (isProven(run.proof)) return null;
@@ -116,14 +119,14 @@ async function whyUnfinished(db: Database): Promise<string | null> {
 }
 
 /** `null` when there are as many ids as rows that jobs have left. */
-async function whyFewer(db: Database, ids: number): Promise<string | null> {
-  const { remembered } = await readTargetRows(db);
+async function whyFewer(db: Database, source: Source | null, ids: number): Promise<string | null> {
+  const remembered = source === null ? null : (await readTargetRows(db, source)).remembered;
   if (remembered === null || ids >= remembered) return null;
   return `${remembered - ids} of the ${remembered} rows that the job left in the table are gone`;
 }
 
 /** The file appears whole or not at all, also when the machine crashes right after. */
-async function exportToFile(db: Database, output: string, signal: AbortSignal): Promise<ExportedIds> {
+async function exportToFile(db: Database, target: Target, output: string, signal: AbortSignal): Promise<ExportedIds> {
   const path = resolve(output);
   const existing = await stat(path).catch(() => null);
   // A rename would replace a device, and onto a folder it would fail after all the work.
@@ -134,7 +137,7 @@ async function exportToFile(db: Database, output: string, signal: AbortSignal): 
   try {
     // `flush`: the file is on the disk before it is closed. The stream closes it, however it ends.
     const stream = file.createWriteStream({ flush: true, highWaterMark: WRITE_BUFFER_BYTES });
-    const exported = await writeIds(db, stream, signal);
+    const exported = await writeIds(db, target, stream, signal);
     await rename(unfinished, path);
     await syncFolder(dirname(path));
     return exported;

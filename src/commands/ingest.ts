@@ -65,7 +65,10 @@ export async function ingest(argv: readonly string[], environment: Environment, 
     watching = await startWatching({ settings, logger, snapshot, display });
     source = await openSource(settings, asDemo, logger);
     const { described } = readDatabaseUrl(source.databaseUrl);
-    logger.info({ api: source.name, database: described }, 'contacting the API and the database');
+    logger.info(
+      { source: source.name, api: source.address, database: described },
+      'contacting the API and the database',
+    );
     const { observe } = watching;
     const onSecret = (secret: string) => {
       logging.addSecret(secret);

@@ -5,12 +5,13 @@ import { ConfigurationError, EXIT_CODES, exitCodeOf, type ExitCode } from '../co
 import type { Logger } from '../core/logging.ts';
 import type { SettingGroup } from '../core/settings-table.ts';
 import type { Database } from '../load/postgres/database.ts';
-import { readSchemaVersion } from '../load/schema/migrate.ts';
+import { findSource, type Source } from '../load/schema/source.ts';
 import { openDatabaseToRead } from './database-to-read.ts';
 import { logEnd, logToStderr } from './end-of-command.ts';
 
 interface ReportContext {
   readonly db: Database;
+  readonly source: Source;
   readonly settings: Settings;
   readonly isJson: boolean;
   /** The command's own options. */
@@ -45,10 +46,13 @@ export async function reportCommand(
     const target = await openDatabaseToRead({ settings, logger, purpose: name });
     try {
       const { db } = target;
-      if ((await readSchemaVersion(db)) === 0) {
-        throw new ConfigurationError(`No job has put anything into ${db.described} yet: npm start does.`);
+      const source = await findSource(db, settings.source);
+      if (source === null) {
+        throw new ConfigurationError(
+          `No job has put anything into ${db.described} from the source ${settings.source} yet: npm start does.`,
+        );
       }
-      await work({ db, settings, isJson: options['json'] === true, options, logger });
+      await work({ db, source, settings, isJson: options['json'] === true, options, logger });
     } finally {
       await target.close();
     }

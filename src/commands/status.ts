@@ -6,7 +6,7 @@ import { isoText } from '../core/iso-text.ts';
 import { isProven, type Proof, type RunCounts } from '../core/state.ts';
 import { sqlStateOf } from '../load/postgres/database-errors.ts';
 import type { Database } from '../load/postgres/database.ts';
-import { TARGET } from '../load/schema/target-facts.ts';
+import type { Source } from '../load/schema/source.ts';
 import { readTargetRows } from '../load/state/target-rows.ts';
 import {
   readLastCompleteRun,
@@ -25,7 +25,10 @@ const LOCK_NOT_AVAILABLE = '55P03';
 
 interface StatusReport {
   readonly database: string;
-  /** Rows of `ingested_events`; null while a merge holds the table alone, and before there is one. */
+  /** Name of the source, and its table. */
+  readonly name: string;
+  readonly table: string;
+  /** Rows of the table; null while a merge holds the table alone, and before there is one. */
   readonly rows: number | null;
   /** The newest run is complete and proven, and no row is gone that a job has left: what is in the table can be passed on. */
   readonly finished: boolean;
@@ -62,24 +65,26 @@ export function status(argv: readonly string[], environment: Environment): Promi
     name: 'status',
     description: 'The newest run at a glance, and what a start would do.',
     groups: [],
-    work: async ({ db, settings, isJson }) => {
-      const report = await readStatus(db, settings.lookback);
+    work: async ({ db, source, settings, isJson }) => {
+      const report = await readStatus(db, source, settings.lookback);
       process.stdout.write(`${isJson ? JSON.stringify(report, null, 2) : describeStatus(report)}\n`);
     },
   });
 }
 
 /** @param lookbackMs how far an incremental run would go back behind the watermark */
-async function readStatus(db: Database, lookbackMs: number): Promise<StatusReport> {
+async function readStatus(db: Database, source: Source, lookbackMs: number): Promise<StatusReport> {
   const [{ rows, areGone }, newest, lastComplete, owner] = await Promise.all([
-    countRows(db),
-    readNewestRun(db),
-    readLastCompleteRun(db),
-    readOwner(db),
+    countRows(db, source),
+    readNewestRun(db, source),
+    readLastCompleteRun(db, source),
+    readOwner(db, source),
   ]);
   const run = newest === null ? null : await reportRun(db, newest);
   return {
     database: db.described,
+    name: source.name,
+    table: source.target.name,
     rows,
     finished: newest !== null && isFinished(newest) && !areGone,
     run,
@@ -89,12 +94,15 @@ async function readStatus(db: Database, lookbackMs: number): Promise<StatusRepor
 }
 
 /** `areGone`: there are fewer than the job left in it. */
-async function countRows(db: Database): Promise<{ readonly rows: number | null; readonly areGone: boolean }> {
+async function countRows(
+  db: Database,
+  source: Source,
+): Promise<{ readonly rows: number | null; readonly areGone: boolean }> {
   try {
     return await db.transaction('status', async (client) => {
       await client.query(`SET LOCAL lock_timeout = ${COUNT_PATIENCE_MS}`);
-      const { rows: tables } = await client.query(`SELECT WHERE to_regclass('${TARGET}') IS NOT NULL`);
-      const { rows, remembered } = await readTargetRows(client);
+      const { rows: tables } = await client.query(`SELECT WHERE ${source.target.oid} IS NOT NULL`);
+      const { rows, remembered } = await readTargetRows(client, source);
       return { rows: tables.length === 0 ? null : rows, areGone: remembered !== null && rows < remembered };
     });
   } catch (error) {
@@ -169,6 +177,7 @@ function describeStatus(report: StatusReport): string {
   };
   const { run, workedOnBy } = report;
   add('database', report.database);
+  add('table', `${report.table}, of the source ${report.name}`);
   add('rows', report.rows === null ? 'not counted: a merge is at work' : count(report.rows));
   if (run !== null) {
     add('run', `${run.runId}, ${run.status === 'running' ? 'not finished' : run.status}`);

@@ -3,13 +3,14 @@
  * request or two. It compares like with like: the table with what the job left in it, the API's total now with its total when
  * the run was proven. Rows are never held against the total: they are of all runs, and the total is of the API's list.
  */
-import { isDemo, sourceOf } from '../app/run/job-source.ts';
+import { addressOf, isDemo } from '../app/run/job-source.ts';
 import { whyRejectionsAreGone } from '../app/run/target-check.ts';
 import type { Environment, Settings } from '../core/config.ts';
 import { ConfigurationError, CountsDisagreeError, type ExitCode } from '../core/errors.ts';
 import type { Logger } from '../core/logging.ts';
 import { isProven, type Proof } from '../core/state.ts';
 import type { Database } from '../load/postgres/database.ts';
+import type { Source, Target } from '../load/schema/source.ts';
 import { readBaseRun, readNewestRun, type StoredRun } from '../load/state/run-reader.ts';
 import { readTargetRows } from '../load/state/target-rows.ts';
 import { proofText } from '../watch/page/texts.js';
@@ -39,8 +40,8 @@ export function verify(argv: readonly string[], environment: Environment): Promi
     description:
       'Says by what the newest run is proven, and whether it still holds. Asks for one event, changes nothing.',
     groups: ['source', 'network'],
-    work: async ({ db, settings, isJson, logger }) => {
-      const verified = await readVerified(db, settings, logger);
+    work: async ({ db, source, settings, isJson, logger }) => {
+      const verified = await readVerified(db, source, settings, logger);
       process.stdout.write(`${isJson ? JSON.stringify(verified, null, 2) : describe(verified)}\n`);
       if (verified.problem !== null) throw new CountsDisagreeError(verified.problem);
     },
@@ -48,12 +49,12 @@ export function verify(argv: readonly string[], environment: Environment): Promi
 }
 
 /** @throws ConfigurationError when there is no run, or it is of another source */
-async function readVerified(db: Database, settings: Settings, logger: Logger): Promise<Verified> {
-  const run = await readNewestRun(db);
+async function readVerified(db: Database, source: Source, settings: Settings, logger: Logger): Promise<Verified> {
+  const run = await readNewestRun(db, source);
   if (run === null) throw new ConfigurationError(`There is no run in ${db.described} to verify: npm start makes one.`);
   refuseOtherSource(db, run.source, settings);
-  const proven = await readBaseRun(db, run.source);
-  const { rows, remembered } = await readTargetRows(db);
+  const proven = await readBaseRun(db, source, run.source);
+  const { rows, remembered } = await readTargetRows(db, source);
   const found = {
     source: run.source,
     runId: run.runId,
@@ -66,11 +67,11 @@ async function readVerified(db: Database, settings: Settings, logger: Logger): P
     totalWhenProven: proven?.passTotal ?? null,
   };
   const areGone = await whyRejectionsAreGone(db, { runId: run.runId, rejected: run.counts.rejected });
-  return { ...found, problem: problemOf(found) ?? areGone };
+  return { ...found, problem: problemOf(found, source.target) ?? areGone };
 }
 
 function refuseOtherSource(db: Database, source: string, settings: Settings): void {
-  const asked = sourceOf(settings);
+  const asked = addressOf(settings);
   if (asked === source) return;
   throw new ConfigurationError(
     `The newest run in ${db.described} took its events from ${source}, and these settings name ${asked}: nothing can be ` +
@@ -79,7 +80,7 @@ function refuseOtherSource(db: Database, source: string, settings: Settings): vo
 }
 
 /** The first thing that keeps what was proven from being believed now. */
-function problemOf(found: Omit<Verified, 'problem'>): string | null {
+function problemOf(found: Omit<Verified, 'problem'>, target: Target): string | null {
   const { runId, runStatus, proof, rows, rowsRemembered, total, totalWhenProven } = found;
   if (runStatus !== 'complete') return `Run ${runId} is not complete: npm start goes on with it.`;
   if (!isProven(proof)) {
@@ -90,7 +91,7 @@ function problemOf(found: Omit<Verified, 'problem'>): string | null {
   }
   if (rowsRemembered !== null && rows < rowsRemembered) {
     return (
-      `${rowsRemembered - rows} rows are gone: ingested_events has ${rows}, and the job left ${rowsRemembered} in it. ` +
+      `${rowsRemembered - rows} rows are gone: ${target.name} has ${rows}, and the job left ${rowsRemembered} in it. ` +
       'npm start -- --full takes what the API still has; npm start -- --accept-fewer-rows goes on without them.'
     );
   }

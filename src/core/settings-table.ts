@@ -17,6 +17,7 @@ import {
   instant,
   integer,
   onOff,
+  sourceName,
 } from './setting-kinds.ts';
 
 /** A command takes the groups of settings that it needs. */
@@ -91,6 +92,12 @@ export const settingsSchema = z.object({
     databaseAddress.optional(),
     'PostgreSQL 13 to 18; sslmode and CA settings as in libpq. Not set: an embedded PostgreSQL.',
     { secret: true },
+  ),
+  source: database(
+    'SOURCE_NAME',
+    sourceName,
+    'Name of the source, which has a state and a table of its own: datasync ingested_events, others one of their name.',
+    { default: 'datasync', unit: 'name' },
   ),
   dataDir: database('DATA_DIR', z.string().min(1), 'Folder of the embedded PostgreSQL and of receipts.', {
     default: '.data',

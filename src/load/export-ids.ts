@@ -1,11 +1,11 @@
-/** All ids of `ingested_events` as text, one a line, in one snapshot and with flat memory. */
+/** All ids of a source's table as text, one a line, in one snapshot and with flat memory. */
 import { Transform, type TransformCallback, type Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { to as copyTo } from 'pg-copy-streams';
 import { ConfigurationError } from '../core/errors.ts';
 import { sqlStateOf } from './postgres/database-errors.ts';
 import type { Database } from './postgres/database.ts';
-import { TARGET } from './schema/target-facts.ts';
+import type { Target } from './schema/source.ts';
 
 const BACKSLASH = 0x5c;
 const LINE_FEED = 0x0a;
@@ -28,11 +28,16 @@ export interface ExportedIds {
  * Writes every id, in no particular order, to `destination`, and ends it.
  * @throws ConfigurationError when there is no table of events; the destination's own errors; the signal's reason.
  */
-export async function exportIds(db: Database, destination: Writable, signal?: AbortSignal): Promise<ExportedIds> {
+export async function exportIds(
+  db: Database,
+  target: Target,
+  destination: Writable,
+  signal?: AbortSignal,
+): Promise<ExportedIds> {
   const lines = new IdLines();
   try {
     await db.withExportClient(async (client) => {
-      const rows = client.query(copyTo(`COPY (SELECT id FROM ${TARGET}) TO STDOUT`));
+      const rows = client.query(copyTo(`COPY (SELECT id FROM ${target.sql}) TO STDOUT`));
       await pipeline(rows, lines, destination, signal === undefined ? {} : { signal });
       // The stream ends before the server has confirmed the COPY. Only the answer to a later statement proves it.
       await client.query('SELECT');

@@ -37,7 +37,7 @@ export class StagingArea {
   #failure: { readonly error: unknown } | null = null;
 
   static async open(options: StagingAreaOptions, events: StagingEvents): Promise<StagingArea> {
-    const target = await readTargetTypes(options.db);
+    const target = await readTargetTypes(options.db, options.ownership.source.target);
     return new StagingArea(options, events, target?.empty ?? true);
   }
 

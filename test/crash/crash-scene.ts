@@ -10,7 +10,7 @@ import { KEY, simulatorFor } from '../support/simulator-client.ts';
 import type { TcpProxy } from '../support/tcp-proxy.ts';
 import { RunningJob } from './running-job.ts';
 
-export const APPLICATION_NAME = 'datasync-ingestion';
+export const APPLICATION_NAME = 'datasync-ingestion datasync';
 const SETTINGS = { MERGE_INTERVAL: '1', WORKER_THREADS: '1' };
 const POLL_MS = 5;
 /** Only turns a hanging test into one that says what it waited for. */
@@ -158,8 +158,8 @@ export class CrashScene {
 
   /** Waits until `count` pages are copied, merged or not. */
   async pagesStaged(count: number, ingester: Ingester): Promise<void> {
-    const hasTables = `SELECT count(*) FROM pg_class WHERE relname = 'staging_ledger_b'`;
-    const pages = `(SELECT count(*) FROM ingestion.staging_ledger_a) + (SELECT count(*) FROM ingestion.staging_ledger_b)
+    const hasTables = `SELECT count(*) FROM pg_class WHERE relname = 'staging_ledger_b_1'`;
+    const pages = `(SELECT count(*) FROM ingestion.staging_ledger_a_1) + (SELECT count(*) FROM ingestion.staging_ledger_b_1)
                    + coalesce((SELECT sum(pages) FROM ingestion.run), 0)`;
     const { database } = this;
     const holds = async (): Promise<boolean> =>

@@ -11,6 +11,7 @@ import { migrate } from '../../src/load/schema/migrate.ts';
 import { openClient } from '../support/database.ts';
 import type { Program } from '../support/processes.ts';
 import { APPLICATION_NAME, type CrashScene, type Ingester, type SceneOptions } from './crash-scene.ts';
+import { DATASYNC } from '../support/datasync.ts';
 
 /** For each moment, the statements that reach it. `when` is an SQL condition, for statements that are run at other moments too. */
 const TRIGGERS = {
@@ -25,9 +26,9 @@ const TRIGGERS = {
   /** The upper part of a window has its new bound; the lower parts do not exist yet. */
   splitting: { on: ['INSERT ON ingestion.state'], when: 'EXISTS (SELECT FROM ingestion.state)' },
   /** A COPY has begun, and its rows are on their way. */
-  copying: { on: ['INSERT ON ingestion.staging_a', 'INSERT ON ingestion.staging_b'] },
+  copying: { on: ['INSERT ON ingestion.staging_a_1', 'INSERT ON ingestion.staging_b_1'] },
   /** The rows of a page are in staging, its ledger row is not. */
-  copied: { on: ['INSERT ON ingestion.staging_ledger_a', 'INSERT ON ingestion.staging_ledger_b'] },
+  copied: { on: ['INSERT ON ingestion.staging_ledger_a_1', 'INSERT ON ingestion.staging_ledger_b_1'] },
   /** A merge into an empty target has moved its rows, and is about to move its late pages. */
   'moving the last pages': {
     on: ['INSERT ON public.ingested_events'],
@@ -37,7 +38,7 @@ const TRIGGERS = {
   merging: { on: ['UPDATE OF safe_pages ON ingestion.state'] },
   /** A merge has done everything but its end. (A start empties the tables too.) */
   emptying: {
-    on: ['TRUNCATE ON ingestion.staging_a', 'TRUNCATE ON ingestion.staging_b'],
+    on: ['TRUNCATE ON ingestion.staging_a_1', 'TRUNCATE ON ingestion.staging_b_1'],
     when: 'EXISTS (SELECT FROM ingestion.state WHERE safe_pages > 0)',
   },
   'catching up': { on: ['INSERT ON ingestion.state'], when: '(SELECT max(pass) FROM ingestion.run) = 2' },
@@ -147,7 +148,7 @@ export class HeldMoment {
 /** Keeps merges from beginning until the returned function is called. A start would wait too. */
 export async function holdMerges(t: TestContext, scene: CrashScene): Promise<() => Promise<void>> {
   const client = await openClient(t, scene.database.url);
-  await client.query('BEGIN; LOCK TABLE ingestion.staging_a, ingestion.staging_b IN ACCESS SHARE MODE');
+  await client.query('BEGIN; LOCK TABLE ingestion.staging_a_1, ingestion.staging_b_1 IN ACCESS SHARE MODE');
   return async () => {
     await client.query('ROLLBACK');
   };
@@ -164,7 +165,7 @@ export async function makeTables(scene: CrashScene): Promise<void> {
   });
   try {
     await migrate(db);
-    await ensureTarget(db, { id: 'uuid', sessionId: 'uuid', userId: 'uuid' });
+    await ensureTarget(db, DATASYNC, { id: 'uuid', sessionId: 'uuid', userId: 'uuid' });
   } finally {
     await db.close();
   }

@@ -100,7 +100,7 @@ export async function assertBalanced(database: TestDatabase): Promise<void> {
   assert.deepEqual(unbalanced.rows, [], 'served = loaded + rejected, loaded = inserted + updated + duplicates');
   for (const kind of ['staging', 'staging_ledger', 'staging_anomaly']) {
     const rows = await database.number(
-      `(SELECT count(*) FROM ingestion.${kind}_a) + (SELECT count(*) FROM ingestion.${kind}_b)`,
+      `(SELECT count(*) FROM ingestion.${kind}_a_1) + (SELECT count(*) FROM ingestion.${kind}_b_1)`,
     );
     assert.equal(rows, 0, `${kind} is empty`);
   }

@@ -49,7 +49,7 @@ export function jobFor(
   const logger = pino({ level: 'debug' }, { write: (line: string) => log.push(line) });
   const job = new IngestionJob({
     settings: read,
-    source: { ...target, name: target.baseUrl, apiKey: KEY },
+    source: { ...target, name: read.source, address: target.baseUrl, apiKey: KEY },
     logger,
     secrets: secretsOf(read),
     onSecret: () => undefined,

@@ -7,6 +7,7 @@ import { exportIds } from '../../src/commands/export-ids.ts';
 import { status } from '../../src/commands/status.ts';
 import { verify } from '../../src/commands/verify.ts';
 import type { Proof } from '../../src/core/state.ts';
+import { tableOf, targetNamed } from '../../src/load/schema/source.ts';
 import { runCommand, type CommandEnding } from './command-output.ts';
 import { databaseIn, testDatabase, type TestCluster, type TestDatabase } from './database.ts';
 import { jobFor, type JobEnd } from './ingestion.ts';
@@ -41,10 +42,12 @@ export interface Ending {
 export class ScriptedScene {
   readonly api: ScriptedApi;
   readonly database: TestDatabase;
+  readonly #source: string;
 
-  private constructor(api: ScriptedApi, database: TestDatabase) {
+  private constructor(api: ScriptedApi, database: TestDatabase, source = 'datasync') {
     this.api = api;
     this.database = database;
+    this.#source = source;
   }
 
   /** @param cluster another one than the test process shares */
@@ -55,7 +58,12 @@ export class ScriptedScene {
 
   /** The same scene, with jobs that reach the database in another way: as another role, or through a pooler. */
   through(url: string): ScriptedScene {
-    return new ScriptedScene(this.api, { ...this.database, url });
+    return new ScriptedScene(this.api, { ...this.database, url }, this.#source);
+  }
+
+  /** Another source in the same database, with an API of its own. */
+  async beside(t: TestContext, source: string, options: ScriptedOptions): Promise<ScriptedScene> {
+    return new ScriptedScene(await ScriptedApi.open(t, options), this.database, source);
   }
 
   /** The same scene, with jobs of a role that is made here: it may log in, and what the statements grant to `job`. */
@@ -138,12 +146,18 @@ export class ScriptedScene {
   }
 
   #jobFor(flags: readonly string[], { baseUrl }: { readonly baseUrl: string }): ReturnType<typeof jobFor> {
-    return jobFor({ baseUrl, databaseUrl: this.database.url }, {}, [...FLAGS, ...flags], WAITS);
+    return jobFor(
+      { baseUrl, databaseUrl: this.database.url },
+      { SOURCE_NAME: this.#source },
+      [...FLAGS, ...flags],
+      WAITS,
+    );
   }
 
   #environment({ baseUrl }: { readonly baseUrl: string }): Readonly<Record<string, string>> {
     return {
       API_BASE_URL: baseUrl,
+      SOURCE_NAME: this.#source,
       TARGET_API_KEY: 'test-key',
       DATABASE_URL: this.database.url,
       WORKER_THREADS: '1',
@@ -153,13 +167,10 @@ export class ScriptedScene {
   }
 
   async #rows(): Promise<Map<string, string> | null> {
-    const { rows: found } = await this.database.query<{ there: boolean }>(
-      `SELECT to_regclass('ingested_events') IS NOT NULL AS there`,
-    );
+    const { sql, oid } = targetNamed(tableOf(this.#source), { described: 'a test' });
+    const { rows: found } = await this.database.query<{ there: boolean }>(`SELECT ${oid} IS NOT NULL AS there`);
     if (found[0]?.there !== true) return null;
-    const { rows } = await this.database.query<{ id: string; name: string }>(
-      'SELECT id::text AS id, name FROM ingested_events',
-    );
+    const { rows } = await this.database.query<{ id: string; name: string }>(`SELECT id::text AS id, name FROM ${sql}`);
     return new Map(rows.map(({ id, name }) => [id, name]));
   }
 }

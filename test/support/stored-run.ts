@@ -8,6 +8,7 @@ import { ensureTarget } from '../../src/load/schema/ingested-events.ts';
 import { migrate } from '../../src/load/schema/migrate.ts';
 import { pino } from 'pino';
 import type { TestDatabase } from './database.ts';
+import { DATASYNC, OF_DATASYNC } from './datasync.ts';
 
 export interface StoredRunOptions {
   readonly source: string;
@@ -45,8 +46,8 @@ export async function storeRun(database: TestDatabase, options: StoredRunOptions
   });
   try {
     await migrate(db);
-    await ensureTarget(db, { id: 'text', sessionId: 'text', userId: 'text' });
-    const ownership = await claimTarget(db, { host: 'here', pid: process.pid, logger });
+    await ensureTarget(db, DATASYNC, { id: 'text', sessionId: 'text', userId: 'text' });
+    const ownership = await claimTarget(db, { ...OF_DATASYNC, host: 'here', pid: process.pid, logger });
     try {
       const store = new StateStore(db, ownership);
       const identity = { source: options.source, sinceMs: null, untilMs: null };
@@ -123,6 +124,21 @@ const RUN_COLUMNS = [
   'proof',
   'known_total',
 ];
+/** To the schema before sources had state of their own. */
+const STAGING = ['staging', 'staging_ledger', 'staging_anomaly'].flatMap((kind) => [`${kind}_a`, `${kind}_b`]);
+const ONE_ROW = 'DROP COLUMN source_id, ADD COLUMN one_row boolean PRIMARY KEY DEFAULT true CHECK (one_row)';
+const TO_VERSION_3 = `
+  ${STAGING.map((name) => `ALTER TABLE ingestion.${name}_1 RENAME TO ${name};`).join('\n')}
+  ALTER TABLE ingestion.owner ${ONE_ROW};
+  ALTER TABLE ingestion.staging_epoch ${ONE_ROW};
+  ALTER TABLE ingestion.target_rows ${ONE_ROW};
+  ALTER TABLE ingestion.run DROP COLUMN source_id;
+  CREATE UNIQUE INDEX run_one_running ON ingestion.run (status) WHERE status = 'running';
+  DROP TABLE ingestion.source;
+  CREATE TABLE ingestion.source (source text PRIMARY KEY, ordered_by_time boolean NOT NULL DEFAULT true,
+    has_flag boolean NOT NULL DEFAULT false, failure_words text NOT NULL DEFAULT 'unknown');
+  INSERT INTO ingestion.source (source) SELECT DISTINCT source FROM ingestion.run;
+  DELETE FROM ingestion.schema_version WHERE version > 3`;
 const TO_VERSION_2 = `
   ${['a', 'b']
     .map(
@@ -133,10 +149,16 @@ const TO_VERSION_2 = `
   ALTER TABLE ingestion.state ${without(['borders', 'repeating_borders', ...PAGE_COLUMNS])}, ${WITH_LAST_ID};
   ALTER TABLE ingestion.run ${without(RUN_COLUMNS)}, ADD COLUMN doubled_in_chain bigint NOT NULL DEFAULT 0;
   DROP TABLE ingestion.source, ingestion.target_rows;
-  DELETE FROM ingestion.schema_version WHERE version = 3`;
+  DELETE FROM ingestion.schema_version WHERE version > 2`;
+
+/** The database as it was before sources had state of their own. */
+export async function takeBackVersion4(database: TestDatabase): Promise<void> {
+  await database.query(TO_VERSION_3);
+}
 
 /** The database as version 1.0.0 leaves it. */
 export async function takeBackVersion3(database: TestDatabase): Promise<void> {
+  await takeBackVersion4(database);
   await database.query(TO_VERSION_2);
 }
 

@@ -105,7 +105,7 @@ export class BuiltTarget {
   async stagedPages(): Promise<number> {
     if (!(await this.hasSchema())) return 0;
     const { rows } = await this.#client.query<{ pages: number }>(
-      `SELECT ((SELECT count(*) FROM ingestion.staging_ledger_a) + (SELECT count(*) FROM ingestion.staging_ledger_b))::int AS pages`,
+      `SELECT ((SELECT count(*) FROM ingestion.staging_ledger_a_1) + (SELECT count(*) FROM ingestion.staging_ledger_b_1))::int AS pages`,
     );
     return rows[0]?.pages ?? 0;
   }
@@ -116,7 +116,7 @@ export class BuiltTarget {
       `SELECT string_agg(what, '; ') AS disorder FROM (
          SELECT 'counts of ' || to_jsonb(r)::text FROM ingestion.run r WHERE served <> loaded + rejected OR loaded <> inserted + updated + duplicates
          UNION ALL SELECT 'left behind: ' || relname FROM pg_class WHERE relnamespace = 'ingestion'::regnamespace AND relname LIKE 'merge%'
-         UNION ALL SELECT 'rows in staging' WHERE EXISTS (SELECT FROM ingestion.staging_a) OR EXISTS (SELECT FROM ingestion.staging_b)
+         UNION ALL SELECT 'rows in staging' WHERE EXISTS (SELECT FROM ingestion.staging_a_1) OR EXISTS (SELECT FROM ingestion.staging_b_1)
        ) AS found (what)`,
     );
     return rows[0]?.disorder ?? '';

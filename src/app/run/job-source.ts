@@ -15,9 +15,9 @@ import { SETTINGS } from '../../core/settings-table.ts';
 import { startEmbeddedPostgres } from '../../embedded-postgres/embedded-postgres.ts';
 import type { JobSource } from '../ingestion-job.ts';
 
-/** The demo's events must never mix with real ones: a database and a source of its own, the same at every start. */
+/** The demo's events must never mix with real ones: a database and an address of its own, the same at every start. */
 export const DEMO_DATABASE = 'demo';
-const DEMO_SOURCE = 'demo (simulated events)';
+const DEMO_ADDRESS = 'demo (simulated events)';
 const DEMO_EVENTS = 300_000;
 const DEMO_KEY = 'demo';
 
@@ -30,9 +30,9 @@ export function isDemo(settings: Pick<Settings, 'apiKey' | 'databaseUrl'>): bool
   return settings.apiKey === undefined && settings.databaseUrl === undefined;
 }
 
-/** The name of the source that the settings name: what the runs of a target remember. */
-export function sourceOf(settings: Pick<Settings, 'apiKey' | 'databaseUrl' | 'apiBaseUrl'>): string {
-  return isDemo(settings) ? DEMO_SOURCE : sourceName(settings.apiBaseUrl);
+/** Which data set the settings name: what the runs of a source remember. */
+export function addressOf(settings: Pick<Settings, 'apiKey' | 'databaseUrl' | 'apiBaseUrl'>): string {
+  return isDemo(settings) ? DEMO_ADDRESS : dataSetAddress(settings.apiBaseUrl);
 }
 
 /**
@@ -49,7 +49,8 @@ export async function openSource(settings: Settings, asDemo: boolean, logger: Lo
         'To see the program at work without a key: npm run demo.',
     );
   }
-  const api = { name: sourceName(settings.apiBaseUrl), baseUrl: settings.apiBaseUrl, apiKey: settings.apiKey };
+  const { source: name, apiBaseUrl: baseUrl, apiKey } = settings;
+  const api = { name, address: dataSetAddress(baseUrl), baseUrl, apiKey };
   if (settings.databaseUrl !== undefined) {
     return { ...api, databaseUrl: settings.databaseUrl, close: () => Promise.resolve() };
   }
@@ -71,7 +72,8 @@ async function openDemo(settings: Settings, logger: Logger): Promise<OpenedSourc
   const { startSimulator } = await import('../../simulator/simulator.ts');
   const simulator = await startSimulator({ events: DEMO_EVENTS });
   return {
-    name: DEMO_SOURCE,
+    name: settings.source,
+    address: DEMO_ADDRESS,
     baseUrl: simulator.baseUrl,
     apiKey: DEMO_KEY,
     databaseUrl: await postgres.urlFor(DEMO_DATABASE),
@@ -106,7 +108,7 @@ const HASH_CHARACTERS = 8;
  * The API's address, what two starts must agree on: without user and password, and a short hash in place of secrets, because
  * another key in the address may select other events.
  */
-function sourceName(baseUrl: string): string {
+function dataSetAddress(baseUrl: string): string {
   const url = new URL(baseUrl);
   const shown = [...url.searchParams].map(([name, value]): [string, string] => [
     name,

@@ -53,9 +53,11 @@ export function judgeRun(run: JudgedRun, tally: Tally, { total, knownTotal }: To
   }
   // Events that came since may stand in for some that it counts, so it can refute, and prove nothing.
   if (total === null) return byEnd('the API gave no count any more when the last pass began');
+  const asMany = 'and as many were served, what came twice counted once';
+  const mixed = `${asMany}; but the table has rows of another address, too, whose ids events may have`;
   const proof =
     places === expected
-      ? counted('count', 'and as many were served, what came twice counted once')
+      ? counted(tally.isMixed ? 'api-end' : 'count', tally.isMixed ? mixed : asMany)
       : counted('api-end', `${places} were served: some were deleted meanwhile, or it counts otherwise`);
   return { kind: 'proven', proof };
 }

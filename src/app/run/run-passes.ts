@@ -61,8 +61,7 @@ export class RunPasses {
     const rejected = { runId, rejected: counters.counts.rejected };
     const areGone = await db.persistently('looking at the anomalies', () => whyRejectionsAreGone(db, rejected));
     if (areGone !== null) throw new CountsDisagreeError(areGone);
-    const mine = { inserted: counters.counts.inserted, epoch: ownership.epoch };
-    await checkRowsAreThere(db, store, mine, settings.acceptFewerRows);
+    await checkRowsAreThere(db, store, ownership, counters.counts, settings.acceptFewerRows);
     const tally = await store.tally(runId);
     // Growth over a total that was not proven itself would prove nothing.
     const isExact = proof.kind === 'count' && tally.unsure === 0;
@@ -140,12 +139,14 @@ export class RunPasses {
 
   /** What the run has brought so far. */
   async #found(): Promise<Found> {
-    const { db, counters } = this.#parts;
+    const { db, ownership, counters } = this.#parts;
     const { inserted, rejected } = counters.counts;
     const kept =
       rejected === 0
         ? 0
-        : await db.persistently('counting what was rejected', () => newlyRejectedCount(db, this.#run.runId));
+        : await db.persistently('counting what was rejected', () =>
+            newlyRejectedCount(db, ownership.source, this.#run.runId),
+          );
     return { events: inserted + kept, rejected: kept, total: this.#progress.knownTotal ?? 0 };
   }
 
@@ -156,12 +157,13 @@ export class RunPasses {
    */
   async #lacking({ isFull }: Tally, { rejected }: Found, expected: number, kind: Verdict['kind']): Promise<number> {
     if (!isFull) return 0;
-    const { db, counters } = this.#parts;
-    const own = await db.persistently('reading how many rows were loaded', () => rememberedRows(db));
+    const { db, ownership, counters } = this.#parts;
+    const { source } = ownership;
+    const own = await db.persistently('reading how many rows were loaded', () => rememberedRows(db, source));
     if (kind === 'unsure') return expected - rejected - (own ?? 0);
     const most = expected - counters.counts.rejected;
     // Rows that were there before the job may be those of events that the API has.
-    return most - (own ?? 0) <= 0 ? 0 : most - (await countRows(db)).rows;
+    return most - (own ?? 0) <= 0 ? 0 : most - (await countRows(db, source)).rows;
   }
 
   /**
@@ -238,8 +240,8 @@ export class RunPasses {
    */
   async #beginChain(): Promise<void> {
     const { store, traits } = this.#parts;
-    const { runId, source, untilMs } = this.#run;
-    if (!traits.isOrderedByTime) await store.noteSource(source, traits);
+    const { runId, untilMs } = this.#run;
+    if (!traits.isOrderedByTime) await store.noteTraits(traits);
     const states = await store.windows(runId);
     const open = states.filter(({ complete }) => !complete);
     const before = this.#restarts.begin(null);

@@ -12,8 +12,8 @@ import type { StateStore } from '../../load/state/state-store.ts';
 
 export type RunSettings = Pick<Settings, 'newRun' | 'reset' | 'full' | 'lookback' | 'since' | 'until'>;
 
-export function runIdentity(source: string, settings: RunSettings): RunIdentity {
-  return { source, sinceMs: settings.since ?? null, untilMs: settings.until ?? null };
+export function runIdentity(address: string, settings: RunSettings): RunIdentity {
+  return { source: address, sinceMs: settings.since ?? null, untilMs: settings.until ?? null };
 }
 
 /**
@@ -41,7 +41,8 @@ export function refuseOtherRun(
   if (lastComplete !== null && lastComplete.source !== identity.source) {
     throw new ConfigurationError(
       `The target holds the events of another source: ${difference('source (API_BASE_URL)', lastComplete.source, identity.source) ?? ''}. ` +
-        'Nothing was changed. Use another database, --new-run to add this source to the same table, or --reset to empty it first.',
+        'Nothing was changed. --source NAME gives it a table and a state of its own; --new-run adds it to the same table, --reset empties ' +
+        'that first.',
     );
   }
 }

@@ -11,7 +11,7 @@ import type { CountMarks, Run, WindowState } from '../../core/state.ts';
 import type { Database } from '../../load/postgres/database.ts';
 import { StagingArea } from '../../load/staging-area.ts';
 import type { Ownership } from '../../load/state/owner.ts';
-import type { SourceTraits } from '../../load/state/run-reader.ts';
+import type { SourceTraits } from '../../load/state/source-traits.ts';
 import type { StateStore } from '../../load/state/state-store.ts';
 import type { PageEncoder } from '../../threads/page-encoder.ts';
 import type { ApiStreamReader, ReaderOrigin } from '../api-stream-reader.ts';
@@ -247,7 +247,7 @@ export class RunWalks {
     if (haveShown(traits, this.#stored)) {
       // Before the page counts as safe: another process must not go on from it as if it had not shown this.
       this.#stored = { ...traits };
-      await store.noteSource(this.#run.source, this.#stored);
+      await store.noteTraits(this.#stored);
     }
     if (this.#isFirstPageNew) {
       this.#isFirstPageNew = false;

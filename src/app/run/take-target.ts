@@ -6,6 +6,7 @@ import type { Logger } from '../../core/logging.ts';
 import type { Database } from '../../load/postgres/database.ts';
 import { ensureTarget, readTargetTypes, refuseUnfitTarget } from '../../load/schema/ingested-events.ts';
 import { migrate } from '../../load/schema/migrate.ts';
+import { registerSource, tableOf, targetNamed, type Target } from '../../load/schema/source.ts';
 import { claimTarget, type Ownership } from '../../load/state/owner.ts';
 import { readCurrentRun, readLastCompleteRun } from '../../load/state/run-reader.ts';
 import { refuseOtherRun, runIdentity } from './run-setup.ts';
@@ -15,23 +16,32 @@ import { refuseOtherRun, runIdentity } from './run-setup.ts';
  * disturbed.
  * @throws ConfigurationError before any row is changed, TargetBusyError
  */
-export function takeTarget(db: Database, source: string, settings: Settings, logger: Logger): Promise<Ownership> {
+export function takeTarget(
+  db: Database,
+  { name, address }: { readonly name: string; readonly address: string },
+  settings: Settings,
+  logger: Logger,
+): Promise<Ownership> {
   return claimTarget(db, {
+    name,
     host: hostname(),
     pid: process.pid,
     logger,
     prepare: async () => {
-      await refuseUnfitTarget(db, settings.onConflict);
+      await refuseUnfitTarget(db, targetNamed(tableOf(name), db), settings.onConflict);
       await migrate(db);
-      const found = { current: await readCurrentRun(db), lastComplete: await readLastCompleteRun(db) };
-      refuseOtherRun(runIdentity(source, settings), found, settings);
-      const target = await readTargetTypes(db);
+      const source = await registerSource(db, name);
+      const found = { current: await readCurrentRun(db, source), lastComplete: await readLastCompleteRun(db, source) };
+      refuseOtherRun(runIdentity(address, settings), found, settings);
+      const target = await readTargetTypes(db, source.target);
       const dropped = await ensureTarget(
         db,
+        source,
         target?.types ?? { id: 'uuid', sessionId: 'uuid', userId: 'uuid' },
         settings.onConflict,
       );
       warnOfDroppedPages(dropped, logger);
+      return source;
     },
   });
 }
@@ -43,13 +53,13 @@ export function warnOfDroppedPages(pages: number, logger: Logger): void {
 
 /** `--id-type` cannot change what a table with rows is. @throws ConfigurationError */
 export function refuseOtherIdType(
-  target: Awaited<ReturnType<typeof readTargetTypes>>,
+  found: Awaited<ReturnType<typeof readTargetTypes>>,
+  target: Target,
   idType: Settings['idType'],
-  db: Pick<Database, 'described'>,
 ): void {
-  if (idType === 'auto' || target === null || target.empty || target.types.id === idType) return;
+  if (idType === 'auto' || found === null || found.empty || found.types.id === idType) return;
   throw new ConfigurationError(
-    `--id-type ${idType} was asked for (ID_TYPE), but public.ingested_events in ${db.described} has rows, and its id is ` +
-      `${target.types.id}. Nothing was changed: leave the flag out, use another database, or --reset to empty the table first.`,
+    `--id-type ${idType} was asked for (ID_TYPE), but ${target.described} has rows, and its id is ` +
+      `${found.types.id}. Nothing was changed: leave the flag out, use another database, or --reset to empty the table first.`,
   );
 }

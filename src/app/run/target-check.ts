@@ -7,6 +7,8 @@ import type { Settings } from '../../core/config.ts';
 import type { Logger } from '../../core/logging.ts';
 import { rejectedCount } from '../../load/copy/anomalies.ts';
 import type { Database } from '../../load/postgres/database.ts';
+import type { Target } from '../../load/schema/source.ts';
+import type { Ownership } from '../../load/state/owner.ts';
 import type { StateStore } from '../../load/state/state-store.ts';
 import { countRows, isTargetUntouched, type TargetRows } from '../../load/state/target-rows.ts';
 
@@ -19,6 +21,7 @@ type RowSettings = Pick<Settings, 'full' | 'newRun' | 'acceptFewerRows'>;
  */
 export async function checkRowsAtStart(
   found: TargetRows,
+  target: Target,
   store: StateStore,
   settings: RowSettings,
   logger: Logger,
@@ -32,7 +35,7 @@ export async function checkRowsAtStart(
     return false;
   }
   const isWalkedInFull = rows === 0 || isRefilled || settings.full || settings.newRun;
-  if (!isWalkedInFull && !settings.acceptFewerRows) throw fewerRows(rows, left, 'Nothing was fetched.');
+  if (!isWalkedInFull && !settings.acceptFewerRows) throw fewerRows(target, rows, left, 'Nothing was fetched.');
   await store.rememberRows(found);
   if (!isWalkedInFull) {
     logger.warn({ rows, remembered }, 'the target has fewer rows than the job left in it; that was accepted');
@@ -52,20 +55,24 @@ export async function checkRowsAtStart(
 
 /**
  * Before a run completes.
- * @param run its rows, and the epoch of its staging: see {@link isTargetUntouched}
+ * @param inserted by the run: see {@link isTargetUntouched}
  * @throws CountsDisagreeError when rows were deleted meanwhile
  */
 export async function checkRowsAreThere(
   db: Database,
   store: StateStore,
-  run: { readonly inserted: number; readonly epoch: string },
+  { source, epoch }: Pick<Ownership, 'source' | 'epoch'>,
+  { inserted }: { readonly inserted: number },
   isAccepted: boolean,
 ): Promise<void> {
-  if (await db.persistently('looking at the target', () => isTargetUntouched(db, run))) return;
-  const found = await countRows(db);
+  const isUntouched = await db.persistently('looking at the target', () =>
+    isTargetUntouched(db, source, { inserted, epoch }),
+  );
+  if (isUntouched) return;
+  const found = await countRows(db, source);
   const { rows, remembered } = found;
   if (remembered !== null && rows < remembered && !isAccepted) {
-    throw fewerRows(rows, remembered, 'They were deleted while the job was at work.');
+    throw fewerRows(source.target, rows, remembered, 'They were deleted while the job was at work.');
   }
   // What others have put there is theirs to take back.
   await store.rememberRows({ ...found, rows: isAccepted ? rows : Math.min(rows, remembered ?? rows) });
@@ -84,9 +91,9 @@ export async function whyRejectionsAreGone(
   );
 }
 
-function fewerRows(rows: number, remembered: number, state: string): CountsDisagreeError {
+function fewerRows({ name }: Target, rows: number, remembered: number, state: string): CountsDisagreeError {
   return new CountsDisagreeError(
-    `public.ingested_events has ${rows} rows, and the job left ${remembered} in it: rows were deleted, or an older dump was ` +
+    `public.${name} has ${rows} rows, and the job left ${remembered} in it: rows were deleted, or an older dump was ` +
       `restored. ${state} npm start -- --full walks everything again; npm start -- --accept-fewer-rows goes on with the rows ` +
       'that are there.',
   );

@@ -5,7 +5,8 @@ import type { AnomalyKind, PageAnomaly } from '../../core/encoded-page.ts';
 import type { PagePlace } from '../../core/page-place.ts';
 import type { Database } from '../postgres/database.ts';
 import { oneRow } from '../postgres/one-row.ts';
-import { stagingNames, type StagingNames, type StagingTable } from '../schema/staging.ts';
+import { isOf, type Source } from '../schema/source.ts';
+import type { StagingNames } from '../schema/staging.ts';
 
 /** Limits for the reader's sake: the index key of an anomaly is a hash. */
 const MAX_REASON_CHARACTERS = 1_000;
@@ -37,11 +38,15 @@ export interface AnomalyFilter {
   readonly kind?: AnomalyKind;
 }
 
+/** Anomalies of the runs of a source. */
+const anomaliesOf = (source: Source): string =>
+  `ingestion.anomaly WHERE run_id IN (SELECT run_id FROM ingestion.run WHERE ${isOf('run', source)})`;
+
 /** Counts by kind, field and reason, most frequent first. */
-export async function countAnomalies(db: Database, filter: AnomalyFilter): Promise<AnomalyCount[]> {
+export async function countAnomalies(db: Database, source: Source, filter: AnomalyFilter): Promise<AnomalyCount[]> {
   const { rows } = await db.query<AnomalyCount>(
-    `SELECT kind, field, reason, count(*)::float8 AS count FROM ingestion.anomaly
-      WHERE ($1::bigint IS NULL OR run_id = $1) AND ($2::text IS NULL OR kind = $2)
+    `SELECT kind, field, reason, count(*)::float8 AS count FROM ${anomaliesOf(source)}
+        AND ($1::bigint IS NULL OR run_id = $1) AND ($2::text IS NULL OR kind = $2)
       GROUP BY kind, field, reason ORDER BY count(*) DESC, kind, field, reason`,
     [filter.runId ?? null, filter.kind ?? null],
   );
@@ -49,14 +54,14 @@ export async function countAnomalies(db: Database, filter: AnomalyFilter): Promi
 }
 
 /** All anomalies in the order they were merged, read in pages: memory stays flat however many there are. */
-export async function* readAnomalies(db: Database, filter: AnomalyFilter): AsyncGenerator<Anomaly> {
+export async function* readAnomalies(db: Database, source: Source, filter: AnomalyFilter): AsyncGenerator<Anomaly> {
   let after = '0';
   for (;;) {
     const { rows } = await db.query<Anomaly & { anomaly_id: string }>(
       `SELECT anomaly_id, run_id::float8 AS "runId", window_id AS "windowId", page, position, event_id AS "eventId", kind,
               field, reason, original
-         FROM ingestion.anomaly
-        WHERE anomaly_id > $1 AND ($2::bigint IS NULL OR run_id = $2) AND ($3::text IS NULL OR kind = $3)
+         FROM ${anomaliesOf(source)}
+          AND anomaly_id > $1 AND ($2::bigint IS NULL OR run_id = $2) AND ($3::text IS NULL OR kind = $3)
         ORDER BY anomaly_id LIMIT $4`,
       [after, filter.runId ?? null, filter.kind ?? null, READ_AT_ONCE],
     );
@@ -79,13 +84,13 @@ export async function rejectedCount(db: Database, runId: number): Promise<number
   return rejected;
 }
 
-/** How many different events the run has rejected that no run before it had. */
-export async function newlyRejectedCount(db: Database, runId: number): Promise<number> {
+/** How many different events the run has rejected that no run of its source before it had. */
+export async function newlyRejectedCount(db: Database, source: Source, runId: number): Promise<number> {
   const { rejected } = await oneRow<{ rejected: number }>(
     db,
     `SELECT count(*)::float8 AS rejected FROM (
        SELECT sha256(original) FROM ingestion.anomaly WHERE kind = 'rejected' AND run_id = $1
-       EXCEPT SELECT sha256(original) FROM ingestion.anomaly WHERE kind = 'rejected' AND run_id < $1
+       EXCEPT SELECT sha256(original) FROM ${anomaliesOf(source)} AND kind = 'rejected' AND run_id < $1
      ) fresh`,
     [runId],
   );
@@ -120,14 +125,14 @@ export async function commonestRejections(db: Database, runId: number, limit: nu
 /** Stages the anomalies of one page, in the transaction of its rows. */
 export async function stageAnomalies(
   client: PoolClient,
-  table: StagingTable,
+  names: StagingNames,
   runId: number,
   { windowId, page }: PagePlace,
   anomalies: readonly PageAnomaly[],
 ): Promise<void> {
   if (anomalies.length === 0) return;
   await client.query(
-    `INSERT INTO ${stagingNames(table).anomalies}
+    `INSERT INTO ${names.anomalies}
        (run_id, window_id, page, position, event_id, kind, field, reason, original)
      SELECT $1, $2, $3, a.* FROM unnest($4::int[], $5::text[], $6::text[], $7::text[], $8::text[], $9::bytea[]) a`,
     [

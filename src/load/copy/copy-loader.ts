@@ -8,7 +8,7 @@ import type { LedgerEntry } from '../../core/state.ts';
 import { classifyDatabaseError, sqlStateOf } from '../postgres/database-errors.ts';
 import { commit, type Database } from '../postgres/database.ts';
 import { withinWatchdog, type Patience } from '../postgres/watchdog.ts';
-import { copySql } from '../schema/staging.ts';
+import { copySql, stagingNames } from '../schema/staging.ts';
 import type { Ownership } from '../state/owner.ts';
 import { stageAnomalies } from './anomalies.ts';
 import { copyRows } from './copy-stream.ts';
@@ -67,7 +67,7 @@ export class CopyLoader {
     return db.withCopyClient(async (client, watched) => {
       if (stopped?.aborted === true) throw new GaveUpError('not copied, because another page or a merge has failed');
       const patience: Patience = { ms: this.#watchdogMs, isExcused: () => watched.holder !== null };
-      const tableOid = await this.#types.check(client, batch);
+      const tableOid = await this.#types.check(client, batch, this.#options.ownership.source);
       try {
         await this.#copyWhole(client, batch, patience);
       } catch (error) {
@@ -86,7 +86,8 @@ export class CopyLoader {
     }
     // BEGIN and COPY in one round trip.
     const rows = new Uint8Array(encoded.rows, 0, encoded.rowsBytes);
-    const copied = await copyRows(client, `${BEGIN}; ${copySql(table)}`, rows, patience);
+    const sql = copySql(stagingNames(this.#options.ownership.source, table));
+    const copied = await copyRows(client, `${BEGIN}; ${sql}`, rows, patience);
     if (copied !== encoded.rowCount) {
       throw new Error(`PostgreSQL took ${copied} rows of ${describePlace(ledger)}, which has ${encoded.rowCount}`);
     }
@@ -100,7 +101,12 @@ export class CopyLoader {
     cause: unknown,
   ): Promise<LoadedRows> {
     await client.query(BEGIN);
-    const refused = await copyAllButRefused(client, { table, ledger, encoded }, patience);
+    const refused = await copyAllButRefused(
+      client,
+      this.#options.ownership.source,
+      { table, ledger, encoded },
+      patience,
+    );
     const refusedPositions = new Set(refused.map((anomaly) => anomaly.position));
     // A refused event has no row, so a repair in it no longer counts.
     const kept = encoded.anomalies.filter((anomaly) => !refusedPositions.has(anomaly.position));
@@ -132,7 +138,7 @@ export class CopyLoader {
     const work = async (): Promise<void> => {
       // Ledger before anomalies: when the page is staged already, PostgreSQL notices before it has stored anything.
       await insertLedgerRow(client, { table, tableOid }, runId, ledger, ownership);
-      await stageAnomalies(client, table, runId, ledger, anomalies);
+      await stageAnomalies(client, stagingNames(ownership.source, table), runId, ledger, anomalies);
       await commit(client, 'copying a page');
     };
     await withinWatchdog('committing a page', patience.ms, work(), patience.isExcused);

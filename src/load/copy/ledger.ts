@@ -33,17 +33,19 @@ export async function insertLedgerRow(
   entry: LedgerEntry,
   ownership: Ownership,
 ): Promise<void> {
-  const { rows, ledger } = stagingNames(table);
+  const { source, generation, epoch } = ownership;
+  const { rows, ledger } = stagingNames(source, table);
   const { rowCount } = await client.query({
     // Named, so that the server parses it once a connection and not once a page; after the generation, because a pooler may
     // hand on a session that another start has used.
-    name: `ledger ${table} ${ownership.generation}`,
+    name: `ledger ${source.sourceId} ${table} ${generation}`,
     text: `INSERT INTO ${ledger}
      SELECT entry.* FROM ingestion.owner o, jsonb_populate_record(NULL::${ledger}, $1) AS entry
-      WHERE o.generation = entry.generation AND EXISTS (SELECT FROM ingestion.staging_epoch WHERE epoch = $2)
+      WHERE o.source_id = $4 AND o.generation = entry.generation
+        AND EXISTS (SELECT FROM ingestion.staging_epoch e WHERE e.source_id = o.source_id AND e.epoch = $2)
         AND ($3::oid IS NULL OR $3 = to_regclass('${rows}'))
         FOR SHARE OF o`,
-    values: [JSON.stringify(rowOf(runId, entry, ownership)), ownership.epoch, tableOid],
+    values: [JSON.stringify(rowOf(runId, entry, ownership)), epoch, tableOid, source.sourceId],
   });
   if (rowCount !== 1) await failAtFence(client, ownership);
 }
@@ -92,7 +94,7 @@ export async function findLedgerRow(
   ownership: Ownership,
 ): Promise<LoadedRows | null> {
   const { rows } = await db.query<LoadedRows>(
-    `SELECT loaded, rejected FROM ${stagingNames(table).ledger}
+    `SELECT loaded, rejected FROM ${stagingNames(ownership.source, table).ledger}
       WHERE run_id = $1 AND window_id = $2 AND page = $3 AND generation = $4
         AND EXISTS (SELECT FROM ingestion.staging_epoch WHERE epoch = $5)`,
     [runId, windowId, page, ownership.generation, ownership.epoch],

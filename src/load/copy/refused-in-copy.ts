@@ -10,7 +10,8 @@ import { quoteEvent } from '../../encode/encode-page.ts';
 import { joinRows, readSourceOrder, splitRows } from '../../encode/rows/copy-rows.ts';
 import { classifyDatabaseError } from '../postgres/database-errors.ts';
 import type { Patience } from '../postgres/watchdog.ts';
-import { copySql } from '../schema/staging.ts';
+import type { Source } from '../schema/source.ts';
+import { copySql, stagingNames } from '../schema/staging.ts';
 import { copyRows } from './copy-stream.ts';
 import type { PageWithEvents } from './page-batch.ts';
 
@@ -26,9 +27,11 @@ interface RefusedRow {
  */
 export async function copyAllButRefused(
   client: PoolClient,
+  source: Source,
   { table, ledger, encoded }: PageWithEvents,
   patience: Patience,
 ): Promise<PageAnomaly[]> {
+  const sql = copySql(stagingNames(source, table));
   const rows = new Uint8Array(encoded.rows, 0, encoded.rowsBytes);
   const offsets = splitRows(rows);
   const first = firstSourceOrder(ledger.windowId, ledger.page);
@@ -36,7 +39,7 @@ export async function copyAllButRefused(
   const copyRange = async (from: number, to: number): Promise<void> => {
     await client.query('SAVEPOINT part');
     try {
-      const copied = await copyRows(client, copySql(table), joinRows(rows, offsets, from, to), patience);
+      const copied = await copyRows(client, sql, joinRows(rows, offsets, from, to), patience);
       if (copied !== to - from) throw new Error(`PostgreSQL took ${copied} of ${to - from} rows`);
       await client.query('RELEASE SAVEPOINT part');
     } catch (error) {
@@ -49,7 +52,7 @@ export async function copyAllButRefused(
         return;
       }
       const position = Number(readSourceOrder(rows, offsets, from) - first);
-      refused.push({ position, ...describeRefusal(error) });
+      refused.push({ position, ...describeRefusal(error, source) });
     }
   };
   await copyRange(0, encoded.rowCount);
@@ -57,11 +60,11 @@ export async function copyAllButRefused(
 }
 
 /** Column and message of a refusal, with the target's name in place of the staging table's: `a` and `b` must read the same. */
-function describeRefusal(error: unknown): { field: string; reason: string } {
+function describeRefusal(error: unknown, { target }: Source): { field: string; reason: string } {
   if (!(error instanceof pg.DatabaseError)) return { field: 'event', reason: String(error) };
   return {
     field: error.column ?? 'event',
-    reason: error.message.replaceAll(/"staging_[ab]"/g, '"ingested_events"'),
+    reason: error.message.replaceAll(/"staging_[ab]_\d+"/g, `"${target.name}"`),
   };
 }
 

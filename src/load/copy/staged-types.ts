@@ -6,6 +6,7 @@ import type { PoolClient } from 'pg';
 import { StagedTypesError } from '../../core/errors.ts';
 import { describePlace } from '../../core/page-place.ts';
 import { COPY_COLUMNS, sqlType, type EventColumn } from '../../encode/rows/event-columns.ts';
+import type { Source } from '../schema/source.ts';
 import { stagingNames, type StagingTable } from '../schema/staging.ts';
 import type { PageBatch } from './page-batch.ts';
 
@@ -24,11 +25,12 @@ export class StagedTypes {
    * @returns the object id of the table that the rows fit; `null` when there are no rows
    * @throws StagedTypesError; nothing is copied then
    */
-  async check(client: PoolClient, { table, encoded, ledger }: PageBatch): Promise<number | null> {
+  async check(client: PoolClient, { table, encoded, ledger }: PageBatch, source: Source): Promise<number | null> {
     if (encoded === null || encoded.rowCount === 0) return null;
     const { idColumnTypes } = encoded;
     if (idColumnTypes === null) throw new Error(`nobody knows what the rows of ${describePlace(ledger)} were made for`);
-    const found = await this.#look(client, table);
+    const { rows: relation } = stagingNames(source, table);
+    const found = await this.#look(client, table, relation);
     const misfit = COPY_COLUMNS.map((column: EventColumn) => ({
       name: column.name,
       made: serverName(sqlType(column, idColumnTypes)),
@@ -38,28 +40,28 @@ export class StagedTypes {
     this.#seen.delete(client);
     throw new StagedTypesError(
       `The rows of ${describePlace(ledger)} were made for a column ${misfit.name} of type ${misfit.made}, and in ` +
-        `${stagingNames(table).rows} it is ${misfit.found}: nothing of the page was copied. Somebody has changed the ` +
+        `${relation} it is ${misfit.found}: nothing of the page was copied. Somebody has changed the ` +
         'tables while the job ran. What is merged is safe: start again, and the staging tables are made to fit the target.',
       { location: { windowId: ledger.windowId, page: ledger.page } },
     );
   }
 
-  async #look(client: PoolClient, table: StagingTable): Promise<StagedColumns> {
+  async #look(client: PoolClient, table: StagingTable, relation: string): Promise<StagedColumns> {
     const tables = this.#seen.get(client) ?? new Map<StagingTable, StagedColumns>();
     this.#seen.set(client, tables);
     const known = tables.get(table);
     if (known !== undefined) return known;
-    const columns = await readColumns(client, table);
+    const columns = await readColumns(client, relation);
     tables.set(table, columns);
     return columns;
   }
 }
 
-async function readColumns(client: PoolClient, table: StagingTable): Promise<StagedColumns> {
+async function readColumns(client: PoolClient, relation: string): Promise<StagedColumns> {
   const { rows } = await client.query<{ oid: number; name: string; type: string }>(
     `SELECT attrelid AS oid, attname AS name, format_type(atttypid, atttypmod) AS type FROM pg_attribute
       WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped`,
-    [stagingNames(table).rows],
+    [relation],
   );
   return { oid: rows[0]?.oid ?? 0, types: new Map(rows.map(({ name, type }) => [name, type])) };
 }

@@ -8,7 +8,7 @@ import type { Logger } from '../../core/logging.ts';
 import { describeError } from '../../core/errors.ts';
 import type { Database } from '../postgres/database.ts';
 import { oneRow } from '../postgres/one-row.ts';
-import { TARGET } from '../schema/target-facts.ts';
+import type { Target } from '../schema/source.ts';
 import { TARGET_COLUMNS } from './merge-sql.ts';
 
 /** Milliseconds that an ANALYZE waits for its lock. */
@@ -18,19 +18,19 @@ const STATISTICS_TARGET = 10;
 /** Autovacuum's own default. With fewer changes its statistics are better than rough ones. */
 const CHANGED_SHARE = 0.1;
 
-const IS_DUE_SQL = `
+const isDueSql = ({ oid }: Target): string => `
   SELECT coalesce(sum(pg_stat_get_mod_since_analyze(c.oid)) > ${CHANGED_SHARE} * sum(greatest(c.reltuples, 0)), false) AS "isDue"
-    FROM pg_class c WHERE c.oid = '${TARGET}'::regclass OR c.oid IN (SELECT relid FROM pg_partition_tree('${TARGET}'))`;
+    FROM pg_class c WHERE c.oid = ${oid} OR c.oid IN (SELECT relid FROM pg_partition_tree(${oid}))`;
 
 /** After the last merge of a run. A courtesy: where somebody holds the table, or the role may not, the run is complete without. */
-export async function analyzeTarget(db: Database, logger: Logger): Promise<void> {
+export async function analyzeTarget(db: Database, target: Target, logger: Logger): Promise<void> {
   try {
     await db.transaction('analysing the target', async (client) => {
-      const { isDue } = await oneRow<{ isDue: boolean }>(client, IS_DUE_SQL);
+      const { isDue } = await oneRow<{ isDue: boolean }>(client, isDueSql(target));
       if (!isDue) return;
       await client.query(
         `SET LOCAL lock_timeout = ${PATIENCE_MS}; SET LOCAL default_statistics_target = ${STATISTICS_TARGET};
-         ANALYZE ${TARGET} (${TARGET_COLUMNS})`,
+         ANALYZE ${target.sql} (${TARGET_COLUMNS})`,
       );
     });
   } catch (error) {

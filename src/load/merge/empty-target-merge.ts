@@ -11,7 +11,7 @@
 import type { PoolClient } from 'pg';
 import { sqlStateOf } from '../postgres/database-errors.ts';
 import { quoteIdentifier } from '../postgres/identifiers.ts';
-import { TARGET } from '../schema/target-facts.ts';
+import { ownRelation, type Target } from '../schema/source.ts';
 import type { StagingNames } from '../schema/staging.ts';
 import { truncateOwnTarget } from '../state/target-rows.ts';
 import { STAGED_COLUMNS, TARGET_COLUMNS, winnerFirst, type MergeScope } from './merge-sql.ts';
@@ -22,7 +22,7 @@ const MANY_DOUBLES = 0.05;
 /** At least, kB. */
 const KEY_BUILD_MEMORY = 256 * 1024;
 
-type EmptyTargetMergeScope = Pick<MergeScope, 'onConflict' | 'runId'>;
+type EmptyTargetMergeScope = Pick<MergeScope, 'source' | 'onConflict' | 'runId'>;
 
 export interface EmptyTargetMerged {
   readonly inserted: number;
@@ -31,8 +31,8 @@ export interface EmptyTargetMerged {
 }
 
 /** One for each staging table, because all cores fill a table only when its query creates it. */
-const EDGES = ['ingestion.merge_edge_1', 'ingestion.merge_edge_2'] as const;
-const DOUBLED = 'ingestion.merge_doubled';
+const EDGES = ['merge_edge_a', 'merge_edge_b'] as const;
+const DOUBLED = 'merge_doubled';
 
 /** The columns of a row that is set apart: those of the target, and where it was served. */
 const MOVED_COLUMNS = `${STAGED_COLUMNS}, s.source_order`;
@@ -44,6 +44,7 @@ const MOVED_COLUMNS = `${STAGED_COLUMNS}, s.source_order`;
 export class EmptyTargetMerge {
   readonly #client: PoolClient;
   readonly #scope: EmptyTargetMergeScope;
+  readonly #target: Target;
   readonly #addKey: string;
   readonly #tables: StagingNames[] = [];
   readonly #edges: string[] = [];
@@ -54,7 +55,8 @@ export class EmptyTargetMerge {
   private constructor(client: PoolClient, scope: EmptyTargetMergeScope, keyName: string) {
     this.#client = client;
     this.#scope = scope;
-    this.#addKey = `ALTER TABLE ${TARGET} ADD CONSTRAINT ${quoteIdentifier(keyName)} PRIMARY KEY (id)`;
+    this.#target = scope.source.target;
+    this.#addKey = `ALTER TABLE ${this.#target.sql} ADD CONSTRAINT ${quoteIdentifier(keyName)} PRIMARY KEY (id)`;
   }
 
   /**
@@ -63,10 +65,11 @@ export class EmptyTargetMerge {
    *   as the job made it). Roll back then, and when anything fails later.
    */
   static async begin(client: PoolClient, scope: EmptyTargetMergeScope): Promise<EmptyTargetMerge | null> {
-    const { rows } = await client.query<{ name: string }>(PLAIN_KEY_SQL);
+    const { target } = scope.source;
+    const { rows } = await client.query<{ name: string }>(plainKeySql(target));
     const [key] = rows;
     if (key === undefined) return null;
-    await client.query(`ALTER TABLE ${TARGET} DROP CONSTRAINT ${quoteIdentifier(key.name)}`);
+    await client.query(`ALTER TABLE ${target.sql} DROP CONSTRAINT ${quoteIdentifier(key.name)}`);
     // The key comes back to where it was, the database's own tablespace, whatever the role's default is.
     await client.query(
       `SELECT set_config('default_tablespace', '', true),
@@ -86,14 +89,14 @@ export class EmptyTargetMerge {
     this.#tables.push(table);
     const limits = await readEdges(client, this.#scope.runId, this.#ledgers, isLast);
     if (limits.length === 0) {
-      this.#inserted += await insertFrom(client, `SELECT ${STAGED_COLUMNS} FROM ${table.rows} s`);
+      this.#inserted += await this.#insertFrom(`SELECT ${STAGED_COLUMNS} FROM ${table.rows} s`);
       return;
     }
     // Limits begin and end an edge in turn. `width_bucket` counts the limits below a time: an odd count is inside an edge.
     const thresholds = limits.map((ms) => `to_timestamp(${ms / 1000}::float8)`).join(', ');
     const isAtEdge = `coalesce(width_bucket(s.occurred_at, ARRAY[${thresholds}]) % 2 = 1, true)`;
     this.#atEdges += await this.#setApart(`SELECT ${MOVED_COLUMNS} FROM ${table.rows} s WHERE ${isAtEdge}`);
-    this.#inserted += await insertFrom(client, `SELECT ${STAGED_COLUMNS} FROM ${table.rows} s WHERE NOT ${isAtEdge}`);
+    this.#inserted += await this.#insertFrom(`SELECT ${STAGED_COLUMNS} FROM ${table.rows} s WHERE NOT ${isAtEdge}`);
   }
 
   /** @throws the server's error about a row; roll back to before {@link begin} then. */
@@ -135,8 +138,9 @@ export class EmptyTargetMerge {
   /** @returns how many rows */
   async #setApart(source: string): Promise<number> {
     const client = this.#client;
-    const name = EDGES[this.#edges.length];
-    if (name === undefined) throw new Error('a merge into an empty target takes no third staging table');
+    const edge = EDGES[this.#edges.length];
+    if (edge === undefined) throw new Error('a merge into an empty target takes no third staging table');
+    const name = ownRelation(this.#scope.source, edge);
     this.#edges.push(name);
     // The planner expects half of all rows, and would therefore not scan in parallel.
     await client.query('SET LOCAL parallel_tuple_cost = 0');
@@ -152,51 +156,54 @@ export class EmptyTargetMerge {
     return rowCount ?? 0;
   }
 
+  /** @returns how many rows */
+  async #insertFrom(query: string): Promise<number> {
+    const { rowCount } = await this.#client.query(`INSERT INTO ${this.#target.sql} (${TARGET_COLUMNS}) ${query}`);
+    return rowCount ?? 0;
+  }
+
   /** @param rows a relation as `s`, with a condition if need be */
   #insertDistinct(rows: string): Promise<number> {
     const order = `s.id, ${winnerFirst(this.#scope.onConflict)}`;
-    return insertFrom(this.#client, `SELECT DISTINCT ON (s.id) ${STAGED_COLUMNS} FROM ${rows} ORDER BY ${order}`);
+    return this.#insertFrom(`SELECT DISTINCT ON (s.id) ${STAGED_COLUMNS} FROM ${rows} ORDER BY ${order}`);
   }
 
   /** After the key could not be built: leaves only the best row of each id. @returns how many rows the target has */
   async #removeDoubles(): Promise<number> {
     const client = this.#client;
-    const doubled = await this.#findDoubled();
+    const target = this.#target.sql;
+    const name = ownRelation(this.#scope.source, DOUBLED);
+    const doubled = await this.#findDoubled(name);
     if (doubled > this.#inserted * MANY_DOUBLES) {
       // A rollback to before the second table was added would give up the lock on that table.
-      await truncateOwnTarget(client);
+      await truncateOwnTarget(client, this.#scope.source);
       return this.#insertDistinct(`${this.#rows} s`);
     }
-    await client.query(`ANALYZE ${DOUBLED}`);
-    const isDoubled = (alias: string): string => `${alias}.id IN (SELECT d.id FROM ${DOUBLED} d)`;
-    const deleted = await client.query(`DELETE FROM ${TARGET} t WHERE ${isDoubled('t')}`);
+    await client.query(`ANALYZE ${name}`);
+    const isDoubled = (alias: string): string => `${alias}.id IN (SELECT d.id FROM ${name} d)`;
+    const deleted = await client.query(`DELETE FROM ${target} t WHERE ${isDoubled('t')}`);
     const again = await this.#insertDistinct(`${this.#rows} s WHERE ${isDoubled('s')}`);
     return this.#inserted - (deleted.rowCount ?? 0) + again;
   }
 
   /** @returns how many rows share their id with another */
-  #findDoubled(): Promise<number> {
+  #findDoubled(name: string): Promise<number> {
     return this.#make(
-      DOUBLED,
+      name,
       `SELECT s.id FROM ${this.#rows} s WHERE s.id IN (SELECT d.id FROM ${this.#rows} d GROUP BY d.id HAVING count(*) > 1)`,
     );
   }
 }
 
 /** A primary key on (id) without any property that building it again would lose. */
-const PLAIN_KEY_SQL = `
+const plainKeySql = ({ oid }: Target): string => `
   SELECT c.conname AS name
     FROM pg_constraint c
     JOIN pg_index i ON i.indexrelid = c.conindid
     JOIN pg_class x ON x.oid = i.indexrelid
     JOIN pg_class r ON r.oid = c.conrelid
-   WHERE c.conrelid = to_regclass('${TARGET}') AND c.contype = 'p' AND NOT c.condeferrable
+   WHERE c.conrelid = ${oid} AND c.contype = 'p' AND NOT c.condeferrable
      AND pg_get_constraintdef(c.oid) = 'PRIMARY KEY (id)'
      AND r.relkind = 'r' AND r.relreplident <> 'i' AND NOT i.indisclustered
      AND x.reltablespace = 0 AND x.reloptions IS NULL
      AND obj_description(c.oid, 'pg_constraint') IS NULL AND obj_description(x.oid, 'pg_class') IS NULL`;
-
-async function insertFrom(client: PoolClient, source: string): Promise<number> {
-  const { rowCount } = await client.query(`INSERT INTO ${TARGET} (${TARGET_COLUMNS}) ${source}`);
-  return rowCount ?? 0;
-}

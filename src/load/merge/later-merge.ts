@@ -4,7 +4,6 @@
  */
 import type { PoolClient } from 'pg';
 import { oneRow } from '../postgres/one-row.ts';
-import { TARGET } from '../schema/target-facts.ts';
 import {
   STAGED_COLUMNS,
   TARGET_COLUMNS,
@@ -17,7 +16,8 @@ import {
 /** No statistics are needed: the plan is a scan and a sort, whatever the planner believes. */
 export async function mergeInOrder(client: PoolClient, scope: MergeScope): Promise<MovedRows> {
   const { names, onConflict, plan } = scope;
-  const insert = `INSERT INTO ${TARGET} AS t (${TARGET_COLUMNS})`;
+  const { sql } = scope.source.target;
+  const insert = `INSERT INTO ${sql} AS t (${TARGET_COLUMNS})`;
   const inOrder = `${STAGED_COLUMNS} FROM ${names.rows} s ORDER BY s.id, ${winnerFirst(onConflict)} ${conflictClause(scope)}`;
   if (onConflict === 'ignore') {
     // Of two staged rows of one id the second conflicts with the first, as it would with any other row of the target.
@@ -25,7 +25,7 @@ export async function mergeInOrder(client: PoolClient, scope: MergeScope): Promi
     return { inserted: rowCount ?? 0, updated: 0 };
   }
   // A new row has no `xmax`. A partitioned table does not return that: there the statement looks which ids were there when it began.
-  const isNew = plan.returnsXmax ? 't.xmax = 0' : `NOT EXISTS (SELECT FROM ${TARGET} old WHERE old.id = t.id)`;
+  const isNew = plan.returnsXmax ? 't.xmax = 0' : `NOT EXISTS (SELECT FROM ${sql} old WHERE old.id = t.id)`;
   // DO UPDATE may not touch a row twice, so only the best row of each id is moved.
   return oneRow<MovedRows>(
     client,

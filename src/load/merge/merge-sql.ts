@@ -2,11 +2,13 @@
 import { COPY_COLUMNS, EVENT_COLUMNS } from '../../encode/rows/event-columns.ts';
 import { columnList, quoteIdentifier } from '../postgres/identifiers.ts';
 import { EVENT_COLUMN_NAMES } from '../schema/ingested-events.ts';
+import type { Source } from '../schema/source.ts';
 import type { StagingNames } from '../schema/staging.ts';
 import type { OnConflict, TargetPlan } from '../schema/target-plan.ts';
 
 /** What one merge moves. Its transaction holds the staging table and its ledger exclusively. */
 export interface MergeScope {
+  readonly source: Source;
   readonly names: StagingNames;
   readonly onConflict: OnConflict;
   /** Of the target as it is under the merge's lock. */

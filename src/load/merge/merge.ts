@@ -1,5 +1,5 @@
 /**
- * Staging → `ingested_events`, ledger → `ingestion.state`, in one transaction: the only place where the job's progress
+ * Staging → target, ledger → `ingestion.state`, in one transaction: the only place where the job's progress
  * becomes durable, together with the rows it speaks of. Locks are taken in the order that staging.ts gives.
  */
 import type { PoolClient } from 'pg';
@@ -101,11 +101,12 @@ export class Merger {
    * comes first: later pages merged before them would lie behind a gap, count as unsafe and be asked for again.
    */
   async mergeLeftovers(): Promise<void> {
-    const { db } = this.#options;
+    const { db, ownership } = this.#options;
+    const [a, b] = [stagingNames(ownership.source, 'a'), stagingNames(ownership.source, 'b')];
     const { reversed } = await db.persistently('looking at what is staged', () =>
       oneRow<{ reversed: boolean }>(
         db,
-        `SELECT EXISTS (SELECT FROM ${stagingNames('a').ledger} a JOIN ${stagingNames('b').ledger} b
+        `SELECT EXISTS (SELECT FROM ${a.ledger} a JOIN ${b.ledger} b
                          USING (run_id, window_id) WHERE a.page > b.page) AS reversed`,
       ),
     );
@@ -120,7 +121,8 @@ export class Merger {
     latePages: LatePages | undefined,
   ): Promise<Omit<MergeResult, 'seconds'>> {
     const { ownership } = this.#options;
-    const canTruncate = await lockStagingForMerge(client, table);
+    const { source } = ownership;
+    const canTruncate = await lockStagingForMerge(client, source, table);
     await checkGeneration(client, ownership);
     await checkEpoch(client, ownership);
     const moved = await this.#move(client, await this.#readSums(client, table, pages, canTruncate), latePages);
@@ -136,8 +138,8 @@ export class Merger {
     }
     const ledgers = merged.map(({ names }) => names.ledger);
     await addToCounts(client, ledgers, { inserted, updated, refused, duplicates });
-    for (const staging of merged) await emptyStaging(client, staging.table, staging.canTruncate);
-    if (inserted > 0) await addTargetRows(client, inserted, isInitialMerge);
+    for (const staging of merged) await emptyStaging(client, source, staging.table, staging.canTruncate);
+    if (inserted > 0) await addTargetRows(client, source, inserted, isInitialMerge);
     return {
       tables: merged.map((staging) => staging.table),
       pages: sumOf('pages'),
@@ -158,14 +160,14 @@ export class Merger {
     pages: number | null,
     canTruncate: boolean,
   ): Promise<LockedStaging> {
-    const names = stagingNames(table);
+    const names = stagingNames(this.#options.ownership.source, table);
     const sums = await sumLedger(client, names);
     if (pages !== null) checkPages(sums, pages, table, this.#options.logger);
     return { table, canTruncate, names, sums };
   }
 
   async #move(client: PoolClient, staging: LockedStaging, latePages: LatePages | undefined): Promise<Moved> {
-    const { onConflict, logger } = this.#options;
+    const { ownership, onConflict, logger } = this.#options;
     const nothing: Moved = {
       merged: [staging],
       inserted: 0,
@@ -178,7 +180,7 @@ export class Merger {
     // A deferred constraint would fail only at COMMIT, when no row can be set aside any more, and would keep the key from
     // being built.
     await client.query('SET CONSTRAINTS ALL IMMEDIATE');
-    const seen = await planWhileEmpty(client, onConflict);
+    const seen = await planWhileEmpty(client, ownership.source.target, onConflict);
     if (seen !== null && (hasQuickWay(seen) || seen.sparesWal)) {
       const quickly = await this.#tryInPart(client, () => this.#moveIntoEmpty(client, seen, staging, latePages));
       if (quickly !== null) return { ...nothing, ...quickly };
@@ -191,8 +193,10 @@ export class Merger {
 
   /** Locks the target, if only against changes of its definition. */
   async #scopeOf(client: PoolClient, { names, sums }: LockedStaging): Promise<MergeScope> {
-    const { db, runId, onConflict } = this.#options;
-    return { names, onConflict, plan: await lockTarget(client, onConflict, db), runId: sums.runId ?? runId };
+    const { ownership, runId, onConflict } = this.#options;
+    const { source } = ownership;
+    const plan = await lockTarget(client, source.target, onConflict);
+    return { source, names, onConflict, plan, runId: sums.runId ?? runId };
   }
 
   /** @returns `null`, with nothing changed, when `work` does, or PostgreSQL refuses something that another way may get past */
@@ -223,13 +227,14 @@ export class Merger {
     staging: LockedStaging,
     latePages: LatePages | undefined,
   ): Promise<Omit<Moved, 'refused'> | null> {
-    if (!(await lockTargetAlone(client, hasQuickWay(seen)))) return null;
+    const { source } = this.#options.ownership;
+    if (!(await lockTargetAlone(client, source.target, hasQuickWay(seen)))) return null;
     const scope = await this.#scopeOf(client, staging);
-    if (!(await isTargetEmpty(client))) return null;
-    if (scope.plan.sparesWal && (await hasNoPage(client))) {
+    if (!(await isTargetEmpty(client, source.target))) return null;
+    if (scope.plan.sparesWal && (await hasNoPage(client, source.target))) {
       // The file is new then: the rows that this transaction writes to it are on the disk before COMMIT, and not logged. Whatever way
       // comes next goes on from here.
-      await truncateOwnTarget(client);
+      await truncateOwnTarget(client, source);
       await client.query('SAVEPOINT move');
     }
     const initial = hasQuickWay(scope.plan) ? await EmptyTargetMerge.begin(client, scope) : null;
@@ -238,7 +243,7 @@ export class Merger {
     await initial.add(staging.names, latePages === undefined);
     const late = (await latePages?.()) ?? null;
     if (late !== null) {
-      const canTruncate = await lockStagingForMerge(client, late.table);
+      const canTruncate = await lockStagingForMerge(client, source, late.table);
       const last = await this.#readSums(client, late.table, late.pages, canTruncate);
       await initial.add(last.names, true);
       merged.push(last);

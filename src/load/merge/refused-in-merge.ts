@@ -15,7 +15,6 @@ import { ConfigurationError } from '../../core/errors.ts';
 import type { Logger } from '../../core/logging.ts';
 import { isAboutRows } from '../postgres/database-errors.ts';
 import { oneRow } from '../postgres/one-row.ts';
-import { TARGET } from '../schema/target-facts.ts';
 import {
   STAGED_COLUMNS,
   TARGET_COLUMNS,
@@ -25,8 +24,8 @@ import {
   type MergeScope,
   type MovedRows,
 } from './merge-sql.ts';
-import { CANDIDATES, MOVED, REFUSED, RowByRow, type Range } from './row-by-row.ts';
-import { LEFT_OUT, setAsideAll } from './set-aside.ts';
+import { RowByRow, candidatesOf, movedOf, refusedOf, type Range } from './row-by-row.ts';
+import { leftOutOf, setAsideAll } from './set-aside.ts';
 import { checkAllAreThere, skippedRows } from './watched-triggers.ts';
 
 /** Rows of a part that is moved row by row: finding one among them costs less than ten more halves. */
@@ -55,11 +54,12 @@ export async function mergeAllButRefused(
   logger: Logger,
 ): Promise<MovedAndRefused> {
   const { rows } = scope.names;
+  const leftOut = leftOutOf(scope);
   const isWatched = scope.plan.watchedTriggers.length > 0;
   // Rows are joined by their place below; the planner must know how many there are.
   await client.query(`ANALYZE ${rows}`);
-  await client.query(`CREATE UNLOGGED TABLE ${LEFT_OUT} AS SELECT ctid AS tid, id, 0 AS round FROM ${rows} LIMIT 0`);
-  await client.query(`CREATE INDEX ON ${LEFT_OUT} (tid)`);
+  await client.query(`CREATE UNLOGGED TABLE ${leftOut} AS SELECT ctid AS tid, id, 0 AS round FROM ${rows} LIMIT 0`);
+  await client.query(`CREATE INDEX ON ${leftOut} (tid)`);
   const sum = { inserted: 0, updated: 0, refused: 0 };
   const rounds = new Rounds(client, scope, await hasAcceptedBefore(client, scope.runId), logger);
   for (let round = 1; ; round += 1) {
@@ -68,15 +68,16 @@ export async function mergeAllButRefused(
     await rounds.move(candidates);
     const skipped = isWatched ? await skippedRows(client, scope) : [];
     const refused = await setAsideAll(client, scope, round, skipped);
-    const moved = await countMoved(client, isWatched);
-    for (const relation of [CANDIDATES, MOVED, REFUSED]) await client.query(`DROP TABLE ${relation}`);
+    const moved = await countMoved(client, scope, isWatched);
+    for (const relation of [candidatesOf(scope), movedOf(scope), refusedOf(scope)])
+      await client.query(`DROP TABLE ${relation}`);
     sum.inserted += moved.inserted;
     sum.updated += moved.updated;
     sum.refused += refused;
     if (refused === 0) break;
   }
   if (isWatched) await checkAllAreThere(client, scope);
-  await client.query(`DROP TABLE ${LEFT_OUT}`);
+  await client.query(`DROP TABLE ${leftOut}`);
   return sum;
 }
 
@@ -93,28 +94,30 @@ async function hasAcceptedBefore(client: PoolClient, runId: number): Promise<boo
  * the round before left out. @returns how many there are; with 0 there is no table of candidates
  */
 async function pickCandidates(client: PoolClient, scope: MergeScope, round: number): Promise<number> {
+  const [candidates, leftOut] = [candidatesOf(scope), leftOutOf(scope)];
+  const { sql } = scope.source.target;
   const again =
     round === 1
       ? ''
-      : `WHERE s.id IN (SELECT id FROM ${LEFT_OUT} WHERE round = ${round - 1}) AND s.ctid NOT IN (SELECT tid FROM ${LEFT_OUT})`;
+      : `WHERE s.id IN (SELECT id FROM ${leftOut} WHERE round = ${round - 1}) AND s.ctid NOT IN (SELECT tid FROM ${leftOut})`;
   const { rowCount } = await client.query(
-    `CREATE UNLOGGED TABLE ${CANDIDATES} AS
+    `CREATE UNLOGGED TABLE ${candidates} AS
      SELECT row_number() OVER (ORDER BY s.source_order)::int AS ordinal, s.tid, s.id,
-            EXISTS (SELECT FROM ${TARGET} t WHERE t.id = s.id) AS was_there
+            EXISTS (SELECT FROM ${sql} t WHERE t.id = s.id) AS was_there
        FROM (
          SELECT DISTINCT ON (s.id) s.*, s.ctid AS tid FROM ${scope.names.rows} s ${again}
           ORDER BY s.id, ${winnerFirst(scope.onConflict)}
-       ) s WHERE NOT EXISTS (SELECT FROM ${TARGET} t WHERE t.id = s.id AND ${changesNothing(scope.onConflict, 's')})
+       ) s WHERE NOT EXISTS (SELECT FROM ${sql} t WHERE t.id = s.id AND ${changesNothing(scope.onConflict, 's')})
       ORDER BY 1`,
   );
   if ((rowCount ?? 0) === 0) {
-    await client.query(`DROP TABLE ${CANDIDATES}`);
+    await client.query(`DROP TABLE ${candidates}`);
     return 0;
   }
-  await client.query(`CREATE INDEX ON ${CANDIDATES} (ordinal)`);
-  await client.query(`ANALYZE ${CANDIDATES}`);
-  await client.query(`CREATE UNLOGGED TABLE ${MOVED} (ordinal int UNIQUE)`);
-  await client.query(`CREATE UNLOGGED TABLE ${REFUSED} (ordinal int PRIMARY KEY, state text, reason text)`);
+  await client.query(`CREATE INDEX ON ${candidates} (ordinal)`);
+  await client.query(`ANALYZE ${candidates}`);
+  await client.query(`CREATE UNLOGGED TABLE ${movedOf(scope)} (ordinal int UNIQUE)`);
+  await client.query(`CREATE UNLOGGED TABLE ${refusedOf(scope)} (ordinal int PRIMARY KEY, state text, reason text)`);
   return rowCount ?? 0;
 }
 
@@ -179,17 +182,19 @@ class Rounds {
   /** @returns how many rows were made or changed; `null` when PostgreSQL refused them */
   async #moveTogether({ from, to }: Range): Promise<number | null> {
     const client = this.#client;
+    const scope = this.#scope;
+    const candidates = candidatesOf(scope);
     await client.query('SAVEPOINT part');
     try {
       const { rowCount } = await client.query(
         `WITH moved AS (
-           INSERT INTO ${TARGET} AS t (${TARGET_COLUMNS})
-           SELECT ${STAGED_COLUMNS} FROM ${CANDIDATES} c JOIN ${this.#scope.names.rows} s ON s.ctid = c.tid
-            WHERE c.ordinal BETWEEN $1 AND $2 ORDER BY s.id ${conflictClause(this.#scope)}
+           INSERT INTO ${scope.source.target.sql} AS t (${TARGET_COLUMNS})
+           SELECT ${STAGED_COLUMNS} FROM ${candidates} c JOIN ${scope.names.rows} s ON s.ctid = c.tid
+            WHERE c.ordinal BETWEEN $1 AND $2 ORDER BY s.id ${conflictClause(scope)}
            RETURNING t.id
          )
-         INSERT INTO ${MOVED}
-         SELECT c.ordinal FROM moved LEFT JOIN ${CANDIDATES} c ON c.id = moved.id AND c.ordinal BETWEEN $1 AND $2`,
+         INSERT INTO ${movedOf(scope)}
+         SELECT c.ordinal FROM moved LEFT JOIN ${candidates} c ON c.id = moved.id AND c.ordinal BETWEEN $1 AND $2`,
         [from, to],
       );
       await client.query('RELEASE SAVEPOINT part');
@@ -233,11 +238,11 @@ class Rounds {
 
   async #refuseTable(): Promise<never> {
     const { rows } = await this.#client.query<{ state: string; reason: string; count: number }>(
-      `SELECT state, min(reason) AS reason, count(*)::int AS count FROM ${REFUSED} GROUP BY state ORDER BY count DESC LIMIT 3`,
+      `SELECT state, min(reason) AS reason, count(*)::int AS count FROM ${refusedOf(this.#scope)} GROUP BY state ORDER BY count DESC LIMIT 3`,
     );
     const why = rows.map(({ state, reason, count }) => `${count} times ${state}: ${reason}`).join('; ');
     throw new ConfigurationError(
-      `public.ingested_events refuses every row that was tried (${why}). That is no fault of single events: nothing was set ` +
+      `public.${this.#scope.source.target.name} refuses every row that was tried (${why}). That is no fault of single events: nothing was set ` +
         'aside, the pages stay staged, and what was merged before is safe. Change the table, or what stands behind it, and ' +
         'start again: the job goes on there.',
     );
@@ -245,14 +250,14 @@ class Rounds {
 }
 
 /** @param isWatched what a trigger has let through is told by what is there, not by the server's answers */
-async function countMoved(client: PoolClient, isWatched: boolean): Promise<MovedRows> {
+async function countMoved(client: PoolClient, scope: MergeScope, isWatched: boolean): Promise<MovedRows> {
   const isThere = isWatched
-    ? `EXISTS (SELECT FROM ${TARGET} t WHERE t.id = c.id) AND NOT EXISTS (SELECT FROM ${LEFT_OUT} l WHERE l.tid = c.tid)`
+    ? `EXISTS (SELECT FROM ${scope.source.target.sql} t WHERE t.id = c.id) AND NOT EXISTS (SELECT FROM ${leftOutOf(scope)} l WHERE l.tid = c.tid)`
     : 'm.ordinal IS NOT NULL';
   return oneRow<MovedRows>(
     client,
     `SELECT count(*) FILTER (WHERE NOT c.was_there AND ${isThere})::int AS inserted,
             count(*) FILTER (WHERE c.was_there AND m.ordinal IS NOT NULL)::int AS updated
-       FROM ${CANDIDATES} c LEFT JOIN ${MOVED} m USING (ordinal)`,
+       FROM ${candidatesOf(scope)} c LEFT JOIN ${movedOf(scope)} m USING (ordinal)`,
   );
 }

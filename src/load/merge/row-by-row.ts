@@ -6,15 +6,15 @@ import type { PoolClient } from 'pg';
 import { NOT_ABOUT_ROWS } from '../postgres/database-errors.ts';
 import { quoteLiteral } from '../postgres/identifiers.ts';
 import { oneRow } from '../postgres/one-row.ts';
-import { TARGET } from '../schema/target-facts.ts';
+import { ownRelation } from '../schema/source.ts';
 import { STAGED_COLUMNS, TARGET_COLUMNS, conflictClause, overwritingClause, type MergeScope } from './merge-sql.ts';
 
 /** The rows that a round tries: `ordinal`, from 1, `tid`, the row's place in staging, its `id`, and whether it `was_there` before. */
-export const CANDIDATES = 'ingestion.merge_candidate';
+export const candidatesOf = ({ source }: MergeScope): string => ownRelation(source, 'merge_candidate');
 /** `ordinal` of the candidates that made or changed a row; null for a row that a trigger has given another id. */
-export const MOVED = 'ingestion.merge_moved';
+export const movedOf = ({ source }: MergeScope): string => ownRelation(source, 'merge_moved');
 /** `ordinal` of the candidates that were refused alone, with the server's `state` and `reason`. */
-export const REFUSED = 'ingestion.merge_refused';
+export const refusedOf = ({ source }: MergeScope): string => ownRelation(source, 'merge_refused');
 
 /** How the reason of an event begins that the target has refused. */
 export const REFUSAL = 'refused by the merge: ';
@@ -28,16 +28,22 @@ export interface Range {
 export class RowByRow {
   readonly #client: PoolClient;
   readonly #scope: MergeScope;
+  readonly #candidates: string;
+  readonly #moved: string;
+  readonly #refused: string;
 
   constructor(client: PoolClient, scope: MergeScope) {
     this.#client = client;
     this.#scope = scope;
+    this.#candidates = candidatesOf(scope);
+    this.#moved = movedOf(scope);
+    this.#refused = refusedOf(scope);
   }
 
   /** @throws what is surely not about a row */
   async move({ from, to }: Range): Promise<{ readonly accepted: number; readonly refused: number }> {
     const before = await this.#count();
-    await this.#run(`SELECT * FROM ${CANDIDATES} WHERE ordinal BETWEEN ${from} AND ${to} ORDER BY ordinal`);
+    await this.#run(`SELECT * FROM ${this.#candidates} WHERE ordinal BETWEEN ${from} AND ${to} ORDER BY ordinal`);
     const after = await this.#count();
     return { accepted: after.moved - before.moved, refused: after.refused - before.refused };
   }
@@ -46,8 +52,8 @@ export class RowByRow {
   async tryRefusedAgain(): Promise<number> {
     const before = await this.#count();
     await this.#run(
-      `WITH again AS (DELETE FROM ${REFUSED} RETURNING ordinal)
-       SELECT c.* FROM ${CANDIDATES} c JOIN again USING (ordinal) ORDER BY ordinal`,
+      `WITH again AS (DELETE FROM ${this.#refused} RETURNING ordinal)
+       SELECT c.* FROM ${this.#candidates} c JOIN again USING (ordinal) ORDER BY ordinal`,
     );
     return before.refused - (await this.#count()).refused;
   }
@@ -55,10 +61,10 @@ export class RowByRow {
   /** SQLSTATEs of the refused events that no earlier merge has set aside. */
   async firstRefusals(): Promise<readonly string[]> {
     const { rows } = await this.#client.query<{ state: string }>(
-      `SELECT r.state FROM ${REFUSED} r JOIN ${CANDIDATES} c USING (ordinal)
+      `SELECT r.state FROM ${this.#refused} r JOIN ${this.#candidates} c USING (ordinal)
         WHERE left(c.id::text, 200) NOT IN (
-          SELECT event_id FROM ingestion.anomaly
-           WHERE kind = 'rejected' AND event_id IS NOT NULL AND starts_with(reason, ${quoteLiteral(REFUSAL)}))`,
+          SELECT event_id FROM ingestion.anomaly JOIN ingestion.run USING (run_id)
+           WHERE source_id = ${this.#scope.source.sourceId} AND kind = 'rejected' AND event_id IS NOT NULL AND starts_with(reason, ${quoteLiteral(REFUSAL)}))`,
     );
     return rows.map(({ state }) => state);
   }
@@ -69,8 +75,8 @@ export class RowByRow {
     const every = Math.max(1, Math.floor(candidates / rows));
     await client.query('SAVEPOINT sample');
     await this.#run(
-      `SELECT * FROM ${CANDIDATES} c WHERE ordinal % ${every} = 0
-          AND NOT EXISTS (SELECT FROM ${REFUSED} r WHERE r.ordinal = c.ordinal) ORDER BY ordinal`,
+      `SELECT * FROM ${this.#candidates} c WHERE ordinal % ${every} = 0
+          AND NOT EXISTS (SELECT FROM ${this.#refused} r WHERE r.ordinal = c.ordinal) ORDER BY ordinal`,
     );
     const { moved } = await this.#count();
     await client.query('ROLLBACK TO SAVEPOINT sample; RELEASE SAVEPOINT sample');
@@ -84,14 +90,14 @@ export class RowByRow {
   async leftOut(ordinals: readonly number[]): Promise<readonly number[]> {
     if (ordinals.length === 0) return [];
     const client = this.#client;
-    await client.query(`SAVEPOINT probe; TRUNCATE ${MOVED}, ${REFUSED}`);
+    await client.query(`SAVEPOINT probe; TRUNCATE ${this.#moved}, ${this.#refused}`);
     const list = `ARRAY[${ordinals.join(', ')}]::int[]`;
     await this.#run(
-      `SELECT c.* FROM ${CANDIDATES} c WHERE ordinal = ANY (${list}) ORDER BY ordinal`,
+      `SELECT c.* FROM ${this.#candidates} c WHERE ordinal = ANY (${list}) ORDER BY ordinal`,
       overwritingClause(this.#scope),
     );
     const { rows } = await client.query<{ ordinal: number }>(
-      `SELECT ordinal FROM ${MOVED} UNION SELECT ordinal FROM ${REFUSED}`,
+      `SELECT ordinal FROM ${this.#moved} UNION SELECT ordinal FROM ${this.#refused}`,
     );
     await client.query('ROLLBACK TO SAVEPOINT probe; RELEASE SAVEPOINT probe');
     const changing = new Set(rows.map(({ ordinal }) => ordinal));
@@ -101,12 +107,13 @@ export class RowByRow {
   async #count(): Promise<{ readonly moved: number; readonly refused: number }> {
     return oneRow<{ moved: number; refused: number }>(
       this.#client,
-      `SELECT (SELECT count(*) FROM ${MOVED})::int AS moved, (SELECT count(*) FROM ${REFUSED})::int AS refused`,
+      `SELECT (SELECT count(*) FROM ${this.#moved})::int AS moved, (SELECT count(*) FROM ${this.#refused})::int AS refused`,
     );
   }
 
   /** A cancelled query is caught by no handler for OTHERS. */
   async #run(candidates: string, onConflict = conflictClause(this.#scope)): Promise<void> {
+    const { source, names } = this.#scope;
     const { classes, states } = NOT_ABOUT_ROWS;
     const texts = (list: readonly string[]): string => list.map(quoteLiteral).join(', ');
     const block = `
@@ -114,13 +121,13 @@ export class RowByRow {
       BEGIN
         FOR tried IN ${candidates} LOOP
           BEGIN
-            INSERT INTO ${TARGET} AS t (${TARGET_COLUMNS})
-            SELECT ${STAGED_COLUMNS} FROM ${this.#scope.names.rows} s WHERE s.ctid = tried.tid ${onConflict}
+            INSERT INTO ${source.target.sql} AS t (${TARGET_COLUMNS})
+            SELECT ${STAGED_COLUMNS} FROM ${names.rows} s WHERE s.ctid = tried.tid ${onConflict}
             RETURNING t.id INTO changed;
-            IF FOUND THEN INSERT INTO ${MOVED} VALUES (CASE WHEN changed.id = tried.id THEN tried.ordinal END); END IF;
+            IF FOUND THEN INSERT INTO ${this.#moved} VALUES (CASE WHEN changed.id = tried.id THEN tried.ordinal END); END IF;
           EXCEPTION WHEN OTHERS OR assert_failure THEN
             IF left(SQLSTATE, 2) IN (${texts(classes)}) OR SQLSTATE IN (${texts(states)}) THEN RAISE; END IF;
-            INSERT INTO ${REFUSED} VALUES (tried.ordinal, SQLSTATE, SQLERRM);
+            INSERT INTO ${this.#refused} VALUES (tried.ordinal, SQLSTATE, SQLERRM);
           END;
         END LOOP;
       END`;

@@ -2,11 +2,12 @@
 import type { PoolClient } from 'pg';
 import { rebuildEvent, type StoredEvent } from '../../encode/rows/event-rebuilding.ts';
 import { displayable } from '../copy/anomalies.ts';
+import { ownRelation } from '../schema/source.ts';
 import { PAGE_OF, POSITION_OF, STAGED_EVENT, WINDOW_OF, type MergeScope } from './merge-sql.ts';
-import { CANDIDATES, REFUSAL, REFUSED } from './row-by-row.ts';
+import { REFUSAL, candidatesOf, refusedOf } from './row-by-row.ts';
 
 /** The rows that got no place in the target: `tid`, `id` and the `round` that tried them. */
-export const LEFT_OUT = 'ingestion.merge_left_out';
+export const leftOutOf = ({ source }: MergeScope): string => ownRelation(source, 'merge_left_out');
 
 const MAX_MESSAGE_CHARACTERS = 800;
 /** In portions, so that memory stays flat. */
@@ -24,7 +25,7 @@ export async function setAsideAll(
   skipped: readonly number[],
 ): Promise<number> {
   const { rows: refused } = await client.query<{ ordinal: number; reason: string }>(
-    `SELECT ordinal, reason FROM ${REFUSED} ORDER BY ordinal`,
+    `SELECT ordinal, reason FROM ${refusedOf(scope)} ORDER BY ordinal`,
   );
   const triggers = scope.plan.watchedTriggers.join(', ');
   const all = [
@@ -45,7 +46,7 @@ async function setAside(
   rows: readonly { readonly ordinal: number; readonly reason: string }[],
 ): Promise<void> {
   const ordinals = rows.map(({ ordinal }) => ordinal);
-  const candidate = `JOIN ${CANDIDATES} c USING (ordinal) JOIN ${scope.names.rows} s ON s.ctid = c.tid`;
+  const candidate = `JOIN ${candidatesOf(scope)} c USING (ordinal) JOIN ${scope.names.rows} s ON s.ctid = c.tid`;
   const { rows: stored } = await client.query<StoredEvent & { ordinal: number }>(
     `SELECT ordinal, ${STAGED_EVENT} FROM unnest($1::int[]) AS ordinal ${candidate}`,
     [ordinals],
@@ -64,7 +65,7 @@ async function setAside(
     ],
   );
   await client.query(
-    `INSERT INTO ${LEFT_OUT} SELECT s.ctid, s.id, $2::int FROM unnest($1::int[]) AS ordinal ${candidate}`,
+    `INSERT INTO ${leftOutOf(scope)} SELECT s.ctid, s.id, $2::int FROM unnest($1::int[]) AS ordinal ${candidate}`,
     [ordinals, round],
   );
 }

@@ -35,7 +35,11 @@ export async function exactlyOnce<T>(
         outcomeId,
         JSON.stringify(result ?? null),
       ]);
-      await client.query(`DELETE FROM ingestion.outcome WHERE noted_at < now() - interval '${KEEP_OUTCOMES}'`);
+      // What a job of another source is just deleting is not waited for: that one may be asleep.
+      await client.query(
+        `DELETE FROM ingestion.outcome WHERE outcome_id IN (SELECT outcome_id FROM ingestion.outcome
+          WHERE noted_at < now() - interval '${KEEP_OUTCOMES}' FOR UPDATE SKIP LOCKED)`,
+      );
       return result;
     });
   });

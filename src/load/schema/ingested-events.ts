@@ -1,4 +1,4 @@
-/** `ingested_events`, the public table: made from the encoder's column list, never altered once it has rows. */
+/** The public table of a source: made from the encoder's column list, never altered once it has rows. */
 import pg from 'pg';
 import type { PoolClient } from 'pg';
 import type { IdColumnTypes } from '../../core/encoded-page.ts';
@@ -9,37 +9,40 @@ import type { Database } from '../postgres/database.ts';
 import { quoteIdentifier } from '../postgres/identifiers.ts';
 import { oneRow, type Queryable } from '../postgres/one-row.ts';
 import { makeStaging } from './make-staging.ts';
+import type { Source, Target } from './source.ts';
 import { STAGING_TABLES, lockStaging } from './staging.ts';
-import { TARGET, readTargetFacts, type TargetFacts } from './target-facts.ts';
+import { readTargetFacts, type TargetFacts } from './target-facts.ts';
 import { planTarget, refusalOf, type OnConflict, type TargetPlan } from './target-plan.ts';
 
 /** Names of the columns that come from an event, in the order of COPY. */
 export const EVENT_COLUMN_NAMES: readonly string[] = EVENT_COLUMNS.map((column) => column.name);
 
 /**
- * Makes `ingested_events` when it does not exist, and the staging tables to match it. Existing rows and definitions of the
+ * Makes the target when it does not exist, and the staging tables to match it. Existing rows and definitions of the
  * target stay.
  * @returns how many staged pages were dropped because the target has other id types now: they are fetched again
  * @throws ConfigurationError when an existing table does not fit, or the role may not make one.
  */
 export async function ensureTarget(
   db: Database,
+  source: Source,
   types: IdColumnTypes,
   onConflict: OnConflict = 'ignore',
 ): Promise<number> {
+  const { target } = source;
   try {
     return await db.transaction('making tables', async (client) => {
-      let facts = await readFittingTarget(client, onConflict, db);
+      let facts = await readFittingTarget(client, target, onConflict);
       if (facts === null) {
-        await client.query(createTargetSql(types));
-        facts = await readFittingTarget(client, onConflict, db);
+        await client.query(createTargetSql(target, types));
+        facts = await readFittingTarget(client, target, onConflict);
       }
-      return makeStaging(client, facts?.columns ?? []);
+      return makeStaging(client, source, facts?.columns ?? []);
     });
   } catch (error) {
     if (sqlStateOf(error) !== '42501') throw error;
     throw new ConfigurationError(
-      `the role of ${db.described} may not make or change public.ingested_events: ` +
+      `the role of ${db.described} may not make or change public.${target.name}: ` +
         'GRANT CREATE, USAGE ON SCHEMA public TO it, or let it own the table',
       { cause: error },
     );
@@ -47,8 +50,8 @@ export async function ensureTarget(
 }
 
 /** Before anything is made or changed. @throws ConfigurationError when the table does not fit, or cannot be made */
-export async function refuseUnfitTarget(db: Database, onConflict: OnConflict): Promise<void> {
-  if ((await readFittingTarget(db, onConflict, db)) !== null) return;
+export async function refuseUnfitTarget(db: Database, target: Target, onConflict: OnConflict): Promise<void> {
+  if ((await readFittingTarget(db, target, onConflict)) !== null) return;
   const { role, may } = await oneRow<{ role: string; may: boolean | null }>(
     db,
     `SELECT current_user AS role,
@@ -56,7 +59,7 @@ export async function refuseUnfitTarget(db: Database, onConflict: OnConflict): P
   );
   if (may === true) return;
   throw new ConfigurationError(
-    `public.ingested_events in ${db.described} is not there and cannot be made: ` +
+    `${target.described} is not there and cannot be made: ` +
       (may === null
         ? 'there is no schema public: CREATE SCHEMA public. Nothing was changed.'
         : `GRANT CREATE, USAGE ON SCHEMA public TO ${role}, or make the table for it. Nothing was changed.`),
@@ -67,28 +70,32 @@ export async function refuseUnfitTarget(db: Database, onConflict: OnConflict): P
  * In a merge's transaction: no trigger, rule, policy or column comes before its end, and what is there now decides about it.
  * @throws ConfigurationError when the target cannot be used any more
  */
-export async function lockTarget(client: PoolClient, onConflict: OnConflict, db: Database): Promise<TargetPlan> {
+export async function lockTarget(client: PoolClient, target: Target, onConflict: OnConflict): Promise<TargetPlan> {
   let why: string | null;
   try {
-    await client.query(`LOCK TABLE ${TARGET} IN ROW EXCLUSIVE MODE`);
-    const facts = await readTargetFacts(client);
+    await client.query(`LOCK TABLE ${target.sql} IN ROW EXCLUSIVE MODE`);
+    const facts = await readTargetFacts(client, target);
     why = facts === null ? GONE : refusalOf(facts, onConflict);
     if (facts !== null && why === null) return planTarget(facts, onConflict);
   } catch (error) {
     if (!isAboutRows(error)) throw error;
     why = describeError(error);
   }
-  throw changedMeanwhile(why ?? '', db);
+  throw changedMeanwhile(target, why ?? '');
 }
 
 /**
  * In a merge's transaction: what follows from the target while it seems empty; `null` when it has rows, or cannot be used. Leaves no lock
  * on it: raising a lock that one holds is how sessions deadlock.
  */
-export async function planWhileEmpty(client: PoolClient, onConflict: OnConflict): Promise<TargetPlan | null> {
+export async function planWhileEmpty(
+  client: PoolClient,
+  target: Target,
+  onConflict: OnConflict,
+): Promise<TargetPlan | null> {
   const look = async (): Promise<TargetPlan | null> => {
-    if (!(await isTargetEmpty(client))) return null;
-    const facts = await readTargetFacts(client);
+    if (!(await isTargetEmpty(client, target))) return null;
+    const facts = await readTargetFacts(client, target);
     return facts !== null && refusalOf(facts, onConflict) === null ? planTarget(facts, onConflict) : null;
   };
   await client.query('SAVEPOINT look');
@@ -109,9 +116,11 @@ const ALONE_PATIENCE_MS = 3_000;
  * @param isPatient waits for others; else nobody has to wait behind this
  * @returns false when somebody uses it: roll back to a savepoint then
  */
-export async function lockTargetAlone(client: PoolClient, isPatient: boolean): Promise<boolean> {
+export async function lockTargetAlone(client: PoolClient, target: Target, isPatient: boolean): Promise<boolean> {
   try {
-    await (isPatient ? lockAlone(client) : client.query(`LOCK TABLE ${TARGET} IN ACCESS EXCLUSIVE MODE NOWAIT`));
+    await (isPatient
+      ? lockAlone(client, target)
+      : client.query(`LOCK TABLE ${target.sql} IN ACCESS EXCLUSIVE MODE NOWAIT`));
     return true;
   } catch (error) {
     if (sqlStateOf(error) === LOCK_NOT_AVAILABLE) return false;
@@ -119,16 +128,19 @@ export async function lockTargetAlone(client: PoolClient, isPatient: boolean): P
   }
 }
 
-async function lockAlone(client: PoolClient): Promise<void> {
-  await client.query(`SET LOCAL lock_timeout = ${ALONE_PATIENCE_MS}; LOCK TABLE ${TARGET} IN ACCESS EXCLUSIVE MODE`);
+async function lockAlone(client: PoolClient, { sql }: Target): Promise<void> {
+  await client.query(`SET LOCAL lock_timeout = ${ALONE_PATIENCE_MS}; LOCK TABLE ${sql} IN ACCESS EXCLUSIVE MODE`);
   await client.query('SET LOCAL lock_timeout = 0');
 }
 
 /** The types of the id columns and whether there are rows; `null` when there is no table yet. Waits out an outage. */
-export async function readTargetTypes(db: Database): Promise<{ types: IdColumnTypes; empty: boolean } | null> {
+export async function readTargetTypes(
+  db: Database,
+  target: Target,
+): Promise<{ types: IdColumnTypes; empty: boolean } | null> {
   return db.persistently('reading the types of the target', async () => {
-    const facts = await readFittingTarget(db, 'ignore', db);
-    return facts === null ? null : { types: planTarget(facts, 'ignore').types, empty: await isTargetEmpty(db) };
+    const facts = await readFittingTarget(db, target, 'ignore');
+    return facts === null ? null : { types: planTarget(facts, 'ignore').types, empty: await isTargetEmpty(db, target) };
   });
 }
 
@@ -139,46 +151,48 @@ export async function readTargetTypes(db: Database): Promise<{ types: IdColumnTy
  * @returns how many pages were dropped
  * @throws ConfigurationError when it is not empty, or something depends on a column: types are decided once.
  */
-export async function retypeTarget(db: Database, types: IdColumnTypes): Promise<number> {
+export async function retypeTarget(db: Database, source: Source, types: IdColumnTypes): Promise<number> {
+  const { target } = source;
   // Doing it twice gives the same, so it does not matter whether a COMMIT that was not answered happened.
   return db.persistently('giving the target its types', () =>
     db.transaction('making tables', async (client) => {
       const wanted = EVENT_COLUMNS.filter((column) => typeof column.type !== 'string');
-      const facts = await readTargetFacts(client);
-      if (facts === null) throw changedMeanwhile(GONE, db);
+      const facts = await readTargetFacts(client, target);
+      if (facts === null) throw changedMeanwhile(target, GONE);
       const wrong = wanted.filter((column) =>
         facts.columns.some(({ name, type }) => name === column.name && type !== sqlType(column, types)),
       );
-      if (wrong.length === 0) return makeStaging(client, facts.columns);
-      await retype(client, wrong, types, db);
-      return makeStaging(client, (await readTargetFacts(client))?.columns ?? []);
+      if (wrong.length === 0) return makeStaging(client, source, facts.columns);
+      await retype(client, source, wrong, types);
+      return makeStaging(client, source, (await readTargetFacts(client, target))?.columns ?? []);
     }),
   );
 }
 
 async function retype(
   client: PoolClient,
+  source: Source,
   wrong: readonly EventColumn[],
   types: IdColumnTypes,
-  db: Database,
 ): Promise<void> {
-  for (const table of STAGING_TABLES) await lockStaging(client, table);
-  await lockAlone(client);
-  if (!(await isTargetEmpty(client))) {
+  const { target } = source;
+  for (const table of STAGING_TABLES) await lockStaging(client, source, table);
+  await lockAlone(client, target);
+  if (!(await isTargetEmpty(client, target))) {
     throw new ConfigurationError(
-      `public.ingested_events in ${db.described} has rows, so its id types cannot change; --reset would empty it first`,
+      `${target.described} has rows, so its id types cannot change; --reset would empty it first`,
     );
   }
   for (const column of wrong) {
     const name = quoteIdentifier(column.name);
     const type = sqlType(column, types);
     try {
-      await client.query(`ALTER TABLE ${TARGET} ALTER COLUMN ${name} TYPE ${type} USING ${name}::text::${type}`);
+      await client.query(`ALTER TABLE ${target.sql} ALTER COLUMN ${name} TYPE ${type} USING ${name}::text::${type}`);
     } catch (error) {
       if (!(error instanceof pg.DatabaseError) || !isAboutRows(error)) throw error;
       const detail = error.detail === undefined ? '' : ` (${error.detail})`;
       throw new ConfigurationError(
-        `public.ingested_events in ${db.described} cannot be used: the source's ids make its column ${column.name} ${type}, and ` +
+        `${target.described} cannot be used: the source's ids make its column ${column.name} ${type}, and ` +
           `PostgreSQL does not change it: ${error.message}${detail}. Its definition and rows are as they were: drop what depends on ` +
           'the column, or use another database.',
       );
@@ -190,28 +204,28 @@ async function retype(
  * Empties the target, whoever has put rows there, in the caller's transaction.
  * @throws ConfigurationError when this role cannot see all of what it would empty, or PostgreSQL does not let it
  */
-export async function emptyTarget(client: PoolClient, db: Database): Promise<void> {
-  const facts = await readTargetFacts(client);
+export async function emptyTarget(client: PoolClient, target: Target): Promise<void> {
+  const facts = await readTargetFacts(client, target);
   const [heir] = facts?.heirs ?? [];
   if (heir !== undefined) {
     throw new ConfigurationError(
-      `${heir} inherits from public.ingested_events in ${db.described}, and --reset would empty it, too. Nothing was changed: ` +
+      `${heir} inherits from ${target.described}, and --reset would empty it, too. Nothing was changed: ` +
         'take it out (NO INHERIT), or empty them yourself.',
     );
   }
   if (facts?.isFiltered === true) {
     throw new ConfigurationError(
-      `public.ingested_events in ${db.described} has row security: --reset would also delete rows that this role cannot see. ` +
+      `${target.described} has row security: --reset would also delete rows that this role cannot see. ` +
         'Nothing was changed: let a role empty it that sees them all.',
     );
   }
   await client.query(`SET LOCAL lock_timeout = ${ALONE_PATIENCE_MS}`);
   try {
-    await client.query(`TRUNCATE ${TARGET}`);
+    await client.query(`TRUNCATE ${target.sql}`);
   } catch (error) {
     if (!isAboutRows(error)) throw error;
     throw new ConfigurationError(
-      `public.ingested_events in ${db.described} cannot be emptied: ${describeError(error)}. Nothing was changed.`,
+      `${target.described} cannot be emptied: ${describeError(error)}. Nothing was changed.`,
       { cause: error },
     );
   }
@@ -219,51 +233,55 @@ export async function emptyTarget(client: PoolClient, db: Database): Promise<voi
 }
 
 /** Of the target and all its partitions. */
-const HAS_NO_PAGE = `(
+const noPageIn = ({ oid }: Target): string => `(
   SELECT coalesce(sum(pg_relation_size(relid)), 0) = 0 FROM (
-    SELECT relid::oid FROM pg_partition_tree('${TARGET}') UNION SELECT '${TARGET}'::regclass) AS tables)`;
+    SELECT relid::oid FROM pg_partition_tree(${oid}) UNION SELECT ${oid}) AS tables)`;
 
 /** Whether there is no page in the target: so no row either that nobody shows this role. */
-export async function hasNoPage(db: Queryable): Promise<boolean> {
-  return (await oneRow<{ empty: boolean }>(db, `SELECT ${HAS_NO_PAGE} AS empty`)).empty;
+export async function hasNoPage(db: Queryable, target: Target): Promise<boolean> {
+  return (await oneRow<{ empty: boolean }>(db, `SELECT ${noPageIn(target)} AS empty`)).empty;
 }
 
 /** Whether the target, which must exist, has no row at all: where row security may hide rows, only a file without a page shows it. */
-export async function isTargetEmpty(db: Queryable): Promise<boolean> {
+export async function isTargetEmpty(db: Queryable, target: Target): Promise<boolean> {
   const { empty } = await oneRow<{ empty: boolean }>(
     db,
-    `SELECT NOT EXISTS (SELECT FROM ${TARGET}) AND (NOT row_security_active('${TARGET}') OR ${HAS_NO_PAGE}) AS empty`,
+    `SELECT NOT EXISTS (SELECT FROM ${target.sql}) AND (NOT row_security_active(${target.oid}) OR ${noPageIn(target)}) AS empty`,
   );
   return empty;
 }
 
-function createTargetSql(types: IdColumnTypes): string {
+function createTargetSql({ sql }: Target, types: IdColumnTypes): string {
   const columns = EVENT_COLUMNS.map((column) => {
     const key = column.name === 'id' ? ' PRIMARY KEY' : '';
     return `${quoteIdentifier(column.name)} ${sqlType(column, types)}${key}`;
   });
-  return `CREATE TABLE IF NOT EXISTS ${TARGET} (${columns.join(', ')}, ingested_at timestamptz NOT NULL DEFAULT now())`;
+  return `CREATE TABLE IF NOT EXISTS ${sql} (${columns.join(', ')}, ingested_at timestamptz NOT NULL DEFAULT now())`;
 }
 
-/** An `ingested_events` that somebody else made must have our columns: COPY writes binary values by type. */
-async function readFittingTarget(client: Queryable, onConflict: OnConflict, db: Database): Promise<TargetFacts | null> {
-  const facts = await readTargetFacts(client);
+/** A table that somebody else made must have our columns: COPY writes binary values by type. */
+async function readFittingTarget(
+  client: Queryable,
+  target: Target,
+  onConflict: OnConflict,
+): Promise<TargetFacts | null> {
+  const facts = await readTargetFacts(client, target);
   const why = facts === null ? null : refusalOf(facts, onConflict);
-  if (why !== null) throw doesNotFit(db, why);
+  if (why !== null) throw doesNotFit(target, why);
   return facts;
 }
 
 const GONE = 'it is not there any more';
 
-function changedMeanwhile(why: string, db: Database): ConfigurationError {
+function changedMeanwhile(target: Target, why: string): ConfigurationError {
   return new ConfigurationError(
-    `public.ingested_events in ${db.described} was changed while the job ran, and cannot be used any more: ${why}. What was ` +
+    `${target.described} was changed while the job ran, and cannot be used any more: ${why}. What was ` +
       'merged before is as it is, and the pages stay staged: mend that, and start again.',
   );
 }
 
-function doesNotFit(db: Database, why: string): ConfigurationError {
+function doesNotFit(target: Target, why: string): ConfigurationError {
   return new ConfigurationError(
-    `public.ingested_events in ${db.described} cannot be used: ${why}. Nothing was changed; mend that, rename the table, or use another database.`,
+    `${target.described} cannot be used: ${why}. Nothing was changed; mend that, rename the table, or use another database.`,
   );
 }

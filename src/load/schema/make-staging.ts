@@ -9,6 +9,7 @@ import type { PoolClient } from 'pg';
 import { COPY_COLUMNS } from '../../encode/rows/event-columns.ts';
 import { columnList, quoteIdentifier, quoteLiteral } from '../postgres/identifiers.ts';
 import { oneRow } from '../postgres/one-row.ts';
+import { ownRelation, type Source } from './source.ts';
 import {
   STAGING_TABLES,
   emptyStaging,
@@ -19,7 +20,7 @@ import {
   type StagingNames,
   type StagingTable,
 } from './staging.ts';
-import { TARGET, type TargetColumn } from './target-facts.ts';
+import type { TargetColumn } from './target-facts.ts';
 
 const COLUMN_LIST = columnList(COPY_COLUMNS.map((column) => column.name));
 
@@ -30,12 +31,16 @@ const COLUMN_LIST = columnList(COPY_COLUMNS.map((column) => column.name));
  * @param target its columns
  * @returns how many pages were dropped
  */
-export async function makeStaging(client: PoolClient, target: readonly TargetColumn[]): Promise<number> {
+export async function makeStaging(
+  client: PoolClient,
+  source: Source,
+  target: readonly TargetColumn[],
+): Promise<number> {
   const columns = stagingColumns(target);
-  const definition = `rows for ingested_events: ${columns}`;
+  const definition = `rows for ${source.target.name}: ${columns}`;
   const outdated: { table: StagingTable; isThere: boolean }[] = [];
   for (const table of STAGING_TABLES) {
-    const names = stagingNames(table);
+    const names = stagingNames(source, table);
     const { found, isThere, hasLedger } = await oneRow<FoundTable>(
       client,
       `SELECT obj_description(to_regclass('${names.rows}'), 'pg_class') AS found,
@@ -48,9 +53,12 @@ export async function makeStaging(client: PoolClient, target: readonly TargetCol
   }
   if (outdated.length === 0) return 0;
   const there = outdated.filter(({ isThere }) => isThere).map(({ table }) => table);
-  const isLost = await haveUnfitRows(client, there);
-  const dropped = isLost ? await dropPages(client) : 0;
-  for (const { table, isThere } of outdated) await makeAnew(client, stagingNames(table), columns, definition, isThere);
+  const isLost = await haveUnfitRows(client, source, there);
+  const dropped = isLost ? await dropPages(client, source) : 0;
+  const made = ownRelation(source, 'staging_made');
+  for (const { table, isThere } of outdated) {
+    await makeAnew(client, stagingNames(source, table), made, columns, definition, isThere);
+  }
   return dropped;
 }
 
@@ -75,16 +83,16 @@ function stagingColumns(target: readonly TargetColumn[]): string {
 }
 
 /** Locks the tables. Rows decide, not pages: a page without rows fits any types. */
-async function haveUnfitRows(client: PoolClient, tables: readonly StagingTable[]): Promise<boolean> {
-  for (const table of tables) await lockStaging(client, table);
+async function haveUnfitRows(client: PoolClient, source: Source, tables: readonly StagingTable[]): Promise<boolean> {
+  for (const table of tables) await lockStaging(client, source, table);
   for (const table of tables) {
-    const { rows: relation } = stagingNames(table);
+    const { rows: relation } = stagingNames(source, table);
     const { unfit } = await oneRow<{ unfit: boolean }>(
       client,
       `SELECT EXISTS (SELECT FROM ${relation}) AND EXISTS (
          SELECT FROM unnest(ARRAY['id', 'session_id', 'user_id']) AS name
            LEFT JOIN pg_attribute s ON s.attrelid = to_regclass('${relation}') AND s.attname = name AND NOT s.attisdropped
-           LEFT JOIN pg_attribute t ON t.attrelid = to_regclass('${TARGET}') AND t.attname = name
+           LEFT JOIN pg_attribute t ON t.attrelid = ${source.target.oid} AND t.attname = name
                 AND NOT t.attisdropped
           WHERE s.atttypid IS DISTINCT FROM t.atttypid) AS unfit`,
     );
@@ -93,23 +101,23 @@ async function haveUnfitRows(client: PoolClient, tables: readonly StagingTable[]
   return false;
 }
 
-async function dropPages(client: PoolClient): Promise<number> {
+async function dropPages(client: PoolClient, source: Source): Promise<number> {
   // A table that is not outdated is not locked yet.
-  for (const table of STAGING_TABLES) await lockStaging(client, table);
-  const pages = await stagedPages(client);
-  for (const table of STAGING_TABLES) await emptyStaging(client, table);
-  await client.query('DELETE FROM ingestion.staging_epoch');
+  for (const table of STAGING_TABLES) await lockStaging(client, source, table);
+  const pages = await stagedPages(client, source);
+  for (const table of STAGING_TABLES) await emptyStaging(client, source, table);
+  await client.query('DELETE FROM ingestion.staging_epoch WHERE source_id = $1', [source.sourceId]);
   return pages;
 }
 
 async function makeAnew(
   client: PoolClient,
   names: StagingNames,
+  made: string,
   columns: string,
   definition: string,
   isThere: boolean,
 ): Promise<void> {
-  const made = 'ingestion.staging_made';
   await client.query(`CREATE UNLOGGED TABLE ${made} (${columns})`);
   if (isThere) {
     const sql = `SELECT EXISTS (SELECT FROM ${names.rows}) AS "hasRows"`;

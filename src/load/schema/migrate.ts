@@ -6,13 +6,14 @@ import { oneRow } from '../postgres/one-row.ts';
 import { ledgerAndState } from './001-ledger-and-state.ts';
 import { oldestOfPage } from './002-oldest-of-page.ts';
 import { placesAndProof } from './003-places-and-proof.ts';
+import { sources } from './004-sources.ts';
 
 interface Migration {
   readonly version: number;
   readonly sql: string;
 }
 
-const MIGRATIONS: readonly Migration[] = [ledgerAndState, oldestOfPage, placesAndProof];
+const MIGRATIONS: readonly Migration[] = [ledgerAndState, oldestOfPage, placesAndProof, sources];
 
 /** The version this program makes. */
 const SCHEMA_VERSION = Math.max(...MIGRATIONS.map(({ version }) => version));

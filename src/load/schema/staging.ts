@@ -4,14 +4,16 @@
  *
  * Everything in `load` takes its locks in this order, so the job cannot deadlock with itself:
  *
- *   staging rows → ledger → staged anomalies → ingestion.owner → staging_epoch → ingested_events → state → anomaly → run
+ *   staging rows → ledger → staged anomalies → ingestion.owner → staging_epoch → target → state → anomaly → run
  *
  * A COPY takes them as it goes: its rows first, and `owner` FOR SHARE with its ledger row at the end. A merge takes the
  * first three before it looks at `owner`, ACCESS EXCLUSIVE or, beside readers that stay, EXCLUSIVE. A start raises `owner.generation` in a transaction that holds
- * nothing else. Of two tables, `a` comes before `b`. Rows go into `ingested_events` in the order of their ids.
+ * nothing else. Of two tables, `a` comes before `b`. Rows go into the target in the order of their ids.
+ *
+ * Of what several sources share, each locks rows of its own alone: jobs of two sources never wait for each other.
  *
  * There is one exception: a merge into an empty target locks a second staging table, that of the late pages, when it
- * already holds `ingested_events`. By then no page is in its COPY there, and the COPY of an orphan waits for nothing that
+ * already holds the target. By then no page is in its COPY there, and the COPY of an orphan waits for nothing that
  * the merge holds, because both share `owner`. A dump that locks every table can deadlock with the merge: PostgreSQL then
  * ends one of the two, and the merge is tried again.
  */
@@ -20,6 +22,7 @@ import { COPY_COLUMNS } from '../../encode/rows/event-columns.ts';
 import { LOCK_NOT_AVAILABLE, sqlStateOf } from '../postgres/database-errors.ts';
 import { columnList } from '../postgres/identifiers.ts';
 import { oneRow } from '../postgres/one-row.ts';
+import { ownRelation, type Source } from './source.ts';
 
 export type StagingTable = 'a' | 'b';
 
@@ -33,17 +36,17 @@ export interface StagingNames {
 }
 
 /** See {@link StagingNames}. */
-export function stagingNames(table: StagingTable): StagingNames {
+export function stagingNames(source: Source, table: StagingTable): StagingNames {
   return {
-    rows: `ingestion.staging_${table}`,
-    ledger: `ingestion.staging_ledger_${table}`,
-    anomalies: `ingestion.staging_anomaly_${table}`,
+    rows: ownRelation(source, `staging_${table}`),
+    ledger: ownRelation(source, `staging_ledger_${table}`),
+    anomalies: ownRelation(source, `staging_anomaly_${table}`),
   };
 }
 
 /** In a transaction: locks a staging table for changing or emptying it, in the order given above. */
-export async function lockStaging(client: PoolClient, table: StagingTable): Promise<void> {
-  await client.query(`LOCK TABLE ${relationsOf(table).join(', ')} IN ACCESS EXCLUSIVE MODE`);
+export async function lockStaging(client: PoolClient, source: Source, table: StagingTable): Promise<void> {
+  await client.query(`LOCK TABLE ${relationsOf(source, table).join(', ')} IN ACCESS EXCLUSIVE MODE`);
 }
 
 /** How long a merge waits for readers of staging, ms. After that it lets them be. */
@@ -53,43 +56,48 @@ const READERS_PATIENCE_MS = 3_000;
  * The same for a merge, which needs only that nobody writes.
  * @returns whether the table can be truncated; where somebody reads it all the time, as a dump does, its rows are to be deleted
  */
-export async function lockStagingForMerge(client: PoolClient, table: StagingTable): Promise<boolean> {
+export async function lockStagingForMerge(client: PoolClient, source: Source, table: StagingTable): Promise<boolean> {
   await client.query(`SAVEPOINT readers; SET LOCAL lock_timeout = ${READERS_PATIENCE_MS}`);
   try {
-    await lockStaging(client, table);
+    await lockStaging(client, source, table);
     await client.query('SET LOCAL lock_timeout = 0; RELEASE SAVEPOINT readers');
     return true;
   } catch (error) {
     if (sqlStateOf(error) !== LOCK_NOT_AVAILABLE) throw error;
     await client.query('ROLLBACK TO SAVEPOINT readers; RELEASE SAVEPOINT readers');
-    await client.query(`LOCK TABLE ${relationsOf(table).join(', ')} IN EXCLUSIVE MODE`);
+    await client.query(`LOCK TABLE ${relationsOf(source, table).join(', ')} IN EXCLUSIVE MODE`);
     return false;
   }
 }
 
 /** In a transaction that holds its lock: empties a staging table. */
-export async function emptyStaging(client: PoolClient, table: StagingTable, canTruncate = true): Promise<void> {
-  const relations = relationsOf(table);
+export async function emptyStaging(
+  client: PoolClient,
+  source: Source,
+  table: StagingTable,
+  canTruncate = true,
+): Promise<void> {
+  const relations = relationsOf(source, table);
   if (canTruncate) await client.query(`TRUNCATE ${relations.join(', ')}`);
   else await client.query(relations.map((relation) => `DELETE FROM ${relation}`).join('; '));
 }
 
 /** How many pages have been copied into the staging tables and not merged. */
-export async function stagedPages(client: PoolClient): Promise<number> {
-  const counts = STAGING_TABLES.map((table) => `(SELECT count(*) FROM ${stagingNames(table).ledger})`);
+export async function stagedPages(client: PoolClient, source: Source): Promise<number> {
+  const counts = STAGING_TABLES.map((table) => `(SELECT count(*) FROM ${stagingNames(source, table).ledger})`);
   const { pages } = await oneRow<{ pages: number }>(client, `SELECT (${counts.join(' + ')})::int AS pages`);
   return pages;
 }
 
 /** The relations of one staging table in the order of their locks. */
-export function relationsOf(table: StagingTable): readonly string[] {
-  const { rows, ledger, anomalies } = stagingNames(table);
+export function relationsOf(source: Source, table: StagingTable): readonly string[] {
+  const { rows, ledger, anomalies } = stagingNames(source, table);
   return [rows, ledger, anomalies];
 }
 
 /** The COPY statement, with the columns in the order of the encoder's rows. */
-export function copySql(table: StagingTable): string {
-  return `COPY ${stagingNames(table).rows} (${columnList(COPY_COLUMNS.map((column) => column.name))}) FROM STDIN (FORMAT binary)`;
+export function copySql({ rows }: StagingNames): string {
+  return `COPY ${rows} (${columnList(COPY_COLUMNS.map((column) => column.name))}) FROM STDIN (FORMAT binary)`;
 }
 
 /** Makes the ledger of a staging table and its staged anomalies. */

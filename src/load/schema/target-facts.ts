@@ -1,8 +1,6 @@
-/** What the catalog says of `public.ingested_events`, which may be somebody else's table, and of the role that the job has. */
+/** What the catalog says of the table of a source, which may be somebody else's, and of the role that the job has. */
 import type { Queryable } from '../postgres/one-row.ts';
-
-/** The target with its schema, so that the job does not depend on anybody's search_path. */
-export const TARGET = 'public.ingested_events';
+import type { Target } from './source.ts';
 
 export interface TargetColumn {
   readonly name: string;
@@ -26,6 +24,8 @@ export interface TargetTrigger {
 }
 
 export interface TargetFacts {
+  /** With its schema, as the server writes it. */
+  readonly relation: string;
   /** `pg_class.relkind`: `r` a table, `p` a partitioned one, everything else none. */
   readonly kind: string;
   readonly role: string;
@@ -65,8 +65,8 @@ export interface TargetFacts {
 }
 
 /** `null` when there is no such relation. */
-export async function readTargetFacts(db: Queryable): Promise<TargetFacts | null> {
-  const { rows } = await db.query<{ facts: TargetFacts }>(FACTS_SQL);
+export async function readTargetFacts(db: Queryable, target: Target): Promise<TargetFacts | null> {
+  const { rows } = await db.query<{ facts: TargetFacts }>(factsSql(target));
   return rows[0]?.facts ?? null;
 }
 
@@ -135,12 +135,12 @@ const UNIDENTIFIED_SQL = `
      AND EXISTS (SELECT FROM ${PUBLISHED} WHERE p.pubupdate)
    ORDER BY 1 LIMIT 1`;
 
-const FACTS_SQL = `
+const factsSql = ({ oid }: Target): string => `
   WITH tables AS (
-    SELECT relid FROM pg_partition_tree(to_regclass('${TARGET}')) UNION SELECT to_regclass('${TARGET}')
+    SELECT relid FROM pg_partition_tree(${oid}) UNION SELECT ${oid}
   )
   SELECT json_build_object(
-           'kind', c.relkind, 'role', current_user,
+           'relation', format('%s.%I', c.relnamespace::regnamespace, c.relname), 'kind', c.relkind, 'role', current_user,
            'isOwner', pg_has_role(c.relowner, 'USAGE'),
            'maySelect', has_table_privilege(c.oid, 'SELECT'), 'mayInsert', has_table_privilege(c.oid, 'INSERT'),
            'mayUpdate', has_table_privilege(c.oid, 'UPDATE'), 'mayTruncate', has_table_privilege(c.oid, 'TRUNCATE'),
@@ -159,4 +159,4 @@ const FACTS_SQL = `
                                        AND NOT (k.relkind = 'p' OR k.relkind = 'r' AND m.amname = 'heap')),
            'serverSparesWal', current_setting('wal_level') = 'minimal'
          ) AS facts
-    FROM pg_class c WHERE c.oid = to_regclass('${TARGET}')`;
+    FROM pg_class c WHERE c.oid = ${oid}`;

@@ -103,10 +103,10 @@ function refusalOfKey({ isUniqueById, looseCollation }: TargetFacts): string | n
 }
 
 function refusalOfRights(facts: TargetFacts, onConflict: OnConflict): string | null {
-  const { role, maySelect, mayInsert, mayUpdate, isFiltered, permitted } = facts;
+  const { relation, role, maySelect, mayInsert, mayUpdate, isFiltered, permitted } = facts;
   const needed = onConflict === 'update' ? 'SELECT, INSERT, UPDATE' : 'SELECT, INSERT';
   if (!maySelect || !mayInsert || (onConflict === 'update' && !mayUpdate)) {
-    return `the role ${role} lacks rights on it: GRANT ${needed} ON public.ingested_events TO ${role}`;
+    return `the role ${role} lacks rights on it: GRANT ${needed} ON ${relation} TO ${role}`;
   }
   if (!isFiltered) return null;
   const commands = onConflict === 'update' ? { r: 'SELECT', a: 'INSERT', w: 'UPDATE' } : { r: 'SELECT', a: 'INSERT' };

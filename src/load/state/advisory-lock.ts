@@ -1,37 +1,49 @@
-/** The advisory lock of a target, for the friendly message of a second start. It fences nothing: see owner.ts. */
+/**
+ * The advisory locks of a source, for the friendly message of a second start. They fence nothing: see owner.ts. Up to version
+ * 1.0.0 a job held the lock of the database alone. Now all share it: a job of such a version is never at work beside others.
+ */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Client, ClientBase } from 'pg';
 import { TargetBusyError, describeError } from '../../core/errors.ts';
 import type { Logger } from '../../core/logging.ts';
 import type { Database } from '../postgres/database.ts';
 import { oneRow } from '../postgres/one-row.ts';
+import { findSource, isOf, type Source } from '../schema/source.ts';
 
-/** Key of the lock, one a database: two integers that nobody else is likely to use. */
-export const LOCK_KEYS = [0x0da7_a51c, 0x16e5_7e4] as const;
+/** Keys of the database's lock, and the first key of a source's, whose second is a hash of its name: integers that nobody else is likely to use. */
+const DATABASE_KEYS = [0x0da7_a51c, 0x16e5_7e4] as const;
+const SOURCE_KEY = 0x0da7_a51d;
+
+/** A condition on `pg_locks` as `l`: somebody works on the source that parameter $1 names, or on all of the database. */
+export const IS_WORKED_ON = `l.locktype = 'advisory' AND l.granted
+  AND ((l.classid = ${SOURCE_KEY} AND l.objid = hashtext($1)::oid)
+    OR (l.classid = ${DATABASE_KEYS[0]} AND l.objid = ${DATABASE_KEYS[1]} AND l.mode = 'ExclusiveLock'))`;
 /** The backends of a job that was just killed need a moment to notice. */
 const LOCK_PATIENCE_MS = 1_000;
 const LOCK_POLL_MS = 100;
 const REGAIN_PAUSE_MS = 2_000;
 const GOODBYE_MS = 1_000;
 
-/** Holds the lock on a connection of its own, and takes it again when that connection is lost. */
+/** Holds the locks on a connection of its own, and takes them again when that connection is lost. */
 export class OwnerLock {
   readonly #db: Database;
+  readonly #name: string;
   readonly #logger: Logger;
   #client: Client | null = null;
   #isReleased = false;
   #regainTimer: NodeJS.Timeout | undefined;
 
-  constructor(db: Database, logger: Logger) {
+  constructor(db: Database, sourceName: string, logger: Logger) {
     this.#db = db;
+    this.#name = sourceName;
     this.#logger = logger;
   }
 
-  /** @throws TargetBusyError when another run holds it: host, pid, since when. */
+  /** @throws TargetBusyError when another run holds them: host, pid, since when. */
   async acquire(): Promise<void> {
     const deadlineMs = performance.now() + LOCK_PATIENCE_MS;
     const client = await this.#connect();
-    while (!(await tryLock(client))) {
+    while (!(await tryLock(client, this.#name))) {
       if (performance.now() > deadlineMs) throw await this.#refusal(client);
       await delay(LOCK_POLL_MS);
     }
@@ -48,17 +60,18 @@ export class OwnerLock {
     const limit = setTimeout(() => {
       client.connection.stream.destroy();
     }, GOODBYE_MS);
-    // A pooler without server_reset_query would keep it with the session that it hands on.
-    await client.query('SELECT pg_advisory_unlock($1, $2)', [...LOCK_KEYS]).catch(() => undefined);
+    // A pooler without server_reset_query would keep them with the session that it hands on.
+    await client.query('SELECT pg_advisory_unlock_all()').catch(() => undefined);
     await client.end().catch(() => undefined);
     clearTimeout(limit);
   }
 
   async #refusal(client: Client): Promise<TargetBusyError> {
-    const owner = await readOwnerRow(client);
+    const source = await findSource(this.#db, this.#name);
+    const owner = source === null ? null : await readOwnerRow(client, source);
     await client.end().catch(() => undefined);
     return new TargetBusyError(
-      `another run is working on ${this.#db.described}${owner === null ? '' : `: ${owner.described}`}. ` +
+      `another run is working on the source ${this.#name} in ${this.#db.described}${owner === null ? '' : `: ${owner.described}`}. ` +
         'Nothing was changed; wait for it, or stop it.',
     );
   }
@@ -89,23 +102,30 @@ export class OwnerLock {
 
   async #regain(): Promise<void> {
     const client = await this.#connect();
-    const isOurs = await tryLock(client);
+    const isOurs = await tryLock(client, this.#name);
     // Another run that has the lock has also raised the generation, and our next COPY will say so.
     if (isOurs && !this.#isReleased) this.#client = client;
     else await client.end().catch(() => undefined);
   }
 }
 
-async function tryLock(client: Client): Promise<boolean> {
-  const sql = 'SELECT pg_try_advisory_lock($1, $2) AS locked';
-  const { locked } = await oneRow<{ locked: boolean }>(client, sql, [...LOCK_KEYS]);
+async function tryLock(client: Client, sourceName: string): Promise<boolean> {
+  const { locked } = await oneRow<{ locked: boolean }>(
+    client,
+    'SELECT pg_try_advisory_lock_shared($1, $2) AND pg_try_advisory_lock($3, hashtext($4)) AS locked',
+    [...DATABASE_KEYS, SOURCE_KEY, sourceName],
+  );
   return locked;
 }
 
-/** Who wrote `ingestion.owner` last. */
-export async function readOwnerRow(client: ClientBase): Promise<{ generation: string; described: string } | null> {
+/** Who took the source last; in a database that only earlier versions have used, whoever took all of it. */
+export async function readOwnerRow(
+  client: ClientBase,
+  source: Source,
+): Promise<{ generation: string; described: string } | null> {
   const { rows } = await client.query<{ generation: string; described: string }>(
-    `SELECT generation, format('process %s on %s, since %s', pid, host, since) AS described FROM ingestion.owner`,
+    `SELECT generation, format('process %s on %s, since %s', pid, host, since) AS described
+       FROM ingestion.owner WHERE ${isOf('owner', source)}`,
   );
   return rows[0] ?? null;
 }

@@ -1,5 +1,5 @@
 /**
- * Who may write. The generation in `ingestion.owner` is the truth: each start raises it, and every COPY and every merge
+ * Who may write for a source. Its generation in `ingestion.owner` is the truth: each start raises it, and every COPY and every merge
  * of an earlier start then finds no row and rolls back. The advisory lock (advisory-lock.ts) only gives the friendly message:
  * losing it does no harm.
  */
@@ -10,6 +10,7 @@ import type { Logger } from '../../core/logging.ts';
 import type { Backend } from '../postgres/connection-watch.ts';
 import { LOCK_NOT_AVAILABLE, sqlStateOf } from '../postgres/database-errors.ts';
 import type { Database } from '../postgres/database.ts';
+import type { Source } from '../schema/source.ts';
 import { STAGING_TABLES, emptyStaging, lockStaging, relationsOf, stagedPages } from '../schema/staging.ts';
 import { OwnerLock, readOwnerRow } from './advisory-lock.ts';
 
@@ -18,6 +19,7 @@ const RAISE_LOCK_TIMEOUT_MS = 1_000;
 const RAISE_ATTEMPTS = 10;
 
 export interface Ownership {
+  readonly source: Source;
   /** Raised by each start, and by {@link renew}. */
   readonly generation: number;
   /** A row of an unlogged table: it is gone when PostgreSQL has emptied staging. */
@@ -34,27 +36,28 @@ export interface Ownership {
 }
 
 export interface ClaimOptions {
+  /** Name of the source. */
+  readonly name: string;
   readonly host: string;
   readonly pid: number;
   readonly logger: Logger;
   /**
-   * Called under the advisory lock, before the generation is raised: for what needs the target itself, which a merge of
-   * another run may hold for as long as it takes.
+   * Called under the advisory lock, before the generation is raised: registers the source, and does what needs the target
+   * itself, which a merge of another run may hold for as long as it takes.
    */
-  readonly prepare?: () => Promise<void>;
+  readonly prepare: () => Promise<Source>;
 }
 
 /**
- * Takes the target: advisory lock, new generation, end of orphans, new epoch. Changes neither rows nor state. The schema
+ * Takes a source and its target: advisory lock, new generation, end of orphans, new epoch. Changes neither rows nor state. The schema
  * must be migrated, and the target must exist after `prepare`.
  * @throws TargetBusyError when another run holds it: host, pid, since when.
  */
 export async function claimTarget(db: Database, options: ClaimOptions): Promise<Ownership> {
-  const lock = new OwnerLock(db, options.logger);
+  const lock = new OwnerLock(db, options.name, options.logger);
   await lock.acquire();
   try {
-    await options.prepare?.();
-    const claimed = new ClaimedTarget(db, lock, options);
+    const claimed = new ClaimedTarget(db, await options.prepare(), lock, options);
     await claimed.claim();
     return claimed;
   } catch (error) {
@@ -65,15 +68,19 @@ export async function claimTarget(db: Database, options: ClaimOptions): Promise<
 
 /** In a transaction: holds the generation until the transaction ends, or fails. Every write to the state begins with this. */
 export async function checkGeneration(client: PoolClient, ownership: Ownership): Promise<void> {
-  const { rowCount } = await client.query('SELECT FROM ingestion.owner WHERE generation = $1 FOR SHARE', [
-    ownership.generation,
-  ]);
+  const { rowCount } = await client.query(
+    'SELECT FROM ingestion.owner WHERE source_id = $1 AND generation = $2 FOR SHARE',
+    [ownership.source.sourceId, ownership.generation],
+  );
   if (rowCount === 0) throw await takenOver(client, ownership);
 }
 
 /** In a transaction, after {@link checkGeneration}: fails when a crash of PostgreSQL has emptied staging. */
 export async function checkEpoch(client: PoolClient, ownership: Ownership): Promise<void> {
-  const { rowCount } = await client.query('SELECT FROM ingestion.staging_epoch WHERE epoch = $1', [ownership.epoch]);
+  const { rowCount } = await client.query('SELECT FROM ingestion.staging_epoch WHERE source_id = $1 AND epoch = $2', [
+    ownership.source.sourceId,
+    ownership.epoch,
+  ]);
   if (rowCount === 1) return;
   throw new StagingLostError(
     'PostgreSQL recovered from a crash and emptied the staging tables; going on from what was merged',
@@ -96,19 +103,20 @@ export async function failAtFence(client: PoolClient, ownership: Ownership): Pro
  */
 async function remakeOwner(
   client: PoolClient,
+  { sourceId }: Source,
   { host, pid, logger }: ClaimOptions,
 ): Promise<{ generation: string } | undefined> {
   logger.warn('the row of ingestion.owner was gone; it was made again');
   const { rows } = await client.query<{ generation: string }>(
-    `INSERT INTO ingestion.owner (generation, host, pid) VALUES (extract(epoch FROM clock_timestamp())::bigint, $1, $2)
-     RETURNING generation`,
-    [host, pid],
+    `INSERT INTO ingestion.owner (source_id, generation, host, pid)
+     VALUES ($1, extract(epoch FROM clock_timestamp())::bigint, $2, $3) RETURNING generation`,
+    [sourceId, host, pid],
   );
   return rows[0];
 }
 
 async function takenOver(client: PoolClient, ownership: Ownership): Promise<TargetBusyError> {
-  const owner = await readOwnerRow(client);
+  const owner = await readOwnerRow(client, ownership.source);
   const who =
     owner === null ? '' : ` (${owner.described}, generation ${owner.generation}; ours was ${ownership.generation})`;
   return new TargetBusyError(
@@ -120,12 +128,14 @@ class ClaimedTarget implements Ownership {
   generation = 0;
   epoch = '';
   leftoverPages = 0;
+  readonly source: Source;
 
   readonly #db: Database;
   readonly #lock: OwnerLock;
   readonly #options: ClaimOptions;
 
-  constructor(db: Database, lock: OwnerLock, options: ClaimOptions) {
+  constructor(db: Database, source: Source, lock: OwnerLock, options: ClaimOptions) {
+    this.source = source;
     this.#db = db;
     this.#lock = lock;
     this.#options = options;
@@ -134,7 +144,8 @@ class ClaimedTarget implements Ownership {
   async claim(): Promise<void> {
     await this.#raiseGeneration(null);
     // The new generation fences orphans, but their locks would keep the merge of the leftovers waiting.
-    await this.#endOrphans(STAGING_TABLES.flatMap(relationsOf), WRITING_LOCKS, 'works on staging');
+    const relations = STAGING_TABLES.flatMap((table) => relationsOf(this.source, table));
+    await this.#endOrphans(relations, WRITING_LOCKS, 'works on staging');
     await this.#writeEpoch('keep');
   }
 
@@ -155,29 +166,29 @@ class ClaimedTarget implements Ownership {
           await client.query(`SET LOCAL lock_timeout = ${RAISE_LOCK_TIMEOUT_MS}`);
           const { rows } = await client.query<{ generation: string }>(
             `UPDATE ingestion.owner SET generation = generation + 1, host = $1, pid = $2, since = now()
-              WHERE $3::bigint IS NULL
+              WHERE source_id = $4 AND ($3::bigint IS NULL
                  OR generation = $3
                  -- Our own first try, whose COMMIT was never answered.
-                 OR (generation = $3 + 1 AND host = $1 AND pid = $2)
+                 OR (generation = $3 + 1 AND host = $1 AND pid = $2))
              RETURNING generation`,
-            [this.#options.host, this.#options.pid, from],
+            [this.#options.host, this.#options.pid, from, this.source.sourceId],
           );
-          const raised = rows[0] ?? (from === null ? await remakeOwner(client, this.#options) : undefined);
+          const raised = rows[0] ?? (from === null ? await remakeOwner(client, this.source, this.#options) : undefined);
           if (raised === undefined) throw await takenOver(client, this);
           return Number(raised.generation);
         });
         return;
       } catch (error) {
         if (sqlStateOf(error) !== LOCK_NOT_AVAILABLE || attempt >= RAISE_ATTEMPTS) throw error;
-        // When a start claims the target, only orphans share this row. When a run renews, its own transactions may.
+        // When a start claims a source, only its orphans share this row. When a run renews, its own transactions may.
         if (from === null) await this.#endOrphans(['ingestion.owner'], ROW_LOCKS, 'holds the generation');
       }
     }
   }
 
-  /** Ends the backends of a killed ingester that hold such locks on these relations. */
+  /** Ends the backends of a killed ingester that hold such locks on these relations. Those of other sources have other names. */
   async #endOrphans(relations: readonly string[], locks: readonly string[], why: string): Promise<void> {
-    const { rows } = await this.#db.query<Backend>(HOLDERS_SQL, [relations, locks, `${this.#db.applicationName} %`]);
+    const { rows } = await this.#db.query<Backend>(HOLDERS_SQL, [relations, locks, `${this.#db.applicationName} `]);
     for (const backend of rows) {
       this.#options.logger.info({ pid: backend.pid, why }, 'ending a backend that an earlier start left behind');
       await this.#db.connections.terminate(backend);
@@ -186,18 +197,21 @@ class ClaimedTarget implements Ownership {
 
   async #writeEpoch(leftovers: 'keep' | 'empty'): Promise<void> {
     const epoch = randomUUID();
+    const { source } = this;
     this.leftoverPages = await this.#db.transaction('start', async (client) => {
       // The very first start finds no epoch either.
-      const { rowCount } = await client.query('SELECT FROM ingestion.staging_epoch');
+      const epochs = 'SELECT FROM ingestion.staging_epoch WHERE source_id = $1';
+      const { rowCount } = await client.query(epochs, [source.sourceId]);
       const isEmptied = rowCount === 0 || leftovers === 'empty';
       // What stays is fenced by the generation: readers, like a dump that takes hours, keep no start out.
-      if (isEmptied) for (const table of STAGING_TABLES) await lockStaging(client, table);
+      if (isEmptied) for (const table of STAGING_TABLES) await lockStaging(client, source, table);
       await checkGeneration(client, this);
-      if (isEmptied) for (const table of STAGING_TABLES) await emptyStaging(client, table);
-      const pages = await stagedPages(client);
+      if (isEmptied) for (const table of STAGING_TABLES) await emptyStaging(client, source, table);
+      const pages = await stagedPages(client, source);
       await client.query(
-        `INSERT INTO ingestion.staging_epoch (epoch) VALUES ($1) ON CONFLICT (one_row) DO UPDATE SET epoch = excluded.epoch`,
-        [epoch],
+        `INSERT INTO ingestion.staging_epoch (source_id, epoch) VALUES ($1, $2)
+         ON CONFLICT (source_id) DO UPDATE SET epoch = excluded.epoch`,
+        [source.sourceId, epoch],
       );
       return pages;
     });
@@ -215,4 +229,4 @@ const HOLDERS_SQL = `
     FROM pg_locks l JOIN pg_stat_activity s ON s.pid = l.pid
    WHERE l.locktype = 'relation' AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
      AND l.relation IN (SELECT to_regclass(name) FROM unnest($1::text[]) AS name) AND l.mode = ANY ($2::text[])
-     AND s.application_name LIKE $3 AND s.pid <> pg_backend_pid()`;
+     AND starts_with(s.application_name, $3) AND s.pid <> pg_backend_pid()`;

@@ -1,7 +1,8 @@
 /** What the database knows about runs, read only: no claim, no change, safe beside a running job. */
 import type { Run, WindowState } from '../../core/state.ts';
 import type { Database } from '../postgres/database.ts';
-import { LOCK_KEYS } from './advisory-lock.ts';
+import { IS_WORKED_ON } from './advisory-lock.ts';
+import { isOf, type Source } from '../schema/source.ts';
 
 /** A run, and what only reports need. */
 export interface StoredRun extends Run {
@@ -9,7 +10,7 @@ export interface StoredRun extends Run {
 }
 
 /**
- * Selects a {@link StoredRun} from `ingestion.run`. Casts, because node-postgres returns a bigint as text. Columns of version 3
+ * Selects a {@link StoredRun} from `ingestion.run`. Casts, because node-postgres returns a bigint as text. Later columns
  * come by way of the whole row: a database that only an older version has used yet lacks them, and is read too.
  */
 export const RUN_COLUMNS = `run_id::float8 AS "runId", source, since_ms AS "sinceMs", until_ms AS "untilMs",
@@ -34,34 +35,40 @@ export const WINDOW_COLUMNS = `window_id AS "windowId", since_ms AS "sinceMs", u
   CASE WHEN to_jsonb(state) ->> 'edge_ms' IS NOT NULL THEN
     jsonb_build_object('atMs', to_jsonb(state) -> 'edge_ms', 'keys', to_jsonb(state) -> 'edge_keys') END AS edge`;
 
-/** The run that is under way or was interrupted; `null` when there is none. There is never more than one. */
-export async function readCurrentRun(db: Database): Promise<StoredRun | null> {
-  return readRun(db, `status = 'running'`);
+/** The run of a source that is under way or was interrupted; `null` when there is none. There is never more than one. */
+export async function readCurrentRun(db: Database, source: Source): Promise<StoredRun | null> {
+  return readRun(db, source, `status = 'running'`);
 }
 
-/** The newest complete run, of any source and range; `null` when there is none. */
-export async function readLastCompleteRun(db: Database): Promise<StoredRun | null> {
-  return readRun(db, `status = 'complete'`);
+/** The newest complete run, of any address and range; `null` when there is none. */
+export async function readLastCompleteRun(db: Database, source: Source): Promise<StoredRun | null> {
+  return readRun(db, source, `status = 'complete'`);
 }
 
 /**
- * The newest complete and proven run over all of a source: what a later run of the source goes on from. Version 1.0.0 stored no
+ * The newest complete and proven run over all that is at an address: what a later run of it goes on from. Version 1.0.0 stored no
  * proof, and what it checked leaves room for losses.
  */
-export async function readBaseRun(db: Database, source: string): Promise<StoredRun | null> {
+export async function readBaseRun(db: Database, source: Source, address: string): Promise<StoredRun | null> {
   const isProven = `to_jsonb(run) -> 'proof' ->> 'kind' IN ('count', 'api-end')`;
   const isOfAll = 'source = $1 AND since_ms IS NULL AND until_ms IS NULL';
-  return readRun(db, `status = 'complete' AND ${isOfAll} AND ${isProven}`, [source]);
+  return readRun(db, source, `status = 'complete' AND ${isOfAll} AND ${isProven}`, [address]);
 }
 
 /** The newest run in any status. */
-export async function readNewestRun(db: Database): Promise<StoredRun | null> {
-  return readRun(db, 'true');
+export async function readNewestRun(db: Database, source: Source): Promise<StoredRun | null> {
+  return readRun(db, source, 'true');
 }
 
-async function readRun(db: Database, condition: string, values: readonly string[] = []): Promise<StoredRun | null> {
+async function readRun(
+  db: Database,
+  source: Source,
+  condition: string,
+  values: readonly string[] = [],
+): Promise<StoredRun | null> {
   const { rows } = await db.query<StoredRun>(
-    `SELECT ${RUN_COLUMNS} FROM ingestion.run WHERE ${condition} ORDER BY run_id DESC LIMIT 1`,
+    `SELECT ${RUN_COLUMNS} FROM ingestion.run
+      WHERE ${isOf('run', source)} AND ${condition} ORDER BY run_id DESC LIMIT 1`,
     [...values],
   );
   return rows[0] ?? null;
@@ -76,24 +83,7 @@ export async function readWindows(db: Database, runId: number): Promise<WindowSt
   return rows;
 }
 
-/** What pages have shown of a source: see app/walk/endpoint-traits.ts. */
-export interface SourceTraits {
-  readonly isOrderedByTime: boolean;
-  readonly hasFlag: boolean;
-  readonly failureWords: 'unknown' | 'mean-failure' | 'mean-nothing';
-}
-
-/** See {@link SourceTraits}; what nobody has seen yet is as it usually is. */
-export async function readSourceTraits(db: Database, source: string): Promise<SourceTraits> {
-  const { rows } = await db.query<SourceTraits>(
-    `SELECT ordered_by_time AS "isOrderedByTime", has_flag AS "hasFlag", failure_words AS "failureWords"
-       FROM ingestion.source WHERE source = $1`,
-    [source],
-  );
-  return rows[0] ?? { isOrderedByTime: true, hasFlag: false, failureWords: 'unknown' };
-}
-
-/** Who took the target last, and whether its advisory lock is held right now. */
+/** Who took the source last, and whether its advisory lock is held right now. */
 export interface OwnerReport {
   readonly generation: number;
   readonly host: string;
@@ -102,15 +92,14 @@ export interface OwnerReport {
   readonly active: boolean;
 }
 
-/** See {@link OwnerReport}; `null` when no job has ever taken this target. */
-export async function readOwner(db: Database): Promise<OwnerReport | null> {
+/** See {@link OwnerReport}; `null` when no job has ever taken it. */
+export async function readOwner(db: Database, source: Source): Promise<OwnerReport | null> {
   const { rows } = await db.query<OwnerReport>(
     `SELECT generation::float8 AS generation, host, pid, extract(epoch FROM since)::float8 * 1000 AS "sinceMs",
             EXISTS (SELECT FROM pg_locks l JOIN pg_database d ON d.oid = l.database
-                     WHERE l.locktype = 'advisory' AND l.granted AND d.datname = current_database()
-                       AND l.classid = $1 AND l.objid = $2) AS active
-       FROM ingestion.owner WHERE generation > 0`,
-    [...LOCK_KEYS],
+                     WHERE d.datname = current_database() AND ${IS_WORKED_ON}) AS active
+       FROM ingestion.owner WHERE ${isOf('owner', source)} AND generation > 0`,
+    [source.name],
   );
   return rows[0] ?? null;
 }

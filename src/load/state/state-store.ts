@@ -10,19 +10,13 @@ import type { Database } from '../postgres/database.ts';
 import { oneRow } from '../postgres/one-row.ts';
 import { exactlyOnce } from '../postgres/transaction-outcome.ts';
 import { emptyTarget } from '../schema/ingested-events.ts';
+import type { Source } from '../schema/source.ts';
 import { STAGING_TABLES, emptyStaging, lockStaging } from '../schema/staging.ts';
 import { insertWindows } from './insert-windows.ts';
 import { checkGeneration, type Ownership } from './owner.ts';
-import {
-  RUN_COLUMNS,
-  WINDOW_COLUMNS,
-  readBaseRun,
-  readCurrentRun,
-  readWindows,
-  type SourceTraits,
-  type StoredRun,
-} from './run-reader.ts';
+import { RUN_COLUMNS, WINDOW_COLUMNS, readBaseRun, readCurrentRun, readWindows, type StoredRun } from './run-reader.ts';
 import type { NewRun, RunUpdate, WindowBounds } from './run-changes.ts';
+import { describeSource, noteTraits, type SourceTraits } from './source-traits.ts';
 import { readTally, type Tally } from './tally.ts';
 import { rememberTargetRows, type TargetRows } from './target-rows.ts';
 
@@ -35,13 +29,17 @@ export class StateStore {
     this.#ownership = ownership;
   }
 
+  get #source(): Source {
+    return this.#ownership.source;
+  }
+
   async currentRun(): Promise<StoredRun | null> {
-    return this.#read(() => readCurrentRun(this.#db));
+    return this.#read(() => readCurrentRun(this.#db, this.#source));
   }
 
   /** See {@link readBaseRun}. */
-  async baseRun(source: string): Promise<StoredRun | null> {
-    return this.#read(() => readBaseRun(this.#db, source));
+  async baseRun(address: string): Promise<StoredRun | null> {
+    return this.#read(() => readBaseRun(this.#db, this.#source, address));
   }
 
   /** All windows of a run, by their numbers. */
@@ -61,12 +59,14 @@ export class StateStore {
           [options.instead],
         );
       }
+      await describeSource(client, this.#source, identity.source);
       const run = await oneRow<StoredRun>(
         client,
         `INSERT INTO ingestion.run
-           (source, since_ms, until_ms, floor_ms, lookback_ms, begun_by, base_total, base_recent)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING ${RUN_COLUMNS}`,
+           (source_id, source, since_ms, until_ms, floor_ms, lookback_ms, begun_by, base_total, base_recent)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING ${RUN_COLUMNS}`,
         [
+          this.#source.sourceId,
           identity.source,
           identity.sinceMs,
           identity.untilMs,
@@ -82,18 +82,19 @@ export class StateStore {
     });
   }
 
-  /** `--reset`: empties target, staging and everything remembered, in one transaction. Grants and definitions stay. */
+  /** `--reset`: empties target, staging and all that is remembered of the source, in one transaction. Grants and definitions stay. */
   async resetTarget(): Promise<void> {
-    // Without an outcome to note: that table is emptied too, and emptying twice is the same.
+    const source = this.#source;
+    // Without an outcome to note: emptying twice is the same.
     const reset = async (client: PoolClient): Promise<void> => {
-      for (const table of STAGING_TABLES) await lockStaging(client, table);
+      for (const table of STAGING_TABLES) await lockStaging(client, source, table);
       await checkGeneration(client, this.#ownership);
-      for (const table of STAGING_TABLES) await emptyStaging(client, table);
-      await emptyTarget(client, this.#db);
-      await client.query(
-        'TRUNCATE ingestion.state, ingestion.anomaly, ingestion.run, ingestion.source, ingestion.outcome',
-      );
-      await rememberTargetRows(client, { rows: 0, deletions: -1 });
+      for (const table of STAGING_TABLES) await emptyStaging(client, source, table);
+      await emptyTarget(client, source.target);
+      // Not TRUNCATE: other sources have rows there. Windows and anomalies go with their runs.
+      await client.query('DELETE FROM ingestion.run WHERE source_id = $1', [source.sourceId]);
+      await describeSource(client, source, null);
+      await rememberTargetRows(client, source, { rows: 0, deletions: -1 });
     };
     await this.#db.persistently('emptying the target', () => this.#db.transaction('reset', reset));
   }
@@ -246,29 +247,24 @@ export class StateStore {
     return this.#read(() => readTally(this.#db, runId));
   }
 
-  /** What pages have shown of a source, for later starts. */
-  async noteSource(source: string, traits: SourceTraits): Promise<void> {
-    await this.#write('source', async (client) => {
-      await client.query(
-        `INSERT INTO ingestion.source AS s (source, ordered_by_time, has_flag, failure_words) VALUES ($1, $2, $3, $4)
-         ON CONFLICT (source) DO UPDATE
-            SET ordered_by_time = s.ordered_by_time AND excluded.ordered_by_time, has_flag = s.has_flag OR excluded.has_flag,
-                failure_words = CASE WHEN s.failure_words = 'mean-failure' THEN s.failure_words ELSE excluded.failure_words END`,
-        [source, traits.isOrderedByTime, traits.hasFlag, traits.failureWords],
-      );
-    });
+  /** What pages have shown of the source, for later starts. */
+  async noteTraits(traits: SourceTraits): Promise<void> {
+    await this.#write('source', (client) => noteTraits(client, this.#source, traits));
   }
 
   /** The rows that runs have left are gone, or some of them: no run goes on from what an earlier one has seen. */
   async forgetCompleteRuns(): Promise<void> {
     await this.#write('run', async (client) => {
-      await client.query(`UPDATE ingestion.run SET watermark_ms = NULL, pass_total = NULL WHERE status <> 'running'`);
+      await client.query(
+        `UPDATE ingestion.run SET watermark_ms = NULL, pass_total = NULL WHERE source_id = $1 AND status <> 'running'`,
+        [this.#source.sourceId],
+      );
     });
   }
 
   /** What is in the target now is what the job has left there. */
   async rememberRows(counted: Pick<TargetRows, 'rows' | 'deletions'>): Promise<void> {
-    await this.#write('rows', (client) => rememberTargetRows(client, counted));
+    await this.#write('rows', (client) => rememberTargetRows(client, this.#source, counted));
   }
 
   async #read<T>(read: () => Promise<T>): Promise<T> {

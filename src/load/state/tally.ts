@@ -12,6 +12,8 @@ export interface Tally {
   readonly isFull: boolean;
   /** Windows whose end was not the API's own word. */
   readonly doubtfulWindows: number;
+  /** Runs of another address have put rows into the same table: an event may have the id of one of them, and no row of its own. */
+  readonly isMixed: boolean;
 }
 
 /**
@@ -32,7 +34,9 @@ export async function readTally(db: Queryable, runId: number): Promise<Tally> {
      SELECT coalesce(places, 0)::float8 AS places, coalesce(recent_places, 0)::float8 AS "recentPlaces",
             (coalesce(unsure, 0) + CASE WHEN repeating_borders > 1 AND repeating_borders = borders THEN 0
                                         ELSE coalesce(repeated, 0) END)::float8 AS unsure,
-            coalesce(is_full, false) AS "isFull", doubtful::float8 AS "doubtfulWindows"
+            coalesce(is_full, false) AS "isFull", doubtful::float8 AS "doubtfulWindows",
+            EXISTS (SELECT FROM ingestion.run r JOIN ingestion.run other USING (source_id)
+                     WHERE r.run_id = $1 AND other.source <> r.source AND other.inserted > 0) AS "isMixed"
        FROM sums`,
     [runId],
   );

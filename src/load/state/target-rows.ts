@@ -8,12 +8,14 @@ import type { PoolClient } from 'pg';
 import { LOCK_NOT_AVAILABLE, sqlStateOf } from '../postgres/database-errors.ts';
 import type { Database } from '../postgres/database.ts';
 import { oneRow, type Queryable } from '../postgres/one-row.ts';
-import { TARGET } from '../schema/target-facts.ts';
+import { findSource, isOf, type Source, type Target } from '../schema/source.ts';
 
 const COUNT_PATIENCE_MS = 100;
+const rowOf = (source: Source): string => `FROM ingestion.target_rows WHERE ${isOf('target_rows', source)}`;
+const runsOf = (source: Source): string => `FROM ingestion.run WHERE ${isOf('run', source)}`;
 /** The row is always there. Where somebody has taken it away, the runs still say what they have put into the table. */
-const REMEMBERED = `SELECT CASE WHEN EXISTS (SELECT FROM ingestion.target_rows)
-    THEN (SELECT rows FROM ingestion.target_rows) ELSE (SELECT nullif(sum(inserted), 0) FROM ingestion.run) END::float8`;
+const rememberedOf = (source: Source): string => `SELECT CASE WHEN EXISTS (SELECT ${rowOf(source)})
+    THEN (SELECT rows ${rowOf(source)}) ELSE (SELECT nullif(sum(inserted), 0) ${runsOf(source)}) END::float8`;
 
 export interface TargetRows {
   /** 0 too where the table is gone. */
@@ -28,22 +30,22 @@ export interface TargetRows {
   readonly isSameFile: boolean;
 }
 
-const DELETIONS = `pg_stat_get_tuples_deleted(to_regclass('${TARGET}'))`;
-const FILE = `pg_relation_filenode(to_regclass('${TARGET}'))`;
+const deletionsOf = ({ oid }: Target): string => `pg_stat_get_tuples_deleted(${oid})`;
+const fileOf = ({ oid }: Target): string => `pg_relation_filenode(${oid})`;
 
 /** Counts one by one: exact, and seconds for many millions. All figures are of one moment, also beside a merge. */
-export async function readTargetRows(db: Queryable): Promise<TargetRows> {
+export async function readTargetRows(db: Queryable, source: Source): Promise<TargetRows> {
+  const { target } = source;
   const there = await oneRow<{ target: boolean; remembered: boolean; run: boolean; deletions: number }>(
     db,
-    `SELECT coalesce(${DELETIONS}, 0)::float8 AS deletions,
-            to_regclass('${TARGET}') IS NOT NULL AS target, to_regclass('ingestion.target_rows') IS NOT NULL AS remembered,
-            to_regclass('ingestion.run') IS NOT NULL AS run`,
+    `SELECT coalesce(${deletionsOf(target)}, 0)::float8 AS deletions, ${target.oid} IS NOT NULL AS target,
+            to_regclass('ingestion.target_rows') IS NOT NULL AS remembered, to_regclass('ingestion.run') IS NOT NULL AS run`,
   );
   // Gone, or a database that only an earlier version has used, or nobody.
-  const counted = there.target ? `SELECT count(*) FROM ${TARGET}` : 'SELECT 0';
-  const remembered = there.remembered ? REMEMBERED : 'SELECT NULL::float8';
-  const isSameFile = there.remembered ? `coalesce((SELECT file = ${FILE} FROM ingestion.target_rows), false)` : 'true';
-  const hasLoaded = there.run ? 'EXISTS (SELECT FROM ingestion.run WHERE inserted > 0)' : 'false';
+  const counted = there.target ? `SELECT count(*) FROM ${target.sql}` : 'SELECT 0';
+  const remembered = there.remembered ? rememberedOf(source) : 'SELECT NULL::float8';
+  const isSameFile = there.remembered ? `coalesce((SELECT file = ${fileOf(target)} ${rowOf(source)}), false)` : 'true';
+  const hasLoaded = there.run ? `EXISTS (SELECT ${runsOf(source)} AND inserted > 0)` : 'false';
   const found = await oneRow<Omit<TargetRows, 'deletions'>>(
     db,
     `SELECT (${counted})::float8 AS rows, (${remembered}) AS remembered, ${hasLoaded} AS "hasLoaded",
@@ -53,9 +55,9 @@ export async function readTargetRows(db: Queryable): Promise<TargetRows> {
 }
 
 /** Waits out an outage, and whoever holds the table. */
-export async function countRows(db: Database): Promise<TargetRows> {
+export async function countRows(db: Database, source: Source): Promise<TargetRows> {
   const what = 'counting the rows of the target';
-  return db.persistently(what, () => db.transaction(what, readTargetRows));
+  return db.persistently(what, () => db.transaction(what, (client) => readTargetRows(client, source)));
 }
 
 /**
@@ -69,31 +71,31 @@ export async function countRows(db: Database): Promise<TargetRows> {
  */
 export async function isTargetUntouched(
   db: Queryable,
+  { sourceId, target }: Source,
   { inserted, epoch }: { readonly inserted: number; readonly epoch: string },
 ): Promise<boolean> {
   const { rows } = await db.query<{ untouched: boolean | null }>(
-    `SELECT r.rows = $1 AND r.file = ${FILE} AND r.deletions = ${DELETIONS} AND c.relpersistence = 'p'
+    `SELECT r.rows = $1 AND r.file = ${fileOf(target)} AND r.deletions = ${deletionsOf(target)} AND c.relpersistence = 'p'
             AND current_setting('track_counts')::bool
-            AND EXISTS (SELECT FROM ingestion.staging_epoch WHERE epoch = $2)
+            AND EXISTS (SELECT FROM ingestion.staging_epoch e WHERE e.source_id = r.source_id AND e.epoch = $2)
             AND NOT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = c.oid AND NOT tgisinternal) AS untouched
-       FROM ingestion.target_rows r, pg_class c WHERE c.oid = to_regclass('${TARGET}')`,
-    [inserted, epoch],
+       FROM ingestion.target_rows r, pg_class c WHERE r.source_id = $3 AND c.oid = ${target.oid}`,
+    [inserted, epoch, sourceId],
   );
   return rows[0]?.untouched === true;
 }
 
 /**
  * The same beside other work, before the target is taken; `null` where it cannot be counted now: a merge of another job holds
- * the table, or only earlier versions have used this database, or nobody.
+ * the table, or no job of the source has started yet.
  */
-export async function countRowsMeanwhile(db: Database): Promise<TargetRows | null> {
-  const sql = `SELECT to_regclass('ingestion.target_rows') IS NOT NULL AS known`;
-  const { known } = await oneRow<{ known: boolean }>(db, sql);
-  if (!known) return null;
+export async function countRowsMeanwhile(db: Database, sourceName: string): Promise<TargetRows | null> {
+  const source = await findSource(db, sourceName);
+  if (source === null) return null;
   try {
     return await db.transaction('status', async (client) => {
       await client.query(`SET LOCAL lock_timeout = ${COUNT_PATIENCE_MS}`);
-      return readTargetRows(client);
+      return readTargetRows(client, source);
     });
   } catch (error) {
     if (sqlStateOf(error) === LOCK_NOT_AVAILABLE) return null;
@@ -102,31 +104,34 @@ export async function countRowsMeanwhile(db: Database): Promise<TargetRows | nul
 }
 
 /** Rows that the job left, without counting them; `null` when they were never counted. */
-export async function rememberedRows(db: Queryable): Promise<number | null> {
-  const { rows } = await oneRow<{ rows: number | null }>(db, `SELECT (${REMEMBERED}) AS rows`);
+export async function rememberedRows(db: Queryable, source: Source): Promise<number | null> {
+  const { rows } = await oneRow<{ rows: number | null }>(db, `SELECT (${rememberedOf(source)}) AS rows`);
   return rows;
 }
 
 /** In the transaction that counted them, or emptied the table. */
 export async function rememberTargetRows(
   client: Queryable,
+  { sourceId, target }: Source,
   { rows, deletions }: Pick<TargetRows, 'rows' | 'deletions'>,
 ): Promise<void> {
   await client.query(
-    `INSERT INTO ingestion.target_rows (rows, deletions, file) VALUES ($1, $2, ${FILE})
-     ON CONFLICT (one_row) DO UPDATE SET rows = excluded.rows, deletions = excluded.deletions, file = excluded.file`,
-    [rows, deletions],
+    `INSERT INTO ingestion.target_rows (source_id, rows, deletions, file) VALUES ($1, $2, $3, ${fileOf(target)})
+     ON CONFLICT (source_id) DO UPDATE SET rows = excluded.rows, deletions = excluded.deletions, file = excluded.file`,
+    [sourceId, rows, deletions],
   );
 }
 
 /** In a transaction where TRUNCATE takes nothing of others from the target: its new file is then not taken for that of somebody else. */
-export async function truncateOwnTarget(client: PoolClient): Promise<void> {
+export async function truncateOwnTarget(client: PoolClient, { sourceId, target }: Source): Promise<void> {
   const { isSame } = await oneRow<{ isSame: boolean }>(
     client,
-    `SELECT EXISTS (SELECT FROM ingestion.target_rows WHERE file = ${FILE}) AS "isSame"`,
+    `SELECT EXISTS (SELECT FROM ingestion.target_rows WHERE source_id = $1 AND file = ${fileOf(target)}) AS "isSame"`,
+    [sourceId],
   );
-  await client.query(`TRUNCATE ${TARGET}`);
-  if (isSame) await client.query(`UPDATE ingestion.target_rows SET file = ${FILE}`);
+  await client.query(`TRUNCATE ${target.sql}`);
+  if (!isSame) return;
+  await client.query(`UPDATE ingestion.target_rows SET file = ${fileOf(target)} WHERE source_id = $1`, [sourceId]);
 }
 
 /**
@@ -134,10 +139,16 @@ export async function truncateOwnTarget(client: PoolClient): Promise<void> {
  * emptied the table, or made it anew; this is not forgotten by what is merged behind it.
  * @param wasEmpty the merge found the table empty, under its lock: where nothing was ever counted, these are all rows
  */
-export async function addTargetRows(client: PoolClient, inserted: number, wasEmpty: boolean): Promise<void> {
+export async function addTargetRows(
+  client: PoolClient,
+  { sourceId, target }: Source,
+  inserted: number,
+  wasEmpty: boolean,
+): Promise<void> {
   await client.query(
     `UPDATE ingestion.target_rows SET rows = coalesce(rows, CASE WHEN $2 THEN 0 END) + $1,
-            file = CASE WHEN file = ${FILE} THEN file END`,
-    [inserted, wasEmpty],
+            file = CASE WHEN file = ${fileOf(target)} THEN file END
+      WHERE source_id = $3`,
+    [inserted, wasEmpty, sourceId],
   );
 }

@@ -56,7 +56,7 @@ test('the newest run counts, whatever an earlier one came to', async (t) => {
   const database = await testDatabase(t);
   await storeRun(database, { ...RUN, complete: true });
   assert.equal((await exported(t, database)).code, 0);
-  await database.query(`INSERT INTO ingestion.run (source) VALUES ('${RUN.source}')`);
+  await database.query(`INSERT INTO ingestion.run (source_id, source) VALUES (1, '${RUN.source}')`);
   await assertUnfinished(t, database, /run 2 is not finished/);
   await database.query(`UPDATE ingestion.run SET status = 'abandoned' WHERE run_id = 2`);
   await assertUnfinished(t, database, /run 2 is not finished/);

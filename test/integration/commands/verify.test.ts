@@ -145,8 +145,8 @@ test('without a total, then or now, verify says what it cannot know', async (t) 
 test('the total is held against the last run without limits that was proven', async (t) => {
   const scene = await sceneOf(t, { events: 105 });
   await scene.database.query(
-    `INSERT INTO ingestion.run (source, since_ms, status, pass_total, proof)
-     SELECT source, 5, 'complete', 105, proof FROM ingestion.run WHERE run_id = 1`,
+    `INSERT INTO ingestion.run (source_id, source, since_ms, status, pass_total, proof)
+     SELECT source_id, source, 5, 'complete', 105, proof FROM ingestion.run WHERE run_id = 1`,
   );
   const limited = await verify(scene);
   assert.equal(limited.code, 5);

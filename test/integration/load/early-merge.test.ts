@@ -28,8 +28,8 @@ async function targetIds({ database }: Loading): Promise<string[]> {
 async function assertStagingIsEmpty({ database }: Loading): Promise<void> {
   for (const table of STAGING_TABLES) {
     const { rowCount } = await database.query(
-      `SELECT FROM ingestion.staging_${table} UNION ALL SELECT FROM ingestion.staging_ledger_${table}
-       UNION ALL SELECT FROM ingestion.staging_anomaly_${table}`,
+      `SELECT FROM ingestion.staging_${table}_1 UNION ALL SELECT FROM ingestion.staging_ledger_${table}_1
+       UNION ALL SELECT FROM ingestion.staging_anomaly_${table}_1`,
     );
     assert.equal(rowCount, 0, `staging table ${table}`);
   }
@@ -108,7 +108,7 @@ test('a merge of many double ids keeps both tables locked to its end', async (t)
       BEGIN
         INSERT INTO public.lock_seen SELECT count(*) FROM pg_locks
          WHERE pid = pg_backend_pid() AND mode = 'AccessExclusiveLock'
-           AND relation IN ('ingestion.staging_a'::regclass, 'ingestion.staging_b'::regclass);
+           AND relation IN ('ingestion.staging_a_1'::regclass, 'ingestion.staging_b_1'::regclass);
       END $body$;
     CREATE EVENT TRIGGER see_lock ON ddl_command_start WHEN TAG IN ('ALTER TABLE') EXECUTE FUNCTION public.see_lock()`);
   await loader.load(pageOf(eventsOf(ids('a', 300))));

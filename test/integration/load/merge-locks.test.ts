@@ -23,7 +23,7 @@ test('a dump that reads everything for hours keeps out neither a start nor its m
   await loader.load(pageOf(eventsOf(ids('e', 10))));
   const dump = await openClient(t, database.url);
   const tables = ['', '_ledger', '_anomaly'].flatMap((kind) =>
-    ['a', 'b'].map((name) => `ingestion.staging${kind}_${name}`),
+    ['a', 'b'].map((name) => `ingestion.staging${kind}_${name}_1`),
   );
   await dump.query(`BEGIN; LOCK TABLE ingested_events, ${tables.join(', ')} IN ACCESS SHARE MODE`);
   await ownership.release();

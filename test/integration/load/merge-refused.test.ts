@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { ensureTarget } from '../../../src/load/schema/ingested-events.ts';
 import { TEXT_IDS, eventsOf, ids, pageOf, startLoading, targetRows } from './setup.ts';
 import type { Loading } from './setup.ts';
+import { DATASYNC } from '../../support/datasync.ts';
 
 interface AnomalyRow {
   event_id: string;
@@ -35,7 +36,7 @@ for (const [place, positions] of Object.entries({
 })) {
   test(`what staging itself refuses in the COPY is set aside, and nothing else: ${place}`, async (t) => {
     const loading = await startLoading(t);
-    await loading.database.query(`ALTER TABLE ingestion.staging_a ADD CONSTRAINT polite CHECK (name <> 'rude')`);
+    await loading.database.query(`ALTER TABLE ingestion.staging_a_1 ADD CONSTRAINT polite CHECK (name <> 'rude')`);
     const events = ids('e', 20).map((id, at) => ({
       id,
       timestamp: 1_700_000_000_000,
@@ -61,7 +62,7 @@ for (const [place, positions] of Object.entries({
 
 test('a page after one that PostgreSQL refused is loaded as if nothing had been', async (t) => {
   const loading = await startLoading(t, { open: { copyConnections: 1 } });
-  await loading.database.query(`ALTER TABLE ingestion.staging_a ADD CHECK (name <> 'rude')`);
+  await loading.database.query(`ALTER TABLE ingestion.staging_a_1 ADD CHECK (name <> 'rude')`);
   // Large enough that the refusal arrives while other rows are still being sent.
   const big = ids('big', 4000).map((id, at) => ({ id, name: at === 2 ? 'rude' : 'kind', filler: 'x'.repeat(1000) }));
   await Promise.all([
@@ -74,7 +75,7 @@ test('a page after one that PostgreSQL refused is loaded as if nothing had been'
 
 test('an anomaly of an event that PostgreSQL refuses besides is no repair any more', async (t) => {
   const loading = await startLoading(t);
-  await loading.database.query(`ALTER TABLE ingestion.staging_a ADD CHECK (id <> 'bad')`);
+  await loading.database.query(`ALTER TABLE ingestion.staging_a_1 ADD CHECK (id <> 'bad')`);
   await loading.loader.load(
     pageOf([
       { id: 'good', name: 'a\0b' },
@@ -199,7 +200,7 @@ test('where the best row of an id is refused, the next best takes its place', as
 test('a column that somebody added, with a default and without null, gets its default', async (t) => {
   const loading = await startLoading(t);
   await loading.database.query(`ALTER TABLE ingested_events ADD COLUMN tenant text NOT NULL DEFAULT 'ours'`);
-  await ensureTarget(loading.db, TEXT_IDS);
+  await ensureTarget(loading.db, DATASYNC, TEXT_IDS);
   await loading.loader.load(pageOf(eventsOf(['a'])));
   await loading.merger().merge('a', 1);
   const { rows } = await loading.database.query('SELECT tenant, ingested_at IS NOT NULL AS dated FROM ingested_events');

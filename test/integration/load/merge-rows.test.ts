@@ -1,3 +1,4 @@
+import { DATASYNC } from '../../support/datasync.ts';
 import { takeBackVersion3 } from '../../support/stored-run.ts';
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
@@ -244,7 +245,7 @@ test('a merge that finds fewer ledger rows than were acknowledged changes nothin
 test('a merge that finds fewer rows than the ledger says changes nothing', async (t) => {
   const { loader, merger, database } = await startLoading(t);
   await loader.load(pageOf(eventsOf(['a', 'b'])));
-  await database.query(`DELETE FROM ingestion.staging_a WHERE id = 'b'`);
+  await database.query(`DELETE FROM ingestion.staging_a_1 WHERE id = 'b'`);
   await assert.rejects(merger().merge('a', 1), { code: 'STAGING_LOST', message: /has 1 rows, and its ledger says 2/ });
   assert.deepEqual(await targetRows(database), []);
 });
@@ -289,10 +290,10 @@ test('after many changes the table has rough statistics, and autovacuum still ma
     return rows[0];
   };
   await insert(1_000);
-  await analyzeTarget(db, SILENT);
+  await analyzeTarget(db, DATASYNC.target, SILENT);
   assert.deepEqual(await statistics(), { columns: 1, changed: 1_000, rows: 1_000 });
   await client.query('ANALYZE ingested_events');
   await insert(50);
-  await analyzeTarget(db, SILENT);
+  await analyzeTarget(db, DATASYNC.target, SILENT);
   assert.deepEqual(await statistics(), { columns: 1, changed: 50, rows: 1_000 });
 });

@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import { ensureTarget } from '../../../src/load/schema/ingested-events.ts';
 import type { MergeResult } from '../../../src/load/merge/merge.ts';
 import { TEXT_IDS, eventsOf, ids, pageOf, startLoading, targetRows, type Loading } from './setup.ts';
+import { DATASYNC } from '../../support/datasync.ts';
 
 const AT = 1_700_000_000_000;
 
@@ -164,7 +165,7 @@ for (const onConflict of ['ignore', 'update'] as const) {
      CREATE TABLE part_1 PARTITION OF ingested_events FOR VALUES WITH (MODULUS 2, REMAINDER 1);
      ${trigger('RETURN NULL;', 'BEFORE INSERT', 'part_1')}`,
     );
-    await ensureTarget(db, TEXT_IDS);
+    await ensureTarget(db, DATASYNC, TEXT_IDS);
     await loader.load(pageOf(eventsOf(ids('e', 100))));
     const [inserted = 0, updated, duplicates, rejected = 0] = await figures(
       loading,

@@ -8,6 +8,7 @@ import { databaseIn, openClient, testCluster, type TestDatabase } from '../../su
 import { makeOurTable } from '../../support/our-table.ts';
 import { WITHOUT_WAL } from '../../support/without-wal.ts';
 import { UUID_IDS, eventsOf, pageOf, startLoading, targetRows, type Loading, type TestEvent } from './setup.ts';
+import { DATASYNC } from '../../support/datasync.ts';
 
 const COUNT = 1_000;
 const EVENTS: readonly TestEvent[] = eventsOf(
@@ -69,14 +70,18 @@ test('rows of an empty target are not logged where TRUNCATE touches nothing of a
   for (const [what, isQuick, statements, partitions] of ways) {
     await t.test(what, async () => {
       const loading = await loadingOf(statements, partitions);
-      await loading.store.rememberRows(await countRows(loading.db));
+      await loading.store.rememberRows(await countRows(loading.db, DATASYNC));
       const { result, truncated, bytes } = await watched(loading.database, () => merge(loading));
       assert.deepEqual([result.inserted, result.isInitialMerge, truncated], [COUNT, isQuick, true]);
       assert.ok(bytes < ROW_BYTES / 2, `${bytes} bytes were logged`);
       assert.equal((await targetRows(loading.database)).length, COUNT);
       // A partitioned table has no file of its own, so that it is counted in any case.
       const own = { inserted: COUNT, epoch: loading.ownership.epoch };
-      assert.equal(await isTargetUntouched(loading.db, own), partitions === undefined, 'it need not be counted');
+      assert.equal(
+        await isTargetUntouched(loading.db, DATASYNC, own),
+        partitions === undefined,
+        'it need not be counted',
+      );
     });
   }
 
@@ -135,7 +140,7 @@ test('rows of an empty target are not logged where TRUNCATE touches nothing of a
     const client = await openClient(t, database.url);
     for (const [statements, expected] of Object.entries(laid)) {
       await client.query(`BEGIN; ${statements}`);
-      const facts = (await readTargetFacts(client)) ?? assert.fail('no table');
+      const facts = (await readTargetFacts(client, DATASYNC.target)) ?? assert.fail('no table');
       assert.equal(planTarget(facts, 'ignore').sparesWal, expected, statements);
       await client.query('ROLLBACK');
     }

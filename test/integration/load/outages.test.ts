@@ -45,7 +45,7 @@ test('a page whose COMMIT was never answered is found in the ledger and not load
   // What is deferred runs inside COMMIT: there it waits for the test. A page's COMMIT waits for no standby, so that holds none.
   await database.query(
     `CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_advisory_xact_lock(1); RETURN NULL; END $$;
-     CREATE CONSTRAINT TRIGGER hold AFTER INSERT ON ingestion.staging_ledger_a
+     CREATE CONSTRAINT TRIGGER hold AFTER INSERT ON ingestion.staging_ledger_a_1
        DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION hold()`,
   );
   const holder = await openDatabase(t, database.url);
@@ -60,7 +60,7 @@ test('a page whose COMMIT was never answered is found in the ledger and not load
     proxy.setMode('black-hole');
     return { page };
   });
-  await eventually(database, 'SELECT FROM ingestion.staging_ledger_a WHERE page = 2');
+  await eventually(database, 'SELECT FROM ingestion.staging_ledger_a_1 WHERE page = 2');
   proxy.cut();
   proxy.setMode('pass');
   assert.equal((await loading.page).loaded, 10);
@@ -125,7 +125,7 @@ test('a COPY that makes no progress is given up by its watchdog, and its backend
   await loader.load(pageOf(eventsOf(['warm'])));
   const holder = await openDatabase(t, database.url);
   const { page } = await holder.transaction('holding', async (client) => {
-    await client.query('LOCK TABLE ingestion.staging_a IN ACCESS EXCLUSIVE MODE');
+    await client.query('LOCK TABLE ingestion.staging_a_1 IN ACCESS EXCLUSIVE MODE');
     const loading = loader.load(pageOf(eventsOf(ids('a', 100)), { page: 2 }));
     const stuck = await eventually(
       database,

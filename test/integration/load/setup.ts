@@ -21,6 +21,7 @@ import { StateStore } from '../../../src/load/state/state-store.ts';
 import type { NewRun } from '../../../src/load/state/run-changes.ts';
 import { testDatabase } from '../../support/database.ts';
 import type { TestDatabase } from '../../support/database.ts';
+import { DATASYNC, OF_DATASYNC } from '../../support/datasync.ts';
 
 export const SILENT = pino({ level: 'silent' });
 export const TEXT_IDS: IdColumnTypes = { id: 'text', sessionId: 'text', userId: 'text' };
@@ -109,8 +110,13 @@ export async function openDatabase(
   return db;
 }
 
+/** The source datasync, whose tables are made. */
+export function claimAs(db: Database, host: string, pid: number): Promise<Ownership> {
+  return claimTarget(db, { ...OF_DATASYNC, host, pid, logger: SILENT });
+}
+
 export async function claim(t: TestContext, db: Database): Promise<Ownership> {
-  const ownership = await claimTarget(db, { host: 'here', pid: process.pid, logger: SILENT });
+  const ownership = await claimAs(db, 'here', process.pid);
   t.after(() => ownership.release());
   return ownership;
 }
@@ -140,7 +146,7 @@ export async function startLoading(t: TestContext, options: LoadingOptions = {})
   const database = options.database ?? (await testDatabase(t));
   const db = await openDatabase(t, options.url ?? database.url, options.open);
   await migrate(db);
-  await ensureTarget(db, options.types ?? TEXT_IDS);
+  await ensureTarget(db, DATASYNC, options.types ?? TEXT_IDS);
   const ownership = await claim(t, db);
   const store = new StateStore(db, ownership);
   const windows: NewRun['windows'] = options.windows ?? [{ sinceMs: null, untilMs: null }];

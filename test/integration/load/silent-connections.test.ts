@@ -24,7 +24,7 @@ async function withHeldMerge<T>(
 ): Promise<T> {
   const holder = await openDatabase(t, database.url);
   return holder.transaction('holding', async (client) => {
-    await client.query('LOCK TABLE ingestion.staging_a IN ACCESS SHARE MODE');
+    await client.query('LOCK TABLE ingestion.staging_a_1 IN ACCESS SHARE MODE');
     const merge = merger().merge('a', 1);
     const { pid } = await eventually(
       database,

@@ -7,15 +7,16 @@ import { COPY_COLUMNS } from '../../../src/encode/rows/event-columns.ts';
 import { copyRows } from '../../../src/load/copy/copy-stream.ts';
 import { sqlStateOf, classifyDatabaseError } from '../../../src/load/postgres/database-errors.ts';
 import { ensureTarget, retypeTarget } from '../../../src/load/schema/ingested-events.ts';
-import { copySql } from '../../../src/load/schema/staging.ts';
+import { copySql, stagingNames } from '../../../src/load/schema/staging.ts';
 import { TEXT_IDS, UUID_IDS, claim, eventsOf, ids, pageOf, startLoading, targetRows, type Loading } from './setup.ts';
+import { DATASYNC } from '../../support/datasync.ts';
 
 const ADDED_RULES = `ALTER TABLE ingested_events ADD COLUMN tenant text DEFAULT 'main', ADD CHECK (tenant IS NOT NULL)`;
 
 async function stagedIdTypes({ database }: Loading): Promise<string[]> {
   const { rows } = await database.query<{ type: string }>(
     `SELECT format_type(atttypid, atttypmod) AS type FROM pg_attribute
-      WHERE attrelid IN ('ingestion.staging_a'::regclass, 'ingestion.staging_b'::regclass) AND attname = 'id'`,
+      WHERE attrelid IN ('ingestion.staging_a_1'::regclass, 'ingestion.staging_b_1'::regclass) AND attname = 'id'`,
   );
   return rows.map(({ type }) => type);
 }
@@ -24,7 +25,7 @@ test('a target that got its types after an empty page has text ids of sixteen ch
   const loading = await startLoading(t, { types: UUID_IDS });
   const { loader, merger, db, database } = loading;
   await loader.load(pageOf([], { types: UUID_IDS }));
-  assert.equal(await retypeTarget(db, TEXT_IDS), 0);
+  assert.equal(await retypeTarget(db, DATASYNC, TEXT_IDS), 0);
   assert.deepEqual(await stagedIdTypes(loading), ['text', 'text']);
   const sixteen = ids('event-', 20).map((id) => id.padEnd(16, 'x'));
   await loader.load(pageOf(eventsOf(sixteen), { page: 2 }));
@@ -52,13 +53,13 @@ test('a staging table that was made anew under a connection is looked at again',
   await loader.load(pageOf(eventsOf(['sixteen-letters!'])));
   // As another job would do it that starts while this one does not know of it.
   await database.query(`
-    TRUNCATE ingestion.staging_a;
-    ALTER TABLE ingestion.staging_a RENAME TO old;
-    CREATE UNLOGGED TABLE ingestion.staging_a (LIKE ingestion.old);
+    TRUNCATE ingestion.staging_a_1;
+    ALTER TABLE ingestion.staging_a_1 RENAME TO old;
+    CREATE UNLOGGED TABLE ingestion.staging_a_1 (LIKE ingestion.old);
     DROP TABLE ingestion.old;
-    ALTER TABLE ingestion.staging_a ALTER COLUMN id TYPE uuid USING NULL`);
+    ALTER TABLE ingestion.staging_a_1 ALTER COLUMN id TYPE uuid USING NULL`);
   await assert.rejects(loader.load(pageOf(eventsOf(['sixteen-letters?']), { page: 2 })), StagingLostError);
-  const { rows } = await database.query('SELECT FROM ingestion.staging_a');
+  const { rows } = await database.query('SELECT FROM ingestion.staging_a_1');
   assert.deepEqual(rows, []);
 });
 
@@ -70,14 +71,14 @@ test('staged rows of other types than the target are dropped with their pages, a
   await before.database.query(
     'ALTER TABLE ingested_events ALTER COLUMN session_id TYPE uuid USING NULL, ALTER COLUMN user_id TYPE uuid USING NULL',
   );
-  assert.equal(await ensureTarget(before.db, TEXT_IDS), 2);
+  assert.equal(await ensureTarget(before.db, DATASYNC, TEXT_IDS), 2);
   const ownership = await claim(t, before.db);
   assert.equal(ownership.leftoverPages, 0);
   const [window] = await before.store.windows(before.runId);
   assert.equal(window?.safePages, 0);
   const { rows } = await before.database.query(
-    `SELECT FROM ingestion.staging_a UNION ALL SELECT FROM ingestion.staging_ledger_a UNION ALL
-     SELECT FROM ingestion.staging_ledger_b`,
+    `SELECT FROM ingestion.staging_a_1 UNION ALL SELECT FROM ingestion.staging_ledger_a_1 UNION ALL
+     SELECT FROM ingestion.staging_ledger_b_1`,
   );
   assert.deepEqual(rows, []);
 });
@@ -85,7 +86,7 @@ test('staged rows of other types than the target are dropped with their pages, a
 test('staged pages that are dropped under a running job make it begin anew from its state', async (t) => {
   const { loader, db, ownership } = await startLoading(t);
   await loader.load(pageOf(eventsOf(['a'])));
-  assert.equal(await retypeTarget(db, UUID_IDS), 1);
+  assert.equal(await retypeTarget(db, DATASYNC, UUID_IDS), 1);
   const next = pageOf([], { page: 2 });
   await assert.rejects(loader.load(next), StagingLostError);
   await ownership.renew();
@@ -98,8 +99,8 @@ test('staged rows that fit are kept when their table is made anew', async (t) =>
   await before.ownership.release();
   // As version 1.0.0 made it: with the target's rules, of which one is gone since.
   await before.database.query(
-    `ALTER TABLE ingestion.staging_a ADD CONSTRAINT gone CHECK (id <> 'c'), ADD COLUMN ingested_at timestamptz;
-     COMMENT ON TABLE ingestion.staging_a IS 'staging of ingested_events as defined by 0123456789abcdef'`,
+    `ALTER TABLE ingestion.staging_a_1 ADD CONSTRAINT gone CHECK (id <> 'c'), ADD COLUMN ingested_at timestamptz;
+     COMMENT ON TABLE ingestion.staging_a_1 IS 'staging of ingested_events as defined by 0123456789abcdef'`,
   );
   const after = await startLoading(t, { database: before.database });
   assert.equal(after.ownership.leftoverPages, 1);
@@ -135,7 +136,7 @@ test('staging sorts ids as the key of the target does', async (t) => {
   const { database } = await startLoading(t, { database: before.database });
   const { rows } = await database.query(
     `SELECT attcollation::regcollation::text AS collation FROM pg_attribute
-      WHERE attrelid = 'ingestion.staging_a'::regclass AND attname = 'id'`,
+      WHERE attrelid = 'ingestion.staging_a_1'::regclass AND attname = 'id'`,
   );
   assert.deepEqual(rows, [{ collation: '"POSIX"' }]);
 });
@@ -148,22 +149,22 @@ test('an id column under which different ids are equal is refused, with its name
      ALTER TABLE ingested_events ALTER COLUMN id TYPE text COLLATE careless`,
   );
   const refusal = { code: 'CONFIGURATION', message: /its column id.* nondeterministic collation careless/ };
-  await assert.rejects(ensureTarget(db, TEXT_IDS), refusal);
+  await assert.rejects(ensureTarget(db, DATASYNC, TEXT_IDS), refusal);
   await database.query(
     `ALTER TABLE ingested_events ALTER COLUMN id TYPE text COLLATE "default";
      CREATE UNIQUE INDEX another ON ingested_events (id COLLATE careless)`,
   );
-  await assert.rejects(ensureTarget(db, TEXT_IDS), refusal);
+  await assert.rejects(ensureTarget(db, DATASYNC, TEXT_IDS), refusal);
   await database.query('DROP INDEX another');
-  await ensureTarget(db, TEXT_IDS);
+  await ensureTarget(db, DATASYNC, TEXT_IDS);
 });
 
 test('a rule on INSERT is refused: PostgreSQL takes no ON CONFLICT there', async (t) => {
   const { database, db } = await startLoading(t);
   await database.query('CREATE RULE aside AS ON INSERT TO ingested_events WHERE new.id IS NULL DO INSTEAD NOTHING');
-  await assert.rejects(ensureTarget(db, TEXT_IDS), { code: 'CONFIGURATION', message: /its rule "aside"/ });
+  await assert.rejects(ensureTarget(db, DATASYNC, TEXT_IDS), { code: 'CONFIGURATION', message: /its rule "aside"/ });
   await database.query('ALTER TABLE ingested_events DISABLE RULE aside');
-  await ensureTarget(db, TEXT_IDS);
+  await ensureTarget(db, DATASYNC, TEXT_IDS);
 });
 
 test('a field whose length does not fit its type is data for PostgreSQL, and costs one event', async (t) => {
@@ -172,7 +173,9 @@ test('a field whose length does not fit its type is data for PostgreSQL, and cos
   const { encoded } = page;
   const rows = shortenTime(new Uint8Array(encoded.rows, 0, encoded.rowsBytes), 1);
   const error: unknown = await db.connections
-    .use('copy', 'a test', (client) => copyRows(client, copySql('a'), rows, { ms: 5_000, isExcused: () => false }))
+    .use('copy', 'a test', (client) =>
+      copyRows(client, copySql(stagingNames(DATASYNC, 'a')), rows, { ms: 5_000, isExcused: () => false }),
+    )
     .catch((caught: unknown) => caught);
   assert.equal(sqlStateOf(error), '08P01');
   assert.equal(classifyDatabaseError(error), 'data');

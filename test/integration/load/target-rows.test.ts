@@ -7,9 +7,10 @@ import { isTargetUntouched, readTargetRows, rememberTargetRows } from '../../../
 import type { Database } from '../../../src/load/postgres/database.ts';
 import { takeBackVersion3 } from '../../support/stored-run.ts';
 import { eventsOf, ids, pageOf, startLoading } from './setup.ts';
+import { DATASYNC } from '../../support/datasync.ts';
 
 async function counted(db: Database): Promise<{ rows: number; remembered: number | null }> {
-  const { rows, remembered } = await readTargetRows(db);
+  const { rows, remembered } = await readTargetRows(db, DATASYNC);
   return { rows, remembered };
 }
 
@@ -25,7 +26,7 @@ test('merges, a reset and a proof say how many rows the target should have; what
   assert.deepEqual(await counted(db), { rows: 45, remembered: 45 });
   await database.query("DELETE FROM ingested_events WHERE id LIKE 'b%'");
   assert.deepEqual(await counted(db), { rows: 40, remembered: 45 });
-  await db.transaction('proof', (client) => rememberTargetRows(client, { rows: 40, deletions: 0 }));
+  await db.transaction('proof', (client) => rememberTargetRows(client, DATASYNC, { rows: 40, deletions: 0 }));
   assert.deepEqual(await counted(db), { rows: 40, remembered: 40 });
   await database.query('DROP TABLE ingested_events');
   assert.deepEqual(await counted(db), { rows: 0, remembered: 40 });
@@ -44,7 +45,7 @@ test('an emptied target is remembered as empty, and rows that were there before 
 test('the runs of a database that only an older version has used can be read', async (t) => {
   const { db, database, runId } = await startLoading(t);
   await takeBackVersion3(database);
-  const run = await readNewestRun(db);
+  const run = await readNewestRun(db, DATASYNC);
   assert.deepEqual([run?.runId, run?.proof], [runId, null]);
 });
 
@@ -59,9 +60,9 @@ for (const [what, sql] of [
   test(`merges leave the target untouched, ${what} does not`, async (t) => {
     const { db, database, loader, merger, store, ownership } = await startLoading(t);
     const isUntouched = (inserted: number): Promise<boolean> =>
-      isTargetUntouched(db, { inserted, epoch: ownership.epoch });
+      isTargetUntouched(db, DATASYNC, { inserted, epoch: ownership.epoch });
     assert.equal(await isUntouched(0), false, 'never counted');
-    await store.rememberRows(await readTargetRows(db));
+    await store.rememberRows(await readTargetRows(db, DATASYNC));
     for (const page of [1, 2]) {
       await loader.load(pageOf(eventsOf(ids(`${page}-`, 10)), { page }));
       await merger().merge('a', 1);

@@ -6,7 +6,7 @@ import pg from 'pg';
 import { StagingLostError, TargetBusyError } from '../../../src/core/errors.ts';
 import { CopyLoader } from '../../../src/load/copy/copy-loader.ts';
 import { Merger } from '../../../src/load/merge/merge.ts';
-import { claimTarget, type Ownership } from '../../../src/load/state/owner.ts';
+import type { Ownership } from '../../../src/load/state/owner.ts';
 import { StateStore } from '../../../src/load/state/state-store.ts';
 import { databaseIn, testCluster, type TestDatabase } from '../../support/database.ts';
 import {
@@ -20,6 +20,7 @@ import {
   startLoading,
   targetRows,
   type Loading,
+  claimAs,
 } from './setup.ts';
 
 /** A session of nobody's, or of a job that is dead: what it does, the test does by hand. */
@@ -31,7 +32,7 @@ async function session(t: TestContext, url: string, applicationName = 'test'): P
   return client;
 }
 
-const LEDGER_ROW = `INSERT INTO ingestion.staging_ledger_a
+const LEDGER_ROW = `INSERT INTO ingestion.staging_ledger_a_1
   (run_id, window_id, page, generation, ends_window, suspect, served, loaded, rejected, repaired)
   SELECT 1, 1, 2, generation, false, false, 1, 1, 0, 0 FROM ingestion.owner WHERE generation = $1 FOR SHARE`;
 
@@ -65,12 +66,12 @@ test('trap 1, the naive way: a page that commits between INSERT … SELECT and T
   await loader.load(pageOf(eventsOf(['a'])));
   const merging = await session(t, database.url);
   await merging.query('BEGIN');
-  await merging.query('INSERT INTO ingested_events SELECT id FROM ingestion.staging_a');
+  await merging.query('INSERT INTO ingested_events SELECT id FROM ingestion.staging_a_1');
   await loader.load(pageOf(eventsOf(['b']), { page: 2 }));
-  await merging.query('TRUNCATE ingestion.staging_a');
+  await merging.query('TRUNCATE ingestion.staging_a_1');
   await merging.query('COMMIT');
-  const { rows } = await database.query('SELECT id FROM ingested_events UNION ALL SELECT id FROM ingestion.staging_a');
-  assert.deepEqual(rows, [{ id: 'a' }]);
+  const all = await database.query('SELECT id FROM ingested_events UNION ALL SELECT id FROM ingestion.staging_a_1');
+  assert.deepEqual(all.rows, [{ id: 'a' }]);
 });
 
 test('trap 1: a merge waits for a page that is still in its COPY, and takes it along', async (t) => {
@@ -78,7 +79,7 @@ test('trap 1: a merge waits for a page that is still in its COPY, and takes it a
   await loader.load(pageOf(eventsOf(['a'])));
   const copying = await session(t, database.url);
   await copying.query('BEGIN');
-  await copying.query(`INSERT INTO ingestion.staging_a (id, source_order) VALUES ('b', 1)`);
+  await copying.query(`INSERT INTO ingestion.staging_a_1 (id, source_order) VALUES ('b', 1)`);
   const merged = merger().merge('a', 2);
   await waitingForLock(database, 'merge');
   await copying.query(LEDGER_ROW, [ownership.generation]);
@@ -117,7 +118,7 @@ test('trap 2: a backend killed by the kernel empties staging under a living job,
   await loader.load(pageOf(eventsOf(['a'])));
   await merger().merge('a', 1);
   await loader.load(pageOf(eventsOf(['b']), { page: 2 }));
-  const scene = `SELECT pg_postmaster_start_time()::text AS at, (SELECT count(*)::int FROM ingestion.staging_a) AS staged`;
+  const scene = `SELECT pg_postmaster_start_time()::text AS at, (SELECT count(*)::int FROM ingestion.staging_a_1) AS staged`;
   const [before] = (await db.query<{ at: string; staged: number }>(scene)).rows;
   assert.equal(before?.staged, 1);
   const victim = await database.query<{ pid: number }>('SELECT pg_backend_pid() AS pid');
@@ -154,8 +155,7 @@ test('trap 2: a start after a clean restart merges what is staged, one after a c
   const cluster = await testCluster(t);
   const database = await databaseIn(t, cluster);
   const first = await startLoading(t, { database });
-  const claimAgain = (): Promise<Ownership> =>
-    first.db.persistently('claiming', () => claimTarget(first.db, { host: 'here', pid: 2, logger: SILENT }));
+  const claimAgain = (): Promise<Ownership> => first.db.persistently('claiming', () => claimAs(first.db, 'here', 2));
   await first.loader.load(pageOf(eventsOf(['a'])));
   await first.ownership.release();
   await cluster.restart('fast');
@@ -180,9 +180,9 @@ test('trap 3, the naive way: a check of the generation that holds nothing lets a
   const check = await orphan.query('SELECT FROM ingestion.owner WHERE generation = $1', [ownership.generation]);
   assert.equal(check.rowCount, 1);
   await database.query('UPDATE ingestion.owner SET generation = generation + 1');
-  await orphan.query(`INSERT INTO ingestion.staging_a (id, source_order) VALUES ('late', 1)`);
+  await orphan.query(`INSERT INTO ingestion.staging_a_1 (id, source_order) VALUES ('late', 1)`);
   await orphan.query('COMMIT');
-  assert.equal((await database.query('SELECT FROM ingestion.staging_a')).rowCount, 1);
+  assert.equal((await database.query('SELECT FROM ingestion.staging_a_1')).rowCount, 1);
 });
 
 test('trap 3: a job that lost its lock without noticing is fenced by its generation, wherever it writes', async (t) => {
@@ -197,7 +197,7 @@ test('trap 3: a job that lost its lock without noticing is fenced by its generat
   await assert.rejects(first.store.addCatchUp(first.runId, 1), TargetBusyError);
   await assert.rejects(first.store.completeRun(first.runId, countProof(1), null), TargetBusyError);
   await assert.rejects(first.store.resetTarget(), TargetBusyError);
-  await assert.rejects(claimTarget(first.db, { host: 'here', pid: 3, logger: SILENT }), TargetBusyError);
+  await assert.rejects(claimAs(first.db, 'here', 3), TargetBusyError);
   assert.equal((await mergerOf({ ...first, db }, second).merge('a', null)).inserted, 1);
   assert.deepEqual(await targetIds(first.database), ['a']);
 });
@@ -205,7 +205,7 @@ test('trap 3: a job that lost its lock without noticing is fenced by its generat
 test('trap 3: a job on another machine that lost its lock cannot make staging its own again', async (t) => {
   const first = await startLoading(t);
   await endLockSession(first.database);
-  const other = await claimTarget(await openDatabase(t, first.database.url), { host: 'there', pid: 1, logger: SILENT });
+  const other = await claimAs(await openDatabase(t, first.database.url), 'there', 1);
   await assert.rejects(first.ownership.renew(), TargetBusyError);
   await other.release();
 });
@@ -215,7 +215,7 @@ test('trap 3: an orphan in the middle of its COPY is ended by the next start and
   await first.loader.load(pageOf(eventsOf(['a'])));
   const orphan = await session(t, first.database.url, 'datasync-ingestion copy');
   await orphan.query('BEGIN');
-  await orphan.query(`INSERT INTO ingestion.staging_a (id, source_order) VALUES ('late', 1)`);
+  await orphan.query(`INSERT INTO ingestion.staging_a_1 (id, source_order) VALUES ('late', 1)`);
   await first.ownership.release();
   const second = await claim(t, first.db);
   assert.equal(second.leftoverPages, 1);
@@ -228,7 +228,7 @@ test('trap 3: an orphan that sits on its generation keeps the next start waiting
   const first = await startLoading(t);
   const orphan = await session(t, first.database.url, 'datasync-ingestion copy');
   await orphan.query('BEGIN');
-  await orphan.query(`INSERT INTO ingestion.staging_a (id, source_order) VALUES ('late', 1)`);
+  await orphan.query(`INSERT INTO ingestion.staging_a_1 (id, source_order) VALUES ('late', 1)`);
   assert.equal((await orphan.query(LEDGER_ROW, [first.ownership.generation])).rowCount, 1);
   await first.ownership.release();
   const second = await claim(t, first.db);
@@ -240,7 +240,7 @@ test('trap 3: an orphan whose COMMIT comes just before its successor is raised b
   const first = await startLoading(t);
   const orphan = await session(t, first.database.url, 'datasync-ingestion copy');
   await orphan.query('BEGIN');
-  await orphan.query(`INSERT INTO ingestion.staging_a (id, source_order) VALUES ('just', 1)`);
+  await orphan.query(`INSERT INTO ingestion.staging_a_1 (id, source_order) VALUES ('just', 1)`);
   await orphan.query(LEDGER_ROW, [first.ownership.generation]);
   await first.ownership.release();
   const claimed = claim(t, first.db);
@@ -286,7 +286,7 @@ test('a second job on the same target ends at once and says who holds it; the lo
   const first = await startLoading(t);
   const other = await openDatabase(t, first.database.url);
   const startedMs = Date.now();
-  await assert.rejects(claimTarget(other, { host: 'elsewhere', pid: 1, logger: SILENT }), (error: unknown) => {
+  await assert.rejects(claimAs(other, 'elsewhere', 1), (error: unknown) => {
     assert.ok(error instanceof TargetBusyError);
     assert.match(error.message, new RegExp(`process ${process.pid} on here, since 20`));
     return true;
@@ -295,6 +295,6 @@ test('a second job on the same target ends at once and says who holds it; the lo
   // The refused one has changed nothing: the first goes on.
   await first.loader.load(pageOf(eventsOf(['a'])));
   await endLockSession(first.database);
-  const second = await claimTarget(other, { host: 'elsewhere', pid: 1, logger: SILENT });
+  const second = await claimAs(other, 'elsewhere', 1);
   await second.release();
 });

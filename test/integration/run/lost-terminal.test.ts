@@ -55,7 +55,7 @@ void test('a job whose terminal is closed merges what has arrived, and ends with
   await scene.until('the end of the job', async () => (await ended()).endsWith('\n'), null);
   assert.equal(await ended(), '129\n');
   assert.ok((await scene.database.number('SELECT count(*) FROM ingested_events')) >= 100);
-  assert.equal(await scene.database.number('SELECT count(*) FROM ingestion.staging_a'), 0);
+  assert.equal(await scene.database.number('SELECT count(*) FROM ingestion.staging_a_1'), 0);
   await scene.finish(SLOW.flags.slice(0, 2));
 });
 

@@ -83,7 +83,7 @@ void test('SIGTERM during a merge lets the merge end, and the same signal within
   await held.release();
   await stopped;
   assert.equal(countLogs(ingester, /^ingestion stopped/), 1, lastLines(ingester));
-  assert.equal(await scene.database.number('SELECT count(*) FROM ingestion.staging_a'), 0);
+  assert.equal(await scene.database.number('SELECT count(*) FROM ingestion.staging_a_1'), 0);
   await scene.finish();
 });
 

@@ -10,6 +10,7 @@ import { ScriptedScene, tailOf, type Ending } from '../../support/scripted-scene
 import { CASE_EVENTS, ODD_EVENT } from './cases.ts';
 import type { LoadedCase, SetAsideCase, TargetCase } from './cases.ts';
 import type { RefusedCase } from './refused-cases.ts';
+import { DATASYNC } from '../../support/datasync.ts';
 
 /** How many events change between the first load and the next. */
 const CHANGED = 7;
@@ -35,7 +36,7 @@ async function sceneOf(t: TestContext, targetCase: TargetCase, cluster?: TestClu
 export async function playLoaded(t: TestContext, loaded: LoadedCase, cluster?: TestCluster): Promise<void> {
   const scene = await sceneOf(t, loaded, cluster);
   const client = await openClient(t, scene.database.url);
-  const facts = (await readTargetFacts(client)) ?? assert.fail('no table');
+  const facts = (await readTargetFacts(client, DATASYNC.target)) ?? assert.fail('no table');
   const planned = loaded.isFoundByTrying === true ? null : (loaded.keyStays ?? null);
   assert.equal(planTarget(facts, 'update').indexNeededBy, planned);
   const first = await scene.ingestAll();

@@ -223,12 +223,12 @@ void test('pages whose staged rows somebody has deleted are fetched again, by th
   const scene = await sceneWith(t, ['ALTER TABLE ingested_events ADD CHECK (device_type IS NULL) NOT VALID']);
   const refused = await scene.ingest();
   await scene.expect(refused, 2, []);
-  await scene.database.query('TRUNCATE ingestion.staging_a, ingestion.staging_b');
+  await scene.database.query('TRUNCATE ingestion.staging_a_1, ingestion.staging_b_1');
   await scene.database.query('ALTER TABLE ingested_events DROP CONSTRAINT ingested_events_device_type_check');
   let deleted = 0;
   scene.api.options.hook = async ({ usual }) => {
     if (usual.isLast && deleted === 0) {
-      deleted = (await scene.database.query('DELETE FROM ingestion.staging_a')).rowCount ?? 0;
+      deleted = (await scene.database.query('DELETE FROM ingestion.staging_a_1')).rowCount ?? 0;
     }
     return undefined;
   };

@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { pino } from 'pino';
-import { openSource, sourceOf } from '../../../../src/app/run/job-source.ts';
+import { openSource, addressOf } from '../../../../src/app/run/job-source.ts';
 import { commandLine, readSettings } from '../../../../src/core/config.ts';
 import { ConfigurationError } from '../../../../src/core/errors.ts';
 import { SETTING_GROUPS } from '../../../../src/core/settings-table.ts';
 
 function nameOf(address: string): string {
-  return sourceOf({ apiKey: 'key', databaseUrl: undefined, apiBaseUrl: `https://api.example.com/v1${address}` });
+  return addressOf({ apiKey: 'key', databaseUrl: undefined, apiBaseUrl: `https://api.example.com/v1${address}` });
 }
 
 for (const name of ['author', 'keyword', 'monkey', 'authority', 'tokenized']) {
@@ -28,7 +28,7 @@ for (const name of ['key', 'api_key', 'apiKey', 'X-Access-Token', 'KEY', 'apikey
 
 void test('a slash at the end, user and password make no other source', () => {
   assert.equal(
-    sourceOf({ apiKey: 'k', databaseUrl: undefined, apiBaseUrl: 'https://u:p@api.example.com/v1/' }),
+    addressOf({ apiKey: 'k', databaseUrl: undefined, apiBaseUrl: 'https://u:p@api.example.com/v1/' }),
     nameOf(''),
   );
 });

@@ -12,6 +12,7 @@ function column(name: string, type: string, changes: Partial<TargetColumn> = {})
 
 /** As the program makes it, and owned by the job's role. */
 const OURS: TargetFacts = {
+  relation: 'public.ingested_events',
   kind: 'r',
   role: 'job',
   isOwner: true,

@@ -1,0 +1,92 @@
+/**
+ * What the database knows a source by. A source has a number; under it stand its owner, its runs, its staging tables and its
+ * epoch, so that jobs of several sources work in one database without meeting. It has one table, and no other source has that.
+ */
+import { ConfigurationError } from '../../core/errors.ts';
+import type { Database } from '../postgres/database.ts';
+import { quoteIdentifier, quoteLiteral } from '../postgres/identifiers.ts';
+import { readSchemaVersion } from './migrate.ts';
+
+/** The table of a source. */
+export interface Target {
+  /** Without its schema, which is always `public`. */
+  readonly name: string;
+  /** For messages: with its schema, and where it is. */
+  readonly described: string;
+  /** As SQL takes it, with its schema, so that the job does not depend on anybody's search_path. */
+  readonly sql: string;
+  /** An expression for its object id; null while there is no such table. */
+  readonly oid: string;
+}
+
+export interface Source {
+  readonly sourceId: number;
+  readonly name: string;
+  readonly target: Target;
+}
+
+/** The version of the schema that gave each source state of its own; the state of earlier ones is that of `datasync`. */
+const FIRST_VERSION_WITH_SOURCES = 4;
+const FIRST_SOURCE = 1;
+
+/** The name of the table that a source gets. */
+export function tableOf(sourceName: string): string {
+  return sourceName === 'datasync' ? 'ingested_events' : sourceName.replaceAll('-', '_');
+}
+
+export function targetNamed(name: string, db: Pick<Database, 'described'>): Target {
+  const sql = `public.${quoteIdentifier(name)}`;
+  return { name, described: `public.${name} in ${db.described}`, sql, oid: `to_regclass(${quoteLiteral(sql)})` };
+}
+
+/** A relation of the job's own schema that belongs to one source. */
+export function ownRelation({ sourceId }: Source, name: string): string {
+  return `ingestion.${name}_${sourceId}`;
+}
+
+/** A condition: a row of the relation is the source's. Where only an earlier version has used the database, each is. */
+export function isOf(relation: string, { sourceId }: Source): string {
+  return `coalesce((to_jsonb(${relation}) ->> 'source_id')::int, ${sourceId}) = ${sourceId}`;
+}
+
+/** `null` when no job of the source has ever started; in a database of an earlier version, everything is of `datasync`. */
+export async function findSource(db: Database, name: string): Promise<Source | null> {
+  const version = await readSchemaVersion(db);
+  if (version > 0 && version < FIRST_VERSION_WITH_SOURCES) {
+    return name === 'datasync' ? { sourceId: FIRST_SOURCE, name, target: targetNamed(tableOf(name), db) } : null;
+  }
+  return version === 0 ? null : readSource(db, name);
+}
+
+/**
+ * Makes a place for the source where it has none yet. The schema must be up to date.
+ * @throws ConfigurationError when its table is another source's
+ */
+export async function registerSource(db: Database, name: string): Promise<Source> {
+  const found = await readSource(db, name);
+  if (found !== null) return found;
+  const table = tableOf(name);
+  await db.query(
+    `WITH made AS (
+       INSERT INTO ingestion.source (name, target) VALUES ($1, $2) ON CONFLICT DO NOTHING RETURNING source_id
+     ), owner AS (INSERT INTO ingestion.owner (source_id, generation, host, pid) SELECT source_id, 0, '', 0 FROM made)
+     INSERT INTO ingestion.target_rows (source_id) SELECT source_id FROM made`,
+    [name, table],
+  );
+  const made = await readSource(db, name);
+  if (made !== null) return made;
+  const { rows } = await db.query<{ name: string }>('SELECT name FROM ingestion.source WHERE target = $1', [table]);
+  throw new ConfigurationError(
+    `The source ${name} (--source) would load into public.${table} in ${db.described}, which is the table of the source ` +
+      `${rows[0]?.name ?? ''}: a table belongs to one source. Nothing was changed: use another name, or another database.`,
+  );
+}
+
+async function readSource(db: Database, name: string): Promise<Source | null> {
+  const { rows } = await db.query<{ sourceId: number; table: string }>(
+    'SELECT source_id AS "sourceId", target AS "table" FROM ingestion.source WHERE name = $1',
+    [name],
+  );
+  const [found] = rows;
+  return found === undefined ? null : { sourceId: found.sourceId, name, target: targetNamed(found.table, db) };
+}

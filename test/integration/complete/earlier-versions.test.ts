@@ -1,0 +1,80 @@
+/** A database that an earlier version has used goes on as it is: its rows, its unfinished run, its staged pages. */
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { test, type TestContext } from 'node:test';
+import { openClient } from '../../support/database.ts';
+import { eventsUpTo } from '../../support/scripted-events.ts';
+import { assertProof, ScriptedScene, tailOf } from '../../support/scripted-scene.ts';
+import { takeBackVersion4 } from '../../support/stored-run.ts';
+
+const EVENTS = 240;
+
+/** What version 1.0.0 left when it was killed, in a database of the test's own. */
+async function sceneOf100(t: TestContext): Promise<ScriptedScene> {
+  const scene = await ScriptedScene.open(t, { events: eventsUpTo(EVENTS), maxPage: 10 });
+  const dump = await readFile(new URL('../../golden/made-by-1.0.0.sql', import.meta.url), 'utf8');
+  const client = await openClient(t, scene.database.url);
+  await client.query(dump.replaceAll('http://{api}', scene.api.baseUrl));
+  await client.end();
+  return scene;
+}
+
+void test('the unfinished run of version 1.0.0 is gone on with: its rows stay, and its staged pages are merged', async (t) => {
+  const scene = await sceneOf100(t);
+  assert.equal(await scene.count('SELECT count(*) FROM ingested_events'), 90);
+  assert.equal((await scene.runStatus())['status'], 'running');
+  const ending = await scene.ingest();
+  assertProof(ending, 'api-end');
+  await scene.expect(ending, 0, scene.api.options.events);
+  assert.equal(ending.logs.find(({ msg }) => msg.startsWith('pages that an earlier start had'))?.['pages'], 2);
+  assert.equal(await scene.count(`SELECT count(*) FROM ingestion.run WHERE status = 'complete' AND inserted = 240`), 1);
+  assert.equal(await scene.count('SELECT count(*) FROM ingestion.run'), 1);
+  assert.ok(scene.api.pageRequests <= 20, `${scene.api.pageRequests} pages were asked for: 13 were left`);
+  const { rows } = await scene.database.query(
+    'SELECT source_id, name, description, target FROM ingestion.source WHERE sha256 IS NOT NULL',
+  );
+  const description = { url: scene.api.baseUrl };
+  assert.deepEqual(rows, [{ source_id: 1, name: 'datasync', description, target: 'ingested_events' }]);
+  // Version 1.0.0 reads this number before it changes anything, and ends with 2 when it is above 2.
+  assert.ok((await scene.count('SELECT max(version) FROM ingestion.schema_version')) > 2);
+});
+
+void test('a table in which version 1.0.0 has put two sources goes on, and is proven by the end of the API alone', async (t) => {
+  const scene = await sceneOf100(t);
+  // The 90 rows are of another address, whose events may have the ids of this one's.
+  await scene.database.query(`UPDATE ingestion.run SET status = 'abandoned', source = 'http://other/api/v1'`);
+  await scene.database.query('UPDATE ingested_events SET id = gen_random_uuid()');
+  await scene.database.query('TRUNCATE ingestion.staging_a, ingestion.staging_b');
+  await scene.database.query('TRUNCATE ingestion.staging_ledger_a, ingestion.staging_ledger_b');
+  await scene.database.query(`INSERT INTO ingestion.run (source, status) VALUES ('${scene.api.baseUrl}', 'complete')`);
+  const ending = await scene.ingest();
+  assertProof(ending, 'api-end');
+  assert.match(ending.proof?.sentence ?? '', /rows of another address/);
+  assert.equal(await scene.count('SELECT count(*) FROM ingested_events'), 90 + EVENTS);
+});
+
+void test('what main has left before sources had state of their own goes on, with what pages have shown', async (t) => {
+  const scene = await ScriptedScene.open(t, { events: eventsUpTo(1_000), maxPage: 100 });
+  const stopped = await scene.stopAt(({ usual }) => usual.first === 500);
+  assert.equal(stopped.code, 143, tailOf(stopped));
+  await takeBackVersion4(scene.database);
+  await scene.database.query('UPDATE ingestion.source SET has_flag = true');
+  const before = scene.api.pageRequests;
+  assertProof(await scene.ingestAll(), 'count');
+  assert.equal(await scene.count('SELECT count(*) FROM ingestion.run WHERE source_id = 1'), 1);
+  assert.equal(await scene.count('SELECT count(*) FROM ingestion.source WHERE has_flag'), 1);
+  assert.ok(
+    scene.api.pageRequests - before <= 8,
+    `${scene.api.pageRequests - before} pages were asked for: 4 were left`,
+  );
+});
+
+void test('while version 1.0.0 is at work, no source is begun: 6, and its schema is as it was', async (t) => {
+  const scene = await sceneOf100(t);
+  const other = await scene.beside(t, 'other', { events: [] });
+  const client = await openClient(t, scene.database.url);
+  // Its lock: one for all of the database.
+  await client.query('SELECT pg_advisory_lock($1, $2)', [0x0da7_a51c, 0x16e5_7e4]);
+  for (const busy of [await scene.ingest(), await other.ingest()]) assert.equal(busy.code, 6, tailOf(busy));
+  assert.equal(await scene.count('SELECT max(version) FROM ingestion.schema_version'), 2);
+});

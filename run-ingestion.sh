@@ -15,7 +15,7 @@ Ctrl-C ends the watching; the job goes on.
   HTTP_HOST_PORT       port of the live page, /metrics and /health on this machine (default 8080)
 
 Exit codes are the job's: 0 complete and checked, 1 unexpected, 2 something is missing or wrong here, 3 key refused,
-4 gave up and can be resumed, 5 something is missing or too much was rejected, 6 another run works on this database,
+4 gave up and can be resumed, 5 something is missing or too much was rejected, 6 another run works on this source,
 143 the job was stopped, 137 it was killed. 130: Ctrl-C.
 END
 }

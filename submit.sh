@@ -62,18 +62,22 @@ field() {
     -e "s/^.*\"$1\"[[:space:]]*:[[:space:]]*\([0-9][0-9]*\).*\$/\1/p" | hide_key
 }
 
-# What the container's database says: its rows, and in a second line whether its newest run is finished, and no row is gone
-# that it left (true, false).
+# What the container's database says of the source: the rows of its table, and in a second line whether its newest run is
+# finished, and no row is gone that it left (true, false).
 # Nothing when it cannot be asked; no second line when no run is recorded. A run of version 1.0.0 has no column
 # proof, and no source: all of them are of datasync, which is source 1.
-COUNT_ROWS='SELECT count(*) FROM ingested_events'
-ASK_FINISHED="SELECT CASE WHEN status = 'complete' AND to_jsonb(r) -> 'proof' ->> 'kind' IN ('count', 'api-end')
-  AND (SELECT count(*) FROM ingested_events)
-      >= coalesce((SELECT rows FROM ingestion.target_rows r WHERE coalesce((to_jsonb(r) ->> 'source_id')::int, 1) = 1), 0)
-  THEN 'true' ELSE 'false' END FROM ingestion.run r WHERE coalesce((to_jsonb(r) ->> 'source_id')::int, 1) = 1 ORDER BY run_id DESC LIMIT 1"
 ask_container() {
-  ! command -v docker >/dev/null 2>&1 ||
-    docker exec assignment-postgres psql -X -A -t -U postgres -d ingestion -c "$COUNT_ROWS" -c "$ASK_FINISHED" 2>/dev/null </dev/null || true
+  command -v docker >/dev/null 2>&1 || return 0
+  case $source in
+  datasync) table=ingested_events number=1 ;;
+  *) table=$(printf '%s' "$source" | tr - _) number="(SELECT source_id FROM ingestion.source WHERE name = '$source')" ;;
+  esac
+  rows="SELECT count(*) FROM public.\"$table\""
+  is_its="coalesce((to_jsonb(r) ->> 'source_id')::int, 1) = $number"
+  finished="SELECT CASE WHEN status = 'complete' AND to_jsonb(r) -> 'proof' ->> 'kind' IN ('count', 'api-end')
+    AND ($rows) >= coalesce((SELECT rows FROM ingestion.target_rows r WHERE $is_its), 0)
+    THEN 'true' ELSE 'false' END FROM ingestion.run r WHERE $is_its ORDER BY run_id DESC LIMIT 1"
+  docker exec assignment-postgres psql -X -A -t -U postgres -d ingestion -c "$rows" -c "$finished" 2>/dev/null </dev/null || true
 }
 
 # The same of the database that this project's commands use without Docker.
@@ -141,6 +145,9 @@ key=$(setting TARGET_API_KEY)
 base=$(setting API_BASE_URL)
 base=${base:-$DEFAULT_BASE_URL}
 base=${base%/}
+source=$(setting SOURCE_NAME)
+source=${source:-datasync}
+case $source in *[!a-z0-9_-]*) fail 2 "SOURCE_NAME: expected small letters, digits, - and _, got $source" ;; esac
 
 [ -f "$file" ] || fail 2 "there is no file $file" \
   'How to make it: docker exec assignment-ingestion npm run export-ids && docker cp assignment-ingestion:/app/event_ids.txt .' \

@@ -1,37 +1,19 @@
 import assert from 'node:assert/strict';
 import { mkdir, readFile, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { test, type TestContext } from 'node:test';
+import { test } from 'node:test';
 import { startSimulator } from '../../../src/simulator/simulator.ts';
-import { testDatabase } from '../../support/database.ts';
-import { PROJECT_FOLDER } from '../../support/processes.ts';
-import { storeRun } from '../../support/stored-run.ts';
 import { ScriptFolder, syntaxErrors } from '../../support/shell-scripts.ts';
-
-const SCRIPT = 'submit.sh';
-const REPOSITORY = 'https://github.com/yourusername/your-repo';
-const KEY = 'key "with\\odd" signs';
-const IDS = ['af5c33c8-8aac-4aa0-9448-b07b52ddaf9f', '00000000-0000-4000-8000-000000000001', 'evt-0000001'];
-const FILE = `${IDS.join('\n')}\n`;
-const RECEIPT = JSON.stringify({
-  success: true,
-  data: { eventCount: 3, remainingSubmissions: 4 },
-  message: 'Submission received',
-});
-
-/** With a stand-in for curl, no Docker and no database. */
-async function folderWith(t: TestContext, file = FILE): Promise<ScriptFolder> {
-  const folder = await ScriptFolder.create(t, [SCRIPT]);
-  await folder.useStandIn('curl');
-  await folder.write('.env', `API_BASE_URL="http://127.0.0.1:9/api/v1/"\nTARGET_API_KEY='${KEY}'\n`);
-  if (file !== '') await folder.write('event_ids.txt', file);
-  await folder.prepare({ http: '200', answer: RECEIPT });
-  return folder;
-}
-
-async function assertNothingSent(folder: ScriptFolder): Promise<void> {
-  assert.equal(await folder.kept('arguments'), '');
-}
+import {
+  FILE,
+  IDS,
+  KEY,
+  RECEIPT,
+  REPOSITORY,
+  SCRIPT,
+  assertNothingSent,
+  folderWith,
+} from '../../support/submission.ts';
 
 test('submit.sh can be read by a POSIX shell, and shows its usage without arguments', async (t) => {
   assert.equal(syntaxErrors(SCRIPT), '');
@@ -105,89 +87,6 @@ test('submit.sh counts a last id without a line end, and takes the file it is to
   assert.equal(code, 0);
   assert.match(stdout, / 3 distinct ids; no database could be asked/);
   assert.equal(await folder.kept('sent'), FILE.trimEnd());
-});
-
-test('submit.sh compares the file with the database it can reach', async (t) => {
-  const folder = await folderWith(t);
-  await folder.useStandIn('docker');
-  await folder.prepare({ rows: '4\n' });
-  const differs = await folder.run(SCRIPT, ['--yes', REPOSITORY]);
-  assert.equal(differs.code, 5);
-  assert.match(differs.stderr, /has 3 ids, the database has 4 events/);
-  await assertNothingSent(folder);
-  await folder.prepare({ rows: '3\ntrue\n' });
-  const agrees = await folder.run(SCRIPT, ['--yes', REPOSITORY]);
-  assert.equal(agrees.code, 0);
-  assert.match(agrees.stdout, /as many as rows in the database/);
-});
-
-test('submit.sh refuses the list of an unfinished run unless it is told that a part is wanted; --yes does not say so', async (t) => {
-  const inContainer = async (folder: ScriptFolder, finished: string): Promise<void> => {
-    await folder.useStandIn('docker');
-    await folder.prepare({ rows: `3\n${finished}` });
-  };
-  const withoutDocker = async (folder: ScriptFolder, finished: string): Promise<void> => {
-    await mkdir(join(folder.path, 'node_modules'));
-    await folder.useStandIn('npm');
-    const report = finished === '' ? { rows: 3 } : { rows: 3, finished: finished === 'true\n', run: { runId: 1 } };
-    await folder.prepare({ status: `${JSON.stringify(report, null, 2)}\n` });
-  };
-  for (const database of [inContainer, withoutDocker]) {
-    // Without an answer no run is recorded: nobody knows whether these are all.
-    for (const finished of ['false\n', '']) {
-      const folder = await folderWith(t);
-      await database(folder, finished);
-      const refused = await folder.run(SCRIPT, ['--yes', REPOSITORY]);
-      assert.equal(refused.code, 7, refused.stderr);
-      assert.match(refused.stderr, /not finished, or not proven complete[^]*npm start goes on with it.*--partial/);
-      await assertNothingSent(folder);
-      const told = await folder.run(SCRIPT, ['--yes', '--partial', REPOSITORY]);
-      assert.equal(told.code, 0, told.stderr);
-      assert.match(told.stdout, /not finished, or not proven complete, or rows are gone; sent as --partial/);
-    }
-    const finished = await folderWith(t);
-    await database(finished, 'true\n');
-    const { code, stdout } = await finished.run(SCRIPT, ['--yes', REPOSITORY]);
-    assert.equal(code, 0);
-    assert.doesNotMatch(stdout, /partial/);
-  }
-});
-
-test('submit.sh asks the database of the container for what this project stores', async (t) => {
-  const script = await readFile(join(PROJECT_FOLDER, SCRIPT), 'utf8');
-  const question = /^ASK_FINISHED="([^"]+)"/m.exec(script)?.[1] ?? assert.fail('the question is not there');
-  const run = { source: 'https://api', rows: 3, passTotal: 3 };
-  const proof = { kind: 'none', places: 3, expected: null, sentence: 'too large' } as const;
-  for (const [options, expected] of [
-    [{ complete: true }, 'true'],
-    [{ complete: false }, 'false'],
-    [{ complete: true, proof }, 'false'],
-    [{ complete: true, proof: null }, 'false'],
-  ] as const) {
-    const database = await testDatabase(t);
-    await storeRun(database, { ...run, ...options });
-    assert.deepEqual((await database.query(question)).rows, [{ case: expected }]);
-    await database.query(`DELETE FROM ingested_events WHERE id = 'evt-2'`);
-    assert.deepEqual((await database.query(question)).rows, [{ case: 'false' }]);
-    await database.query(`INSERT INTO ingested_events (id) VALUES ('evt-2')`);
-    assert.deepEqual((await database.query(question)).rows, [{ case: expected }]);
-    if (options.complete) await database.query('ALTER TABLE ingestion.run DROP COLUMN proof');
-    assert.deepEqual((await database.query(question)).rows, [{ case: 'false' }]);
-  }
-});
-
-test('submit.sh is content when one of two databases has what the file has', async (t) => {
-  const folder = await folderWith(t);
-  await folder.useStandIn('docker');
-  await mkdir(join(folder.path, 'node_modules'));
-  await folder.useStandIn('npm');
-  await folder.prepare({ rows: '9\n', status: '{\n  "database": "other",\n  "rows": 3,\n  "finished": true\n}\n' });
-  const agrees = await folder.run(SCRIPT, ['--yes', REPOSITORY]);
-  assert.equal(agrees.code, 0, agrees.stderr);
-  await folder.prepare({ status: '{\n  "rows": 8\n}\n' });
-  const differs = await folder.run(SCRIPT, ['--yes', REPOSITORY]);
-  assert.equal(differs.code, 5);
-  assert.match(differs.stderr, /has 3 ids, the database has 9 events \(the one without Docker: 8\)/);
 });
 
 test('submit.sh spends nothing without a yes', async (t) => {

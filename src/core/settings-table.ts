@@ -96,7 +96,7 @@ export const settingsSchema = z.object({
   source: database(
     'SOURCE_NAME',
     sourceName,
-    'Name of the source, which has a state and a table of its own: datasync ingested_events, others one of their name.',
+    'Name of the source, whose state and table are its own. The table of datasync is ingested_events, of others their name.',
     { default: 'datasync', unit: 'name' },
   ),
   dataDir: database('DATA_DIR', z.string().min(1), 'Folder of the embedded PostgreSQL and of receipts.', {

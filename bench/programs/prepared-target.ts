@@ -32,7 +32,7 @@ export async function prepareTarget(url: string, connections: number): Promise<P
     logger: silent,
     maxWaitMs: 1_000,
   });
-  await migrate(db);
+  await migrate(db, silent);
   const source = await registerSource(db, 'datasync');
   await ensureTarget(db, source, ID_COLUMN_TYPES);
   const ownership = await claimTarget(db, {

@@ -5,7 +5,7 @@ import { ConfigurationError, EXIT_CODES, exitCodeOf, type ExitCode } from '../co
 import type { Logger } from '../core/logging.ts';
 import type { SettingGroup } from '../core/settings-table.ts';
 import type { Database } from '../load/postgres/database.ts';
-import { findSource, type Source } from '../load/schema/source.ts';
+import { findSource, readSourceNames, type Source } from '../load/schema/source.ts';
 import { openDatabaseToRead } from './database-to-read.ts';
 import { logEnd, logToStderr } from './end-of-command.ts';
 
@@ -48,8 +48,10 @@ export async function reportCommand(
       const { db } = target;
       const source = await findSource(db, settings.source);
       if (source === null) {
+        const others = await readSourceNames(db);
         throw new ConfigurationError(
-          `No job has put anything into ${db.described} from the source ${settings.source} yet: npm start does.`,
+          `No job has put anything into ${db.described} from the source ${settings.source} yet: npm start does.` +
+            (others.length === 0 ? '' : ` Sources that are there (--source): ${others.join(', ')}.`),
         );
       }
       await work({ db, source, settings, isJson: options['json'] === true, options, logger });

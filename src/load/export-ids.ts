@@ -47,7 +47,7 @@ export async function exportIds(
     });
   } catch (error) {
     if (sqlStateOf(error) !== UNDEFINED_TABLE) throw error;
-    throw new ConfigurationError(`${db.described} has no table of events yet: run npm start first`, { cause: error });
+    throw new ConfigurationError(`${target.described} is not there yet: run npm start first`, { cause: error });
   }
   return { ids: lines.ids, escaped: lines.escaped };
 }

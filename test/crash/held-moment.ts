@@ -156,15 +156,16 @@ export async function holdMerges(t: TestContext, scene: CrashScene): Promise<() 
 
 /** Makes the tables as the first start does; all ids are UUIDs. */
 export async function makeTables(scene: CrashScene): Promise<void> {
+  const logger = pino({ level: 'silent' });
   const db = await Database.open({
     url: scene.database.url,
     copyConnections: 1,
     applicationName: 'test',
-    logger: pino({ level: 'silent' }),
+    logger,
     maxWaitMs: 10_000,
   });
   try {
-    await migrate(db);
+    await migrate(db, logger);
     await ensureTarget(db, DATASYNC, { id: 'uuid', sessionId: 'uuid', userId: 'uuid' });
   } finally {
     await db.close();

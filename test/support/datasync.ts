@@ -1,5 +1,6 @@
 /** The source that jobs are of unless they are told another: the first one in every database. */
 import { tableOf, targetNamed, type Source } from '../../src/load/schema/source.ts';
+import type { ClaimOptions } from '../../src/load/state/owner.ts';
 
 export const DATASYNC: Source = {
   sourceId: 1,
@@ -7,5 +8,7 @@ export const DATASYNC: Source = {
   target: targetNamed(tableOf('datasync'), { described: 'a test' }),
 };
 
-/** What a claim of it needs in a database whose tables are made. */
-export const OF_DATASYNC = { name: DATASYNC.name, prepare: () => Promise.resolve(DATASYNC) } as const;
+/** What a claim of a source needs in a database where its tables are made. */
+export function ofSource(source: Source): Pick<ClaimOptions, 'name' | 'prepare'> {
+  return { name: source.name, prepare: () => Promise.resolve(source) };
+}

@@ -8,7 +8,7 @@ import { ensureTarget } from '../../src/load/schema/ingested-events.ts';
 import { migrate } from '../../src/load/schema/migrate.ts';
 import { pino } from 'pino';
 import type { TestDatabase } from './database.ts';
-import { DATASYNC, OF_DATASYNC } from './datasync.ts';
+import { DATASYNC, ofSource } from './datasync.ts';
 
 export interface StoredRunOptions {
   readonly source: string;
@@ -45,9 +45,9 @@ export async function storeRun(database: TestDatabase, options: StoredRunOptions
     maxWaitMs: 10_000,
   });
   try {
-    await migrate(db);
+    await migrate(db, logger);
     await ensureTarget(db, DATASYNC, { id: 'text', sessionId: 'text', userId: 'text' });
-    const ownership = await claimTarget(db, { ...OF_DATASYNC, host: 'here', pid: process.pid, logger });
+    const ownership = await claimTarget(db, { ...ofSource(DATASYNC), host: 'here', pid: process.pid, logger });
     try {
       const store = new StateStore(db, ownership);
       const identity = { source: options.source, sinceMs: null, untilMs: null };

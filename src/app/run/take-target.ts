@@ -29,7 +29,7 @@ export function takeTarget(
     logger,
     prepare: async () => {
       await refuseUnfitTarget(db, targetNamed(tableOf(name), db), settings.onConflict);
-      await migrate(db);
+      await migrate(db, logger);
       const source = await registerSource(db, name);
       const found = { current: await readCurrentRun(db, source), lastComplete: await readLastCompleteRun(db, source) };
       refuseOtherRun(runIdentity(address, settings), found, settings);

@@ -4,6 +4,13 @@
  */
 const STAGING = ['staging', 'staging_ledger', 'staging_anomaly'].flatMap((kind) => [`${kind}_a`, `${kind}_b`]);
 
+/** What a job of an earlier version may hold, and the beginning of its sessions' names. */
+export const BEFORE_SOURCES = {
+  application: 'datasync-ingestion ',
+  relations: ['ingestion.owner', ...STAGING.map((name) => `ingestion.${name}`)],
+  why: 'keeps the schema from being brought up to date',
+} as const;
+
 /** A table with one row becomes one with a row for each source. */
 function oneForEachSource(table: string): string {
   return `ALTER TABLE ingestion.${table} DROP COLUMN one_row, ADD COLUMN source_id integer DEFAULT 1 PRIMARY KEY;

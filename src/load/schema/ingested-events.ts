@@ -42,8 +42,8 @@ export async function ensureTarget(
   } catch (error) {
     if (sqlStateOf(error) !== '42501') throw error;
     throw new ConfigurationError(
-      `the role of ${db.described} may not make or change public.${target.name}: ` +
-        'GRANT CREATE, USAGE ON SCHEMA public TO it, or let it own the table',
+      `the role may not make or change ${target.described}, or the staging tables for it: ${describeError(error)}. Nothing was ` +
+        'changed: GRANT CREATE, USAGE ON SCHEMA public, ingestion TO it, or let it own the tables.',
       { cause: error },
     );
   }
@@ -282,6 +282,7 @@ function changedMeanwhile(target: Target, why: string): ConfigurationError {
 
 function doesNotFit(target: Target, why: string): ConfigurationError {
   return new ConfigurationError(
-    `${target.described} cannot be used: ${why}. Nothing was changed; mend that, rename the table, or use another database.`,
+    `${target.described} cannot be used: ${why}. Nothing was changed; mend that, rename the table, give the source another name ` +
+      '(--source), or use another database.',
   );
 }

@@ -1,12 +1,14 @@
 /** Makes and migrates schema `ingestion`: one file a version, each applied once, in order, in one transaction. */
 import { ConfigurationError, describeError } from '../../core/errors.ts';
+import type { Logger } from '../../core/logging.ts';
 import { isAboutRows } from '../postgres/database-errors.ts';
 import type { Database } from '../postgres/database.ts';
 import { oneRow } from '../postgres/one-row.ts';
+import { endOrphans } from '../postgres/orphans.ts';
 import { ledgerAndState } from './001-ledger-and-state.ts';
 import { oldestOfPage } from './002-oldest-of-page.ts';
 import { placesAndProof } from './003-places-and-proof.ts';
-import { sources } from './004-sources.ts';
+import { BEFORE_SOURCES, sources } from './004-sources.ts';
 
 interface Migration {
   readonly version: number;
@@ -24,10 +26,10 @@ const MIGRATION_LOCK = 0x1d5_19e57;
 const VERSION_SQL = 'SELECT coalesce(max(version), 0)::int AS version FROM ingestion.schema_version';
 
 /**
- * Idempotent, and safe beside a running job: an up-to-date schema is only read.
+ * Idempotent, and safe beside running jobs: an up-to-date schema is only read. No job of an earlier version may be at work.
  * @throws ConfigurationError when a newer version of this program made the schema, or the role may not make it.
  */
-export async function migrate(db: Database): Promise<void> {
+export async function migrate(db: Database, logger: Logger): Promise<void> {
   if ((await readSchemaVersion(db)) === SCHEMA_VERSION) return;
   await refuseForeignSchema(db);
   try {
@@ -41,6 +43,8 @@ export async function migrate(db: Database): Promise<void> {
            (version integer PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())`,
       );
       const { version } = await oneRow<{ version: number }>(client, VERSION_SQL);
+      // In turn, so that no other start that is just bringing the schema up to date is taken for one of them.
+      if (version > 0 && version < sources.version) await endOrphans(db, BEFORE_SOURCES, logger);
       for (const migration of MIGRATIONS.filter((one) => one.version > version)) {
         await client.query(migration.sql);
         await client.query('INSERT INTO ingestion.schema_version (version) VALUES ($1)', [migration.version]);
@@ -50,8 +54,9 @@ export async function migrate(db: Database): Promise<void> {
     // A right that the role lacks, a tablespace that is its default, an event trigger: whatever PostgreSQL says.
     if (!isAboutRows(error)) throw error;
     throw new ConfigurationError(
-      `the role of ${db.described} may not make the schema "ingestion" with the job's tables: ${describeError(error)}. Nothing was ` +
-        'changed: GRANT CREATE ON DATABASE … TO it, or CREATE SCHEMA ingestion AUTHORIZATION …, and take away what else is in the way.',
+      `the role of ${db.described} may not make the schema "ingestion" with the job's tables, or change it: ${describeError(error)}. ` +
+        'Nothing was changed: GRANT CREATE ON DATABASE … TO it, or CREATE SCHEMA ingestion AUTHORIZATION …, or start once as the role ' +
+        'that owns the tables, and take away what else is in the way.',
       { cause: error },
     );
   }

@@ -5,6 +5,7 @@
 import { ConfigurationError } from '../../core/errors.ts';
 import type { Database } from '../postgres/database.ts';
 import { quoteIdentifier, quoteLiteral } from '../postgres/identifiers.ts';
+import { sources } from './004-sources.ts';
 import { readSchemaVersion } from './migrate.ts';
 
 /** The table of a source. */
@@ -25,8 +26,7 @@ export interface Source {
   readonly target: Target;
 }
 
-/** The version of the schema that gave each source state of its own; the state of earlier ones is that of `datasync`. */
-const FIRST_VERSION_WITH_SOURCES = 4;
+/** Of `datasync`, in a database that an earlier version has used. */
 const FIRST_SOURCE = 1;
 
 /** The name of the table that a source gets. */
@@ -52,10 +52,18 @@ export function isOf(relation: string, { sourceId }: Source): string {
 /** `null` when no job of the source has ever started; in a database of an earlier version, everything is of `datasync`. */
 export async function findSource(db: Database, name: string): Promise<Source | null> {
   const version = await readSchemaVersion(db);
-  if (version > 0 && version < FIRST_VERSION_WITH_SOURCES) {
+  if (version > 0 && version < sources.version) {
     return name === 'datasync' ? { sourceId: FIRST_SOURCE, name, target: targetNamed(tableOf(name), db) } : null;
   }
   return version === 0 ? null : readSource(db, name);
+}
+
+/** Of all sources of which a job has ever started, the oldest first. */
+export async function readSourceNames(db: Database): Promise<string[]> {
+  const version = await readSchemaVersion(db);
+  if (version < sources.version) return version === 0 ? [] : ['datasync'];
+  const { rows } = await db.query<{ name: string }>('SELECT name FROM ingestion.source ORDER BY source_id');
+  return rows.map(({ name }) => name);
 }
 
 /**

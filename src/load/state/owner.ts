@@ -7,9 +7,9 @@ import { randomUUID } from 'node:crypto';
 import type { PoolClient } from 'pg';
 import { StagingLostError, TargetBusyError } from '../../core/errors.ts';
 import type { Logger } from '../../core/logging.ts';
-import type { Backend } from '../postgres/connection-watch.ts';
 import { LOCK_NOT_AVAILABLE, sqlStateOf } from '../postgres/database-errors.ts';
 import type { Database } from '../postgres/database.ts';
+import { endOrphans } from '../postgres/orphans.ts';
 import type { Source } from '../schema/source.ts';
 import { STAGING_TABLES, emptyStaging, lockStaging, relationsOf, stagedPages } from '../schema/staging.ts';
 import { OwnerLock, readOwnerRow } from './advisory-lock.ts';
@@ -145,7 +145,7 @@ class ClaimedTarget implements Ownership {
     await this.#raiseGeneration(null);
     // The new generation fences orphans, but their locks would keep the merge of the leftovers waiting.
     const relations = STAGING_TABLES.flatMap((table) => relationsOf(this.source, table));
-    await this.#endOrphans(relations, WRITING_LOCKS, 'works on staging');
+    await this.#endOrphans(relations, 'works on staging');
     await this.#writeEpoch('keep');
   }
 
@@ -181,18 +181,15 @@ class ClaimedTarget implements Ownership {
       } catch (error) {
         if (sqlStateOf(error) !== LOCK_NOT_AVAILABLE || attempt >= RAISE_ATTEMPTS) throw error;
         // When a start claims a source, only its orphans share this row. When a run renews, its own transactions may.
-        if (from === null) await this.#endOrphans(['ingestion.owner'], ROW_LOCKS, 'holds the generation');
+        if (from === null) await this.#endOrphans(['ingestion.owner'], 'holds the generation');
       }
     }
   }
 
-  /** Ends the backends of a killed ingester that hold such locks on these relations. Those of other sources have other names. */
-  async #endOrphans(relations: readonly string[], locks: readonly string[], why: string): Promise<void> {
-    const { rows } = await this.#db.query<Backend>(HOLDERS_SQL, [relations, locks, `${this.#db.applicationName} `]);
-    for (const backend of rows) {
-      this.#options.logger.info({ pid: backend.pid, why }, 'ending a backend that an earlier start left behind');
-      await this.#db.connections.terminate(backend);
-    }
+  /** Of this source alone: sessions of other sources have other names. */
+  #endOrphans(relations: readonly string[], why: string): Promise<void> {
+    const orphans = { application: `${this.#db.applicationName} `, relations, why };
+    return endOrphans(this.#db, orphans, this.#options.logger);
   }
 
   async #writeEpoch(leftovers: 'keep' | 'empty'): Promise<void> {
@@ -218,15 +215,3 @@ class ClaimedTarget implements Ownership {
     this.epoch = epoch;
   }
 }
-
-/** Whoever only reads staging (a person, the status command) is left alone. */
-const WRITING_LOCKS = ['RowExclusiveLock', 'ShareLock', 'ExclusiveLock', 'AccessExclusiveLock'];
-/** Of `SELECT … FOR SHARE` and of `UPDATE`. */
-const ROW_LOCKS = ['RowShareLock', 'RowExclusiveLock'];
-
-const HOLDERS_SQL = `
-  SELECT DISTINCT s.pid, s.backend_start::text AS "startedAt"
-    FROM pg_locks l JOIN pg_stat_activity s ON s.pid = l.pid
-   WHERE l.locktype = 'relation' AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-     AND l.relation IN (SELECT to_regclass(name) FROM unnest($1::text[]) AS name) AND l.mode = ANY ($2::text[])
-     AND starts_with(s.application_name, $3) AND s.pid <> pg_backend_pid()`;

@@ -69,7 +69,7 @@ test('a database without a table of events is refused, and an older file stays a
   await writeFile(output, 'older\n');
   const { code, stderr } = await exportTo(output, [], { DATABASE_URL: db.url });
   assert.equal(code, 2);
-  assert.match(stderr, /no table of events yet: run npm start/);
+  assert.match(stderr, /ingested_events in .* is not there yet: run npm start/);
   assert.equal(await readFile(output, 'utf8'), 'older\n');
   assert.deepEqual(await readdir(place), ['ids.txt']);
 });

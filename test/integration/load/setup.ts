@@ -15,13 +15,14 @@ import { Database } from '../../../src/load/postgres/database.ts';
 import type { DatabaseOptions } from '../../../src/load/postgres/database.ts';
 import { ensureTarget } from '../../../src/load/schema/ingested-events.ts';
 import { migrate } from '../../../src/load/schema/migrate.ts';
+import { registerSource, type Source } from '../../../src/load/schema/source.ts';
 import type { StagingTable } from '../../../src/load/schema/staging.ts';
 import { FROM_THE_START } from '../../../src/load/state/run-changes.ts';
 import { StateStore } from '../../../src/load/state/state-store.ts';
 import type { NewRun } from '../../../src/load/state/run-changes.ts';
 import { testDatabase } from '../../support/database.ts';
 import type { TestDatabase } from '../../support/database.ts';
-import { DATASYNC, OF_DATASYNC } from '../../support/datasync.ts';
+import { DATASYNC, ofSource } from '../../support/datasync.ts';
 
 export const SILENT = pino({ level: 'silent' });
 export const TEXT_IDS: IdColumnTypes = { id: 'text', sessionId: 'text', userId: 'text' };
@@ -110,13 +111,13 @@ export async function openDatabase(
   return db;
 }
 
-/** The source datasync, whose tables are made. */
-export function claimAs(db: Database, host: string, pid: number): Promise<Ownership> {
-  return claimTarget(db, { ...OF_DATASYNC, host, pid, logger: SILENT });
+/** The source datasync unless another is given, whose tables are made. */
+export function claimAs(db: Database, host: string, pid: number, source: Source = DATASYNC): Promise<Ownership> {
+  return claimTarget(db, { ...ofSource(source), host, pid, logger: SILENT });
 }
 
-export async function claim(t: TestContext, db: Database): Promise<Ownership> {
-  const ownership = await claimAs(db, 'here', process.pid);
+export async function claim(t: TestContext, db: Database, source: Source = DATASYNC): Promise<Ownership> {
+  const ownership = await claimAs(db, 'here', process.pid, source);
   t.after(() => ownership.release());
   return ownership;
 }
@@ -132,6 +133,8 @@ export interface Loading {
 }
 
 export interface LoadingOptions {
+  /** Its name; `datasync` unless given. */
+  readonly source?: string;
   readonly types?: IdColumnTypes;
   readonly windows?: NewRun['windows'];
   readonly watchdogMs?: number;
@@ -145,9 +148,10 @@ export interface LoadingOptions {
 export async function startLoading(t: TestContext, options: LoadingOptions = {}): Promise<Loading> {
   const database = options.database ?? (await testDatabase(t));
   const db = await openDatabase(t, options.url ?? database.url, options.open);
-  await migrate(db);
-  await ensureTarget(db, DATASYNC, options.types ?? TEXT_IDS);
-  const ownership = await claim(t, db);
+  await migrate(db, SILENT);
+  const source = await registerSource(db, options.source ?? DATASYNC.name);
+  await ensureTarget(db, source, options.types ?? TEXT_IDS);
+  const ownership = await claim(t, db, source);
   const store = new StateStore(db, ownership);
   const windows: NewRun['windows'] = options.windows ?? [{ sinceMs: null, untilMs: null }];
   const run = (await store.currentRun()) ?? (await store.createRun(SOURCE, { ...FROM_THE_START, windows }));

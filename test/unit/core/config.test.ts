@@ -134,6 +134,7 @@ describe('values', () => {
     ['--database-url', 'mysql://host/db', /expected postgresql:\/\//],
     ['--user-agent', 'Zoë', /expected printable ASCII/],
     ['--http-host', 'a b', /expected a host name/],
+    ['--source', 'No Name', /--source \(SOURCE_NAME\): expected a name of at most 40 small letters/],
   ];
   for (const [flag, text, message] of refused) {
     it(`refuse ${flag} ${JSON.stringify(text)}`, () => {

@@ -71,7 +71,7 @@ export const METRICS = {
     ({ counts }) => counts.loaded,
   ),
   datasync_events_merged_total: counter(
-    'Events merged into ingested_events: inserted plus updated.',
+    'Events merged into the table: inserted plus updated.',
     ({ counts }) => counts.inserted + counts.updated,
   ),
   datasync_events_inserted_total: counter('Events merged as a new row.', ({ counts }) => counts.inserted),

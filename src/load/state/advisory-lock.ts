@@ -43,8 +43,8 @@ export class OwnerLock {
   async acquire(): Promise<void> {
     const deadlineMs = performance.now() + LOCK_PATIENCE_MS;
     const client = await this.#connect();
-    while (!(await tryLock(client, this.#name))) {
-      if (performance.now() > deadlineMs) throw await this.#refusal(client);
+    for (let busy = await tryLock(client, this.#name); busy !== null; busy = await tryLock(client, this.#name)) {
+      if (performance.now() > deadlineMs) throw await this.#refusal(client, busy);
       await delay(LOCK_POLL_MS);
     }
     this.#client = client;
@@ -66,14 +66,16 @@ export class OwnerLock {
     clearTimeout(limit);
   }
 
-  async #refusal(client: Client): Promise<TargetBusyError> {
-    const source = await findSource(this.#db, this.#name);
+  async #refusal(client: Client, busy: Busy): Promise<TargetBusyError> {
+    const source = await findSource(this.#db, busy === 'database' ? 'datasync' : this.#name);
     const owner = source === null ? null : await readOwnerRow(client, source);
     await client.end().catch(() => undefined);
-    return new TargetBusyError(
-      `another run is working on the source ${this.#name} in ${this.#db.described}${owner === null ? '' : `: ${owner.described}`}. ` +
-        'Nothing was changed; wait for it, or stop it.',
-    );
+    const what =
+      busy === 'database'
+        ? `a job of version 1.0.0, which shares a database with no other, is working on ${this.#db.described}`
+        : `another run is working on the source ${this.#name} in ${this.#db.described}`;
+    const who = owner === null ? '' : `: ${owner.described}`;
+    return new TargetBusyError(`${what}${who}. Nothing was changed; wait for it, or stop it.`);
   }
 
   async #connect(): Promise<Client> {
@@ -102,20 +104,25 @@ export class OwnerLock {
 
   async #regain(): Promise<void> {
     const client = await this.#connect();
-    const isOurs = await tryLock(client, this.#name);
+    const isOurs = (await tryLock(client, this.#name)) === null;
     // Another run that has the lock has also raised the generation, and our next COPY will say so.
     if (isOurs && !this.#isReleased) this.#client = client;
     else await client.end().catch(() => undefined);
   }
 }
 
-async function tryLock(client: Client, sourceName: string): Promise<boolean> {
-  const { locked } = await oneRow<{ locked: boolean }>(
+/** What somebody else holds. */
+type Busy = 'database' | 'source';
+
+/** @returns `null` when both locks were had */
+async function tryLock(client: Client, sourceName: string): Promise<Busy | null> {
+  const { busy } = await oneRow<{ busy: Busy | null }>(
     client,
-    'SELECT pg_try_advisory_lock_shared($1, $2) AND pg_try_advisory_lock($3, hashtext($4)) AS locked',
+    `SELECT CASE WHEN NOT pg_try_advisory_lock_shared($1, $2) THEN 'database'
+                 WHEN NOT pg_try_advisory_lock($3, hashtext($4)) THEN 'source' END AS busy`,
     [...DATABASE_KEYS, SOURCE_KEY, sourceName],
   );
-  return locked;
+  return busy;
 }
 
 /** Who took the source last; in a database that only earlier versions have used, whoever took all of it. */

@@ -96,5 +96,6 @@ void test('while version 1.0.0 is at work, no source is begun: 6, and its schema
   await client.query('SELECT pg_advisory_lock($1, $2)', [0x0da7_a51c, 0x16e5_7e4]);
   const busy = await other.ingest();
   assert.equal(busy.code, 6, tailOf(busy));
+  assert.match(busy.reason, /a job of version 1\.0\.0.* is working on .*: process \d+ on /);
   assert.equal(await scene.count('SELECT max(version) FROM ingestion.schema_version'), 2);
 });

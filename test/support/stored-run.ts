@@ -148,7 +148,7 @@ const TO_VERSION_2 = `
     .join('\n')}
   ALTER TABLE ingestion.state ${without(['borders', 'repeating_borders', ...PAGE_COLUMNS])}, ${WITH_LAST_ID};
   ALTER TABLE ingestion.run ${without(RUN_COLUMNS)}, ADD COLUMN doubled_in_chain bigint NOT NULL DEFAULT 0;
-  DROP TABLE ingestion.source, ingestion.target_rows;
+  DROP TABLE ingestion.source, ingestion.target_rows, ingestion.served_keys;
   DELETE FROM ingestion.schema_version WHERE version > 2`;
 
 /** The database as it was before sources had state of their own. */

@@ -8,9 +8,8 @@
  */
 import { CountsDisagreeError, GaveUpError, StagingLostError } from '../../core/errors.ts';
 import type { Proof, Run } from '../../core/state.ts';
-import { newlyRejectedCount } from '../../load/copy/anomalies.ts';
+import type { FoundEvents } from '../../load/state/found-events.ts';
 import type { Tally } from '../../load/state/tally.ts';
-import { countRows, rememberedRows } from '../../load/state/target-rows.ts';
 import { TopRestarts, noProgress } from '../walk/no-progress.ts';
 import { PassProgress } from './pass-progress.ts';
 import { checkCountsBalance, isUnlimited, judgeRun, leaveNoGap, provenByFall, type Verdict } from './proof.ts';
@@ -23,9 +22,6 @@ import { checkRowsAreThere, whyRejectionsAreGone } from './target-check.ts';
 const MAX_LOSSES_WITHOUT_MERGE = 10;
 /** Chains from the top whose cursor died before they brought an event, in a row, that end the run. */
 const MAX_EMPTY_CHAINS = 5;
-
-/** Different events that only this run has brought, and the API's total then. */
-type Found = Readonly<Record<'events' | 'rejected' | 'total', number>>;
 
 export class RunPasses {
   readonly #parts: RunParts;
@@ -85,7 +81,7 @@ export class RunPasses {
     const { store, logger, counters } = this.#parts;
     const { runId } = this.#run;
     counters.phase = 'verifying';
-    let before = await this.#found();
+    let before = { fresh: 0, total: 0 };
     let isAlwaysDoubtful = true;
     for (const attempt of ['suspects', 'everything', 'again', 'last'] as const) {
       const tally = await store.tally(runId);
@@ -93,10 +89,13 @@ export class RunPasses {
       const isWalkedAgain = attempt === 'again' || attempt === 'last';
       const isDoubtful = tally.doubtfulWindows > 0;
       isAlwaysDoubtful &&= isDoubtful;
-      const now = await this.#found();
+      const found = await store.foundEvents(runId);
+      const now = { fresh: found.fresh, total: this.#progress.knownTotal ?? 0 };
       const expected = verdict.kind === 'short' ? verdict.expected : (verdict.proof.expected ?? 0);
-      const lacking = await this.#lacking(tally, now, expected, verdict.kind);
-      if (this.#isOtherList(tally, now)) {
+      // Places may be repeats, or ids that the API has twice may stand in for as many that are lost. An incremental run does not walk
+      // millions again for a few of them.
+      const lacking = tally.isFull ? expected - found.different : 0;
+      if (this.#isOtherList(tally, found)) {
         if (attempt === 'suspects') continue;
         logger.warn(
           { places: tally.places, walking_again: attempt },
@@ -115,17 +114,16 @@ export class RunPasses {
         logger.warn({ short, expected, places, walking_again: attempt }, 'events are missing; walking again');
       } else {
         const { proof } = verdict;
-        const unsure = verdict.kind === 'unsure' ? verdict.unsure : lacking;
         if (!isDoubtful && lacking <= 0) return proof;
-        const brought = now.events - before.events - Math.max(0, now.total - before.total);
+        const brought = now.fresh - before.fresh - Math.max(0, now.total - before.total);
         if (isWalkedAgain && brought <= 0) {
           // A walk that only looked again for what may be missing takes nothing back from an end that the API gave before.
           if (isAlwaysDoubtful && proof.kind !== 'count') throw doubtfulEnd(tally.doubtfulWindows);
           return proof;
         }
-        if (attempt === 'last') throw unstableOrder(proof, unsure, brought);
+        if (attempt === 'last') throw unstableOrder(proof, lacking, brought);
         const { places } = proof;
-        logger.warn({ unsure, expected, places, walking_again: attempt }, 'events may be missing; walking again');
+        logger.warn({ lacking, expected, places, walking_again: attempt }, 'events may be missing; walking again');
       }
       before = now;
       await this.walks.beginPass(attempt === 'everything' || attempt === 'again');
@@ -137,41 +135,12 @@ export class RunPasses {
     return 'stopped';
   }
 
-  /** What the run has brought so far. */
-  async #found(): Promise<Found> {
-    const { db, ownership, counters } = this.#parts;
-    const { inserted, rejected } = counters.counts;
-    const kept =
-      rejected === 0
-        ? 0
-        : await db.persistently('counting what was rejected', () =>
-            newlyRejectedCount(db, ownership.source, this.#run.runId),
-          );
-    return { events: inserted + kept, rejected: kept, total: this.#progress.knownTotal ?? 0 };
-  }
-
-  /**
-   * How many different events have no row of those that the API counts. Where all have one, nobody need look again: else places may be
-   * repeats, or ids that the API has twice may stand in for as many that are lost. An incremental run does not walk millions again for a
-   * few of them.
-   */
-  async #lacking({ isFull }: Tally, { rejected }: Found, expected: number, kind: Verdict['kind']): Promise<number> {
-    if (!isFull) return 0;
-    const { db, ownership, counters } = this.#parts;
-    const { source } = ownership;
-    const own = await db.persistently('reading how many rows were loaded', () => rememberedRows(db, source));
-    if (kind === 'unsure') return expected - rejected - (own ?? 0);
-    const most = expected - counters.counts.rejected;
-    // Rows that were there before the job may be those of events that the API has.
-    return most - (own ?? 0) <= 0 ? 0 : most - (await countRows(db, source)).rows;
-  }
-
   /**
    * An incremental run begins below what the run before was served last. Where not one event of that came again, the API has another list
    * behind its address, or has put so many late events above them that the walk took these for older ones.
    */
-  #isOtherList({ isFull, places }: Tally, { events }: Found): boolean {
-    return !isFull && isUnlimited(this.#run) && places > 0 && events >= places;
+  #isOtherList({ isFull, places }: Tally, { fresh, different }: FoundEvents): boolean {
+    return !isFull && isUnlimited(this.#run) && places > 0 && fresh >= different;
   }
 
   async #suspects(): Promise<number[]> {
@@ -264,9 +233,9 @@ export class RunPasses {
   }
 }
 
-function unstableOrder({ expected, places }: Proof, unsure: number, brought: number): CountsDisagreeError {
+function unstableOrder({ expected, places }: Proof, lacking: number, brought: number): CountsDisagreeError {
   return new CountsDisagreeError(
-    `Up to ${unsure} events are missing: the API counts ${expected}, ${places} were served for sure, and walking everything again ` +
+    `Up to ${lacking} events are missing: the API counts ${expected}, ${places} were served for sure, and walking everything again ` +
       `still brings new ones (${brought} the last time). The API's pages overlap differently each time: events of one time come in no ` +
       'stable order. What came is in the target; npm start looks for the others again.',
   );

@@ -4,7 +4,7 @@ import { CountsDisagreeError } from '../../core/errors.ts';
 import type { AnomalyKind, PageAnomaly } from '../../core/encoded-page.ts';
 import type { PagePlace } from '../../core/page-place.ts';
 import type { Database } from '../postgres/database.ts';
-import { oneRow } from '../postgres/one-row.ts';
+import { oneRow, type Queryable } from '../postgres/one-row.ts';
 import { isOf, type Source } from '../schema/source.ts';
 import type { StagingNames } from '../schema/staging.ts';
 
@@ -84,17 +84,23 @@ export async function rejectedCount(db: Database, runId: number): Promise<number
   return rejected;
 }
 
-/** How many different events the run has rejected that no run of its source before it had. */
-export async function newlyRejectedCount(db: Database, source: Source, runId: number): Promise<number> {
-  const { rejected } = await oneRow<{ rejected: number }>(
+/** Different events that a run has rejected and that have no row, and those of them that no run of its source before it had. */
+export async function countRejected(
+  db: Queryable,
+  source: Source,
+  runId: number,
+): Promise<{ readonly fresh: number; readonly different: number }> {
+  return oneRow<{ fresh: number; different: number }>(
     db,
-    `SELECT count(*)::float8 AS rejected FROM (
-       SELECT sha256(original) FROM ingestion.anomaly WHERE kind = 'rejected' AND run_id = $1
-       EXCEPT SELECT sha256(original) FROM ${anomaliesOf(source)} AND kind = 'rejected' AND run_id < $1
-     ) fresh`,
+    `WITH mine AS (
+       SELECT DISTINCT sha256(original) AS hash FROM ingestion.anomaly a
+        WHERE kind = 'rejected' AND run_id = $1
+          AND NOT EXISTS (SELECT FROM ${source.target.sql} t WHERE t.id::text = a.event_id)
+     ), earlier AS (SELECT DISTINCT sha256(original) AS hash FROM ${anomaliesOf(source)} AND kind = 'rejected' AND run_id < $1)
+     SELECT count(*)::float8 AS different, (count(*) FILTER (WHERE earlier.hash IS NULL))::float8 AS fresh
+       FROM mine LEFT JOIN earlier USING (hash)`,
     [runId],
   );
-  return rejected;
 }
 
 /** Why events of a run were rejected, and one of them. */

@@ -22,6 +22,7 @@ import {
   type StagingTable,
 } from '../schema/staging.ts';
 import { checkEpoch, checkGeneration, type Ownership } from '../state/owner.ts';
+import { keepServedKeys } from '../state/found-events.ts';
 import { addTargetRows, truncateOwnTarget } from '../state/target-rows.ts';
 import { EmptyTargetMerge, type EmptyTargetMerged } from './empty-target-merge.ts';
 import { mergeInOrder } from './later-merge.ts';
@@ -135,6 +136,8 @@ export class Merger {
     for (const staging of merged) {
       await foldLedger(client, staging.names);
       await moveAnomalies(client, staging.names);
+      const runId = staging.sums.runId ?? this.#options.runId;
+      await keepServedKeys(client, source, { rows: staging.names.rows, runId, isAllThere: refused === 0 });
     }
     const ledgers = merged.map(({ names }) => names.ledger);
     await addToCounts(client, ledgers, { inserted, updated, refused, duplicates });

@@ -79,5 +79,8 @@ CREATE TABLE ingestion.target_rows (
 COMMENT ON TABLE ingestion.target_rows IS 'How many rows the job left in ingested_events; null when they were never counted';
 COMMENT ON COLUMN ingestion.target_rows.deletions IS 'Rows deleted from it so far, as its statistics say; with the same file: nobody has touched it since';
 INSERT INTO ingestion.target_rows (rows) VALUES (NULL);
+
+CREATE TABLE ingestion.served_keys (run_id bigint NOT NULL REFERENCES ingestion.run ON DELETE CASCADE, keys bigint[] NOT NULL);
+COMMENT ON TABLE ingestion.served_keys IS 'Hashes of the ids that each merge of an unfinished run has moved, where the table has other rows than that run''s own';
 `,
 } as const;

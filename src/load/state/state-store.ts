@@ -12,6 +12,7 @@ import { exactlyOnce } from '../postgres/transaction-outcome.ts';
 import { emptyTarget } from '../schema/ingested-events.ts';
 import type { Source } from '../schema/source.ts';
 import { STAGING_TABLES, emptyStaging, lockStaging } from '../schema/staging.ts';
+import { readFoundEvents, type FoundEvents } from './found-events.ts';
 import { insertWindows } from './insert-windows.ts';
 import { checkGeneration, type Ownership } from './owner.ts';
 import { RUN_COLUMNS, WINDOW_COLUMNS, readBaseRun, readCurrentRun, readWindows, type StoredRun } from './run-reader.ts';
@@ -91,7 +92,7 @@ export class StateStore {
       await checkGeneration(client, this.#ownership);
       for (const table of STAGING_TABLES) await emptyStaging(client, source, table);
       await emptyTarget(client, source.target);
-      // Not TRUNCATE: other sources have rows there. Windows and anomalies go with their runs.
+      // Not TRUNCATE: other sources have rows there. Windows, anomalies and keys go with their runs.
       await client.query('DELETE FROM ingestion.run WHERE source_id = $1', [source.sourceId]);
       await describeSource(client, source, null);
       await rememberTargetRows(client, source, { rows: 0, deletions: -1 });
@@ -239,12 +240,21 @@ export class StateStore {
         `UPDATE ingestion.run SET status = 'complete', finished_at = now(), proof = $2, recent_places = $3 WHERE run_id = $1`,
         [runId, JSON.stringify(proof), recentPlaces],
       );
+      await client.query(
+        'DELETE FROM ingestion.served_keys WHERE run_id IN (SELECT run_id FROM ingestion.run WHERE source_id = $1)',
+        [this.#source.sourceId],
+      );
     });
   }
 
   /** See {@link readTally}. */
   async tally(runId: number): Promise<Tally> {
     return this.#read(() => readTally(this.#db, runId));
+  }
+
+  /** See {@link readFoundEvents}. */
+  async foundEvents(runId: number): Promise<FoundEvents> {
+    return this.#read(() => readFoundEvents(this.#db, this.#source, runId));
   }
 
   /** What pages have shown of the source, for later starts. */

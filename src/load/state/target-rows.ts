@@ -103,12 +103,6 @@ export async function countRowsMeanwhile(db: Database, sourceName: string): Prom
   }
 }
 
-/** Rows that the job left, without counting them; `null` when they were never counted. */
-export async function rememberedRows(db: Queryable, source: Source): Promise<number | null> {
-  const { rows } = await oneRow<{ rows: number | null }>(db, `SELECT (${rememberedOf(source)}) AS rows`);
-  return rows;
-}
-
 /** In the transaction that counted them, or emptied the table. */
 export async function rememberTargetRows(
   client: Queryable,

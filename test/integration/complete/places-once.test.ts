@@ -127,6 +127,45 @@ void test('as many ids that the API has twice, and counts once, stand in for no 
   await scene.ingestAll();
 });
 
+/** The last 40 events of a page have the ids of the newest 40, the first time that it is served. */
+function doubledOnce({ api }: ScriptedScene, first: number): PageHook {
+  let isDone = false;
+  return ({ usual: { body, first: at, end } }) => {
+    if (isDone || at !== first) return undefined;
+    isDone = true;
+    const { events } = api.options;
+    const data = events.slice(at, end).map((event, k) => {
+      const { id, name } = events[at + k - (end - 40)] ?? event;
+      return { ...event, id, name };
+    });
+    return { body: { ...body, data } };
+  };
+}
+
+void test('rows that the API no longer has stand in for no event, and a walk over its own rows is made once', async (t) => {
+  const scene = await ScriptedScene.open(t, { events: eventsUpTo(400), maxPage: 200 });
+  await scene.ingestAll();
+  const first = scene.api.pageRequests;
+  assertProof(await scene.ingestAll(['--full']), 'count');
+  assert.equal(scene.api.pageRequests, 2 * first);
+  scene.api.options.events = [...newerEvents(200), ...eventsUpTo(200)];
+  scene.api.options.hook = doubledOnce(scene, 0);
+  await scene.expect(await scene.ingest(['--full']), 0, [...newerEvents(200), ...eventsUpTo(400)]);
+});
+
+void test('rows that others have put there stand in for no event', async (t) => {
+  const scene = await ScriptedScene.open(t, { events: [] });
+  await scene.ingest();
+  await scene.database.query(
+    `INSERT INTO ingested_events (id) SELECT gen_random_uuid() FROM generate_series(1, 100); DROP SCHEMA ingestion CASCADE`,
+  );
+  scene.api.options.events = eventsUpTo(400);
+  scene.api.options.hook = doubledOnce(scene, 200);
+  const ending = await scene.ingest(['--page-size', '100']);
+  await scene.database.query('DELETE FROM ingested_events WHERE name IS NULL');
+  await scene.expect(ending, 0, eventsUpTo(400));
+});
+
 void test('the event that an inclusive cursor repeats is one place', async (t) => {
   for (const flags of [[], ['--concurrency', '4', '--page-size', '50']]) {
     const scene = await ScriptedScene.open(t, { events: eventsUpTo(2_000), maxPage: 100, hasInclusiveCursor: true });

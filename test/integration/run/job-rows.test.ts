@@ -137,11 +137,11 @@ for (const [where, positions] of [
   ['inside one page', [100, 101, 300]],
   ['on several pages', [100, 700, 1_500, 2_900, 3_999]],
 ] as const) {
-  void test(`identical rejected events count as often as the API counts them: ${where}`, async (t) => {
+  void test(`identical rejected events may stand in for others: walked once more, then complete: ${where}`, async (t) => {
     const options = { events: 4_000, rawEvents: positions.map(sameEverywhere) };
     const scene = await sceneFor(t, { ...options, streamAccess: 'absent' });
     const { counts } = await ingestInto(scene, { BATCH_SIZE: '250' });
-    assert.deepEqual([counts.pass <= 2, counts.inserted], [true, 4_000]);
+    assert.deepEqual([counts.pass, counts.inserted], [3, 4_000]);
     assert.equal((await anomalies(scene.database)).length, 1);
   });
 }

@@ -41,6 +41,8 @@ export class PlaceCounter {
   #overlap: Overlap | null = null;
   /** Of the last event of the page before; for events without a time. */
   #lastDigest: string | null = null;
+  /** Key of the event that a cursor brought again last: one that comes at the next border, too, is an id that the API has often. */
+  #repeatedKey: string | null = null;
   /** Keys of all events of the page before in this chain, where no times tell their order. */
   keysBefore: readonly string[] = [];
 
@@ -98,7 +100,8 @@ export class PlaceCounter {
       const come = before.has(at);
       if (come === 'surely') continue;
       if (repeated !== null) {
-        counts[repeated] += 1;
+        counts[isAtEdge && key === this.#repeatedKey ? 'unsure' : repeated] += 1;
+        if (isAtEdge) this.#repeatedKey = key;
         continue;
       }
       if (come === 'perhaps') {

@@ -212,3 +212,8 @@ void test('ids that the API has twice at one instant, across borders, are no los
   assert.equal(verified.code, 0, verified.stderr);
   assert.doesNotMatch(verified.stdout, /nothing is missing/);
 });
+
+void test('an id that the API has seven times at one instant, at each border of its pages, is no loss', async (t) => {
+  const events = eventsUpTo(8, (n) => (n > 1 ? eventNumber(1) : {}));
+  assertProof(await (await ScriptedScene.open(t, { events, maxPage: 2 })).ingestAll(), 'api-end');
+});

@@ -98,6 +98,14 @@ void test('what a cursor repeats at the top of a page is counted apart', () => {
   assert.deepEqual([walk.places, walk.repeated], [4, 2]);
 });
 
+void test('an id that comes again at each border may be one that the API has often', () => {
+  const walk = new Walk()
+    .serve([at(9), at(8, 'a')])
+    .serve([at(8, 'a'), at(8, 'a')])
+    .serve([at(8, 'a'), at(7)]);
+  assert.deepEqual([walk.places, walk.repeated, walk.unsure], [4, 1, 1]);
+});
+
 void test('only the first event of a page can be one without a time that a cursor repeats', () => {
   const none = (id: string): Listed => at(Number.NaN, id);
   const timedEdge = new Walk().serve([at(9), none('x'), at(8)]).serve([at(8), none('y'), at(7)]);

@@ -8,6 +8,8 @@ import type { EncodedPage } from '../../core/encoded-page.ts';
 import type { EndpointTraits, Word } from './endpoint-traits.ts';
 
 const TIMES_ASKED_AGAIN = 2;
+/** Ends in a row behind which an answer by time had more: the next one is asked about by time at once. */
+const REFUTED_ENDS = 3;
 
 export interface EndDoubt {
   /** Half a sentence for the log. */
@@ -125,10 +127,17 @@ export class EndDoubts {
   #cut: ({ readonly page: number } & CutAnswer) | null = null;
   /** Where the walk was asked by time what lies below, epoch ms; `null`: not yet. */
   askedByTimeAtMs: number | null = null;
+  /** Ends in a row that were none. */
+  #refuted = 0;
 
   /** See {@link Expected.cut}. */
   cut(page: number): CutAnswer | null {
     return this.#cut?.page === page ? this.#cut : null;
+  }
+
+  /** A cursor has led to events, with more behind them. */
+  noteCursorLives(): void {
+    this.#refuted = 0;
   }
 
   /** @param answer by time, that may have been cut */
@@ -164,9 +173,14 @@ export class EndDoubts {
     // The answer by time brought nothing older, so this is where the list ends.
     const wasAskedByTime = servedToMs !== null && servedToMs === this.askedByTimeAtMs;
     if (wasAskedByTime && !isStrong) return 'stands';
+    if (servedToMs !== null && this.askedByTimeAtMs !== null && !wasAskedByTime) {
+      this.#refuted += 1;
+      this.askedByTimeAtMs = null;
+    }
+    const isKnown = servedToMs !== null && !wasAskedByTime && this.#refuted >= REFUTED_ENDS;
     // The API's own word, that only seldom comes: one other question is enough, where there is one.
     const mayLook = canLook && servedToMs === null && page !== this.#lookedPage;
-    const isOtherFirst = !isStrong && (servedToMs !== null || mayLook);
+    const isOtherFirst = isKnown || (!isStrong && (servedToMs !== null || mayLook));
     if (!isOtherFirst && this.#asked < TIMES_ASKED_AGAIN) {
       this.#asked += 1;
       return 'ask-again';

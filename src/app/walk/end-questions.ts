@@ -34,6 +34,7 @@ export class EndQuestions {
     if (word === 'more') {
       // An answer by time without events has not shown that its place is still there.
       if (request.cursor === null && page?.servedCount === 0) this.#doubts.askedByTimeAtMs = null;
+      if (request.cursor !== null && page !== null && page.servedCount > 0) this.#doubts.noteCursorLives();
       return { doubt: null, question: 'stands' };
     }
     const { position, chain } = this.#walk;

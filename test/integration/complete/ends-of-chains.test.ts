@@ -50,6 +50,14 @@ for (const { name, shape, flags, answers } of APIS) {
   }
 }
 
+void test('where no cursor is answered, the walk learns to ask by time at once', async (t) => {
+  const odd: Odd = ODD_ANSWERS['an error code beside an empty list'];
+  const hook: PageHook = ({ cursor, usual }) => (cursor === null ? undefined : odd(usual));
+  const scene = await ScriptedScene.open(t, { events: eventsUpTo(1_000), shape: 'doc', maxPage: 50, hook });
+  await scene.ingestAll();
+  assert.ok(scene.api.pageRequests < 70, `${scene.api.pageRequests} requests for 20 pages`);
+});
+
 void test('an odd answer to one of several windows ends no window', async (t) => {
   for (const odd of [ODD_ANSWERS['status 418'], ODD_ANSWERS['"success": false']]) {
     const options = { events: EVENTS, shape: 'doc', maxPage: 50, hook: onceOdd(odd) } as const;

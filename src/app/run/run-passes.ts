@@ -49,7 +49,8 @@ export class RunPasses {
   async run(): Promise<'complete' | 'stopped'> {
     const { store, counters, db, ownership, settings } = this.#parts;
     const { runId } = this.#run;
-    await store.continueDoubtfulWindows(runId);
+    // Another pass asks for pages of another size: where their cursors count places, none need lead astray as one did before.
+    if (await store.continueDoubtfulWindows(runId)) await this.walks.beginPass(false);
     const proof = (await this.#walkAllOfIt()) === 'complete' ? await this.#prove() : 'stopped';
     checkCountsBalance(counters.counts);
     if (proof === 'stopped') return 'stopped';

@@ -192,12 +192,14 @@ export class StateStore {
   /**
    * A window whose end alone was doubtful goes on where it ended: the API may say by now whether that was the end. One that
    * may have lost events before is walked again, and so is one whose end stays doubtful: the place that it ended at may be gone.
+   * @returns whether any is walked again
    */
-  async continueDoubtfulWindows(runId: number): Promise<void> {
+  async continueDoubtfulWindows(runId: number): Promise<boolean> {
     const windows = await this.windows(runId);
+    const again = windows.filter(({ isDoubtful, suspect }) => isDoubtful && suspect);
     await this.reopenWindows(
       runId,
-      windows.filter(({ isDoubtful, suspect }) => isDoubtful && suspect).map(({ windowId }) => windowId),
+      again.map(({ windowId }) => windowId),
     );
     await this.#write('windows', async (client) => {
       await client.query(
@@ -205,6 +207,7 @@ export class StateStore {
         [runId],
       );
     });
+    return again.length > 0;
   }
 
   /** Sets the fields that are given and leaves the others. `newestMs` only ever rises. */

@@ -37,6 +37,16 @@ for (const [name, answer] of ANSWERS) {
   });
 }
 
+void test('where one cursor always leads to the first page, the next start goes around it', async (t) => {
+  const events = EVENTS.slice(0, 600);
+  const scene = await ScriptedScene.open(t, { ...OPTIONS, events, hasOffsetCursor: true });
+  const first = { data: events.slice(0, MAX_PAGE), hasMore: true, nextCursor: toCursor({ served: MAX_PAGE }) };
+  scene.api.options.hook = ({ cursor }) => (cursor === toCursor({ served: 300 }) ? { body: first } : undefined);
+  const astray = await scene.ingest(['--page-size', String(MAX_PAGE)]);
+  assert.equal(astray.code, 4, tailOf(astray));
+  await scene.ingestAll(['--page-size', String(MAX_PAGE)]);
+});
+
 void test('an empty last page behind a cursor of this process is an end, and the list is walked once', async (t) => {
   const scene = await ScriptedScene.open(t, { ...OPTIONS, endsWithEmptyPage: true });
   await scene.ingestAll(['--page-size', String(MAX_PAGE)]);

@@ -140,8 +140,8 @@ export class RunPasses {
    * An incremental run begins below what the run before was served last. Where not one event of that came again, the API has another list
    * behind its address, or has put so many late events above them that the walk took these for older ones.
    */
-  #isOtherList({ isFull, places }: Tally, { fresh, different }: FoundEvents): boolean {
-    return !isFull && isUnlimited(this.#run) && places > 0 && fresh >= different;
+  #isOtherList({ isFull, places }: Tally, { cameAgain }: FoundEvents): boolean {
+    return !isFull && isUnlimited(this.#run) && places > 0 && !cameAgain;
   }
 
   async #suspects(): Promise<number[]> {

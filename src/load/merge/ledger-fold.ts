@@ -12,6 +12,8 @@ export interface LedgerSums extends Pick<RunCounts, 'pages' | 'served' | 'loaded
 /** What a merge adds to the counts of its run, beyond the sums of its ledger. */
 interface MergeCounts extends Pick<RunCounts, 'inserted' | 'updated' | 'duplicates'> {
   readonly refused: number;
+  /** See `haveComeAgain` of state/found-events.ts. */
+  readonly cameAgain: boolean;
 }
 
 export async function sumLedger(client: PoolClient, names: StagingNames): Promise<LedgerSums> {
@@ -91,8 +93,8 @@ export async function addToCounts(client: PoolClient, ledgers: readonly string[]
             inserted = r.inserted + CASE WHEN s.newest THEN $1::int ELSE 0 END,
             updated = r.updated + CASE WHEN s.newest THEN $2::int ELSE 0 END,
             duplicates = r.duplicates + CASE WHEN s.newest THEN $3::int ELSE 0 END,
-            last_merge_at = now()
+            came_again = r.came_again OR (s.newest AND $5), last_merge_at = now()
        FROM sums s WHERE r.run_id = s.run_id`,
-    [counts.inserted, counts.updated, counts.duplicates, counts.refused],
+    [counts.inserted, counts.updated, counts.duplicates, counts.refused, counts.cameAgain],
   );
 }

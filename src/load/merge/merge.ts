@@ -22,7 +22,7 @@ import {
   type StagingTable,
 } from '../schema/staging.ts';
 import { checkEpoch, checkGeneration, type Ownership } from '../state/owner.ts';
-import { keepServedKeys } from '../state/found-events.ts';
+import { haveComeAgain, keepServedKeys } from '../state/found-events.ts';
 import { addTargetRows, truncateOwnTarget } from '../state/target-rows.ts';
 import { EmptyTargetMerge, type EmptyTargetMerged } from './empty-target-merge.ts';
 import { mergeInOrder } from './later-merge.ts';
@@ -126,7 +126,10 @@ export class Merger {
     const canTruncate = await lockStagingForMerge(client, source, table);
     await checkGeneration(client, ownership);
     await checkEpoch(client, ownership);
-    const moved = await this.#move(client, await this.#readSums(client, table, pages, canTruncate), latePages);
+    const locked = await this.#readSums(client, table, pages, canTruncate);
+    const runOf = ({ runId }: LedgerSums): number => runId ?? this.#options.runId;
+    const cameAgain = await haveComeAgain(client, source, { rows: locked.names.rows, runId: runOf(locked.sums) });
+    const moved = await this.#move(client, locked, latePages);
     const { merged, inserted, updated, refused, isInitialMerge } = moved;
     const sumOf = (figure: 'pages' | 'served' | 'loaded' | 'rejected' | 'repaired'): number =>
       merged.reduce((sum, { sums }) => sum + sums[figure], 0);
@@ -136,11 +139,11 @@ export class Merger {
     for (const staging of merged) {
       await foldLedger(client, staging.names);
       await moveAnomalies(client, staging.names);
-      const runId = staging.sums.runId ?? this.#options.runId;
-      await keepServedKeys(client, source, { rows: staging.names.rows, runId, isAllThere: refused === 0 });
+      const { names, sums } = staging;
+      await keepServedKeys(client, source, { rows: names.rows, runId: runOf(sums), isAllThere: refused === 0 });
     }
     const ledgers = merged.map(({ names }) => names.ledger);
-    await addToCounts(client, ledgers, { inserted, updated, refused, duplicates });
+    await addToCounts(client, ledgers, { inserted, updated, refused, duplicates, cameAgain });
     for (const staging of merged) await emptyStaging(client, source, staging.table, staging.canTruncate);
     if (inserted > 0) await addTargetRows(client, source, inserted, isInitialMerge);
     return {

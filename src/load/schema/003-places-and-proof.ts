@@ -54,12 +54,14 @@ ALTER TABLE ingestion.run
   ADD COLUMN base_total bigint,
   ADD COLUMN base_recent bigint,
   ADD COLUMN recent_places bigint,
+  ADD COLUMN came_again boolean NOT NULL DEFAULT false,
   ADD COLUMN proof jsonb;
 UPDATE ingestion.run SET places_known = false;
 COMMENT ON COLUMN ingestion.run.places_known IS 'False: begun by version 1.0.0, which did not count places';
 COMMENT ON COLUMN ingestion.run.known_total IS 'The newest total that the run was told; pass_total is null where its last pass was told none';
 COMMENT ON COLUMN ingestion.run.base_total IS 'Total that the run before this one was proven with; base_recent: places it was served at or above floor_ms';
 COMMENT ON COLUMN ingestion.run.recent_places IS 'Places served at or above watermark_ms less lookback_ms; null when that is not known for sure';
+COMMENT ON COLUMN ingestion.run.came_again IS 'It was served an event, at or below where the run before it ended, that had a row';
 COMMENT ON COLUMN ingestion.run.proof IS 'By what the run is proven complete: kind, places, expected, sentence';
 
 CREATE TABLE ingestion.source (
@@ -81,6 +83,6 @@ COMMENT ON COLUMN ingestion.target_rows.deletions IS 'Rows deleted from it so fa
 INSERT INTO ingestion.target_rows (rows) VALUES (NULL);
 
 CREATE TABLE ingestion.served_keys (run_id bigint NOT NULL REFERENCES ingestion.run ON DELETE CASCADE, keys bigint[] NOT NULL);
-COMMENT ON TABLE ingestion.served_keys IS 'Hashes of the ids that each merge of an unfinished run has moved, where the table has other rows than that run''s own';
+COMMENT ON TABLE ingestion.served_keys IS 'Hashes of ids that merges of an unfinished run have moved, where the table has other rows than that run''s own';
 `,
 } as const;

@@ -43,6 +43,7 @@ export async function prepareTarget(url: string, connections: number): Promise<P
     logger: silent,
   });
   const store = new StateStore(db, ownership);
+  await store.rememberRows({ rows: 0, deletions: 0 });
   const unlimited = { sinceMs: null, untilMs: null };
   const run = await store.createRun({ source: 'bench', ...unlimited }, { ...FROM_THE_START, windows: [unlimited] });
   return {

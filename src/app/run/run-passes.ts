@@ -85,12 +85,14 @@ export class RunPasses {
     let before = { fresh: 0, total: 0 };
     let isAlwaysDoubtful = true;
     for (const attempt of ['suspects', 'everything', 'again', 'last'] as const) {
-      const tally = await store.tally(runId);
+      const found = await store.foundEvents(runId);
+      const counted = await store.tally(runId);
+      // What is counted can be too little: events without a time are unsure at each border. But different events are different places.
+      const tally = counted.isFull && counted.isFirstWalk ? withPlaces(counted, found.rows) : counted;
       const verdict = judgeRun(this.#run, tally, this.#progress);
       const isWalkedAgain = attempt === 'again' || attempt === 'last';
       const isDoubtful = tally.doubtfulWindows > 0;
       isAlwaysDoubtful &&= isDoubtful;
-      const found = await store.foundEvents(runId);
       const now = { fresh: found.fresh, total: this.#progress.knownTotal ?? 0 };
       const expected = verdict.kind === 'short' ? verdict.expected : (verdict.proof.expected ?? 0);
       // Places may be repeats, or ids that the API has twice may stand in for as many that are lost. An incremental run does not walk
@@ -232,6 +234,12 @@ export class RunPasses {
     this.#progress.begin(sinceMs === null);
     await store.replaceWindows(runId, { sinceMs, untilMs });
   }
+}
+
+/** At least so many places were served. */
+function withPlaces(tally: Tally, atLeast: number): Tally {
+  const more = Math.max(0, atLeast - tally.places);
+  return { ...tally, places: tally.places + more, unsure: Math.max(0, tally.unsure - more) };
 }
 
 function unstableOrder({ expected, places }: Proof, lacking: number, brought: number): CountsDisagreeError {

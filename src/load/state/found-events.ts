@@ -15,7 +15,8 @@ const KEY = `hashtextextended(s.id::text COLLATE "C", 0)`;
 export interface FoundEvents {
   /** That no run before it had brought. */
   readonly fresh: number;
-  /** Of a full walk. */
+  /** Of a full walk: with a row, and all. */
+  readonly rows: number;
   readonly different: number;
   /** An incremental run was served something that a run before it had been served. */
   readonly cameAgain: boolean;
@@ -32,9 +33,11 @@ export async function readFoundEvents(db: Queryable, source: Source, runId: numb
     [runId],
   );
   const without = rejected === 0 ? { fresh: 0, different: 0 } : await countRejected(db, source, runId);
+  const rows = Math.max(inserted, keys);
   return {
     fresh: inserted + without.fresh,
-    different: Math.max(inserted, keys) + without.different,
+    rows,
+    different: rows + without.different,
     cameAgain: again || without.different > without.fresh,
   };
 }

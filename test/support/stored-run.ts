@@ -121,6 +121,7 @@ const RUN_COLUMNS = [
   'base_total',
   'base_recent',
   'recent_places',
+  'came_again',
   'proof',
   'known_total',
 ];

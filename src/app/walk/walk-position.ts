@@ -157,7 +157,7 @@ export class WalkPosition {
     this.#raised = 0;
     if (times === null) return;
     this.pageEndMs = times.lastMs;
-    const insideMs = places.timesMs.findLast((timeMs) => this.#isAboveSince(timeMs));
+    const insideMs = places.timesMs.findLast((timeMs) => !Number.isNaN(timeMs) && this.#isAboveSince(timeMs));
     if (insideMs !== undefined) this.#lastInsideMs = Math.min(insideMs, this.#lastInsideMs ?? insideMs);
     if (times.newestMs > times.oldestMs) {
       if (times.descending) this.#newestFirstVotes += 1;

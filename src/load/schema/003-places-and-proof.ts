@@ -82,7 +82,11 @@ COMMENT ON TABLE ingestion.target_rows IS 'How many rows the job left in ingeste
 COMMENT ON COLUMN ingestion.target_rows.deletions IS 'Rows deleted from it so far, as its statistics say; with the same file: nobody has touched it since';
 INSERT INTO ingestion.target_rows (rows) VALUES (NULL);
 
-CREATE TABLE ingestion.served_keys (run_id bigint NOT NULL REFERENCES ingestion.run ON DELETE CASCADE, keys bigint[] NOT NULL);
+CREATE TABLE ingestion.served_keys (
+  served_keys_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  run_id bigint NOT NULL REFERENCES ingestion.run ON DELETE CASCADE,
+  keys bigint[] NOT NULL
+);
 COMMENT ON TABLE ingestion.served_keys IS 'Hashes of ids that merges of an unfinished run have moved, where the table has other rows than that run''s own';
 `,
 } as const;

@@ -97,6 +97,7 @@ export async function haveComeAgain(
   if (known.length > 0) return true;
   // A later merge must not take the rows that this one is about to make for older ones.
   const keys = found.map(({ key }) => key);
-  if (keys.length > 0) await client.query('INSERT INTO ingestion.served_keys VALUES ($1, $2)', [runId, keys]);
+  if (keys.length > 0)
+    await client.query('INSERT INTO ingestion.served_keys (run_id, keys) VALUES ($1, $2)', [runId, keys]);
   return false;
 }

@@ -40,7 +40,7 @@ const NO_PAGE = {
  */
 export async function requestAccess(parts: ClientParts, wasGranted: boolean): Promise<AccessOutcome> {
   const { options, http, waits, silence, closing } = parts;
-  const url = new URL(ACCESS_PATH, parts.eventsUrl.origin);
+  const url = new URL(ACCESS_PATH, parts.wire.url.origin);
   const startedMs = runningMs();
   let badAnswers = 0;
   let refusals = 0;

@@ -15,6 +15,7 @@ import { AttemptsByPage, type Circumstances, type PageAttempts } from './page-at
 import { faultyPage, readOutcome, type PageFailure } from './page-outcome.ts';
 import { BROKEN_EVENTS } from './page-request.ts';
 import type { ApiClientOptions, ClientParts, EndpointName, PageAnswer, PageRequest } from './page-request.ts';
+import { dataSyncWire, type WirePage } from './page-wire.ts';
 import { StreamAccess, type StreamToken } from './stream-access.ts';
 import { Silence } from './silence.ts';
 import { USUAL_LOOKS } from './stream-return.ts';
@@ -27,6 +28,9 @@ const USUAL_BACKOFF: BackoffRule = { baseMs: 500, capMs: 30_000 };
 const USUAL_FIRST_CONTACT_MS = 15_000;
 /** A check asks for one event: it need not wait as long as a page. */
 const CHECK_DEADLINE_MS = 20_000;
+
+/** What shows whether an endpoint serves. */
+const ONE_EVENT: WirePage = { limit: 1, cursor: null, sinceMs: null, untilMs: null };
 
 /** A page that is being asked for. */
 interface Asking {
@@ -66,8 +70,7 @@ export class ApiClient {
       ...given,
     };
     const { apiKey, connectTimeoutMs, proxy, observe, backoff, maxWaitMs, logger } = options;
-    const eventsUrl = new URL(options.baseUrl);
-    eventsUrl.pathname = `${eventsUrl.pathname.replace(/\/+$/, '')}/events`;
+    const wire = dataSyncWire(options);
     const redactor = new Redactor([apiKey, ...options.secrets]);
     const http = new HttpClient({
       connectTimeoutMs,
@@ -78,7 +81,7 @@ export class ApiClient {
     });
     const waits = new Waits();
     const silence = new Silence(logger);
-    const parts = { options, eventsUrl, redactor, http, waits, silence, closing: this.#closing.signal };
+    const parts = { options, wire, redactor, http, waits, silence, closing: this.#closing.signal };
     this.#parts = parts;
     this.#access = new StreamAccess({
       request: (wasGranted) => requestAccess(parts, wasGranted),
@@ -94,7 +97,7 @@ export class ApiClient {
     });
     this.#sender = new ApiSender(parts, this.#access);
     this.#attempts = new AttemptsByPage({ backoff, maxWaitMs, canLeaveStream: options.endpoint === 'auto' });
-    this.#choice = new EndpointChoice(parts, (query) => this.#serves('stream', query));
+    this.#choice = new EndpointChoice(parts, (page) => this.#serves('stream', page));
   }
 
   /** Where pages come from. `events` after a fallback, `stream` again once that serves again. */
@@ -129,7 +132,7 @@ export class ApiClient {
       const token = await this.#access.token();
       return { endpoint: 'stream', reason: `stream access was granted (${token.url.pathname})` };
     } catch (error) {
-      this.#choice.leaveStreamOrThrow(error, new URLSearchParams({ limit: '1' }));
+      this.#choice.leaveStreamOrThrow(error, ONE_EVENT);
       return { endpoint: 'events', reason: this.#choice.reason };
     }
   }
@@ -152,8 +155,7 @@ export class ApiClient {
         if (this.#choice.current !== endpoint || (request.cursorFrom ?? endpoint) !== endpoint) break;
         const attempts = this.#attempts.of(request);
         const limit = attempts.begin(request);
-        const query = pageQuery(request, endpoint, limit);
-        const sent = await this.#sender.send({ endpoint, query, signal, deadlineMs, keepsEnds });
+        const sent = await this.#sender.send({ endpoint, page: { ...request, limit }, signal, deadlineMs, keepsEnds });
         const outcome = readOutcome(sent, this.#parts.redactor);
         let failure: PageFailure;
         if (outcome.kind === 'page') {
@@ -176,7 +178,7 @@ export class ApiClient {
         if (answer !== null) return answer;
       }
     } catch (error) {
-      this.#choice.leaveStreamOrThrow(error, pageQuery({ ...request, cursor: null }, 'stream', request.limit));
+      this.#choice.leaveStreamOrThrow(error, { ...request, cursor: null });
     }
     this.#attempts.forget(request);
     return { kind: 'endpoint-changed', detail: this.#choice.reason };
@@ -272,28 +274,18 @@ export class ApiClient {
 
   /** Whether an endpoint serves one event, asked for without a cursor. Who asks meanwhile gets the same answer. */
   async #check(endpoint: EndpointName, signal: AbortSignal): Promise<boolean> {
-    this.#checks[endpoint] ??= this.#serves(endpoint, new URLSearchParams({ limit: '1' })).finally(() => {
+    this.#checks[endpoint] ??= this.#serves(endpoint, ONE_EVENT).finally(() => {
       this.#checks[endpoint] = null;
     });
     return abortable(this.#checks[endpoint], signal);
   }
 
-  async #serves(endpoint: EndpointName, query: URLSearchParams): Promise<boolean> {
+  async #serves(endpoint: EndpointName, page: WirePage): Promise<boolean> {
     const { options, redactor, closing } = this.#parts;
     const deadlineMs = Math.min(CHECK_DEADLINE_MS, options.pageTimeoutMs);
-    const sent = await this.#sender.send({ endpoint, query, signal: closing, deadlineMs });
+    const sent = await this.#sender.send({ endpoint, page, signal: closing, deadlineMs });
     const works = readOutcome(sent, redactor).kind !== 'failure';
     if (works) this.#servedMs[endpoint] = runningMs();
     return works;
   }
-}
-
-function pageQuery(request: PageRequest, endpoint: EndpointName, limit: number): URLSearchParams {
-  const query = new URLSearchParams({ limit: String(limit) });
-  if (request.cursor !== null) query.set('cursor', request.cursor);
-  if (endpoint === 'stream') {
-    if (request.sinceMs !== null) query.set('since', String(Math.floor(request.sinceMs) - 1));
-    if (request.untilMs !== null) query.set('until', String(Math.ceil(request.untilMs) + 1));
-  }
-  return query;
 }

@@ -7,10 +7,10 @@ import { isFromCache } from './cached-answer.ts';
 import { MAX_ERROR_BYTES, readErrorBody } from './http-answer.ts';
 import { mayHoldPage, type HttpAnswer } from './http-exchange.ts';
 import { TransportError } from './transport-error.ts';
-import { pageHeaders } from './http-request-headers.ts';
 import { Pacer } from './pacer.ts';
 import type { PacingResult } from './pacing-policy.ts';
 import type { ClientParts, EndpointName } from './page-request.ts';
+import type { WirePage } from './page-wire.ts';
 import { NOTHING_SAID, readRateLimit, type RateLimitNotice } from './rate-limit-headers.ts';
 import { refusalOf } from './refusal.ts';
 import { isAboutPace } from './retry-policy.ts';
@@ -27,7 +27,7 @@ export interface Sent {
 
 export interface SendRequest {
   readonly endpoint: EndpointName;
-  readonly query: URLSearchParams;
+  readonly page: WirePage;
   readonly signal: AbortSignal;
   readonly deadlineMs: number;
   readonly keepsEnds?: boolean;
@@ -47,7 +47,7 @@ export class ApiSender {
       new Pacer({ name, maxRps, maxWaitMs, observeWait: observe.rateLimitWait });
     this.#pacers = {
       stream: createPacer('the stream endpoint'),
-      events: createPacer(parts.eventsUrl.pathname),
+      events: createPacer(parts.wire.url.pathname),
     };
   }
 
@@ -67,8 +67,8 @@ export class ApiSender {
    * @throws GaveUpError when the turn would come too late or the API stays away, ConfigurationError before it ever answered,
    *   StreamUnavailableError when there is no stream access, the signal's reason
    */
-  async send({ endpoint, query, signal, deadlineMs, keepsEnds = false }: SendRequest): Promise<Sent> {
-    const { options, closing, eventsUrl, http, silence } = this.#parts;
+  async send({ endpoint, page, signal, deadlineMs, keepsEnds = false }: SendRequest): Promise<Sent> {
+    const { options, closing, wire, http, silence } = this.#parts;
     closing.throwIfAborted();
     // One signal can end a whole run: every request under way listens to it.
     setMaxListeners(0, signal);
@@ -77,13 +77,10 @@ export class ApiSender {
     let usage = UNKNOWN_USAGE;
     try {
       const token = endpoint === 'stream' ? await abortable(this.#access.token(), signal) : null;
-      const url = new URL(token?.url ?? eventsUrl);
-      for (const [name, value] of query) url.searchParams.set(name, value);
-      const headers = pageHeaders(options, options.acceptCompression && !keepsEnds);
-      if (token !== null) headers[token.header] = token.token;
+      const { url, ...asked } = wire.request(page, token, options.acceptCompression && !keepsEnds);
       const maxBytes = (status: number): number => (mayHoldPage(status) ? options.maxPageBytes : MAX_ERROR_BYTES);
       this.#inFlight += 1;
-      const request = { kind: endpoint, method: 'GET', url, headers, deadlineMs, maxBytes, keepsEnds, signal } as const;
+      const request = { kind: endpoint, url, ...asked, deadlineMs, maxBytes, keepsEnds, signal };
       const outcome = await silence
         .during(url.pathname, () => http.exchange(request))
         .finally(() => (this.#inFlight -= 1));

@@ -1,24 +1,25 @@
 /** Which endpoint pages come from: the stream where it can be used, `/events` while it cannot. */
 import { KeyRefusedError } from '../core/errors.ts';
 import type { ClientParts, EndpointName } from './page-request.ts';
+import type { WirePage } from './page-wire.ts';
 import { StreamUnavailableError } from './stream-access.ts';
 import { StreamReturn } from './stream-return.ts';
 
 export class EndpointChoice {
   readonly #parts: ClientParts;
-  readonly #serves: (query: URLSearchParams) => Promise<boolean>;
+  readonly #serves: (page: WirePage) => Promise<boolean>;
   readonly #return: StreamReturn;
   #current: EndpointName;
   #reason = '';
   #streamBack: AbortController | null = null;
 
-  /** @param serves whether the stream endpoint answers a query with a page */
-  constructor(parts: ClientParts, serves: (query: URLSearchParams) => Promise<boolean>) {
+  /** @param serves whether the stream endpoint answers what it is asked for with a page */
+  constructor(parts: ClientParts, serves: (page: WirePage) => Promise<boolean>) {
     const { endpoint, streamLooks } = parts.options;
     this.#parts = parts;
     this.#serves = serves;
     this.#return = new StreamReturn(streamLooks, parts.closing);
-    this.#current = endpoint === 'events' ? 'events' : 'stream';
+    this.#current = endpoint === 'events' || !parts.wire.hasStream ? 'events' : 'stream';
   }
 
   get current(): EndpointName {
@@ -39,7 +40,7 @@ export class EndpointChoice {
    * Falls back to `/events`, until the stream endpoint serves what it did not serve. Throws when that is not allowed, or when the
    * error is not about stream access.
    */
-  leaveStreamOrThrow(error: unknown, notServed: URLSearchParams): void {
+  leaveStreamOrThrow(error: unknown, notServed: WirePage): void {
     if (!(error instanceof StreamUnavailableError)) throw error;
     const { options, redactor } = this.#parts;
     const reason = `stream access cannot be used: ${redactor.redact(error.message)}`;
@@ -56,7 +57,7 @@ export class EndpointChoice {
     this.#returnWhenServed(notServed).catch(() => undefined);
   }
 
-  async #returnWhenServed(notServed: URLSearchParams): Promise<void> {
+  async #returnWhenServed(notServed: WirePage): Promise<void> {
     const back = new AbortController();
     this.#streamBack = back;
     if (!(await this.#return.wait(() => this.#serves(notServed).catch(() => false)))) return;

@@ -19,7 +19,7 @@ export interface HttpRequest {
   readonly method: 'GET' | 'POST';
   readonly url: URL;
   readonly headers: Readonly<Record<string, string>>;
-  readonly body?: string;
+  readonly body?: string | null;
   /** For everything: connecting, waiting, the whole body. */
   readonly deadlineMs: number;
   /** Most bytes that are read of the body of an answer with this status. */

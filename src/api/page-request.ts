@@ -6,6 +6,7 @@ import type { Logger } from '../core/logging.ts';
 import type { PageBuffers } from '../core/page-buffers.ts';
 import type { Redactor } from '../core/redaction.ts';
 import type { HttpClient } from './http-exchange.ts';
+import type { PageWire } from './page-wire.ts';
 import type { ProxySettings } from './routes.ts';
 import type { Silence } from './silence.ts';
 import type { LookTimes } from './stream-return.ts';
@@ -169,7 +170,7 @@ export function clientOptions(settings: Settings) {
 /** What the units of the client share; the client makes it once. */
 export interface ClientParts {
   readonly options: Required<ApiClientOptions>;
-  readonly eventsUrl: URL;
+  readonly wire: PageWire;
   readonly redactor: Redactor;
   readonly http: HttpClient;
   readonly waits: Waits;

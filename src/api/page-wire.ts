@@ -1,0 +1,59 @@
+/** How pages of a source are asked for, and how those of the DataSync API are: its two endpoints differ in address and bounds. */
+import { pageHeaders, type Identity } from './http-request-headers.ts';
+import type { StreamToken } from './stream-access.ts';
+
+/** One page, in terms of the walk. */
+export interface WirePage {
+  /** Most events wanted. */
+  readonly limit: number;
+  /** The API's own, byte for byte; `null` for a request without one. */
+  readonly cursor: string | null;
+  /** Bounds, epoch ms, inclusive in meaning, fractions allowed; `null` is none. They are widened when they are sent. */
+  readonly sinceMs: number | null;
+  readonly untilMs: number | null;
+}
+
+/** The same, in terms of HTTP. */
+export interface WireRequest {
+  readonly method: 'GET' | 'POST';
+  readonly url: URL;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string | null;
+}
+
+export interface PageWire {
+  /** Where the source is asked: the key is sent to this origin and no other. */
+  readonly url: URL;
+  /** Whether there may be a stream endpoint. */
+  readonly hasStream: boolean;
+  /** Whether bounds are sent, without a token. */
+  readonly takesBounds: boolean;
+  /**
+   * @param token of the stream endpoint; `null`: pages come from {@link url}
+   * @param acceptCompression of the answer
+   */
+  request(page: WirePage, token: StreamToken | null, acceptCompression: boolean): WireRequest;
+}
+
+/** `GET …/events?limit=&cursor=`, and where the stream endpoint was granted, the same there, with `since` and `until`. */
+export function dataSyncWire(identity: Identity): PageWire {
+  const url = new URL(identity.baseUrl);
+  url.pathname = `${url.pathname.replace(/\/+$/, '')}/events`;
+  return {
+    url,
+    hasStream: true,
+    takesBounds: false,
+    request: ({ limit, cursor, sinceMs, untilMs }, token, acceptCompression) => {
+      const asked = new URL(token?.url ?? url);
+      asked.searchParams.set('limit', String(limit));
+      if (cursor !== null) asked.searchParams.set('cursor', cursor);
+      const headers = pageHeaders(identity, acceptCompression);
+      if (token !== null) {
+        headers[token.header] = token.token;
+        if (sinceMs !== null) asked.searchParams.set('since', String(Math.floor(sinceMs) - 1));
+        if (untilMs !== null) asked.searchParams.set('until', String(Math.ceil(untilMs) + 1));
+      }
+      return { method: 'GET', url: asked, headers, body: null };
+    },
+  };
+}

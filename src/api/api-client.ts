@@ -105,6 +105,11 @@ export class ApiClient {
     return this.#choice.current;
   }
 
+  /** Whether pages can be asked for by `since` and `until` now. */
+  get takesBounds(): boolean {
+    return this.#takesBounds(this.#choice.current);
+  }
+
   /** Aborted when the stream endpoint serves again; `null` where it was not left. */
   get streamBack(): AbortSignal | null {
     return this.#choice.streamBack;
@@ -244,6 +249,10 @@ export class ApiClient {
     }
   }
 
+  #takesBounds(endpoint: EndpointName): boolean {
+    return endpoint === 'stream' || this.#parts.wire.takesBounds;
+  }
+
   #noteMaxEvents(maxEvents: number, { path, cameBack }: PageFailure): void {
     if (maxEvents === this.#maxEvents) return;
     this.#maxEvents = maxEvents;
@@ -263,7 +272,7 @@ export class ApiClient {
       limit,
       cursorAgeMs: cursorAgeMs(request),
       cursorLifeMs: request.cursorLifeMs,
-      bounded: endpoint === 'stream' && (request.sinceMs !== null || request.untilMs !== null),
+      bounded: this.#takesBounds(endpoint) && (request.sinceMs !== null || request.untilMs !== null),
       endpointServedMs: this.#servedMs[endpoint],
       hasEverServed: servedMs > -Infinity,
       hasKeyWorked: servedMs > -Infinity || this.#access.wasGranted,

@@ -56,7 +56,7 @@ export class AnswerJudge {
   /** How far the endpoint can be asked by time now. */
   get byTime(): ByTime {
     const { client, traits } = this.#options;
-    const hasBounds = client.endpoint === 'stream' && traits.supportsTimeBounds;
+    const hasBounds = client.takesBounds && traits.supportsTimeBounds;
     return { hasBounds, hasAnchors: hasBounds && traits.isOrderedByTime };
   }
 

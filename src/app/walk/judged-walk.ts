@@ -10,7 +10,7 @@ import type { ServedPage } from './step.ts';
 import type { WalkPosition } from './walk-position.ts';
 
 export interface JudgeOptions {
-  readonly client: Pick<ApiClient, 'endpoint' | 'reportFaultyPage'>;
+  readonly client: Pick<ApiClient, 'takesBounds' | 'reportFaultyPage'>;
   readonly traits: EndpointTraits;
   readonly logger: Logger;
   /** What a page's places are counted by. Called once for each page that is counted, in order. */

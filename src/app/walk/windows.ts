@@ -108,7 +108,7 @@ export class WindowSet {
   get #canDivide(): boolean {
     const { traits, client, isStopping } = this.#options.reader;
     const isByTime = traits.supportsTimeBounds && traits.isOrderedByTime;
-    return client.endpoint === 'stream' && isByTime && !isStopping();
+    return client.takesBounds && isByTime && !isStopping();
   }
 
   #add(state: WindowState, origin: ReaderOrigin): ApiStreamReader {

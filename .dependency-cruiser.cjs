@@ -2,14 +2,15 @@
 const rooms = {
   core: [],
   encode: ['core'],
-  api: ['core'],
+  source: ['core'],
+  api: ['core', 'source'],
   threads: ['core', 'encode'],
   'embedded-postgres': ['core'],
   load: ['core', 'encode'],
-  app: ['core', 'encode', 'api', 'threads', 'load', 'embedded-postgres', 'simulator'],
+  app: ['core', 'encode', 'source', 'api', 'threads', 'load', 'embedded-postgres', 'simulator'],
   watch: ['core'],
   simulator: ['core'],
-  commands: ['core', 'encode', 'api', 'threads', 'load', 'embedded-postgres', 'app', 'watch', 'simulator'],
+  commands: ['core', 'encode', 'source', 'api', 'threads', 'load', 'embedded-postgres', 'app', 'watch', 'simulator'],
 };
 
 module.exports = {

@@ -1,0 +1,136 @@
+/** What is sent for one page of a source. Pure: nothing is sent from here. */
+import type { FilledDescription } from './fill-in.ts';
+import type { KeyPath, RequestPlace } from './kinds.ts';
+import { readKeyAndCount } from './positions.ts';
+import { writeBound } from './time-bounds.ts';
+
+export interface AskedPage {
+  /** Where the walk goes on; `null` for the first page. */
+  readonly position: string | null;
+  /** Records wanted. No more than the API's own maximum are asked for. */
+  readonly limit: number;
+  /** Bounds, epoch ms, inclusive in meaning, fractions allowed; `null` is none. One without a parameter is not sent. */
+  readonly sinceMs: number | null;
+  readonly untilMs: number | null;
+}
+
+export interface RequestShape {
+  readonly method: 'GET' | 'POST';
+  readonly url: URL;
+  /** Names in lower case. */
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string | null;
+  /** For messages: the address as the description has it. No variable's value, key or position stands in it. */
+  readonly printed: string;
+}
+
+type Json = NonNullable<FilledDescription['body']>[string];
+
+/** The members of a request that ask for one page, beside what the description says of all. */
+interface Paging {
+  readonly query: Map<string, string>;
+  readonly body: (readonly [KeyPath, Json])[];
+  /** Parameters whose values are shown in messages. */
+  readonly shown: Set<string>;
+}
+
+export function requestShape(source: FilledDescription, asked: AskedPage): RequestShape {
+  const { description, auth } = source;
+  const { method, next } = description;
+  const isLink = next.kind === 'link' && asked.position !== null;
+  const paging: Paging = { query: new Map(), body: [], shown: new Set() };
+  // A link has everything in it; what it leaves out was left out on purpose.
+  if (!isLink) askForPart(paging, source, asked);
+  const url = isLink ? new URL(asked.position) : new URL(source.url);
+  const query = isLink ? paging.query : new Map([...Object.entries(source.query), ...paging.query]);
+  for (const [name, value] of query) url.searchParams.set(name, value);
+  if (auth?.kind === 'query') url.searchParams.set(auth.param, auth.value);
+  return {
+    method,
+    url,
+    headers: headersOf(source),
+    body: method === 'POST' ? JSON.stringify(withMembers(source.body ?? {}, paging.body)) : null,
+    printed: isLink ? `${method} ${description.url} by the link of the page before` : printedOf(source, paging),
+  };
+}
+
+function askForPart(
+  paging: Paging,
+  { description }: FilledDescription,
+  { position, limit, sinceMs, untilMs }: AskedPage,
+): void {
+  const { size, time, next } = description;
+  if (size !== undefined) say(paging, size.at, Math.min(limit, size.max), true);
+  if (time?.since !== undefined && sinceMs !== null) {
+    say(paging, { param: time.since }, writeBound(sinceMs, 'since', time), true);
+  }
+  if (time?.until !== undefined && untilMs !== null) {
+    say(paging, { param: time.until }, writeBound(untilMs, 'until', time), true);
+  }
+  // Last: the last record's value may take the place of a bound.
+  switch (next.kind) {
+    case 'token':
+      if (position !== null) say(paging, next.to, position, false);
+      break;
+    case 'link':
+      break;
+    case 'count':
+      say(paging, next, position ?? String(next.first), true);
+      break;
+    case 'lastRecord': {
+      if (position === null) break;
+      if (next.within === null) {
+        say(paging, next, position, false);
+        break;
+      }
+      const { key, count } = readKeyAndCount(position);
+      say(paging, next, key, false);
+      say(paging, next.within, String(count), true);
+    }
+  }
+}
+
+function say({ query, body, shown }: Paging, place: RequestPlace, value: string | number, isShown: boolean): void {
+  if ('bodyPath' in place) {
+    body.push([place.bodyPath, value]);
+    return;
+  }
+  query.set(place.param, String(value));
+  if (isShown) shown.add(place.param);
+  else shown.delete(place.param);
+}
+
+function headersOf({ headers, auth, description }: FilledDescription): Record<string, string> {
+  return {
+    accept: 'application/json',
+    ...(description.method === 'POST' ? { 'content-type': 'application/json' } : {}),
+    ...headers,
+    ...(auth?.kind === 'bearer' ? { authorization: `Bearer ${auth.token}` } : {}),
+    ...(auth?.kind === 'basic'
+      ? { authorization: `Basic ${Buffer.from(`${auth.user}:${auth.password}`).toString('base64')}` }
+      : {}),
+    ...(auth?.kind === 'header' ? { [auth.name]: auth.value } : {}),
+  };
+}
+
+function withMembers(body: Readonly<Record<string, Json>>, members: Paging['body']): Record<string, Json> {
+  return members.reduce((whole, [path, value]) => withMember(whole, path, value), { ...body });
+}
+
+/** An object on the way that is not there yet is made. */
+function withMember(body: Readonly<Record<string, Json>>, path: KeyPath, value: Json): Record<string, Json> {
+  const [key = '', ...rest] = path;
+  if (rest.length === 0) return { ...body, [key]: value };
+  const inner = body[key];
+  const isObject = typeof inner === 'object' && inner !== null && !Array.isArray(inner);
+  return { ...body, [key]: withMember(isObject ? inner : {}, rest, value) };
+}
+
+function printedOf({ description }: FilledDescription, { query, shown }: Paging): string {
+  const said = [
+    ...Object.entries(description.query).filter(([name]) => !query.has(name)),
+    ...[...query].map(([name, value]) => [name, shown.has(name) ? value : '…'] as const),
+  ];
+  const text = said.map(([name, value]) => `${name}=${value}`).join('&');
+  return `${description.method} ${description.url}${text === '' ? '' : `${description.url.includes('?') ? '&' : '?'}${text}`}`;
+}

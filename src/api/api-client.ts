@@ -59,6 +59,7 @@ export class ApiClient {
 
   constructor(given: ApiClientOptions) {
     const options = {
+      wire: null,
       proxy: null,
       secrets: [],
       onSecret: () => undefined,
@@ -70,7 +71,7 @@ export class ApiClient {
       ...given,
     };
     const { apiKey, connectTimeoutMs, proxy, observe, backoff, maxWaitMs, logger } = options;
-    const wire = dataSyncWire(options);
+    const wire = options.wire ?? dataSyncWire(options);
     const redactor = new Redactor([apiKey, ...options.secrets]);
     const http = new HttpClient({
       connectTimeoutMs,
@@ -107,7 +108,7 @@ export class ApiClient {
 
   /** Whether pages can be asked for by `since` and `until` now. */
   get takesBounds(): boolean {
-    return this.#takesBounds(this.#choice.current);
+    return this.#choice.current === 'stream' || this.#parts.wire.takesBounds;
   }
 
   /** Aborted when the stream endpoint serves again; `null` where it was not left. */
@@ -132,7 +133,9 @@ export class ApiClient {
    * @throws ConfigurationError when the API cannot be reached, KeyRefusedError when stream access is demanded and not given
    */
   async open(): Promise<{ endpoint: EndpointName; reason: string }> {
-    if (this.#parts.options.endpoint === 'events') return { endpoint: 'events', reason: 'as configured' };
+    const { wire, options } = this.#parts;
+    if (!wire.hasStream) return { endpoint: 'events', reason: 'as described' };
+    if (options.endpoint === 'events') return { endpoint: 'events', reason: 'as configured' };
     try {
       const token = await this.#access.token();
       return { endpoint: 'stream', reason: `stream access was granted (${token.url.pathname})` };
@@ -161,17 +164,17 @@ export class ApiClient {
         const attempts = this.#attempts.of(request);
         const limit = attempts.begin(request);
         const sent = await this.#sender.send({ endpoint, page: { ...request, limit }, signal, deadlineMs, keepsEnds });
-        const outcome = readOutcome(sent, this.#parts.redactor);
+        const outcome = readOutcome(sent, this.#parts);
         let failure: PageFailure;
         if (outcome.kind === 'page') {
           this.#servedMs[endpoint] = runningMs();
           const { damage } = outcome.page;
-          if (damage === null) return { kind: 'page', page: { ...outcome.page, endpoint }, limit };
-          if (isDamaged) {
+          const page = { ...outcome.page, endpoint, cursor: request.cursor, limit };
+          if (damage !== null && isDamaged) {
             const where = { window: request.windowId, page: request.page, damage };
             logger.warn(where, 'the API says that events of a page lack fields; they are loaded as they came');
-            return { kind: 'page', page: { ...outcome.page, endpoint }, limit };
           }
+          if (damage === null || isDamaged) return { kind: 'page', page };
           isDamaged = true;
           failure = faultyPage(damage, sent.url.pathname);
         } else if (outcome.kind === 'failure') {
@@ -249,10 +252,6 @@ export class ApiClient {
     }
   }
 
-  #takesBounds(endpoint: EndpointName): boolean {
-    return endpoint === 'stream' || this.#parts.wire.takesBounds;
-  }
-
   #noteMaxEvents(maxEvents: number, { path, cameBack }: PageFailure): void {
     if (maxEvents === this.#maxEvents) return;
     this.#maxEvents = maxEvents;
@@ -265,14 +264,14 @@ export class ApiClient {
   #circumstances({ request, endpoint, startedMs, limit }: Asking): Circumstances {
     const nowMs = runningMs();
     const servedMs = Math.max(this.#servedMs.stream, this.#servedMs.events);
-    const { http, options } = this.#parts;
+    const { http, options, wire } = this.#parts;
     return {
       nowMs,
       endpoint,
       limit,
       cursorAgeMs: cursorAgeMs(request),
       cursorLifeMs: request.cursorLifeMs,
-      bounded: this.#takesBounds(endpoint) && (request.sinceMs !== null || request.untilMs !== null),
+      bounded: (endpoint === 'stream' || wire.takesBounds) && (request.sinceMs !== null || request.untilMs !== null),
       endpointServedMs: this.#servedMs[endpoint],
       hasEverServed: servedMs > -Infinity,
       hasKeyWorked: servedMs > -Infinity || this.#access.wasGranted,
@@ -290,10 +289,10 @@ export class ApiClient {
   }
 
   async #serves(endpoint: EndpointName, page: WirePage): Promise<boolean> {
-    const { options, redactor, closing } = this.#parts;
+    const { options, closing } = this.#parts;
     const deadlineMs = Math.min(CHECK_DEADLINE_MS, options.pageTimeoutMs);
     const sent = await this.#sender.send({ endpoint, page, signal: closing, deadlineMs });
-    const works = readOutcome(sent, redactor).kind !== 'failure';
+    const works = readOutcome(sent, this.#parts).kind !== 'failure';
     if (works) this.#servedMs[endpoint] = runningMs();
     return works;
   }

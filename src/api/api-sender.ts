@@ -10,7 +10,7 @@ import { TransportError } from './transport-error.ts';
 import { Pacer } from './pacer.ts';
 import type { PacingResult } from './pacing-policy.ts';
 import type { ClientParts, EndpointName } from './page-request.ts';
-import type { WirePage } from './page-wire.ts';
+import type { PageWire, WirePage } from './page-wire.ts';
 import { NOTHING_SAID, readRateLimit, type RateLimitNotice } from './rate-limit-headers.ts';
 import { refusalOf } from './refusal.ts';
 import { isAboutPace } from './retry-policy.ts';
@@ -42,7 +42,9 @@ export class ApiSender {
   constructor(parts: ClientParts, access: StreamAccess) {
     this.#parts = parts;
     this.#access = access;
-    const { maxRps, maxWaitMs, observe } = parts.options;
+    const { maxWaitMs, observe } = parts.options;
+    const caps = [parts.options.maxRps, parts.wire.maxRps].filter((cap) => cap !== null);
+    const maxRps = caps.length === 0 ? null : Math.min(...caps);
     const createPacer = (name: string): Pacer =>
       new Pacer({ name, maxRps, maxWaitMs, observeWait: observe.rateLimitWait });
     this.#pacers = {
@@ -84,7 +86,7 @@ export class ApiSender {
       const outcome = await silence
         .during(url.pathname, () => http.exchange(request))
         .finally(() => (this.#inFlight -= 1));
-      usage = readUsage(outcome);
+      usage = readUsage(outcome, wire.later);
       return { url, outcome, token };
     } finally {
       pacer.answered(ticket, usage.result, usage.notice);
@@ -106,13 +108,13 @@ interface Usage {
 
 const UNKNOWN_USAGE: Usage = { result: 'failed', notice: NOTHING_SAID };
 
-function readUsage(outcome: HttpAnswer | TransportError): Usage {
+function readUsage(outcome: HttpAnswer | TransportError, later: PageWire['later']): Usage {
   if (outcome instanceof TransportError) {
     // The API had served, and counted, what was cut on its way.
     return outcome.failure === 'cut' ? { result: 'served', notice: NOTHING_SAID } : UNKNOWN_USAGE;
   }
   const { status, headers, receivedAtMs } = outcome;
-  if (status >= 400 && isAboutPace(refusalOf(outcome))) {
+  if (status >= 400 && isAboutPace(refusalOf(outcome, later))) {
     return { result: 'refused', notice: readRateLimit(headers, receivedAtMs, readErrorBody(outcome).json) };
   }
   return { result: isFromCache(headers) ? 'cached' : 'served', notice: readRateLimit(headers, receivedAtMs) };

@@ -5,7 +5,8 @@ import { isFromCache } from './cached-answer.ts';
 import { contentEncodingOf, errorBytesOf, readDamage, readErrorBody, readRequestId, whyNoPage } from './http-answer.ts';
 import { mayHoldPage, type HttpAnswer } from './http-exchange.ts';
 import { TransportError } from './transport-error.ts';
-import type { PageAnswer, RawPage } from './page-request.ts';
+import type { ClientParts, PageAnswer, RawPage } from './page-request.ts';
+import type { PageWire } from './page-wire.ts';
 import { readDateMs } from './rate-limit-headers.ts';
 import { refusalOf } from './refusal.ts';
 import type { Outcome } from './retry-policy.ts';
@@ -26,10 +27,14 @@ export interface PageFailure {
 
 /** An answer that is no failure. The caller knows what it asked, and whom. */
 type Answered =
-  Exclude<PageAnswer, { readonly kind: 'page' }> | { readonly kind: 'page'; readonly page: Omit<RawPage, 'endpoint'> };
+  | Exclude<PageAnswer, { readonly kind: 'page' }>
+  | { readonly kind: 'page'; readonly page: Omit<RawPage, 'endpoint' | 'cursor' | 'limit'> };
 
-/** @param redactor takes out the secrets: an API that echoes what it was sent could put the key anywhere */
-export function readOutcome(sent: Sent, redactor: Redactor): PageFailure | Answered {
+/** An API that echoes what it was sent could put the key anywhere: the redactor takes it out. */
+export function readOutcome(
+  sent: Sent,
+  { redactor, wire }: Pick<ClientParts, 'redactor' | 'wire'>,
+): PageFailure | Answered {
   const { outcome, url } = sent;
   if (outcome instanceof TransportError) {
     return {
@@ -40,7 +45,7 @@ export function readOutcome(sent: Sent, redactor: Redactor): PageFailure | Answe
     };
   }
   if (outcome.status === NO_CONTENT) return readPage({ ...outcome, ...emptyPage() }, url, redactor);
-  return mayHoldPage(outcome.status) ? readPage(outcome, url, redactor) : readRefusal(outcome, url, redactor);
+  return mayHoldPage(outcome.status) ? readPage(outcome, url, redactor) : readRefusal(outcome, url, redactor, wire);
 }
 
 const NO_ANSWER = { kind: 'failure', status: null, requestId: null, fromCache: false } as const;
@@ -73,11 +78,22 @@ function readPage(answer: HttpAnswer, url: URL, redactor: Redactor): PageFailure
   const said = readDamage(answer);
   const damage = said === null ? null : redactor.redact(said);
   const contentEncoding = contentEncodingOf(answer);
-  const page = { body, bodyBytes, leftOutAt, contentEncoding, receivedAtMs, serverDateMs, fromCache, damage };
+  const page = {
+    url,
+    headers,
+    body,
+    bodyBytes,
+    leftOutAt,
+    contentEncoding,
+    receivedAtMs,
+    serverDateMs,
+    fromCache,
+    damage,
+  };
   return { kind: 'page', page };
 }
 
-function readRefusal(answer: HttpAnswer, url: URL, redactor: Redactor): PageFailure {
+function readRefusal(answer: HttpAnswer, url: URL, redactor: Redactor, { later }: PageWire): PageFailure {
   const { status } = answer;
   const { apiCode, bytes, ...body } = readErrorBody(answer);
   const id = body.requestId ?? readRequestId(answer);
@@ -90,7 +106,7 @@ function readRefusal(answer: HttpAnswer, url: URL, redactor: Redactor): PageFail
   if (shown !== '') parts.push(`"${shown}"`);
   return {
     kind: 'failure',
-    outcome: { kind: 'answer', refusal: refusalOf(answer) },
+    outcome: { kind: 'answer', refusal: refusalOf(answer, later) },
     path: url.pathname,
     status,
     cameBack: redactor.redact(parts.join(' ')),

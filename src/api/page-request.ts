@@ -6,6 +6,7 @@ import type { Logger } from '../core/logging.ts';
 import type { PageBuffers } from '../core/page-buffers.ts';
 import type { Redactor } from '../core/redaction.ts';
 import type { HttpClient } from './http-exchange.ts';
+import type { HttpHeaders } from './http-headers.ts';
 import type { PageWire } from './page-wire.ts';
 import type { ProxySettings } from './routes.ts';
 import type { Silence } from './silence.ts';
@@ -78,6 +79,12 @@ export const BROKEN_EVENTS = 'broken-events';
 
 export interface RawPage {
   readonly endpoint: EndpointName;
+  /** How it was asked for, and what came beside its body. */
+  readonly url: URL;
+  readonly cursor: string | null;
+  /** As it was sent: it falls with each time that the page is asked for again. */
+  readonly limit: number;
+  readonly headers: HttpHeaders;
   /** The caller's own, transferable. May be longer than `bodyBytes`; what follows the body means nothing. */
   readonly body: ArrayBuffer;
   readonly bodyBytes: number;
@@ -95,8 +102,7 @@ export interface RawPage {
 }
 
 export type PageAnswer =
-  /** `limit` as it was sent: it falls with each time that the page is asked for again. */
-  | { readonly kind: 'page'; readonly page: RawPage; readonly limit: number }
+  | { readonly kind: 'page'; readonly page: RawPage }
   /** The cursor does not work any more: anchor the walk again. */
   | { readonly kind: 'stale-cursor'; readonly detail: string }
   /** The API has nothing in these bounds (418). */
@@ -120,6 +126,8 @@ export interface ApiObserver {
 }
 
 export interface ApiClientOptions {
+  /** How pages are asked for, where the source is not DataSync. */
+  readonly wire?: PageWire | null;
   /** Ends in `/api/v1`. */
   readonly baseUrl: string;
   readonly apiKey: string;

@@ -21,6 +21,13 @@ export interface WireRequest {
   readonly body: string | null;
 }
 
+/** A refusal that means "later". */
+export interface LaterRefusal {
+  readonly status: number;
+  /** 0: only where the headers say that nothing is left. */
+  readonly remaining?: 0 | undefined;
+}
+
 export interface PageWire {
   /** Where the source is asked: the key is sent to this origin and no other. */
   readonly url: URL;
@@ -28,6 +35,10 @@ export interface PageWire {
   readonly hasStream: boolean;
   /** Whether bounds are sent, without a token. */
   readonly takesBounds: boolean;
+  /** Most requests a second, as its description says; `null` where it says nothing. */
+  readonly maxRps: number | null;
+  /** Refusals that mean "later", besides those that say so themselves. */
+  readonly later: readonly LaterRefusal[];
   /**
    * @param token of the stream endpoint; `null`: pages come from {@link url}
    * @param acceptCompression of the answer
@@ -43,6 +54,8 @@ export function dataSyncWire(identity: Identity): PageWire {
     url,
     hasStream: true,
     takesBounds: false,
+    maxRps: null,
+    later: [],
     request: ({ limit, cursor, sinceMs, untilMs }, token, acceptCompression) => {
       const asked = new URL(token?.url ?? url);
       asked.searchParams.set('limit', String(limit));

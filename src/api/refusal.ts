@@ -1,6 +1,7 @@
 /** What an answer that is no page says: its status, its code, and what its headers and words ask for. Pure. */
 import { memberOf, readErrorBody } from './http-answer.ts';
 import type { HttpAnswer } from './http-exchange.ts';
+import type { LaterRefusal } from './page-wire.ts';
 import { readRateLimit } from './rate-limit-headers.ts';
 
 export interface Refusal {
@@ -11,7 +12,7 @@ export interface Refusal {
   readonly toldWaitMs: number | null;
   /** Requests that are left, as it says; `null` when it does not. */
   readonly remaining: number | null;
-  /** It has words of too many requests. */
+  /** It has words of too many requests, or is what the source says it when there are too many. */
   readonly speaksOfPace: boolean;
   /** The most events that a page may have, as it says; `null` when it does not. */
   readonly maxEvents: number | null;
@@ -27,16 +28,20 @@ const BOUND =
 const MAX_TEXT = 4_000;
 const MAX_DEPTH = 5;
 
-export function refusalOf(answer: HttpAnswer): Refusal {
+/** @param later refusals of the source that mean "later" */
+export function refusalOf(answer: HttpAnswer, later: readonly LaterRefusal[] = []): Refusal {
+  const { status } = answer;
   const { apiCode, bytes, json } = readErrorBody(answer);
   const { retryAfterMs, remaining } = readRateLimit(answer.headers, answer.receivedAtMs, json);
   const text = json === null ? new TextDecoder().decode(bytes.subarray(0, MAX_TEXT)) : textOf(json).slice(0, MAX_TEXT);
   return {
-    status: answer.status,
+    status,
     apiCode,
     toldWaitMs: retryAfterMs,
     remaining,
-    speaksOfPace: WORDS_OF_PACE.test(text),
+    speaksOfPace:
+      WORDS_OF_PACE.test(text) ||
+      later.some((one) => one.status === status && (one.remaining ?? remaining) === remaining),
     maxEvents: readMaxEvents(text),
   };
 }

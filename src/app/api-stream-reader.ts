@@ -141,7 +141,7 @@ export class ApiStreamReader {
         const { request, result }: Asked = ahead ?? this.#ask(this.#next, signal);
         ahead = null;
         const { answer, permit } = await result;
-        if (answer.kind === 'page') ahead = this.#askAhead({ ...request, limit: answer.limit }, answer.page, signal);
+        if (answer.kind === 'page') ahead = this.#askAhead({ ...request, limit: answer.page.limit }, answer.page, signal);
         this.#isAskedAhead = ahead !== null;
         const step = await this.#take(request, answer, permit);
         this.#isAskedAhead = false;

@@ -29,8 +29,18 @@ export interface PageEnvelope {
   readonly cursorLifeMs: number | null;
   /** It names a next cursor, and that is null. */
   readonly saysNoCursor: boolean;
+  /** The next cursor stands elsewhere with another size of page; absent: nobody says so. */
+  readonly countsPages?: boolean;
   /** It has words of a failure beside its events: `"success":false`, `"statusCode":500`, a code of its own. */
   readonly speaksOfError: boolean;
+}
+
+/** What stands around the records of a page whose source is described: JSON texts, read by the main thread. */
+export interface QuotedEnvelope {
+  /** The body with an empty list in place of its records; `null` where the body is the list. */
+  readonly around: string | null;
+  /** `null` where there is none. */
+  readonly lastRecord: string | null;
 }
 
 /** Times of a page's events, epoch milliseconds, microseconds as a fraction. Events without a valid time are left out. */

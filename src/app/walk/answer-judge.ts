@@ -90,7 +90,7 @@ export class AnswerJudge {
     switch (answer.kind) {
       case 'page':
         if (request.across !== undefined) return this.#judgeAcross(request, answer.page, permit, asked);
-        return this.#judgePage({ ...request, limit: answer.limit }, answer.page, permit, asked);
+        return this.#judgePage({ ...request, limit: answer.page.limit }, answer.page, permit, asked);
       case 'outside-range':
         if (request.across !== undefined) return this.#judgeAcross(request, null, permit, asked);
         return this.#judgeNothing(request, permit, asked);

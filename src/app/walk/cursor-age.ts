@@ -51,10 +51,12 @@ export interface NextPage {
 export function nextPage(
   { page, limit, cursor: before, cursorLimit }: Pick<PageRequest, 'page' | 'limit' | 'cursor' | 'cursorLimit'>,
   raw: Pick<RawPage, 'endpoint' | 'receivedAtMs' | 'fromCache'>,
-  envelope: Pick<PageEnvelope, 'nextCursor' | 'cursorLifeMs'> | null,
+  envelope: Pick<PageEnvelope, 'nextCursor' | 'cursorLifeMs' | 'countsPages'> | null,
 ): NextPage {
   const cursor = envelope?.nextCursor ?? null;
-  const mayCountPages = before === null ? Number(cursor) <= MAX_SECOND_PAGE : isLimitFixed({ cursorLimit });
+  const looksCounted = cursor !== null && COUNTING.test(cursor);
+  const isOfPages = before === null ? Number(cursor) <= MAX_SECOND_PAGE : isLimitFixed({ cursorLimit });
+  const countsPages = envelope?.countsPages ?? (looksCounted && isOfPages);
   const receivedAtMs = raw.receivedAtMs - (raw.fromCache ? CACHE_LIFE_MS : 0);
   return {
     page: page + 1,
@@ -62,7 +64,7 @@ export function nextPage(
     cursorReceivedAtMs: cursor === null ? null : receivedAtMs,
     cursorLifeMs: envelope?.cursorLifeMs ?? null,
     cursorFrom: raw.endpoint,
-    cursorLimit: cursor !== null && COUNTING.test(cursor) && mayCountPages ? limit : null,
+    cursorLimit: cursor !== null && countsPages ? limit : null,
   };
 }
 

@@ -1,0 +1,20 @@
+/** How pages of a described source are asked for. */
+import type { FilledDescription } from '../source/fill-in.ts';
+import { requestShape } from '../source/request-shape.ts';
+import type { PageWire } from './page-wire.ts';
+
+export function describedWire(source: FilledDescription, userAgent: string): PageWire {
+  const { time, order, limits } = source.description;
+  return {
+    url: source.url,
+    hasStream: false,
+    takesBounds: order === 'newest-first' && time?.since !== undefined && time.until !== undefined,
+    maxRps: limits?.perSecond ?? null,
+    later: limits?.refusedBy ?? [],
+    request: ({ cursor, ...page }, _token, acceptCompression) => {
+      const { method, url, headers, body } = requestShape(source, { ...page, position: cursor });
+      const encoding = { 'accept-encoding': acceptCompression ? 'gzip, deflate, br' : 'identity' };
+      return { method, url, headers: { 'user-agent': userAgent, ...encoding, ...headers }, body };
+    },
+  };
+}

@@ -1,0 +1,57 @@
+/**
+ * What a page of a described source says of itself, in the words that the walk knows. What stands around the records comes as
+ * text from the worker that has read them; everything else of the answer is at hand.
+ */
+import type { PageEnvelope, QuotedEnvelope } from '../core/encoded-page.ts';
+import type { AnswerHeaders } from './answer-values.ts';
+import { parseExactly } from './exact-json.ts';
+import type { FilledDescription } from './fill-in.ts';
+import { nextPosition, totalIn, type NextPosition } from './next-position.ts';
+
+/** How a page was asked for, and with what it came. */
+export interface Answer {
+  readonly url: URL;
+  readonly headers: AnswerHeaders;
+  /** As they were sent. */
+  readonly cursor: string | null;
+  readonly limit: number;
+}
+
+/** Why a page is none. */
+export type AnswerFault = Exclude<NextPosition, { kind: 'next' | 'end' }>;
+
+export function readAnswer(
+  source: FilledDescription,
+  { url, headers, cursor, limit }: Answer,
+  { around, lastRecord }: QuotedEnvelope,
+  records: number,
+): PageEnvelope | AnswerFault {
+  const { size, next } = source.description;
+  const envelope = around === null ? null : parseExactly(around);
+  const found = nextPosition(source, {
+    envelope,
+    headers,
+    records,
+    lastRecord: lastRecord === null ? null : parseExactly(lastRecord),
+    url,
+    position: cursor,
+    limit: Math.min(limit, size?.max ?? Infinity),
+  });
+  if (found.kind !== 'next' && found.kind !== 'end') return found;
+  return {
+    hasMore: found.kind === 'next',
+    nextCursor: found.kind === 'next' ? found.position : null,
+    total: totalIn(source, { envelope, headers }),
+    returned: null,
+    cursorLifeMs: next.kind === 'token' ? next.lifeMs : null,
+    saysNoCursor: found.kind === 'end',
+    speaksOfError: false,
+    countsPages: countsPages(source),
+  };
+}
+
+/** Whether a position stands elsewhere with another size of page: it is, or has in it, the number of a page. */
+function countsPages({ description: { next } }: FilledDescription): boolean {
+  const count = next.kind === 'count' ? next : next.kind === 'lastRecord' ? next.within : null;
+  return count?.step === 1;
+}

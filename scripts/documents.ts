@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { format } from 'prettier';
 import { benchmarkHeadline, benchmarkTables } from './benchmark-tables.ts';
+import { jsonSchema } from '../src/source/known-words.ts';
 import { exitCodeTable } from './exit-codes.ts';
 import { metricsTable } from './metrics-table.ts';
 import { envExample, settingsByGroup, settingsNamed } from './settings-tables.ts';
@@ -44,7 +45,11 @@ const SECTIONS: readonly { file: string; name: string; content: () => Promise<st
 
 /** Every generated document as it should be: path from the project's folder → whole text. */
 export async function renderDocuments(): Promise<Map<string, string>> {
-  const documents = new Map([['.env.example', envExample()]]);
+  const schema = await format(JSON.stringify(jsonSchema()), { parser: 'json', printWidth: 120 });
+  const documents = new Map([
+    ['.env.example', envExample()],
+    ['sources/schema.json', schema],
+  ]);
   for (const file of new Set(SECTIONS.map((section) => section.file))) {
     let text = await readFile(join(PROJECT_FOLDER, file), 'utf8');
     for (const section of SECTIONS) {

@@ -15,6 +15,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<RunCommand>>> = {
   status: async () => (await import('./commands/status.ts')).status,
   verify: async () => (await import('./commands/verify.ts')).verify,
   anomalies: async () => (await import('./commands/anomalies.ts')).anomalies,
+  source: async () => (await import('./commands/source.ts')).source,
   'show-log': async () => (await import('./commands/show-log.ts')).showLog,
 };
 

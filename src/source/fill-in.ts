@@ -40,7 +40,7 @@ export function brokenPlaceholdersIn(text: string): string[] {
 }
 
 /** The names of all variables that the description takes, each once. */
-function variablesOf(description: Description): string[] {
+export function variablesOf(description: Description): string[] {
   const names = new Set<string>();
   mapRequest(description, (text) => {
     for (const name of placeholdersIn(text)) names.add(name);

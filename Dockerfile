@@ -7,8 +7,9 @@ RUN --mount=type=secret,id=npmrc,target=/root/.npmrc npm ci --omit=dev && npm ca
 COPY tsconfig.json ./
 COPY workers ./workers
 COPY src ./src
+COPY sources ./sources
 # A checkout by somebody with a strict umask would be unreadable for the user below.
-RUN chmod -R a+rX package.json tsconfig.json .npmrc workers src
+RUN chmod -R a+rX package.json tsconfig.json .npmrc workers src sources
 # The first start makes one module of the program, and no user of the image may write here.
 RUN node --import tsx src/main.ts --help >/dev/null
 
@@ -35,6 +36,7 @@ COPY --from=build /app/node_modules ./node_modules
 COPY --from=build /app/package.json /app/tsconfig.json /app/.npmrc ./
 COPY --from=build /app/workers ./workers
 COPY --from=build /app/src ./src
+COPY --from=build /app/sources ./sources
 USER node
 EXPOSE 8080
 STOPSIGNAL SIGTERM

@@ -59,7 +59,8 @@ function warning(path: readonly string[], message: string): Finding {
 
 function requestFindings({ url, method, body, size, next, headers }: Description): Finding[] {
   const found: Finding[] = [];
-  const example = url.replaceAll(/\$\{\w+\}/g, 'x');
+  // What a variable at its beginning holds is checked when it is filled in.
+  const example = url.replace(/^\$\{\w+\}/, 'https://x').replaceAll(/\$\{\w+\}/g, 'x');
   const parsed = URL.canParse(example) ? new URL(example) : null;
   if (parsed === null || !/^https?:$/.test(parsed.protocol)) {
     found.push(problem(['url'], 'expected an address that begins with https:// or http://'));

@@ -129,9 +129,12 @@ function parallel(description: Description): Guarantee {
 }
 
 function staleCursor(description: Description): Guarantee {
-  const { next } = description;
+  const { next, time } = description;
   if (next.kind === 'count') return yes('cannot happen', 'A number of a page does not run out.');
-  if (next.kind === 'lastRecord') return yes('cannot happen', 'A value of a record does not run out.');
+  if (next.kind === 'lastRecord') {
+    const reach = time?.reach === undefined ? '' : `, while the API has the record (${durationText(time.reach)})`;
+    return yes('cannot happen', `A value of a record does not run out${reach}.`);
+  }
   if (isAskedByTime(description))
     return yes('by time', 'A walk whose cursor is dead goes on from the time of its last record.');
   return no(

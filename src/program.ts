@@ -24,7 +24,9 @@ async function main(argv: readonly string[]): Promise<ExitCode> {
   const load = COMMANDS[name];
   try {
     // What is set already wins over .env; nothing is read from anywhere else. Node and node-postgres read variables of their own.
-    for (const [variable, value] of Object.entries(readEnvFile('.env', process.env))) process.env[variable] ??= value;
+    const isForSource = argv.some((word) => /\.ya?ml$/.test(word));
+    const assigned = Object.entries(readEnvFile('.env', process.env, isForSource));
+    for (const [variable, value] of assigned) process.env[variable] ??= value;
     if (load !== undefined) return await (await load())(flags, process.env);
     const { ingest } = await import('./commands/ingest.ts');
     return await ingest(argv, process.env);

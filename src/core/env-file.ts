@@ -25,9 +25,14 @@ const MOST_LINES_NAMED = 5;
 /**
  * The assignments of the file; none when there is no file.
  * @param environment what is set already, and wins
+ * @param isForSource a description of a source is used, which reads variables of any name
  * @throws ConfigurationError
  */
-export function readEnvFile(path: string, environment: Environment): Readonly<Record<string, string>> {
+export function readEnvFile(
+  path: string,
+  environment: Environment,
+  isForSource = false,
+): Readonly<Record<string, string>> {
   const text = readText(path);
   if (text === null) return {};
   const { names, wrongLines, cutLines } = examine(text);
@@ -47,7 +52,7 @@ export function readEnvFile(path: string, environment: Environment): Readonly<Re
       `${path}: ${late} has no effect there, because Node reads it when it starts: set it in the shell (export ${late}=…)`,
     );
   }
-  if (names.length > 0 && !names.some(isKnown)) {
+  if (names.length > 0 && !isForSource && !names.some(isKnown)) {
     throw new ConfigurationError(
       `${path}: none of the names that it sets is one of a setting; .env.example lists those that there are`,
     );

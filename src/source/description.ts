@@ -31,13 +31,19 @@ const scalar = z
 const auth = z
   .strictObject({
     bearer: words.optional().describe('A token, sent as "Authorization: Bearer …".'),
-    header: z.strictObject({ name: headerName, value: words }).optional().describe('A header that holds the key.'),
+    header: z
+      .strictObject({ name: headerName.describe('Its name.'), value: words.describe('Its value.') })
+      .optional()
+      .describe('A header that holds the key.'),
     basic: z
-      .strictObject({ user: z.string('expected a text'), password: z.string('expected a text') })
+      .strictObject({
+        user: z.string('expected a text').describe('The user.'),
+        password: z.string('expected a text').describe('The password; may be empty.'),
+      })
       .optional()
       .describe('User and password, as HTTP basic.'),
     query: z
-      .strictObject({ param: words, value: words })
+      .strictObject({ param: words.describe('Its name.'), value: words.describe('Its value.') })
       .optional()
       .describe('A parameter of the address that holds the key. Others log it: use a header where the API takes one.'),
   })
@@ -114,7 +120,11 @@ const limits = z.strictObject({
   refusedBy: z
     .array(
       z.strictObject({
-        status: z.int('expected a status').min(400, 'expected 400 to 499').max(499, 'expected 400 to 499'),
+        status: z
+          .int('expected a status')
+          .min(400, 'expected 400 to 499')
+          .max(499, 'expected 400 to 499')
+          .describe('The status, from 400 to 499.'),
         remaining: z.literal(0, 'expected 0').optional().describe('Only where the headers say that nothing is left.'),
       }),
       'expected a list, like [{ status: 403, remaining: 0 }]',
@@ -127,7 +137,9 @@ const limits = z.strictObject({
 const codes = z.array(words, 'expected a list of codes, like [invalid_cursor]').min(1, 'expected at least one code');
 
 const errors = z.strictObject({
-  path: keyPath.describe('Where a body under 200 says that it is an error: anything but null, false and nothing.'),
+  path: keyPath.describe(
+    'Where a body under 200 says that it is an error: anything but null, false and an empty text.',
+  ),
   code: keyPath.optional().describe("Where the error's code is, if not at path."),
   stale: codes.optional().describe('Codes that mean: this cursor does not work any more.'),
   refusedKey: codes.optional().describe('Codes that mean: this key is not taken.'),

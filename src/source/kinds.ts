@@ -46,8 +46,14 @@ export type RequestPlace = { readonly param: string } | { readonly bodyPath: Key
 /** Where an answer says something. */
 export type AnswerPlace = { readonly path: KeyPath } | { readonly header: string };
 
-export const requestPlaceWords = { param: words.optional(), bodyPath: keyPath.optional() };
-export const answerPlaceWords = { path: keyPath.optional(), header: headerName.optional() };
+export const requestPlaceWords = {
+  param: words.optional().describe('The parameter of the address that takes it.'),
+  bodyPath: keyPath.optional().describe('Where the body of the request takes it, instead of param.'),
+};
+export const answerPlaceWords = {
+  path: keyPath.optional().describe('Where the body of the answer has it.'),
+  header: headerName.optional().describe('The header of the answer that has it, instead of path.'),
+};
 
 interface Context {
   readonly addIssue: (message: string) => void;

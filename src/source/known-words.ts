@@ -10,6 +10,9 @@ const node = z.looseObject({
   get additionalProperties() {
     return z.union([z.boolean(), node]).optional();
   },
+  get items() {
+    return node.optional();
+  },
   get anyOf() {
     return z.array(node).optional();
   },
@@ -21,16 +24,21 @@ export function jsonSchema(): Readonly<Record<string, unknown>> {
   return z.toJSONSchema(descriptionSchema, { io: 'input' });
 }
 
-/** The words that may stand at `path`. */
+/** The words that may stand at `path`; those of a list are the words of its elements. */
 export function wordsAt(path: readonly string[]): string[] {
-  const place = path.reduce<readonly Node[]>((nodes, key) => nodes.flatMap((one) => inside(one, key)), [whole()]);
-  return place.flatMap(alternatives).flatMap(({ properties }) => Object.keys(properties ?? {}));
+  return nodesAt(path)
+    .flatMap(alternatives)
+    .flatMap(({ properties }) => Object.keys(properties ?? {}));
 }
 
 /** What the word at `path` means; `null` where nothing is said of it. */
 export function meaningOf(path: readonly string[]): string | null {
-  const place = path.reduce<readonly Node[]>((nodes, key) => nodes.flatMap((one) => inside(one, key)), [whole()]);
-  return place.find(({ description }) => description !== undefined)?.description ?? null;
+  return nodesAt(path).find(({ description }) => description !== undefined)?.description ?? null;
+}
+
+function nodesAt(path: readonly string[]): readonly Node[] {
+  const words = path.filter((key) => !/^\d+$/.test(key));
+  return words.reduce<readonly Node[]>((nodes, key) => nodes.flatMap((one) => inside(one, key)), [whole()]);
 }
 
 let parsed: Node | undefined;
@@ -40,6 +48,7 @@ function whole(): Node {
 }
 
 function alternatives(one: Node): readonly Node[] {
+  if (one.items !== undefined) return alternatives(one.items);
   return one.anyOf === undefined ? [one] : one.anyOf.flatMap(alternatives);
 }
 

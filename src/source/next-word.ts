@@ -38,7 +38,10 @@ export type NextWord =
 const count = z.strictObject({
   param: words.describe('The parameter that counts.'),
   first: z.int('expected a whole number').min(0, 'expected 0 or more').describe('Its value for the first page.'),
-  step: z.int('expected a whole number').min(1, 'expected 1 or more').describe('1: it counts pages. More: records.'),
+  step: z
+    .int('expected a whole number')
+    .min(1, 'expected 1 or more')
+    .describe('1: it counts pages. The size of a page: it counts records.'),
 });
 
 const token = z
@@ -62,19 +65,27 @@ const lastRecord = z
       .boolean('expected true or false')
       .default(false)
       .describe('The next page begins with the record that was named.'),
-    within: z.strictObject({ count }).optional().describe('How to go on among records of one value.'),
+    within: z
+      .strictObject({ count: count.describe('Page numbers under one value.') })
+      .optional()
+      .describe('How to go on among records of one value.'),
   })
   .transform(({ within, ...said }) => ({ kind: 'lastRecord' as const, ...said, within: within?.count ?? null }));
 
 const link = z
-  .union([z.literal('header'), z.strictObject({ path: keyPath })], 'expected header, or path with a list of keys')
+  .union(
+    [z.literal('header'), z.strictObject({ path: keyPath.describe('Where the body of the answer has it.') })],
+    'expected header, or path with a list of keys',
+  )
   .transform((said) => ({ kind: 'link' as const, from: said === 'header' ? said : said.path }));
 
 export const nextWord = z
   .strictObject(
     {
       token: token.optional().describe('The answer has a text that asks for the next page.'),
-      link: link.optional().describe('The answer has the address of the next page, on the same host.'),
+      link: link
+        .optional()
+        .describe('The answer has the address of the next page, on the same host: header (the header Link), or path.'),
       lastRecord: lastRecord.optional().describe("A value of the page's last record asks for the next page."),
       count: count.optional().describe('Page numbers, or an offset.'),
     },

@@ -1,5 +1,5 @@
 /** A description from the text of its file. Every problem is found at once, with its place and with what would be right. */
-import { LineCounter, isMap, isScalar, parseDocument, type Document } from 'yaml';
+import { LineCounter, isMap, isNode, isScalar, isSeq, parseDocument, type Document } from 'yaml';
 import type { z } from 'zod';
 import { findingsIn, placeholderFindings, type Finding } from './description-rules.ts';
 import { descriptionSchema, type Description } from './description.ts';
@@ -133,13 +133,20 @@ function offsetOf(document: Document, path: readonly string[]): number {
   let node: unknown = document.contents;
   let offset = 0;
   for (const key of path) {
-    if (!isMap(node)) break;
-    const pair = node.items.find(
-      (item) => isScalar(item.key) && String(item.key.value).toLowerCase() === key.toLowerCase(),
-    );
-    if (pair === undefined) break;
-    if (isScalar(pair.key)) offset = pair.key.range?.[0] ?? offset;
-    node = pair.value;
+    const found = memberOf(node, key);
+    if (found === null) break;
+    offset = isNode(found.at) ? (found.at.range?.[0] ?? offset) : offset;
+    node = found.value;
   }
   return offset;
+}
+
+/** @returns the value, and the node by which people find it; headers are told apart without case */
+function memberOf(node: unknown, key: string): { readonly at: unknown; readonly value: unknown } | null {
+  if (isSeq(node)) return { at: node.items[Number(key)], value: node.items[Number(key)] };
+  if (!isMap(node)) return null;
+  const pair = node.items.find(
+    (item) => isScalar(item.key) && String(item.key.value).toLowerCase() === key.toLowerCase(),
+  );
+  return pair === undefined ? null : { at: pair.key, value: pair.value };
 }

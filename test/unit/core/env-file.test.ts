@@ -90,6 +90,12 @@ void test('assignments none of which anybody reads are refused', (t) => {
     valuesOf(t, `A=b\n${line}`);
 });
 
+void test('a description of a source may read any name', (t) => {
+  const path = pathIn(t);
+  writeFileSync(path, 'STRIPE_KEY=k\n');
+  assert.deepEqual(readEnvFile(path, {}, true), { STRIPE_KEY: 'k' });
+});
+
 void test('what Node reads before the file is refused, unless it is set in the shell as well', (t) => {
   assertRefused(t, 'LOG_LEVEL=info\nNODE_EXTRA_CA_CERTS=/secret.pem\n', /NODE_EXTRA_CA_CERTS has no effect there/);
   const path = pathIn(t);

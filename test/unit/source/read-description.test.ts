@@ -69,6 +69,12 @@ test('an unknown word is named with its place, and with the word that may be mea
   ]);
 });
 
+test('a mistyped word inside a list is found, too', () => {
+  assert.deepEqual(problemsWith('limits: { refusedBy: [{ status: 403, remainin: 0 }] }'), [
+    '17:38 limits.refusedBy.0.remainin: there is no such word here; did you mean remaining?',
+  ]);
+});
+
 test('a word that is missing is named with what it is for', () => {
   const { problems } = readDescription('name: things\nurl: https://api.example.com/\nnext: { link: header }\n');
   assert.deepEqual(
@@ -177,7 +183,7 @@ const REFUSED: readonly (readonly [name: string, lines: readonly string[], probl
     /^5:12 headers.authorization: say it with auth/,
   ],
   ['a header of HTTP itself', ['headers: { Host: other }'], /^5:12 headers.host: the program sets/],
-  ['a variable elsewhere', ['records: ["${WHERE}"]'], /^7:1 records.0: variables of the environment stand in/],
+  ['a variable elsewhere', ['records: ["${WHERE}"]'], /^7:11 records.0: variables of the environment stand in/],
   ['a variable that is none', ['query: { a: "${my-var}" }'], /^6:10 query.a: \$\{my-var\} is no variable/],
   ['an address of another kind', ['url: ftp://example.com/'], /^3:1 url: expected an address/],
   ['an address with a password', ['url: "https://u:p@example.com/"'], /^3:1 url: expected no user/],

@@ -9,6 +9,7 @@ import { jsonSchema } from '../src/source/known-words.ts';
 import { exitCodeTable } from './exit-codes.ts';
 import { metricsTable } from './metrics-table.ts';
 import { envExample, settingsByGroup, settingsNamed } from './settings-tables.ts';
+import { sourceWordsTable } from './source-words.ts';
 import { targetTables } from './target-tables.ts';
 
 export const PROJECT_FOLDER = fileURLToPath(new URL('..', import.meta.url));
@@ -40,6 +41,7 @@ const SECTIONS: readonly { file: string; name: string; content: () => Promise<st
   { file: 'docs/operations.md', name: 'settings', content: () => settingsByGroup(3) },
   { file: 'docs/operations.md', name: 'exit-codes', content: exitCodeTable },
   { file: 'docs/operations.md', name: 'targets', content: targetTables },
+  { file: 'docs/sources.md', name: 'words', content: sourceWordsTable },
   { file: 'docs/metrics.md', name: 'metrics', content: metricsTable },
 ];
 

@@ -9,6 +9,7 @@ import { z } from 'zod';
 import { renderDocuments } from '../../scripts/documents.ts';
 import { commandLine, readSettings } from '../../src/core/config.ts';
 import { SETTINGS } from '../../src/core/settings-table.ts';
+import { readDescription } from '../../src/source/read-description.ts';
 import { PROJECT_FOLDER } from '../support/processes.ts';
 import { anchors, inlineCode, links, readDocuments, shellCommands } from './document-texts.ts';
 
@@ -123,6 +124,12 @@ test('flags and variables that the documents mention are known', () => {
       }
     }
   }
+});
+
+test('the description that docs/sources.md shows has no problems', () => {
+  const shown = [...textOf('docs/sources.md').matchAll(/^```yaml\n([^]*?)^```$/gm)].map(([, block = '']) => block);
+  assert.ok(shown.length > 0);
+  for (const text of shown) assert.deepEqual(readDescription(text).problems, []);
 });
 
 test('files that the architecture and the contributing guide name are there', () => {

@@ -22,9 +22,12 @@ export interface ReadDescription {
 
 type Issue = z.core.$ZodIssue;
 
+/** What a mistyped word may look like; anything else may be a key, and is not repeated. */
+const HARMLESS = /^(?:[A-Za-z][A-Za-z_-]{0,30}|[A-Za-z]\w{0,11})$/;
+
 export function readDescription(text: string): ReadDescription {
   const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, logLevel: 'error' });
   const at = (offset: number, message: string): Problem => {
     const { line, col } = lines.linePos(offset);
     return { line: Math.max(1, line), column: Math.max(1, col), message };
@@ -112,6 +115,7 @@ function unknownWord(path: readonly string[], key: string): Finding {
   const known = wordsAt(path);
   const meant = meantWord(key, known);
   const advice = meant === null ? `expected ${known.join(', ')}` : `did you mean ${meant}?`;
+  if (!HARMLESS.test(key)) return finding(path, `there is something here that is no word; ${advice}`);
   return finding([...path, key], `there is no such word here; ${advice}`);
 }
 

@@ -254,6 +254,9 @@ test('nothing of a key that stands in the file is repeated', () => {
   );
   assert.ok(found.length > 1);
   assert.doesNotMatch(found.join('\n'), /geheim/);
+  assert.deepEqual(problemsWith('auth: { sk_live_51geheim }'), [
+    '4:1 auth: there is something here that is no word; expected bearer, header, basic, query',
+  ]);
 });
 
 test('what works, and has a price, is a warning', () => {

@@ -13,7 +13,7 @@ import {
   listPath,
   requestPlace,
   requestPlaceWords,
-  words,
+  someText,
 } from './kinds.ts';
 import { nextWord } from './next-word.ts';
 
@@ -30,9 +30,9 @@ const scalar = z
 
 const auth = z
   .strictObject({
-    bearer: words.optional().describe('A token, sent as "Authorization: Bearer …".'),
+    bearer: someText.optional().describe('A token, sent as "Authorization: Bearer …".'),
     header: z
-      .strictObject({ name: headerName.describe('Its name.'), value: words.describe('Its value.') })
+      .strictObject({ name: headerName.describe('Its name.'), value: someText.describe('Its value.') })
       .optional()
       .describe('A header that holds the key.'),
     basic: z
@@ -43,7 +43,7 @@ const auth = z
       .optional()
       .describe('User and password, as HTTP basic.'),
     query: z
-      .strictObject({ param: words.describe('Its name.'), value: words.describe('Its value.') })
+      .strictObject({ param: someText.describe('Its name.'), value: someText.describe('Its value.') })
       .optional()
       .describe('A parameter of the address that holds the key. Others log it: use a header where the API takes one.'),
   })
@@ -97,8 +97,8 @@ const more = z
 
 const time = z.strictObject({
   path: keyPath.describe('Where a record has the time by which the API sorts and filters.'),
-  since: words.optional().describe('The parameter of the lower bound, if there is one.'),
-  until: words.optional().describe('The parameter of the upper bound, if there is one.'),
+  since: someText.optional().describe('The parameter of the lower bound, if there is one.'),
+  until: someText.optional().describe('The parameter of the upper bound, if there is one.'),
   format: z
     .enum(TIME_FORMATS, 'expected iso, s, ms or us')
     .describe('How bounds are written: ISO 8601, or seconds, milliseconds or microseconds since 1970.'),
@@ -134,7 +134,8 @@ const limits = z.strictObject({
     .describe('Answers that mean "later", besides 429.'),
 });
 
-const codes = z.array(words, 'expected a list of codes, like [invalid_cursor]').min(1, 'expected at least one code');
+const code = z.union([z.string().min(1), z.number()], 'expected a code, like invalid_cursor').transform(String);
+const codes = z.array(code, 'expected a list of codes, like [invalid_cursor]').min(1, 'expected at least one code');
 
 const errors = z.strictObject({
   path: keyPath.describe(
@@ -161,10 +162,10 @@ export const descriptionSchema = z.strictObject({
     .regex(TABLE_NAME, 'expected at most 48 small letters, digits and _, no digit first')
     .optional()
     .describe('The table, in the schema public.'),
-  url: words.describe('The address that is asked, without its paging.'),
+  url: someText.describe('The address that is asked, without its paging.'),
   method: z.enum(['GET', 'POST'], 'expected GET or POST').default('GET').describe('GET unless POST is said.'),
   headers: z.record(headerName, scalar, 'expected names and values').default({}).describe('Headers, besides the key.'),
-  query: z.record(words, scalar, 'expected names and values').default({}).describe('Parameters of the address.'),
+  query: z.record(someText, scalar, 'expected names and values').default({}).describe('Parameters of the address.'),
   body: z
     .record(z.string(), z.json(), 'expected an object')
     .optional()

@@ -20,7 +20,7 @@ export const duration = z
     return z.NEVER;
   });
 
-export const words = z.string('expected a text').min(1, 'expected a text that is not empty');
+export const someText = z.string('expected a text').min(1, 'expected a text that is not empty');
 
 const PATH = 'expected a list of keys, like [data] or [meta, total]';
 
@@ -47,7 +47,7 @@ export type RequestPlace = { readonly param: string } | { readonly bodyPath: Key
 export type AnswerPlace = { readonly path: KeyPath } | { readonly header: string };
 
 export const requestPlaceWords = {
-  param: words.optional().describe('The parameter of the address that takes it.'),
+  param: someText.optional().describe('The parameter of the address that takes it.'),
   bodyPath: keyPath.optional().describe('Where the body of the request takes it, instead of param.'),
 };
 export const answerPlaceWords = {

@@ -7,7 +7,7 @@ import {
   keyPath,
   requestPlace,
   requestPlaceWords,
-  words,
+  someText,
   type AnswerPlace,
   type KeyPath,
   type RequestPlace,
@@ -36,7 +36,7 @@ export type NextWord =
   | ({ readonly kind: 'count' } & CountWord);
 
 const count = z.strictObject({
-  param: words.describe('The parameter that counts.'),
+  param: someText.describe('The parameter that counts.'),
   first: z.int('expected a whole number').min(0, 'expected 0 or more').describe('Its value for the first page.'),
   step: z
     .int('expected a whole number')
@@ -60,7 +60,7 @@ const token = z
 const lastRecord = z
   .strictObject({
     path: keyPath.describe("Where the page's last record has the value."),
-    param: words.describe('The parameter that takes it.'),
+    param: someText.describe('The parameter that takes it.'),
     inclusive: z
       .boolean('expected true or false')
       .default(false)

@@ -160,7 +160,7 @@ test('a body under 200 may be an error: a dead cursor, a refused key, nothing th
 });
 
 test('the code of an error may stand elsewhere than the error', () => {
-  const source = described({ errors: { path: ['error'], code: ['error', 'code'], stale: ['10'] } });
+  const source = described({ errors: { path: ['error'], code: ['error', 'code'], stale: [10] } });
   assert.deepEqual(failureIn(source, { envelope: { error: { code: 10 } } }), { kind: 'stale-cursor', code: '10' });
 });
 

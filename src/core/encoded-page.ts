@@ -3,11 +3,8 @@
 /** The type of an id column, decided when the first rows arrive. */
 export type IdColumnType = 'uuid' | 'text';
 
-export interface IdColumnTypes {
-  readonly id: IdColumnType;
-  readonly sessionId: IdColumnType;
-  readonly userId: IdColumnType;
-}
+/** By the names under which the plan's columns have them decided. */
+export type IdColumnTypes = Readonly<Record<string, IdColumnType>>;
 
 /**
  * The compressions that the `Content-Encoding` of a page names, in lower case, in the order in which they were applied
@@ -141,7 +138,7 @@ export interface EncodedPage {
   readonly rowCount: number;
   /** What the rows were encoded for; `null` only when there are none. */
   readonly idColumnTypes: IdColumnTypes | null;
-  readonly idSample: Readonly<Record<keyof IdColumnTypes, IdSample>>;
+  readonly idSample: Readonly<Record<string, IdSample>>;
   /** Elements of `data`: always `rowCount` + `rejectedCount`. */
   readonly servedCount: number;
   readonly rejectedCount: number;

@@ -1,4 +1,5 @@
 import type { EncodedPage, PageAnomaly, ReadingHints } from '../core/encoded-page.ts';
+import { type CompiledPlan, DATASYNC } from './plan/compiled-plan.ts';
 import { REJECTED_REASONS } from './rows/anomaly-reasons.ts';
 import { CopyWriter } from './rows/copy-writer.ts';
 import { EventEncoder, type EventEncoderOptions, idOf } from './rows/event-encoder.ts';
@@ -18,6 +19,8 @@ const ROWS_PER_BODY_BYTE = 0.75;
 export type PageEncoding = Omit<EncodedPage, 'body' | 'bodyBytes' | 'decodeMs' | 'encodeMs'>;
 
 export interface PageOptions extends EventEncoderOptions {
+  /** How events become rows; DataSync's unless given. */
+  readonly plan?: CompiledPlan;
   /** Where the page before this one ended, epoch ms; none when there is none. */
   readonly instantMs?: number | null;
   /** Every event gets a key, even if times tell the order. */
@@ -32,12 +35,12 @@ export interface PageOptions extends EventEncoderOptions {
  */
 export function encodePage(body: Uint8Array, options: PageOptions, spare?: ArrayBuffer): PageEncoding | PageFault {
   const writer = new CopyWriter(body, likelyRowsBytes(body.byteLength), spare);
-  const encoder = new EventEncoder(body, writer, options);
-  const page = scanPage(body, encoder, options.hints);
+  const { plan = DATASYNC, instantMs = null, isKeyed = false } = options;
+  const encoder = new EventEncoder(body, writer, plan, options);
+  const page = scanPage(body, encoder, options.hints, plan);
   if ('fault' in page) return page;
   const { served } = encoder;
   const times = readTimes(served.timesMs);
-  const { instantMs = null, isKeyed = false } = options;
   return {
     status: 'encoded',
     ...writer.finish(),
@@ -48,7 +51,7 @@ export function encodePage(body: Uint8Array, options: PageOptions, spare?: Array
     repairedCount: encoder.repairedCount,
     anomalies: encoder.anomalies,
     times,
-    places: readPlaces(body, served, instantMs, isKeyed || times === null),
+    places: readPlaces(body, plan, served, instantMs, isKeyed || times === null),
     starts: served.starts,
   };
 }
@@ -62,21 +65,24 @@ export function likelyRowsBytes(bodyBytes: number): number {
  * An event of a page that was encoded before, for people.
  * @param start where it begins in the page's body
  */
-export function quoteEvent(body: Uint8Array, start: number): Pick<PageAnomaly, 'eventId' | 'original'> {
+export function quoteEvent(
+  body: Uint8Array,
+  start: number,
+  plan = DATASYNC,
+): Pick<PageAnomaly, 'eventId' | 'original'> {
   const cursor = new JsonCursor(body);
   cursor.takesControls = true;
-  const slices = new EventSlices();
+  const slices = new EventSlices(plan);
   const end = slices.read(cursor, start);
-  return { eventId: idOf(body, slices), original: body.subarray(start, end) };
+  return { eventId: idOf(body, slices, plan), original: body.subarray(start, end) };
 }
 
 /**
  * Rejects the event of a page that no worker survives, without its time and without converting anything, so that it costs
  * one event and not the job. Null: the page has more events than one, or none, so which of them it is is not known.
  */
-export function setAsideEvent(body: Uint8Array): PageEncoding | PageFault | null {
-  const types = { id: 'text', sessionId: 'text', userId: 'text' } as const;
-  const page = encodePage(body, { idColumnTypes: types, firstSourceOrder: 0n, maxEventBytes: 0, isKeyed: true });
+export function setAsideEvent(body: Uint8Array, plan = DATASYNC): PageEncoding | PageFault | null {
+  const page = encodePage(body, { plan, idColumnTypes: {}, firstSourceOrder: 0n, maxEventBytes: 0, isKeyed: true });
   if ('fault' in page) return page;
   if (page.servedCount !== 1) return null;
   const anomalies = page.anomalies.map((anomaly) => ({ ...anomaly, reason: REJECTED_REASONS.workerDied }));

@@ -42,8 +42,8 @@ export interface PageToEncode extends PagePlace {
 
 type Where = Pick<EncodeTask, 'firstSourceOrder' | 'instantMs' | 'isKeyed' | 'hints'>;
 
-/** As which any page can be encoded, to see what its ids are. */
-const TEXT_TYPES: IdColumnTypes = { id: 'text', sessionId: 'text', userId: 'text' };
+/** As texts any page can be encoded, to see what its ids are. */
+const UNDECIDED: IdColumnTypes = {};
 
 export class PageEncoder {
   readonly #options: PageEncoderOptions;
@@ -77,7 +77,7 @@ export class PageEncoder {
     } catch (error) {
       if (!(error instanceof WorkerDiedError)) throw error;
       // Throws if workers die of any page: then it is not the event's fault.
-      await this.#run({ firstSourceOrder: 0n, instantMs: null }, harmlessPage(), TEXT_TYPES);
+      await this.#run({ firstSourceOrder: 0n, instantMs: null }, harmlessPage(), UNDECIDED);
       const result = setAside(kept);
       if (result === null) throw error;
       return result;
@@ -102,15 +102,13 @@ export class PageEncoder {
 
   async #encodeFirst(where: Where, raw: PageBody): Promise<EncodeResult> {
     const { buffers, idType, onDecided, emptyColumnTypes } = this.#options;
-    const sampled = await this.#run(where, raw, TEXT_TYPES);
+    const sampled = await this.#run(where, raw, UNDECIDED);
     if (sampled.status === 'faulty') return sampled;
-    const typeOf = (column: keyof IdColumnTypes): IdColumnType =>
-      emptyColumnTypes?.[column] === 'text' ? 'text' : typeBySample(sampled.idSample[column]);
-    const types = {
-      id: idType === 'auto' ? typeOf('id') : idType,
-      sessionId: typeOf('sessionId'),
-      userId: typeOf('userId'),
-    };
+    const decided = Object.entries(sampled.idSample).map(([name, sample]): [string, IdColumnType] => {
+      if (name === 'id' && idType !== 'auto') return [name, idType];
+      return [name, emptyColumnTypes?.[name] === 'text' ? 'text' : typeBySample(sample)];
+    });
+    const types: IdColumnTypes = Object.fromEntries(decided);
     buffers.give(sampled.rows);
     const { body, bodyBytes } = sampled;
     const result = await this.#run(where, { body, bodyBytes, contentEncoding: 'identity' }, types);

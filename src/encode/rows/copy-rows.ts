@@ -3,7 +3,6 @@
  * stream of some of them, and tells which event a row came from.
  */
 import { COPY_HEADER_BYTES, COPY_TRAILER_BYTES } from './copy-writer.ts';
-import { COPY_COLUMNS } from './event-columns.ts';
 
 /**
  * Offsets of the rows in a complete COPY stream, and of its trailer: row i is `[offsets[i], offsets[i + 1])`.
@@ -13,12 +12,13 @@ export function splitRows(rows: Uint8Array, rowsBytes = rows.byteLength): Uint32
   const view = new DataView(rows.buffer, rows.byteOffset, rowsBytes);
   const offsets: number[] = [];
   let at = COPY_HEADER_BYTES;
+  const fieldsOfARow = view.getInt16(at);
   for (;;) {
     offsets.push(at);
     const fieldCount = view.getInt16(at);
     if (fieldCount === -1) break;
-    if (fieldCount !== COPY_COLUMNS.length)
-      throw new RangeError(`expected ${COPY_COLUMNS.length} fields at byte ${at}, got ${fieldCount}`);
+    if (fieldCount !== fieldsOfARow)
+      throw new RangeError(`expected ${fieldsOfARow} fields at byte ${at}, got ${fieldCount}`);
     at += 2;
     for (let field = 0; field < fieldCount; field += 1) at += 4 + Math.max(view.getInt32(at), 0);
   }

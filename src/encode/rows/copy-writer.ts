@@ -1,5 +1,4 @@
 import { type UuidWords, writeUuid } from '../scan/ids.ts';
-import { COPY_COLUMNS } from './event-columns.ts';
 
 /**
  * PostgreSQL's binary COPY format (documentation of COPY, "Binary Format"): a header, tuples, a trailer. Everything is
@@ -20,7 +19,6 @@ const TRAILER = Uint8Array.of(0xff, 0xff);
 export const COPY_TRAILER_BYTES = TRAILER.length;
 
 const TWO_POW_32 = 2 ** 32;
-const FIELD_COUNT = COPY_COLUMNS.length;
 /** First byte of a jsonb value: the version of the representation that follows, 1 is text. */
 const JSONB_VERSION = 1;
 /** Below this a loop is faster than making a view for TypedArray.set. */
@@ -75,9 +73,10 @@ export class CopyWriter {
     this.#view = new DataView(grown.buffer);
   }
 
-  startRow(): void {
+  /** @param fieldCount how many fields are written until `endRow` */
+  startRow(fieldCount: number): void {
     this.#rowStart = this.#at;
-    this.#view.setInt16(this.#at, FIELD_COUNT);
+    this.#view.setInt16(this.#at, fieldCount);
     this.#at += 2;
   }
 

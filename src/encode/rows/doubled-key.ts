@@ -1,16 +1,19 @@
 import type { EventSlices } from '../scan/event-slices.ts';
-import { FIELD, KIND } from '../scan/fields.ts';
+import { KIND } from '../scan/fields.ts';
 import { CLOSE_BRACE, CLOSE_BRACKET, COLON, OPEN_BRACE, OPEN_BRACKET, QUOTE } from '../scan/json-bytes.ts';
 import { JsonCursor } from '../scan/json-cursor.ts';
 import { decodeToString } from '../scan/json-strings.ts';
 
-/** Where an event has a key twice in one object; `null`: nowhere. PostgreSQL keeps its last value, as the columns do. */
-export function fieldOfDoubledKey(body: Uint8Array, slices: EventSlices): 'properties' | 'event' | null {
+/**
+ * Where an event has a key twice in one object: a jsonb column, or `event`; `null`: nowhere. PostgreSQL keeps its last value,
+ * as the columns do.
+ */
+export function fieldOfDoubledKey(body: Uint8Array, slices: EventSlices): string | null {
   const cursor = new JsonCursor(body);
   cursor.takesControls = true;
-  if (slices.kindOf(FIELD.properties) === KIND.object) {
-    const { start, end } = slices.of(FIELD.properties);
-    if (hasDoubledKey(cursor, start, end)) return 'properties';
+  for (const { name, type, canonical } of slices.plan.columns) {
+    const { kind, start, end } = slices.of(canonical);
+    if (type === 'jsonb' && kind === KIND.object && hasDoubledKey(cursor, start, end)) return name;
   }
   return hasDoubledKey(cursor, slices.start, slices.end) ? 'event' : null;
 }

@@ -1,6 +1,7 @@
 import type { IdColumnTypes, IdSample, PageAnomaly } from '../../core/encoded-page.ts';
+import type { CompiledColumn, CompiledPlan } from '../plan/compiled-plan.ts';
 import type { EventSlices } from '../scan/event-slices.ts';
-import { FIELD, ID_FIELDS, isString, NO_FIELD } from '../scan/fields.ts';
+import { isString } from '../scan/fields.ts';
 import { MAX_JSON_GROWTH } from '../scan/json-strings.ts';
 import type { BrokenReason, EventRepair, EventSink } from '../scan/scanned-page.ts';
 import { type AnomalyReason, REJECTED_REASONS, type RejectedReason } from './anomaly-reasons.ts';
@@ -34,18 +35,27 @@ export class EventEncoder implements EventSink {
   rejectedCount = 0;
   repairedCount = 0;
   readonly served = new ServedEvents();
-  idSample = noSample();
+  /** Of the columns whose type the first records decide. */
+  idSample: Record<string, Counts>;
 
   readonly #body: Uint8Array;
   readonly #writer: CopyWriter;
-  readonly #fields: EventFields;
+  readonly #types: IdColumnTypes;
+  /** Over the slices that the events are read into. */
+  #fields: EventFields | null = null;
   readonly #sourceOrder: SourceOrder;
   readonly #maxEventBytes: number;
+  readonly #plan: CompiledPlan;
+  readonly #fieldCount: number;
 
-  constructor(body: Uint8Array, writer: CopyWriter, options: EventEncoderOptions) {
+  constructor(body: Uint8Array, writer: CopyWriter, plan: CompiledPlan, options: EventEncoderOptions) {
+    this.#plan = plan;
+    // Beside those of the plan: id, extra, source_order.
+    this.#fieldCount = plan.columns.length + 3;
+    this.idSample = noSample(plan);
     this.#body = body;
     this.#writer = writer;
-    this.#fields = new EventFields(body, writer, options.idColumnTypes);
+    this.#types = options.idColumnTypes;
     this.#sourceOrder = new SourceOrder(options.firstSourceOrder);
     this.#maxEventBytes = options.maxEventBytes;
   }
@@ -56,7 +66,7 @@ export class EventEncoder implements EventSink {
     this.rejectedCount = 0;
     this.repairedCount = 0;
     this.served.clear();
-    this.idSample = noSample();
+    this.idSample = noSample(this.#plan);
   }
 
   event(slices: EventSlices, position: number, repair?: EventRepair): void {
@@ -77,23 +87,21 @@ export class EventEncoder implements EventSink {
 
   #sample(slices: EventSlices): void {
     if (!slices.isObject) return;
-    count(slices, slices.choose(ID_FIELDS), this.idSample.id);
-    count(slices, FIELD.sessionId, this.idSample.sessionId);
-    count(slices, FIELD.userId, this.idSample.userId);
+    for (const column of [this.#plan.id, ...this.#plan.columns]) count(slices, column, this.idSample);
   }
 
   #encode(slices: EventSlices, position: number, repair: EventRepair | undefined): RejectedReason | null {
-    const fields = this.#fields;
-    fields.readTime(slices);
-    this.served.add(fields.hasTime ? fields.time.epochMs : Number.NaN, slices.start);
+    const fields = this.#fieldsOf(slices);
+    fields.readTime();
+    this.served.add(fields.time?.epochMs ?? Number.NaN, slices.start);
     const bytes = slices.end - slices.start;
     if (bytes > this.#maxEventBytes) return REJECTED_REASONS.tooLarge;
     if (slices.depth > MAX_EVENT_DEPTH) return REJECTED_REASONS.tooDeep;
 
     const writer = this.#writer;
     writer.reserve(bytes * (repair === undefined ? 2 : 2 * MAX_JSON_GROWTH) + ROW_OVERHEAD_BYTES);
-    writer.startRow();
-    const rejected = fields.write(slices);
+    writer.startRow(this.#fieldCount);
+    const rejected = fields.write();
     if (rejected !== null) {
       writer.dropRow();
       return rejected;
@@ -101,13 +109,23 @@ export class EventEncoder implements EventSink {
     this.#sourceOrder.set(position);
     writer.int64(this.#sourceOrder.high, this.#sourceOrder.low);
     writer.endRow();
-    if (fields.repairs.length > 0 || repair !== undefined) this.#noteRepairs(slices, position, repair);
+    if (fields.repairs.length > 0 || repair !== undefined) this.#noteRepairs(fields.repairs, slices, position, repair);
     return null;
   }
 
-  #noteRepairs(slices: EventSlices, position: number, repair: EventRepair | undefined): void {
+  #fieldsOf(slices: EventSlices): EventFields {
+    if (this.#fields?.slices !== slices) this.#fields = new EventFields(this.#body, this.#writer, slices, this.#types);
+    return this.#fields;
+  }
+
+  #noteRepairs(
+    repairs: EventFields['repairs'],
+    slices: EventSlices,
+    position: number,
+    repair: EventRepair | undefined,
+  ): void {
     this.repairedCount += 1;
-    for (const { column, reason } of this.#fields.repairs) {
+    for (const { column, reason } of repairs) {
       this.#note(slices, position, 'repaired', column, reason, repair?.end);
     }
     if (repair !== undefined) this.#note(slices, position, 'repaired', 'event', repair.reason, repair.end);
@@ -122,29 +140,27 @@ export class EventEncoder implements EventSink {
     end = slices.end,
   ): void {
     const original = this.#body.subarray(slices.start, end);
-    this.anomalies.push({ kind, position, eventId: idOf(this.#body, slices), field, reason, original });
+    this.anomalies.push({ kind, position, eventId: idOf(this.#body, slices, this.#plan), field, reason, original });
   }
 }
 
 /** The id of an event as served, cut; null when it has none that is a string or a number. */
-export function idOf(body: Uint8Array, slices: EventSlices): string | null {
+export function idOf(body: Uint8Array, slices: EventSlices, { id }: CompiledPlan): string | null {
   if (!slices.isObject) return null;
-  const field = slices.choose(ID_FIELDS);
-  return field === NO_FIELD ? null : excerptOfId(body, slices.of(field));
+  return excerptOfId(body, slices.choose(id));
 }
 
 type Counts = { -readonly [key in keyof IdSample]: IdSample[key] };
 
-function noSample(): Record<keyof IdColumnTypes, Counts> {
-  return { id: noIds(), sessionId: noIds(), userId: noIds() };
+function noSample({ id, columns }: CompiledPlan): Record<string, Counts> {
+  const decided = [id, ...columns].flatMap(({ type }) => (typeof type === 'string' ? [] : [type.decidedBy]));
+  return Object.fromEntries(decided.map((name) => [name, { strings: 0, uuids: 0 }]));
 }
 
-function noIds(): Counts {
-  return { strings: 0, uuids: 0 };
-}
-
-function count(slices: EventSlices, field: number, counts: Counts): void {
-  if (field === NO_FIELD || !isString(slices.kindOf(field))) return;
+function count(slices: EventSlices, column: CompiledColumn, sample: Record<string, Counts>): void {
+  const counts = typeof column.type === 'string' ? undefined : sample[column.type.decidedBy];
+  const { kind, isUsual } = slices.choose(column);
+  if (counts === undefined || !isString(kind)) return;
   counts.strings += 1;
-  if (slices.of(field).isUuid) counts.uuids += 1;
+  if (isUsual) counts.uuids += 1;
 }

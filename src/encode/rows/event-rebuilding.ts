@@ -1,25 +1,16 @@
+import { type CompiledColumn, type CompiledPlan, DATASYNC, NO_FIELD } from '../plan/compiled-plan.ts';
 import { EventSlices } from '../scan/event-slices.ts';
-import {
-  FIELD,
-  type FieldGroup,
-  ID_FIELDS,
-  isString,
-  KIND,
-  SESSION_BITS,
-  SESSION_KEYS,
-  TIME_FIELDS,
-  TYPE_FIELDS,
-} from '../scan/fields.ts';
+import { isString, KIND } from '../scan/fields.ts';
 import { JsonCursor } from '../scan/json-cursor.ts';
 import { decodeToString } from '../scan/json-strings.ts';
 import type { MemberList } from '../scan/member-list.ts';
 import { TimeReader } from '../../core/times.ts';
-import type { CopyColumnName } from './event-columns.ts';
 
-/** A row of `ingested_events`, each column as PostgreSQL prints it (`column::text`; times with DateStyle ISO). */
-export type StoredEvent = Readonly<Record<Exclude<CopyColumnName, 'source_order' | 'id'>, string | null>> & {
+/** A row of a source's table: each column as PostgreSQL prints it (`column::text`; times with DateStyle ISO). */
+export interface StoredEvent {
   readonly id: string;
-};
+  readonly extra: string | null;
+}
 
 /**
  * A row → the JSON text of its event. It differs from the event in white space, key order, doubled keys, the spelling of
@@ -28,104 +19,117 @@ export type StoredEvent = Readonly<Record<Exclude<CopyColumnName, 'source_order'
  * - the event had every member that is in `extra`;
  * - a column whose field is not in `extra` under any spelling gives the canonical one (`id`, `type`, `timestamp`);
  * - if `extra` has only another spelling (`eventId`) with the column's value, the event had no canonical one;
- * - `session.id` is `sessionId`, unless `extra` has a `session.id`, or a `sessionId`: then the session had no id;
- * - there was a session if one of its columns is not null, or if it is in `extra`.
+ * - what a column has once more (`session.id` is `sessionId`) is there, unless `extra` has it, or the column's own member: then
+ *   the object had none;
+ * - there was an object (`session`) if one of its columns is not null, or if it is in `extra`.
  */
-export function rebuildEvent(row: StoredEvent): string {
-  return new Rebuilding(row).text();
+export function rebuildEvent(row: StoredEvent, plan = DATASYNC): string {
+  return new Rebuilding(row, plan).text();
 }
 
 class Rebuilding {
-  readonly #row: StoredEvent;
+  readonly #plan: CompiledPlan;
+  readonly #row: ReadonlyMap<string, unknown>;
   readonly #extra: Uint8Array;
-  readonly #slices = new EventSlices();
-  readonly #members: string[] = [];
+  readonly #slices: EventSlices;
+  /** Of each object of the plan. */
+  readonly #members: readonly string[][];
 
-  constructor(row: StoredEvent) {
-    this.#row = row;
+  constructor(row: StoredEvent, plan: CompiledPlan) {
+    this.#plan = plan;
+    this.#row = new Map<string, unknown>(Object.entries(row));
     this.#extra = new TextEncoder().encode(row.extra ?? '{}');
+    this.#slices = new EventSlices(plan);
     this.#slices.read(new JsonCursor(this.#extra), 0);
+    this.#members = plan.objects.map(() => []);
   }
 
   text(): string {
-    const row = this.#row;
-    this.#addColumn(ID_FIELDS, 'id', row.id);
-    this.#addUnlessInExtra(FIELD.sessionId, 'sessionId', row.session_id);
-    this.#addUnlessInExtra(FIELD.userId, 'userId', row.user_id);
-    this.#addColumn(TYPE_FIELDS, 'type', row.type);
-    this.#addUnlessInExtra(FIELD.name, 'name', row.name);
-    if (row.properties !== null) this.#members.push(`"properties":${row.properties}`);
-    this.#addColumn(TIME_FIELDS, 'timestamp', row.occurred_at);
-    this.#addSession();
-    this.#addExtra();
-    return `{${this.#members.join(',')}}`;
+    const { id, columns, objects } = this.#plan;
+    for (const column of [id, ...columns]) this.#addColumn(column);
+    for (const field of this.#plan.fields.keys()) this.#addExtra(field);
+    for (const [index] of objects.entries())
+      this.#membersOf(index).push(...this.#textsOf(this.#slices.othersOf(index)));
+    for (const column of columns) this.#addRepeated(column);
+    // An object comes after the one that it stands in.
+    for (let index = objects.length - 1; index > 0; index -= 1) this.#addObject(index);
+    return `{${this.#membersOf(0).join(',')}}`;
   }
 
-  #addUnlessInExtra(field: number, key: string, value: string | null): void {
-    if (value !== null && !this.#slices.has(field)) this.#members.push(memberOf(key, value));
+  #addColumn(column: CompiledColumn): void {
+    const { canonical, aliases } = column;
+    const value = this.#valueOf(column);
+    if (value === null || this.#isInExtra(canonical)) return;
+    const isOtherSpelling = aliases.some((alias) => this.#isSame(column, alias, value));
+    if (!isOtherSpelling) this.#add(canonical, column, value);
   }
 
-  #addColumn(group: FieldGroup, key: string, value: string | null): void {
-    if (value === null || this.#slices.has(group.canonical)) return;
-    const isOtherSpelling = group.fields.some((field) => this.#slices.has(field) && this.#isSame(group, field, value));
-    if (!isOtherSpelling) this.#members.push(memberOf(key, value));
+  #addRepeated(column: CompiledColumn): void {
+    const { canonical, repeatedAt } = column;
+    const value = this.#valueOf(column);
+    if (repeatedAt === NO_FIELD || value === null || this.#isInExtra(canonical) || this.#isInExtra(repeatedAt)) return;
+    if (this.#isThere(this.#objectOf(repeatedAt))) this.#add(repeatedAt, column, value);
   }
 
-  #isSame(group: FieldGroup, field: number, value: string): boolean {
-    const slices = this.#slices;
-    const kind = slices.kindOf(field);
+  #addExtra(field: number): void {
+    const { kind, nested, keyStart, memberEnd } = this.#slices.of(field);
+    if (kind === KIND.absent || (kind === KIND.object && nested !== null)) return;
+    this.#membersOf(this.#objectOf(field)).push(this.#textOf(keyStart, memberEnd));
+  }
+
+  #addObject(index: number): void {
+    const field = this.#plan.objects[index]?.field ?? NO_FIELD;
+    if (!this.#isThere(index)) return;
+    const key = this.#plan.fields[field]?.path.at(-1) ?? '';
+    this.#membersOf(this.#objectOf(field)).push(`${JSON.stringify(key)}:{${this.#membersOf(index).join(',')}}`);
+  }
+
+  /** Whether the event had the object. */
+  #isThere(index: number): boolean {
+    const field = this.#plan.objects[index]?.field ?? NO_FIELD;
+    return this.#membersOf(index).length > 0 || this.#slices.of(field).kind === KIND.object;
+  }
+
+  #add(field: number, { type }: CompiledColumn, value: string): void {
+    const key = this.#plan.fields[field]?.path.at(-1) ?? '';
+    const text = type === 'jsonb' ? value : JSON.stringify(value);
+    this.#membersOf(this.#objectOf(field)).push(`${JSON.stringify(key)}:${text}`);
+  }
+
+  #valueOf({ name }: CompiledColumn): string | null {
+    const value = this.#row.get(name);
+    return typeof value === 'string' ? value : null;
+  }
+
+  #isInExtra(field: number): boolean {
+    return this.#slices.of(field).kind !== KIND.absent;
+  }
+
+  #membersOf(object: number): string[] {
+    return this.#members[object] ?? [];
+  }
+
+  #objectOf(field: number): number {
+    return this.#plan.fields[field]?.object ?? 0;
+  }
+
+  #isSame({ type }: CompiledColumn, field: number, value: string): boolean {
+    const { kind, start, end } = this.#slices.of(field);
     if (!isString(kind) && kind !== KIND.number) return false;
-    const { start, end } = slices.of(field);
     const extraValue = decodeToString(this.#extra, start, end);
-    if (group === TIME_FIELDS) return isSameTime(extraValue, kind, value);
+    if (type === 'timestamptz') return isSameTime(extraValue, kind, value);
     // jsonb gives numbers back in another spelling: 1e3 as 1000.
     if (kind === KIND.number) return Number(extraValue) === Number(value);
-    return extraValue === value || (group === ID_FIELDS && isSameUuid(extraValue, value));
+    return extraValue === value || (type !== 'text' && isSameUuid(extraValue, value));
   }
 
-  #addSession(): void {
-    const { device_type: deviceType, browser, session_id: sessionId } = this.#row;
-    const kind = this.#slices.kindOf(FIELD.session);
-    const hasSession = kind === KIND.object || deviceType !== null || browser !== null;
-    if (!hasSession) return;
-    const members: string[] = [];
-    if (sessionId !== null && !this.#slices.has(FIELD.sessionId) && !this.#slices.has(FIELD.sessionDotId)) {
-      members.push(memberOf('id', sessionId));
-    }
-    if (deviceType !== null) members.push(memberOf('deviceType', deviceType));
-    if (browser !== null) members.push(memberOf('browser', browser));
-    for (const [, field] of SESSION_KEYS) {
-      if (this.#slices.has(field)) members.push(this.#memberInExtra(field));
-    }
-    members.push(...this.#membersOf(this.#slices.sessionOthers));
-    this.#members.push(`"session":{${members.join(',')}}`);
-  }
-
-  #addExtra(): void {
-    for (const field of Object.values(FIELD)) {
-      const isPartOfSession = (SESSION_BITS & (1 << field)) !== 0;
-      const isSessionObject = field === FIELD.session && this.#slices.kindOf(field) === KIND.object;
-      if (this.#slices.has(field) && !isPartOfSession && !isSessionObject)
-        this.#members.push(this.#memberInExtra(field));
-    }
-    this.#members.push(...this.#membersOf(this.#slices.others));
-  }
-
-  #memberInExtra(field: number): string {
-    return this.#textOf(this.#slices.of(field).keyStart, this.#slices.memberEndOf(field));
-  }
-
-  #membersOf(list: MemberList): string[] {
+  #textsOf(list: MemberList): string[] {
     return Array.from({ length: list.count }, (_, index) => this.#textOf(list.startOf(index), list.endOf(index)));
   }
 
   #textOf(start: number, end: number): string {
     return new TextDecoder('utf-8', { ignoreBOM: true }).decode(this.#extra.subarray(start, end));
   }
-}
-
-function memberOf(key: string, value: string): string {
-  return `${JSON.stringify(key)}:${JSON.stringify(value)}`;
 }
 
 function isSameTime(extraValue: string, kind: number, columnText: string): boolean {

@@ -1,61 +1,114 @@
+import { NO_FIELD } from '../plan/compiled-plan.ts';
 import type { EventSlices } from '../scan/event-slices.ts';
-import { SESSION_BITS } from '../scan/fields.ts';
+import type { FieldSlice } from '../scan/field-slice.ts';
 import { type Repairs, repairJson } from '../scan/json-strings.ts';
 import { MemberList } from '../scan/member-list.ts';
 import type { CopyWriter } from './copy-writer.ts';
 
 const ENCODER = new TextEncoder();
-const OPEN = ENCODER.encode('{');
 const CLOSE = ENCODER.encode('}');
 const COMMA = ENCODER.encode(',');
-const OPEN_SESSION = ENCODER.encode('"session":{');
+
+/** What no column shows of one object of the plan. */
+class ExtraObject {
+  readonly kept = new MemberList();
+  /** The object is there, be it as `{}`. */
+  isKept = false;
+  readonly others: MemberList;
+  /** The objects that stand in it. */
+  readonly nested: ExtraObject[] = [];
+  /** Its key and its brace. */
+  readonly opening: Uint8Array;
+
+  constructor(others: MemberList, opening: Uint8Array) {
+    this.others = others;
+    this.opening = opening;
+  }
+
+  get hasContents(): boolean {
+    return (
+      this.isKept || this.kept.count > 0 || this.others.count > 0 || this.nested.some((object) => object.hasContents)
+    );
+  }
+}
 
 /**
  * Gathers what goes into `extra` of one event, as the exact members of the body: every field that has no column, and
  * every field whose column does not say all of it. `event-rebuilding.ts` says what a field's presence here means.
  */
 export class ExtraFields {
-  readonly #kept = new MemberList();
-  readonly #keptOfSession = new MemberList();
-  #hasSession = false;
+  readonly #slices: EventSlices;
+  readonly #objects: readonly ExtraObject[];
+
+  constructor(slices: EventSlices) {
+    const { fields, objects } = slices.plan;
+    this.#slices = slices;
+    const made: ExtraObject[] = [];
+    for (const [index, { field }] of objects.entries()) {
+      const key = fields[field]?.path.at(-1);
+      const opening = key === undefined ? '{' : `${JSON.stringify(key)}:{`;
+      const object = new ExtraObject(slices.othersOf(index), ENCODER.encode(opening));
+      // It comes after the one that it stands in.
+      made[fields[field]?.object ?? NO_FIELD]?.nested.push(object);
+      made.push(object);
+    }
+    this.#objects = made;
+  }
 
   clear(): void {
-    this.#kept.clear();
-    this.#keptOfSession.clear();
-    this.#hasSession = false;
+    for (const object of this.#objects) {
+      object.kept.clear();
+      object.isKept = false;
+    }
   }
 
-  /** A field goes into `extra` as it is, one of the event's `session` into `extra.session`. */
-  keep(slices: EventSlices, field: number): void {
-    const list = (SESSION_BITS & (1 << field)) === 0 ? this.#kept : this.#keptOfSession;
-    list.add(slices.of(field).keyStart, slices.memberEndOf(field));
+  /** A field goes into `extra` as it is, at its place. */
+  keep(slice: FieldSlice): void {
+    this.#objects[slice.object]?.kept.add(slice.keyStart, slice.memberEnd);
   }
 
-  /** `extra.session` is there, be it as `{}`: no column shows that the event had a session. */
-  keepSession(): void {
-    this.#hasSession = true;
+  /** An object of the plan is there, be it as `{}`: no column shows that the event had it. */
+  keepObject(object: number): void {
+    const extra = this.#objects[object];
+    if (extra !== undefined) extra.isKept = true;
   }
 
   /** Writes the column `extra`: null when there is nothing. */
-  write(writer: CopyWriter, body: Uint8Array, slices: EventSlices, repairs: Repairs): void {
-    const hasSession = this.#hasSession || this.#keptOfSession.count > 0 || slices.sessionOthers.count > 0;
-    if (!hasSession && this.#kept.count === 0 && slices.others.count === 0) {
+  write(writer: CopyWriter, body: Uint8Array, repairs: Repairs): void {
+    const [record] = this.#objects;
+    if (record === undefined || !this.#hasContents) {
       writer.null();
       return;
     }
     const startedAt = writer.startJsonb();
-    writer.raw(OPEN);
-    const repaired = slices.unstorable ? repairs : null;
-    const hasMembers = writeMembers(writer, body, repaired, [this.#kept, slices.others]);
-    if (hasSession) {
-      if (hasMembers) writer.raw(COMMA);
-      writer.raw(OPEN_SESSION);
-      writeMembers(writer, body, repaired, [this.#keptOfSession, slices.sessionOthers]);
-      writer.raw(CLOSE);
-    }
-    writer.raw(CLOSE);
+    writeObject(record, writer, body, this.#slices.unstorable ? repairs : null);
     writer.endJsonb(startedAt);
   }
+
+  get #hasContents(): boolean {
+    for (const { isKept, kept, others } of this.#objects) {
+      if (isKept || kept.count > 0 || others.count > 0) return true;
+    }
+    return false;
+  }
+}
+
+/** @param repairs null if nothing needs repair */
+function writeObject(
+  { opening, kept, others, nested }: ExtraObject,
+  writer: CopyWriter,
+  body: Uint8Array,
+  repairs: Repairs | null,
+): void {
+  writer.raw(opening);
+  let isFirst = !writeMembers(writer, body, repairs, [kept, others]);
+  for (const object of nested) {
+    if (!object.hasContents) continue;
+    if (!isFirst) writer.raw(COMMA);
+    isFirst = false;
+    writeObject(object, writer, body, repairs);
+  }
+  writer.raw(CLOSE);
 }
 
 /** Returns whether there were any. `repairs`: null if nothing needs repair. */

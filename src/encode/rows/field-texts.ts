@@ -1,4 +1,4 @@
-import type { EventSlices } from '../scan/event-slices.ts';
+import type { FieldSlice } from '../scan/field-slice.ts';
 import { isString, KIND } from '../scan/fields.ts';
 import { writeUuid } from '../scan/ids.ts';
 import { decodeString, decodeToString, storable } from '../scan/json-strings.ts';
@@ -23,8 +23,7 @@ export class FieldText {
   }
 
   /** The characters of a string, or the digits of a number. */
-  read(slices: EventSlices, field: number): void {
-    const { kind, start, end } = slices.of(field);
+  read({ kind, start, end }: FieldSlice): void {
     this.start = start;
     this.end = end;
     this.unstorable = false;
@@ -52,13 +51,11 @@ export class FieldComparison {
   }
 
   /** Only strings and numbers are ever the same. `asUuids`: two spellings of one UUID are the same. */
-  isSame(slices: EventSlices, left: number, right: number, asUuids: boolean): boolean {
-    const kind = slices.kindOf(left);
-    const otherKind = slices.kindOf(right);
-    const areComparable = isString(kind) ? isString(otherKind) : kind === KIND.number && otherKind === KIND.number;
-    if (!areComparable) return false;
-    this.#left.read(slices, left);
-    this.#right.read(slices, right);
+  isSame(left: FieldSlice, right: FieldSlice, asUuids: boolean): boolean {
+    const isNumber = left.kind === KIND.number && right.kind === KIND.number;
+    if (!isNumber && !(isString(left.kind) && isString(right.kind))) return false;
+    this.#left.read(left);
+    this.#right.read(right);
     return this.#areSameBytes() || (asUuids && this.#areSameUuids());
   }
 
@@ -80,10 +77,7 @@ export class FieldComparison {
 }
 
 /** An id as served, for people: decoded, repaired, cut. Null: neither string nor number. */
-export function excerptOfId(
-  body: Uint8Array,
-  { kind, start, end }: { readonly kind: number; readonly start: number; readonly end: number },
-): string | null {
+export function excerptOfId(body: Uint8Array, { kind, start, end }: FieldSlice): string | null {
   if (!isString(kind) && kind !== KIND.number) return null;
   // A character has one code unit, or two.
   const text = decodeToString(body, start, end).slice(0, 2 * MAX_EXCERPT_CHARACTERS);

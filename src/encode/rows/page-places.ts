@@ -4,8 +4,9 @@
  */
 import { createHash } from 'node:crypto';
 import type { PageBeginning, PagePlaces } from '../../core/encoded-page.ts';
+import type { CompiledPlan } from '../plan/compiled-plan.ts';
 import { EventSlices } from '../scan/event-slices.ts';
-import { ID_FIELDS, KIND, NO_FIELD, isString } from '../scan/fields.ts';
+import { isString, KIND } from '../scan/fields.ts';
 import { JsonCursor } from '../scan/json-cursor.ts';
 import { FieldText } from './field-texts.ts';
 import type { ServedEvents } from './served-events.ts';
@@ -21,6 +22,7 @@ const BEGINNING = 64;
  */
 export function readPlaces(
   body: Uint8Array,
+  plan: CompiledPlan,
   served: ServedEvents,
   instantMs: number | null,
   isKeyed: boolean,
@@ -28,7 +30,7 @@ export function readPlaces(
   const { count, timesMs } = served;
   if (count === 0)
     return { timesMs, instantKeys: [], keys: [], edgeKeys: [], beginnings: [], firstDigest: null, lastDigest: null };
-  const reader = new EventReader(body, served);
+  const reader = new EventReader(body, plan, served);
   const keyAt = (position: number): string => reader.key(position);
   return {
     timesMs,
@@ -79,10 +81,13 @@ class EventReader {
   readonly #served: ServedEvents;
   readonly #starts: Uint32Array;
   readonly #cursor: JsonCursor;
-  readonly #slices = new EventSlices();
+  readonly #plan: CompiledPlan;
+  readonly #slices: EventSlices;
   readonly #text: FieldText;
 
-  constructor(body: Uint8Array, served: ServedEvents) {
+  constructor(body: Uint8Array, plan: CompiledPlan, served: ServedEvents) {
+    this.#plan = plan;
+    this.#slices = new EventSlices(plan);
     this.#body = body;
     this.#served = served;
     this.#starts = served.starts;
@@ -95,12 +100,11 @@ class EventReader {
     const event = this.bytesOf(position);
     const slices = this.#slices;
     const isReadable = this.#served.brokenEndOf(position) === undefined && slices.isObject;
-    const field = isReadable ? slices.choose(ID_FIELDS) : NO_FIELD;
-    if (field === NO_FIELD) return digestOf(event);
-    const { kind } = slices.of(field);
-    this.#text.read(slices, field);
+    const id = slices.choose(this.#plan.id);
+    if (!isReadable || (!isString(id.kind) && id.kind !== KIND.number)) return digestOf(event);
+    this.#text.read(id);
     const { bytes, start: from, end: to } = this.#text;
-    if ((!isString(kind) && kind !== KIND.number) || from === to) return digestOf(event);
+    if (from === to) return digestOf(event);
     return digestOf(bytes.subarray(from, to));
   }
 

@@ -25,6 +25,7 @@ import {
   type Piece,
   piecesOf,
 } from './event-borders.ts';
+import type { CompiledPlan } from '../plan/compiled-plan.ts';
 import { EventSlices } from './event-slices.ts';
 import { CLOSE_BRACKET, COMMA } from './json-bytes.ts';
 import { JsonCursor, NotJsonError } from './json-cursor.ts';
@@ -67,11 +68,12 @@ export class BrokenPageReader {
   readonly #list: EventsList;
   readonly #hints: ReadingHints;
   readonly #cursor: JsonCursor;
-  readonly #slices = new EventSlices();
+  readonly #slices: EventSlices;
   #bytesLeft: number;
 
-  constructor(body: Uint8Array, list: EventsList, hints: ReadingHints) {
+  constructor(body: Uint8Array, plan: CompiledPlan, list: EventsList, hints: ReadingHints) {
     this.#body = body;
+    this.#slices = new EventSlices(plan);
     this.#list = list;
     this.#hints = hints;
     this.#cursor = new JsonCursor(body);

@@ -1,33 +1,13 @@
-import { bitsOf, EVENT_KEYS, FIELD, FIELD_COUNT, type FieldGroup, isString, KIND, NO_FIELD } from './fields.ts';
-import { ID_FIELDS, SESSION_BITS, SESSION_KEYS, TIME_FIELDS } from './fields.ts';
-import { readUsualUuid, UUID_CHARACTERS, type UuidWords } from './ids.ts';
+import { type CompiledColumn, type CompiledPlan, NO_FIELD, USUAL } from '../plan/compiled-plan.ts';
+import { FieldSlice, NO_OBJECT, NO_SLICE, ScannedObject } from './field-slice.ts';
+import { KIND } from './fields.ts';
+import { readUsualUuid, UUID_CHARACTERS } from './ids.ts';
 import { CLOSE_BRACE, COMMA, OPEN_BRACE, OPEN_BRACKET, QUOTE } from './json-bytes.ts';
 import type { JsonCursor } from './json-cursor.ts';
-import { KnownKeys } from './known-keys.ts';
-import { MemberList } from './member-list.ts';
-import { TimeReader } from '../../core/times.ts';
+import type { MemberList } from './member-list.ts';
 
 /** `2026-01-27T19:20:12.369Z` */
 const USUAL_TIME_CHARACTERS = 24;
-
-const UUID_BITS = ID_FIELDS.bits | bitsOf([FIELD.sessionId, FIELD.userId, FIELD.sessionDotId]);
-const TIME_BITS = TIME_FIELDS.bits;
-
-/** Where one field is, and what is known of it. Valid only while the field is present. */
-class FieldSlice implements UuidWords {
-  /** One of KIND. */
-  kind: number = KIND.absent;
-  start = 0;
-  end = 0;
-  /** Opening quote of the key. */
-  keyStart = 0;
-  /** The value is a UUID in its usual spelling; its bytes are in the four words. */
-  isUuid = false;
-  word0 = 0;
-  word1 = 0;
-  word2 = 0;
-  word3 = 0;
-}
 
 /**
  * Where the fields of one event are, as byte ranges of the page. Filled again for every event, so that nothing is
@@ -48,51 +28,58 @@ export class EventSlices {
   depth = 0;
   /** An object of the event may have a key twice: `fieldOfDoubledKey` tells. */
   mayHaveDoubledKey = false;
-  /** Bit `1 << field` for every field that is there. */
-  present = 0;
-  /** The field whose time is in `time`; NO_FIELD: none was in a usual spelling. */
-  timeField = NO_FIELD;
-  readonly time = new TimeReader();
-  /** Members that have no column. */
-  readonly others = new MemberList();
-  readonly sessionOthers = new MemberList();
-  readonly #slices: readonly FieldSlice[] = Array.from({ length: FIELD_COUNT }, () => new FieldSlice());
-  readonly #eventKeys = new KnownKeys(EVENT_KEYS);
-  readonly #sessionKeys = new KnownKeys(SESSION_KEYS);
+  /** The page has keys that are aliases. */
+  hasAliases = false;
+  readonly #number = { current: 0 };
+  readonly #slices: readonly FieldSlice[];
+  readonly #objects: readonly ScannedObject[];
+  readonly #record: ScannedObject;
 
-  /** The field must be present: the slice of an absent one is of an earlier event. */
+  readonly plan: CompiledPlan;
+
+  constructor(plan: CompiledPlan) {
+    const { fields, objects } = plan;
+    this.plan = plan;
+    const slices: FieldSlice[] = [];
+    // A field comes after the one that it repeats.
+    for (const field of fields) slices.push(new FieldSlice(field, this.#number, slices[field.repeats] ?? null));
+    this.#slices = slices;
+    this.#objects = objects.map((object) => new ScannedObject(object, slices));
+    for (const [index, { field }] of objects.entries()) {
+      const slice = slices[field];
+      if (slice !== undefined) slice.nested = this.#objects[index] ?? null;
+    }
+    this.#record = this.#objects[0] ?? NO_OBJECT;
+  }
+
   of(field: number): FieldSlice {
     return this.#slices[field] ?? NO_SLICE;
   }
 
-  /** One of KIND. */
-  kindOf(field: number): number {
-    return (this.present & (1 << field)) === 0 ? KIND.absent : this.of(field).kind;
-  }
-
-  has(field: number): boolean {
-    return (this.present & (1 << field)) !== 0;
-  }
-
-  /** The field that a column is read from: the first of the group that is there and not null, or NO_FIELD. */
-  choose(group: FieldGroup): number {
-    if (this.#hasValue(group.canonical)) return group.canonical;
-    if ((this.present & group.bits) === 0) return NO_FIELD;
-    for (const field of group.fields) {
-      if (this.#hasValue(field)) return field;
+  /** The field that a column is read from: the first one that is there and not null; where none is, the canonical one. */
+  choose({ canonical, aliases }: CompiledColumn): FieldSlice {
+    for (const field of [canonical, ...aliases]) {
+      if (this.of(field).hasValue) return this.of(field);
     }
-    return NO_FIELD;
+    return this.of(canonical);
   }
 
-  #hasValue(field: number): boolean {
-    const kind = this.kindOf(field);
-    return kind !== KIND.absent && kind !== KIND.null;
+  /** Number of the event read last. */
+  get event(): number {
+    return this.#number.current;
   }
 
-  /** Offset after the field's value, its closing quote included. */
-  memberEndOf(field: number): number {
-    const { kind, end } = this.of(field);
-    return isString(kind) ? end + 1 : end;
+  /**
+   * A field of the event read last that is as expected needs no second look: no key is doubled, none may be an alias, and
+   * nothing has to be repaired.
+   */
+  get isPlain(): boolean {
+    return !this.hasAliases && !this.unstorable && !this.mayHaveDoubledKey;
+  }
+
+  /** Members of an object of the plan that have no column. */
+  othersOf(object: number): MemberList {
+    return (this.#objects[object] ?? NO_OBJECT).others;
   }
 
   /** Reads the element of `data` at `at`; returns the offset after it. Throws NotJsonError. */
@@ -102,13 +89,11 @@ export class EventSlices {
     cursor.keys.count = 0;
     cursor.keys.mayBeDoubled = false;
     this.start = at;
-    this.present = 0;
+    this.#number.current += 1;
     this.isObject = cursor.bytes[at] === OPEN_BRACE;
     if (this.isObject) {
-      this.timeField = NO_FIELD;
-      this.others.clear();
-      this.sessionOthers.clear();
-      this.end = this.#readMembers(cursor, at, this.#eventKeys, this.others, 1);
+      for (const { others } of this.#objects) others.clear();
+      this.end = this.#readMembers(cursor, at, this.#record, 1);
     } else {
       this.end = cursor.endOfValue(at, 0);
     }
@@ -118,9 +103,10 @@ export class EventSlices {
     return this.end;
   }
 
-  #readMembers(cursor: JsonCursor, open: number, known: KnownKeys, others: MemberList, depth: number): number {
+  #readMembers(cursor: JsonCursor, open: number, object: ScannedObject, depth: number): number {
     const bytes = cursor.bytes;
     const keys = cursor.keys.count;
+    const known = object.known;
     let learned = known.first;
     let at = open;
     for (;;) {
@@ -149,104 +135,101 @@ export class EventSlices {
         field = known.find(bytes, keyStart + 1, keyEnd, cursor.escaped);
         at = cursor.startAfterColon(keyEnd + 1);
         learned.learn(cursor, from, at, keyStart, keyEnd, field);
+        // A key that was learned is met without asking: so this is of the page, not of the event.
+        if (field !== NO_FIELD && this.of(field).isAlias) this.hasAliases = true;
       }
       if (field === NO_FIELD) {
         cursor.keys.add(bytes, keys, keyStart + 1, learned.keyLength, learned.isEscaped);
         at = cursor.endOfValue(at, depth);
-        others.add(keyStart, at);
+        object.others.add(keyStart, at);
       } else {
-        at = this.#readField(cursor, at, field, keyStart, depth);
+        at = this.#readField(cursor, at, this.of(field), keyStart, depth);
       }
       learned = known.after(field);
     }
   }
 
-  #readField(cursor: JsonCursor, at: number, field: number, keyStart: number, depth: number): number {
+  #readField(cursor: JsonCursor, at: number, slice: FieldSlice, keyStart: number, depth: number): number {
     const first = cursor.bytes[at] ?? 0;
-    const bit = 1 << field;
-    const slice = this.of(field);
-    if ((this.present & bit) !== 0) cursor.keys.mayBeDoubled = true;
-    this.present |= bit;
+    const event = this.#number.current;
+    if (slice.event === event) this.#forget(cursor, slice);
+    slice.event = event;
     slice.keyStart = keyStart;
-    if (first === QUOTE) return this.#readString(cursor, at + 1, slice, field, bit);
-    slice.isUuid = false;
+    if (first === QUOTE) return this.#readString(cursor, at + 1, slice, event);
     slice.start = at;
-    if (field === FIELD.session) this.#forgetSession();
     let end: number;
-    if (field === FIELD.session && first === OPEN_BRACE) {
+    if (first === OPEN_BRACE && slice.nested !== null) {
       if (depth + 1 > cursor.deepest) cursor.deepest = depth + 1;
-      end = this.#readMembers(cursor, at, this.#sessionKeys, this.sessionOthers, depth + 1);
-    } else if ((bit & TIME_BITS) !== 0) {
-      end = this.#endOfTime(cursor, at, field, depth);
+      end = this.#readMembers(cursor, at, slice.nested, depth + 1);
+    } else if (slice.expected === USUAL.time) {
+      end = slice.time.readUsualNumber(cursor.bytes, at);
+      if (end === 0) end = cursor.endOfValue(at, depth);
+      else slice.usualIn = event;
     } else {
       end = cursor.endOfValue(at, depth);
+      if (slice.expected === USUAL.json) slice.usualIn = event;
     }
-    slice.kind = kindOfFirstByte(first);
+    slice.foundKind = kindOfFirstByte(first);
     slice.end = end;
     return end;
   }
 
-  /** Of a doubled `session` only the last one counts, with nothing left of the first. */
-  #forgetSession(): void {
-    this.present &= ~SESSION_BITS;
-    this.sessionOthers.clear();
+  /** Of a doubled key only the last value counts, with nothing left of an object before it. */
+  #forget(cursor: JsonCursor, slice: FieldSlice): void {
+    cursor.keys.mayBeDoubled = true;
+    slice.usualIn = 0;
+    if (slice.nested !== null) this.#forgetObject(slice.nested);
   }
 
-  /** A time that is no string. */
-  #endOfTime(cursor: JsonCursor, at: number, field: number, depth: number): number {
-    const end = this.time.readUsualNumber(cursor.bytes, at);
-    if (end !== 0) {
-      this.timeField = field;
-      return end;
+  #forgetObject(object: ScannedObject): void {
+    object.others.clear();
+    for (const slice of object.slices) {
+      slice.event = 0;
+      slice.usualIn = 0;
+      if (slice.nested !== null) this.#forgetObject(slice.nested);
     }
-    if (this.timeField === field) this.timeField = NO_FIELD;
-    return cursor.endOfValue(at, depth);
   }
 
   /** `start` is the first byte inside the quotes. */
-  #readString(cursor: JsonCursor, start: number, slice: FieldSlice, field: number, bit: number): number {
+  #readString(cursor: JsonCursor, start: number, slice: FieldSlice, event: number): number {
     slice.start = start;
-    slice.kind = KIND.text;
-    if ((bit & UUID_BITS) !== 0) {
-      const isSessionId = field === FIELD.sessionDotId && this.#isSessionIdAgain(cursor, start, slice);
-      slice.isUuid = isSessionId || readUsualUuid(cursor, start, slice);
-      if (slice.isUuid) {
+    slice.foundKind = KIND.text;
+    const { expected } = slice;
+    if (expected === USUAL.uuid) {
+      if (this.#isRepeated(cursor, start, slice, event) || readUsualUuid(cursor, start, slice)) {
+        slice.usualIn = event;
         slice.end = start + UUID_CHARACTERS;
         return slice.end + 1;
       }
-    } else if ((bit & TIME_BITS) !== 0) {
+    } else if (expected === USUAL.time) {
       const end = start + USUAL_TIME_CHARACTERS;
-      if (cursor.bytes[end] === QUOTE && this.time.readUsualText(cursor.bytes, start, end)) {
-        this.timeField = field;
+      if (cursor.bytes[end] === QUOTE && slice.time.readUsualText(cursor.bytes, start, end)) {
+        slice.usualIn = event;
         slice.end = end;
-        return slice.end + 1;
+        return end + 1;
       }
-      if (this.timeField === field) this.timeField = NO_FIELD;
-    } else if (field === FIELD.session) {
-      this.#forgetSession();
     }
     const end = cursor.endOfString(start);
-    if (cursor.escaped) slice.kind = KIND.escapedText;
+    if (cursor.escaped) slice.foundKind = KIND.escapedText;
+    else if (expected === USUAL.text) slice.usualIn = event;
     slice.end = end;
     return end + 1;
   }
 
-  /** A session's own id is nearly always the event's `sessionId`: then its digits need not be read again. */
-  #isSessionIdAgain(cursor: JsonCursor, start: number, into: UuidWords): boolean {
-    const sessionId = this.of(FIELD.sessionId);
-    if (!this.has(FIELD.sessionId) || !sessionId.isUuid) return false;
+  /** A UUID that repeats another field's nearly always has its digits, which need not be read again. */
+  #isRepeated(cursor: JsonCursor, start: number, slice: FieldSlice, event: number): boolean {
+    const repeated = slice.repeated;
+    if (repeated?.usualIn !== event) return false;
     // The closing quote is compared as well.
-    if (!cursor.isSameText(start, sessionId.start, UUID_CHARACTERS + 1)) return false;
-    into.word0 = sessionId.word0;
-    into.word1 = sessionId.word1;
-    into.word2 = sessionId.word2;
-    into.word3 = sessionId.word3;
+    if (!cursor.isSameText(start, repeated.start, UUID_CHARACTERS + 1)) return false;
+    slice.sameIn = event;
+    slice.word0 = repeated.word0;
+    slice.word1 = repeated.word1;
+    slice.word2 = repeated.word2;
+    slice.word3 = repeated.word3;
     return true;
   }
 }
-
-/** For the compiler alone: every field has a slice. */
-const NO_SLICE = new FieldSlice();
 
 function kindOfFirstByte(first: number): number {
   if (first === OPEN_BRACE) return KIND.object;

@@ -1,5 +1,5 @@
+import { NO_FIELD } from '../plan/compiled-plan.ts';
 import type { JsonCursor } from './json-cursor.ts';
-import { FIELD_COUNT, type KnownKey, NO_FIELD } from './fields.ts';
 import { decodeToString } from './json-strings.ts';
 
 const ENCODER = new TextEncoder();
@@ -75,14 +75,19 @@ export class KnownKeys {
   /** The object's first member. */
   readonly first = new LearnedStart();
   readonly #afterUnknown = new LearnedStart();
-  readonly #after = Array.from({ length: FIELD_COUNT }, () => new LearnedStart());
+  readonly #after: readonly LearnedStart[];
   readonly #byLength: readonly (readonly { readonly name: Uint8Array; readonly field: number }[])[];
 
-  /** Keys are ASCII. */
-  constructor(keys: readonly KnownKey[]) {
-    const longest = Math.max(...keys.map(([name]) => name.length));
+  /**
+   * @param keys each with its field
+   * @param fieldCount of the whole plan
+   */
+  constructor(keys: readonly (readonly [string, number])[], fieldCount: number) {
+    this.#after = Array.from({ length: fieldCount }, () => new LearnedStart());
+    const known = keys.map(([name, field]) => ({ name: ENCODER.encode(name), field }));
+    const longest = Math.max(0, ...known.map(({ name }) => name.length));
     this.#byLength = Array.from({ length: longest + 1 }, (_, length) =>
-      keys.filter(([name]) => name.length === length).map(([name, field]) => ({ name: ENCODER.encode(name), field })),
+      known.filter(({ name }) => name.length === length),
     );
   }
 

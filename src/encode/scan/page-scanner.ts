@@ -1,6 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 
 import type { PageEnvelope, ReadingHints } from '../../core/encoded-page.ts';
+import { type CompiledPlan, DATASYNC, type PagePlace } from '../plan/compiled-plan.ts';
 import { BrokenPageReader } from './broken-page.ts';
 import { EventSlices } from './event-slices.ts';
 import { CLOSE_BRACKET, COMMA, OPEN_BRACE, OPEN_BRACKET, QUOTE } from './json-bytes.ts';
@@ -10,12 +11,6 @@ import { EnvelopeReader, isEnvelopeKey, type PageMember } from './page-envelope.
 import type { EventSink, EventsList, PageFault, ScannedPage } from './scanned-page.ts';
 
 const FIRST_OF_NULL = 0x6e;
-
-/** Keys of the events. A key of a higher rank takes over from one of a lower, a list with events from an empty one. */
-const EVENTS_RANK: ReadonlyMap<string, number> = new Map([
-  ['data', 2],
-  ['events', 1],
-]);
 
 const SAYS_WHAT_FOLLOWS = new Set(['pagination', 'hasMore', 'has_more', 'nextCursor', 'next_cursor']);
 
@@ -30,12 +25,17 @@ const NO_HINTS: ReadingHints = {
 const NO_SINK: EventSink = { event: () => undefined, broken: () => undefined, restart: () => undefined };
 
 /**
- * Reads one page: strict JSON in UTF-8, an object with an array of events under `data` or `events`, the envelope around
- * it in any order, perhaps wrapped in a `data` of its own. A page that is not JSON as a whole is read event by event, if
+ * Reads one page: strict JSON in UTF-8, with an array of events where the plan says that it may be, and the envelope around
+ * it in any order. A page that is not JSON as a whole is read event by event, if
  * that can be done in one way only (broken-page.ts). When a fault is returned, what the sink built so far is worthless.
  */
-export function scanPage(body: Uint8Array, sink: EventSink, hints = NO_HINTS): ScannedPage | PageFault {
-  const scanner = new PageScanner(body, sink);
+export function scanPage(
+  body: Uint8Array,
+  sink: EventSink,
+  hints = NO_HINTS,
+  plan = DATASYNC,
+): ScannedPage | PageFault {
+  const scanner = new PageScanner(body, plan, sink);
   let fault: PageFault = { fault: 'not-json', detail: 'The body is not valid UTF-8.', apiCode: null };
   try {
     const page = scanner.scan();
@@ -46,7 +46,7 @@ export function scanPage(body: Uint8Array, sink: EventSink, hints = NO_HINTS): S
   }
   if (scanner.list === null) return fault;
   sink.restart();
-  const page = new BrokenPageReader(body, scanner.list, hints).read(sink);
+  const page = new BrokenPageReader(body, plan, scanner.list, hints).read(sink);
   if (page === null) return fault;
   return 'envelope' in page ? page : { ...fault, unclear: page };
 }
@@ -71,7 +71,8 @@ class PageScanner {
   readonly #sink: EventSink;
   /** A list of events that is passed over. */
   readonly #known: { readonly open: number; readonly close: number } | null;
-  readonly #slices = new EventSlices();
+  readonly #plan: CompiledPlan;
+  readonly #slices: EventSlices;
   readonly #members: PageMember[] = [];
   /** Rank of the key that the events came under, 0: none so far. */
   #rank = 0;
@@ -87,10 +88,13 @@ class PageScanner {
 
   constructor(
     body: Uint8Array,
+    plan: CompiledPlan,
     sink: EventSink,
     known: { readonly open: number; readonly close: number } | null = null,
   ) {
     this.#cursor = new JsonCursor(body);
+    this.#plan = plan;
+    this.#slices = new EventSlices(plan);
     this.#sink = sink;
     this.#known = known;
   }
@@ -104,33 +108,39 @@ class PageScanner {
     // An empty page in other words.
     const isEmpty = isObject && read.hasMore === false && !this.#hasOtherContents;
     if (this.#rank > 0 || isEmpty) return { envelope: read, servedCount: this.#servedCount, mended: null };
-    const found = isObject ? 'an object without an array "data" or "events"' : 'JSON that is not an object';
-    return { fault: 'no-events', detail: `Expected a page of events, got ${found}.`, apiCode: null };
+    const detail = `Expected a page of events, got ${withoutEvents(isObject, this.#plan)}.`;
+    return { fault: 'no-events', detail, apiCode: null };
   }
 
   /** @returns whether the body is an object */
   #readPage(): boolean {
     const cursor = this.#cursor;
+    const { page } = this.#plan;
     const start = cursor.skipSpace(lengthOfByteOrderMark(cursor.bytes));
     const isObject = cursor.bytes[start] === OPEN_BRACE;
-    const end = cursor.skipSpace(isObject ? this.#readMembers(start, 1) : cursor.endOfValue(start, 0));
+    let end: number;
+    if (isObject) end = this.#readMembers(start, page, 1);
+    else if (page.rank > 0 && cursor.bytes[start] === OPEN_BRACKET) end = this.#readList(start, page.rank);
+    else end = cursor.endOfValue(start, 0);
+    end = cursor.skipSpace(end);
     if (end !== cursor.bytes.length) cursor.fail(end, 'the end of the body');
     return isObject;
   }
 
-  #readMembers(open: number, depth: number): number {
+  #readMembers(open: number, place: PagePlace, depth: number): number {
     const cursor = this.#cursor;
     let at = cursor.nextMember(open + 1, true);
-    while (cursor.bytes[at] === QUOTE) at = cursor.nextMember(this.#readMember(at, depth), false);
+    while (cursor.bytes[at] === QUOTE) at = cursor.nextMember(this.#readMember(at, place, depth), false);
     return at + 1;
   }
 
-  #readMember(keyStart: number, depth: number): number {
+  #readMember(keyStart: number, around: PagePlace, depth: number): number {
     const cursor = this.#cursor;
     const keyEnd = cursor.endOfString(keyStart + 1);
     const key = decodeToString(cursor.bytes, keyStart + 1, keyEnd);
     const start = cursor.startAfterColon(keyEnd + 1);
-    const rank = EVENTS_RANK.get(key) ?? 0;
+    const place = around.inside.get(key);
+    const rank = place?.rank ?? 0;
     const first = cursor.bytes[start];
     const isArray = first === OPEN_BRACKET;
     if (rank > 0 && this.#isPastKnown()) cursor.fail(start, 'one list of events');
@@ -138,16 +148,14 @@ class PageScanner {
     if (rank > 0 && rank === this.#rank && this.#servedCount > 0) cursor.fail(start, `"${key}" once`);
     // As in JSON.parse the last of doubled keys counts, even if it is no array.
     if (rank > 0 && rank === this.#rank && !isArray) this.#forgetEvents();
-    if (rank > 0 && depth === 1 && first === OPEN_BRACE) return this.#readWrapped(start);
+    if (place !== undefined && place.inside.size > 0 && first === OPEN_BRACE)
+      return this.#readWrapped(start, place, depth + 1);
     const inside = isArray ? cursor.bytes[cursor.skipSpace(start + 1)] : undefined;
     const isEmpty = inside === CLOSE_BRACKET;
     if (rank > 0 && inside === OPEN_BRACE && this.#hasObjects) return this.#passSecondList(start);
     if (rank > 0 && isArray && (this.#servedCount === 0 || (rank > this.#rank && !isEmpty))) {
       this.#forgetEvents();
-      this.#rank = rank;
-      const listEnd = this.#readEvents(start);
-      this.#listBytes = cursor.bytes.subarray(start, listEnd);
-      return listEnd;
+      return this.#readList(start, rank);
     }
     const end = cursor.endOfValue(start, 0);
     // An event that is not escaped may end the list, and speak for the page.
@@ -161,11 +169,18 @@ class PageScanner {
     return end;
   }
 
-  /** A page in a `data` of its own: an object that has the list, with the envelope's members in it or around it. */
-  #readWrapped(open: number): number {
+  #readList(start: number, rank: number): number {
+    this.#rank = rank;
+    const end = this.#readEvents(start);
+    this.#listBytes = this.#cursor.bytes.subarray(start, end);
+    return end;
+  }
+
+  /** An object that has the list, with the envelope's members in it or around it. */
+  #readWrapped(open: number, place: PagePlace, depth: number): number {
     const rank = this.#rank;
     const { length } = this.#members;
-    const end = this.#readMembers(open, 2);
+    const end = this.#readMembers(open, place, depth);
     if (this.#rank === rank && !this.#hasNullList) {
       // No page: what it says is nothing about the events.
       this.#members.length = length;
@@ -226,7 +241,7 @@ class PageScanner {
   }
 
   #envelopeIfClosed(open: number, close: number): PageEnvelope {
-    const around = new PageScanner(this.#cursor.bytes, NO_SINK, { open, close });
+    const around = new PageScanner(this.#cursor.bytes, this.#plan, NO_SINK, { open, close });
     around.#readPage();
     return new EnvelopeReader(this.#cursor.bytes, around.#members).read();
   }
@@ -236,6 +251,20 @@ function errorObject(envelope: EnvelopeReader): PageFault {
   const apiCode = envelope.apiCode();
   const detail = `The API answered with an error object instead of events: ${envelope.errorText()}`;
   return { fault: 'error-object', detail, apiCode };
+}
+
+/** What came instead of a page: half a sentence. */
+function withoutEvents(isObject: boolean, { page }: CompiledPlan): string {
+  const names = [...listNames(page, [])].map((name) => `"${name}"`).join(' or ');
+  if (isObject) return names === '' ? 'an object' : `an object without an array ${names}`;
+  return page.rank > 0 ? 'JSON that is not an array' : 'JSON that is not an object';
+}
+
+/** The outermost places where the list may be. */
+function listNames({ inside }: PagePlace, path: readonly string[]): string[] {
+  return [...inside].flatMap(([key, place]) =>
+    place.rank > 0 ? [[...path, key].join('.')] : listNames(place, [...path, key]),
+  );
 }
 
 /** RFC 8259, section 8.1: a parser may ignore a byte order mark. Some proxies add one. */

@@ -1,5 +1,5 @@
 /** SQL that all ways of moving rows share: which row of an id wins, and what a conflict does. */
-import { COPY_COLUMNS, EVENT_COLUMNS } from '../../encode/rows/event-columns.ts';
+import { EVENT_COLUMNS } from '../../encode/rows/event-columns.ts';
 import { columnList, quoteIdentifier } from '../postgres/identifiers.ts';
 import { EVENT_COLUMN_NAMES } from '../schema/ingested-events.ts';
 import type { Source } from '../schema/source.ts';
@@ -76,9 +76,7 @@ function changesRow(incoming: string): string {
 }
 
 /** Selects a staged row as the texts that `rebuildEvent` reads; times in ISO 8601, whatever DateStyle says. */
-export const STAGED_EVENT = COPY_COLUMNS.filter((column) => column.where === 'public')
-  .map(({ name, type }) => {
-    const column = `s.${quoteIdentifier(name)}`;
-    return `${type === 'timestamptz' ? `to_json(${column}) #>> '{}'` : `${column}::text`} AS ${quoteIdentifier(name)}`;
-  })
-  .join(', ');
+export const STAGED_EVENT = EVENT_COLUMNS.map(({ name, type }) => {
+  const column = `s.${quoteIdentifier(name)}`;
+  return `${type === 'timestamptz' ? `to_json(${column}) #>> '{}'` : `${column}::text`} AS ${quoteIdentifier(name)}`;
+}).join(', ');

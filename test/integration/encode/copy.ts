@@ -15,6 +15,8 @@ import { testDatabase } from '../../support/database.ts';
 /** A row as PostgreSQL prints it, with its place in the page and the time in µs since 1970. */
 export interface LoadedRow extends StoredEvent {
   readonly position: number;
+  readonly type: string | null;
+  readonly properties: string | null;
   readonly occurred_at_us: string | null;
 }
 

@@ -1,0 +1,37 @@
+/**
+ * How the records of a source become rows of its table: data and nothing else, so that it crosses threads. The encoder is
+ * driven by it, and the tables are made of it.
+ */
+
+/** Keys from the record to a value. */
+export type KeyPath = readonly string[];
+
+export type ColumnType = 'text' | 'uuid' | 'bigint' | 'numeric' | 'boolean' | 'timestamptz' | 'jsonb';
+
+export interface PlannedColumn {
+  readonly name: string;
+  /** Or the first records decide, between uuid and text: the decision is kept under this name (see {@link IdColumnTypes}). */
+  readonly type: ColumnType | { readonly decidedBy: string };
+  readonly path: KeyPath;
+  /** Where its value is instead, by precedence, in records that have none at `path`. */
+  readonly aliases?: readonly KeyPath[];
+  /** Where records that keep to the rule have its value once more. */
+  readonly repeatedAt?: KeyPath;
+}
+
+/** Where the list of a page's records may be. Of several the one of the highest rank counts; `[]`: the body is the list. */
+export interface RecordsPlace {
+  readonly path: KeyPath;
+  /** From 1. */
+  readonly rank: number;
+}
+
+export interface ColumnPlan {
+  readonly records: readonly RecordsPlace[];
+  /** The key of the table. */
+  readonly id: Omit<PlannedColumn, 'repeatedAt'>;
+  /** The others, in the order of the table. Everything of a record that no column shows goes into `extra`, a jsonb. */
+  readonly columns: readonly PlannedColumn[];
+  /** The column that tells when a record was, a timestamptz. */
+  readonly time: string;
+}

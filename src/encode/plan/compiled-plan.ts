@@ -1,0 +1,164 @@
+/**
+ * A column plan as the scan and the writing of rows look things up: each place in a record has a number, its field, and each
+ * object that has fields a number too. Made once for all pages.
+ */
+import type { ColumnPlan, KeyPath, PlannedColumn } from '../../core/column-plan.ts';
+import { DATASYNC_PLAN } from './datasync-plan.ts';
+
+/** Stands for a field that is not there, and for a key that is not known. */
+export const NO_FIELD = -1;
+
+/** What is usual for a field: the scan notes where it is so, and such a value is written without asking anything more of it. */
+export const USUAL = {
+  nothing: 0,
+  /** A string without escapes. */
+  text: 1,
+  /** A UUID as PostgreSQL spells it. */
+  uuid: 2,
+  /** A time of a usual spelling: see TimeReader. */
+  time: 3,
+  /** Anything but a string. */
+  json: 4,
+} as const;
+
+export interface CompiledField {
+  readonly path: KeyPath;
+  /** One of USUAL. */
+  readonly usual: number;
+  /** Another field is the canonical one. */
+  readonly isAlias: boolean;
+  /** The field that it repeats, NO_FIELD if none. */
+  readonly repeats: number;
+  /** The object that it stands in. */
+  readonly object: number;
+}
+
+export interface CompiledColumn {
+  readonly name: string;
+  readonly type: PlannedColumn['type'];
+  /** The field of its path: what a rebuilt record has when `extra` says nothing else. */
+  readonly canonical: number;
+  /** By precedence. */
+  readonly aliases: readonly number[];
+  /** The field that repeats it, NO_FIELD if none. */
+  readonly repeatedAt: number;
+}
+
+export interface CompiledObject {
+  /** The field that has it as its value; NO_FIELD for the record itself, which is the first object. */
+  readonly field: number;
+  /** Each known key, and its field. */
+  readonly keys: readonly (readonly [string, number])[];
+}
+
+/** What may stand at a place of a page: a list of records, or an object on the way to one. */
+export interface PagePlace {
+  /** Of the list; 0 where none may stand. */
+  readonly rank: number;
+  readonly inside: ReadonlyMap<string, PagePlace>;
+}
+
+export interface CompiledPlan {
+  readonly plan: ColumnPlan;
+  /** The body itself. */
+  readonly page: PagePlace;
+  readonly fields: readonly CompiledField[];
+  /** An object comes after the one that it stands in. */
+  readonly objects: readonly CompiledObject[];
+  readonly id: CompiledColumn;
+  /** The others. */
+  readonly columns: readonly CompiledColumn[];
+  readonly time: CompiledColumn;
+}
+
+/** @throws Error when two columns are read from one place, or none tells the time */
+function compilePlan(plan: ColumnPlan): CompiledPlan {
+  const places = new Places();
+  const id = places.addColumn(plan.id);
+  const columns = plan.columns.map((column) => places.addColumn(column));
+  const time = columns.find(({ name }) => name === plan.time);
+  if (time === undefined) throw new Error(`the plan has no column ${plan.time}`);
+  const { fields, objects } = places;
+  return { plan, page: pagePlace(plan.records), fields, objects, id, columns, time };
+}
+
+/** The places in a record that the columns are read from. */
+class Places {
+  readonly fields: CompiledField[] = [];
+  readonly objects: { readonly field: number; readonly keys: [string, number][] }[] = [{ field: NO_FIELD, keys: [] }];
+  readonly #known = new Map<string, number>();
+  /** Fields that a column is read from. */
+  readonly #taken = new Set<number>();
+
+  addColumn(column: PlannedColumn): CompiledColumn {
+    const { name, type, path, aliases = [], repeatedAt } = column;
+    const usual = usualOf(type);
+    const canonical = this.#addField({ path, usual, isAlias: false, repeats: NO_FIELD });
+    const addAlias = (alias: KeyPath): number =>
+      this.#addField({ path: alias, usual, isAlias: true, repeats: NO_FIELD });
+    const repeatedAtField =
+      repeatedAt === undefined
+        ? NO_FIELD
+        : this.#addField({ path: repeatedAt, usual, isAlias: false, repeats: canonical });
+    return { name, type, canonical, aliases: aliases.map(addAlias), repeatedAt: repeatedAtField };
+  }
+
+  #addField(place: Omit<CompiledField, 'object'>): number {
+    const field = this.#fieldAt(place.path);
+    if (this.#taken.has(field)) throw new Error(`two columns are read from ${place.path.join('.')}`);
+    this.#taken.add(field);
+    this.fields[field] = { ...place, object: this.fields[field]?.object ?? 0 };
+    return field;
+  }
+
+  #fieldAt(path: KeyPath): number {
+    const name = JSON.stringify(path);
+    const found = this.#known.get(name);
+    if (found !== undefined) return found;
+    const object = this.#objectAt(path.slice(0, -1));
+    const field = this.fields.push({ path, object, ...NO_COLUMN }) - 1;
+    this.#known.set(name, field);
+    this.objects[object]?.keys.push([path.at(-1) ?? '', field]);
+    return field;
+  }
+
+  #objectAt(path: KeyPath): number {
+    const field = path.length === 0 ? NO_FIELD : this.#fieldAt(path);
+    const found = this.objects.findIndex((object) => object.field === field);
+    return found === -1 ? this.objects.push({ field, keys: [] }) - 1 : found;
+  }
+}
+
+function pagePlace(records: ColumnPlan['records']): PagePlace {
+  const keys = new Set(records.flatMap(({ path }) => path.slice(0, 1)));
+  const under = (key: string): ColumnPlan['records'] =>
+    records.filter(({ path }) => path[0] === key).map(({ path, rank }) => ({ path: path.slice(1), rank }));
+  return {
+    rank: records.find(({ path }) => path.length === 0)?.rank ?? 0,
+    inside: new Map([...keys].map((key) => [key, pagePlace(under(key))])),
+  };
+}
+
+/** Of a place that only objects are known at. */
+const NO_COLUMN = { usual: USUAL.nothing, isAlias: false, repeats: NO_FIELD } as const;
+
+function usualOf(type: PlannedColumn['type']): number {
+  if (typeof type !== 'string') return USUAL.uuid;
+  switch (type) {
+    case 'text':
+      return USUAL.text;
+    case 'uuid':
+      return USUAL.uuid;
+    case 'timestamptz':
+      return USUAL.time;
+    case 'jsonb':
+      return USUAL.json;
+    case 'bigint':
+    case 'numeric':
+    case 'boolean':
+      return USUAL.nothing;
+  }
+}
+
+/** The one that is loaded unless another is named. */
+export const DATASYNC = compilePlan(DATASYNC_PLAN);

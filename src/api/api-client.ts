@@ -15,7 +15,7 @@ import { AttemptsByPage, type Circumstances, type PageAttempts } from './page-at
 import { faultyPage, readOutcome, type PageFailure } from './page-outcome.ts';
 import { BROKEN_EVENTS } from './page-request.ts';
 import type { ApiClientOptions, ClientParts, EndpointName, PageAnswer, PageRequest } from './page-request.ts';
-import { dataSyncWire, type WirePage } from './page-wire.ts';
+import { dataSyncWire, type PageWire, type WirePage } from './page-wire.ts';
 import { StreamAccess, type StreamToken } from './stream-access.ts';
 import { Silence } from './silence.ts';
 import { USUAL_LOOKS } from './stream-return.ts';
@@ -44,6 +44,7 @@ interface Asking {
 }
 
 export class ApiClient {
+  readonly wire: PageWire;
   readonly #parts: ClientParts;
   readonly #access: StreamAccess;
   readonly #sender: ApiSender;
@@ -71,7 +72,7 @@ export class ApiClient {
       ...given,
     };
     const { apiKey, connectTimeoutMs, proxy, observe, backoff, maxWaitMs, logger } = options;
-    const wire = options.wire ?? dataSyncWire(options);
+    this.wire = options.wire ?? dataSyncWire(options);
     const redactor = new Redactor([apiKey, ...options.secrets]);
     const http = new HttpClient({
       connectTimeoutMs,
@@ -82,7 +83,7 @@ export class ApiClient {
     });
     const waits = new Waits();
     const silence = new Silence(logger);
-    const parts = { options, wire, redactor, http, waits, silence, closing: this.#closing.signal };
+    const parts = { options, wire: this.wire, redactor, http, waits, silence, closing: this.#closing.signal };
     this.#parts = parts;
     this.#access = new StreamAccess({
       request: (wasGranted) => requestAccess(parts, wasGranted),
@@ -108,7 +109,7 @@ export class ApiClient {
 
   /** Whether pages can be asked for by `since` and `until` now. */
   get takesBounds(): boolean {
-    return this.#choice.current === 'stream' || this.#parts.wire.takesBounds;
+    return this.#choice.current === 'stream' || this.wire.takesBounds;
   }
 
   /** Aborted when the stream endpoint serves again; `null` where it was not left. */
@@ -133,9 +134,8 @@ export class ApiClient {
    * @throws ConfigurationError when the API cannot be reached, KeyRefusedError when stream access is demanded and not given
    */
   async open(): Promise<{ endpoint: EndpointName; reason: string }> {
-    const { wire, options } = this.#parts;
-    if (!wire.hasStream) return { endpoint: 'events', reason: 'as described' };
-    if (options.endpoint === 'events') return { endpoint: 'events', reason: 'as configured' };
+    if (!this.wire.hasStream) return { endpoint: 'events', reason: 'as described' };
+    if (this.#parts.options.endpoint === 'events') return { endpoint: 'events', reason: 'as configured' };
     try {
       const token = await this.#access.token();
       return { endpoint: 'stream', reason: `stream access was granted (${token.url.pathname})` };
@@ -264,14 +264,15 @@ export class ApiClient {
   #circumstances({ request, endpoint, startedMs, limit }: Asking): Circumstances {
     const nowMs = runningMs();
     const servedMs = Math.max(this.#servedMs.stream, this.#servedMs.events);
-    const { http, options, wire } = this.#parts;
+    const { http, options } = this.#parts;
     return {
       nowMs,
       endpoint,
       limit,
       cursorAgeMs: cursorAgeMs(request),
       cursorLifeMs: request.cursorLifeMs,
-      bounded: (endpoint === 'stream' || wire.takesBounds) && (request.sinceMs !== null || request.untilMs !== null),
+      bounded:
+        (endpoint === 'stream' || this.wire.takesBounds) && (request.sinceMs !== null || request.untilMs !== null),
       endpointServedMs: this.#servedMs[endpoint],
       hasEverServed: servedMs > -Infinity,
       hasKeyWorked: servedMs > -Infinity || this.#access.wasGranted,

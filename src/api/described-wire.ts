@@ -11,6 +11,7 @@ export function describedWire(source: FilledDescription, userAgent: string): Pag
     takesBounds: order === 'newest-first' && time?.since !== undefined && time.until !== undefined,
     maxRps: limits?.perSecond ?? null,
     later: limits?.refusedBy ?? [],
+    guessCursor: () => null,
     request: ({ cursor, ...page }, _token, acceptCompression) => {
       const { method, url, headers, body } = requestShape(source, { ...page, position: cursor });
       const encoding = { 'accept-encoding': acceptCompression ? 'gzip, deflate, br' : 'identity' };

@@ -1,12 +1,11 @@
 /** What is asked of the API client, and what it answers. */
 import type { BackoffRule } from '../core/backoff.ts';
 import type { Settings } from '../core/config.ts';
-import type { ContentEncoding } from '../core/encoded-page.ts';
+import type { AskedFor, ContentEncoding } from '../core/encoded-page.ts';
 import type { Logger } from '../core/logging.ts';
 import type { PageBuffers } from '../core/page-buffers.ts';
 import type { Redactor } from '../core/redaction.ts';
 import type { HttpClient } from './http-exchange.ts';
-import type { HttpHeaders } from './http-headers.ts';
 import type { PageWire } from './page-wire.ts';
 import type { ProxySettings } from './routes.ts';
 import type { Silence } from './silence.ts';
@@ -77,14 +76,8 @@ export function limitInTurn(limit: number, turn: number): number {
 /** The fault of a page with events that cannot be told apart, however it is asked for: a new start does not help. */
 export const BROKEN_EVENTS = 'broken-events';
 
-export interface RawPage {
+export interface RawPage extends AskedFor {
   readonly endpoint: EndpointName;
-  /** How it was asked for, and what came beside its body. */
-  readonly url: URL;
-  readonly cursor: string | null;
-  /** As it was sent: it falls with each time that the page is asked for again. */
-  readonly limit: number;
-  readonly headers: HttpHeaders;
   /** The caller's own, transferable. May be longer than `bodyBytes`; what follows the body means nothing. */
   readonly body: ArrayBuffer;
   readonly bodyBytes: number;

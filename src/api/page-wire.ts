@@ -1,4 +1,5 @@
 /** How pages of a source are asked for, and how those of the DataSync API are: its two endpoints differ in address and bounds. */
+import { guessNextCursor, type PageBody } from './cursor-guess.ts';
 import { pageHeaders, type Identity } from './http-request-headers.ts';
 import type { StreamToken } from './stream-access.ts';
 
@@ -44,6 +45,8 @@ export interface PageWire {
    * @param acceptCompression of the answer
    */
   request(page: WirePage, token: StreamToken | null, acceptCompression: boolean): WireRequest;
+  /** The next cursor, before a worker has read the page; `null` where it cannot be guessed. */
+  guessCursor(page: PageBody): string | null;
 }
 
 /** `GET …/events?limit=&cursor=`, and where the stream endpoint was granted, the same there, with `since` and `until`. */
@@ -56,6 +59,7 @@ export function dataSyncWire(identity: Identity): PageWire {
     takesBounds: false,
     maxRps: null,
     later: [],
+    guessCursor: guessNextCursor,
     request: ({ limit, cursor, sinceMs, untilMs }, token, acceptCompression) => {
       const asked = new URL(token?.url ?? url);
       asked.searchParams.set('limit', String(limit));

@@ -18,7 +18,6 @@ import { AnswerJudge, BYTES_PER_BODY_BYTE } from './walk/answer-judge.ts';
 import { BrokenEventSearch } from './walk/broken-event-search.ts';
 import { Chain } from './walk/chain.ts';
 import { isFor, nextPage, type NextPage } from './walk/cursor-age.ts';
-import { guessNextCursor } from './walk/cursor-guess.ts';
 import { askForPage, type Asked } from './walk/page-ask.ts';
 import type { JudgeOptions } from './walk/judged-walk.ts';
 import { PageLimit } from './walk/page-limit.ts';
@@ -141,7 +140,8 @@ export class ApiStreamReader {
         const { request, result }: Asked = ahead ?? this.#ask(this.#next, signal);
         ahead = null;
         const { answer, permit } = await result;
-        if (answer.kind === 'page') ahead = this.#askAhead({ ...request, limit: answer.page.limit }, answer.page, signal);
+        if (answer.kind === 'page')
+          ahead = this.#askAhead({ ...request, limit: answer.page.limit }, answer.page, signal);
         this.#isAskedAhead = ahead !== null;
         const step = await this.#take(request, answer, permit);
         this.#isAskedAhead = false;
@@ -190,7 +190,7 @@ export class ApiStreamReader {
     // Below its window the walk needs nothing, but the API may go on serving: so nothing is asked ahead near the end.
     if (this.#options.isStopping() || this.position.isNearEnd || this.#next.look !== undefined) return null;
     if (this.#isBeingDivided) return null;
-    const cursor = guessNextCursor(raw);
+    const cursor = this.#options.client.wire.guessCursor(raw);
     if (cursor === null || cursor === request.cursor) return null;
     const envelope = { nextCursor: cursor, cursorLifeMs: request.cursorLifeMs };
     return this.#ask(nextPage(request, raw, envelope), signal);

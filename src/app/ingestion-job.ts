@@ -28,18 +28,18 @@ import { readTargetTypes, retypeTarget } from '../load/schema/ingested-events.ts
 import { readSourceTraits } from '../load/state/source-traits.ts';
 import { StateStore } from '../load/state/state-store.ts';
 import { countRows, countRowsMeanwhile, type TargetRows } from '../load/state/target-rows.ts';
-import { ApiClient, clientOptions, type ApiClientOptions } from '../api/api-client.ts';
+import type { ApiClient, ApiClientOptions } from '../api/api-client.ts';
 import { InFlightLimit } from '../core/in-flight-limit.ts';
+import type { DescribedSource } from './run/described-source.ts';
 import { JobCounters } from './run/job-counters.ts';
 import { PageEncoder } from '../threads/page-encoder.ts';
 import { RunPasses } from './run/run-passes.ts';
 import { forNewRun, unknownTraits } from './walk/endpoint-traits.ts';
+import { openClient } from './run/open-client.ts';
 import { openRun, runIdentity } from './run/run-setup.ts';
 import { refuseOtherIdType, takeTarget, warnOfDroppedPages } from './run/take-target.ts';
 import { checkRowsAtStart } from './run/target-check.ts';
 
-/** A body may take a quarter of the memory in flight, because its rows and other pages must fit in beside it. */
-const PAGES_THAT_FIT_MEMORY = 4;
 /** How long a stopped job waits for pages that it has asked for: they have cost a request. */
 const STOP_GRACE_MS = 6_000;
 
@@ -51,6 +51,8 @@ export interface JobSource {
   readonly baseUrl: string;
   readonly apiKey: string;
   readonly databaseUrl: string;
+  /** Else it is the DataSync API. */
+  readonly described?: DescribedSource | null;
   /** Starts the server of the database again when it has ended, where the job is the one to do that. */
   readonly reviveDatabase?: () => Promise<void>;
 }
@@ -97,7 +99,7 @@ export class IngestionJob {
     // A page keeps its permit until its COPY has committed: one more for each connection, so that requests do not wait for it.
     this.#inFlight = new InFlightLimit(settings.concurrency + settings.connections, settings.maxBytesInFlight);
     this.#pool = new WorkerPool({ threads: settings.threads });
-    this.#client = this.#openClient();
+    this.#client = openClient(options, this.#buffers, this.#counters);
   }
 
   snapshot(): JobSnapshot {
@@ -150,31 +152,6 @@ export class IngestionJob {
       await ownership?.release().catch(() => undefined);
       await db?.close().catch(() => undefined);
     }
-  }
-
-  #openClient(): ApiClient {
-    const { settings, source, logger, secrets, onSecret } = this.#options;
-    const host = new URL(source.baseUrl).hostname;
-    return new ApiClient({
-      ...clientOptions(settings),
-      ...this.#options.waits,
-      baseUrl: source.baseUrl,
-      apiKey: source.apiKey,
-      // On loopback, compression costs more than it saves.
-      acceptCompression: !['localhost', '127.0.0.1', '[::1]'].includes(host),
-      maxPageBytes: Math.floor(settings.maxBytesInFlight / PAGES_THAT_FIT_MEMORY),
-      logger,
-      buffers: this.#buffers,
-      secrets,
-      onSecret,
-      observe: {
-        request: (kind, status, ms) => this.#observe.pageRequest?.(ms / 1000, kind, status),
-        retry: (kind) => {
-          this.#counters.retry(kind);
-        },
-        rateLimitWait: (ms) => this.#observe.rateLimitWait?.(ms / 1000),
-      },
-    });
   }
 
   /** Contacts the API, and meanwhile the database, whose rows are counted. Changes nothing. */
@@ -279,6 +256,7 @@ export class IngestionJob {
         logger.info({ ...decided }, 'types of the id columns decided');
       },
       onEncoded: this.#observe.encode,
+      readAnswer: this.#options.source.described?.answerReader(),
     });
   }
 }

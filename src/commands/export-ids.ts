@@ -22,6 +22,7 @@ import type { Database } from '../load/postgres/database.ts';
 import { findSource, tableOf, targetNamed, type Source, type Target } from '../load/schema/source.ts';
 import { readBaseRun, readNewestRun } from '../load/state/run-reader.ts';
 import { proofText } from '../watch/page/texts.js';
+import { namedSource } from '../source/named-source.ts';
 import { openDatabaseToRead } from './database-to-read.ts';
 import { logEnd, logToStderr } from './end-of-command.ts';
 
@@ -37,7 +38,8 @@ export async function exportIds(argv: readonly string[], environment: Environmen
   ]);
   command.option('--output <file>', 'written under another name beside it, and renamed when it is whole', DEFAULT_FILE);
   command.option('--partial', 'end with 0 also when the run is not finished, or not proven complete');
-  const settings = readSettings(command, argv, environment);
+  const asked = readSettings(command, argv, environment);
+  const settings = { ...asked, source: namedSource(asked.source).name };
   const { output, partial } = command.opts<{ output: string; partial?: true }>();
   const logger = logToStderr(settings);
   const aborted = new AbortController();

@@ -1,5 +1,6 @@
 /** `npm start` and `npm run demo`: one job, from settings to exit code. */
 import { IngestionJob, type JobReport } from '../app/ingestion-job.ts';
+import { describedSource } from '../app/run/described-source.ts';
 import { openSource, type OpenedSource } from '../app/run/job-source.ts';
 import { exitCodeOfSignal, listenForSignals, nextStopSignal, type StopSignal } from '../app/run/shutdown.ts';
 import { commandLine, readSettings, secretsOf, type Environment } from '../core/config.ts';
@@ -8,6 +9,7 @@ import { snapshotBeforeJob, type JobSnapshot } from '../core/job-snapshot.ts';
 import { createLogging, type Logger } from '../core/logging.ts';
 import { SETTING_GROUPS } from '../core/settings-table.ts';
 import { readDatabaseUrl } from '../load/postgres/connection-settings.ts';
+import { namedSource } from '../source/named-source.ts';
 import { createTerminalDisplay } from '../watch/terminal-progress.ts';
 import { startWatching, type Watching } from '../watch/watching.ts';
 import { confirmReset } from './confirm-reset.ts';
@@ -24,8 +26,11 @@ export function demo(argv: readonly string[], environment: Environment): Promise
 /** Returns the exit code; the reason has been logged. */
 export async function ingest(argv: readonly string[], environment: Environment, asDemo = false): Promise<ExitCode> {
   const command = commandLine(asDemo ? 'npm run demo --' : 'npm start --', DESCRIPTION, SETTING_GROUPS);
-  const settings = readSettings(command, argv, environment);
-  const secrets = secretsOf(settings);
+  const asked = readSettings(command, argv, environment);
+  const { name, description } = namedSource(asked.source);
+  const described = description === null ? null : describedSource(description, environment);
+  const settings = { ...asked, source: name, pageSize: Math.min(asked.pageSize, described?.maxPage ?? Infinity) };
+  const secrets = [...secretsOf(settings), ...(described?.secrets ?? [])];
   const display = createTerminalDisplay(process.stdout, environment['TERM']);
   const logging = createLogging({
     format: settings.logFormat,
@@ -63,12 +68,9 @@ export async function ingest(argv: readonly string[], environment: Environment, 
     if (settings.reset) await confirmReset(settings);
     const snapshot = () => watched.snapshot();
     watching = await startWatching({ settings, logger, snapshot, display });
-    source = await openSource(settings, asDemo, logger);
-    const { described } = readDatabaseUrl(source.databaseUrl);
-    logger.info(
-      { source: source.name, api: source.address, database: described },
-      'contacting the API and the database',
-    );
+    source = await openSource(settings, asDemo, logger, described);
+    const database = readDatabaseUrl(source.databaseUrl).described;
+    logger.info({ source: source.name, api: source.address, database }, 'contacting the API and the database');
     const { observe } = watching;
     const onSecret = (secret: string) => {
       logging.addSecret(secret);

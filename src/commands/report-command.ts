@@ -6,6 +6,7 @@ import type { Logger } from '../core/logging.ts';
 import type { SettingGroup } from '../core/settings-table.ts';
 import type { Database } from '../load/postgres/database.ts';
 import { findSource, readSourceNames, type Source } from '../load/schema/source.ts';
+import { namedSource } from '../source/named-source.ts';
 import { openDatabaseToRead } from './database-to-read.ts';
 import { logEnd, logToStderr } from './end-of-command.ts';
 
@@ -38,7 +39,8 @@ export async function reportCommand(
   const command = commandLine(`npm run ${name} --`, description, ['database', 'output', ...groups]);
   command.option('--json', 'print JSON, for machines');
   addOptions?.(command);
-  const settings = readSettings(command, argv, environment);
+  const asked = readSettings(command, argv, environment);
+  const settings = { ...asked, source: namedSource(asked.source).name };
   const options = command.opts<Record<string, unknown>>();
   // The report is the answer: nobody wants to read how the database was found while all goes well.
   const logger = logToStderr(settings, settings.logLevel === 'info' ? 'warn' : settings.logLevel);

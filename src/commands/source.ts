@@ -1,11 +1,11 @@
 /** `npm run source -- check FILE`: what is wrong with a description of a source, and what its API lets the job promise. Sends no request. */
-import { readFileSync } from 'node:fs';
 import Table from 'cli-table3';
 import { Argument } from 'commander';
 import { commandLine, parseFlags, type Environment } from '../core/config.ts';
-import { ConfigurationError, EXIT_CODES, describeError, type ExitCode } from '../core/errors.ts';
+import { EXIT_CODES, type ExitCode } from '../core/errors.ts';
 import { flatten } from '../core/redaction.ts';
 import { variablesOf } from '../source/fill-in.ts';
+import { readText } from '../source/named-source.ts';
 import { GUARANTEE_ROWS, guaranteesOf, type Guarantees } from '../source/guarantees.ts';
 import { readDescription, type Problem } from '../source/read-description.ts';
 
@@ -54,14 +54,6 @@ function check(file: string, environment: Environment): Checked {
   if (description === null) return { file, name: null, problems, warnings, unset: [], card: null };
   const unset = variablesOf(description).filter((name) => (environment[name] ?? '').trim() === '');
   return { file, name: description.name, problems, warnings, unset, card: guaranteesOf(description) };
-}
-
-function readText(file: string): string {
-  try {
-    return readFileSync(file, 'utf8');
-  } catch (error) {
-    throw new ConfigurationError(`The description ${file} cannot be read: ${describeError(error)}.`);
-  }
 }
 
 function describe({ file, name, problems, warnings, unset, card }: Checked): string {

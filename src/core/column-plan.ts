@@ -27,6 +27,8 @@ export interface RecordsPlace {
 }
 
 export interface ColumnPlan {
+  /** What a page says of itself is read in DataSync's words, or quoted: its description says what it means. */
+  readonly envelope: 'read' | 'quoted';
   readonly records: readonly RecordsPlace[];
   /** The key of the table. */
   readonly id: Omit<PlannedColumn, 'repeatedAt'>;

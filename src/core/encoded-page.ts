@@ -32,10 +32,29 @@ export interface PageEnvelope {
   readonly speaksOfError: boolean;
 }
 
+/** Headers of an answer, names in lower case. */
+export interface AnswerHeaders {
+  /** The first, where it came several times. */
+  get(name: string): string | null;
+  /** All of them, with commas between. */
+  all(name: string): string | null;
+}
+
+/** How a page was asked for, and what came beside its body. */
+export interface AskedFor {
+  readonly url: URL;
+  readonly cursor: string | null;
+  /** As it was sent: it falls with each time that the page is asked for again. */
+  readonly limit: number;
+  readonly headers: AnswerHeaders;
+}
+
 /** What stands around the records of a page whose source is described: JSON texts, read by the main thread. */
 export interface QuotedEnvelope {
-  /** The body with an empty list in place of its records; `null` where the body is the list. */
-  readonly around: string | null;
+  /** The body, with an empty list in place of its records. */
+  readonly around: string;
+  /** Whether there is a list of records where the description has it. */
+  readonly hasList: boolean;
   /** `null` where there is none. */
   readonly lastRecord: string | null;
 }
@@ -148,6 +167,8 @@ export interface EncodedPage {
   readonly envelope: PageEnvelope;
   readonly times: PageTimes | null;
   readonly places: PagePlaces;
+  /** Of a described source; else `null`. */
+  readonly quoted: QuotedEnvelope | null;
   /** Where each event begins in `body`, in serving order. Its buffer is transferred. */
   readonly starts: Uint32Array<ArrayBuffer>;
   /** `null` for a page that is JSON as a whole. */
@@ -163,7 +184,7 @@ export interface EncodedPage {
 export interface FaultyPage {
   readonly status: 'faulty';
   /** Closed list; the reader counts retries by it. */
-  readonly fault: 'cut-body' | 'not-json' | 'error-object' | 'no-events' | 'undecodable' | 'too-large';
+  readonly fault: 'cut-body' | 'not-json' | 'error-object' | 'no-events' | 'undecodable' | 'too-large' | 'stale-cursor';
   /** One sentence for the log: what was expected, what came, at which byte. */
   readonly detail: string;
   /** For an error object: the API's own code, if it gave one. */

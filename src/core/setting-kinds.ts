@@ -55,9 +55,10 @@ export const duration = (minSeconds: number, maxSeconds: number) =>
     return within(minSeconds * 1000, maxSeconds * 1000, value);
   });
 
-/** A name of which a table and a session of PostgreSQL can be called. */
-export const sourceName = readAs('a name of at most 40 small letters, digits, - and _, a letter first', (text) =>
-  /^[a-z][a-z\d_-]{0,39}$/.test(text) ? text : undefined,
+/** A name of which a table and a session of PostgreSQL can be called, or the file of a description. */
+export const sourceName = readAs(
+  'a name of at most 40 small letters, digits, - and _, a letter first, or a description that ends in .yaml',
+  (text) => (/^[a-z][a-z\d_-]{0,39}$/.test(text) || /\.ya?ml$/i.test(text) ? text : undefined),
 );
 
 const BYTE_UNITS: Readonly<Record<string, number>> = { KIB: 2 ** 10, MIB: 2 ** 20, GIB: 2 ** 30 };

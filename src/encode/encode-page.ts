@@ -1,4 +1,4 @@
-import type { EncodedPage, PageAnomaly, ReadingHints } from '../core/encoded-page.ts';
+import type { EncodedPage, PageAnomaly, QuotedEnvelope, ReadingHints } from '../core/encoded-page.ts';
 import { type CompiledPlan, DATASYNC } from './plan/compiled-plan.ts';
 import { REJECTED_REASONS } from './rows/anomaly-reasons.ts';
 import { CopyWriter } from './rows/copy-writer.ts';
@@ -8,13 +8,16 @@ import { readTimes } from './rows/served-events.ts';
 import { EventSlices } from './scan/event-slices.ts';
 import { JsonCursor } from './scan/json-cursor.ts';
 import { scanPage } from './scan/page-scanner.ts';
-import type { PageFault } from './scan/scanned-page.ts';
+import type { PageFault, ScannedPage } from './scan/scanned-page.ts';
 
 /**
  * Rows take about half of their page's bytes, more when `extra` is used. A buffer that is too small costs a copy, one
  * that is too large costs only address space.
  */
 const ROWS_PER_BODY_BYTE = 0.75;
+
+/** A byte order mark is dropped. */
+const DECODER = new TextDecoder();
 
 export type PageEncoding = Omit<EncodedPage, 'body' | 'bodyBytes' | 'decodeMs' | 'encodeMs'>;
 
@@ -37,8 +40,9 @@ export function encodePage(body: Uint8Array, options: PageOptions, spare?: Array
   const writer = new CopyWriter(body, likelyRowsBytes(body.byteLength), spare);
   const { plan = DATASYNC, instantMs = null, isKeyed = false } = options;
   const encoder = new EventEncoder(body, writer, plan, options);
-  const page = scanPage(body, encoder, options.hints, plan);
-  if ('fault' in page) return page;
+  const scanned = scanPage(body, encoder, options.hints, plan);
+  if ('fault' in scanned) return scanned;
+  const { list, ...page } = scanned;
   const { served } = encoder;
   const times = readTimes(served.timesMs);
   return {
@@ -53,6 +57,19 @@ export function encodePage(body: Uint8Array, options: PageOptions, spare?: Array
     times,
     places: readPlaces(body, plan, served, instantMs, isKeyed || times === null),
     starts: served.starts,
+    quoted: plan.plan.envelope === 'quoted' ? quoteAround(body, list, served.starts.at(-1)) : null,
+  };
+}
+
+/** @param lastStart where the last record begins; none: there is no record */
+function quoteAround(body: Uint8Array, list: ScannedPage['list'], lastStart: number | undefined): QuotedEnvelope {
+  const text = (start: number, end: number): string => DECODER.decode(body.subarray(start, end));
+  if (list === null) return { around: text(0, body.length), hasList: false, lastRecord: null };
+  const { start, end } = list;
+  return {
+    around: `${text(0, start)}[]${text(end, body.length)}`,
+    hasList: true,
+    lastRecord: lastStart === undefined ? null : text(lastStart, end - 1),
   };
 }
 

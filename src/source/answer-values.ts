@@ -1,13 +1,6 @@
 /** Values of an answer, found by the paths of a description. */
+import type { AnswerHeaders } from '../core/encoded-page.ts';
 import type { AnswerPlace, KeyPath } from './kinds.ts';
-
-/** Headers of an answer, names in lower case. */
-export interface AnswerHeaders {
-  /** The first, where it came several times. */
-  get(name: string): string | null;
-  /** All of them, with commas between. */
-  all(name: string): string | null;
-}
 
 /** `undefined` where the path leads nowhere. */
 export function valueAt(json: unknown, path: KeyPath): unknown {

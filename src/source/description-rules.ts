@@ -200,7 +200,7 @@ function answerFindings({ records, next, more, total, errors }: Description): Fi
   return found;
 }
 
-function recordFindings({ id, version, columns }: Description): Finding[] {
+function recordFindings({ id, version, time, columns }: Description): Finding[] {
   const found: Finding[] = [];
   if (id === undefined) {
     found.push(warning(['records'], 'without id, equal records are one row, and a record that changes is another row'));
@@ -221,6 +221,12 @@ function recordFindings({ id, version, columns }: Description): Finding[] {
       );
     } else if (name === 'id' && !['text', 'uuid', 'bigint'].includes(type)) {
       found.push(problem(['columns', name, 'type'], 'expected text, uuid or bigint for the key of the table'));
+    }
+    if (name !== 'id' && id !== undefined && isSamePath(path, id)) {
+      found.push(problem(['columns', name, 'path'], 'this value is the key of the table, in its column id already'));
+    }
+    if (time !== undefined && isSamePath(path, time.path) && type !== 'timestamptz') {
+      found.push(problem(['columns', name, 'type'], 'expected timestamptz: this is the time of a record'));
     }
     const inside = entries
       .slice(0, index)

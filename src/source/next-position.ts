@@ -2,7 +2,8 @@
  * What an answer means for the walk that asked for it: where it goes on, that the list has ended, or what is wrong. Pure. The
  * absence of a word is an end only where the description says that it is.
  */
-import { toSendBack, valueAt, valueIn, type AnswerHeaders } from './answer-values.ts';
+import type { AnswerHeaders } from '../core/encoded-page.ts';
+import { toSendBack, valueAt, valueIn } from './answer-values.ts';
 import type { FilledDescription } from './fill-in.ts';
 import type { KeyPath } from './kinds.ts';
 import { nextLink } from './link-header.ts';

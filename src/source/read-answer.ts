@@ -2,41 +2,34 @@
  * What a page of a described source says of itself, in the words that the walk knows. What stands around the records comes as
  * text from the worker that has read them; everything else of the answer is at hand.
  */
-import type { PageEnvelope, QuotedEnvelope } from '../core/encoded-page.ts';
-import type { AnswerHeaders } from './answer-values.ts';
+import type { AskedFor, PageEnvelope, QuotedEnvelope } from '../core/encoded-page.ts';
 import { parseExactly } from './exact-json.ts';
 import type { FilledDescription } from './fill-in.ts';
-import { nextPosition, totalIn, type NextPosition } from './next-position.ts';
-
-/** How a page was asked for, and with what it came. */
-export interface Answer {
-  readonly url: URL;
-  readonly headers: AnswerHeaders;
-  /** As they were sent. */
-  readonly cursor: string | null;
-  readonly limit: number;
-}
+import { failureIn, nextPosition, totalIn, type NextPosition } from './next-position.ts';
 
 /** Why a page is none. */
 export type AnswerFault = Exclude<NextPosition, { kind: 'next' | 'end' }>;
 
 export function readAnswer(
   source: FilledDescription,
-  { url, headers, cursor, limit }: Answer,
-  { around, lastRecord }: QuotedEnvelope,
+  { url, headers, cursor, limit }: AskedFor,
+  { around, hasList, lastRecord }: QuotedEnvelope,
   records: number,
 ): PageEnvelope | AnswerFault {
   const { size, next } = source.description;
-  const envelope = around === null ? null : parseExactly(around);
-  const found = nextPosition(source, {
-    envelope,
-    headers,
-    records,
-    lastRecord: lastRecord === null ? null : parseExactly(lastRecord),
-    url,
-    position: cursor,
-    limit: Math.min(limit, size?.max ?? Infinity),
-  });
+  const envelope = parseExactly(around);
+  const failed = hasList ? null : (failureIn(source, { envelope }) ?? noList(source, envelope));
+  const found =
+    failed ??
+    nextPosition(source, {
+      envelope,
+      headers,
+      records,
+      lastRecord: lastRecord === null ? null : parseExactly(lastRecord),
+      url,
+      position: cursor,
+      limit: Math.min(limit, size?.max ?? Infinity),
+    });
   if (found.kind !== 'next' && found.kind !== 'end') return found;
   return {
     hasMore: found.kind === 'next',
@@ -54,4 +47,10 @@ export function readAnswer(
 function countsPages({ description: { next } }: FilledDescription): boolean {
   const count = next.kind === 'count' ? next : next.kind === 'lastRecord' ? next.within : null;
   return count?.step === 1;
+}
+
+function noList({ description: { records } }: FilledDescription, body: unknown): NextPosition {
+  const has =
+    typeof body === 'object' && body !== null ? `an object with ${Object.keys(body).join(', ')}` : typeof body;
+  return { kind: 'unclear', why: `the answer has no list at records: [${records.join(', ')}]; it is ${has}` };
 }

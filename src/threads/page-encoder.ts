@@ -4,7 +4,16 @@
  */
 import type { EncodeResult, EncodeTask } from '../../workers/protocol.ts';
 import { decodeBody } from '../core/body-decoding.ts';
-import type { IdColumnType, IdColumnTypes, IdSample, ReadingHints } from '../core/encoded-page.ts';
+import type {
+  AskedFor,
+  FaultyPage,
+  IdColumnType,
+  IdColumnTypes,
+  IdSample,
+  PageEnvelope,
+  QuotedEnvelope,
+  ReadingHints,
+} from '../core/encoded-page.ts';
 import { WorkerDiedError } from '../core/errors.ts';
 import type { PageBuffers } from '../core/page-buffers.ts';
 import type { PagePlace } from '../core/page-place.ts';
@@ -26,10 +35,19 @@ interface PageEncoderOptions {
   /** Changes the target's id columns, before any row is copied. */
   readonly onDecided: (types: IdColumnTypes) => Promise<void>;
   readonly onEncoded?: ((seconds: number) => void) | undefined;
+  /** Reads what a page of a described source says of itself. */
+  readonly readAnswer?: ReadAnswer | undefined;
 }
 
+/** What a page says of itself, or why it is none. */
+export type ReadAnswer = (
+  asked: AskedFor,
+  quoted: QuotedEnvelope,
+  records: number,
+) => PageEnvelope | Pick<FaultyPage, 'fault' | 'detail'>;
+
 /** A page as it came; its buffer is transferred. */
-export type PageBody = Pick<EncodeTask, 'body' | 'bodyBytes' | 'contentEncoding'>;
+export type PageBody = Pick<EncodeTask, 'body' | 'bodyBytes' | 'contentEncoding'> & Partial<AskedFor>;
 
 export interface PageToEncode extends PagePlace {
   /** Where the page before it ended, epoch ms; `null` when there is none. */
@@ -61,8 +79,16 @@ export class PageEncoder {
    */
   async encode({ windowId, page, ...how }: PageToEncode, raw: PageBody): Promise<EncodeResult> {
     const result = await this.#encodeDecided({ firstSourceOrder: firstSourceOrder(windowId, page), ...how }, raw);
-    if (result.status === 'encoded') this.#options.onEncoded?.((result.decodeMs + result.encodeMs) / 1000);
-    return result;
+    if (result.status !== 'encoded') return result;
+    this.#options.onEncoded?.((result.decodeMs + result.encodeMs) / 1000);
+    const { quoted, servedCount, body, bodyBytes } = result;
+    const { readAnswer } = this.#options;
+    const { url, cursor = null, limit = Infinity, headers } = raw;
+    if (quoted === null || readAnswer === undefined || url === undefined || headers === undefined) return result;
+    const said = readAnswer({ url, cursor, limit, headers }, quoted, servedCount);
+    return 'fault' in said
+      ? { status: 'faulty', ...said, apiCode: null, body, bodyBytes }
+      : { ...result, envelope: said };
   }
 
   /**

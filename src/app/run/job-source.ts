@@ -1,6 +1,7 @@
 /**
  * From where to where: the API and the database that the settings name, or what stands in for them.
  *
+ *   a described source     its API; its keys are variables that its description names
  *   key and database set   the API into that database
  *   key alone              the API into the embedded PostgreSQL
  *   database or API alone  refused: there is no key to ask with
@@ -14,6 +15,7 @@ import type { Logger } from '../../core/logging.ts';
 import { SETTINGS } from '../../core/settings-table.ts';
 import { startEmbeddedPostgres } from '../../embedded-postgres/embedded-postgres.ts';
 import type { JobSource } from '../ingestion-job.ts';
+import type { DescribedSource } from './described-source.ts';
 
 /** The demo's events must never mix with real ones: a database and an address of its own, the same at every start. */
 export const DEMO_DATABASE = 'demo';
@@ -37,20 +39,28 @@ export function addressOf(settings: Pick<Settings, 'apiKey' | 'databaseUrl' | 'a
 
 /**
  * @param asDemo whatever is configured
+ * @param described `null`: DataSync
  * @throws ConfigurationError when the address of a database or an API is set and no key, or no embedded database is to be had
  */
-export async function openSource(settings: Settings, asDemo: boolean, logger: Logger): Promise<OpenedSource> {
+export async function openSource(
+  settings: Settings,
+  asDemo: boolean,
+  logger: Logger,
+  described: DescribedSource | null = null,
+): Promise<OpenedSource> {
   const isApiNamed = settings.apiBaseUrl !== SETTINGS.find(({ name }) => name === 'apiBaseUrl')?.default;
-  if (asDemo || (isDemo(settings) && !isApiNamed)) return openDemo(settings, logger);
-  if (settings.apiKey === undefined) {
+  if (asDemo || (described === null && isDemo(settings) && !isApiNamed)) return openDemo(settings, logger);
+  if (described === null && settings.apiKey === undefined) {
     const found = settings.databaseUrl === undefined ? 'API_BASE_URL is set,' : 'There is a database address';
     throw new ConfigurationError(
       `${found} but no key of the API: set TARGET_API_KEY (or --api-key). ` +
         'To see the program at work without a key: npm run demo.',
     );
   }
-  const { source: name, apiBaseUrl: baseUrl, apiKey } = settings;
-  const api = { name, address: dataSetAddress(baseUrl), baseUrl, apiKey };
+  const { source: name, apiBaseUrl, apiKey = '' } = settings;
+  const address = described?.address ?? dataSetAddress(apiBaseUrl);
+  const baseUrl = described?.url.href ?? apiBaseUrl;
+  const api = { name, address, baseUrl, apiKey: described === null ? apiKey : '', described };
   if (settings.databaseUrl !== undefined) {
     return { ...api, databaseUrl: settings.databaseUrl, close: () => Promise.resolve() };
   }

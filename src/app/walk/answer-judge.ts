@@ -175,6 +175,7 @@ export class AnswerJudge {
       const next = isLimitFixed(request) ? { ...asked, ...NO_CURSOR } : asked;
       const canNarrow = !isLimitFixed(request) || canGoOnByTime(this.byTime, this.#walk);
       if (encoded.isNarrowed === true && canNarrow) return { kind: 'retry', next, suspect: false };
+      if (encoded.fault === 'stale-cursor') return this.#cursors.drop(encoded.detail, asked, this.byTime);
       if (encoded.fault === 'too-large') return this.#askForLess(request, null, asked);
       return this.#askAgain(request, encoded.fault, encoded.detail, asked, false);
     }

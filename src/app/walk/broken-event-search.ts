@@ -89,7 +89,7 @@ export class BrokenEventSearch {
       // It was broken in another way each time: it is set aside as it came now.
       if (alone !== null && body !== undefined && bodyBytes !== undefined) {
         const now = { ...asked, hints: { ...hints, brokenEvent: alone } };
-        encoded = await this.#encoder.encode(request, now, { body, bodyBytes, contentEncoding: 'identity' });
+        encoded = await this.#encoder.encode(request, now, { ...raw, body, bodyBytes, contentEncoding: 'identity' });
       }
     }
     // What lies outside of the window is not taken: it only has to be there.

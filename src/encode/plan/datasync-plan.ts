@@ -2,6 +2,7 @@ import type { ColumnPlan } from '../../core/column-plan.ts';
 
 /** Events of DataSync, whose spelling differs from one deployment to the next. */
 export const DATASYNC_PLAN: ColumnPlan = {
+  envelope: 'read',
   // A page may be wrapped in a `data` of its own.
   records: [
     { path: ['data'], rank: 2 },

@@ -91,7 +91,7 @@ export class BrokenPageReader {
     const expected = this.#expectedOf(rest.envelope);
     const elements = front.end === null ? this.#join(front, rest, expected) : front.elements;
     if (elements === null) return this.#describeUnclear(front, rest, expected);
-    return this.#isLimitIgnored(elements, rest.envelope) ? null : this.#give(elements, rest.envelope, sink);
+    return this.#isLimitIgnored(elements, rest.envelope) ? null : this.#give(elements, rest, sink);
   }
 
   /** The page of one event that is larger than memory allows: its beginning and its end are there. */
@@ -100,7 +100,7 @@ export class BrokenPageReader {
     const end = this.#findListEnd(leftOutAt);
     if (end === null || !this.#isUtf8Around(end)) return null;
     const event = { ...this.#pieceBehind([], end), reason: 'event-too-large', repair: null, isKnown: true } as const;
-    return this.#give([event], end.envelope, sink);
+    return this.#give([event], end, sink);
   }
 
   /** Elements from `from` on, until one does not read, or the list ends. */
@@ -254,7 +254,7 @@ export class BrokenPageReader {
     return { start: this.#cursor.skipSpace(from + 1), end: endBeforeSpace(this.#body, close) };
   }
 
-  #give(elements: readonly Element[], envelope: PageEnvelope, sink: EventSink): ScannedPage {
+  #give(elements: readonly Element[], { close, envelope }: ListEnd, sink: EventSink): ScannedPage {
     const hash = createHash('sha256');
     let isDamaged = false;
     for (const [position, { start, end, reason, repair, isKnown }] of elements.entries()) {
@@ -269,7 +269,8 @@ export class BrokenPageReader {
       hash.update(this.#body.subarray(start, end)).update('\n');
       isDamaged = true;
     }
-    return { envelope, servedCount: elements.length, mended: { digest: isDamaged ? hash.digest('hex') : null } };
+    const mended = { digest: isDamaged ? hash.digest('hex') : null };
+    return { envelope, servedCount: elements.length, mended, list: { start: this.#list.open, end: close + 1 } };
   }
 }
 

@@ -27,6 +27,17 @@ export interface PageMember {
   readonly end: number;
 }
 
+/** Of a page whose words are not read here. */
+export const SAYS_NOTHING: PageEnvelope = {
+  hasMore: null,
+  nextCursor: null,
+  total: null,
+  returned: null,
+  cursorLifeMs: null,
+  saysNoCursor: false,
+  speaksOfError: false,
+};
+
 type Place = Readonly<Record<string, unknown>>;
 
 /** Whether a member of the page's top level says something about the page. */

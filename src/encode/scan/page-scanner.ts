@@ -7,7 +7,7 @@ import { EventSlices } from './event-slices.ts';
 import { CLOSE_BRACKET, COMMA, OPEN_BRACE, OPEN_BRACKET, QUOTE } from './json-bytes.ts';
 import { JsonCursor, NotJsonError } from './json-cursor.ts';
 import { decodeToString } from './json-strings.ts';
-import { EnvelopeReader, isEnvelopeKey, type PageMember } from './page-envelope.ts';
+import { EnvelopeReader, SAYS_NOTHING, isEnvelopeKey, type PageMember } from './page-envelope.ts';
 import type { EventSink, EventsList, PageFault, ScannedPage } from './scanned-page.ts';
 
 const FIRST_OF_NULL = 0x6e;
@@ -101,13 +101,15 @@ class PageScanner {
 
   scan(): ScannedPage | PageFault {
     const isObject = this.#readPage();
+    const found = { servedCount: this.#servedCount, mended: null, list: this.#rank > 0 ? this.#listPlace : null };
+    if (this.#plan.plan.envelope === 'quoted') return { envelope: SAYS_NOTHING, ...found };
     const envelope = new EnvelopeReader(this.#cursor.bytes, this.#members);
     // An empty page that carries an error would otherwise end a walk as if the API had nothing more.
     if (this.#servedCount === 0 && envelope.hasError(this.#rank > 0 || this.#hasNullList)) return errorObject(envelope);
     const read = envelope.read();
     // An empty page in other words.
     const isEmpty = isObject && read.hasMore === false && !this.#hasOtherContents;
-    if (this.#rank > 0 || isEmpty) return { envelope: read, servedCount: this.#servedCount, mended: null };
+    if (this.#rank > 0 || isEmpty) return { envelope: read, ...found };
     const detail = `Expected a page of events, got ${withoutEvents(isObject, this.#plan)}.`;
     return { fault: 'no-events', detail, apiCode: null };
   }
@@ -189,6 +191,11 @@ class PageScanner {
     return end;
   }
 
+  get #listPlace(): { readonly start: number; readonly end: number } {
+    const start = this.#listBytes.byteOffset - this.#cursor.bytes.byteOffset;
+    return { start, end: start + this.#listBytes.length };
+  }
+
   /** Whether the list so far has events, and not only something else. */
   get #hasObjects(): boolean {
     const { bytes } = this.#cursor;
@@ -243,6 +250,7 @@ class PageScanner {
   #envelopeIfClosed(open: number, close: number): PageEnvelope {
     const around = new PageScanner(this.#cursor.bytes, this.#plan, NO_SINK, { open, close });
     around.#readPage();
+    if (this.#plan.plan.envelope === 'quoted') return SAYS_NOTHING;
     return new EnvelopeReader(this.#cursor.bytes, around.#members).read();
   }
 }

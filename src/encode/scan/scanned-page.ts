@@ -30,6 +30,8 @@ export interface ScannedPage {
   readonly servedCount: number;
   /** `null` for a page that is JSON as a whole. */
   readonly mended: MendedPage | null;
+  /** Where the list begins and ends, its brackets included; `null`: there is none. */
+  readonly list: { readonly start: number; readonly end: number } | null;
 }
 
 /** The list of events that is being read, or was read last. */

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import type { PageAnswer } from '../../../src/api/api-client.ts';
-import { guessNextCursor } from '../../../src/app/walk/cursor-guess.ts';
+import { guessNextCursor } from '../../../src/api/cursor-guess.ts';
 import { GaveUpError, KeyRefusedError } from '../../../src/core/errors.ts';
 import { KEY, PAGE, clientFor, pageOf, pageRequest, sendJson, serverFor, simulatorFor } from './api-client-setup.ts';
 

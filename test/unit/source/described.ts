@@ -1,5 +1,5 @@
 /** A description for tests: the least that one can say, and what a test says besides. */
-import type { AnswerHeaders } from '../../../src/source/answer-values.ts';
+import type { AnswerHeaders } from '../../../src/core/encoded-page.ts';
 import { descriptionSchema } from '../../../src/source/description.ts';
 import { fillIn, type FilledDescription } from '../../../src/source/fill-in.ts';
 import type { AnsweredPage } from '../../../src/source/next-position.ts';

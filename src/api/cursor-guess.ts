@@ -5,14 +5,18 @@
  *   {"pagination":{…},"data":[ …1.7 MB… ],"meta":{…}}
  *   └────── head ───────────┘             └── rest ──┘
  */
-import type { RawPage } from '../../api/api-client.ts';
+import type { ContentEncoding } from '../core/encoded-page.ts';
 
 /** An envelope has a few hundred bytes. Where head or rest is longer, nothing is guessed. */
 const MAX_ENVELOPE_BYTES = 4_096;
 const HAS_MORE = /"has_?more"\s*:\s*(?:true|1|"(?:true|1|yes|y)")/i;
 const NEXT_CURSOR = /"next_?cursor"\s*:\s*("(?:[^"\\]|\\.)+")/i;
 
-type PageBody = Pick<RawPage, 'body' | 'bodyBytes' | 'contentEncoding'>;
+export interface PageBody {
+  readonly body: ArrayBuffer;
+  readonly bodyBytes: number;
+  readonly contentEncoding: ContentEncoding;
+}
 
 /** `null` when there is no next page, the page is compressed, or nothing can be guessed. */
 export function guessNextCursor({ body, bodyBytes, contentEncoding }: PageBody): string | null {

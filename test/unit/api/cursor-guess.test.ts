@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { guessNextCursor } from '../../../../src/app/walk/cursor-guess.ts';
+import { guessNextCursor } from '../../../src/api/cursor-guess.ts';
 
 const guessOf = (text: string, contentEncoding: 'identity' | 'gzip' = 'identity'): string | null => {
   const bytes = Buffer.from(text);

@@ -1,0 +1,96 @@
+/** A source as the job needs it, made from its description. */
+import { createHash } from 'node:crypto';
+import { describedWire } from '../../api/described-wire.ts';
+import type { PageWire } from '../../api/page-wire.ts';
+import type { Environment } from '../../core/config.ts';
+import type { ColumnPlan } from '../../core/column-plan.ts';
+import { ConfigurationError, KeyRefusedError } from '../../core/errors.ts';
+import { planColumns } from '../../source/plan-columns.ts';
+import type { Description } from '../../source/description.ts';
+import { fillIn, type FilledDescription } from '../../source/fill-in.ts';
+import { readAnswer, type AnswerFault } from '../../source/read-answer.ts';
+import type { ReadAnswer } from '../../threads/page-encoder.ts';
+
+export interface DescribedSource {
+  readonly name: string;
+  /** Which data set it is: what the runs of the source remember. Holds no secret. */
+  readonly address: string;
+  readonly url: URL;
+  /** Of the environment: they appear in no message. */
+  readonly secrets: readonly string[];
+  readonly plan: ColumnPlan;
+  /** Whether its pages are said to begin with the newest record. */
+  readonly isNewestFirst: boolean;
+  /** Most records of a page; `null` where the request does not say how many it wants. */
+  readonly maxPage: number | null;
+  wire(userAgent: string): PageWire;
+  /** See {@link ReadAnswer}; one for each job. */
+  answerReader(): ReadAnswer;
+}
+
+/** Before any page of the source was understood: it may be the description that is wrong. */
+const UNCLEAR_AT_FIRST = 2;
+const HASH_CHARACTERS = 8;
+
+/** @throws ConfigurationError for variables that are not set */
+export function describedSource(description: Description, environment: Environment): DescribedSource {
+  const filled = fillIn(description, environment);
+  const { name, order, size } = description;
+  return {
+    name,
+    address: addressOfDescribed(description),
+    url: filled.url,
+    secrets: filled.secrets,
+    plan: planColumns(description),
+    isNewestFirst: order === 'newest-first',
+    maxPage: size?.max ?? null,
+    wire: (userAgent) => describedWire(filled, userAgent),
+    answerReader: () => answerReader(filled),
+  };
+}
+
+/** Two starts must agree on all that selects or reads records; how the key is sent, and how fast is asked, may change. */
+export function addressOfDescribed(description: Description): string {
+  const dataSet = { ...description, auth: undefined, limits: undefined };
+  const digest = createHash('sha256').update(JSON.stringify(dataSet)).digest('hex').slice(0, HASH_CHARACTERS);
+  return `${dataSet.url} (${dataSet.name}, description ${digest})`;
+}
+
+function answerReader(source: FilledDescription): ReadAnswer {
+  let isUnderstood = false;
+  let unclear = 0;
+  return (asked, quoted, records) => {
+    const read = readAnswer(source, asked, quoted, records);
+    if (!('kind' in read)) {
+      isUnderstood ||= records > 0;
+      return read;
+    }
+    if (read.kind === 'unclear') unclear += 1;
+    if (read.kind === 'unclear' && !isUnderstood && unclear >= UNCLEAR_AT_FIRST)
+      throw wrongDescription(source, read.why);
+    return faultOf(source, read);
+  };
+}
+
+function faultOf({ description: { name } }: FilledDescription, fault: AnswerFault): ReturnType<ReadAnswer> {
+  switch (fault.kind) {
+    case 'stale-cursor':
+      return { fault: 'stale-cursor', detail: `the API says that the cursor is stale (${fault.code ?? 'no code'})` };
+    case 'key-refused':
+      throw new KeyRefusedError(
+        `The API of the source ${name} does not take the key (${fault.code ?? 'no code'}). What was loaded is safe: a start with a key that is taken goes on.`,
+      );
+    case 'error':
+      return { fault: 'error-object', detail: `The API answered with an error: ${fault.code ?? 'without a code'}` };
+    case 'unclear':
+      return { fault: 'error-object', detail: fault.why };
+    case 'foreign-link':
+      throw new ConfigurationError(`The source ${name}: ${fault.why}. What was loaded is safe.`);
+  }
+}
+
+function wrongDescription({ description: { name } }: FilledDescription, why: string): ConfigurationError {
+  return new ConfigurationError(
+    `The source ${name} is not as its description says: ${why}. Nothing was loaded. npm run source -- check shows what a description can say.`,
+  );
+}

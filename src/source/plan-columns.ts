@@ -1,0 +1,35 @@
+/** The table of a described source: its columns, and where their values are in a record. */
+import type { ColumnPlan, PlannedColumn } from '../core/column-plan.ts';
+import type { Description } from './description.ts';
+import type { KeyPath } from './kinds.ts';
+
+/** Of a record's time, where no column of the description shows it: the first of these that is not taken. */
+const TIME_COLUMNS = ['occurred_at', 'time_of_record'] as const;
+
+export function planColumns({ records, id, time, columns }: Description): ColumnPlan {
+  const isId = (path: KeyPath): boolean => id !== undefined && isSame(path, id);
+  const named = Object.entries(columns).map(([name, { path, type }]): PlannedColumn => ({ name, path, type }));
+  const idType = named.find(({ path }) => isId(path))?.type;
+  const others = named.filter(({ path }) => !isId(path));
+  const timed = time === undefined ? undefined : others.find(({ path }) => isSame(path, time.path));
+  const planned = others.map((column) =>
+    column === timed && time !== undefined && column.type === 'timestamptz'
+      ? { ...column, format: time.format }
+      : column,
+  );
+  const timeColumn = TIME_COLUMNS.find((name) => !(name in columns)) ?? TIME_COLUMNS[0];
+  if (time !== undefined && timed === undefined) {
+    planned.unshift({ name: timeColumn, type: 'timestamptz', path: time.path, format: time.format });
+  }
+  return {
+    envelope: 'quoted',
+    records: [{ path: records, rank: 1 }],
+    id: { name: 'id', type: idType === 'uuid' || idType === 'bigint' ? idType : 'text', path: id ?? [] },
+    columns: planned,
+    time: time === undefined ? null : (timed?.name ?? timeColumn),
+  };
+}
+
+function isSame(one: KeyPath, other: KeyPath): boolean {
+  return one.length === other.length && one.every((key, index) => key === other[index]);
+}

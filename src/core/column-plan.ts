@@ -8,11 +8,18 @@ export type KeyPath = readonly string[];
 
 export type ColumnType = 'text' | 'uuid' | 'bigint' | 'numeric' | 'boolean' | 'timestamptz' | 'jsonb';
 
+/** How a time is spelled: ISO 8601, seconds or milliseconds since 1970; `any`: each value tells it by itself. */
+export type TimeFormat = 'any' | 'iso' | 's' | 'ms';
+
 export interface PlannedColumn {
   readonly name: string;
   /** Or the first records decide, between uuid and text: the decision is kept under this name (see {@link IdColumnTypes}). */
   readonly type: ColumnType | { readonly decidedBy: string };
   readonly path: KeyPath;
+  /** Of a timestamptz; `any` unless given. */
+  readonly format?: TimeFormat;
+  /** A value that does not fit goes into `extra` as it always does, and nobody is told: such values are usual here. */
+  readonly isLenient?: boolean;
   /** Where its value is instead, by precedence, in records that have none at `path`. */
   readonly aliases?: readonly KeyPath[];
   /** Where records that keep to the rule have its value once more. */
@@ -26,14 +33,19 @@ export interface RecordsPlace {
   readonly rank: number;
 }
 
+export interface IdColumn extends Pick<PlannedColumn, 'path' | 'aliases'> {
+  readonly name: 'id';
+  readonly type: 'text' | 'uuid' | 'bigint' | { readonly decidedBy: string };
+}
+
 export interface ColumnPlan {
   /** What a page says of itself is read in DataSync's words, or quoted: its description says what it means. */
   readonly envelope: 'read' | 'quoted';
   readonly records: readonly RecordsPlace[];
-  /** The key of the table. */
-  readonly id: Omit<PlannedColumn, 'repeatedAt'>;
+  /** The key of the table, `id`: text, uuid or bigint. With the path `[]` it is a hash of the record's bytes, a uuid. */
+  readonly id: IdColumn;
   /** The others, in the order of the table. Everything of a record that no column shows goes into `extra`, a jsonb. */
   readonly columns: readonly PlannedColumn[];
-  /** The column that tells when a record was, a timestamptz. */
-  readonly time: string;
+  /** The column that tells when a record was, a timestamptz; `null`: none does. */
+  readonly time: string | null;
 }

@@ -1,3 +1,4 @@
+import type { TimeFormat } from './column-plan.ts';
 import { asciiText, IsoTime, roundHalfEven } from './iso-time.ts';
 
 /**
@@ -44,6 +45,9 @@ const ENCODER = new TextEncoder();
 /** Nanoseconds of today have 19 digits. Split into seconds and fraction, both parts of such a number are exact in a double. */
 const MAX_USUAL_DIGITS = 19;
 
+/** Seconds are read as a double from no more digits. */
+const MAX_FIXED_DIGITS = 12;
+
 /** Digits of a date and a time without anything between, and with milliseconds. Epochs of as many digits are far in the future. */
 const COMPACT_DIGITS = [14, 17];
 /** Of this century or the last: `20260127192012`, with a fraction and a zone or without. */
@@ -59,12 +63,18 @@ export class TimeReader {
   /** The same time as ms since 1970, microseconds as a fraction. */
   epochMs = 0;
   readonly #iso = new IsoTime();
+  readonly #format: TimeFormat;
+
+  constructor(format: TimeFormat = 'any') {
+    this.#format = format;
+  }
 
   /**
    * Reads the epoch number at `at` if it is a plain integer of at most 19 digits; returns the offset after it. Returns 0
    * and changes nothing if it is spelled otherwise, or may be a date.
    */
   readUsualNumber(bytes: Uint8Array, at: number): number {
+    if (this.#format === 'iso') return 0;
     let end = at;
     while ((bytes[end] ?? 0) >= 0x30 && (bytes[end] ?? 0) <= 0x39) end += 1;
     const digits = end - at;
@@ -72,6 +82,7 @@ export class TimeReader {
     const goesOn = next === DOT || next === LOWER_E || next === UPPER_E;
     // Leading zeros, which a string may have, do not count for the unit.
     if (digits === 0 || digits > MAX_USUAL_DIGITS || goesOn || bytes[at] === DIGIT_0) return 0;
+    if (this.#format !== 'any') return this.#readFixed(bytes, at, end);
     if (digits > 13 && COMPACT_DIGITS.includes(digits)) return 0;
     const fractionDigits = digits <= 11 ? 0 : digits <= 14 ? 3 : digits <= 17 ? 6 : 9;
     const seconds = integerOf(bytes, at, end - fractionDigits);
@@ -81,22 +92,36 @@ export class TimeReader {
     return this.#set(seconds - POSTGRES_EPOCH_S, microseconds) ? end : 0;
   }
 
+  /** Seconds or milliseconds, whatever their size. */
+  #readFixed(bytes: Uint8Array, at: number, end: number): number {
+    const point = this.#format === 's' ? end : Math.max(at, end - 3);
+    if (point - at > MAX_FIXED_DIGITS) return 0;
+    const seconds = integerOf(bytes, at, point) - POSTGRES_EPOCH_S;
+    return this.#set(seconds, integerOf(bytes, point, end) * 1000) ? end : 0;
+  }
+
+  get #takesTexts(): boolean {
+    return this.#format === 'any' || this.#format === 'iso';
+  }
+
   /** As IsoTime.readUsual. */
   readUsualText(bytes: Uint8Array, start: number, end: number): boolean {
-    return this.#iso.readUsual(bytes, start, end) && this.#setIso();
+    return this.#takesTexts && this.#iso.readUsual(bytes, start, end) && this.#setIso();
   }
 
   /** A JSON number. False: not a time that PostgreSQL holds. */
   readNumber(bytes: Uint8Array, start: number, end: number): boolean {
-    return end - start <= MAX_TIME_CHARACTERS && this.#readEpoch(asciiText(bytes, start, end));
+    return (
+      end - start <= MAX_TIME_CHARACTERS && this.#format !== 'iso' && this.#readEpoch(asciiText(bytes, start, end))
+    );
   }
 
   /** The decoded characters of a JSON string: an ISO 8601 time, or an epoch number in digits. */
   readText(bytes: Uint8Array, start: number, end: number): boolean {
     if (end - start > MAX_TIME_CHARACTERS) return false;
     if (end > start && this.readUsualNumber(bytes, start) === end) return true;
-    if (this.#iso.read(bytes, start, end)) return this.#setIso();
-    return this.#readEpoch(asciiText(bytes, start, end).trim());
+    if (this.#takesTexts && this.#iso.read(bytes, start, end)) return this.#setIso();
+    return this.#format !== 'iso' && this.#readEpoch(asciiText(bytes, start, end).trim());
   }
 
   isSame(other: TimeReader): boolean {
@@ -116,8 +141,14 @@ export class TimeReader {
     return this.#iso.read(spelled, 0, spelled.length) && this.#setIso();
   }
 
+  #microsecondsExponent(integerDigits: number): number {
+    if (this.#format === 's') return 6;
+    if (this.#format === 'ms') return 3;
+    return UNITS.find((unit) => integerDigits <= unit.integerDigits)?.microsecondsExponent ?? 0;
+  }
+
   #readEpoch(text: string): boolean {
-    if (this.#readCompact(text)) return true;
+    if (this.#format === 'any' && this.#readCompact(text)) return true;
     const match = EPOCH_NUMBER.exec(text);
     if (match === null) return false;
     const [, sign = '', integer = '', fraction = '', exponentText = '0'] = match;
@@ -125,9 +156,8 @@ export class TimeReader {
     // The value is digits × 10^exponent.
     const exponent = Number(exponentText) - fraction.length;
     const integerDigits = digits === '0' ? 0 : digits.length + exponent;
-    const unit = UNITS.find((candidate) => integerDigits <= candidate.integerDigits);
-    if (unit === undefined || integerDigits > 30) return false;
-    const magnitude = roundedShift(BigInt(digits), exponent + unit.microsecondsExponent);
+    if (integerDigits > 30) return false;
+    const magnitude = roundedShift(BigInt(digits), exponent + this.#microsecondsExponent(integerDigits));
     return this.#setExact((sign === '-' ? -magnitude : magnitude) - POSTGRES_EPOCH_US);
   }
 

@@ -2,7 +2,7 @@
  * A column plan as the scan and the writing of rows look things up: each place in a record has a number, its field, and each
  * object that has fields a number too. Made once for all pages.
  */
-import type { ColumnPlan, KeyPath, PlannedColumn } from '../../core/column-plan.ts';
+import type { ColumnPlan, IdColumn, KeyPath, PlannedColumn, TimeFormat } from '../../core/column-plan.ts';
 import { DATASYNC_PLAN } from './datasync-plan.ts';
 
 /** Stands for a field that is not there, and for a key that is not known. */
@@ -25,6 +25,8 @@ export interface CompiledField {
   readonly path: KeyPath;
   /** One of USUAL. */
   readonly usual: number;
+  /** Of its times, if it has any. */
+  readonly format: TimeFormat;
   /** Another field is the canonical one. */
   readonly isAlias: boolean;
   /** The field that it repeats, NO_FIELD if none. */
@@ -36,7 +38,9 @@ export interface CompiledField {
 export interface CompiledColumn {
   readonly name: string;
   readonly type: PlannedColumn['type'];
-  /** The field of its path: what a rebuilt record has when `extra` says nothing else. */
+  /** See {@link PlannedColumn}. */
+  readonly isLenient: boolean;
+  /** The field of its path: what a rebuilt record has when `extra` says nothing else. NO_FIELD: it is a hash of the record. */
   readonly canonical: number;
   /** By precedence. */
   readonly aliases: readonly number[];
@@ -49,6 +53,8 @@ export interface CompiledObject {
   readonly field: number;
   /** Each known key, and its field. */
   readonly keys: readonly (readonly [string, number])[];
+  /** It has a column of its own, or stands in one that has: so all of it is shown, or kept, as a whole. */
+  readonly isCovered: boolean;
 }
 
 /** What may stand at a place of a page: a list of records, or an object on the way to one. */
@@ -68,16 +74,16 @@ export interface CompiledPlan {
   readonly id: CompiledColumn;
   /** The others. */
   readonly columns: readonly CompiledColumn[];
-  readonly time: CompiledColumn;
+  readonly time: CompiledColumn | null;
 }
 
-/** @throws Error when two columns are read from one place, or none tells the time */
-function compilePlan(plan: ColumnPlan): CompiledPlan {
+/** @throws Error when two columns are read from one place, or the one that tells the time is not there */
+export function compilePlan(plan: ColumnPlan): CompiledPlan {
   const places = new Places();
   const id = places.addColumn(plan.id);
   const columns = plan.columns.map((column) => places.addColumn(column));
-  const time = columns.find(({ name }) => name === plan.time);
-  if (time === undefined) throw new Error(`the plan has no column ${plan.time}`);
+  const time = plan.time === null ? null : columns.find(({ name }) => name === plan.time);
+  if (time === undefined) throw new Error(`the plan has no column ${plan.time ?? ''}`);
   const { fields, objects } = places;
   return { plan, page: pagePlace(plan.records), fields, objects, id, columns, time };
 }
@@ -85,22 +91,33 @@ function compilePlan(plan: ColumnPlan): CompiledPlan {
 /** The places in a record that the columns are read from. */
 class Places {
   readonly fields: CompiledField[] = [];
-  readonly objects: { readonly field: number; readonly keys: [string, number][] }[] = [{ field: NO_FIELD, keys: [] }];
+  readonly #objects: { readonly field: number; readonly keys: [string, number][] }[] = [{ field: NO_FIELD, keys: [] }];
   readonly #known = new Map<string, number>();
   /** Fields that a column is read from. */
   readonly #taken = new Set<number>();
 
-  addColumn(column: PlannedColumn): CompiledColumn {
-    const { name, type, path, aliases = [], repeatedAt } = column;
-    const usual = usualOf(type);
-    const canonical = this.#addField({ path, usual, isAlias: false, repeats: NO_FIELD });
-    const addAlias = (alias: KeyPath): number =>
-      this.#addField({ path: alias, usual, isAlias: true, repeats: NO_FIELD });
-    const repeatedAtField =
-      repeatedAt === undefined
-        ? NO_FIELD
-        : this.#addField({ path: repeatedAt, usual, isAlias: false, repeats: canonical });
-    return { name, type, canonical, aliases: aliases.map(addAlias), repeatedAt: repeatedAtField };
+  addColumn(column: PlannedColumn | IdColumn): CompiledColumn {
+    const { name, type, path, aliases = [], repeatedAt, format = 'any', isLenient = false }: PlannedColumn = column;
+    const add = (place: Pick<CompiledField, 'path'> & Partial<CompiledField>): number =>
+      this.#addField({ isAlias: false, repeats: NO_FIELD, usual: usualOf(type), format, ...place });
+    // Of the record itself there is only its hash.
+    const canonical = path.length === 0 ? NO_FIELD : add({ path });
+    return {
+      name,
+      type,
+      isLenient,
+      canonical,
+      aliases: aliases.map((alias) => add({ path: alias, isAlias: true })),
+      repeatedAt: repeatedAt === undefined ? NO_FIELD : add({ path: repeatedAt, repeats: canonical }),
+    };
+  }
+
+  get objects(): CompiledObject[] {
+    const isTaken = (path: KeyPath): boolean => this.#taken.has(this.#known.get(JSON.stringify(path)) ?? NO_FIELD);
+    return this.#objects.map(({ field, keys }) => {
+      const path = this.fields[field]?.path ?? [];
+      return { field, keys, isCovered: path.some((_, at) => isTaken(path.slice(0, at + 1))) };
+    });
   }
 
   #addField(place: Omit<CompiledField, 'object'>): number {
@@ -118,14 +135,14 @@ class Places {
     const object = this.#objectAt(path.slice(0, -1));
     const field = this.fields.push({ path, object, ...NO_COLUMN }) - 1;
     this.#known.set(name, field);
-    this.objects[object]?.keys.push([path.at(-1) ?? '', field]);
+    this.#objects[object]?.keys.push([path.at(-1) ?? '', field]);
     return field;
   }
 
   #objectAt(path: KeyPath): number {
     const field = path.length === 0 ? NO_FIELD : this.#fieldAt(path);
-    const found = this.objects.findIndex((object) => object.field === field);
-    return found === -1 ? this.objects.push({ field, keys: [] }) - 1 : found;
+    const found = this.#objects.findIndex((object) => object.field === field);
+    return found === -1 ? this.#objects.push({ field, keys: [] }) - 1 : found;
   }
 }
 
@@ -140,7 +157,7 @@ function pagePlace(records: ColumnPlan['records']): PagePlace {
 }
 
 /** Of a place that only objects are known at. */
-const NO_COLUMN = { usual: USUAL.nothing, isAlias: false, repeats: NO_FIELD } as const;
+const NO_COLUMN = { usual: USUAL.nothing, format: 'any', isAlias: false, repeats: NO_FIELD } as const;
 
 function usualOf(type: PlannedColumn['type']): number {
   if (typeof type !== 'string') return USUAL.uuid;

@@ -14,6 +14,7 @@ export const REJECTED_REASONS = {
   idEmpty: 'id-empty',
   idWrongType: 'id-wrong-type',
   idNotUuid: 'id-not-a-uuid',
+  idNotBigint: 'id-not-a-bigint',
   idTooLong: 'id-too-long',
   idUnstorable: 'id-has-unstorable-characters',
   /** Its bytes are no JSON. */
@@ -32,8 +33,12 @@ export const REPAIRED_REASONS = {
   numberAsText: 'number-out-of-range-kept-as-text',
   /** A UUID in capitals, in braces or with other hyphens, where the column has type uuid: that gives back one spelling for all. */
   otherSpelling: 'uuid-in-another-spelling',
-  /** Not a time, or not one that `timestamptz` can hold: `occurred_at` is null, the original is in `extra`. */
+  /** Not a time, or not one that `timestamptz` can hold: the column is null, the original is in `extra`. */
   notATime: 'not-a-time',
+  /** A value of another type than its column, which is null: the value is in `extra`. */
+  otherType: 'value-of-another-type',
+  /** A number that its column's type cannot hold: the column is null, the number is in `extra`. */
+  unfitNumber: 'number-does-not-fit',
   /** A control character stood in a string as it is, which JSON does not allow: it was taken for itself. */
   rawControls: 'raw-control-characters',
   /** A comma too many stood behind it. */

@@ -1,4 +1,5 @@
 import { type UuidWords, writeUuid } from '../scan/ids.ts';
+import { writeNumeric } from './numbers.ts';
 
 /**
  * PostgreSQL's binary COPY format (documentation of COPY, "Binary Format"): a header, tuples, a trailer. Everything is
@@ -118,6 +119,19 @@ export class CopyWriter {
     view.setInt32(at + 12, words.word2, true);
     view.setInt32(at + 16, words.word3, true);
     this.#at = at + 20;
+  }
+
+  boolean(value: boolean): void {
+    this.#view.setInt32(this.#at, 1);
+    this.#bytes[this.#at + 4] = value ? 1 : 0;
+    this.#at += 5;
+  }
+
+  /** The number `source[start, end)`, which `numeric` can hold. */
+  numeric(source: Uint8Array, start: number, end: number): void {
+    const length = writeNumeric(this.#view, this.#at + 4, source, start, end);
+    this.#view.setInt32(this.#at, length);
+    this.#at += 4 + length;
   }
 
   /** UTF-8 text, exactly `source[start, end)`. */

@@ -21,7 +21,9 @@ export const MAX_EVENT_DEPTH = 6000;
 const SAMPLE_EVENTS = 100;
 
 /** A row has at most the event's bytes twice (a field in its column and in `extra`), and these for lengths and braces. */
-const ROW_OVERHEAD_BYTES = 512;
+const ROW_OVERHEAD_BYTES = 256;
+/** The same for each column. The longest field of few characters is a numeric: its length, 8 bytes, and one digit more than it has. */
+const COLUMN_OVERHEAD_BYTES = 32;
 
 export interface EventEncoderOptions {
   readonly idColumnTypes: IdColumnTypes;
@@ -47,11 +49,13 @@ export class EventEncoder implements EventSink {
   readonly #maxEventBytes: number;
   readonly #plan: CompiledPlan;
   readonly #fieldCount: number;
+  readonly #overheadBytes: number;
 
   constructor(body: Uint8Array, writer: CopyWriter, plan: CompiledPlan, options: EventEncoderOptions) {
     this.#plan = plan;
     // Beside those of the plan: id, extra, source_order.
     this.#fieldCount = plan.columns.length + 3;
+    this.#overheadBytes = ROW_OVERHEAD_BYTES + this.#fieldCount * COLUMN_OVERHEAD_BYTES;
     this.idSample = noSample(plan);
     this.#body = body;
     this.#writer = writer;
@@ -99,7 +103,7 @@ export class EventEncoder implements EventSink {
     if (slices.depth > MAX_EVENT_DEPTH) return REJECTED_REASONS.tooDeep;
 
     const writer = this.#writer;
-    writer.reserve(bytes * (repair === undefined ? 2 : 2 * MAX_JSON_GROWTH) + ROW_OVERHEAD_BYTES);
+    writer.reserve(bytes * (repair === undefined ? 2 : 2 * MAX_JSON_GROWTH) + this.#overheadBytes);
     writer.startRow(this.#fieldCount);
     const rejected = fields.write();
     if (rejected !== null) {

@@ -1,5 +1,6 @@
 import type { IdColumnTypes } from '../../core/encoded-page.ts';
 import type { TimeReader } from '../../core/times.ts';
+import { createHash } from 'node:crypto';
 import { type CompiledColumn, NO_FIELD } from '../plan/compiled-plan.ts';
 import type { EventSlices } from '../scan/event-slices.ts';
 import type { FieldSlice } from '../scan/field-slice.ts';
@@ -13,6 +14,8 @@ import { fieldOfDoubledKey } from './doubled-key.ts';
 import { ExtraFields } from './extra-fields.ts';
 import { FieldComparison, FieldText } from './field-texts.ts';
 import { RowColumn, SHOWN, WAY } from './row-columns.ts';
+
+const ENCODER = new TextEncoder();
 
 /** No event has this number. */
 const NO_EVENT = -1;
@@ -42,7 +45,7 @@ export class EventFields {
   readonly #id: RowColumn;
   /** The others, in the order of the row. */
   readonly #columns: readonly RowColumn[];
-  readonly #time: RowColumn;
+  readonly #time: RowColumn | null;
   /** Of the columns, those that have their value once more. */
   readonly #repeated: readonly RowColumn[];
   readonly #objects: readonly RowObject[];
@@ -59,10 +62,10 @@ export class EventFields {
     this.slices = slices;
     this.#id = new RowColumn(plan.id, slices, types);
     this.#columns = plan.columns.map((column) => new RowColumn(column, slices, types));
-    this.#time = new RowColumn(plan.time, slices, types);
+    this.#time = plan.time === null ? null : new RowColumn(plan.time, slices, types);
     this.#repeated = this.#columns.filter(({ repeatedAt }) => repeatedAt !== null);
-    this.#objects = plan.objects.flatMap(({ field }, index) =>
-      field === NO_FIELD ? [] : [{ index, slice: slices.of(field), columns: this.#columnsIn(field) }],
+    this.#objects = plan.objects.flatMap(({ field, isCovered }, index) =>
+      field === NO_FIELD || isCovered ? [] : [{ index, slice: slices.of(field), columns: this.#columnsIn(field) }],
     );
     this.#values = new ColumnValues(body, writer);
     this.#extra = new ExtraFields(slices);
@@ -86,9 +89,11 @@ export class EventFields {
 
   /** Reads the event's time into `time`. */
   readTime(): void {
-    const { canonical } = this.#time;
+    const column = this.#time;
+    if (column === null) return;
+    const { canonical } = column;
     const isPlain = canonical.isUsual && !this.slices.hasAliases;
-    this.time = isPlain ? canonical.time : this.#values.timeOf(this.#time.choose());
+    this.time = isPlain ? canonical.time : this.#values.timeOf(column.choose());
   }
 
   /** Writes all columns but `source_order`, between `startRow` and `endRow`. If it returns a reason, drop the row. */
@@ -116,6 +121,10 @@ export class EventFields {
       this.#writer.uuidWords(column.canonical);
       return null;
     }
+    if (column.way === WAY.hash) {
+      this.#writeHash();
+      return null;
+    }
     const slice = column.choose();
     const { kind } = slice;
     if (!slice.hasValue) {
@@ -127,7 +136,9 @@ export class EventFields {
     const text = this.#text;
     text.read(slice);
     if (text.start === text.end) return REJECTED_REASONS.idEmpty;
-    if (isUuid) {
+    if (column.way === WAY.bigint) {
+      if (!this.#values.writeBigint(text)) return REJECTED_REASONS.idNotBigint;
+    } else if (isUuid) {
       if (!this.#writer.uuid(text.bytes, text.start, text.end)) return REJECTED_REASONS.idNotUuid;
       // Two events whose ids are spelled differently would be one row, and nothing would say so.
       const isUsual = isUsualUuid(text.bytes, text.start, text.end);
@@ -137,10 +148,18 @@ export class EventFields {
       if (text.end - text.start > MAX_ID_BYTES) return REJECTED_REASONS.idTooLong;
       this.#writer.text(text.bytes, text.start, text.end);
     }
-    // In a text column 42 and "42" are the same.
-    if (isNumber) column.shown = SHOWN.partly;
+    // In a column 42 and "42" are the same.
+    if (isNumber !== (column.way === WAY.bigint)) column.shown = SHOWN.partly;
     this.#keepUnshown(column, slice);
     return null;
+  }
+
+  /** The first 128 bits of the SHA-256 of the record's bytes. */
+  #writeHash(): void {
+    const { start, end } = this.slices;
+    const hash = createHash('sha256').update(this.#body.subarray(start, end)).digest('hex');
+    const spelled = ENCODER.encode(hash.slice(0, 32));
+    this.#writer.uuid(spelled, 0, spelled.length);
   }
 
   /** What is usual is written in place: a call for each column would make a page 10 % slower. */

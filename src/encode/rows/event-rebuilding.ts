@@ -1,3 +1,4 @@
+import type { ColumnType } from '../../core/column-plan.ts';
 import { type CompiledColumn, type CompiledPlan, DATASYNC, NO_FIELD } from '../plan/compiled-plan.ts';
 import { EventSlices } from '../scan/event-slices.ts';
 import { isString, KIND } from '../scan/fields.ts';
@@ -27,6 +28,9 @@ export function rebuildEvent(row: StoredEvent, plan = DATASYNC): string {
   return new Rebuilding(row, plan).text();
 }
 
+/** What PostgreSQL prints of them is JSON. */
+const AS_PRINTED: ReadonlySet<ColumnType> = new Set<ColumnType>(['jsonb', 'bigint', 'numeric', 'boolean']);
+
 class Rebuilding {
   readonly #plan: CompiledPlan;
   readonly #row: ReadonlyMap<string, unknown>;
@@ -48,8 +52,9 @@ class Rebuilding {
     const { id, columns, objects } = this.#plan;
     for (const column of [id, ...columns]) this.#addColumn(column);
     for (const field of this.#plan.fields.keys()) this.#addExtra(field);
-    for (const [index] of objects.entries())
-      this.#membersOf(index).push(...this.#textsOf(this.#slices.othersOf(index)));
+    for (const [index] of objects.entries()) {
+      if (!this.#isCovered(index)) this.#membersOf(index).push(...this.#textsOf(this.#slices.othersOf(index)));
+    }
     for (const column of columns) this.#addRepeated(column);
     // An object comes after the one that it stands in.
     for (let index = objects.length - 1; index > 0; index -= 1) this.#addObject(index);
@@ -59,7 +64,8 @@ class Rebuilding {
   #addColumn(column: CompiledColumn): void {
     const { canonical, aliases } = column;
     const value = this.#valueOf(column);
-    if (value === null || this.#isInExtra(canonical)) return;
+    if (canonical === NO_FIELD || value === null || this.#isInExtra(canonical)) return;
+    if (this.#isCovered(this.#objectOf(canonical))) return;
     const isOtherSpelling = aliases.some((alias) => this.#isSame(column, alias, value));
     if (!isOtherSpelling) this.#add(canonical, column, value);
   }
@@ -72,14 +78,16 @@ class Rebuilding {
   }
 
   #addExtra(field: number): void {
-    const { kind, nested, keyStart, memberEnd } = this.#slices.of(field);
-    if (kind === KIND.absent || (kind === KIND.object && nested !== null)) return;
-    this.#membersOf(this.#objectOf(field)).push(this.#textOf(keyStart, memberEnd));
+    const { kind, keyStart, memberEnd, object } = this.#slices.of(field);
+    if (kind === KIND.absent || this.#isCovered(object)) return;
+    const value = kind === KIND.object ? this.#plan.objects.findIndex((one) => one.field === field) : NO_FIELD;
+    if (value !== NO_FIELD && !this.#isCovered(value)) return;
+    this.#membersOf(object).push(this.#textOf(keyStart, memberEnd));
   }
 
   #addObject(index: number): void {
     const field = this.#plan.objects[index]?.field ?? NO_FIELD;
-    if (!this.#isThere(index)) return;
+    if (!this.#isThere(index) || this.#isCovered(index)) return;
     const key = this.#plan.fields[field]?.path.at(-1) ?? '';
     this.#membersOf(this.#objectOf(field)).push(`${JSON.stringify(key)}:{${this.#membersOf(index).join(',')}}`);
   }
@@ -90,9 +98,14 @@ class Rebuilding {
     return this.#membersOf(index).length > 0 || this.#slices.of(field).kind === KIND.object;
   }
 
+  /** A column has all of it, or `extra`. */
+  #isCovered(index: number): boolean {
+    return this.#plan.objects[index]?.isCovered === true;
+  }
+
   #add(field: number, { type }: CompiledColumn, value: string): void {
     const key = this.#plan.fields[field]?.path.at(-1) ?? '';
-    const text = type === 'jsonb' ? value : JSON.stringify(value);
+    const text = typeof type === 'string' && AS_PRINTED.has(type) ? value : JSON.stringify(value);
     this.#membersOf(this.#objectOf(field)).push(`${JSON.stringify(key)}:${text}`);
   }
 

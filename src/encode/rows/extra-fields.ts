@@ -39,18 +39,22 @@ class ExtraObject {
 export class ExtraFields {
   readonly #slices: EventSlices;
   readonly #objects: readonly ExtraObject[];
+  /** Those that are not covered by a column. */
+  readonly #written: ExtraObject[] = [];
 
   constructor(slices: EventSlices) {
     const { fields, objects } = slices.plan;
     this.#slices = slices;
     const made: ExtraObject[] = [];
-    for (const [index, { field }] of objects.entries()) {
+    for (const [index, { field, isCovered }] of objects.entries()) {
       const key = fields[field]?.path.at(-1);
       const opening = key === undefined ? '{' : `${JSON.stringify(key)}:{`;
       const object = new ExtraObject(slices.othersOf(index), ENCODER.encode(opening));
+      made.push(object);
+      if (isCovered) continue;
       // It comes after the one that it stands in.
       made[fields[field]?.object ?? NO_FIELD]?.nested.push(object);
-      made.push(object);
+      this.#written.push(object);
     }
     this.#objects = made;
   }
@@ -86,7 +90,7 @@ export class ExtraFields {
   }
 
   get #hasContents(): boolean {
-    for (const { isKept, kept, others } of this.#objects) {
+    for (const { isKept, kept, others } of this.#written) {
       if (isKept || kept.count > 0 || others.count > 0) return true;
     }
     return false;

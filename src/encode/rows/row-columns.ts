@@ -4,7 +4,17 @@ import type { EventSlices } from '../scan/event-slices.ts';
 import type { FieldSlice } from '../scan/field-slice.ts';
 
 /** How a value becomes the field of a row. */
-export const WAY = { text: 0, idText: 1, uuid: 2, jsonb: 3, time: 4 } as const;
+export const WAY = {
+  text: 0,
+  idText: 1,
+  uuid: 2,
+  jsonb: 3,
+  time: 4,
+  bigint: 5,
+  numeric: 6,
+  boolean: 7,
+  hash: 8,
+} as const;
 
 /** What a column shows of its field. */
 export const SHOWN = { nothing: 0, partly: 1, all: 2 } as const;
@@ -14,6 +24,8 @@ export class RowColumn {
   readonly name: string;
   /** One of WAY. */
   readonly way: number;
+  /** See {@link CompiledColumn}. */
+  readonly isLenient: boolean;
   readonly canonical: FieldSlice;
   readonly aliases: readonly FieldSlice[];
   readonly repeatedAt: FieldSlice | null;
@@ -25,7 +37,8 @@ export class RowColumn {
   constructor(column: CompiledColumn, slices: EventSlices, types: IdColumnTypes) {
     const { name, canonical, aliases, repeatedAt } = column;
     this.name = name;
-    this.way = wayOf(column, types);
+    this.isLenient = column.isLenient;
+    this.way = canonical === NO_FIELD ? WAY.hash : wayOf(column.type, types);
     this.canonical = slices.of(canonical);
     this.aliases = aliases.map((field) => slices.of(field));
     this.repeatedAt = repeatedAt === NO_FIELD ? null : slices.of(repeatedAt);
@@ -43,7 +56,7 @@ export class RowColumn {
   }
 }
 
-function wayOf({ name, type }: CompiledColumn, types: IdColumnTypes): number {
+function wayOf(type: CompiledColumn['type'], types: IdColumnTypes): number {
   if (typeof type !== 'string') return types[type.decidedBy] === 'uuid' ? WAY.uuid : WAY.idText;
   switch (type) {
     case 'text':
@@ -55,8 +68,10 @@ function wayOf({ name, type }: CompiledColumn, types: IdColumnTypes): number {
     case 'timestamptz':
       return WAY.time;
     case 'bigint':
+      return WAY.bigint;
     case 'numeric':
+      return WAY.numeric;
     case 'boolean':
-      throw new Error(`the encoder writes no ${type} yet (${name})`);
+      return WAY.boolean;
   }
 }

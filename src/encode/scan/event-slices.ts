@@ -161,6 +161,7 @@ export class EventSlices {
     if (first === OPEN_BRACE && slice.nested !== null) {
       if (depth + 1 > cursor.deepest) cursor.deepest = depth + 1;
       end = this.#readMembers(cursor, at, slice.nested, depth + 1);
+      if (slice.expected === USUAL.json) slice.usualIn = event;
     } else if (slice.expected === USUAL.time) {
       end = slice.time.readUsualNumber(cursor.bytes, at);
       if (end === 0) end = cursor.endOfValue(at, depth);

@@ -42,13 +42,13 @@ export class FieldSlice implements UuidWords {
 
   readonly #number: EventNumber;
 
-  constructor({ usual, isAlias, object }: CompiledField, number: EventNumber, repeated: FieldSlice | null) {
+  constructor({ usual, isAlias, object, format }: CompiledField, number: EventNumber, repeated: FieldSlice | null) {
     this.#number = number;
     this.expected = usual;
     this.isAlias = isAlias;
     this.object = object;
     this.repeated = repeated;
-    this.time = usual === USUAL.time ? new TimeReader() : NO_TIME;
+    this.time = usual === USUAL.time ? new TimeReader(format) : NO_TIME;
   }
 
   /** One of KIND. */
@@ -88,10 +88,10 @@ export class ScannedObject {
   }
 }
 
-/** For the compiler alone: every field has a slice, and every object its keys. */
+/** For the compiler alone, and for what has no field: every field has a slice, and every object its keys. */
 export const NO_SLICE = new FieldSlice(
-  { path: [], object: 0, usual: USUAL.nothing, isAlias: false, repeats: NO_FIELD },
+  { path: [], object: 0, usual: USUAL.nothing, format: 'any', isAlias: false, repeats: NO_FIELD },
   { current: 1 },
   null,
 );
-export const NO_OBJECT = new ScannedObject({ field: NO_FIELD, keys: [] }, []);
+export const NO_OBJECT = new ScannedObject({ field: NO_FIELD, keys: [], isCovered: false }, []);

@@ -222,10 +222,11 @@ function recordFindings({ id, version, time, columns }: Description): Finding[] 
     } else if (name === 'id' && !['text', 'uuid', 'bigint'].includes(type)) {
       found.push(problem(['columns', name, 'type'], 'expected text, uuid or bigint for the key of the table'));
     }
-    if (name !== 'id' && id !== undefined && isSamePath(path, id)) {
+    const isTime = time !== undefined && isSamePath(path, time.path);
+    if (name !== 'id' && id !== undefined && isSamePath(path, id) && !isTime) {
       found.push(problem(['columns', name, 'path'], 'this value is the key of the table, in its column id already'));
     }
-    if (time !== undefined && isSamePath(path, time.path) && type !== 'timestamptz') {
+    if (isTime && name !== 'id' && type !== 'timestamptz') {
       found.push(problem(['columns', name, 'type'], 'expected timestamptz: this is the time of a record'));
     }
     const inside = entries

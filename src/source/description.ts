@@ -18,7 +18,7 @@ import {
 import { nextWord } from './next-word.ts';
 
 const COLUMN_TYPES = ['text', 'uuid', 'bigint', 'numeric', 'boolean', 'timestamptz', 'jsonb'] as const;
-const TIME_FORMATS = ['iso', 's', 'ms', 'us'] as const;
+const TIME_FORMATS = ['iso', 's', 'ms'] as const;
 const ORDERS = ['newest-first', 'oldest-first', 'none'] as const;
 /** What remains of PostgreSQL's 63 bytes for the names of helpers. */
 const TABLE_NAME = /^[a-z_][a-z\d_]{0,47}$/;
@@ -100,8 +100,8 @@ const time = z.strictObject({
   since: someText.optional().describe('The parameter of the lower bound, if there is one.'),
   until: someText.optional().describe('The parameter of the upper bound, if there is one.'),
   format: z
-    .enum(TIME_FORMATS, 'expected iso, s, ms or us')
-    .describe('How bounds are written: ISO 8601, or seconds, milliseconds or microseconds since 1970.'),
+    .enum(TIME_FORMATS, 'expected iso, s or ms')
+    .describe('How times and bounds are written: ISO 8601, or seconds or milliseconds since 1970.'),
   granularity: duration.describe('The smallest step of these times, like 1s; bounds are widened by one.'),
   reach: duration.optional().describe('How far back the API goes, like 30d.'),
   cap: z

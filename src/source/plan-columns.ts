@@ -7,10 +7,9 @@ import type { KeyPath } from './kinds.ts';
 const TIME_COLUMNS = ['occurred_at', 'time_of_record'] as const;
 
 export function planColumns({ records, id, time, columns }: Description): ColumnPlan {
-  const isId = (path: KeyPath): boolean => id !== undefined && isSame(path, id);
   const named = Object.entries(columns).map(([name, { path, type }]): PlannedColumn => ({ name, path, type }));
-  const idType = named.find(({ path }) => isId(path))?.type;
-  const others = named.filter(({ path }) => !isId(path));
+  const idType = columns['id']?.type;
+  const others = named.filter(({ name }) => name !== 'id');
   const timed = time === undefined ? undefined : others.find(({ path }) => isSame(path, time.path));
   const planned = others.map((column) =>
     column === timed && time !== undefined && column.type === 'timestamptz'

@@ -21,8 +21,6 @@ export function writeBound(ms: number, side: 'since' | 'until', { format, granul
       return decimalText(boundUs, 6, granularity < 1 ? 6 : granularity < 1000 ? 3 : 0);
     case 'ms':
       return decimalText(boundUs, 3, granularity < 1 ? 3 : 0);
-    case 'us':
-      return String(boundUs);
   }
 }
 

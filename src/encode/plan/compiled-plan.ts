@@ -95,6 +95,8 @@ class Places {
   readonly #known = new Map<string, number>();
   /** Fields that a column is read from. */
   readonly #taken = new Set<number>();
+  /** The field of the key, which is added first. */
+  #key: number | null = null;
 
   addColumn(column: PlannedColumn | IdColumn): CompiledColumn {
     const { name, type, path, aliases = [], repeatedAt, format = 'any', isLenient = false }: PlannedColumn = column;
@@ -122,7 +124,14 @@ class Places {
 
   #addField(place: Omit<CompiledField, 'object'>): number {
     const field = this.#fieldAt(place.path);
-    if (this.#taken.has(field)) throw new Error(`two columns are read from ${place.path.join('.')}`);
+    const taken = this.fields[field];
+    if (taken !== undefined && this.#taken.has(field)) {
+      if (field !== this.#key) throw new Error(`two columns are read from ${place.path.join('.')}`);
+      // The key tells the time as well. The scan reads neither.
+      this.fields[field] = { ...taken, usual: USUAL.nothing, format: place.format };
+      return field;
+    }
+    this.#key ??= field;
     this.#taken.add(field);
     this.fields[field] = { ...place, object: this.fields[field]?.object ?? 0 };
     return field;

@@ -48,7 +48,7 @@ export class FieldSlice implements UuidWords {
     this.isAlias = isAlias;
     this.object = object;
     this.repeated = repeated;
-    this.time = usual === USUAL.time ? new TimeReader(format) : NO_TIME;
+    this.time = usual === USUAL.time || format !== 'any' ? new TimeReader(format) : NO_TIME;
   }
 
   /** One of KIND. */

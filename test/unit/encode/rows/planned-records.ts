@@ -9,6 +9,7 @@ import { bytesOf } from './copy-stream-reader.ts';
 /** A list under `items`, of records with an id that is a text. */
 export function planOf(changes: Partial<ColumnPlan>): ColumnPlan {
   return {
+    envelope: 'read',
     records: [{ path: ['items'], rank: 1 }],
     id: { name: 'id', type: 'text', path: ['id'] },
     columns: [],

@@ -20,7 +20,7 @@ const EMPTY_ENVELOPE: PageEnvelope = {
 };
 
 /** Scans and gives back the exact text of every event. */
-function scan(body: string | Uint8Array): { page: ScannedPage | PageFault; events: string[] } {
+function scan(body: string | Uint8Array): { page: Omit<ScannedPage, 'list'> | PageFault; events: string[] } {
   const bytes = bytesOf(body);
   let events: string[] = [];
   const page = scanPage(bytes, {
@@ -35,7 +35,9 @@ function scan(body: string | Uint8Array): { page: ScannedPage | PageFault; event
       events = [];
     },
   });
-  return { page, events };
+  if ('fault' in page) return { page, events };
+  const { envelope, servedCount, mended } = page;
+  return { page: { envelope, servedCount, mended }, events };
 }
 
 function faultOf(body: string | Uint8Array): string {

@@ -25,7 +25,7 @@ import { Merger } from '../load/merge/merge.ts';
 import type { Ownership } from '../load/state/owner.ts';
 import { Database } from '../load/postgres/database.ts';
 import { readTargetTypes, retypeTarget } from '../load/schema/ingested-events.ts';
-import { readSourceTraits } from '../load/state/source-traits.ts';
+import { readSourceTraits, type SourceTraits } from '../load/state/source-traits.ts';
 import { StateStore } from '../load/state/state-store.ts';
 import { countRows, countRowsMeanwhile, type TargetRows } from '../load/state/target-rows.ts';
 import type { ApiClient, ApiClientOptions } from '../api/api-client.ts';
@@ -34,7 +34,7 @@ import type { DescribedSource } from './run/described-source.ts';
 import { JobCounters } from './run/job-counters.ts';
 import { PageEncoder } from '../threads/page-encoder.ts';
 import { RunPasses } from './run/run-passes.ts';
-import { forNewRun, unknownTraits } from './walk/endpoint-traits.ts';
+import { forNewRun, unknownTraits, type EndpointTraits } from './walk/endpoint-traits.ts';
 import { openClient } from './run/open-client.ts';
 import { openRun, runIdentity } from './run/run-setup.ts';
 import { refuseOtherIdType, takeTarget, warnOfDroppedPages } from './run/take-target.ts';
@@ -215,7 +215,7 @@ export class IngestionJob {
         db,
         ownership,
         store,
-        traits: unknownTraits(isResumed ? known : forNewRun(known)),
+        traits: this.#traitsOf(isResumed ? known : forNewRun(known)),
         isStopping: () => this.#isStopping,
       },
       run,
@@ -223,6 +223,17 @@ export class IngestionJob {
     const outcome = await this.#passes.run();
     if (outcome === 'complete') await analyzeTarget(db, target, logger);
     return outcome;
+  }
+
+  /** What a description says is believed until a page shows otherwise. */
+  #traitsOf(known: SourceTraits): EndpointTraits {
+    const { described = null } = this.#options.source;
+    if (described === null) return unknownTraits(known);
+    const { isNewestFirst, widenedMs } = described;
+    return unknownTraits(
+      { ...known, isOrderedByTime: known.isOrderedByTime && isNewestFirst, hasFlag: true },
+      widenedMs,
+    );
   }
 
   /** Merges the pages that an earlier start has copied and not merged; they are fetched again where their rows are gone. */

@@ -21,6 +21,8 @@ export interface DescribedSource {
   readonly plan: ColumnPlan;
   /** Whether its pages are said to begin with the newest record. */
   readonly isNewestFirst: boolean;
+  /** How far outside of its bounds a page may reach. */
+  readonly widenedMs: number;
   /** Most records of a page; `null` where the request does not say how many it wants. */
   readonly maxPage: number | null;
   wire(userAgent: string): PageWire;
@@ -35,7 +37,7 @@ const HASH_CHARACTERS = 8;
 /** @throws ConfigurationError for variables that are not set */
 export function describedSource(description: Description, environment: Environment): DescribedSource {
   const filled = fillIn(description, environment);
-  const { name, order, size } = description;
+  const { name, order, size, time } = description;
   return {
     name,
     address: addressOfDescribed(description),
@@ -43,6 +45,8 @@ export function describedSource(description: Description, environment: Environme
     secrets: filled.secrets,
     plan: planColumns(description),
     isNewestFirst: order === 'newest-first',
+    // By a step, after rounding.
+    widenedMs: 2 * (time?.granularity ?? 1),
     maxPage: size?.max ?? null,
     wire: (userAgent) => describedWire(filled, userAgent),
     answerReader: () => answerReader(filled),

@@ -3,6 +3,8 @@ import type { PageRequest } from '../../api/api-client.ts';
 import type { EncodedPage, PageEnvelope } from '../../core/encoded-page.ts';
 
 export interface EndpointTraits {
+  /** How far outside of the bounds it was asked for a page may reach, because these are sent widened. */
+  readonly widenedMs: number;
   /** Whether `since` and `until` select a window. */
   supportsTimeBounds: boolean;
   /** Whether every page so far showed that the order is that of the events' times. Windows, anchors and bounds rest on it. */
@@ -33,8 +35,8 @@ export interface EndpointTraits {
 const FIRST_GUESS_EVENT_BYTES = 400;
 /** A page of small events does not make the next large one a surprise, a hundred of them do. */
 const FORGETTING = 0.98;
-/** `since` and `until` are sent widened by a millisecond, and rounded. */
-const WIDENED_MS = 2;
+/** DataSync's `since` and `until` are sent widened by a millisecond, and rounded. */
+export const USUAL_WIDENING_MS = 2;
 
 /**
  * Assumed until a page shows otherwise.
@@ -42,8 +44,10 @@ const WIDENED_MS = 2;
  */
 export function unknownTraits(
   known: Pick<EndpointTraits, 'isOrderedByTime' | 'hasFlag' | 'failureWords'>,
+  widenedMs = USUAL_WIDENING_MS,
 ): EndpointTraits {
   return {
+    widenedMs,
     supportsTimeBounds: true,
     ...known,
     countsReturned: true,
@@ -117,10 +121,11 @@ function leadsToItself(
 export function ignoresTimeBounds(
   { cursor, untilMs }: Pick<PageRequest, 'cursor' | 'untilMs'>,
   { times, servedCount }: Pick<EncodedPage, 'times' | 'servedCount'>,
+  widenedMs: number,
 ): boolean {
   if (cursor !== null || untilMs === null || times === null) return false;
   // One event alone may have a wrong clock.
-  return servedCount > 1 && times.descending && times.lastMs > untilMs + WIDENED_MS;
+  return servedCount > 1 && times.descending && times.lastMs > untilMs + widenedMs;
 }
 
 export const BEGINS_ABOVE = 'a page begins above the end of the last';
@@ -138,13 +143,14 @@ export function describeDisorder(
   { cursor, sinceMs, untilMs }: Pick<PageRequest, 'cursor' | 'sinceMs' | 'untilMs'>,
   { times }: Pick<EncodedPage, 'times'>,
   pageEndMs: number | null,
+  widenedMs: number,
 ): string | null {
   if (times === null) return null;
   if (!times.descending) return 'a page has newer events behind older ones';
   if (cursor !== null) return beginsAbove({ times }, pageEndMs) ? BEGINS_ABOVE : null;
-  if (untilMs !== null && times.newestMs > untilMs + WIDENED_MS)
+  if (untilMs !== null && times.newestMs > untilMs + widenedMs)
     return 'a page has events above the bound it was asked for';
-  if (sinceMs !== null && times.oldestMs < sinceMs - WIDENED_MS)
+  if (sinceMs !== null && times.oldestMs < sinceMs - widenedMs)
     return 'a page has events below the bound it was asked for';
   return null;
 }

@@ -66,7 +66,7 @@ export class PageChecks {
   ): 'bounds' | 'order' | null {
     const { windowId, position } = this.#walk;
     // Of several windows that were asked for at once, one is the first to show it; the pages of the others are no disorder.
-    if (ignoresTimeBounds(request, encoded)) {
+    if (ignoresTimeBounds(request, encoded, this.#traits.widenedMs)) {
       // Every window would walk all of the data.
       this.#traits.supportsTimeBounds = false;
       if (hasBounds) this.#logger.warn({ window: windowId }, 'the endpoint ignores time windows; walking one chain');
@@ -76,7 +76,7 @@ export class PageChecks {
     const lies = (timeMs: number): boolean =>
       passedFromMs !== null && timeMs < passedFromMs && timeMs >= (position.sinceMs ?? -Infinity);
     const disorder =
-      describeDisorder(request, encoded, position.pageEndMs) ??
+      describeDisorder(request, encoded, position.pageEndMs, this.#traits.widenedMs) ??
       (encoded.places.timesMs.some(lies) ? 'events came that a page below the bound had passed over' : null);
     if (disorder === null) return null;
     this.#traits.isOrderedByTime = false;

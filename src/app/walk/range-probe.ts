@@ -23,8 +23,6 @@ const EXPECTED_SHARES = [0.85, 0.95, 1.06, 1.2];
 const REFINING_PROBES = 4;
 /** An error of this share of the whole range is good enough. */
 const FINE_SHARE = 0.25;
-/** Wider than the widening of the bounds. */
-const SLACK_MS = 2;
 /** One event can have a wrong clock; an endpoint without time bounds contradicts each probe. */
 const MIN_CONTRADICTIONS = 2;
 
@@ -56,19 +54,25 @@ export async function probeOldest(
     1,
     options,
   );
-  const contradictions = first.filter(({ untilMs, foundMs }) => foundMs !== null && foundMs > untilMs + SLACK_MS);
+  const contradictions = first.filter(
+    ({ untilMs, foundMs }) => foundMs !== null && foundMs > untilMs + options.traits.widenedMs,
+  );
   if (contradictions.length >= Math.min(MIN_CONTRADICTIONS, first.length) && first.length > 0) {
     options.traits.supportsTimeBounds = false;
     return;
   }
   if (first.length === 0) return;
-  const { oldestMs, nothingBeforeMs } = summarise(first, newestMs);
+  const { oldestMs, nothingBeforeMs } = summarise(first, newestMs, options.traits.widenedMs);
   const isFine = nothingBeforeMs !== null && oldestMs - nothingBeforeMs < FINE_SHARE * (newestMs - nothingBeforeMs);
   options.onFound(isFine ? nothingBeforeMs : oldestMs);
   if (isFine || nothingBeforeMs === null) return;
   const step = (oldestMs - nothingBeforeMs) / (REFINING_PROBES + 1);
   const between = Array.from({ length: REFINING_PROBES }, (_, index) => nothingBeforeMs + step * (index + 1));
-  const second = summarise([...first, ...(await askAll(between, first.length + 1, options))], newestMs);
+  const second = summarise(
+    [...first, ...(await askAll(between, first.length + 1, options))],
+    newestMs,
+    options.traits.widenedMs,
+  );
   options.onFound(second.nothingBeforeMs ?? second.oldestMs);
 }
 
@@ -83,9 +87,13 @@ async function askAll(times: readonly number[], firstNumber: number, options: Pr
   return settled.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
 }
 
-function summarise(probes: readonly Probe[], newestMs: number): { oldestMs: number; nothingBeforeMs: number | null } {
+function summarise(
+  probes: readonly Probe[],
+  newestMs: number,
+  widenedMs: number,
+): { oldestMs: number; nothingBeforeMs: number | null } {
   const found = probes.flatMap(({ untilMs, foundMs }) =>
-    foundMs === null || foundMs > untilMs + SLACK_MS ? [] : [foundMs],
+    foundMs === null || foundMs > untilMs + widenedMs ? [] : [foundMs],
   );
   const oldestMs = Math.min(newestMs, ...found);
   const empty = probes.flatMap(({ untilMs, foundMs }) => (foundMs === null && untilMs <= oldestMs ? [untilMs] : []));

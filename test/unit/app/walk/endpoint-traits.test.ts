@@ -36,10 +36,10 @@ void test('an empty page with the cursor that was asked for is how queues end', 
 });
 
 void test('a page above the time that was asked for gives an endpoint without windows away', () => {
-  assert.equal(ignoresTimeBounds({ ...asked, untilMs: 1_000 }, page(9_000, 5_000)), true);
-  assert.equal(ignoresTimeBounds({ ...asked, untilMs: 1_000 }, page(1_001.5, 500)), false);
-  assert.equal(ignoresTimeBounds({ ...asked, untilMs: 1_000 }, page(9_000, 5_000, 1)), false, 'one wrong clock');
-  assert.equal(ignoresTimeBounds({ ...asked, untilMs: 1_000, cursor: 'c' }, page(9_000, 5_000)), false, 'by cursor');
-  assert.equal(ignoresTimeBounds(asked, page(9_000, 5_000)), false);
-  assert.equal(ignoresTimeBounds({ ...asked, untilMs: 1_000 }, { servedCount: 0, times: null }), false);
+  assert.equal(ignoresTimeBounds({ ...asked, untilMs: 1_000 }, page(9_000, 5_000), 2), true);
+  assert.equal(ignoresTimeBounds({ ...asked, untilMs: 1_000 }, page(1_001.5, 500), 2), false);
+  assert.equal(ignoresTimeBounds({ ...asked, untilMs: 1_000 }, page(9_000, 5_000, 1), 2), false, 'one wrong clock');
+  assert.equal(ignoresTimeBounds({ ...asked, untilMs: 1_000, cursor: 'c' }, page(9_000, 5_000), 2), false, 'by cursor');
+  assert.equal(ignoresTimeBounds(asked, page(9_000, 5_000), 2), false);
+  assert.equal(ignoresTimeBounds({ ...asked, untilMs: 1_000 }, { servedCount: 0, times: null }, 2), false);
 });

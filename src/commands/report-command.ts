@@ -6,6 +6,7 @@ import type { Logger } from '../core/logging.ts';
 import type { SettingGroup } from '../core/settings-table.ts';
 import type { Database } from '../load/postgres/database.ts';
 import { findSource, readSourceNames, type Source } from '../load/schema/source.ts';
+import type { Description } from '../source/description.ts';
 import { namedSource } from '../source/named-source.ts';
 import { openDatabaseToRead } from './database-to-read.ts';
 import { logEnd, logToStderr } from './end-of-command.ts';
@@ -14,6 +15,8 @@ interface ReportContext {
   readonly db: Database;
   readonly source: Source;
   readonly settings: Settings;
+  /** What `--source` describes; `null`: it is a name. */
+  readonly described: Description | null;
   readonly isJson: boolean;
   /** The command's own options. */
   readonly options: Readonly<Record<string, unknown>>;
@@ -40,7 +43,8 @@ export async function reportCommand(
   command.option('--json', 'print JSON, for machines');
   addOptions?.(command);
   const asked = readSettings(command, argv, environment);
-  const settings = { ...asked, source: namedSource(asked.source).name };
+  const { name: source, description: described } = namedSource(asked.source);
+  const settings = { ...asked, source };
   const options = command.opts<Record<string, unknown>>();
   // The report is the answer: nobody wants to read how the database was found while all goes well.
   const logger = logToStderr(settings, settings.logLevel === 'info' ? 'warn' : settings.logLevel);
@@ -48,15 +52,15 @@ export async function reportCommand(
     const target = await openDatabaseToRead({ settings, logger, purpose: name });
     try {
       const { db } = target;
-      const source = await findSource(db, settings.source);
-      if (source === null) {
+      const found = await findSource(db, source);
+      if (found === null) {
         const others = await readSourceNames(db);
         throw new ConfigurationError(
           `No job has put anything into ${db.described} from the source ${settings.source} yet: npm start does.` +
             (others.length === 0 ? '' : ` Sources that are there (--source): ${others.join(', ')}.`),
         );
       }
-      await work({ db, source, settings, isJson: options['json'] === true, options, logger });
+      await work({ db, source: found, settings, described, isJson: options['json'] === true, options, logger });
     } finally {
       await target.close();
     }

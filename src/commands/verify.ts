@@ -3,6 +3,7 @@
  * request or two. It compares like with like: the table with what the job left in it, the API's total now with its total when
  * the run was proven. Rows are never held against the total: they are of all runs, and the total is of the API's list.
  */
+import { describedSource, type DescribedSource } from '../app/run/described-source.ts';
 import { addressOf, isDemo } from '../app/run/job-source.ts';
 import { whyRejectionsAreGone } from '../app/run/target-check.ts';
 import type { Environment, Settings } from '../core/config.ts';
@@ -40,8 +41,9 @@ export function verify(argv: readonly string[], environment: Environment): Promi
     description:
       'Says by what the newest run is proven, and whether it still holds. Asks for one event, changes nothing.',
     groups: ['source', 'network'],
-    work: async ({ db, source, settings, isJson, logger }) => {
-      const verified = await readVerified(db, source, settings, logger);
+    work: async ({ db, source, settings, described, isJson, logger }) => {
+      const api = described === null ? null : describedSource(described, environment);
+      const verified = await readVerified(db, source, settings, api, logger);
       process.stdout.write(`${isJson ? JSON.stringify(verified, null, 2) : describe(verified)}\n`);
       if (verified.problem !== null) throw new CountsDisagreeError(verified.problem);
     },
@@ -49,10 +51,16 @@ export function verify(argv: readonly string[], environment: Environment): Promi
 }
 
 /** @throws ConfigurationError when there is no run, or it is of another source */
-async function readVerified(db: Database, source: Source, settings: Settings, logger: Logger): Promise<Verified> {
+async function readVerified(
+  db: Database,
+  source: Source,
+  settings: Settings,
+  described: DescribedSource | null,
+  logger: Logger,
+): Promise<Verified> {
   const run = await readNewestRun(db, source);
   if (run === null) throw new ConfigurationError(`There is no run in ${db.described} to verify: npm start makes one.`);
-  refuseOtherSource(db, run.source, settings);
+  refuseOtherSource(db, run.source, described?.address ?? addressOf(settings));
   const proven = await readBaseRun(db, source, run.source);
   const { rows, remembered } = await readTargetRows(db, source);
   const found = {
@@ -63,19 +71,18 @@ async function readVerified(db: Database, source: Source, settings: Settings, lo
     rows,
     rowsRemembered: remembered,
     // The API of the demo ends with the demo.
-    total: isDemo(settings) ? null : await askTotal(settings, logger),
+    total: described === null && isDemo(settings) ? null : await askTotal(settings, described, logger),
     totalWhenProven: proven?.passTotal ?? null,
   };
   const areGone = await whyRejectionsAreGone(db, { runId: run.runId, rejected: run.counts.rejected });
   return { ...found, problem: problemOf(found, source.target) ?? areGone };
 }
 
-function refuseOtherSource(db: Database, source: string, settings: Settings): void {
-  const asked = addressOf(settings);
+function refuseOtherSource(db: Database, source: string, asked: string): void {
   if (asked === source) return;
   throw new ConfigurationError(
     `The newest run in ${db.described} took its events from ${source}, and these settings name ${asked}: nothing can be ` +
-      'proven about a source by the run of another. Set API_BASE_URL, TARGET_API_KEY and DATABASE_URL as the run had them.',
+      'proven about a source by the run of another. Set API_BASE_URL, TARGET_API_KEY and DATABASE_URL, or --source with its description, as the run had them.',
   );
 }
 

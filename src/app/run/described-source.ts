@@ -23,6 +23,8 @@ export interface DescribedSource {
   readonly isNewestFirst: boolean;
   /** How far outside of its bounds a page may reach. */
   readonly widenedMs: number;
+  /** Whether an answer says how many records the list has. */
+  readonly hasTotal: boolean;
   /** Most records of a page; `null` where the request does not say how many it wants. */
   readonly maxPage: number | null;
   wire(userAgent: string): PageWire;
@@ -47,6 +49,7 @@ export function describedSource(description: Description, environment: Environme
     isNewestFirst: order === 'newest-first',
     // By a step, after rounding.
     widenedMs: 2 * (time?.granularity ?? 1),
+    hasTotal: description.total !== undefined,
     maxPage: size?.max ?? null,
     wire: (userAgent) => describedWire(filled, userAgent),
     answerReader: () => answerReader(filled),

@@ -229,11 +229,9 @@ export class IngestionJob {
   #traitsOf(known: SourceTraits): EndpointTraits {
     const { described = null } = this.#options.source;
     if (described === null) return unknownTraits(known);
-    const { isNewestFirst, widenedMs } = described;
-    return unknownTraits(
-      { ...known, isOrderedByTime: known.isOrderedByTime && isNewestFirst, hasFlag: true },
-      widenedMs,
-    );
+    const { order, widenedMs } = described;
+    const isOrderedByTime = known.isOrderedByTime && order === 'newest-first';
+    return unknownTraits({ ...known, isOrderedByTime, hasFlag: true }, widenedMs);
   }
 
   /** Merges the pages that an earlier start has copied and not merged; they are fetched again where their rows are gone. */

@@ -1,13 +1,19 @@
-/** `npm run source -- check FILE`: what is wrong with a description of a source, and what its API lets the job promise. Sends no request. */
+/**
+ * `npm run source`: what is wrong with a description of a source, and what its API lets the job promise (`check`, no request); what a
+ * few requests show of it (`probe`).
+ */
 import Table from 'cli-table3';
 import { Argument } from 'commander';
-import { commandLine, parseFlags, type Environment } from '../core/config.ts';
-import { EXIT_CODES, type ExitCode } from '../core/errors.ts';
+import { describedSource } from '../app/run/described-source.ts';
+import { probeSource } from '../app/run/probe-source.ts';
+import { commandLine, readSettings, type Environment, type Settings } from '../core/config.ts';
+import { ConfigurationError, EXIT_CODES, exitCodeOf, type ExitCode } from '../core/errors.ts';
 import { flatten } from '../core/redaction.ts';
 import { variablesOf } from '../source/fill-in.ts';
-import { readText } from '../source/named-source.ts';
+import { namedSource, readText } from '../source/named-source.ts';
 import { GUARANTEE_ROWS, guaranteesOf, type Guarantees } from '../source/guarantees.ts';
 import { readDescription, type Problem } from '../source/read-description.ts';
+import { logEnd, logToStderr } from './end-of-command.ts';
 
 interface Checked {
   readonly file: string;
@@ -21,19 +27,45 @@ interface Checked {
 }
 
 /** The command; prints to stdout. Code 2 for a description with problems. */
-export function source(argv: readonly string[], environment: Environment): Promise<ExitCode> {
+export async function source(argv: readonly string[], environment: Environment): Promise<ExitCode> {
   const command = commandLine(
     'npm run source --',
-    'check: problems of a description of a source, by line and column, and what its API lets the job promise. Sends no request.',
-    [],
+    'check: problems of a description of a source, by line and column, and what its API lets the job promise; sends no request. ' +
+      'probe: holds it against its API with six requests at most; stores nothing.',
+    ['network', 'output'],
   );
-  command.addArgument(new Argument('<action>').choices(['check']));
+  command.addArgument(new Argument('<action>').choices(['check', 'probe']));
   command.argument('<file>', 'a description, like sources/github-issues.yaml');
   command.option('--json', 'print JSON, for machines');
-  const { json } = parseFlags(command, argv, environment);
-  const { text, exitCode } = checkFile(command.args[1] ?? '', environment, json === true);
+  const settings = readSettings(command, argv, environment);
+  const { json } = command.opts<{ json?: true }>();
+  const [action, file = ''] = command.args;
+  const { text, exitCode } = checkFile(file, environment, json === true);
   process.stdout.write(`${text}\n`);
-  return Promise.resolve(exitCode);
+  return action === 'check' || exitCode !== EXIT_CODES.complete
+    ? exitCode
+    : probe(file, settings, environment, json === true);
+}
+
+/** Code 2 where what was seen contradicts the description. */
+async function probe(file: string, asked: Settings, environment: Environment, isJson: boolean): Promise<ExitCode> {
+  const logger = logToStderr(asked, asked.logLevel === 'info' ? 'warn' : asked.logLevel);
+  try {
+    const { description } = namedSource(file);
+    if (description === null) throw new ConfigurationError(`${file} describes the built-in source: npm start asks it.`);
+    const { findings, requests } = await probeSource(describedSource(description, environment), asked, logger);
+    const table = new Table({ colWidths: [23, 10, 83], wordWrap: true, style: { head: [], border: [] } });
+    for (const { word, seen, holds } of findings)
+      table.push([word, holds === null ? '–' : holds ? 'holds' : 'NO', flatten(seen)]);
+    const text = isJson
+      ? JSON.stringify({ findings, requests }, null, 2)
+      : `${requests} requests showed:\n${table.toString()}`;
+    process.stdout.write(`${text}\n`);
+    return findings.some(({ holds }) => holds === false) ? EXIT_CODES.configuration : EXIT_CODES.complete;
+  } catch (error) {
+    logEnd(logger, error);
+    return exitCodeOf(error);
+  }
 }
 
 /** What the command prints, and what it ends with. @throws ConfigurationError for a file that cannot be read */

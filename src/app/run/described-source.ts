@@ -19,8 +19,10 @@ export interface DescribedSource {
   /** Of the environment: they appear in no message. */
   readonly secrets: readonly string[];
   readonly plan: ColumnPlan;
-  /** Whether its pages are said to begin with the newest record. */
-  readonly isNewestFirst: boolean;
+  /** As the description says it. */
+  readonly order: Description['order'];
+  /** Which bounds of time the API takes. */
+  readonly bounds: { readonly since: boolean; readonly until: boolean };
   /** How far outside of its bounds a page may reach. */
   readonly widenedMs: number;
   /** Whether an answer says how many records the list has. */
@@ -46,7 +48,8 @@ export function describedSource(description: Description, environment: Environme
     url: filled.url,
     secrets: filled.secrets,
     plan: planColumns(description),
-    isNewestFirst: order === 'newest-first',
+    order,
+    bounds: { since: time?.since !== undefined, until: time?.until !== undefined },
     // By a step, after rounding.
     widenedMs: 2 * (time?.granularity ?? 1),
     hasTotal: description.total !== undefined,

@@ -5,9 +5,9 @@
  * the batches. Ways of a later merge do the initial merge in the job's way, untimed, and then merge the rest.
  */
 import type { PoolClient } from 'pg';
+import { EVENT_COLUMNS } from '../../src/encode/rows/event-columns.ts';
 import { analyzeTarget } from '../../src/load/merge/analyze-target.ts';
 import { Merger } from '../../src/load/merge/merge.ts';
-import { EVENT_COLUMN_NAMES } from '../../src/load/schema/ingested-events.ts';
 import { tableOf, targetNamed } from '../../src/load/schema/source.ts';
 import { stagingNames } from '../../src/load/schema/staging.ts';
 import { readBatches } from '../measure/batches.ts';
@@ -16,7 +16,7 @@ import { copyBatches, prepareTarget, silent, writeLedger } from './prepared-targ
 
 const { sql: TARGET } = targetNamed(tableOf('datasync'), { described: 'the bench' });
 const CONNECTIONS = 2;
-const COLUMNS = EVENT_COLUMN_NAMES.join(', ');
+const COLUMNS = EVENT_COLUMNS.map(({ name }) => name).join(', ');
 const BEGIN_QUICK_KEY = `SET LOCAL maintenance_work_mem = '256MB'`;
 /** Rows of a table that has a page are logged, also where TRUNCATE would spare them that (`--tuned`). */
 const HAS_HAD_ROWS = "first: the job's, into a table that has had rows";

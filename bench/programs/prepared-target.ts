@@ -83,7 +83,7 @@ export async function copyBatches(
       }
       await everyoneOpen;
       for (let batch = batches[next++]; batch !== undefined; batch = batches[next++]) {
-        await copyRows(client, copySql(stagingNames(ownership.source, table)), batch.rows, {
+        await copyRows(client, copySql(ownership.source, table), batch.rows, {
           ms: WATCHDOG_MS,
           isExcused: () => false,
         });

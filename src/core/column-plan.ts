@@ -48,4 +48,6 @@ export interface ColumnPlan {
   readonly columns: readonly PlannedColumn[];
   /** The column that tells when a record was, a timestamptz; `null`: none does. */
   readonly time: string | null;
+  /** The column by which `update` knows the newer of two records with one id; `null`: the one that was served later is newer. */
+  readonly version: string | null;
 }

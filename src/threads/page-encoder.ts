@@ -130,6 +130,11 @@ export class PageEncoder {
     const { buffers, idType, onDecided, emptyColumnTypes } = this.#options;
     const sampled = await this.#run(where, raw, UNDECIDED);
     if (sampled.status === 'faulty') return sampled;
+    if (Object.keys(sampled.idSample).length === 0) {
+      // The plan leaves nothing to decide.
+      this.#types = sampled.idColumnTypes;
+      return sampled;
+    }
     const decided = Object.entries(sampled.idSample).map(([name, sample]): [string, IdColumnType] => {
       if (name === 'id' && idType !== 'auto') return [name, idType];
       return [name, emptyColumnTypes?.[name] === 'text' ? 'text' : typeBySample(sample)];

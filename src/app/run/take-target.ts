@@ -2,7 +2,9 @@
 import { hostname } from 'node:os';
 import { ConfigurationError } from '../../core/errors.ts';
 import type { Settings } from '../../core/config.ts';
+import type { IdColumnTypes } from '../../core/encoded-page.ts';
 import type { Logger } from '../../core/logging.ts';
+import { undecidedColumns } from '../../encode/rows/event-columns.ts';
 import type { Database } from '../../load/postgres/database.ts';
 import { ensureTarget, readTargetTypes, refuseUnfitTarget } from '../../load/schema/ingested-events.ts';
 import { migrate } from '../../load/schema/migrate.ts';
@@ -34,16 +36,16 @@ export function takeTarget(
       const found = { current: await readCurrentRun(db, source), lastComplete: await readLastCompleteRun(db, source) };
       refuseOtherRun(runIdentity(address, settings), found, settings);
       const target = await readTargetTypes(db, source.target);
-      const dropped = await ensureTarget(
-        db,
-        source,
-        target?.types ?? { id: 'uuid', sessionId: 'uuid', userId: 'uuid' },
-        settings.onConflict,
-      );
+      const dropped = await ensureTarget(db, source, target?.types ?? uuidsOf(source.target), settings.onConflict);
       warnOfDroppedPages(dropped, logger);
       return source;
     },
   });
+}
+
+/** Of an empty table the types can still change, when the first records decide them. */
+function uuidsOf({ plan }: Target): IdColumnTypes {
+  return Object.fromEntries(undecidedColumns(plan).map(({ decidedBy }) => [decidedBy, 'uuid']));
 }
 
 export function warnOfDroppedPages(pages: number, logger: Logger): void {

@@ -77,8 +77,14 @@ export interface CompiledPlan {
   readonly time: CompiledColumn | null;
 }
 
-/** @throws Error when two columns are read from one place, or the one that tells the time is not there */
+/** What every table has, or staging beside it. */
+const OWN_COLUMNS = ['id', 'extra', 'ingested_at', 'source_order'];
+
+/** @throws Error when two columns have one name or place, or the one that tells the time is not there */
 export function compilePlan(plan: ColumnPlan): CompiledPlan {
+  const names = [...OWN_COLUMNS, ...plan.columns.map(({ name }) => name)];
+  const doubled = names.find((name, at) => names.indexOf(name) < at);
+  if (doubled !== undefined) throw new Error(`two columns are called ${doubled}`);
   const places = new Places();
   const id = places.addColumn(plan.id);
   const columns = plan.columns.map((column) => places.addColumn(column));

@@ -30,4 +30,5 @@ export const DATASYNC_PLAN: ColumnPlan = {
     { name: 'browser', type: 'text', isLenient: true, path: ['session', 'browser'] },
   ],
   time: 'occurred_at',
+  version: 'occurred_at',
 };

@@ -10,12 +10,12 @@ import { DATASYNC_PLAN } from '../plan/datasync-plan.ts';
 export type EventColumn = Pick<PlannedColumn, 'name' | 'type'>;
 
 /** The columns of a source's table that come from its records. `ingested_at` is not among them: the merge sets it. */
-function eventColumns({ id, columns }: ColumnPlan): EventColumn[] {
+export function eventColumns({ id, columns }: ColumnPlan): EventColumn[] {
   return [id, ...columns, { name: 'extra', type: 'jsonb' }];
 }
 
 /** Columns that the encoder writes, in the order of COPY. */
-function copyColumns(plan: ColumnPlan): EventColumn[] {
+export function copyColumns(plan: ColumnPlan): EventColumn[] {
   // Packs window, page and position: tells which of two rows with one id was served later. In staging alone.
   return [...eventColumns(plan), { name: 'source_order', type: 'bigint' }];
 }
@@ -24,6 +24,13 @@ function copyColumns(plan: ColumnPlan): EventColumn[] {
 export const EVENT_COLUMNS = eventColumns(DATASYNC_PLAN);
 /** See {@link copyColumns}. */
 export const COPY_COLUMNS = copyColumns(DATASYNC_PLAN);
+
+/** The columns whose types the first records decide. */
+export function undecidedColumns({ id, columns }: ColumnPlan): (EventColumn & { readonly decidedBy: string })[] {
+  return [id, ...columns].flatMap(({ name, type }) =>
+    typeof type === 'string' ? [] : [{ name, type, decidedBy: type.decidedBy }],
+  );
+}
 
 /** The PostgreSQL type of a column, ready for DDL. */
 export function sqlType({ name, type }: EventColumn, types: IdColumnTypes): ColumnType {

@@ -86,7 +86,7 @@ export class CopyLoader {
     }
     // BEGIN and COPY in one round trip.
     const rows = new Uint8Array(encoded.rows, 0, encoded.rowsBytes);
-    const sql = copySql(stagingNames(this.#options.ownership.source, table));
+    const sql = copySql(this.#options.ownership.source, table);
     const copied = await copyRows(client, `${BEGIN}; ${sql}`, rows, patience);
     if (copied !== encoded.rowCount) {
       throw new Error(`PostgreSQL took ${copied} rows of ${describePlace(ledger)}, which has ${encoded.rowCount}`);

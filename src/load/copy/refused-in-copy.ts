@@ -7,11 +7,12 @@ import type { PoolClient } from 'pg';
 import type { EncodedPage, PageAnomaly } from '../../core/encoded-page.ts';
 import { firstSourceOrder } from '../../core/state.ts';
 import { quoteEvent } from '../../encode/encode-page.ts';
+import { compilePlan, type CompiledPlan } from '../../encode/plan/compiled-plan.ts';
 import { joinRows, readSourceOrder, splitRows } from '../../encode/rows/copy-rows.ts';
 import { classifyDatabaseError } from '../postgres/database-errors.ts';
 import type { Patience } from '../postgres/watchdog.ts';
 import type { Source } from '../schema/source.ts';
-import { copySql, stagingNames } from '../schema/staging.ts';
+import { copySql } from '../schema/staging.ts';
 import { copyRows } from './copy-stream.ts';
 import type { PageWithEvents } from './page-batch.ts';
 
@@ -31,7 +32,7 @@ export async function copyAllButRefused(
   { table, ledger, encoded }: PageWithEvents,
   patience: Patience,
 ): Promise<PageAnomaly[]> {
-  const sql = copySql(stagingNames(source, table));
+  const sql = copySql(source, table);
   const rows = new Uint8Array(encoded.rows, 0, encoded.rowsBytes);
   const offsets = splitRows(rows);
   const first = firstSourceOrder(ledger.windowId, ledger.page);
@@ -56,7 +57,8 @@ export async function copyAllButRefused(
     }
   };
   await copyRange(0, encoded.rowCount);
-  return refused.map((row) => quote(encoded, row));
+  const plan = compilePlan(source.target.plan);
+  return refused.map((row) => quote(encoded, plan, row));
 }
 
 /** Column and message of a refusal, with the target's name in place of the staging table's: `a` and `b` must read the same. */
@@ -68,8 +70,8 @@ function describeRefusal(error: unknown, { target }: Source): { field: string; r
   };
 }
 
-function quote({ body, bodyBytes, starts }: EncodedPage, row: RefusedRow): PageAnomaly {
+function quote({ body, bodyBytes, starts }: EncodedPage, plan: CompiledPlan, row: RefusedRow): PageAnomaly {
   const start = starts[row.position];
   if (start === undefined) throw new Error(`the page has no event at position ${row.position}`);
-  return { kind: 'rejected', ...row, ...quoteEvent(new Uint8Array(body, 0, bodyBytes), start) };
+  return { kind: 'rejected', ...row, ...quoteEvent(new Uint8Array(body, 0, bodyBytes), start, plan) };
 }

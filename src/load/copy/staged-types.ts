@@ -5,7 +5,7 @@
 import type { PoolClient } from 'pg';
 import { StagedTypesError } from '../../core/errors.ts';
 import { describePlace } from '../../core/page-place.ts';
-import { COPY_COLUMNS, sqlType, type EventColumn } from '../../encode/rows/event-columns.ts';
+import { copyColumns, sqlType } from '../../encode/rows/event-columns.ts';
 import type { Source } from '../schema/source.ts';
 import { stagingNames, type StagingTable } from '../schema/staging.ts';
 import type { PageBatch } from './page-batch.ts';
@@ -31,11 +31,13 @@ export class StagedTypes {
     if (idColumnTypes === null) throw new Error(`nobody knows what the rows of ${describePlace(ledger)} were made for`);
     const { rows: relation } = stagingNames(source, table);
     const found = await this.#look(client, table, relation);
-    const misfit = COPY_COLUMNS.map((column: EventColumn) => ({
-      name: column.name,
-      made: serverName(sqlType(column, idColumnTypes)),
-      found: found.types.get(column.name) ?? 'missing',
-    })).find((column) => column.made !== column.found);
+    const misfit = copyColumns(source.target.plan)
+      .map((column) => ({
+        name: column.name,
+        made: serverName(sqlType(column, idColumnTypes)),
+        found: found.types.get(column.name) ?? 'missing',
+      }))
+      .find((column) => column.made !== column.found);
     if (misfit === undefined) return found.oid;
     this.#seen.delete(client);
     throw new StagedTypesError(

@@ -9,7 +9,7 @@ import { describeError } from '../../core/errors.ts';
 import type { Database } from '../postgres/database.ts';
 import { oneRow } from '../postgres/one-row.ts';
 import type { Target } from '../schema/source.ts';
-import { TARGET_COLUMNS } from './merge-sql.ts';
+import { targetColumns } from './merge-sql.ts';
 
 /** Milliseconds that an ANALYZE waits for its lock. */
 const PATIENCE_MS = 3_000;
@@ -30,7 +30,7 @@ export async function analyzeTarget(db: Database, target: Target, logger: Logger
       if (!isDue) return;
       await client.query(
         `SET LOCAL lock_timeout = ${PATIENCE_MS}; SET LOCAL default_statistics_target = ${STATISTICS_TARGET};
-         ANALYZE ${target.sql} (${TARGET_COLUMNS})`,
+         ANALYZE ${target.sql} (${targetColumns(target)})`,
       );
     });
   } catch (error) {

@@ -14,7 +14,7 @@ import { quoteIdentifier } from '../postgres/identifiers.ts';
 import { ownRelation, type Target } from '../schema/source.ts';
 import type { StagingNames } from '../schema/staging.ts';
 import { truncateOwnTarget } from '../state/target-rows.ts';
-import { STAGED_COLUMNS, TARGET_COLUMNS, winnerFirst, type MergeScope } from './merge-sql.ts';
+import { stagedColumns, targetColumns, winnerFirst, type MergeScope } from './merge-sql.ts';
 import { readEdges } from './window-edges.ts';
 
 /** Above this share of rows with a double id, sorting all rows once is cheaper than moving the double ones twice. */
@@ -35,7 +35,7 @@ const EDGES = ['merge_edge_a', 'merge_edge_b'] as const;
 const DOUBLED = 'merge_doubled';
 
 /** The columns of a row that is set apart: those of the target, and where it was served. */
-const MOVED_COLUMNS = `${STAGED_COLUMNS}, s.source_order`;
+const movedColumns = (target: Target): string => `${stagedColumns(target)}, s.source_order`;
 
 /**
  * {@link begin}, then {@link add} for each staging table, then {@link complete}. Pages may still be copied into the second
@@ -87,16 +87,21 @@ export class EmptyTargetMerge {
   async add(table: StagingNames, isLast: boolean): Promise<void> {
     const client = this.#client;
     this.#tables.push(table);
-    const limits = await readEdges(client, this.#scope.runId, this.#ledgers, isLast);
-    if (limits.length === 0) {
-      this.#inserted += await this.#insertFrom(`SELECT ${STAGED_COLUMNS} FROM ${table.rows} s`);
+    const { time } = this.#target.plan;
+    const limits = time === null ? [] : await readEdges(client, this.#scope.runId, this.#ledgers, isLast);
+    if (time === null || limits.length === 0) {
+      this.#inserted += await this.#insertFrom(`SELECT ${stagedColumns(this.#target)} FROM ${table.rows} s`);
       return;
     }
     // Limits begin and end an edge in turn. `width_bucket` counts the limits below a time: an odd count is inside an edge.
     const thresholds = limits.map((ms) => `to_timestamp(${ms / 1000}::float8)`).join(', ');
-    const isAtEdge = `coalesce(width_bucket(s.occurred_at, ARRAY[${thresholds}]) % 2 = 1, true)`;
-    this.#atEdges += await this.#setApart(`SELECT ${MOVED_COLUMNS} FROM ${table.rows} s WHERE ${isAtEdge}`);
-    this.#inserted += await this.#insertFrom(`SELECT ${STAGED_COLUMNS} FROM ${table.rows} s WHERE NOT ${isAtEdge}`);
+    const isAtEdge = `coalesce(width_bucket(s.${quoteIdentifier(time)}, ARRAY[${thresholds}]) % 2 = 1, true)`;
+    this.#atEdges += await this.#setApart(
+      `SELECT ${movedColumns(this.#target)} FROM ${table.rows} s WHERE ${isAtEdge}`,
+    );
+    this.#inserted += await this.#insertFrom(
+      `SELECT ${stagedColumns(this.#target)} FROM ${table.rows} s WHERE NOT ${isAtEdge}`,
+    );
   }
 
   /** @throws the server's error about a row; roll back to before {@link begin} then. */
@@ -127,7 +132,7 @@ export class EmptyTargetMerge {
 
   /** All rows of the tables so far, as a relation. */
   get #rows(): string {
-    return `(${this.#tables.map(({ rows }) => `SELECT ${MOVED_COLUMNS} FROM ${rows} s`).join(' UNION ALL ')})`;
+    return `(${this.#tables.map(({ rows }) => `SELECT ${movedColumns(this.#target)} FROM ${rows} s`).join(' UNION ALL ')})`;
   }
 
   get #ledgers(): string {
@@ -158,14 +163,16 @@ export class EmptyTargetMerge {
 
   /** @returns how many rows */
   async #insertFrom(query: string): Promise<number> {
-    const { rowCount } = await this.#client.query(`INSERT INTO ${this.#target.sql} (${TARGET_COLUMNS}) ${query}`);
+    const { rowCount } = await this.#client.query(
+      `INSERT INTO ${this.#target.sql} (${targetColumns(this.#target)}) ${query}`,
+    );
     return rowCount ?? 0;
   }
 
   /** @param rows a relation as `s`, with a condition if need be */
   #insertDistinct(rows: string): Promise<number> {
-    const order = `s.id, ${winnerFirst(this.#scope.onConflict)}`;
-    return this.#insertFrom(`SELECT DISTINCT ON (s.id) ${STAGED_COLUMNS} FROM ${rows} ORDER BY ${order}`);
+    const order = `s.id, ${winnerFirst(this.#target, this.#scope.onConflict)}`;
+    return this.#insertFrom(`SELECT DISTINCT ON (s.id) ${stagedColumns(this.#target)} FROM ${rows} ORDER BY ${order}`);
   }
 
   /** After the key could not be built: leaves only the best row of each id. @returns how many rows the target has */

@@ -5,8 +5,8 @@
 import type { PoolClient } from 'pg';
 import { oneRow } from '../postgres/one-row.ts';
 import {
-  STAGED_COLUMNS,
-  TARGET_COLUMNS,
+  stagedColumns,
+  targetColumns,
   conflictClause,
   winnerFirst,
   type MergeScope,
@@ -16,9 +16,10 @@ import {
 /** No statistics are needed: the plan is a scan and a sort, whatever the planner believes. */
 export async function mergeInOrder(client: PoolClient, scope: MergeScope): Promise<MovedRows> {
   const { names, onConflict, plan } = scope;
-  const { sql } = scope.source.target;
-  const insert = `INSERT INTO ${sql} AS t (${TARGET_COLUMNS})`;
-  const inOrder = `${STAGED_COLUMNS} FROM ${names.rows} s ORDER BY s.id, ${winnerFirst(onConflict)} ${conflictClause(scope)}`;
+  const { target } = scope.source;
+  const { sql } = target;
+  const insert = `INSERT INTO ${sql} AS t (${targetColumns(target)})`;
+  const inOrder = `${stagedColumns(target)} FROM ${names.rows} s ORDER BY s.id, ${winnerFirst(target, onConflict)} ${conflictClause(scope)}`;
   if (onConflict === 'ignore') {
     // Of two staged rows of one id the second conflicts with the first, as it would with any other row of the target.
     const { rowCount } = await client.query(`${insert} SELECT ${inOrder}`);

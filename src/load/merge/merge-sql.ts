@@ -1,8 +1,7 @@
 /** SQL that all ways of moving rows share: which row of an id wins, and what a conflict does. */
-import { EVENT_COLUMNS } from '../../encode/rows/event-columns.ts';
+import { eventColumns, type EventColumn } from '../../encode/rows/event-columns.ts';
 import { columnList, quoteIdentifier } from '../postgres/identifiers.ts';
-import { EVENT_COLUMN_NAMES } from '../schema/ingested-events.ts';
-import type { Source } from '../schema/source.ts';
+import type { Source, Target } from '../schema/source.ts';
 import type { StagingNames } from '../schema/staging.ts';
 import type { OnConflict, TargetPlan } from '../schema/target-plan.ts';
 
@@ -23,12 +22,18 @@ export interface MovedRows {
   readonly updated: number;
 }
 
-export const TARGET_COLUMNS = columnList(EVENT_COLUMN_NAMES);
+/** The columns that come from records, as SQL takes them. */
+export function targetColumns({ plan }: Target): string {
+  return columnList(eventColumns(plan).map(({ name }) => name));
+}
 
-export const STAGED_COLUMNS = columnList(EVENT_COLUMN_NAMES, 's');
-
-/** What an update may change. */
-const CHANGED_COLUMNS = EVENT_COLUMNS.filter((column) => column.name !== 'id');
+/** The same of a staged row `s`. */
+export function stagedColumns({ plan }: Target): string {
+  return columnList(
+    eventColumns(plan).map(({ name }) => name),
+    's',
+  );
+}
 
 /** The parts of `source_order`: see `firstSourceOrder`. */
 export const WINDOW_OF = '(s.source_order >> 40)::int';
@@ -37,10 +42,13 @@ export const POSITION_OF = '(s.source_order & 65535)::int';
 
 /**
  * ORDER BY that puts the best row of an id first. `ignore` keeps the first row in serving order. `update` keeps the newest
- * `occurred_at` (null is oldest), and on a tie the row that was served later.
+ * version (null is oldest), and on a tie the row that was served later.
  */
-export function winnerFirst(onConflict: OnConflict): string {
-  return onConflict === 'ignore' ? 's.source_order' : 's.occurred_at DESC NULLS LAST, s.source_order DESC';
+export function winnerFirst({ plan: { version } }: Target, onConflict: OnConflict): string {
+  if (onConflict === 'ignore') return 's.source_order';
+  return version === null
+    ? 's.source_order DESC'
+    : `s.${quoteIdentifier(version)} DESC NULLS LAST, s.source_order DESC`;
 }
 
 /**
@@ -51,32 +59,45 @@ export function winnerFirst(onConflict: OnConflict): string {
  */
 export function conflictClause(scope: MergeScope): string {
   if (scope.onConflict === 'ignore') return 'ON CONFLICT (id) DO NOTHING';
-  return `${overwritingClause(scope)} WHERE ${changesRow('excluded')}`;
+  return `${overwritingClause(scope)} WHERE ${changesRow(scope, 'excluded')}`;
 }
 
 /** The same for `update`, whether or not the incoming row is newer, or another one. */
-export function overwritingClause({ plan }: MergeScope): string {
-  const assignments = CHANGED_COLUMNS.map(({ name }) => `${quoteIdentifier(name)} = excluded.${quoteIdentifier(name)}`);
+export function overwritingClause({ source, plan }: MergeScope): string {
+  const assignments = changedColumns(source).map(
+    ({ name }) => `${quoteIdentifier(name)} = excluded.${quoteIdentifier(name)}`,
+  );
   if (plan.hasIngestedAt) assignments.push('ingested_at = now()');
   return `ON CONFLICT (id) DO UPDATE SET ${assignments.join(', ')}`;
 }
 
 /** For a row `t` of the target that has the id of the row `incoming`: whether the incoming one leaves it as it is. */
-export function changesNothing(onConflict: OnConflict, incoming: string): string {
-  return onConflict === 'ignore' ? 'true' : `(${changesRow(incoming)}) IS NOT TRUE`;
+export function changesNothing(scope: MergeScope, incoming: string): string {
+  return scope.onConflict === 'ignore' ? 'true' : `(${changesRow(scope, incoming)}) IS NOT TRUE`;
 }
 
-function changesRow(incoming: string): string {
+/** What an update may change. */
+function changedColumns({ target }: Source): EventColumn[] {
+  return eventColumns(target.plan).filter((column) => column.name !== 'id');
+}
+
+function changesRow({ source }: MergeScope, incoming: string): string {
   const side = (alias: string): string =>
-    CHANGED_COLUMNS.map(
-      ({ name, type }) => `${alias}.${quoteIdentifier(name)}${type === 'timestamptz' ? '' : '::text COLLATE "C"'}`,
-    ).join(', ');
-  return `(t.occurred_at IS NULL OR ${incoming}.occurred_at >= t.occurred_at)
-      AND (${side('t')}) IS DISTINCT FROM (${side(incoming)})`;
+    changedColumns(source)
+      .map(({ name, type }) => `${alias}.${quoteIdentifier(name)}${type === 'timestamptz' ? '' : '::text COLLATE "C"'}`)
+      .join(', ');
+  const { version } = source.target.plan;
+  const column = version === null ? null : quoteIdentifier(version);
+  const isNewer = column === null ? 'true' : `(t.${column} IS NULL OR ${incoming}.${column} >= t.${column})`;
+  return `${isNewer} AND (${side('t')}) IS DISTINCT FROM (${side(incoming)})`;
 }
 
 /** Selects a staged row as the texts that `rebuildEvent` reads; times in ISO 8601, whatever DateStyle says. */
-export const STAGED_EVENT = EVENT_COLUMNS.map(({ name, type }) => {
-  const column = `s.${quoteIdentifier(name)}`;
-  return `${type === 'timestamptz' ? `to_json(${column}) #>> '{}'` : `${column}::text`} AS ${quoteIdentifier(name)}`;
-}).join(', ');
+export function stagedEvent({ plan }: Target): string {
+  return eventColumns(plan)
+    .map(({ name, type }) => {
+      const column = `s.${quoteIdentifier(name)}`;
+      return `${type === 'timestamptz' ? `to_json(${column}) #>> '{}'` : `${column}::text`} AS ${quoteIdentifier(name)}`;
+    })
+    .join(', ');
+}

@@ -16,8 +16,8 @@ import type { Logger } from '../../core/logging.ts';
 import { isAboutRows } from '../postgres/database-errors.ts';
 import { oneRow } from '../postgres/one-row.ts';
 import {
-  STAGED_COLUMNS,
-  TARGET_COLUMNS,
+  stagedColumns,
+  targetColumns,
   changesNothing,
   conflictClause,
   winnerFirst,
@@ -106,8 +106,8 @@ async function pickCandidates(client: PoolClient, scope: MergeScope, round: numb
             EXISTS (SELECT FROM ${sql} t WHERE t.id = s.id) AS was_there
        FROM (
          SELECT DISTINCT ON (s.id) s.*, s.ctid AS tid FROM ${scope.names.rows} s ${again}
-          ORDER BY s.id, ${winnerFirst(scope.onConflict)}
-       ) s WHERE NOT EXISTS (SELECT FROM ${sql} t WHERE t.id = s.id AND ${changesNothing(scope.onConflict, 's')})
+          ORDER BY s.id, ${winnerFirst(scope.source.target, scope.onConflict)}
+       ) s WHERE NOT EXISTS (SELECT FROM ${sql} t WHERE t.id = s.id AND ${changesNothing(scope, 's')})
       ORDER BY 1`,
   );
   if ((rowCount ?? 0) === 0) {
@@ -188,8 +188,8 @@ class Rounds {
     try {
       const { rowCount } = await client.query(
         `WITH moved AS (
-           INSERT INTO ${scope.source.target.sql} AS t (${TARGET_COLUMNS})
-           SELECT ${STAGED_COLUMNS} FROM ${candidates} c JOIN ${scope.names.rows} s ON s.ctid = c.tid
+           INSERT INTO ${scope.source.target.sql} AS t (${targetColumns(scope.source.target)})
+           SELECT ${stagedColumns(scope.source.target)} FROM ${candidates} c JOIN ${scope.names.rows} s ON s.ctid = c.tid
             WHERE c.ordinal BETWEEN $1 AND $2 ORDER BY s.id ${conflictClause(scope)}
            RETURNING t.id
          )

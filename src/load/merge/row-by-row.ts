@@ -7,7 +7,7 @@ import { NOT_ABOUT_ROWS } from '../postgres/database-errors.ts';
 import { quoteLiteral } from '../postgres/identifiers.ts';
 import { oneRow } from '../postgres/one-row.ts';
 import { ownRelation } from '../schema/source.ts';
-import { STAGED_COLUMNS, TARGET_COLUMNS, conflictClause, overwritingClause, type MergeScope } from './merge-sql.ts';
+import { stagedColumns, targetColumns, conflictClause, overwritingClause, type MergeScope } from './merge-sql.ts';
 
 /** The rows that a round tries: `ordinal`, from 1, `tid`, the row's place in staging, its `id`, and whether it `was_there` before. */
 export const candidatesOf = ({ source }: MergeScope): string => ownRelation(source, 'merge_candidate');
@@ -121,8 +121,8 @@ export class RowByRow {
       BEGIN
         FOR tried IN ${candidates} LOOP
           BEGIN
-            INSERT INTO ${source.target.sql} AS t (${TARGET_COLUMNS})
-            SELECT ${STAGED_COLUMNS} FROM ${names.rows} s WHERE s.ctid = tried.tid ${onConflict}
+            INSERT INTO ${source.target.sql} AS t (${targetColumns(source.target)})
+            SELECT ${stagedColumns(source.target)} FROM ${names.rows} s WHERE s.ctid = tried.tid ${onConflict}
             RETURNING t.id INTO changed;
             IF FOUND THEN INSERT INTO ${this.#moved} VALUES (CASE WHEN changed.id = tried.id THEN tried.ordinal END); END IF;
           EXCEPTION WHEN OTHERS OR assert_failure THEN

@@ -1,9 +1,10 @@
 /** Staged rows that do not get into the target are kept as anomalies, and noted so that no later round tries them. */
 import type { PoolClient } from 'pg';
+import { compilePlan } from '../../encode/plan/compiled-plan.ts';
 import { rebuildEvent, type StoredEvent } from '../../encode/rows/event-rebuilding.ts';
 import { displayable } from '../copy/anomalies.ts';
 import { ownRelation } from '../schema/source.ts';
-import { PAGE_OF, POSITION_OF, STAGED_EVENT, WINDOW_OF, type MergeScope } from './merge-sql.ts';
+import { PAGE_OF, POSITION_OF, stagedEvent, WINDOW_OF, type MergeScope } from './merge-sql.ts';
 import { REFUSAL, candidatesOf, refusedOf } from './row-by-row.ts';
 
 /** The rows that got no place in the target: `tid`, `id` and the `round` that tried them. */
@@ -48,10 +49,11 @@ async function setAside(
   const ordinals = rows.map(({ ordinal }) => ordinal);
   const candidate = `JOIN ${candidatesOf(scope)} c USING (ordinal) JOIN ${scope.names.rows} s ON s.ctid = c.tid`;
   const { rows: stored } = await client.query<StoredEvent & { ordinal: number }>(
-    `SELECT ordinal, ${STAGED_EVENT} FROM unnest($1::int[]) AS ordinal ${candidate}`,
+    `SELECT ordinal, ${stagedEvent(scope.source.target)} FROM unnest($1::int[]) AS ordinal ${candidate}`,
     [ordinals],
   );
-  const originals = new Map(stored.map((row) => [row.ordinal, Buffer.from(rebuildEvent(row))]));
+  const plan = compilePlan(scope.source.target.plan);
+  const originals = new Map(stored.map((row) => [row.ordinal, Buffer.from(rebuildEvent(row, plan))]));
   await client.query(
     `INSERT INTO ingestion.anomaly (run_id, window_id, page, position, event_id, kind, field, reason, original)
      SELECT $3::bigint, ${WINDOW_OF}, ${PAGE_OF}, ${POSITION_OF}, left(s.id::text, 200), 'rejected', 'event', kept.reason, kept.original

@@ -19,7 +19,7 @@ export async function skippedRows(client: PoolClient, scope: MergeScope): Promis
       WHERE NOT EXISTS (SELECT FROM ${refusedOf(scope)} r WHERE r.ordinal = c.ordinal)
         AND (CASE WHEN c.was_there THEN m.ordinal IS NULL
                                         AND NOT EXISTS (SELECT FROM ${sql} t JOIN ${scope.names.rows} s ON s.ctid = c.tid
-                                                         WHERE t.id = c.id AND ${changesNothing(scope.onConflict, 's')})
+                                                         WHERE t.id = c.id AND ${changesNothing(scope, 's')})
                   ELSE NOT EXISTS (SELECT FROM ${sql} t WHERE t.id = c.id) END)`,
   );
   // A row that was made and is not there was taken out again, or has got another id.

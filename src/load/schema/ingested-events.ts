@@ -3,7 +3,7 @@ import pg from 'pg';
 import type { PoolClient } from 'pg';
 import type { IdColumnTypes } from '../../core/encoded-page.ts';
 import { ConfigurationError, describeError } from '../../core/errors.ts';
-import { EVENT_COLUMNS, sqlType, type EventColumn } from '../../encode/rows/event-columns.ts';
+import { eventColumns, sqlType, undecidedColumns, type EventColumn } from '../../encode/rows/event-columns.ts';
 import { LOCK_NOT_AVAILABLE, isAboutRows, sqlStateOf } from '../postgres/database-errors.ts';
 import type { Database } from '../postgres/database.ts';
 import { quoteIdentifier } from '../postgres/identifiers.ts';
@@ -13,9 +13,6 @@ import type { Source, Target } from './source.ts';
 import { STAGING_TABLES, lockStaging } from './staging.ts';
 import { readTargetFacts, type TargetFacts } from './target-facts.ts';
 import { planTarget, refusalOf, type OnConflict, type TargetPlan } from './target-plan.ts';
-
-/** Names of the columns that come from an event, in the order of COPY. */
-export const EVENT_COLUMN_NAMES: readonly string[] = EVENT_COLUMNS.map((column) => column.name);
 
 /**
  * Makes the target when it does not exist, and the staging tables to match it. Existing rows and definitions of the
@@ -75,8 +72,8 @@ export async function lockTarget(client: PoolClient, target: Target, onConflict:
   try {
     await client.query(`LOCK TABLE ${target.sql} IN ROW EXCLUSIVE MODE`);
     const facts = await readTargetFacts(client, target);
-    why = facts === null ? GONE : refusalOf(facts, onConflict);
-    if (facts !== null && why === null) return planTarget(facts, onConflict);
+    why = facts === null ? GONE : refusalOf(facts, onConflict, target.plan);
+    if (facts !== null && why === null) return planTarget(facts, onConflict, target.plan);
   } catch (error) {
     if (!isAboutRows(error)) throw error;
     why = describeError(error);
@@ -96,7 +93,8 @@ export async function planWhileEmpty(
   const look = async (): Promise<TargetPlan | null> => {
     if (!(await isTargetEmpty(client, target))) return null;
     const facts = await readTargetFacts(client, target);
-    return facts !== null && refusalOf(facts, onConflict) === null ? planTarget(facts, onConflict) : null;
+    const isFit = facts !== null && refusalOf(facts, onConflict, target.plan) === null;
+    return isFit ? planTarget(facts, onConflict, target.plan) : null;
   };
   await client.query('SAVEPOINT look');
   const plan = await look().catch((error: unknown) => {
@@ -140,7 +138,8 @@ export async function readTargetTypes(
 ): Promise<{ types: IdColumnTypes; empty: boolean } | null> {
   return db.persistently('reading the types of the target', async () => {
     const facts = await readFittingTarget(db, target, 'ignore');
-    return facts === null ? null : { types: planTarget(facts, 'ignore').types, empty: await isTargetEmpty(db, target) };
+    if (facts === null) return null;
+    return { types: planTarget(facts, 'ignore', target.plan).types, empty: await isTargetEmpty(db, target) };
   });
 }
 
@@ -156,10 +155,9 @@ export async function retypeTarget(db: Database, source: Source, types: IdColumn
   // Doing it twice gives the same, so it does not matter whether a COMMIT that was not answered happened.
   return db.persistently('giving the target its types', () =>
     db.transaction('making tables', async (client) => {
-      const wanted = EVENT_COLUMNS.filter((column) => typeof column.type !== 'string');
       const facts = await readTargetFacts(client, target);
       if (facts === null) throw changedMeanwhile(target, GONE);
-      const wrong = wanted.filter((column) =>
+      const wrong = undecidedColumns(target.plan).filter((column) =>
         facts.columns.some(({ name, type }) => name === column.name && type !== sqlType(column, types)),
       );
       if (wrong.length === 0) return makeStaging(client, source, facts.columns);
@@ -251,8 +249,8 @@ export async function isTargetEmpty(db: Queryable, target: Target): Promise<bool
   return empty;
 }
 
-function createTargetSql({ sql }: Target, types: IdColumnTypes): string {
-  const columns = EVENT_COLUMNS.map((column) => {
+function createTargetSql({ sql, plan }: Target, types: IdColumnTypes): string {
+  const columns = eventColumns(plan).map((column) => {
     const key = column.name === 'id' ? ' PRIMARY KEY' : '';
     return `${quoteIdentifier(column.name)} ${sqlType(column, types)}${key}`;
   });
@@ -266,7 +264,7 @@ async function readFittingTarget(
   onConflict: OnConflict,
 ): Promise<TargetFacts | null> {
   const facts = await readTargetFacts(client, target);
-  const why = facts === null ? null : refusalOf(facts, onConflict);
+  const why = facts === null ? null : refusalOf(facts, onConflict, target.plan);
   if (why !== null) throw doesNotFit(target, why);
   return facts;
 }

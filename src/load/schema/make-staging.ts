@@ -6,7 +6,7 @@
  * binary rows must never meet columns of other types than they were made for.
  */
 import type { PoolClient } from 'pg';
-import { COPY_COLUMNS } from '../../encode/rows/event-columns.ts';
+import { copyColumns } from '../../encode/rows/event-columns.ts';
 import { columnList, quoteIdentifier, quoteLiteral } from '../postgres/identifiers.ts';
 import { oneRow } from '../postgres/one-row.ts';
 import { ownRelation, type Source } from './source.ts';
@@ -22,8 +22,6 @@ import {
 } from './staging.ts';
 import type { TargetColumn } from './target-facts.ts';
 
-const COLUMN_LIST = columnList(COPY_COLUMNS.map((column) => column.name));
-
 /**
  * In a transaction, when the target exists. Rows that fit the new columns are kept. When rows have ids of other types, both
  * tables are emptied together with what is known of their pages, and the epoch goes, so that a job that knows of those
@@ -36,8 +34,8 @@ export async function makeStaging(
   source: Source,
   target: readonly TargetColumn[],
 ): Promise<number> {
-  const columns = stagingColumns(target);
-  const definition = `rows for ${source.target.name}: ${columns}`;
+  const columns = stagingColumns(source, target);
+  const definition = `rows for ${source.target.name}: ${columns.map(({ sql }) => sql).join(', ')}`;
   const outdated: { table: StagingTable; isThere: boolean }[] = [];
   for (const table of STAGING_TABLES) {
     const names = stagingNames(source, table);
@@ -53,7 +51,7 @@ export async function makeStaging(
   }
   if (outdated.length === 0) return 0;
   const there = outdated.filter(({ isThere }) => isThere).map(({ table }) => table);
-  const isLost = await haveUnfitRows(client, source, there);
+  const isLost = await haveUnfitRows(client, source, there, columns);
   const dropped = isLost ? await dropPages(client, source) : 0;
   const made = ownRelation(source, 'staging_made');
   for (const { table, isThere } of outdated) {
@@ -68,9 +66,16 @@ interface FoundTable {
   readonly hasLedger: boolean;
 }
 
-/** The columns as SQL. The id is sorted as the target's key sorts it, so that a merge walks the key's index in order. */
-function stagingColumns(target: readonly TargetColumn[]): string {
-  return COPY_COLUMNS.map((column) => {
+interface StagingColumn {
+  readonly name: string;
+  readonly type: string;
+  /** Its definition. */
+  readonly sql: string;
+}
+
+/** The id is sorted as the target's key sorts it, so that a merge walks the key's index in order. */
+function stagingColumns(source: Source, target: readonly TargetColumn[]): StagingColumn[] {
+  return copyColumns(source.target.plan).map((column) => {
     const { name } = column;
     const found = target.find((one) => one.name === name);
     const type = typeof column.type === 'string' ? column.type : found?.type;
@@ -78,23 +83,27 @@ function stagingColumns(target: readonly TargetColumn[]): string {
     const collation = name === 'id' ? (found?.collation ?? null) : null;
     const sorted = collation === null ? '' : ` COLLATE ${collation}`;
     const isAlwaysThere = name === 'id' || name === 'source_order';
-    return `${quoteIdentifier(name)} ${type}${sorted}${isAlwaysThere ? ' NOT NULL' : ''}`;
-  }).join(', ');
+    return { name, type, sql: `${quoteIdentifier(name)} ${type}${sorted}${isAlwaysThere ? ' NOT NULL' : ''}` };
+  });
 }
 
 /** Locks the tables. Rows decide, not pages: a page without rows fits any types. */
-async function haveUnfitRows(client: PoolClient, source: Source, tables: readonly StagingTable[]): Promise<boolean> {
+async function haveUnfitRows(
+  client: PoolClient,
+  source: Source,
+  tables: readonly StagingTable[],
+  columns: readonly StagingColumn[],
+): Promise<boolean> {
   for (const table of tables) await lockStaging(client, source, table);
   for (const table of tables) {
     const { rows: relation } = stagingNames(source, table);
     const { unfit } = await oneRow<{ unfit: boolean }>(
       client,
       `SELECT EXISTS (SELECT FROM ${relation}) AND EXISTS (
-         SELECT FROM unnest(ARRAY['id', 'session_id', 'user_id']) AS name
+         SELECT FROM unnest($1::text[], $2::text[]) AS wanted (name, type)
            LEFT JOIN pg_attribute s ON s.attrelid = to_regclass('${relation}') AND s.attname = name AND NOT s.attisdropped
-           LEFT JOIN pg_attribute t ON t.attrelid = ${source.target.oid} AND t.attname = name
-                AND NOT t.attisdropped
-          WHERE s.atttypid IS DISTINCT FROM t.atttypid) AS unfit`,
+          WHERE s.atttypid IS DISTINCT FROM to_regtype(type)) AS unfit`,
+      [columns.map(({ name }) => name), columns.map(({ type }) => type)],
     );
     if (unfit) return true;
   }
@@ -114,17 +123,18 @@ async function makeAnew(
   client: PoolClient,
   names: StagingNames,
   made: string,
-  columns: string,
+  columns: readonly StagingColumn[],
   definition: string,
   isThere: boolean,
 ): Promise<void> {
-  await client.query(`CREATE UNLOGGED TABLE ${made} (${columns})`);
+  await client.query(`CREATE UNLOGGED TABLE ${made} (${columns.map(({ sql }) => sql).join(', ')})`);
   if (isThere) {
     const sql = `SELECT EXISTS (SELECT FROM ${names.rows}) AS "hasRows"`;
     const { hasRows } = await oneRow<{ hasRows: boolean }>(client, sql);
     // Columns of other types cannot even be named together when there is nothing to move.
     if (hasRows) {
-      await client.query(`INSERT INTO ${made} (${COLUMN_LIST}) SELECT ${COLUMN_LIST} FROM ${names.rows}`);
+      const list = columnList(columns.map(({ name }) => name));
+      await client.query(`INSERT INTO ${made} (${list}) SELECT ${list} FROM ${names.rows}`);
     }
     await client.query(`DROP TABLE ${names.rows}`);
   }

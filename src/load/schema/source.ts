@@ -2,9 +2,11 @@
  * What the database knows a source by. A source has a number; under it stand its owner, its runs, its staging tables and its
  * epoch, so that jobs of several sources work in one database without meeting. It has one table, and no other source has that.
  */
+import type { ColumnPlan } from '../../core/column-plan.ts';
 import { ConfigurationError } from '../../core/errors.ts';
 import type { Database } from '../postgres/database.ts';
 import { quoteIdentifier, quoteLiteral } from '../postgres/identifiers.ts';
+import { DATASYNC_PLAN } from '../../encode/plan/datasync-plan.ts';
 import { sources } from './004-sources.ts';
 import { readSchemaVersion } from './migrate.ts';
 
@@ -18,6 +20,8 @@ export interface Target {
   readonly sql: string;
   /** An expression for its object id; null while there is no such table. */
   readonly oid: string;
+  /** How its rows are made, and so its columns. */
+  readonly plan: ColumnPlan;
 }
 
 export interface Source {
@@ -34,9 +38,10 @@ export function tableOf(sourceName: string): string {
   return sourceName === 'datasync' ? 'ingested_events' : sourceName.replaceAll('-', '_');
 }
 
-export function targetNamed(name: string, db: Pick<Database, 'described'>): Target {
+/** @param plan of the source; DataSync's unless given */
+export function targetNamed(name: string, db: Pick<Database, 'described'>, plan = DATASYNC_PLAN): Target {
   const sql = `public.${quoteIdentifier(name)}`;
-  return { name, described: `public.${name} in ${db.described}`, sql, oid: `to_regclass(${quoteLiteral(sql)})` };
+  return { name, described: `public.${name} in ${db.described}`, sql, oid: `to_regclass(${quoteLiteral(sql)})`, plan };
 }
 
 /** A relation of the job's own schema that belongs to one source. */
@@ -50,12 +55,12 @@ export function isOf(relation: string, { sourceId }: Source): string {
 }
 
 /** `null` when no job of the source has ever started; in a database of an earlier version, everything is of `datasync`. */
-export async function findSource(db: Database, name: string): Promise<Source | null> {
+export async function findSource(db: Database, name: string, plan = DATASYNC_PLAN): Promise<Source | null> {
   const version = await readSchemaVersion(db);
   if (version > 0 && version < sources.version) {
-    return name === 'datasync' ? { sourceId: FIRST_SOURCE, name, target: targetNamed(tableOf(name), db) } : null;
+    return name === 'datasync' ? { sourceId: FIRST_SOURCE, name, target: targetNamed(tableOf(name), db, plan) } : null;
   }
-  return version === 0 ? null : readSource(db, name);
+  return version === 0 ? null : readSource(db, name, plan);
 }
 
 /** Of all sources of which a job has ever started, the oldest first. */
@@ -70,8 +75,8 @@ export async function readSourceNames(db: Database): Promise<string[]> {
  * Makes a place for the source where it has none yet. The schema must be up to date.
  * @throws ConfigurationError when its table is another source's
  */
-export async function registerSource(db: Database, name: string): Promise<Source> {
-  const found = await readSource(db, name);
+export async function registerSource(db: Database, name: string, plan = DATASYNC_PLAN): Promise<Source> {
+  const found = await readSource(db, name, plan);
   if (found !== null) return found;
   const table = tableOf(name);
   await db.query(
@@ -81,7 +86,7 @@ export async function registerSource(db: Database, name: string): Promise<Source
      INSERT INTO ingestion.target_rows (source_id) SELECT source_id FROM made`,
     [name, table],
   );
-  const made = await readSource(db, name);
+  const made = await readSource(db, name, plan);
   if (made !== null) return made;
   const { rows } = await db.query<{ name: string }>('SELECT name FROM ingestion.source WHERE target = $1', [table]);
   throw new ConfigurationError(
@@ -90,11 +95,11 @@ export async function registerSource(db: Database, name: string): Promise<Source
   );
 }
 
-async function readSource(db: Database, name: string): Promise<Source | null> {
+async function readSource(db: Database, name: string, plan: ColumnPlan): Promise<Source | null> {
   const { rows } = await db.query<{ sourceId: number; table: string }>(
     'SELECT source_id AS "sourceId", target AS "table" FROM ingestion.source WHERE name = $1',
     [name],
   );
   const [found] = rows;
-  return found === undefined ? null : { sourceId: found.sourceId, name, target: targetNamed(found.table, db) };
+  return found === undefined ? null : { sourceId: found.sourceId, name, target: targetNamed(found.table, db, plan) };
 }

@@ -18,7 +18,7 @@
  * ends one of the two, and the merge is tried again.
  */
 import type { PoolClient } from 'pg';
-import { COPY_COLUMNS } from '../../encode/rows/event-columns.ts';
+import { copyColumns } from '../../encode/rows/event-columns.ts';
 import { LOCK_NOT_AVAILABLE, sqlStateOf } from '../postgres/database-errors.ts';
 import { columnList } from '../postgres/identifiers.ts';
 import { oneRow } from '../postgres/one-row.ts';
@@ -96,8 +96,10 @@ export function relationsOf(source: Source, table: StagingTable): readonly strin
 }
 
 /** The COPY statement, with the columns in the order of the encoder's rows. */
-export function copySql({ rows }: StagingNames): string {
-  return `COPY ${rows} (${columnList(COPY_COLUMNS.map((column) => column.name))}) FROM STDIN (FORMAT binary)`;
+export function copySql(source: Source, table: StagingTable): string {
+  const { rows } = stagingNames(source, table);
+  const columns = copyColumns(source.target.plan).map((column) => column.name);
+  return `COPY ${rows} (${columnList(columns)}) FROM STDIN (FORMAT binary)`;
 }
 
 /** Makes the ledger of a staging table and its staged anomalies. */

@@ -3,7 +3,8 @@
  * which merge is open, whose code may leave rows out, how updates are counted. Pure.
  */
 import type { IdColumnType, IdColumnTypes } from '../../core/encoded-page.ts';
-import { EVENT_COLUMNS, type EventColumn } from '../../encode/rows/event-columns.ts';
+import { DATASYNC_PLAN } from '../../encode/plan/datasync-plan.ts';
+import { eventColumns, undecidedColumns, type EventColumn } from '../../encode/rows/event-columns.ts';
 import type { TargetColumn, TargetFacts } from './target-facts.ts';
 
 export type OnConflict = 'ignore' | 'update';
@@ -27,11 +28,16 @@ export interface TargetPlan {
 /** Types that `now()` fits. */
 const TIMES: readonly string[] = ['timestamp with time zone', 'timestamp without time zone', 'date'];
 
-/** @param facts of a table that {@link refusalOf} has nothing against */
-export function planTarget(facts: TargetFacts, onConflict: OnConflict): TargetPlan {
+/**
+ * @param facts of a table that {@link refusalOf} has nothing against
+ * @param columns of the source; DataSync's unless given
+ */
+export function planTarget(facts: TargetFacts, onConflict: OnConflict, columns = DATASYNC_PLAN): TargetPlan {
   const watched = facts.triggers.filter(({ onInsert, onUpdate }) => onInsert || (onUpdate && onConflict === 'update'));
   return {
-    types: { id: idTypeOf(facts, 'id'), sessionId: idTypeOf(facts, 'session_id'), userId: idTypeOf(facts, 'user_id') },
+    types: Object.fromEntries(
+      undecidedColumns(columns).map(({ name, decidedBy }) => [decidedBy, idTypeOf(facts, name)]),
+    ),
     indexNeededBy: indexNeededBy(facts),
     sparesWal: sparesWal(facts),
     watchedTriggers: watched.map(({ name }) => name),
@@ -49,10 +55,10 @@ export function hasQuickWay({ indexNeededBy, watchedTriggers, hasHeirs }: Target
 }
 
 /** Why the table cannot be used, and what to do, one sentence or two; `null` when it can. */
-export function refusalOf(facts: TargetFacts, onConflict: OnConflict): string | null {
+export function refusalOf(facts: TargetFacts, onConflict: OnConflict, columns = DATASYNC_PLAN): string | null {
   return (
     refusalOfRelation(facts, onConflict) ??
-    refusalOfColumns(facts) ??
+    refusalOfColumns(facts, eventColumns(columns)) ??
     refusalOfKey(facts) ??
     refusalOfRights(facts, onConflict)
   );
@@ -79,8 +85,8 @@ function refusalOfRelation({ kind, rules, heirs, unidentified }: TargetFacts, on
   return rule === undefined ? null : `its rule "${rule}" does not work with INSERT … ON CONFLICT; a trigger does`;
 }
 
-function refusalOfColumns({ columns, triggers }: TargetFacts): string | null {
-  for (const column of EVENT_COLUMNS) {
+function refusalOfColumns({ columns, triggers }: TargetFacts, ours: readonly EventColumn[]): string | null {
+  for (const column of ours) {
     const found = columns.find(({ name }) => name === column.name);
     const fitting = fittingTypes(column);
     if (found === undefined || !fitting.includes(found.type)) {
@@ -90,6 +96,7 @@ function refusalOfColumns({ columns, triggers }: TargetFacts): string | null {
   }
   // A trigger may fill it in.
   if (triggers.some(({ onInsert }) => onInsert)) return null;
+  const isOurs = ({ name }: TargetColumn): boolean => ours.some((column) => column.name === name);
   const unfilled = columns.find((column) => column.isNotNull && !column.hasDefault && !isOurs(column));
   if (unfilled === undefined) return null;
   return `its column ${unfilled.name} is NOT NULL without a default, and no event fills it: give it a default, or let it be null`;
@@ -151,10 +158,6 @@ function sparesWal(facts: TargetFacts): boolean {
     !triggers.some(({ onInsert, onTruncate }) => onInsert || onTruncate) &&
     [heirs, referencedBy, publications].every(({ length }) => length === 0)
   );
-}
-
-function isOurs({ name }: TargetColumn): boolean {
-  return EVENT_COLUMNS.some((column) => column.name === name);
 }
 
 function idTypeOf({ columns }: TargetFacts, name: string): IdColumnType {

@@ -2,9 +2,12 @@
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import { pino } from 'pino';
+import type { ColumnPlan } from '../../../src/core/column-plan.ts';
 import type { IdColumnTypes } from '../../../src/core/encoded-page.ts';
 import { NO_PLACES, firstSourceOrder, type LedgerEntry } from '../../../src/core/state.ts';
 import { encodePage } from '../../../src/encode/encode-page.ts';
+import { compilePlan } from '../../../src/encode/plan/compiled-plan.ts';
+import { DATASYNC_PLAN } from '../../../src/encode/plan/datasync-plan.ts';
 import { CopyLoader } from '../../../src/load/copy/copy-loader.ts';
 import type { PageWithEvents } from '../../../src/load/copy/page-batch.ts';
 import { Merger } from '../../../src/load/merge/merge.ts';
@@ -41,16 +44,19 @@ export interface PageOptions {
   readonly page?: number;
   readonly table?: StagingTable;
   readonly types?: IdColumnTypes;
+  /** Of another source than DataSync. */
+  readonly plan?: ColumnPlan;
   readonly ledger?: Partial<LedgerEntry>;
 }
 
 /** One page as a worker would hand it back; an event as a text is its exact JSON. */
 export function pageOf(events: readonly (TestEvent | string)[], options: PageOptions = {}): PageWithEvents {
-  const { window = 1, page = 1, table = 'a', types = TEXT_IDS } = options;
+  const { window = 1, page = 1, table = 'a', types = TEXT_IDS, plan = DATASYNC_PLAN } = options;
   const body = new TextEncoder().encode(
     `{"data":[${events.map((event) => (typeof event === 'string' ? event : JSON.stringify(event))).join(',')}]}`,
   );
   const encoded = encodePage(body, {
+    plan: compilePlan(plan),
     idColumnTypes: types,
     firstSourceOrder: firstSourceOrder(window, page),
     maxEventBytes: 1 << 20,

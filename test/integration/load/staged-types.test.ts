@@ -7,7 +7,7 @@ import { COPY_COLUMNS } from '../../../src/encode/rows/event-columns.ts';
 import { copyRows } from '../../../src/load/copy/copy-stream.ts';
 import { sqlStateOf, classifyDatabaseError } from '../../../src/load/postgres/database-errors.ts';
 import { ensureTarget, retypeTarget } from '../../../src/load/schema/ingested-events.ts';
-import { copySql, stagingNames } from '../../../src/load/schema/staging.ts';
+import { copySql } from '../../../src/load/schema/staging.ts';
 import { TEXT_IDS, UUID_IDS, claim, eventsOf, ids, pageOf, startLoading, targetRows, type Loading } from './setup.ts';
 import { DATASYNC } from '../../support/datasync.ts';
 
@@ -174,7 +174,7 @@ test('a field whose length does not fit its type is data for PostgreSQL, and cos
   const rows = shortenTime(new Uint8Array(encoded.rows, 0, encoded.rowsBytes), 1);
   const error: unknown = await db.connections
     .use('copy', 'a test', (client) =>
-      copyRows(client, copySql(stagingNames(DATASYNC, 'a')), rows, { ms: 5_000, isExcused: () => false }),
+      copyRows(client, copySql(DATASYNC, 'a'), rows, { ms: 5_000, isExcused: () => false }),
     )
     .catch((caught: unknown) => caught);
   assert.equal(sqlStateOf(error), '08P01');

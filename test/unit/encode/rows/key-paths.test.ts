@@ -68,6 +68,8 @@ describe('a path of several keys', () => {
       ],
     });
     assert.throws(() => compilePlan(twice), /two columns are read from x\.y/);
+    const ours = planOf({ columns: [{ name: 'extra', type: 'text', path: ['x'] }] });
+    assert.throws(() => compilePlan(ours), /two columns are called extra/);
   });
 
   it('can be one of very many', () => {

@@ -14,6 +14,7 @@ export function planOf(changes: Partial<ColumnPlan>): ColumnPlan {
     id: { name: 'id', type: 'text', path: ['id'] },
     columns: [],
     time: null,
+    version: null,
     ...changes,
   };
 }

@@ -6,7 +6,9 @@ import { getPriority, platform, setPriority } from 'node:os';
 
 import { move, transferableSymbol, valueSymbol } from 'piscina';
 
+import type { ColumnPlan } from '../src/core/column-plan.ts';
 import { encodePage } from '../src/encode/encode-page.ts';
+import { compilePlan, DATASYNC } from '../src/encode/plan/compiled-plan.ts';
 import { decodeBody } from '../src/core/body-decoding.ts';
 import type { EncodeResult, EncodeTask } from './protocol.ts';
 
@@ -15,6 +17,13 @@ const NICER_BY = 5;
 const LOWEST_PRIORITY = 19;
 
 yieldToMainThread();
+
+let plan = DATASYNC;
+
+/** Once, before the first page. */
+export function usePlan(given: ColumnPlan): void {
+  plan = compilePlan(given);
+}
 
 /** One page. The result's buffers are moved, not copied: the worker keeps nothing. */
 export default function encodeTask(task: EncodeTask): unknown {
@@ -35,7 +44,7 @@ function resultOf(task: EncodeTask): EncodeResult {
   }
   const decodedMs = performance.now();
   const { body, bodyBytes } = decoded;
-  const page = encodePage(new Uint8Array(body, 0, bodyBytes), task, task.spare);
+  const page = encodePage(new Uint8Array(body, 0, bodyBytes), { ...task, plan }, task.spare);
   if ('fault' in page) return { status: 'faulty', ...page, body, bodyBytes };
   const timing = { decodeMs: decodedMs - startedMs, encodeMs: performance.now() - decodedMs };
   return { ...page, ...timing, body, bodyBytes };

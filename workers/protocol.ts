@@ -7,6 +7,7 @@
  *
  * Errors cross as values: an Error thrown in a worker arrives without its class, code and fields.
  */
+import type { ColumnPlan } from '../src/core/column-plan.ts';
 import type {
   ContentEncoding,
   EncodedPage,
@@ -14,6 +15,13 @@ import type {
   IdColumnTypes,
   ReadingHints,
 } from '../src/core/encoded-page.ts';
+
+/** What a worker gets when it starts. */
+export interface WorkerData {
+  /** The program, a `data:` URL of one module. */
+  readonly program: string;
+  readonly plan: ColumnPlan;
+}
 
 export interface EncodeTask {
   /** The raw page. Transferred: the sender's view is detached and must not be touched again. */

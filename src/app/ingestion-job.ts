@@ -12,13 +12,13 @@
  *   pass       one walk over the windows of a run: first, catching up, proving; one to five    app/run/run-passes.ts
  *   run        everything from the first request until complete; survives restarts             app/run/run-setup.ts
  */
+import type { ColumnPlan } from '../core/column-plan.ts';
 import type { Settings } from '../core/config.ts';
 import { StagingLostError } from '../core/errors.ts';
-import { isoText } from '../core/iso-text.ts';
 import type { JobObserver, JobSnapshot } from '../core/job-snapshot.ts';
 import type { Logger } from '../core/logging.ts';
 import { PageBuffers } from '../core/page-buffers.ts';
-import type { Proof, Run, RunCounts } from '../core/state.ts';
+import type { Proof, RunCounts } from '../core/state.ts';
 import { WorkerPool } from '../threads/worker-pool.ts';
 import { analyzeTarget } from '../load/merge/analyze-target.ts';
 import { Merger } from '../load/merge/merge.ts';
@@ -36,7 +36,7 @@ import { PageEncoder } from '../threads/page-encoder.ts';
 import { RunPasses } from './run/run-passes.ts';
 import { forNewRun, unknownTraits, type EndpointTraits } from './walk/endpoint-traits.ts';
 import { openClient } from './run/open-client.ts';
-import { openRun, runIdentity } from './run/run-setup.ts';
+import { logRunBegin, openRun, runIdentity } from './run/run-setup.ts';
 import { refuseOtherIdType, takeTarget, warnOfDroppedPages } from './run/take-target.ts';
 import { checkRowsAtStart } from './run/target-check.ts';
 
@@ -53,6 +53,8 @@ export interface JobSource {
   readonly databaseUrl: string;
   /** Else it is the DataSync API. */
   readonly described?: DescribedSource | null;
+  /** How its records become rows; as those of DataSync unless given. */
+  readonly plan?: ColumnPlan | undefined;
   /** Starts the server of the database again when it has ended, where the job is the one to do that. */
   readonly reviveDatabase?: () => Promise<void>;
 }
@@ -98,7 +100,7 @@ export class IngestionJob {
     this.#counters = new JobCounters(source.address);
     // A page keeps its permit until its COPY has committed: one more for each connection, so that requests do not wait for it.
     this.#inFlight = new InFlightLimit(settings.concurrency + settings.connections, settings.maxBytesInFlight);
-    this.#pool = new WorkerPool({ threads: settings.threads });
+    this.#pool = new WorkerPool({ threads: settings.threads, plan: source.plan });
     this.#client = openClient(options, this.#buffers, this.#counters);
   }
 
@@ -256,6 +258,7 @@ export class IngestionJob {
     return new PageEncoder({
       pool: this.#pool,
       buffers: this.#buffers,
+      plan: source.target.plan,
       maxEventBytes: settings.maxEventBytes,
       idColumnTypes: target === null || target.empty ? null : target.types,
       emptyColumnTypes: target?.types ?? null,
@@ -268,18 +271,4 @@ export class IngestionJob {
       readAnswer: this.#options.source.described?.answerReader(),
     });
   }
-}
-
-function logRunBegin(logger: Logger, run: Run, isResumed: boolean): void {
-  const fields = {
-    run: run.runId,
-    source: run.source,
-    since: isoText(run.sinceMs ?? run.incrementalSinceMs),
-    until: isoText(run.untilMs),
-    pages: run.counts.pages,
-  };
-  if (isResumed) logger.info(fields, 'going on with the unfinished run');
-  else if (run.incrementalSinceMs !== null)
-    logger.info(fields, 'run started: only what is new since the last complete run');
-  else logger.info(fields, 'run started');
 }

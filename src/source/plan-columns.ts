@@ -6,7 +6,7 @@ import type { KeyPath } from './kinds.ts';
 /** Of a record's time, where no column of the description shows it: the first of these that is not taken. */
 const TIME_COLUMNS = ['occurred_at', 'time_of_record'] as const;
 
-export function planColumns({ records, id, time, columns }: Description): ColumnPlan {
+export function planColumns({ records, id, time, version, columns }: Description): ColumnPlan {
   const named = Object.entries(columns).map(([name, { path, type }]): PlannedColumn => ({ name, path, type }));
   const idType = columns['id']?.type;
   const others = named.filter(({ name }) => name !== 'id');
@@ -26,6 +26,7 @@ export function planColumns({ records, id, time, columns }: Description): Column
     id: { name: 'id', type: idType === 'uuid' || idType === 'bigint' ? idType : 'text', path: id ?? [] },
     columns: planned,
     time: time === undefined ? null : (timed?.name ?? timeColumn),
+    version: version === undefined ? null : (planned.find(({ path }) => isSame(path, version))?.name ?? null),
   };
 }
 

@@ -3,6 +3,7 @@
  * the types of the id columns, and all other pages wait for that decision.
  */
 import type { EncodeResult, EncodeTask } from '../../workers/protocol.ts';
+import type { ColumnPlan } from '../core/column-plan.ts';
 import { decodeBody } from '../core/body-decoding.ts';
 import type {
   AskedFor,
@@ -19,6 +20,8 @@ import type { PageBuffers } from '../core/page-buffers.ts';
 import type { PagePlace } from '../core/page-place.ts';
 import { firstSourceOrder } from '../core/state.ts';
 import { likelyRowsBytes, setAsideEvent } from '../encode/encode-page.ts';
+import { compilePlan } from '../encode/plan/compiled-plan.ts';
+import { DATASYNC_PLAN } from '../encode/plan/datasync-plan.ts';
 import type { WorkerPool } from './worker-pool.ts';
 
 interface PageEncoderOptions {
@@ -30,6 +33,8 @@ interface PageEncoderOptions {
   readonly idColumnTypes: IdColumnTypes | null;
   /** Types of an empty target's id columns, where somebody has made one: what is text there takes every id, and stays text. */
   readonly emptyColumnTypes?: IdColumnTypes | null;
+  /** As the pool's workers have it. */
+  readonly plan?: ColumnPlan;
   /** `--id-type`; overrides what the first page says. */
   readonly idType: 'auto' | IdColumnType;
   /** Changes the target's id columns, before any row is copied. */
@@ -104,7 +109,7 @@ export class PageEncoder {
       if (!(error instanceof WorkerDiedError)) throw error;
       // Throws if workers die of any page: then it is not the event's fault.
       await this.#run({ firstSourceOrder: 0n, instantMs: null }, harmlessPage(), UNDECIDED);
-      const result = setAside(kept);
+      const result = setAside(kept, this.#options.plan);
       if (result === null) throw error;
       return result;
     }
@@ -164,10 +169,10 @@ function harmlessPage(): PageBody {
   return { body, bodyBytes: body.byteLength, contentEncoding: 'identity' };
 }
 
-function setAside(raw: PageBody): EncodeResult | null {
+function setAside(raw: PageBody, plan = DATASYNC_PLAN): EncodeResult | null {
   const decoded = decodeBody(raw.body, raw.bodyBytes, raw.contentEncoding);
   if ('fault' in decoded) return { status: 'faulty', ...decoded, apiCode: null, ...raw };
-  const page = setAsideEvent(new Uint8Array(decoded.body, 0, decoded.bodyBytes));
+  const page = setAsideEvent(new Uint8Array(decoded.body, 0, decoded.bodyBytes), compilePlan(plan));
   if (page === null) return null;
   if ('fault' in page) return { status: 'faulty', ...page, ...decoded };
   return { ...page, ...decoded, decodeMs: 0, encodeMs: 0 };

@@ -1,8 +1,10 @@
 import { Piscina } from 'piscina';
 
-import type { EncodeResult, EncodeTask } from '../../workers/protocol.ts';
+import type { EncodeResult, EncodeTask, WorkerData } from '../../workers/protocol.ts';
+import type { ColumnPlan } from '../core/column-plan.ts';
 import { WorkerDiedError } from '../core/errors.ts';
 import { PROJECT_FOLDER } from '../core/project.ts';
+import { DATASYNC_PLAN } from '../encode/plan/datasync-plan.ts';
 import { bundledWorker } from './bundled-worker.ts';
 
 /**
@@ -18,6 +20,8 @@ type PagePiscina = Piscina<EncodeTask, EncodeResult>;
 export interface WorkerPoolOptions {
   /** Worker threads, at least 1. They start at once, in the background. */
   readonly threads: number;
+  /** How the records of pages become rows; each worker gets it once. DataSync's unless given. */
+  readonly plan?: ColumnPlan | undefined;
   /** For tests: another program for the workers. */
   readonly worker?: URL;
 }
@@ -32,12 +36,14 @@ export interface WorkerPoolOptions {
  */
 export class WorkerPool {
   readonly #threads: number;
+  readonly #plan: ColumnPlan;
   readonly #worker: URL | undefined;
   #piscina: PagePiscina;
   #isDestroyed = false;
 
   constructor(options: WorkerPoolOptions) {
     this.#threads = options.threads;
+    this.#plan = options.plan ?? DATASYNC_PLAN;
     this.#worker = options.worker;
     this.#piscina = this.#start();
   }
@@ -71,10 +77,11 @@ export class WorkerPool {
   }
 
   #start(): PagePiscina {
+    const workerData: WorkerData = { program: bundledWorker(this.#worker), plan: this.#plan };
     const piscina = new Piscina<EncodeTask, EncodeResult>({
       // A URL, because a path with a space or a `#` in it is no module specifier.
       filename: START_WORKER.href,
-      workerData: bundledWorker(this.#worker),
+      workerData,
       minThreads: this.#threads,
       maxThreads: this.#threads,
       idleTimeout: Infinity,

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { pino } from 'pino';
 import { IngestionJob, type JobOptions, type JobReport } from '../../src/app/ingestion-job.ts';
+import type { ColumnPlan } from '../../src/core/column-plan.ts';
 import { commandLine, readSettings, secretsOf, type Environment } from '../../src/core/config.ts';
 import { EXIT_CODES, exitCodeOf, type ExitCode } from '../../src/core/errors.ts';
 import type { JobSnapshot } from '../../src/core/job-snapshot.ts';
@@ -14,6 +15,8 @@ export const PAGE_SIZE = 500;
 export interface JobTarget {
   readonly baseUrl: string;
   readonly databaseUrl: string;
+  /** Of another source than DataSync. */
+  readonly plan?: ColumnPlan;
 }
 
 export interface JobEnd {

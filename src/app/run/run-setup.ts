@@ -117,3 +117,17 @@ function difference(name: string, was: string, is: string): string | null {
 function describeTime(ms: number | null): string {
   return isoText(ms) ?? 'not set';
 }
+
+export function logRunBegin(logger: Logger, run: Run, isResumed: boolean): void {
+  const fields = {
+    run: run.runId,
+    source: run.source,
+    since: isoText(run.sinceMs ?? run.incrementalSinceMs),
+    until: isoText(run.untilMs),
+    pages: run.counts.pages,
+  };
+  if (isResumed) logger.info(fields, 'going on with the unfinished run');
+  else if (run.incrementalSinceMs !== null)
+    logger.info(fields, 'run started: only what is new since the last complete run');
+  else logger.info(fields, 'run started');
+}

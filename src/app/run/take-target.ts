@@ -1,6 +1,7 @@
 /** Takes the target for this process: schema, settings that must fit what is there, ownership. */
 import { hostname } from 'node:os';
 import { ConfigurationError } from '../../core/errors.ts';
+import type { ColumnPlan } from '../../core/column-plan.ts';
 import type { Settings } from '../../core/config.ts';
 import type { IdColumnTypes } from '../../core/encoded-page.ts';
 import type { Logger } from '../../core/logging.ts';
@@ -20,7 +21,7 @@ import { refuseOtherRun, runIdentity } from './run-setup.ts';
  */
 export function takeTarget(
   db: Database,
-  { name, address }: { readonly name: string; readonly address: string },
+  { name, address, plan }: { readonly name: string; readonly address: string; readonly plan?: ColumnPlan | undefined },
   settings: Settings,
   logger: Logger,
 ): Promise<Ownership> {
@@ -30,9 +31,9 @@ export function takeTarget(
     pid: process.pid,
     logger,
     prepare: async () => {
-      await refuseUnfitTarget(db, targetNamed(tableOf(name), db), settings.onConflict);
+      await refuseUnfitTarget(db, targetNamed(tableOf(name), db, plan), settings.onConflict);
       await migrate(db, logger);
-      const source = await registerSource(db, name);
+      const source = await registerSource(db, name, plan);
       const found = { current: await readCurrentRun(db, source), lastComplete: await readLastCompleteRun(db, source) };
       refuseOtherRun(runIdentity(address, settings), found, settings);
       const target = await readTargetTypes(db, source.target);

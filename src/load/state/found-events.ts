@@ -5,6 +5,7 @@
  */
 import type { PoolClient } from 'pg';
 import { countRejected } from '../copy/anomalies.ts';
+import { quoteIdentifier } from '../postgres/identifiers.ts';
 import { oneRow, type Queryable } from '../postgres/one-row.ts';
 import type { Source } from '../schema/source.ts';
 
@@ -82,10 +83,11 @@ export async function haveComeAgain(
     [runId],
   );
   const [run] = looking;
-  if (run === undefined) return false;
+  const { time } = target.plan;
+  if (run === undefined || time === null) return false;
   const { rows: found } = await client.query<{ id: string; key: string }>(
     `SELECT s.id::text AS id, ${KEY} AS key FROM ${rows} s
-      WHERE s.occurred_at <= to_timestamp($1::float8 / 1000)
+      WHERE s.${quoteIdentifier(time)} <= to_timestamp($1::float8 / 1000)
         AND NOT EXISTS (SELECT FROM ingestion.served_keys k WHERE k.run_id = $2 AND ${KEY} = ANY(k.keys))
       LIMIT ${MAX_LOOKED_FOR}`,
     [run.watermarkMs, runId],

@@ -15,6 +15,7 @@ import { testDatabase, type TestDatabase } from '../../support/database.ts';
 import { openDatabase, pageOf, SILENT, SOURCE } from './setup.ts';
 
 const ORDERS: ColumnPlan = {
+  envelope: 'read',
   records: [{ path: ['data'], rank: 1 }],
   id: { name: 'id', type: 'bigint', path: ['number'] },
   columns: [
@@ -43,7 +44,7 @@ interface OrdersLoading {
 async function startOrders(t: TestContext, prepared = ''): Promise<OrdersLoading> {
   const database = await testDatabase(t);
   const db = await openDatabase(t, database.url);
-  await migrate(db);
+  await migrate(db, SILENT);
   if (prepared !== '') await database.query(prepared);
   const source = await registerSource(db, 'web-orders', ORDERS);
   await ensureTarget(db, source, {}, 'update');

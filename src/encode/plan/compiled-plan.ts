@@ -80,7 +80,7 @@ export interface CompiledPlan {
 /** What every table has, or staging beside it. */
 const OWN_COLUMNS = ['id', 'extra', 'ingested_at', 'source_order'];
 
-/** @throws Error when two columns have one name or place, or the one that tells the time is not there */
+/** @throws Error when columns have one name or place, or one is the record's hash that cannot, or the one with the time is not there */
 export function compilePlan(plan: ColumnPlan): CompiledPlan {
   const names = [...OWN_COLUMNS, ...plan.columns.map(({ name }) => name)];
   const doubled = names.find((name, at) => names.indexOf(name) < at);
@@ -108,6 +108,8 @@ class Places {
     const { name, type, path, aliases = [], repeatedAt, format = 'any', isLenient = false }: PlannedColumn = column;
     const add = (place: Pick<CompiledField, 'path'> & Partial<CompiledField>): number =>
       this.#addField({ isAlias: false, repeats: NO_FIELD, usual: usualOf(type), format, ...place });
+    if (path.length === 0 && (name !== 'id' || type !== 'uuid'))
+      throw new Error(`the column ${name} cannot be a hash of the record: only an id that is a uuid can`);
     // Of the record itself there is only its hash.
     const canonical = path.length === 0 ? NO_FIELD : add({ path });
     return {

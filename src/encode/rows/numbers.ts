@@ -37,6 +37,7 @@ export class BigintReader {
   read(source: Uint8Array, start: number, end: number): boolean {
     if (end - start > MAX_FAST_DIGITS) return this.#readExact(textOf(source, start, end));
     const first = source[start] === MINUS ? start + 1 : start;
+    if (first === end) return false;
     let value = 0;
     for (let at = first; at < end; at += 1) {
       const digit = (source[at] ?? 0) - DIGIT_0;

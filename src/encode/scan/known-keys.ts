@@ -75,7 +75,8 @@ export class KnownKeys {
   /** The object's first member. */
   readonly first = new LearnedStart();
   readonly #afterUnknown = new LearnedStart();
-  readonly #after: readonly LearnedStart[];
+  /** By the field before. */
+  readonly #after: readonly (LearnedStart | undefined)[];
   readonly #byLength: readonly (readonly { readonly name: Uint8Array; readonly field: number }[])[];
 
   /**
@@ -83,7 +84,10 @@ export class KnownKeys {
    * @param fieldCount of the whole plan
    */
   constructor(keys: readonly (readonly [string, number])[], fieldCount: number) {
-    this.#after = Array.from({ length: fieldCount }, () => new LearnedStart());
+    const fields = new Set(keys.map(([, field]) => field));
+    this.#after = Array.from({ length: fieldCount }, (_, field) =>
+      fields.has(field) ? new LearnedStart() : undefined,
+    );
     const known = keys.map(([name, field]) => ({ name: ENCODER.encode(name), field }));
     const longest = Math.max(0, ...known.map(({ name }) => name.length));
     this.#byLength = Array.from({ length: longest + 1 }, (_, length) =>

@@ -233,7 +233,7 @@ export class IngestionJob {
     if (described === null) return unknownTraits(known);
     const { order, widenedMs } = described;
     const isOrderedByTime = known.isOrderedByTime && order === 'newest-first';
-    return unknownTraits({ ...known, isOrderedByTime, hasFlag: true }, widenedMs);
+    return unknownTraits({ ...known, isOrderedByTime, hasFlag: true }, { widenedMs, cursorsKeepBounds: true });
   }
 
   /** Merges the pages that an earlier start has copied and not merged; they are fetched again where their rows are gone. */

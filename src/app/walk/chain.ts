@@ -32,7 +32,13 @@ export class Chain {
   /** Why the last cursor could not be used. */
   #brokenBy: string | null = null;
 
-  constructor(windowId: number, position: WalkPosition, limit: PageLimit) {
+  /** Those that the chain was begun with; `null`: another process has begun it. */
+  #bounds: Pick<PageRequest, 'sinceMs' | 'untilMs'> | null = null;
+  readonly #keepsBounds: boolean;
+
+  /** @param keepsBounds see {@link EndpointTraits.cursorsKeepBounds} */
+  constructor(windowId: number, position: WalkPosition, limit: PageLimit, keepsBounds: boolean) {
+    this.#keepsBounds = keepsBounds;
     this.#windowId = windowId;
     this.#position = position;
     this.#limit = limit;
@@ -41,18 +47,23 @@ export class Chain {
   /** @throws GaveUpError when the same place was begun at too often without getting further */
   request(next: NextPage, { hasBounds, hasAnchors }: ByTime): Omit<PageRequest, 'signal'> {
     const { sinceMs, topMs, beginMs: fromMs, anchorMs, untilMs } = this.#position;
-    const isLeft = !isTrusted(next) || isTooSmall(next, this.#limit.value);
+    const isOfOthers = this.#keepsBounds && this.#bounds === null;
+    const isLeft = !isTrusted(next) || isTooSmall(next, this.#limit.value) || isOfOthers;
     const isByCursor = next.cursor !== null && !(hasAnchors && anchorMs !== null && isLeft);
     const beginMs = hasAnchors ? fromMs : hasBounds ? untilMs : null;
     // Chains from one anchor are told apart from others by the anchor, however far above it they begin.
     if (!isByCursor) this.#begin(next.page, hasAnchors ? topMs : beginMs);
+    const isTop = next.across === 'top';
+    const since = hasBounds && next.across === undefined ? sinceMs : null;
+    if (!isByCursor) this.#bounds = { sinceMs: since, untilMs: isTop ? null : beginMs };
+    const ofCursor = { sinceMs: since, untilMs: isTop || !hasBounds ? null : untilMs };
+    const bounds = isByCursor && !this.#keepsBounds ? ofCursor : (this.#bounds ?? ofCursor);
     return {
       ...next,
       ...(isByCursor ? {} : NO_CURSOR),
       windowId: this.#windowId,
       limit: (isByCursor ? next.cursorLimit : null) ?? this.#limit.value,
-      sinceMs: hasBounds && next.across === undefined ? sinceMs : null,
-      untilMs: next.across === 'top' || (isByCursor && !hasBounds) ? null : isByCursor ? untilMs : beginMs,
+      ...bounds,
     };
   }
 

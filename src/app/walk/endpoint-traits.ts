@@ -5,6 +5,8 @@ import type { EncodedPage, PageEnvelope } from '../../core/encoded-page.ts';
 export interface EndpointTraits {
   /** How far outside of the bounds it was asked for a page may reach, because these are sent widened. */
   readonly widenedMs: number;
+  /** A cursor stands in the list of the bounds that its chain was begun with, and is sent with these. */
+  readonly cursorsKeepBounds: boolean;
   /** Whether `since` and `until` select a window. */
   supportsTimeBounds: boolean;
   /** Whether every page so far showed that the order is that of the events' times. Windows, anchors and bounds rest on it. */
@@ -35,8 +37,8 @@ export interface EndpointTraits {
 const FIRST_GUESS_EVENT_BYTES = 400;
 /** A page of small events does not make the next large one a surprise, a hundred of them do. */
 const FORGETTING = 0.98;
-/** DataSync's `since` and `until` are sent widened by a millisecond, and rounded. */
-export const USUAL_WIDENING_MS = 2;
+/** `since` and `until` are sent widened by a millisecond, and rounded. */
+const OF_DATASYNC = { widenedMs: 2, cursorsKeepBounds: false };
 
 /**
  * Assumed until a page shows otherwise.
@@ -44,10 +46,10 @@ export const USUAL_WIDENING_MS = 2;
  */
 export function unknownTraits(
   known: Pick<EndpointTraits, 'isOrderedByTime' | 'hasFlag' | 'failureWords'>,
-  widenedMs = USUAL_WIDENING_MS,
+  described: Pick<EndpointTraits, 'widenedMs' | 'cursorsKeepBounds'> = OF_DATASYNC,
 ): EndpointTraits {
   return {
-    widenedMs,
+    ...described,
     supportsTimeBounds: true,
     ...known,
     countsReturned: true,

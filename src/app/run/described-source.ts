@@ -60,7 +60,7 @@ export function describedSource(description: Description, environment: Environme
 }
 
 /** Two starts must agree on all that selects or reads records; how the key is sent, and how fast is asked, may change. */
-export function addressOfDescribed(description: Description): string {
+function addressOfDescribed(description: Description): string {
   const dataSet = { ...description, auth: undefined, limits: undefined };
   const digest = createHash('sha256').update(JSON.stringify(dataSet)).digest('hex').slice(0, HASH_CHARACTERS);
   return `${dataSet.url} (${dataSet.name}, description ${digest})`;

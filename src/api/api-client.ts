@@ -230,7 +230,7 @@ export class ApiClient {
         return action;
       case 'give-up': {
         const waited = { forMs: this.#circumstances(asking).withoutPageMs, allowedMs: maxWaitMs };
-        throw giveUpError(action.why, request, failure, attempts.sent, waited);
+        throw giveUpError(action.why, request, failure, attempts.sent, waited, this.wire.advice);
       }
       case 'ask-again': {
         this.#parts.closing.throwIfAborted();

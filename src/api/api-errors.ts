@@ -4,6 +4,7 @@ import type { TransportFailure } from './transport-error.ts';
 import type { GiveUpReason } from './page-attempts.ts';
 import type { PageFailure } from './page-outcome.ts';
 import type { PageRequest } from './page-request.ts';
+import type { PageWire } from './page-wire.ts';
 import { StreamUnavailableError } from './stream-access.ts';
 
 /** How final messages end, except where the settings are wrong. */
@@ -55,6 +56,7 @@ export function giveUpError(
   failure: PageFailure,
   attempts: number,
   waited: { readonly forMs: number; readonly allowedMs: number },
+  advice: PageWire['advice'],
 ): JobError | StreamUnavailableError {
   const { outcome, isBroken = false } = failure;
   const cameBack = failure.cameBack.replace(/\.$/, '');
@@ -62,14 +64,13 @@ export function giveUpError(
   const asked = describeRequest(request, failure.path);
   const times = attempts === 1 ? 'once' : `${attempts} times`;
   const text = `${asked}, was asked for ${times} and not served. Last answer: ${cameBack}.`;
-  const hint = outcome.kind === 'failure' ? reachHint(outcome.failure) : 'Check API_BASE_URL.';
+  const hint = outcome.kind === 'failure' ? reachHint(outcome.failure) : advice.address;
   switch (why) {
     case 'stream-broken':
       return new StreamUnavailableError(`it does not serve (${cameBack})`);
     case 'key-refused':
       return new KeyRefusedError(
-        `The API refuses the key: ${asked}, was asked for ${times}: ${cameBack}. Check TARGET_API_KEY. A key works for 3 hours ` +
-          `from its first use: if it worked before, they are probably over. ${SAFE_BUT_FOR_KEY}`,
+        `The API refuses the key: ${asked}, was asked for ${times}: ${cameBack}. ${advice.key} ${SAFE_BUT_FOR_KEY}`,
         { location },
       );
     case 'unreachable':

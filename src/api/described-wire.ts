@@ -1,12 +1,17 @@
 /** How pages of a described source are asked for. */
-import type { FilledDescription } from '../source/fill-in.ts';
+import { variablesOf, type FilledDescription } from '../source/fill-in.ts';
 import { requestShape } from '../source/request-shape.ts';
 import type { PageWire } from './page-wire.ts';
 
 export function describedWire(source: FilledDescription, userAgent: string): PageWire {
-  const { time, order, limits } = source.description;
+  const { name, time, order, limits } = source.description;
+  const variables = variablesOf(source.description).join(', ');
   return {
     url: source.url,
+    advice: {
+      key: variables === '' ? `The description of ${name} names no key (auth).` : `Check the key: ${variables}.`,
+      address: `Check url in the description of ${name}.`,
+    },
     hasStream: false,
     takesBounds: order === 'newest-first' && time?.since !== undefined && time.until !== undefined,
     maxRps: limits?.perSecond ?? null,

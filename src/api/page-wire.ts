@@ -32,6 +32,8 @@ export interface LaterRefusal {
 export interface PageWire {
   /** Where the source is asked: the key is sent to this origin and no other. */
   readonly url: URL;
+  /** What to look at when the API refuses the key, or is not at its address: sentences. */
+  readonly advice: { readonly key: string; readonly address: string };
   /** Whether there may be a stream endpoint. */
   readonly hasStream: boolean;
   /** Whether bounds are sent, without a token. */
@@ -55,6 +57,10 @@ export function dataSyncWire(identity: Identity): PageWire {
   url.pathname = `${url.pathname.replace(/\/+$/, '')}/events`;
   return {
     url,
+    advice: {
+      key: 'Check TARGET_API_KEY. A key works for 3 hours from its first use: if it worked before, they are probably over.',
+      address: 'Check API_BASE_URL.',
+    },
     hasStream: true,
     takesBounds: false,
     maxRps: null,

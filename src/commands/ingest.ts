@@ -71,6 +71,7 @@ export async function ingest(argv: readonly string[], environment: Environment, 
     source = await openSource(settings, asDemo, logger, described);
     const database = readDatabaseUrl(source.databaseUrl).described;
     logger.info({ source: source.name, api: source.address, database }, 'contacting the API and the database');
+    if (described !== null) logger.info(described.card, 'what a run of this source promises');
     const { observe } = watching;
     const onSecret = (secret: string) => {
       logging.addSecret(secret);

@@ -8,6 +8,7 @@ import { ConfigurationError, KeyRefusedError } from '../../core/errors.ts';
 import { planColumns } from '../../source/plan-columns.ts';
 import type { Description } from '../../source/description.ts';
 import { fillIn, type FilledDescription } from '../../source/fill-in.ts';
+import { GUARANTEE_ROWS, guaranteesOf } from '../../source/guarantees.ts';
 import { readAnswer, type AnswerFault } from '../../source/read-answer.ts';
 import type { ReadAnswer } from '../../threads/page-encoder.ts';
 
@@ -19,6 +20,8 @@ export interface DescribedSource {
   /** Of the environment: they appear in no message. */
   readonly secrets: readonly string[];
   readonly plan: ColumnPlan;
+  /** What a run of it promises, in a few words each. */
+  readonly card: Readonly<Record<string, string>>;
   /** As the description says it. */
   readonly order: Description['order'];
   /** Which bounds of time the API takes. */
@@ -41,6 +44,7 @@ const HASH_CHARACTERS = 8;
 /** @throws ConfigurationError for variables that are not set */
 export function describedSource(description: Description, environment: Environment): DescribedSource {
   const filled = fillIn(description, environment);
+  const guarantees = guaranteesOf(description);
   const { name, order, size, time } = description;
   return {
     name,
@@ -48,6 +52,7 @@ export function describedSource(description: Description, environment: Environme
     url: filled.url,
     secrets: filled.secrets,
     plan: planColumns(description),
+    card: Object.fromEntries(GUARANTEE_ROWS.map(([key, row]) => [row.replaceAll(' ', '_'), guarantees[key].answer])),
     order,
     bounds: { since: time?.since !== undefined, until: time?.until !== undefined },
     // By a step, after rounding.

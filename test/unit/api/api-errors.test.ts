@@ -16,7 +16,7 @@ const REQUEST: PageRequest = {
 
 void test('a page that never becomes one says that a new start will not help', () => {
   const failure = { ...faultyPage('200, broken-events: Expected a key at byte 3.', null), isBroken: true };
-  const error = giveUpError('not-served', REQUEST, failure, 10, { forMs: 0, allowedMs: 1 });
+  const error = giveUpError('not-served', REQUEST, failure, 10, { forMs: 0, allowedMs: 1 }, { key: '', address: '' });
   assert.equal(error instanceof Error && 'exitCode' in error ? error.exitCode : null, 4);
   assert.match(error.message, /page 7 of window 1/);
   assert.match(error.message, /a new start will not help/);

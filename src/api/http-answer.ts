@@ -1,5 +1,5 @@
 /** What an answer is, judged by its headers and a glance at its bytes. */
-import { decodeBody, mayBeObject, readContentEncoding } from '../core/body-decoding.ts';
+import { decodeBody, mayBePage, readContentEncoding } from '../core/body-decoding.ts';
 import type { ContentEncoding } from '../core/encoded-page.ts';
 import type { HttpAnswer } from './http-exchange.ts';
 
@@ -20,8 +20,8 @@ export function readRequestId(answer: HttpAnswer): string | null {
  */
 export function whyNoPage(answer: HttpAnswer): string | null {
   if (answer.bodyBytes === 0) return 'its body is empty';
-  const mayBePage = mayBeObject(new Uint8Array(answer.body, 0, answer.bodyBytes), contentEncodingOf(answer));
-  return mayBePage ? null : 'its body does not begin with {';
+  const isPossible = mayBePage(new Uint8Array(answer.body, 0, answer.bodyBytes), contentEncodingOf(answer));
+  return isPossible ? null : 'its body does not begin with { or [';
 }
 
 const LACKS_FIELDS = /\bmissing_?fields\b/i;

@@ -12,7 +12,8 @@ const MAX_CHUNK_BYTES = 16 * 1024 * 1024;
 /** The beginning of a compressed body, and the most that it may decode to. */
 const GLANCE_BYTES = 1_024;
 const MAX_GLANCE_BYTES = 1024 * 1024;
-const OPEN_BRACE = 0x7b;
+/** Of an object, or of a list: a source's page may be either. */
+const OPENINGS: readonly (number | undefined)[] = [0x7b, 0x5b];
 const BYTE_ORDER_MARK = [0xef, 0xbb, 0xbf];
 
 /** A page in an ArrayBuffer of its own, ready to be transferred. */
@@ -59,12 +60,12 @@ export function decodeBody(
   return decoded instanceof Uint8Array ? { body: ownBuffer(decoded), bodyBytes: decoded.byteLength } : decoded;
 }
 
-/** Whether a body can be a JSON object, as its first character shows; of a compressed one only the first bytes are decoded. */
-export function mayBeObject(body: Uint8Array, encoding: ContentEncoding): boolean {
-  if (encoding === 'identity') return beginsWithBrace(body);
+/** Whether a body can be a JSON object or list, as its first character shows; of a compressed one only the first bytes are decoded. */
+export function mayBePage(body: Uint8Array, encoding: ContentEncoding): boolean {
+  if (encoding === 'identity') return beginsAsPage(body);
   const beginning = decode(body.subarray(0, GLANCE_BYTES), encoding, MAX_GLANCE_BYTES, AS_FAR_AS_IT_GOES);
-  if (beginning instanceof Uint8Array) return beginsWithBrace(beginning);
-  return beginning.fault === 'too-large' || beginsWithBrace(body);
+  if (beginning instanceof Uint8Array) return beginsAsPage(beginning);
+  return beginning.fault === 'too-large' || beginsAsPage(body);
 }
 
 function decode(
@@ -79,7 +80,7 @@ function decode(
     try {
       bytes = decompress(bytes, compression, maxBytes, end);
     } catch (error) {
-      if (beginsWithBrace(bytes)) continue;
+      if (beginsAsPage(bytes)) continue;
       if (hasCode(error, 'ERR_BUFFER_TOO_LARGE')) {
         return { fault: 'too-large', detail: `The body of ${encoded.length} bytes has more than ${maxBytes} in it.` };
       }
@@ -94,9 +95,9 @@ function decode(
 }
 
 /** Behind white space and the byte order mark that some servers put before all that they send. */
-function beginsWithBrace(bytes: Uint8Array): boolean {
+function beginsAsPage(bytes: Uint8Array): boolean {
   const hasMark = BYTE_ORDER_MARK.every((byte, at) => bytes[at] === byte);
-  return bytes.subarray(hasMark ? BYTE_ORDER_MARK.length : 0).find(isNoSpace) === OPEN_BRACE;
+  return OPENINGS.includes(bytes.subarray(hasMark ? BYTE_ORDER_MARK.length : 0).find(isNoSpace));
 }
 
 /** White space as JSON has it. */

@@ -10,8 +10,16 @@ function faultOf(text: string | Uint8Array, headers: Record<string, string> = {}
   return whyNoPage({ ...answer, overflowed: false, leftOutAt: null, receivedAtMs: 0 });
 }
 
-void test('a body that begins with a brace may be a page, also behind white space or a byte order mark', () => {
-  for (const text of ['{"data":[]}', ' \r\n{}\n', '\ufeff{"data":[]}', '\ufeff\n{}', '{"data":[', '{}<!-- cached -->'])
+void test('a body that begins with a brace or a bracket may be a page, also behind white space or a byte order mark', () => {
+  for (const text of [
+    '{"data":[]}',
+    ' \r\n{}\n',
+    '\ufeff{"data":[]}',
+    '\ufeff\n{}',
+    '{"data":[',
+    '{}<!-- cached -->',
+    '\ufeff[]',
+  ])
     assert.equal(faultOf(text), null, text);
 });
 
@@ -22,8 +30,7 @@ void test('what a server calls its JSON does not matter', () => {
 
 void test('another body is no page, and why', () => {
   assert.match(faultOf('') ?? '', /is empty/);
-  for (const text of ['[]', '\ufeff[]', '\ufeff', 'x{}'])
-    assert.match(faultOf(text) ?? '', /does not begin with \{/, text);
+  for (const text of ['"[]"', '\ufeff', 'x{}']) assert.match(faultOf(text) ?? '', /does not begin with \{/, text);
 });
 
 void test('a compressed body is judged by what it decodes to, as far as its first bytes go', () => {

@@ -33,7 +33,7 @@ export async function prepareTarget(url: string, connections: number): Promise<P
     maxWaitMs: 1_000,
   });
   await migrate(db, silent);
-  const source = await registerSource(db, 'datasync');
+  const source = await registerSource(db, { name: 'datasync' });
   await ensureTarget(db, source, ID_COLUMN_TYPES);
   const ownership = await claimTarget(db, {
     name: source.name,

@@ -55,6 +55,8 @@ export interface JobSource {
   readonly described?: DescribedSource | null;
   /** How its records become rows; as those of DataSync unless given. */
   readonly plan?: ColumnPlan | undefined;
+  /** Named after the source unless given. */
+  readonly table?: string | undefined;
   /** Starts the server of the database again when it has ended, where the job is the one to do that. */
   readonly reviveDatabase?: () => Promise<void>;
 }

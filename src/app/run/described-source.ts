@@ -22,6 +22,8 @@ export interface DescribedSource {
   readonly plan: ColumnPlan;
   /** What a run of it promises, in a few words each. */
   readonly card: Readonly<Record<string, string>>;
+  /** Where its name is not that of its table. */
+  readonly table: string | undefined;
   /** As the description says it. */
   readonly order: Description['order'];
   /** Which bounds of time the API takes. */
@@ -53,6 +55,7 @@ export function describedSource(description: Description, environment: Environme
     secrets: filled.secrets,
     plan: planColumns(description),
     card: Object.fromEntries(GUARANTEE_ROWS.map(([key, row]) => [row.replaceAll(' ', '_'), guarantees[key].answer])),
+    table: description.table,
     order,
     bounds: { since: time?.since !== undefined, until: time?.until !== undefined },
     // By a step, after rounding.

@@ -60,7 +60,8 @@ export async function openSource(
   const { source: name, apiBaseUrl, apiKey = '' } = settings;
   const address = described?.address ?? dataSetAddress(apiBaseUrl);
   const baseUrl = described?.url.href ?? apiBaseUrl;
-  const api = { name, address, baseUrl, apiKey: described === null ? apiKey : '', described, plan: described?.plan };
+  const { plan, table } = described ?? {};
+  const api = { name, address, baseUrl, apiKey: described === null ? apiKey : '', described, plan, table };
   if (settings.databaseUrl !== undefined) {
     return { ...api, databaseUrl: settings.databaseUrl, close: () => Promise.resolve() };
   }

@@ -14,6 +14,13 @@ import { claimTarget, type Ownership } from '../../load/state/owner.ts';
 import { readCurrentRun, readLastCompleteRun } from '../../load/state/run-reader.ts';
 import { refuseOtherRun, runIdentity } from './run-setup.ts';
 
+interface TakenSource {
+  readonly name: string;
+  readonly address: string;
+  readonly plan?: ColumnPlan | undefined;
+  readonly table?: string | undefined;
+}
+
 /**
  * The schema is brought up to date under the advisory lock, so that a job of an earlier version that is at work is not
  * disturbed.
@@ -21,7 +28,7 @@ import { refuseOtherRun, runIdentity } from './run-setup.ts';
  */
 export function takeTarget(
   db: Database,
-  { name, address, plan }: { readonly name: string; readonly address: string; readonly plan?: ColumnPlan | undefined },
+  { name, address, plan, table = tableOf(name) }: TakenSource,
   settings: Settings,
   logger: Logger,
 ): Promise<Ownership> {
@@ -31,9 +38,9 @@ export function takeTarget(
     pid: process.pid,
     logger,
     prepare: async () => {
-      await refuseUnfitTarget(db, targetNamed(tableOf(name), db, plan), settings.onConflict);
+      await refuseUnfitTarget(db, targetNamed(table, db, plan), settings.onConflict);
       await migrate(db, logger);
-      const source = await registerSource(db, name, plan);
+      const source = await registerSource(db, { name, table, plan });
       const found = { current: await readCurrentRun(db, source), lastComplete: await readLastCompleteRun(db, source) };
       refuseOtherRun(runIdentity(address, settings), found, settings);
       const target = await readTargetTypes(db, source.target);

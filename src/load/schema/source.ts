@@ -30,6 +30,14 @@ export interface Source {
   readonly target: Target;
 }
 
+interface SourceToRegister {
+  readonly name: string;
+  /** Named after the source unless given. */
+  readonly table?: string;
+  /** DataSync's unless given. */
+  readonly plan?: ColumnPlan | undefined;
+}
+
 /** Of `datasync`, in a database that an earlier version has used. */
 const FIRST_SOURCE = 1;
 
@@ -73,12 +81,20 @@ export async function readSourceNames(db: Database): Promise<string[]> {
 
 /**
  * Makes a place for the source where it has none yet. The schema must be up to date.
- * @throws ConfigurationError when its table is another source's
+ * @throws ConfigurationError when its table is another source's, or it has another one already
  */
-export async function registerSource(db: Database, name: string, plan = DATASYNC_PLAN): Promise<Source> {
+export async function registerSource(
+  db: Database,
+  { name, table = tableOf(name), plan = DATASYNC_PLAN }: SourceToRegister,
+): Promise<Source> {
   const found = await readSource(db, name, plan);
+  if (found !== null && found.target.name !== table) {
+    throw new ConfigurationError(
+      `The source ${name} loads into ${found.target.described}, and not into public.${table}, as its description says now. Nothing ` +
+        'was changed: let the description name the old table, or give the source another name.',
+    );
+  }
   if (found !== null) return found;
-  const table = tableOf(name);
   await db.query(
     `WITH made AS (
        INSERT INTO ingestion.source (name, target) VALUES ($1, $2) ON CONFLICT DO NOTHING RETURNING source_id

@@ -77,7 +77,7 @@ void test('what was left before sources had state of their own is kept, with wha
   await database.query('UPDATE ingestion.source SET has_flag = true');
   const db = await openDatabase(t, database.url);
   await migrate(db, SILENT);
-  const source = await registerSource(db, 'datasync');
+  const source = await registerSource(db, { name: 'datasync' });
   assert.equal((await readCurrentRun(db, source))?.runId, runId);
   const traits = { isOrderedByTime: true, hasFlag: true, failureWords: 'unknown' };
   assert.deepEqual(await readSourceTraits(db, source), traits);

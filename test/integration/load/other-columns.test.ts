@@ -46,7 +46,7 @@ async function startOrders(t: TestContext, prepared = ''): Promise<OrdersLoading
   const db = await openDatabase(t, database.url);
   await migrate(db, SILENT);
   if (prepared !== '') await database.query(prepared);
-  const source = await registerSource(db, 'web-orders', ORDERS);
+  const source = await registerSource(db, { name: 'web-orders', plan: ORDERS });
   await ensureTarget(db, source, {}, 'update');
   const ownership = await claimTarget(db, {
     name: source.name,

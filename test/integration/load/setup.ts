@@ -155,7 +155,7 @@ export async function startLoading(t: TestContext, options: LoadingOptions = {})
   const database = options.database ?? (await testDatabase(t));
   const db = await openDatabase(t, options.url ?? database.url, options.open);
   await migrate(db, SILENT);
-  const source = await registerSource(db, options.source ?? DATASYNC.name);
+  const source = await registerSource(db, { name: options.source ?? DATASYNC.name });
   await ensureTarget(db, source, options.types ?? TEXT_IDS);
   const ownership = await claim(t, db, source);
   const store = new StateStore(db, ownership);

@@ -97,7 +97,7 @@ void test('an orphan of one source is ended by its next start; a session of anot
 void test('a table belongs to one source: a second one is refused with 2, and nothing is changed', async (t) => {
   const { db, database } = await startLoading(t);
   // Its own name is another, but its table would be the same.
-  await assert.rejects(registerSource(db, 'ingested-events'), (error) => {
+  await assert.rejects(registerSource(db, { name: 'ingested-events' }), (error) => {
     assert.ok(error instanceof ConfigurationError);
     assert.match(error.message, /public\.ingested_events.*is the table of the source datasync/);
     return true;

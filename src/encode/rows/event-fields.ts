@@ -117,7 +117,7 @@ export class EventFields {
   #writeId(column: RowColumn, isPlain: boolean): RejectedReason | null {
     const isUuid = column.way === WAY.uuid;
     column.shown = SHOWN.all;
-    if (isPlain && isUuid && column.canonical.isUsual) {
+    if (isPlain && isUuid && column.canonical.isUsual && !this.slices.hasAliases) {
       this.#writer.uuidWords(column.canonical);
       return null;
     }
@@ -166,9 +166,10 @@ export class EventFields {
   #writeColumns(isPlain: boolean): void {
     const writer = this.#writer;
     const event = isPlain ? this.slices.event : NO_EVENT;
+    const { hasAliases } = this.slices;
     for (const column of this.#columns) {
       const { canonical } = column;
-      if (canonical.usualIn !== event) {
+      if (canonical.usualIn !== event || (hasAliases && column.aliases.length > 0)) {
         this.#writeColumn(column);
         continue;
       }

@@ -26,9 +26,11 @@ class ExtraObject {
   }
 
   get hasContents(): boolean {
-    return (
-      this.isKept || this.kept.count > 0 || this.others.count > 0 || this.nested.some((object) => object.hasContents)
-    );
+    if (this.isKept || this.kept.count > 0 || this.others.count > 0) return true;
+    for (const object of this.nested) {
+      if (object.hasContents) return true;
+    }
+    return false;
   }
 }
 
@@ -39,8 +41,6 @@ class ExtraObject {
 export class ExtraFields {
   readonly #slices: EventSlices;
   readonly #objects: readonly ExtraObject[];
-  /** Those that are not covered by a column. */
-  readonly #written: ExtraObject[] = [];
 
   constructor(slices: EventSlices) {
     const { fields, objects } = slices.plan;
@@ -51,10 +51,8 @@ export class ExtraFields {
       const opening = key === undefined ? '{' : `${JSON.stringify(key)}:{`;
       const object = new ExtraObject(slices.othersOf(index), ENCODER.encode(opening));
       made.push(object);
-      if (isCovered) continue;
-      // It comes after the one that it stands in.
-      made[fields[field]?.object ?? NO_FIELD]?.nested.push(object);
-      this.#written.push(object);
+      // What a column covers is not written. The others come after the one that they stand in.
+      if (!isCovered) made[fields[field]?.object ?? NO_FIELD]?.nested.push(object);
     }
     this.#objects = made;
   }
@@ -80,20 +78,13 @@ export class ExtraFields {
   /** Writes the column `extra`: null when there is nothing. */
   write(writer: CopyWriter, body: Uint8Array, repairs: Repairs): void {
     const [record] = this.#objects;
-    if (record === undefined || !this.#hasContents) {
+    if (record?.hasContents !== true) {
       writer.null();
       return;
     }
     const startedAt = writer.startJsonb();
     writeObject(record, writer, body, this.#slices.unstorable ? repairs : null);
     writer.endJsonb(startedAt);
-  }
-
-  get #hasContents(): boolean {
-    for (const { isKept, kept, others } of this.#written) {
-      if (isKept || kept.count > 0 || others.count > 0) return true;
-    }
-    return false;
   }
 }
 

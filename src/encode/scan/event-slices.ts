@@ -69,12 +69,9 @@ export class EventSlices {
     return this.#number.current;
   }
 
-  /**
-   * A field of the event read last that is as expected needs no second look: no key is doubled, none may be an alias, and
-   * nothing has to be repaired.
-   */
+  /** A field of the event read last that is as expected needs no second look: no key is doubled, nothing has to be repaired. */
   get isPlain(): boolean {
-    return !this.hasAliases && !this.unstorable && !this.mayHaveDoubledKey;
+    return !this.unstorable && !this.mayHaveDoubledKey;
   }
 
   /** Members of an object of the plan that have no column. */

@@ -49,8 +49,8 @@ test('machines get the same as JSON', (t) => {
   assert.match(text, /"staleCursor": \{\s+"answer": "from the top, paid twice"/);
 });
 
-test('a file that is not there, and an action that does not exist, are named', () => {
+test('a file that is not there, and an action that does not exist, are named', async () => {
   assert.throws(() => checkFile('no/such.yaml', {}, false), /The description no\/such\.yaml cannot be read: .*ENOENT/);
-  assert.throws(() => source(['prove', 'x.yaml'], {}), ConfigurationError);
-  assert.throws(() => source(['check'], {}), /missing required argument 'file'/);
+  await assert.rejects(source(['prove', 'x.yaml'], {}), ConfigurationError);
+  await assert.rejects(source(['check'], {}), /missing required argument 'file'/);
 });

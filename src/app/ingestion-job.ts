@@ -193,16 +193,18 @@ export class IngestionJob {
     const store = new StateStore(db, ownership);
     // Before pages of an earlier start are merged: it must be of one moment with what is remembered.
     const found = counted ?? (await countRows(db, ownership.source));
-    const areRowsGone = !settings.reset && (await checkRowsAtStart(found, target, store, settings, logger));
+    const rowsLeft = settings.reset ? null : await checkRowsAtStart(found, target, store, settings, logger);
     if (settings.reset) {
       await store.resetTarget();
       logger.info('target and state were emptied');
     } else if (ownership.leftoverPages > 0) {
-      await this.#mergeLeftovers(db, ownership, store);
+      // Pages of a run that is given up are not merged first: that would change how many rows are missed.
+      if (rowsLeft === null) await this.#mergeLeftovers(db, ownership, store);
+      else await db.persistently('emptying staging', () => ownership.renew());
     }
     refuseOtherIdType(await readTargetTypes(db, target), target, settings.idType);
     const identity = runIdentity(source.address, settings);
-    const { run, isResumed } = await openRun(store, identity, settings, areRowsGone, logger);
+    const { run, isResumed } = await openRun(store, identity, settings, rowsLeft, logger);
     this.#counters.begin(run);
     logRunBegin(logger, run, isResumed);
     const known = await readSourceTraits(db, ownership.source);

@@ -9,6 +9,7 @@ import type { Logger } from '../../core/logging.ts';
 import type { Run, RunIdentity } from '../../core/state.ts';
 import type { StoredRun } from '../../load/state/run-reader.ts';
 import type { StateStore } from '../../load/state/state-store.ts';
+import type { TargetRows } from '../../load/state/target-rows.ts';
 
 export type RunSettings = Pick<Settings, 'newRun' | 'reset' | 'full' | 'lookback' | 'since' | 'until'>;
 
@@ -51,19 +52,19 @@ export function refuseOtherRun(
  * The run to work on, and whether it goes on from an earlier start. What a flag asks for is never overridden by what is
  * stored: an unfinished run that is not what the flags ask for is given up. One that was begun by the same flag is gone on
  * with, because a container that restarts must not begin anew each time.
- * @param areRowsGone what is in the target is not what the unfinished run has left there
+ * @param rowsLeft where rows of earlier runs are gone: see {@link NewRun}. No run is gone on with then
  */
 export async function openRun(
   store: StateStore,
   identity: RunIdentity,
   settings: RunSettings,
-  areRowsGone: boolean,
+  rowsLeft: TargetRows | null,
   logger: Logger,
 ): Promise<{ run: Run; isResumed: boolean }> {
   const current = await store.currentRun();
-  const why = current === null ? null : whyBegunAnew(current, identity, settings, areRowsGone);
+  const why = current === null ? null : whyBegunAnew(current, identity, settings, rowsLeft !== null);
   if (current !== null && why === null) return { run: current, isResumed: true };
-  const base = await incrementalBase(store, identity, settings);
+  const base = rowsLeft === null ? await incrementalBase(store, identity, settings) : null;
   const watermarkMs = base?.watermarkMs ?? null;
   const floorMs = watermarkMs === null ? null : watermarkMs - settings.lookback;
   const isSameFloor = floorMs !== null && base?.lookbackMs === settings.lookback;
@@ -75,6 +76,7 @@ export async function openRun(
     baseRecent: isSameFloor ? base.recentPlaces : null,
     windows: [{ sinceMs: identity.sinceMs ?? floorMs, untilMs: identity.untilMs }],
     ...(current === null ? {} : { instead: current.runId }),
+    ...(rowsLeft === null ? {} : { rowsLeft }),
   });
   if (current !== null) logger.info({ run: current.runId, why }, 'the unfinished run was given up; its rows are kept');
   return { run, isResumed: false };

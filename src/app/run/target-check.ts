@@ -16,7 +16,7 @@ type RowSettings = Pick<Settings, 'full' | 'newRun' | 'acceptFewerRows'>;
 
 /**
  * At a start, before anything is fetched.
- * @returns true when rows that runs have left are gone, so that none of them is gone on from
+ * @returns what is left, when rows of earlier runs are gone: only the run that walks everything again may remember it. Else `null`
  * @throws CountsDisagreeError when there are fewer rows than remembered, and no flag says what that means
  */
 export async function checkRowsAtStart(
@@ -25,23 +25,22 @@ export async function checkRowsAtStart(
   store: StateStore,
   settings: RowSettings,
   logger: Logger,
-): Promise<boolean> {
+): Promise<TargetRows | null> {
   const { rows, remembered, hasLoaded, deletions, isSameFile } = found;
   const left = remembered ?? (hasLoaded ? 1 : 0);
   // More rows, in another file: emptied and filled again, with whatever rows. More in the same one are somebody's own.
   const isRefilled = remembered !== null && rows > remembered && !isSameFile;
   if (rows >= left && !isRefilled) {
     await store.rememberRows({ rows: remembered ?? rows, deletions });
-    return false;
+    return null;
   }
   const isWalkedInFull = rows === 0 || isRefilled || settings.full || settings.newRun;
   if (!isWalkedInFull && !settings.acceptFewerRows) throw fewerRows(target, rows, left, 'Nothing was fetched.');
-  await store.rememberRows(found);
   if (!isWalkedInFull) {
+    await store.rememberRows(found);
     logger.warn({ rows, remembered }, 'the target has fewer rows than the job left in it; that was accepted');
-    return false;
+    return null;
   }
-  await store.forgetCompleteRuns();
   logger.warn(
     { rows, remembered },
     rows === 0
@@ -50,7 +49,7 @@ export async function checkRowsAtStart(
         ? 'the target was emptied or made anew, and has other rows than the job left in it; everything is walked again'
         : 'the target has fewer rows than the job left in it; everything is walked again',
   );
-  return true;
+  return found;
 }
 
 /**

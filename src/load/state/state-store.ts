@@ -60,6 +60,12 @@ export class StateStore {
           [options.instead],
         );
       }
+      if (options.rowsLeft !== undefined) {
+        await rememberTargetRows(client, this.#source, options.rowsLeft);
+        await client.query('UPDATE ingestion.run SET watermark_ms = NULL, pass_total = NULL WHERE source_id = $1', [
+          this.#source.sourceId,
+        ]);
+      }
       await describeSource(client, this.#source, identity.source);
       const run = await oneRow<StoredRun>(
         client,
@@ -263,16 +269,6 @@ export class StateStore {
   /** What pages have shown of the source, for later starts. */
   async noteTraits(traits: SourceTraits): Promise<void> {
     await this.#write('source', (client) => noteTraits(client, this.#source, traits));
-  }
-
-  /** The rows that runs have left are gone, or some of them: no run goes on from what an earlier one has seen. */
-  async forgetCompleteRuns(): Promise<void> {
-    await this.#write('run', async (client) => {
-      await client.query(
-        `UPDATE ingestion.run SET watermark_ms = NULL, pass_total = NULL WHERE source_id = $1 AND status <> 'running'`,
-        [this.#source.sourceId],
-      );
-    });
   }
 
   /** What is in the target now is what the job has left there. */

@@ -86,9 +86,7 @@ export class RunPasses {
     let isAlwaysDoubtful = true;
     for (const attempt of ['suspects', 'everything', 'again', 'last'] as const) {
       const found = await store.foundEvents(runId);
-      const counted = await store.tally(runId);
-      // What is counted can be too little: events without a time are unsure at each border. But different events are different places.
-      const tally = counted.isFull && counted.isFirstWalk ? withPlaces(counted, found.rows) : counted;
+      const tally = await store.tally(runId);
       const verdict = judgeRun(this.#run, tally, this.#progress);
       const isWalkedAgain = attempt === 'again' || attempt === 'last';
       const isDoubtful = tally.doubtfulWindows > 0;
@@ -234,12 +232,6 @@ export class RunPasses {
     this.#progress.begin(sinceMs === null);
     await store.replaceWindows(runId, { sinceMs, untilMs });
   }
-}
-
-/** At least so many places were served. */
-function withPlaces(tally: Tally, atLeast: number): Tally {
-  const more = Math.max(0, atLeast - tally.places);
-  return { ...tally, places: tally.places + more, unsure: Math.max(0, tally.unsure - more) };
 }
 
 function unstableOrder({ expected, places }: Proof, lacking: number, brought: number): CountsDisagreeError {

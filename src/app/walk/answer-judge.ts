@@ -263,7 +263,8 @@ export class AnswerJudge {
     const { sinceMs, untilMs } = position;
     const isBounded = this.byTime.hasBounds && (request.sinceMs !== null || request.untilMs !== null);
     const marks = this.#options.marks({ windowId, page: request.page, untilMs, isBounded, raw, encoded });
-    const range = { sinceMs, untilMs, isOrderedByTime: this.#options.traits.isOrderedByTime };
+    const { isOrderedByTime, widenedMs } = this.#options.traits;
+    const range = { sinceMs, untilMs, isOrderedByTime, widenedMs };
     const { added, ...counts } = position.counter.count(encoded.places, range, marks);
     return { counts: isRepeated ? NO_PLACES : counts, edge: added };
   }

@@ -11,7 +11,9 @@
  *         │ every serving counts
  *   since ┤ belongs to the next window
  *
- * An event without a time lies where its neighbours lie. Where these are on both sides of a border it is `unsure`.
+ * An event without a time lies where its neighbours lie. Where these are on both sides of a border it is `unsure`. Where they lie beyond
+ * the border, and came because bounds are sent widened, it is unsure, too: the API may go by a time that it does not show, and serve the
+ * event in this window alone.
  */
 import type { PagePlaces } from '../../core/encoded-page.ts';
 import { sharedEnd } from './shared-end.ts';
@@ -24,6 +26,8 @@ export interface CountedRange {
   /** `[sinceMs, untilMs)`; `null` is open. */
   readonly sinceMs: number | null;
   readonly untilMs: number | null;
+  /** How far outside of its bounds a window is served events. */
+  readonly widenedMs: number;
   /** False: the API's order is not that of the times, and one chain brings all of the range. */
   readonly isOrderedByTime: boolean;
 }
@@ -82,6 +86,7 @@ export class PlaceCounter {
     const edge = this.#edge;
     const counts = { ...NO_PLACES };
     const added: string[] = [];
+    const asked = widened(range);
     const sides = new Sides(timesMs, bordersOf(range, marks, edge));
     const head = overlap === null ? new Head(edge, instantKeys, this.#lastDigest === page.firstDigest) : null;
     const before = new BeforeThis(this.keysBefore, page.keys);
@@ -96,7 +101,8 @@ export class PlaceCounter {
       // Taken from the head in any case: it may only match in order.
       const repeated = head?.repeats(timeMs, key) ?? null;
       const placeMs = sides.timeOf(at);
-      if (placeMs !== null && !isInside(placeMs, range)) continue;
+      const isElsewhere = placeMs !== null && !isInside(placeMs, range);
+      if (isElsewhere && !(Number.isNaN(timeMs) && isInside(placeMs, asked))) continue;
       const come = before.has(at);
       if (come === 'surely') continue;
       if (repeated !== null) {
@@ -108,10 +114,10 @@ export class PlaceCounter {
         counts.unsure += 1;
         continue;
       }
-      if (placeMs === null) {
+      if (placeMs === null || isElsewhere) {
         // Without an order its neighbours say nothing, and one chain brings each event once.
-        if (range.isOrderedByTime) counts.unsure += 1;
-        else counts.places += 1;
+        if (placeMs === null && !range.isOrderedByTime) counts.places += 1;
+        else counts.unsure += 1;
         continue;
       }
       if (range.isOrderedByTime && edge !== null && placeMs > edge.atMs) continue;
@@ -152,8 +158,16 @@ export class PlaceCounter {
   }
 }
 
-function isInside(timeMs: number, { sinceMs, untilMs }: CountedRange): boolean {
+function isInside(timeMs: number, { sinceMs, untilMs }: Pick<CountedRange, 'sinceMs' | 'untilMs'>): boolean {
   return (sinceMs === null || timeMs >= sinceMs) && (untilMs === null || timeMs < untilMs);
+}
+
+/** What the API is asked for. */
+function widened({ sinceMs, untilMs, widenedMs }: CountedRange): Pick<CountedRange, 'sinceMs' | 'untilMs'> {
+  return {
+    sinceMs: sinceMs === null ? null : sinceMs - widenedMs,
+    untilMs: untilMs === null ? null : untilMs + widenedMs,
+  };
 }
 
 /** Times at which a count changes. */

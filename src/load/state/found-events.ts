@@ -16,8 +16,7 @@ const KEY = `hashtextextended(s.id::text COLLATE "C", 0)`;
 export interface FoundEvents {
   /** That no run before it had brought. */
   readonly fresh: number;
-  /** Of a full walk: with a row, and all. */
-  readonly rows: number;
+  /** Of a full walk. */
   readonly different: number;
   /** An incremental run was served something that a run before it had been served. */
   readonly cameAgain: boolean;
@@ -34,11 +33,9 @@ export async function readFoundEvents(db: Queryable, source: Source, runId: numb
     [runId],
   );
   const without = rejected === 0 ? { fresh: 0, different: 0 } : await countRejected(db, source, runId);
-  const rows = Math.max(inserted, keys);
   return {
     fresh: inserted + without.fresh,
-    rows,
-    different: rows + without.different,
+    different: Math.max(inserted, keys) + without.different,
     cameAgain: again || without.different > without.fresh,
   };
 }

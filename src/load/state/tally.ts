@@ -10,8 +10,6 @@ export interface Tally {
   readonly unsure: number;
   /** No bound of time lies below the windows: they are all of the data set. */
   readonly isFull: boolean;
-  /** The windows are those that the run began with: nothing was walked again. */
-  readonly isFirstWalk: boolean;
   /** Windows whose end was not the API's own word. */
   readonly doubtfulWindows: number;
   /** Runs of another address have put rows into the same table: an event may have the id of one of them, and no row of its own. */
@@ -30,13 +28,13 @@ export async function readTally(db: Queryable, runId: number): Promise<Tally> {
      ), sums AS (
        SELECT sum(places - taken_over) AS places, sum(recent_places - taken_over) AS recent_places, sum(unsure) AS unsure,
               sum(repeated) AS repeated, sum(borders) AS borders, sum(repeating_borders) AS repeating_borders,
-              bool_or(since_ms IS NULL) AS is_full, coalesce(bool_or(window_id = 1), false) AS is_first, count(*) FILTER (WHERE doubtful) AS doubtful
+              bool_or(since_ms IS NULL) AS is_full, count(*) FILTER (WHERE doubtful) AS doubtful
          FROM windows
      )
      SELECT coalesce(places, 0)::float8 AS places, coalesce(recent_places, 0)::float8 AS "recentPlaces",
             (coalesce(unsure, 0) + CASE WHEN repeating_borders > 1 AND repeating_borders = borders THEN 0
                                         ELSE coalesce(repeated, 0) END)::float8 AS unsure,
-            coalesce(is_full, false) AS "isFull", is_first AS "isFirstWalk", doubtful::float8 AS "doubtfulWindows",
+            coalesce(is_full, false) AS "isFull", doubtful::float8 AS "doubtfulWindows",
             EXISTS (SELECT FROM ingestion.run r JOIN ingestion.run other USING (source_id)
                      WHERE r.run_id = $1 AND other.source <> r.source AND other.inserted > 0) AS "isMixed"
        FROM sums`,

@@ -38,6 +38,26 @@ for (const { name, shape, flags, proof } of CASES) {
   });
 }
 
+void test('late events whose times are not shown are counted, however narrow the windows', async (t) => {
+  // Twenty a millisecond, every other one without a time; the late ones, which bounds move to the oldest window, are among those.
+  const events = eventsUpTo(800, (n) => ({
+    timestamp: NEWEST_MS - Math.floor(n / 20) - (n % 50 === 0 ? 3_600_000 : 0),
+    isTimed: n % 2 === 1,
+  }));
+  const hook: PageHook = ({ usual: { body } }) => {
+    const served = body['data'] as readonly ScriptedEvent[];
+    const data = served.map(({ isTimed, timestamp, ...event }) => (isTimed === true ? { ...event, timestamp } : event));
+    return { body: { ...body, data } };
+  };
+  const scene = await ScriptedScene.open(t, { events, hook, maxPage: 21, latencyMs: 2 });
+  const ending = await scene.ingestAll(['--concurrency', '4', '--page-size', '21']);
+  assert.ok(
+    ending.logs.some(({ msg }) => msg === 'window split'),
+    tailOf(ending),
+  );
+  assert.equal(warnings(ending, /again/).length, 0, tailOf(ending));
+});
+
 void test('an API that serves the oldest first is walked once in every run', async (t) => {
   const scene = await ScriptedScene.open(t, { events: eventsUpTo(1_000).toReversed() });
   for (const flags of [[], ['--full']]) {

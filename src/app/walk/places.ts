@@ -163,12 +163,10 @@ function isInside(timeMs: number, { sinceMs, untilMs }: Pick<CountedRange, 'sinc
 }
 
 /** What the API is asked for. */
-function widened({ sinceMs, untilMs, widenedMs }: CountedRange): Pick<CountedRange, 'sinceMs' | 'untilMs'> {
-  return {
-    sinceMs: sinceMs === null ? null : sinceMs - widenedMs,
-    untilMs: untilMs === null ? null : untilMs + widenedMs,
-  };
-}
+const widened = ({ sinceMs, untilMs, widenedMs }: CountedRange): Pick<CountedRange, 'sinceMs' | 'untilMs'> => ({
+  sinceMs: sinceMs === null ? null : sinceMs - widenedMs,
+  untilMs: untilMs === null ? null : untilMs + widenedMs,
+});
 
 /** Times at which a count changes. */
 function bordersOf(range: CountedRange, marks: CountMarks, edge: WalkEdge | null): number[] {

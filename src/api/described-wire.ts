@@ -1,10 +1,11 @@
 /** How pages of a described source are asked for. */
 import { variablesOf, type FilledDescription } from '../source/fill-in.ts';
+import { isDivisible } from '../source/order.ts';
 import { requestShape } from '../source/request-shape.ts';
 import type { PageWire } from './page-wire.ts';
 
 export function describedWire(source: FilledDescription, userAgent: string): PageWire {
-  const { name, time, order, limits } = source.description;
+  const { name, limits } = source.description;
   const variables = variablesOf(source.description).join(', ');
   return {
     url: source.url,
@@ -13,7 +14,7 @@ export function describedWire(source: FilledDescription, userAgent: string): Pag
       address: `Check url in the description of ${name}.`,
     },
     hasStream: false,
-    takesBounds: order === 'newest-first' && time?.since !== undefined && time.until !== undefined,
+    takesBounds: isDivisible(source.description),
     maxRps: limits?.perSecond ?? null,
     later: limits?.refusedBy ?? [],
     guessCursor: () => null,

@@ -1,7 +1,7 @@
 /** The card of a source: what its API lets the program promise, and what not, from the description alone. */
 import type { Description } from './description.ts';
 import type { KeyPath } from './kinds.ts';
-import { walkSideBound } from './order.ts';
+import { isDivisible } from './order.ts';
 
 export interface Guarantee {
   /** In a few words. */
@@ -47,11 +47,6 @@ function no(answer: string, sentence: string): Guarantee {
   return { answer, sentence, isPromised: false };
 }
 
-/** Whether a walk can be begun anew at any time, and not only at the top of the list. */
-function isAskedByTime({ order, time }: Description): boolean {
-  return walkSideBound(order, time) !== null;
-}
-
 /** Records that change, or whose order is not known, move from page to page while pages are counted. */
 function canSkip({ next, order, version }: Description): boolean {
   return next.kind === 'count' && (order === 'none' || version !== undefined);
@@ -87,7 +82,7 @@ function exactlyOnce(description: Description): Guarantee {
 
 function afterCrash(description: Description): Guarantee {
   const { next } = description;
-  if (isAskedByTime(description) && next.kind !== 'lastRecord') {
+  if (isDivisible(description) && next.kind !== 'lastRecord') {
     return yes(
       'yes, by cursor or time',
       'A start goes on behind the last row that is safe: by its cursor, or by time where that is dead.',
@@ -108,24 +103,14 @@ function afterCrash(description: Description): Guarantee {
 }
 
 function parallel(description: Description): Guarantee {
-  const { order, time } = description;
-  if (isAskedByTime(description)) {
-    const both = time?.since !== undefined && time.until !== undefined;
-    return both
-      ? yes(
-          'yes',
-          'The time is divided into windows, which are walked at the same time, while pages show that their order is that of time.',
-        )
-      : yes(
-          'yes, by one bound',
-          'The time is divided into windows: each walk begins at its bound, and ends by the times of its own records.',
-        );
+  if (isDivisible(description)) {
+    return yes(
+      'yes',
+      'The time is divided into windows, which are walked at the same time, while pages show that their order is that of time.',
+    );
   }
-  const why =
-    order === 'none'
-      ? 'the order of the list is not known'
-      : `a list that is ${order} can only be begun elsewhere by its ${order === 'newest-first' ? 'until' : 'since'}, which the API does not take`;
-  return no('no', `Pages are asked for one after the other, because ${why}.`);
+  const why = 'a list is divided only where its newest record comes first, and the API takes both bounds of time';
+  return no('no', `Pages are asked for one after the other: ${why}.`);
 }
 
 function staleCursor(description: Description): Guarantee {
@@ -135,7 +120,7 @@ function staleCursor(description: Description): Guarantee {
     const reach = time?.reach === undefined ? '' : `, while the API has the record (${durationText(time.reach)})`;
     return yes('cannot happen', `A value of a record does not run out${reach}.`);
   }
-  if (isAskedByTime(description))
+  if (isDivisible(description))
     return yes('by time', 'A walk whose cursor is dead goes on from the time of its last record.');
   return no(
     'from the top, paid twice',
@@ -146,12 +131,12 @@ function staleCursor(description: Description): Guarantee {
 function proof(description: Description): Guarantee {
   const { total, id, time } = description;
   const capped =
-    time?.cap !== undefined && !isAskedByTime(description)
+    time?.cap !== undefined && !isDivisible(description)
       ? `A list of ${time.cap} records ends with code 5: the API ends there in silence.`
       : null;
   if (canSkip(description)) {
     return no(
-      'walk again until nothing is new',
+      'not proven: walk it again',
       join(
         'The end of the list does not prove that nothing was skipped: only another walk that brings nothing new does.',
         capped,

@@ -1,17 +1,10 @@
 /** How the order of a list and the bounds that its API takes fit together. */
-import type { Description, TimeWord } from './description.ts';
+import type { Description } from './description.ts';
 
 /**
- * The bound from which a walk can be begun anew at any place: the upper one of a list that begins with its newest record, the
- * lower one of a list that begins with its oldest. @returns its parameter, `null` where there is none
+ * Whether the list can be begun at any time, and divided into windows: its newest record comes first, and the API takes both bounds.
+ * A list with another order, or with one bound, is read as one chain from its top.
  */
-export function walkSideBound(order: Description['order'], time: TimeWord | undefined): string | null {
-  switch (order) {
-    case 'newest-first':
-      return time?.until ?? null;
-    case 'oldest-first':
-      return time?.since ?? null;
-    case 'none':
-      return null;
-  }
+export function isDivisible({ order, time }: Pick<Description, 'order' | 'time'>): boolean {
+  return order === 'newest-first' && time?.since !== undefined && time.until !== undefined;
 }

@@ -65,7 +65,7 @@ const EXPECTED: Readonly<Record<string, Expected>> = {
     position: '["2026-09-24T10:05:41Z",1]',
     second: 'since=2026-09-24T10:05:41Z&page=1',
     last: { headers: { link: '<https://api.github.com/repositories/7/issues?page=8>; rel="prev"' } },
-    card: ['yes', 'yes, always', 'yes, by one bound', 'cannot happen', END],
+    card: ['yes', 'yes, always', 'no', 'cannot happen', END],
   },
   'slack-channel': {
     environment: { SLACK_TOKEN: 'k', SLACK_CHANNEL: 'C012AB3CD' },
@@ -87,7 +87,7 @@ const EXPECTED: Readonly<Record<string, Expected>> = {
       'https://acme.zendesk.com/api/v2/incremental/tickets/cursor.json?cursor=MTc5MDI0NDA2MS4wfHwzNTQ0MHw%3D&per_page=2',
     second: 'cursor=MTc5MDI0NDA2MS4wfHwzNTQ0MHw=&per_page=2',
     last: { envelope: { end_of_stream: true } },
-    card: ['yes', 'yes, by cursor or time', 'yes, by one bound', 'by time', END],
+    card: ['yes', 'while the cursor lives, else from the top', 'no', 'from the top, paid twice', END],
   },
   'notion-pages': {
     environment: { NOTION_TOKEN: 'k', NOTION_DATA_SOURCE: '2f26ee68-df30-4251-aad4-8ddc420cba3d' },

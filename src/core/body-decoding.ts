@@ -12,8 +12,8 @@ const MAX_CHUNK_BYTES = 16 * 1024 * 1024;
 /** The beginning of a compressed body, and the most that it may decode to. */
 const GLANCE_BYTES = 1_024;
 const MAX_GLANCE_BYTES = 1024 * 1024;
-/** Of an object, or of a list: a source's page may be either. */
-const OPENINGS: readonly (number | undefined)[] = [0x7b, 0x5b];
+const OPEN_BRACE = 0x7b;
+const OPEN_BRACKET = 0x5b;
 const BYTE_ORDER_MARK = [0xef, 0xbb, 0xbf];
 
 /** A page in an ArrayBuffer of its own, ready to be transferred. */
@@ -62,10 +62,11 @@ export function decodeBody(
 
 /** Whether a body can be a JSON object or list, as its first character shows; of a compressed one only the first bytes are decoded. */
 export function mayBePage(body: Uint8Array, encoding: ContentEncoding): boolean {
+  const beginsAsPage = (bytes: Uint8Array): boolean => [OPEN_BRACE, OPEN_BRACKET].includes(firstOf(bytes));
   if (encoding === 'identity') return beginsAsPage(body);
   const beginning = decode(body.subarray(0, GLANCE_BYTES), encoding, MAX_GLANCE_BYTES, AS_FAR_AS_IT_GOES);
   if (beginning instanceof Uint8Array) return beginsAsPage(beginning);
-  return beginning.fault === 'too-large' || beginsAsPage(body);
+  return beginning.fault === 'too-large' || firstOf(body) === OPEN_BRACE;
 }
 
 function decode(
@@ -80,7 +81,8 @@ function decode(
     try {
       bytes = decompress(bytes, compression, maxBytes, end);
     } catch (error) {
-      if (beginsAsPage(bytes)) continue;
+      // It was not compressed. A bracket would say nothing: Brotli may begin with one.
+      if (firstOf(bytes) === OPEN_BRACE) continue;
       if (hasCode(error, 'ERR_BUFFER_TOO_LARGE')) {
         return { fault: 'too-large', detail: `The body of ${encoded.length} bytes has more than ${maxBytes} in it.` };
       }
@@ -94,10 +96,10 @@ function decode(
   return bytes;
 }
 
-/** Behind white space and the byte order mark that some servers put before all that they send. */
-function beginsAsPage(bytes: Uint8Array): boolean {
+/** The first character, behind white space and the byte order mark that some servers put before all that they send; 0: none. */
+function firstOf(bytes: Uint8Array): number {
   const hasMark = BYTE_ORDER_MARK.every((byte, at) => bytes[at] === byte);
-  return OPENINGS.includes(bytes.subarray(hasMark ? BYTE_ORDER_MARK.length : 0).find(isNoSpace));
+  return bytes.subarray(hasMark ? BYTE_ORDER_MARK.length : 0).find(isNoSpace) ?? 0;
 }
 
 /** White space as JSON has it. */

@@ -68,8 +68,10 @@ export class RunPasses {
   }
 
   async #walkAllOfIt(): Promise<'complete' | 'stopped'> {
-    const { store, logger } = this.#parts;
+    const { store, logger, traits } = this.#parts;
     const { runId, sinceMs, incrementalSinceMs, untilMs } = this.#run;
+    // A start before this one was killed between seeing that there is no order by time, and giving up the windows that rest on it.
+    if (!traits.isOrderedByTime && (await store.windows(runId)).length > 1) await this.#beginChain();
     const report = await this.#walk({ thenCatchUp: true });
     if (report === 'stopped' || leaveNoGap(await store.windows(runId), this.#run)) return report;
     logger.warn({ run: runId }, 'rows of ingestion.state are gone; walking the whole range again');
@@ -211,7 +213,6 @@ export class RunPasses {
   async #beginChain(): Promise<void> {
     const { store, traits } = this.#parts;
     const { runId, untilMs } = this.#run;
-    if (!traits.isOrderedByTime) await store.noteTraits(traits);
     const states = await store.windows(runId);
     const open = states.filter(({ complete }) => !complete);
     const before = this.#restarts.begin(null);
@@ -231,6 +232,7 @@ export class RunPasses {
     const sinceMs = Number.isFinite(floorMs) ? floorMs : null;
     this.#progress.begin(sinceMs === null);
     await store.replaceWindows(runId, { sinceMs, untilMs });
+    if (!traits.isOrderedByTime) await store.noteTraits(traits);
   }
 }
 

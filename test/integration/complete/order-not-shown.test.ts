@@ -38,6 +38,22 @@ for (const { name, shape, flags, proof } of CASES) {
   });
 }
 
+void test('windows are given up by the next start, too, when a job was killed before it could do so', async (t) => {
+  const scene = await ScriptedScene.open(t, { events: eventsUpTo(2_000), shape: 'doc', maxPage: 50, latencyMs: 5 });
+  await scene.stopAt(({ number }) => number === 25, ['--concurrency', '4']);
+  assert.ok((await scene.count('SELECT count(*) FROM ingestion.state')) > 1);
+  // As a killed job leaves it: without an order, bounds have ended windows too soon.
+  await scene.database.query('UPDATE ingestion.source SET ordered_by_time = false');
+  await scene.database.query('UPDATE ingestion.state SET complete = true WHERE window_id > 1');
+  const asked: string[] = [];
+  scene.api.options.hook = ({ query }) => {
+    asked.push(...['since', 'until'].filter((bound) => query.has(bound)));
+    return undefined;
+  };
+  await scene.ingestAll(['--concurrency', '4']);
+  assert.deepEqual(asked, []);
+});
+
 void test('late events whose times are not shown are counted, however narrow the windows', async (t) => {
   // Twenty a millisecond, every other one without a time; the late ones, which bounds move to the oldest window, are among those.
   const events = eventsUpTo(800, (n) => ({

@@ -50,7 +50,15 @@ function countsPages({ description: { next } }: FilledDescription): boolean {
 }
 
 function noList({ description: { records } }: FilledDescription, body: unknown): NextPosition {
-  const has =
-    typeof body === 'object' && body !== null ? `an object with ${Object.keys(body).join(', ')}` : typeof body;
-  return { kind: 'unclear', why: `the answer has no list at records: [${records.join(', ')}]; it is ${has}` };
+  return { kind: 'unclear', why: `the answer has no list at records: [${records.join(', ')}]; it is ${shown(body)}` };
+}
+
+/** How many keys of an answer a message shows. */
+const MAX_KEYS = 12;
+
+function shown(body: unknown): string {
+  if (Array.isArray(body)) return 'a list itself, of which the path is []';
+  if (typeof body !== 'object' || body === null) return typeof body;
+  const keys = Object.keys(body);
+  return `an object with ${keys.slice(0, MAX_KEYS).join(', ')}${keys.length > MAX_KEYS ? ', …' : ''}`;
 }

@@ -235,9 +235,9 @@ export class IngestionJob {
   #traitsOf(known: SourceTraits): EndpointTraits {
     const { described = null } = this.#options.source;
     if (described === null) return unknownTraits(known);
-    const { order, widenedMs } = described;
+    const { order, widenedMs, cap } = described;
     const isOrderedByTime = known.isOrderedByTime && order === 'newest-first';
-    return unknownTraits({ ...known, isOrderedByTime, hasFlag: true }, { widenedMs, cursorsKeepBounds: true });
+    return unknownTraits({ ...known, isOrderedByTime, hasFlag: true }, { widenedMs, cap, cursorsKeepBounds: true });
   }
 
   /** Merges the pages that an earlier start has copied and not merged; they are fetched again where their rows are gone. */

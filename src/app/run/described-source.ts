@@ -30,6 +30,8 @@ export interface DescribedSource {
   readonly bounds: { readonly since: boolean; readonly until: boolean };
   /** How far outside of its bounds a page may reach. */
   readonly widenedMs: number;
+  /** Records after which a chain of pages ends in silence; Infinity: it does not. */
+  readonly cap: number;
   /** Whether an answer says how many records the list has. */
   readonly hasTotal: boolean;
   /** Most records of a page; `null` where the request does not say how many it wants. */
@@ -60,6 +62,7 @@ export function describedSource(description: Description, environment: Environme
     bounds: { since: time?.since !== undefined, until: time?.until !== undefined },
     // By a step, after rounding.
     widenedMs: 2 * (time?.granularity ?? 1),
+    cap: time?.cap ?? Infinity,
     hasTotal: description.total !== undefined,
     maxPage: size?.max ?? null,
     wire: (userAgent) => describedWire(filled, userAgent),

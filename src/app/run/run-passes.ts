@@ -106,7 +106,7 @@ export class RunPasses {
         );
       } else if (verdict.kind === 'proven' && lacking <= 0) {
         if (!isDoubtful || verdict.proof.kind === 'count') return verdict.proof;
-        if (isWalkedAgain || tally.isFull || !isUnlimited(this.#run)) throw doubtfulEnd(tally.doubtfulWindows);
+        if (isWalkedAgain || tally.isFull || !isUnlimited(this.#run)) throw this.#doubtfulEnd(tally.doubtfulWindows);
         if (attempt === 'suspects') continue;
         logger.warn({ walking_again: attempt }, 'the end of the list is doubtful; walking again');
       } else if (attempt === 'suspects' && (await this.#suspects()).length === 0) {
@@ -121,7 +121,7 @@ export class RunPasses {
         const brought = now.fresh - before.fresh - Math.max(0, now.total - before.total);
         if (isWalkedAgain && brought <= 0) {
           // A walk that only looked again for what may be missing takes nothing back from an end that the API gave before.
-          if (isAlwaysDoubtful && proof.kind !== 'count') throw doubtfulEnd(tally.doubtfulWindows);
+          if (isAlwaysDoubtful && proof.kind !== 'count') throw this.#doubtfulEnd(tally.doubtfulWindows);
           return proof;
         }
         if (attempt === 'last') throw unstableOrder(proof, lacking, brought);
@@ -144,6 +144,11 @@ export class RunPasses {
    */
   #isOtherList({ isFull, places }: Tally, { cameAgain }: FoundEvents): boolean {
     return !isFull && isUnlimited(this.#run) && places > 0 && !cameAgain;
+  }
+
+  #doubtfulEnd(windows: number): GaveUpError | CountsDisagreeError {
+    const { hasMetCap, cap } = this.#parts.traits;
+    return hasMetCap ? cutAt(cap) : doubtfulEnd(windows);
   }
 
   async #suspects(): Promise<number[]> {
@@ -241,6 +246,13 @@ function unstableOrder({ expected, places }: Proof, lacking: number, brought: nu
     `Up to ${lacking} events are missing: the API counts ${expected}, ${places} were served for sure, and walking everything again ` +
       `still brings new ones (${brought} the last time). The API's pages overlap differently each time: events of one time come in no ` +
       'stable order. What came is in the target; npm start looks for the others again.',
+  );
+}
+
+function cutAt(cap: number): CountsDisagreeError {
+  return new CountsDisagreeError(
+    `The list came to ${cap} records, where the API ends it as if it were complete (time.cap of the description): there may be more. ` +
+      'What came is in the table. Narrow what is asked for, with one description for each part of the list.',
   );
 }
 

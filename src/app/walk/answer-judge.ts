@@ -217,7 +217,8 @@ export class AnswerJudge {
     if (word === 'more' && this.#isAboveWindow(encoded)) return { kind: 'skip', next: { ...next, page: request.page } };
     const isMore = word === 'more' || isFollowed;
     const isBelow = isMore && position.reachesBelow(encoded);
-    const isAskedByTime = isUnsaid || (isBelow && this.#mustAskByTime(request));
+    const isCapped = !isMore && chain.hasServedTo(traits.cap, request, encoded.servedCount);
+    const isAskedByTime = isUnsaid || (isBelow && this.#mustAskByTime(request)) || (isCapped && this.byTime.hasAnchors);
     if (isAskedByTime) position.approachEnd(encoded.servedCount);
     // Where the API does not end a window itself, the window ends below its bound.
     const isPast = !isAskedByTime && isBelow && traits.isOrderedByTime && position.isPastWindow(encoded);
@@ -227,7 +228,8 @@ export class AnswerJudge {
     if (request.keepsEnds === true) limit.restore();
     else limit.grow();
     const mayLackEvents = noteFailureWords(traits, word, encoded.envelope.speaksOfError) || isRepeated;
-    const isDoubtful = (isEnd && doubt?.isStrong === true) || mayLackEvents;
+    traits.hasMetCap ||= isEnd && isCapped;
+    const isDoubtful = (isEnd && (isCapped || doubt?.isStrong === true)) || mayLackEvents;
     const suspect = contradiction !== null || mayLackEvents;
     return {
       kind: isEnd ? 'end' : 'advance',

@@ -29,6 +29,8 @@ export class Chain {
   lastDigest: string | null = null;
   /** See {@link lookFromAbove}. */
   #above: NextPage | null = null;
+  /** Events that were accepted since the chain was begun; `null`: another process has begun it. */
+  #served: number | null = null;
   /** Why the last cursor could not be used. */
   #brokenBy: string | null = null;
 
@@ -92,9 +94,15 @@ export class Chain {
     return from === null ? null : { ...from, page: page === null ? request.page : request.page + 1, look };
   }
 
+  /** Whether the chain has served `cap` events with these. As many as may be, where another process has begun it. */
+  hasServedTo(cap: number, { page, limit }: Pick<PageRequest, 'page' | 'limit'>, events: number): boolean {
+    return (this.#served ?? (page - 1) * limit) + events >= cap;
+  }
+
   /** The page is about to be accepted. @throws GaveUpError when page after page brings no new event */
   noteAccepted(request: PageRequest, page: EncodedPage): void {
     this.latestPage = page.servedCount;
+    if (this.#served !== null) this.#served += page.servedCount;
     this.lastDigest = page.places.lastDigest ?? this.lastDigest;
     this.#above = lookFrom(request, page.servedCount) ?? this.#above;
     this.#restarts.note(page.servedCount);
@@ -108,6 +116,7 @@ export class Chain {
   #begin(page: number, untilMs: number | null): void {
     this.#position.beginAgain();
     this.#above = null;
+    this.#served = 0;
     const before = this.#restarts.begin(untilMs);
     if (before === 'too-often') throw noProgress({ windowId: this.#windowId, page, untilMs }, this.#brokenBy);
     if (before !== 'nothing') this.#progress = new ChainProgress();

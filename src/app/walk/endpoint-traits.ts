@@ -7,6 +7,10 @@ export interface EndpointTraits {
   readonly widenedMs: number;
   /** A cursor stands in the list of the bounds that its chain was begun with, and is sent with these. */
   readonly cursorsKeepBounds: boolean;
+  /** Events after which a chain ends as if it were at its end; Infinity: it does not. */
+  readonly cap: number;
+  /** A chain has ended there, and could not go on by time. */
+  hasMetCap: boolean;
   /** Whether `since` and `until` select a window. */
   supportsTimeBounds: boolean;
   /** Whether every page so far showed that the order is that of the events' times. Windows, anchors and bounds rest on it. */
@@ -38,7 +42,7 @@ const FIRST_GUESS_EVENT_BYTES = 400;
 /** A page of small events does not make the next large one a surprise, a hundred of them do. */
 const FORGETTING = 0.98;
 /** `since` and `until` are sent widened by a millisecond, and rounded. */
-const OF_DATASYNC = { widenedMs: 2, cursorsKeepBounds: false };
+const OF_DATASYNC = { widenedMs: 2, cursorsKeepBounds: false, cap: Infinity };
 
 /**
  * Assumed until a page shows otherwise.
@@ -46,10 +50,11 @@ const OF_DATASYNC = { widenedMs: 2, cursorsKeepBounds: false };
  */
 export function unknownTraits(
   known: Pick<EndpointTraits, 'isOrderedByTime' | 'hasFlag' | 'failureWords'>,
-  described: Pick<EndpointTraits, 'widenedMs' | 'cursorsKeepBounds'> = OF_DATASYNC,
+  described: Pick<EndpointTraits, 'widenedMs' | 'cursorsKeepBounds' | 'cap'> = OF_DATASYNC,
 ): EndpointTraits {
   return {
     ...described,
+    hasMetCap: false,
     supportsTimeBounds: true,
     ...known,
     countsReturned: true,

@@ -36,6 +36,8 @@ const LISTS = ['expand[]', 'types[]'];
 interface Event {
   readonly id: string;
   readonly created: number;
+  /** From the newest event of all, which is 0. */
+  readonly place: number;
   readonly type: string;
   readonly json: string;
 }
@@ -50,12 +52,14 @@ class StripeEvents implements Vendor {
   /** Newest first. */
   readonly #events: readonly Event[];
   readonly #places: ReadonlyMap<string, number>;
+  readonly #cap: number;
 
-  constructor({ count, seed = 1 }: VendorOptions) {
+  constructor({ count, seed = 1, cap = Infinity }: VendorOptions) {
+    this.#cap = cap;
     const made = madeEvents(new Draws(seed), count);
     this.records = made.map(({ record }) => record);
-    this.#events = made.map(({ id, created, type, record }) => ({ id, created, type, json: jsonText(record) }));
-    this.#places = new Map(this.#events.map(({ id }, place) => [id, place]));
+    this.#events = made.map(({ record, ...event }) => ({ ...event, json: jsonText(record) }));
+    this.#places = new Map(this.#events.map(({ id, place }) => [id, place]));
   }
 
   limitHeaders(): Readonly<Record<string, string>> {
@@ -82,16 +86,15 @@ class StripeEvents implements Vendor {
   #page(query: URLSearchParams): VendorAnswer {
     const after = query.get('starting_after');
     const before = query.get('ending_before');
-    const place = this.#places.get(after ?? before ?? '');
-    if (place === undefined && (after ?? before) !== null) {
+    const cursor = after ?? before;
+    const place = cursor === null ? -1 : this.#places.get(cursor);
+    if (place === undefined) {
       const param = after === null ? 'ending_before' : 'starting_after';
-      return failure(400, { code: 'resource_missing', message: `No such event: '${after ?? before ?? ''}'`, param });
+      return failure(400, { code: 'resource_missing', message: `No such event: '${cursor ?? ''}'`, param });
     }
     const limit = Number(query.get('limit') ?? DEFAULT_PAGE);
-    const isAsked = selection(query);
-    const from = after === null ? 0 : (place ?? 0) + 1;
-    const until = before === null ? this.#events.length : (place ?? 0);
-    const fits = this.#events.slice(from, until).filter(isAsked);
+    const asked = this.#events.filter(selection(query)).slice(0, this.#cap);
+    const fits = asked.filter((event) => (before === null ? event.place > place : event.place < place));
     const data = before === null ? fits.slice(0, limit) : fits.slice(-limit);
     const hasMore = fits.length > data.length;
     const events = data.map(({ json }) => json).join(',');
@@ -159,7 +162,7 @@ function madeEvents(draws: Draws, count: number): (Omit<Event, 'json'> & { recor
     if (!draws.chance(1 / 3)) created -= draws.below(2 * stepS);
     const id = `evt_1${place.toString(36).padStart(5, '0')}${draws.hex(18)}`;
     const type = draws.pick(TYPES);
-    return { id, created, type, record: { id, object: 'event', ...eventFields(draws, created, type) } };
+    return { id, created, place, type, record: { id, object: 'event', ...eventFields(draws, created, type) } };
   });
 }
 

@@ -27,6 +27,8 @@ export interface VendorOptions {
   readonly seed?: number;
   /** Default: none. */
   readonly limit?: Limit;
+  /** Records after which a query ends as if it were complete, where it can be asked by time: Stripe's does not. */
+  readonly cap?: number;
   /** In links, in place of this server's address: somebody else's. */
   readonly linksTo?: string;
   /** Asked for each request that is not refused; they count from 1. */
@@ -74,11 +76,11 @@ export class VendorStub {
   /** Requests so far, those that were refused among them. */
   requests = 0;
   refusals = 0;
-  /** Of each window of the limit, how many requests were granted. */
-  readonly granted: number[] = [];
+  /** Of each window of the limit, when it began, in ms of the epoch, and how many requests were granted. */
+  readonly windows: { readonly startedAtMs: number; granted: number }[] = [];
   readonly #vendor: Vendor;
   readonly #options: VendorOptions;
-  #window = { startedAtMs: -Infinity, used: 0 };
+  #used = 0;
 
   private constructor(vendor: Vendor, options: VendorOptions, origin: string) {
     this.#vendor = vendor;
@@ -117,7 +119,8 @@ export class VendorStub {
       send(res, this.#vendor.refusal(use.resetsAtMs - Date.now()), headers);
       return;
     }
-    this.granted.push((this.granted.pop() ?? 0) + 1);
+    const window = this.windows.at(-1);
+    if (window !== undefined) window.granted += 1;
     const fault = this.#options.fault?.(this.requests);
     if (fault === 'reset') {
       req.socket.resetAndDestroy();
@@ -140,16 +143,14 @@ export class VendorStub {
   #count(): WindowUse {
     const { limit } = this.#options;
     if (limit === undefined) return { requests: Number.MAX_SAFE_INTEGER, used: 0, resetsAtMs: Date.now() };
-    if (Date.now() >= this.#window.startedAtMs + limit.windowMs) {
-      this.#window = { startedAtMs: Date.now(), used: 0 };
-      this.granted.push(0);
+    const nowMs = Date.now();
+    if (nowMs >= (this.windows.at(-1)?.startedAtMs ?? -Infinity) + limit.windowMs) {
+      this.windows.push({ startedAtMs: nowMs, granted: 0 });
+      this.#used = 0;
     }
-    this.#window.used += 1;
-    return {
-      requests: limit.requests,
-      used: this.#window.used,
-      resetsAtMs: this.#window.startedAtMs + limit.windowMs,
-    };
+    this.#used += 1;
+    const resetsAtMs = (this.windows.at(-1)?.startedAtMs ?? nowMs) + limit.windowMs;
+    return { requests: limit.requests, used: this.#used, resetsAtMs };
   }
 }
 

@@ -2,12 +2,10 @@
 import { createInterface } from 'node:readline/promises';
 import type { Settings } from '../core/config.ts';
 import { ConfigurationError } from '../core/errors.ts';
-import { tableOf } from '../load/schema/source.ts';
 
-/** @throws ConfigurationError when the answer is not yes, or nobody is there to ask */
-export async function confirmReset(settings: Pick<Settings, 'yes' | 'source'>): Promise<void> {
+/** @param name of the table. @throws ConfigurationError when the answer is not yes, or nobody is there to ask */
+export async function confirmReset(settings: Pick<Settings, 'yes'>, name: string): Promise<void> {
   if (settings.yes) return;
-  const name = tableOf(settings.source);
   if (!process.stdin.isTTY) {
     throw new ConfigurationError(
       `--reset empties ${name} and the state of all its runs. There is no terminal to ask for confirmation: add --yes. Nothing was changed.`,

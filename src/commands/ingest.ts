@@ -9,6 +9,7 @@ import { snapshotBeforeJob, type JobSnapshot } from '../core/job-snapshot.ts';
 import { createLogging, type Logger } from '../core/logging.ts';
 import { SETTING_GROUPS } from '../core/settings-table.ts';
 import { readDatabaseUrl } from '../load/postgres/connection-settings.ts';
+import { tableOf } from '../load/schema/source.ts';
 import { namedSource } from '../source/named-source.ts';
 import { createTerminalDisplay } from '../watch/terminal-progress.ts';
 import { startWatching, type Watching } from '../watch/watching.ts';
@@ -65,7 +66,7 @@ export async function ingest(argv: readonly string[], environment: Environment, 
     if (settings.keepAlive !== undefined) {
       logger.info('--keep-alive (KEEP_ALIVE) does nothing any more; the next version will refuse it');
     }
-    if (settings.reset) await confirmReset(settings);
+    if (settings.reset) await confirmReset(settings, described?.table ?? tableOf(name));
     const snapshot = () => watched.snapshot();
     watching = await startWatching({ settings, logger, snapshot, display });
     source = await openSource(settings, asDemo, logger, described);

@@ -116,7 +116,7 @@ const limits = z.strictObject({
   family: z
     .enum(['ietf', 'shopify', 'hubspot', 'discord'], 'expected ietf, shopify, hubspot or discord')
     .optional()
-    .describe('Whose names the headers about limits have. The usual ones need no word.'),
+    .describe('Whose limit headers these are, for readers: the job reads the usual names, and learns from refusals.'),
   refusedBy: z
     .array(
       z.strictObject({

@@ -52,7 +52,7 @@ export function describedSource(description: Description, environment: Environme
   const { name, order, size, time } = description;
   return {
     name,
-    address: addressOfDescribed(description),
+    address: addressOf(filled),
     url: filled.url,
     secrets: filled.secrets,
     plan: planColumns(description),
@@ -70,11 +70,14 @@ export function describedSource(description: Description, environment: Environme
   };
 }
 
-/** Two starts must agree on all that selects or reads records; how the key is sent, and how fast is asked, may change. */
-function addressOfDescribed(description: Description): string {
-  const dataSet = { ...description, auth: undefined, limits: undefined };
+/**
+ * Two starts must agree on all that selects or reads records, with what its variables stand for: another repository is another
+ * list. How the key is sent, and how fast is asked, may change.
+ */
+function addressOf({ description, url, headers, query, body }: FilledDescription): string {
+  const dataSet = { ...description, auth: undefined, limits: undefined, filled: [url.href, headers, query, body] };
   const digest = createHash('sha256').update(JSON.stringify(dataSet)).digest('hex').slice(0, HASH_CHARACTERS);
-  return `${dataSet.url} (${dataSet.name}, description ${digest})`;
+  return `${description.url} (${description.name}, data set ${digest})`;
 }
 
 function answerReader(source: FilledDescription): ReadAnswer {

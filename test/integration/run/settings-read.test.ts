@@ -34,7 +34,7 @@ void test('every setting is read by somebody', async (t) => {
     ownKeys: () => assert.fail('settings are copied: then nobody can say which of them are read'),
   });
   const logger = logToStderr(watched);
-  await confirmReset(watched);
+  await confirmReset(watched, 'ingested_events');
   embeddedDataDir(watched);
   const source = await openSource(watched, false, logger);
   const job = new IngestionJob({

@@ -20,8 +20,6 @@ export interface RequestShape {
   /** Names in lower case. */
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string | null;
-  /** For messages: the address as the description has it. No variable's value, key or position stands in it. */
-  readonly printed: string;
 }
 
 type Json = NonNullable<FilledDescription['body']>[string];
@@ -30,15 +28,13 @@ type Json = NonNullable<FilledDescription['body']>[string];
 interface Paging {
   readonly query: Map<string, string>;
   readonly body: (readonly [KeyPath, Json])[];
-  /** Parameters whose values are shown in messages. */
-  readonly shown: Set<string>;
 }
 
 export function requestShape(source: FilledDescription, asked: AskedPage): RequestShape {
   const { description, auth } = source;
   const { method, next } = description;
   const isLink = next.kind === 'link' && asked.position !== null;
-  const paging: Paging = { query: new Map(), body: [], shown: new Set() };
+  const paging: Paging = { query: new Map(), body: [] };
   // A link has everything in it; what it leaves out was left out on purpose.
   if (!isLink) askForPart(paging, source, asked);
   const url = isLink ? new URL(asked.position) : new URL(source.url);
@@ -50,7 +46,6 @@ export function requestShape(source: FilledDescription, asked: AskedPage): Reque
     url,
     headers: headersOf(source),
     body: method === 'POST' ? JSON.stringify(withMembers(source.body ?? {}, paging.body)) : null,
-    printed: isLink ? `${method} ${description.url} by the link of the page before` : printedOf(source, paging),
   };
 }
 
@@ -60,44 +55,42 @@ function askForPart(
   { position, limit, sinceMs, untilMs }: AskedPage,
 ): void {
   const { size, time, next } = description;
-  if (size !== undefined) say(paging, size.at, Math.min(limit, size.max), true);
+  if (size !== undefined) say(paging, size.at, Math.min(limit, size.max));
   if (time?.since !== undefined && sinceMs !== null) {
-    say(paging, { param: time.since }, writeBound(sinceMs, 'since', time), true);
+    say(paging, { param: time.since }, writeBound(sinceMs, 'since', time));
   }
   if (time?.until !== undefined && untilMs !== null) {
-    say(paging, { param: time.until }, writeBound(untilMs, 'until', time), true);
+    say(paging, { param: time.until }, writeBound(untilMs, 'until', time));
   }
   // Last: the last record's value may take the place of a bound.
   switch (next.kind) {
     case 'token':
-      if (position !== null) say(paging, next.to, position, false);
+      if (position !== null) say(paging, next.to, position);
       break;
     case 'link':
       break;
     case 'count':
-      say(paging, next, position ?? String(next.first), true);
+      say(paging, next, position ?? String(next.first));
       break;
     case 'lastRecord': {
       if (position === null) break;
       if (next.within === null) {
-        say(paging, next, position, false);
+        say(paging, next, position);
         break;
       }
       const { key, count } = readKeyAndCount(position);
-      say(paging, next, key, false);
-      say(paging, next.within, String(count), true);
+      say(paging, next, key);
+      say(paging, next.within, String(count));
     }
   }
 }
 
-function say({ query, body, shown }: Paging, place: RequestPlace, value: string | number, isShown: boolean): void {
+function say({ query, body }: Paging, place: RequestPlace, value: string | number): void {
   if ('bodyPath' in place) {
     body.push([place.bodyPath, value]);
     return;
   }
   query.set(place.param, String(value));
-  if (isShown) shown.add(place.param);
-  else shown.delete(place.param);
 }
 
 function headersOf({ headers, auth, description }: FilledDescription): Record<string, string> {
@@ -124,13 +117,4 @@ function withMember(body: Readonly<Record<string, Json>>, path: KeyPath, value: 
   const inner = body[key];
   const isObject = typeof inner === 'object' && inner !== null && !Array.isArray(inner);
   return { ...body, [key]: withMember(isObject ? inner : {}, rest, value) };
-}
-
-function printedOf({ description }: FilledDescription, { query, shown }: Paging): string {
-  const said = [
-    ...Object.entries(description.query).filter(([name]) => !query.has(name)),
-    ...[...query].map(([name, value]) => [name, shown.has(name) ? value : '…'] as const),
-  ];
-  const text = said.map(([name, value]) => `${name}=${value}`).join('&');
-  return `${description.method} ${description.url}${text === '' ? '' : `${description.url.includes('?') ? '&' : '?'}${text}`}`;
 }

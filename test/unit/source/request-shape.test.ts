@@ -61,9 +61,8 @@ test('a link is asked for as it is, without size and bounds, and with the key th
     { KEY: 'geheim-1' },
   );
   const position = 'https://api.example.com/other?page=2&sig=a%2Bb';
-  const { url, printed } = requestShape(source, { ...FIRST, position, sinceMs: 1 });
+  const { url } = requestShape(source, { ...FIRST, position, sinceMs: 1 });
   assert.deepEqual(queryOf(url), { page: '2', sig: 'a+b', key: 'geheim-1' });
-  assert.doesNotMatch(printed, /geheim|sig/);
 });
 
 test('bounds are sent one step wider, so that it does not matter whether they are inclusive', () => {
@@ -121,7 +120,7 @@ test('a count begins where the description says', () => {
   assert.equal(queryOf(requestShape(source, { ...FIRST, position: '300' }).url)['offset'], '300');
 });
 
-test('a key is sent as the description says, and printed in no way', () => {
+test('a key is sent as the description says', () => {
   const shapes = {
     bearer: { bearer: '${KEY}' },
     basic: { basic: { user: '${KEY}', password: '' } },
@@ -133,9 +132,8 @@ test('a key is sent as the description says, and printed in no way', () => {
       { auth, url: 'https://${HOST}/v1/${KEY}/things' },
       { KEY: 'geheim', HOST: 'api.example.com' },
     );
-    const { url, headers, printed } = requestShape(source, { ...FIRST, position: 'opaque' });
+    const { url, headers } = requestShape(source, { ...FIRST, position: 'opaque' });
     assert.equal(url.pathname, '/v1/geheim/things', kind);
-    assert.equal(printed, 'GET https://${HOST}/v1/${KEY}/things?limit=50&cursor=…', kind);
     return headers['authorization'] ?? headers['x-api-key'] ?? url.searchParams.get('api_key');
   });
   assert.deepEqual(sent, ['Bearer geheim', 'Basic Z2VoZWltOg==', 'Token geheim', 'geheim']);

@@ -94,28 +94,30 @@ function isUniform({ firstDigest, lastDigest }: DigestedPage['places']): boolean
 /**
  * Chains that begin at one place again: at a time, or at the top of everything where an endpoint cannot be asked by time.
  * They are not bounded while each gets further down than all before it. Depth is counted in events served, because times
- * may be missing, wrong, or all the same.
+ * may be missing, wrong, or all the same; before the first event, in pages without one.
  */
 export class TopRestarts {
   /** Undefined before the first chain. */
   #topMs: number | null | undefined;
-  #depth = 0;
-  #deepest = 0;
+  #depth = NOWHERE;
+  #deepest = NOWHERE;
   #noFurther = 0;
 
   /** A chain begins; `null`: at the top of everything. Returns what the chain before it came to. */
   begin(topMs: number | null): 'nothing' | 'moved-on' | 'further' | 'no-further' | 'too-often' {
     const depth = this.#depth;
-    this.#depth = 0;
+    const hasServed = depth.events > 0;
+    this.#depth = NOWHERE;
     if (topMs !== this.#topMs) {
       this.#topMs = topMs;
-      this.#deepest = 0;
+      this.#deepest = NOWHERE;
       this.#noFurther = 0;
-      return depth === 0 ? 'nothing' : 'moved-on';
+      return hasServed ? 'moved-on' : 'nothing';
     }
-    if (depth === 0) return 'nothing';
-    this.#noFurther = depth > this.#deepest ? 0 : this.#noFurther + 1;
-    this.#deepest = Math.max(this.#deepest, depth);
+    if (!hasServed && depth.emptyPages === 0) return 'nothing';
+    const isFurther = isDeeper(depth, this.#deepest);
+    this.#noFurther = isFurther ? 0 : this.#noFurther + 1;
+    if (isFurther) this.#deepest = depth;
     if (this.#noFurther === 0) return 'further';
     return this.#noFurther >= MAX_RESTARTS ? 'too-often' : 'no-further';
   }
@@ -123,13 +125,25 @@ export class TopRestarts {
   /** Something else is walked: what chains came to says nothing any more. */
   forget(): void {
     this.#topMs = undefined;
-    this.#depth = 0;
+    this.#depth = NOWHERE;
   }
 
   /** A page was served on the way down. */
   note(servedCount: number): void {
-    this.#depth += servedCount;
+    const { events, emptyPages } = this.#depth;
+    this.#depth = { events: events + servedCount, emptyPages: servedCount === 0 ? emptyPages + 1 : emptyPages };
   }
+}
+
+interface Depth {
+  readonly events: number;
+  readonly emptyPages: number;
+}
+
+const NOWHERE: Depth = { events: 0, emptyPages: 0 };
+
+function isDeeper(one: Depth, other: Depth): boolean {
+  return one.events === 0 && other.events === 0 ? one.emptyPages > other.emptyPages : one.events > other.events;
 }
 
 type Where = Pick<PageRequest, 'windowId' | 'page'>;

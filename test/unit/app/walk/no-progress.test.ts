@@ -131,3 +131,14 @@ void test('a request that brought no page is no walk', () => {
   restarts.begin(9_000);
   for (let turn = 0; turn < 50; turn += 1) assert.equal(walk(restarts, 0, 9_000), 'nothing');
 });
+
+void test('walks that meet only empty pages are walks that come no further', () => {
+  const restarts = new TopRestarts();
+  restarts.begin(9_000);
+  const verdicts = [1, 2, 2, 1, 1, 1, 1].map((pages) => {
+    for (let page = 0; page < pages; page += 1) restarts.note(0);
+    return restarts.begin(9_000);
+  });
+  assert.deepEqual(verdicts.slice(0, 3), ['further', 'further', 'no-further']);
+  assert.equal(verdicts.at(-1), 'too-often');
+});

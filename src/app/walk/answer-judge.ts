@@ -214,7 +214,12 @@ export class AnswerJudge {
     noteEventBytes(traits, encoded);
     position.note(encoded);
     const next = nextPage(request, raw, contradiction === null ? encoded.envelope : null);
-    if (word === 'more' && this.#isAboveWindow(encoded)) return { kind: 'skip', next: { ...next, page: request.page } };
+    // An endpoint that takes no bounds begins with the newest event of all.
+    const startsAbove = !this.byTime.hasBounds && traits.isOrderedByTime && position.isAboveWindow(encoded);
+    if (word === 'more' && startsAbove) {
+      chain.noteSkipped(encoded);
+      return { kind: 'skip', next: { ...next, page: request.page } };
+    }
     const isMore = word === 'more' || isFollowed;
     const isBelow = isMore && position.reachesBelow(encoded);
     const isCapped = !isMore && chain.hasServedTo(traits.cap, request, encoded.servedCount);
@@ -229,8 +234,8 @@ export class AnswerJudge {
     else limit.grow();
     const mayLackEvents = noteFailureWords(traits, word, encoded.envelope.speaksOfError) || isRepeated;
     traits.hasMetCap ||= isEnd && isCapped;
-    const isDoubtful = (isEnd && (isCapped || doubt?.isStrong === true)) || mayLackEvents;
     const suspect = contradiction !== null || mayLackEvents;
+    const isDoubtful = (isEnd && (isCapped || doubt?.isStrong === true)) || mayLackEvents;
     return {
       kind: isEnd ? 'end' : 'advance',
       raw,
@@ -238,11 +243,6 @@ export class AnswerJudge {
       brought: { ...this.#count(request, raw, encoded, isRepeated), isDoubtful, suspect },
       next: look ?? (isAskedByTime ? { ...next, ...NO_CURSOR } : { ...next, isPastEnd: isFollowed }),
     };
-  }
-
-  /** An endpoint that takes no bounds begins with the newest event of all. */
-  #isAboveWindow(encoded: EncodedPage): boolean {
-    return !this.byTime.hasBounds && this.#options.traits.isOrderedByTime && this.#walk.position.isAboveWindow(encoded);
   }
 
   /** Beside a cursor the API does not mind the bound. Asked by time, it shows whether more lies above it. */

@@ -31,6 +31,10 @@ export class Chain {
   #above: NextPage | null = null;
   /** Events that were accepted since the chain was begun; `null`: another process has begun it. */
   #served: number | null = null;
+  /** Events above the window, which are not taken in; only a chain from the top of all has such. */
+  #skipped = 0;
+  /** What the API counts on the newest page that does; `null`: on none. */
+  #total: number | null = null;
   /** Why the last cursor could not be used. */
   #brokenBy: string | null = null;
 
@@ -99,10 +103,24 @@ export class Chain {
     return (this.#served ?? (page - 1) * limit) + events >= cap;
   }
 
+  /** A page lies above the window. */
+  noteSkipped(page: EncodedPage): void {
+    this.#skipped += page.servedCount;
+    this.#total = page.envelope.total ?? this.#total;
+  }
+
+  /** Whether the API counts more than the chain has served with this page, which ends it. Unknown is short, where it counts at all. */
+  isShortOf(page: EncodedPage | null): boolean {
+    const total = page?.envelope.total ?? this.#total;
+    if (total === null) return false;
+    return this.#served === null || this.#served + this.#skipped + (page?.servedCount ?? 0) < total;
+  }
+
   /** The page is about to be accepted. @throws GaveUpError when page after page brings no new event */
   noteAccepted(request: PageRequest, page: EncodedPage): void {
     this.latestPage = page.servedCount;
     if (this.#served !== null) this.#served += page.servedCount;
+    this.#total = page.envelope.total ?? this.#total;
     this.lastDigest = page.places.lastDigest ?? this.lastDigest;
     this.#above = lookFrom(request, page.servedCount) ?? this.#above;
     this.#restarts.note(page.servedCount);
@@ -117,6 +135,7 @@ export class Chain {
     this.#position.beginAgain();
     this.#above = null;
     this.#served = 0;
+    this.#skipped = 0;
     const before = this.#restarts.begin(untilMs);
     if (before === 'too-often') throw noProgress({ windowId: this.#windowId, page, untilMs }, this.#brokenBy);
     if (before !== 'nothing') this.#progress = new ChainProgress();

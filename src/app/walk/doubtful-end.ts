@@ -42,6 +42,8 @@ export interface Expected {
   readonly isInhabited: boolean;
   /** It can be asked by time. */
   readonly hasAnchors: boolean;
+  /** The walk is one of everything, the run keeps a part of it, and the API counts more than it has served: no count will be held against it. */
+  readonly isShort: boolean;
 }
 
 /**
@@ -55,7 +57,7 @@ export function doubtEnd(
   word: Exclude<Word, 'more'>,
   expected: Expected,
 ): EndDoubt | null {
-  const { servedToMs, isInhabited, failureWords } = expected;
+  const { servedToMs, isInhabited, failureWords, isShort } = expected;
   if (page === null) {
     const isKnown = cursor !== null || servedToMs !== null || isInhabited;
     return { words: 'the API says that nothing lies in these bounds', isStrong: isKnown };
@@ -84,9 +86,9 @@ export function doubtEnd(
   }
   if (page.envelope.nextCursor !== null) {
     const leadsOn = !isEmpty && page.envelope.nextCursor !== cursor;
-    return { words: 'a page says that nothing follows, and has a next cursor', isStrong: false, leadsOn };
+    return { words: 'a page says that nothing follows, and has a next cursor', isStrong: isShort, leadsOn };
   }
-  return isEmpty && cursor !== null ? { words: 'a cursor leads to an empty page', isStrong: false } : null;
+  return isEmpty && cursor !== null ? { words: 'a cursor leads to an empty page', isStrong: isShort } : null;
 }
 
 /**

@@ -41,7 +41,9 @@ export class EndQuestions {
     const sizes = { latestPage: chain.latestPage, cut: this.#doubts.cut(request.page) };
     const { hasAnchors } = at.byTime;
     const { servedToMs } = position;
-    const expected = { ...this.#traits, ...sizes, servedToMs, isInhabited: at.isInhabited, hasAnchors };
+    const { isInhabited } = at;
+    const isShort = !at.byTime.hasBounds && position.isLimited && chain.isShortOf(page);
+    const expected = { ...this.#traits, ...sizes, servedToMs, isInhabited, hasAnchors, isShort };
     const doubt = doubtEnd(request, page, word, expected);
     return { doubt, question: doubt === null ? 'stands' : this.#ask(request, page, doubt, at) };
   }

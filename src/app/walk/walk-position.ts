@@ -106,6 +106,11 @@ export class WalkPosition {
     return this.#anchorMs ?? this.untilMs;
   }
 
+  /** Whether it has bounds at all. */
+  get isLimited(): boolean {
+    return this.sinceMs !== null || this.untilMs !== null;
+  }
+
   /** How far down it has been read, epoch ms; `null` before the first page of a window without an upper bound. */
   get walkedToMs(): number | null {
     return this.#walkedToMs;

@@ -91,3 +91,21 @@ for (const [name, hook] of LISTS) {
     assert.ok(scene.api.pageRequests <= PAGES + MAX_QUESTIONS, `${scene.api.pageRequests} requests`);
   });
 }
+
+const BY_TIME = eventsUpTo(950);
+/** Half of the list. */
+const UNTIL = ['--until', String(BY_TIME[475]?.timestamp), '--page-size', '100'];
+
+void test('a run with --until does not end where every cursor leads to an empty page, and the API counts more', async (t) => {
+  const hook: PageHook = ({ cursor, usual: { body, first } }) =>
+    cursor === null || first < 300 ? undefined : { body: { ...body, data: [], pagination: { hasMore: false } } };
+  const scene = await ScriptedScene.open(t, { ...OPTIONS, events: BY_TIME, shape: 'live', hook });
+  const ending = await scene.ingest(UNTIL);
+  assert.equal(ending.code, 4, tailOf(ending));
+});
+
+void test('a run with --until ends with an empty page behind everything that the API counts', async (t) => {
+  const scene = await ScriptedScene.open(t, { ...OPTIONS, events: BY_TIME, shape: 'live', endsWithEmptyPage: true });
+  const ending = await scene.ingest(UNTIL);
+  assertProof(ending, 'api-end');
+});

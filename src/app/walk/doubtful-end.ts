@@ -44,6 +44,8 @@ export interface Expected {
   readonly hasAnchors: boolean;
   /** The walk is one of everything, the run keeps a part of it, and the API counts more than it has served: no count will be held against it. */
   readonly isShort: boolean;
+  /** The page before this answer was one by time. It ended inside of an instant, and said that more follows. */
+  readonly isInsideInstant: boolean;
 }
 
 /**
@@ -88,7 +90,9 @@ export function doubtEnd(
     const leadsOn = !isEmpty && page.envelope.nextCursor !== cursor;
     return { words: 'a page says that nothing follows, and has a next cursor', isStrong: isShort, leadsOn };
   }
-  return isEmpty && cursor !== null ? { words: 'a cursor leads to an empty page', isStrong: isShort } : null;
+  return isEmpty && cursor !== null
+    ? { words: 'a cursor leads to an empty page', isStrong: isShort || expected.isInsideInstant }
+    : null;
 }
 
 /**
@@ -103,10 +107,10 @@ export type Question =
  * Whether an answer by time that ends where the walk has ended could have brought more. Pages may have become smaller than an
  * instant, so one that lies inside of it shows nothing by itself; a larger one from higher up, with as many events at that instant, does.
  */
-function hasRoom(
+export function hasRoom(
   { servedCount, places: { timesMs, instantKeys } }: Pick<EncodedPage, 'servedCount' | 'places'>,
   limit: number,
-  { largestPage, latestPage, cut }: Expected,
+  { largestPage, latestPage, cut }: Pick<Expected, 'largestPage' | 'latestPage' | 'cut'>,
 ): boolean {
   if (servedCount >= limit) return false;
   if (cut !== null && servedCount > cut.events && instantKeys.length === cut.atInstant) return true;
@@ -129,6 +133,8 @@ export class EndDoubts {
   #cut: ({ readonly page: number } & CutAnswer) | null = null;
   /** Where the walk was asked by time what lies below, epoch ms; `null`: not yet. */
   askedByTimeAtMs: number | null = null;
+  /** What the latest answer by time said of what follows it, until its cursor has led to events. */
+  toldMore: 'nothing' | 'more' | 'more-inside-instant' = 'nothing';
   /** Ends in a row that were none. */
   #refuted = 0;
 
@@ -140,6 +146,7 @@ export class EndDoubts {
   /** A cursor has led to events, with more behind them. */
   noteCursorLives(): void {
     this.#refuted = 0;
+    this.toldMore = 'nothing';
   }
 
   /** @param answer by time, that may have been cut */
@@ -172,9 +179,9 @@ export class EndDoubts {
       this.#askedAcross += 1;
       return across;
     }
-    // The answer by time brought nothing older, so this is where the list ends.
+    // The answer by time brought nothing older, so this is where the list ends, unless it said that more follows.
     const wasAskedByTime = servedToMs !== null && servedToMs === this.askedByTimeAtMs;
-    if (wasAskedByTime && !isStrong) return 'stands';
+    if (wasAskedByTime && !isStrong && this.toldMore === 'nothing') return 'stands';
     if (servedToMs !== null && this.askedByTimeAtMs !== null && !wasAskedByTime) {
       this.#refuted += 1;
       this.askedByTimeAtMs = null;
@@ -182,7 +189,7 @@ export class EndDoubts {
     const isKnown = servedToMs !== null && !wasAskedByTime && this.#refuted >= REFUTED_ENDS;
     // The API's own word, that only seldom comes: one other question is enough, where there is one.
     const mayLook = canLook && servedToMs === null && page !== this.#lookedPage;
-    const isOtherFirst = isKnown || (!isStrong && (servedToMs !== null || mayLook));
+    const isOtherFirst = isKnown || (!isStrong && !wasAskedByTime && (servedToMs !== null || mayLook));
     if (!isOtherFirst && this.#asked < TIMES_ASKED_AGAIN) {
       this.#asked += 1;
       return 'ask-again';

@@ -3,7 +3,7 @@ import type { PageRequest } from '../../api/api-client.ts';
 import type { EncodedPage } from '../../core/encoded-page.ts';
 import type { ByTime } from './chain.ts';
 import { mayBeDead } from './cursor-age.ts';
-import { EndDoubts, doubtEnd, type EndDoubt, type Question } from './doubtful-end.ts';
+import { EndDoubts, doubtEnd, hasRoom, type EndDoubt, type Expected, type Question } from './doubtful-end.ts';
 import type { EndpointTraits, Word } from './endpoint-traits.ts';
 import type { JudgedWalk } from './judged-walk.ts';
 
@@ -31,21 +31,40 @@ export class EndQuestions {
 
   /** @param page `null`: the API says that nothing lies in the bounds. @param word what the page says of its end */
   about(request: PageRequest, page: EncodedPage | null, word: Word, at: AskedAbout): Asked {
+    const { position, chain } = this.#walk;
+    const { servedToMs } = position;
+    const sizes = { latestPage: chain.latestPage, cut: this.#doubts.cut(request.page) };
     if (word === 'more') {
-      // An answer by time without events has not shown that its place is still there.
-      if (request.cursor === null && page?.servedCount === 0) this.#doubts.askedByTimeAtMs = null;
-      if (request.cursor !== null && page !== null && page.servedCount > 0) this.#doubts.noteCursorLives();
+      this.#noteMore(request, page, sizes);
       return { doubt: null, question: 'stands' };
     }
-    const { position, chain } = this.#walk;
-    const sizes = { latestPage: chain.latestPage, cut: this.#doubts.cut(request.page) };
     const { hasAnchors } = at.byTime;
-    const { servedToMs } = position;
     const { isInhabited } = at;
+    const isInsideInstant = this.#doubts.toldMore === 'more-inside-instant';
     const isShort = !at.byTime.hasBounds && position.isLimited && chain.isShortOf(page);
-    const expected = { ...this.#traits, ...sizes, servedToMs, isInhabited, hasAnchors, isShort };
+    const expected = { ...this.#traits, ...sizes, servedToMs, isInhabited, hasAnchors, isShort, isInsideInstant };
     const doubt = doubtEnd(request, page, word, expected);
     return { doubt, question: doubt === null ? 'stands' : this.#ask(request, page, doubt, at) };
+  }
+
+  /** More follows, as the API says. */
+  #noteMore(
+    { cursor, limit }: PageRequest,
+    page: EncodedPage | null,
+    sizes: Pick<Expected, 'latestPage' | 'cut'>,
+  ): void {
+    if (page === null) return;
+    const { servedToMs } = this.#walk.position;
+    const isEmpty = page.servedCount === 0;
+    if (cursor !== null) {
+      if (!isEmpty) this.#doubts.noteCursorLives();
+      return;
+    }
+    // Without events it has not shown that its place is still there.
+    if (isEmpty) this.#doubts.askedByTimeAtMs = null;
+    const isOlder = servedToMs === null || page.places.timesMs.some((timeMs) => timeMs < servedToMs);
+    const isInside = !isEmpty && !isOlder && !hasRoom(page, limit, { ...this.#traits, ...sizes });
+    this.#doubts.toldMore = isInside ? 'more-inside-instant' : 'more';
   }
 
   #ask(request: PageRequest, page: EncodedPage | null, doubt: EndDoubt, { byTime, isWhole }: AskedAbout): Question {

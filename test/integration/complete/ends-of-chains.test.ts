@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { ODD_ANSWERS, withoutFlag, type Odd } from '../../support/odd-answers.ts';
 import { toCursor, type PageHook } from '../../support/scripted-api.ts';
 import { eventsUpTo, NEWEST_MS } from '../../support/scripted-events.ts';
-import { assertProof, ScriptedScene } from '../../support/scripted-scene.ts';
+import { assertProof, ScriptedScene, tailOf } from '../../support/scripted-scene.ts';
 
 const EVENTS = eventsUpTo(3_000);
 const MAX_PAGE = 200;
@@ -222,3 +222,23 @@ void test('a chain by time that begins below what was served last is begun highe
   const scene = await ScriptedScene.open(t, { events, shape: 'doc', maxPage: 97, untilGrainMs: 1_000, hook });
   await scene.ingestAll();
 });
+
+for (const [times, code] of [
+  [2, 0],
+  [Infinity, 4],
+] as const) {
+  const what = `cursors that lead to an empty last page ${times} times`;
+  void test(`${what} are no end beside an answer by time that says that more follows inside of an instant: ${code}`, async (t) => {
+    const events = eventsUpTo(800, (n) => ({ timestamp: NEWEST_MS - Math.floor(n / 40) * 1_000 }));
+    let left: number = times;
+    const hook: PageHook = ({ cursor, usual }) => {
+      if (cursor === null || usual.first < 500 || left === 0) return undefined;
+      left -= 1;
+      return { body: { data: [], hasMore: false, nextCursor: null } };
+    };
+    const scene = await ScriptedScene.open(t, { events, shape: 'doc', maxPage: 20, hook });
+    const ending = await scene.ingest();
+    assert.equal(ending.code, code, tailOf(ending));
+    if (code === 0) assert.equal(ending.proof?.places, events.length, tailOf(ending));
+  });
+}

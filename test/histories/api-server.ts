@@ -33,6 +33,8 @@ export class ApiServer {
   #pages = 0;
   /** What was asked since the last start began, for whoever reads a breach. */
   requests: string[] = [];
+  /** Events that were served since then, each once. */
+  readonly served = new Set<string>();
 
   static async open(model: ApiModel, traits: ApiTraits): Promise<ApiServer> {
     const server = createServer();
@@ -58,6 +60,7 @@ export class ApiServer {
     this.#onPage = onPage;
     this.#pages = 0;
     this.requests = [];
+    this.served.clear();
   }
 
   /** Cursors live long, nothing is cached, no fault strikes any more. */
@@ -116,6 +119,7 @@ export class ApiServer {
     if (this.#traits.cacheMs > 0 && answer.status === 200) {
       this.#cache.set(key, { answer, untilMs: Date.now() + this.#traits.cacheMs });
     }
+    if (!('status' in page)) for (const event of page.data) this.served.add(String(event));
     return {
       answer,
       note: 'status' in page ? String(page.status) : `${page.data.length}${page.hasMore ? '' : ', end'}`,

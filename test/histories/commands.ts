@@ -26,6 +26,8 @@ export interface CommandTarget {
   readonly databaseUrl: string;
   /** Faults are on the way: gives up soon. Else only a job that hangs would. */
   readonly isTroubled: boolean;
+  /** How many different events the API has served since the start began. */
+  readonly served: () => number;
 }
 
 export interface RunningStart {
@@ -35,12 +37,12 @@ export interface RunningStart {
   kill(): void;
 }
 
-/** A start that takes longer hangs. */
+/** A start that is served nothing new for as long hangs: a poor API can make it slow. */
 const HANGS_AFTER_MS = 60_000;
 
 /** @param log copied: it may go on */
 function hangs(log: readonly string[]): CommandEnd {
-  return { code: -1, message: `did not end in ${HANGS_AFTER_MS / 1000} s`, log: [...log] };
+  return { code: -1, message: `was served nothing new for ${HANGS_AFTER_MS / 1000} s, and did not end`, log: [...log] };
 }
 
 function variables({ baseUrl, databaseUrl, isTroubled }: CommandTarget): Record<string, string> {
@@ -79,7 +81,7 @@ export function startHere(target: CommandTarget, argv: readonly string[]): Runni
     }
   };
   return {
-    end: inTime(work(), () => hangs(log)),
+    end: inTime(work(), target.served, () => hangs(log)),
     drain: () => {
       // Two signals are two signals: a history sends one.
       if (!isStopped) job?.stop();
@@ -106,7 +108,7 @@ export function startProcess(target: CommandTarget, argv: readonly string[]): Ru
       log: program.stdout.trimEnd().split('\n'),
     };
   };
-  const end = inTime(work(), () => {
+  const end = inTime(work(), target.served, () => {
     program.killGroup('SIGKILL');
     return hangs(program.stdout.trimEnd().split('\n'));
   });
@@ -162,12 +164,17 @@ async function endOf(command: () => Promise<number>): Promise<CommandEnd> {
   return { code, message: `${stdout}${stderr}`, log: [stdout, stderr] };
 }
 
-async function inTime<T>(work: Promise<T>, late: () => T): Promise<T> {
+async function inTime<T>(work: Promise<T>, served: () => number, late: () => T): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const limit = new Promise<T>((resolve) => {
-    timer = setTimeout(() => {
-      resolve(late());
-    }, HANGS_AFTER_MS);
+    const look = (before: number): void => {
+      timer = setTimeout(() => {
+        const now = served();
+        if (now > before) look(now);
+        else resolve(late());
+      }, HANGS_AFTER_MS);
+    };
+    look(0);
   });
   try {
     return await Promise.race([work, limit]);

@@ -17,6 +17,8 @@ import {
 import type { Memory } from './memory.ts';
 import type { StoredRun } from './target.ts';
 
+/** So many events at least show that a source is not understood. */
+const EARLY_EVENTS = 100;
 /** Up to so many rejected events, and up to such a part of all, are nothing to ask about. */
 const REJECTED_EVENTS = 20;
 const REJECTED_SHARE = 0.05;
@@ -51,7 +53,10 @@ function isRightlyRefused({ end: { message }, step, newest, found }: EndedStart)
   if (/unfinished run that began|another source/.test(message)) return true;
   // Its advice may name a flag.
   if (/nothing but rejected events/i.test(message)) {
-    return newest !== null && !hasAcceptable(newest, { isUuid: found.isUuid || step.flags.idType === 'uuid' });
+    const isUuid = found.isUuid || step.flags.idType === 'uuid';
+    // Beside what the first pages had, something may be acceptable.
+    const isEarly = found.loaded === 0 && found.served >= EARLY_EVENTS;
+    return newest !== null && (isEarly || !hasAcceptable(newest, { isUuid }));
   }
   if (/--id-type/.test(message)) return step.flags.idType !== undefined;
   if (/nondeterministic collation/.test(message)) return found.isCaseBlind;

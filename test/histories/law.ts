@@ -60,6 +60,8 @@ export interface Found {
   readonly isCaseBlind: boolean;
   /** Events that the newest run was served, each time that they came. */
   readonly served: number;
+  /** Of these, the ones that were accepted. */
+  readonly loaded: number;
 }
 
 const DEFAULT_LOOKBACK_MS = 3_600_000;

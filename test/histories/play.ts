@@ -200,8 +200,8 @@ class Player {
     return checkExport({ end, found: await this.#found(), run, memory: this.#memory });
   }
 
-  #commandTarget({ baseUrl }: ApiServer, isTroubled = false): CommandTarget {
-    return { baseUrl, databaseUrl: this.#options.target.url, isTroubled };
+  #commandTarget({ baseUrl, served }: ApiServer, isTroubled = false): CommandTarget {
+    return { baseUrl, databaseUrl: this.#options.target.url, isTroubled, served: () => served.size };
   }
 
   async #tamper(step: TableStep): Promise<void> {
@@ -216,12 +216,14 @@ class Player {
 
   async #found(): Promise<Found> {
     const { target } = this.#options;
+    const run = await target.newestRun();
     return {
       rows: await target.rows(),
       rejections: await target.rejections(),
       isUuid: await target.hasUuids(),
       isCaseBlind: await target.isCaseBlind(),
-      served: (await target.newestRun())?.served ?? 0,
+      served: run?.served ?? 0,
+      loaded: run?.loaded ?? 0,
     };
   }
 

@@ -51,6 +51,7 @@ export interface StoredRun {
   readonly status: string;
   readonly proof: string | null;
   readonly served: number;
+  readonly loaded: number;
 }
 
 export class HistoryTarget {
@@ -111,8 +112,15 @@ export class HistoryTarget {
   }
 
   async newestRun(): Promise<StoredRun | null> {
-    const [run] = await this.#read<{ run: string; status: string; proof: string | null; served: number }>(
-      `SELECT run_id::text AS run, status, proof->>'kind' AS proof, served::float8 AS served FROM ingestion.run ORDER BY run_id DESC LIMIT 1`,
+    const [run] = await this.#read<{
+      run: string;
+      status: string;
+      proof: string | null;
+      served: number;
+      loaded: number;
+    }>(
+      `SELECT run_id::text AS run, status, proof->>'kind' AS proof, served::float8 AS served, loaded::float8 AS loaded
+         FROM ingestion.run ORDER BY run_id DESC LIMIT 1`,
     );
     return run === undefined ? null : { ...run, runId: Number(run.run) };
   }

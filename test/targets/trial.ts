@@ -150,7 +150,7 @@ class Trial {
       ...['--max-rejected', '100%', '--on-conflict', onConflict, ...flags],
     ];
     const isKilled = onPage !== undefined && end === 'kill' && this.ends.length === 0;
-    const goal = { baseUrl: this.#api.baseUrl, databaseUrl: this.#target.url, isTroubled: false };
+    const goal = { baseUrl: this.#api.baseUrl, databaseUrl: this.#target.url, isTroubled: false, served: () => 0 };
     this.#api.options.hook = async (request) => {
       await onPage?.(request, running);
       return undefined;

@@ -1,5 +1,5 @@
 /** The table of a described source: its columns, and where their values are in a record. */
-import type { ColumnPlan, PlannedColumn } from '../core/column-plan.ts';
+import type { ColumnPlan, IdColumn, PlannedColumn } from '../core/column-plan.ts';
 import type { Description } from './description.ts';
 import type { KeyPath } from './kinds.ts';
 
@@ -8,7 +8,6 @@ const TIME_COLUMNS = ['occurred_at', 'time_of_record'] as const;
 
 export function planColumns({ records, id, time, version, columns }: Description): ColumnPlan {
   const named = Object.entries(columns).map(([name, { path, type }]): PlannedColumn => ({ name, path, type }));
-  const idType = columns['id']?.type;
   const others = named.filter(({ name }) => name !== 'id');
   const timed = time === undefined ? undefined : others.find(({ path }) => isSame(path, time.path));
   const planned = others.map((column) =>
@@ -23,11 +22,17 @@ export function planColumns({ records, id, time, version, columns }: Description
   return {
     envelope: 'quoted',
     records: [{ path: records, rank: 1 }],
-    id: { name: 'id', type: idType === 'uuid' || idType === 'bigint' ? idType : 'text', path: id ?? [] },
+    id: { name: 'id', type: idType(columns['id']?.type, id), path: id ?? [] },
     columns: planned,
     time: time === undefined ? null : (timed?.name ?? timeColumn),
     version: version === undefined ? null : (planned.find(({ path }) => isSame(path, version))?.name ?? null),
   };
+}
+
+/** Without an id the key is a hash of the record, which is a uuid. */
+function idType(said: Description['columns'][string]['type'] | undefined, id: KeyPath | undefined): IdColumn['type'] {
+  if (id === undefined) return 'uuid';
+  return said === 'uuid' || said === 'bigint' ? said : 'text';
 }
 
 function isSame(one: KeyPath, other: KeyPath): boolean {

@@ -28,6 +28,8 @@ export interface PageEnvelope {
   readonly saysNoCursor: boolean;
   /** The next cursor stands elsewhere with another size of page; absent: nobody says so. */
   readonly countsPages?: boolean;
+  /** Its own cursor names a value that several events may have: it may begin as the page before it did. */
+  readonly mayBeginAgain?: boolean;
   /** It has words of a failure beside its events: `"success":false`, `"statusCode":500`, a code of its own. */
   readonly speaksOfError: boolean;
 }

@@ -6,6 +6,7 @@ import type { AskedFor, PageEnvelope, QuotedEnvelope } from '../core/encoded-pag
 import { parseExactly } from './exact-json.ts';
 import type { FilledDescription } from './fill-in.ts';
 import { failureIn, nextPosition, totalIn, type NextPosition } from './next-position.ts';
+import { readKeyAndCount } from './positions.ts';
 
 /** Why a page is none. */
 export type AnswerFault = Exclude<NextPosition, { kind: 'next' | 'end' }>;
@@ -40,6 +41,7 @@ export function readAnswer(
     saysNoCursor: found.kind === 'end',
     speaksOfError: false,
     countsPages: countsPages(source),
+    mayBeginAgain: mayBeginAgain(source, cursor),
   };
 }
 
@@ -47,6 +49,12 @@ export function readAnswer(
 function countsPages({ description: { next } }: FilledDescription): boolean {
   const count = next.kind === 'count' ? next : next.kind === 'lastRecord' ? next.within : null;
   return count?.step === 1;
+}
+
+/** A whole page of records can have one value. What comes behind them is asked for by this value, and page numbers under it: from the first on. */
+function mayBeginAgain({ description: { next } }: FilledDescription, cursor: string | null): boolean {
+  if (next.kind !== 'lastRecord' || next.within === null || cursor === null) return false;
+  return readKeyAndCount(cursor).count === next.within.first;
 }
 
 function noList({ description: { records } }: FilledDescription, body: unknown): NextPosition {

@@ -17,6 +17,7 @@ const MAX_RESTARTS = 5;
  * shows where all are the same.
  */
 interface DigestedPage extends Pick<EncodedPage, 'servedCount'> {
+  readonly envelope?: Pick<EncodedPage['envelope'], 'mayBeginAgain'>;
   readonly places: Pick<PagePlaces, 'beginnings' | 'firstDigest' | 'lastDigest'>;
 }
 
@@ -32,14 +33,19 @@ export class ChainProgress {
   readonly #served = new Map<string, Served>();
   /** Pages that are not forgotten. */
   readonly #kept = new Map<string, Served>();
+  #latest: Served | null = null;
   #pages = 0;
   #stalePages = 0;
   #uniformPages = 0;
 
-  /** Whether a page that was noted began with the same events, two at least. Of pages of one event again and again nobody can say it. */
-  knows({ places }: DigestedPage): boolean {
+  /**
+   * Whether a page that was noted began with the same events, two at least, although it may not. Of pages of one event again and
+   * again nobody can say it.
+   */
+  knows({ places, envelope }: DigestedPage): boolean {
     const name = nameOf(places);
     if (name === null || isUniform(places)) return false;
+    if (envelope?.mayBeginAgain === true && beginAlike(this.#latest?.beginnings, places.beginnings)) return false;
     return [this.#served.get(name), this.#kept.get(name)].some((served) =>
       beginAlike(served?.beginnings, places.beginnings),
     );
@@ -48,6 +54,7 @@ export class ChainProgress {
   /** Returns true when too many pages in a row brought nothing new. */
   note({ servedCount, places }: DigestedPage): boolean {
     this.#pages += 1;
+    this.#latest = { servedCount, beginnings: places.beginnings };
     const name = nameOf(places);
     const isStale = name === null || servedCount <= this.#servedFrom(name);
     if (isUniform(places)) {

@@ -101,7 +101,8 @@ export class PageChecks {
     }
     if (chain.hasServed(encoded))
       return this.#astray.mayAsk(request.page) ? 'a page begins as an earlier one did' : null;
-    if (this.#isMoving || sharedEnd(position.counter.keysBefore, encoded.places.keys) === 0) return null;
+    if (this.#isMoving || encoded.envelope.mayBeginAgain === true) return null;
+    if (sharedEnd(position.counter.keysBefore, encoded.places.keys) === 0) return null;
     if (this.#astray.mayAsk(request.page)) return 'a page begins with the end of the last';
     // New events at the top push the others down, under a cursor that counts places.
     this.#isMoving = true;

@@ -55,6 +55,17 @@ void test('a smaller page from the same place brings nothing, a larger one does'
   assert.deepEqual([500, 499, 250, 400, 300].map(from), [false, false, false, false, true]);
 });
 
+void test('a page may begin as the one before it where its cursor says so, and as no other', () => {
+  const progress = new ChainProgress();
+  const envelope = { mayBeginAgain: true };
+  for (const number of [1, 2]) progress.note(page(number));
+  assert.deepEqual(
+    [1, 2].map((number) => progress.knows({ ...page(number), envelope })),
+    [true, false],
+  );
+  assert.equal(progress.knows(page(2)), true);
+});
+
 void test('an event that the API has twice makes no page one that was served before', () => {
   const progress = new ChainProgress();
   progress.note({ servedCount: 3, places: digests('a', 'ab', 'c') });

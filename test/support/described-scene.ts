@@ -1,15 +1,11 @@
 /** A shipped source, the stub of its vendor and an empty database: jobs of the source run in this process. */
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
-import { pino } from 'pino';
-import { describedSource } from '../../src/app/run/described-source.ts';
-import { openSource } from '../../src/app/run/job-source.ts';
-import { IngestionJob, type JobOptions } from '../../src/app/ingestion-job.ts';
-import { commandLine, readSettings, type Environment } from '../../src/core/config.ts';
+import type { IngestionJob, JobOptions } from '../../src/app/ingestion-job.ts';
+import type { Environment } from '../../src/core/config.ts';
 import { EXIT_CODES, exitCodeOf } from '../../src/core/errors.ts';
-import { SETTING_GROUPS } from '../../src/core/settings-table.ts';
-import { readDescription } from '../../src/source/read-description.ts';
 import { testDatabase, type TestDatabase } from './database.ts';
+import { describedJob } from './described-job.ts';
 import { assertRows } from './described-rows.ts';
 import { descriptionText, shipped, type ShippedSource } from './vendors/shipped.ts';
 import type { VendorOptions, VendorStub } from './vendors/vendor.ts';
@@ -86,29 +82,10 @@ export class DescribedScene {
     await assertRows(this.database, this.description, this.stub.records);
   }
 
-  async #job(flags: readonly string[], environment: Environment, log: string[]): Promise<IngestionJob> {
-    const { description, problems } = readDescription(this.description);
-    assert.deepEqual(problems, []);
-    assert.ok(description !== null);
-    const command = commandLine('test', 'a job under test', SETTING_GROUPS);
-    const asked = readSettings(command, ['--source', description.name, ...flags], {
-      DATABASE_URL: this.database.url,
-      WORKER_THREADS: '1',
-      DB_CONNECTIONS: '2',
-      MAX_WAIT: '20',
-    });
-    const described = describedSource(description, { ...this.source.environment, ...environment });
-    const settings = { ...asked, pageSize: Math.min(asked.pageSize, described.maxPage ?? Infinity) };
-    const logger = pino({ level: 'debug' }, { write: (line: string) => log.push(line) });
-    const source = await openSource(settings, false, logger, described);
-    return new IngestionJob({
-      settings,
-      source,
-      logger,
-      secrets: described.secrets,
-      onSecret: () => undefined,
-      waits: WAITS,
-    });
+  #job(flags: readonly string[], environment: Environment, log: string[]): Promise<IngestionJob> {
+    const settings = { DATABASE_URL: this.database.url, WORKER_THREADS: '1', DB_CONNECTIONS: '2', MAX_WAIT: '20' };
+    const variables = { ...this.source.environment, ...environment };
+    return describedJob({ text: this.description, variables, settings, flags, waits: WAITS }, log);
   }
 }
 

@@ -1,0 +1,97 @@
+/** Cases that are played with every `npm test`: what random ones have found, as small as it can be said. */
+import type { ApiTraits, Case, DataTraits, Start } from './drawn-case.ts';
+import { fitting, words, type WordTraits } from './drawn-words.ts';
+
+const PLAIN_WORDS: WordTraits = {
+  next: 'token',
+  more: 'next-absent',
+  order: 'none',
+  hasTime: false,
+  bounds: 'none',
+  format: 'iso',
+  granularity: '1s',
+  cap: null,
+  timePath: ['created'],
+  envelope: 'flat',
+  inHeader: false,
+  inBody: false,
+  isPost: false,
+  sizeMax: 7,
+  inclusive: false,
+  life: null,
+  step: 'pages',
+  first: 1,
+  ownParam: false,
+  auth: 'bearer',
+  fixed: false,
+  id: ['id'],
+  idColumn: null,
+  version: null,
+  columns: [],
+  total: null,
+  errors: null,
+  refusedBy: false,
+};
+const PLAIN_API: ApiTraits = {
+  ownSize: 10,
+  shortEvery: 0,
+  emptyEvery: 0,
+  absence: 'null',
+  isLeftOver: false,
+  sinceInclusive: true,
+  untilInclusive: true,
+  tokenKeepsBounds: true,
+  tokenIsNumber: false,
+  total: 'all',
+  totalIsText: false,
+  staleStatus: 410,
+  emptyIsError: false,
+  linkIsRelative: false,
+  linkHasKey: false,
+  isCompressed: false,
+  noise: false,
+  recordsAtEnd: false,
+  latencyMs: 0,
+};
+const PLAIN_DATA: DataTraits = {
+  count: 30,
+  gap: 60,
+  perInstant: 1,
+  ids: 'text',
+  isFiner: false,
+  timeIsText: false,
+  noTimeEvery: 0,
+  equalEvery: 0,
+};
+const PLAIN_START: Start = {
+  flags: { concurrency: 1, pageSize: null, full: false, mergeInterval: false },
+  faults: [],
+  changes: [],
+  end: { how: 'runs', atRequest: 0, delayMs: 0 },
+};
+const STOPPED: Start = { ...PLAIN_START, end: { how: 'drain', atRequest: 3, delayMs: 0 } };
+
+interface Kept {
+  readonly words?: Partial<WordTraits>;
+  readonly api?: Partial<ApiTraits>;
+  readonly data?: Partial<DataTraits>;
+  readonly starts?: readonly Start[];
+}
+
+function kept({ words: said, api, data, starts = [] }: Kept): Case {
+  const ofData = { ...PLAIN_DATA, ...data };
+  const drawn = { salt: 1, api: { ...PLAIN_API, ...api }, data: ofData, starts };
+  return fitting({ ...drawn, words: words({ ...PLAIN_WORDS, ...said }, ofData) });
+}
+
+export const KEPT: Readonly<Record<string, Case>> = {
+  'records without an id, some of them equal': kept({
+    words: { id: null, columns: ['title'] },
+    data: { equalEvery: 5 },
+  }),
+  'more records of one time than a page has, from the first one on': kept({
+    words: { next: 'last-time', order: 'oldest-first', bounds: 'since', more: 'flag' },
+    data: { perInstant: 18 },
+    starts: [STOPPED],
+  }),
+};

@@ -1,0 +1,69 @@
+/**
+ * The law: what an end may claim, held against what the API had.
+ *
+ * Code 0: every record that the API had, unchanged and in its place, since the run began, is a row, value by value. In no row stands
+ * anything that the API never had. Exempt is what the card says: where pages are counted, records behind one that has vanished or
+ * moved may be missing. Another code claims nothing of the records, but it has a reason, and it is neither 1 nor none.
+ */
+import type { Case } from './drawn-case.ts';
+import type { Entry } from './drawn-list.ts';
+import type { StartEnd } from './starts.ts';
+import type { Rows } from './rows.ts';
+
+export interface Breach {
+  readonly kind: string;
+  readonly text: string;
+}
+
+/** How many cases a breach shows. */
+const SOME = 4;
+
+export function checkEnd({ code, reason }: StartEnd): Breach | null {
+  if (code === -1) return { kind: 'hangs', text: reason };
+  if (code === 1) return { kind: 'code 1', text: reason };
+  if (code !== 0 && code !== 130 && code !== 143 && reason.trim() === '')
+    return { kind: `code ${code} without a reason`, text: '' };
+  return null;
+}
+
+/** @param owed records that must be there */
+export function checkRows({ rows, everHad }: Rows, owed: readonly Entry[]): Breach | null {
+  const wrong = rows.filter((row) => !everHad.has(row));
+  if (wrong.length > 0) {
+    const shown = wrong.slice(0, SOME).map((row) => `${row}\n  nearest: ${nearest(row, [...everHad.keys()])}`);
+    return { kind: 'wrong rows', text: `${wrong.length} rows are none of the API:\n  ${shown.join('\n  ')}` };
+  }
+  const there = new Set(rows.flatMap((row) => [...(everHad.get(row) ?? [])]));
+  const missing = owed.filter((entry) => !there.has(entry));
+  if (missing.length === 0) return null;
+  return {
+    kind: 'records missing after 0',
+    text: `${missing.length} of ${owed.length}: n=${missing
+      .slice(0, SOME)
+      .map(({ n }) => n)
+      .join(', ')}`,
+  };
+}
+
+/** The text of the most equal values. */
+function nearest(row: string, texts: readonly string[]): string {
+  const values = JSON.parse(row) as unknown[];
+  const equal = (text: string): number =>
+    (JSON.parse(text) as unknown[]).filter((value, at) => value !== null && value === values[at]).length;
+  return texts.reduce((best, text) => (equal(text) > equal(best) ? text : best), texts[0] ?? '[]');
+}
+
+/** Where pages are counted, whatever vanishes or moves takes others with it. */
+export function maySkip({ words: { next } }: Case): boolean {
+  return next.count !== undefined || next.lastRecord?.within !== undefined;
+}
+
+/** Whether a list is so long that the API may hide its end, however often it is read. */
+export function isBeyondCap({ words: { time } }: Case, live: number): boolean {
+  return time?.cap !== undefined && live >= time.cap;
+}
+
+/** Whether the list can be divided by time, which the card calls parallel. */
+export function isDivisible({ words: { time, order } }: Case): boolean {
+  return order === 'newest-first' && time?.since !== undefined && time.until !== undefined;
+}

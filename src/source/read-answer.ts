@@ -11,13 +11,16 @@ import { readKeyAndCount } from './positions.ts';
 /** Why a page is none. */
 export type AnswerFault = Exclude<NextPosition, { kind: 'next' | 'end' }>;
 
+/** @param isNextKnown an earlier page had a next one, where the description has it */
 export function readAnswer(
   source: FilledDescription,
-  { url, headers, cursor, limit }: AskedFor,
+  { url, headers, cursor, limit: asked }: AskedFor,
   { around, hasList, lastRecord }: QuotedEnvelope,
   records: number,
+  isNextKnown: boolean,
 ): PageEnvelope | AnswerFault {
   const { size, next } = source.description;
+  const limit = Math.min(asked, size?.max ?? Infinity);
   const envelope = parseExactly(around);
   const failed = hasList ? null : (failureIn(source, { envelope }) ?? noList(source, envelope));
   const found =
@@ -29,9 +32,17 @@ export function readAnswer(
       lastRecord: lastRecord === null ? null : parseExactly(lastRecord),
       url,
       position: cursor,
-      limit: Math.min(limit, size?.max ?? Infinity),
+      limit,
     });
   if (found.kind !== 'next' && found.kind !== 'end') return found;
+  const isFirstAndFull = cursor === null && limit > 1 && records >= limit;
+  const isOnly = found.kind === 'end' && isFirstAndFull && !isNextKnown;
+  const sought = isOnly ? soughtIn(source) : null;
+  if (sought !== null)
+    return {
+      kind: 'unclear',
+      why: `a full first page has no ${sought}, which leads to the next one; the answer is ${shown(envelope)}`,
+    };
   return {
     hasMore: found.kind === 'next',
     nextCursor: found.kind === 'next' ? found.position : null,
@@ -43,6 +54,20 @@ export function readAnswer(
     countsPages: countsPages(source),
     mayBeginAgain: mayBeginAgain(source, cursor),
   };
+}
+
+/**
+ * What leads to a next page, and is not there on a last one. A first page that is full without it is a list of just this length, or
+ * the description looks in the wrong place: a smaller page, which is asked for then, shows which. `null`: an end is said otherwise.
+ */
+function soughtIn({ description: { more, next, size } }: FilledDescription): string | null {
+  if (size === undefined) return null;
+  const linkHeader = 'Link header with rel="next"';
+  if (more.kind === 'link') return linkHeader;
+  if (more.kind !== 'next-absent') return null;
+  if (next.kind === 'link') return next.from === 'header' ? linkHeader : `[${next.from.join(', ')}]`;
+  if (next.kind !== 'token') return null;
+  return 'header' in next.from ? `header ${next.from.header}` : `[${next.from.path.join(', ')}]`;
 }
 
 /** Whether a position stands elsewhere with another size of page: it is, or has in it, the number of a page. */

@@ -1,4 +1,4 @@
-/** Cases that are played with every `npm test`: what random ones have found, as small as it can be said. */
+/** Cases by hand: those that random ones have found are played with every `npm test`, as small as they can be said. */
 import type { ApiTraits, Case, DataTraits, Start } from './drawn-case.ts';
 import { fitting, words, type WordTraits } from './drawn-words.ts';
 
@@ -69,27 +69,30 @@ const PLAIN_START: Start = {
   changes: [],
   end: { how: 'runs', atRequest: 0, delayMs: 0 },
 };
-const STOPPED: Start = { ...PLAIN_START, end: { how: 'drain', atRequest: 3, delayMs: 0 } };
+/** While the answer to its third request is on its way. */
+export const STOPPED: Start = { ...PLAIN_START, end: { how: 'drain', atRequest: 3, delayMs: 0 } };
 
-interface Kept {
+/** What differs from a plain case. */
+interface Differing {
   readonly words?: Partial<WordTraits>;
   readonly api?: Partial<ApiTraits>;
   readonly data?: Partial<DataTraits>;
   readonly starts?: readonly Start[];
 }
 
-function kept({ words: said, api, data, starts = [] }: Kept): Case {
+/** A case in which only what is said is not plain. */
+export function caseOf({ words: said, api, data, starts = [] }: Differing): Case {
   const ofData = { ...PLAIN_DATA, ...data };
   const drawn = { salt: 1, api: { ...PLAIN_API, ...api }, data: ofData, starts };
   return fitting({ ...drawn, words: words({ ...PLAIN_WORDS, ...said }, ofData) });
 }
 
 export const KEPT: Readonly<Record<string, Case>> = {
-  'records without an id, some of them equal': kept({
+  'records without an id, some of them equal': caseOf({
     words: { id: null, columns: ['title'] },
     data: { equalEvery: 5 },
   }),
-  'more records of one time than a page has, from the first one on': kept({
+  'more records of one time than a page has, from the first one on': caseOf({
     words: { next: 'last-time', order: 'oldest-first', bounds: 'since', more: 'flag' },
     data: { perInstant: 18 },
     starts: [STOPPED],

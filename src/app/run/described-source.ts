@@ -82,11 +82,13 @@ function addressOf({ description, url, headers, query, body }: FilledDescription
 
 function answerReader(source: FilledDescription): ReadAnswer {
   let isUnderstood = false;
+  let isNextKnown = false;
   let unclear = 0;
   return (asked, quoted, records) => {
-    const read = readAnswer(source, asked, quoted, records);
+    const read = readAnswer(source, asked, quoted, records, isNextKnown);
     if (!('kind' in read)) {
       isUnderstood ||= records > 0;
+      isNextKnown ||= read.nextCursor !== null;
       return read;
     }
     if (read.kind === 'unclear') unclear += 1;

@@ -23,8 +23,38 @@ for (const [cursor, mayBeginAgain] of [
   test(`a page by ${cursor ?? 'no cursor'} may ${mayBeginAgain ? '' : 'not '}begin as the one before it`, () => {
     const asked = { url: new URL('https://api.example.com'), headers: headers(), cursor, limit: 2 };
     const quoted = { around: '{"data":[]}', hasList: true, lastRecord: '{"at":"2026-09-24"}' };
-    const read = readAnswer(BY_TIME, asked, quoted, 2);
+    const read = readAnswer(BY_TIME, asked, quoted, 2, false);
     assert.ok(!('kind' in read));
     assert.equal(read.mayBeginAgain, mayBeginAgain);
+  });
+}
+
+const asking = { url: new URL('https://api.example.com'), limit: 3 };
+const FULL = { around: '{"data":[],"following":"x"}', hasList: true, lastRecord: '{"id":3}' };
+
+for (const [name, said, sought] of [
+  ['a token', { next: { token: { path: ['next'], param: 'after' } } }, /no \[next\].*an object with data, following/],
+  ['a token in a header', { next: { token: { header: 'X-Next', param: 'after' } } }, /no header x-next/],
+  ['links', { next: { link: 'header' } }, /no Link header/],
+  [
+    'page numbers and links',
+    { next: { count: { param: 'page', first: 1, step: 1 } }, more: { link: 'next' } },
+    /no Link header/,
+  ],
+] as const) {
+  test(`a full first page that leads nowhere is asked again, smaller: ${name}`, () => {
+    const source = described(said);
+    const read = (
+      records: number,
+      { cursor = null, isNextKnown = false }: { cursor?: string | null; isNextKnown?: boolean } = {},
+    ) => readAnswer(source, { ...asking, headers: headers(), cursor }, FULL, records, isNextKnown);
+    const full = read(3);
+    assert.ok('kind' in full && full.kind === 'unclear');
+    assert.match(full.why, sought);
+    const ends = [read(2), read(3, { cursor: '2' }), read(3, { isNextKnown: true })];
+    assert.deepEqual(
+      ends.map((end) => 'hasMore' in end && end.hasMore),
+      [false, false, false],
+    );
   });
 }

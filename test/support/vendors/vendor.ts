@@ -9,13 +9,14 @@ import { text } from 'node:stream/consumers';
 import { z } from 'zod';
 import { Dice } from '../../damage/dice.ts';
 
+const SECOND_MS = 1_000;
 /** A job that asks more often than this runs in a circle: from then on every answer is 403. */
 const MAX_REQUESTS = 100_000;
 
 /** `refused` is the vendor's refusal without a reason that a client could have known; `stale-cursor` only where the vendor has it. */
 export type Fault = 'reset' | 'error-500' | 'html-502' | 'truncated' | 'refused' | 'stale-cursor';
 
-/** At most `requests` in each window, which begins with the first request after the one before. */
+/** At most `requests` in each window. It begins with the second of the first request after the window before. */
 export interface Limit {
   readonly requests: number;
   readonly windowMs: number;
@@ -76,6 +77,8 @@ export class VendorStub {
   /** Requests so far, those that were refused among them. */
   requests = 0;
   refusals = 0;
+  /** By how much the waits that refusals told were longer than the windows, because they are told in whole seconds. */
+  roundedUpMs = 0;
   /** Of each window of the limit, when it began, in ms of the epoch, and how many requests were granted. */
   readonly windows: { readonly startedAtMs: number; granted: number }[] = [];
   readonly #vendor: Vendor;
@@ -116,7 +119,9 @@ export class VendorStub {
     const headers = this.#vendor.limitHeaders(use);
     if (use.used > use.requests) {
       this.refusals += 1;
-      send(res, this.#vendor.refusal(use.resetsAtMs - Date.now()), headers);
+      const waitMs = use.resetsAtMs - Date.now();
+      if (use.used === use.requests + 1) this.roundedUpMs += Math.ceil(waitMs / SECOND_MS) * SECOND_MS - waitMs;
+      send(res, this.#vendor.refusal(waitMs), headers);
       return;
     }
     const window = this.windows.at(-1);
@@ -145,7 +150,8 @@ export class VendorStub {
     if (limit === undefined) return { requests: Number.MAX_SAFE_INTEGER, used: 0, resetsAtMs: Date.now() };
     const nowMs = Date.now();
     if (nowMs >= (this.windows.at(-1)?.startedAtMs ?? -Infinity) + limit.windowMs) {
-      this.windows.push({ startedAtMs: nowMs, granted: 0 });
+      const partMs = limit.windowMs > SECOND_MS ? nowMs % SECOND_MS : 0;
+      this.windows.push({ startedAtMs: nowMs - partMs, granted: 0 });
       this.#used = 0;
     }
     this.#used += 1;

@@ -6,6 +6,7 @@ const GROUP_TITLES: Readonly<Record<SettingGroup, string>> = {
   database: 'Database',
   speed: 'Speed and memory',
   run: 'What a run takes and does',
+  follow: 'Following',
   limits: 'Limits',
   network: 'Network',
   serving: 'Live page, metrics and health',

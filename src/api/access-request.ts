@@ -10,7 +10,7 @@ import { dashboardHeaders } from './http-request-headers.ts';
 import type { ClientParts } from './page-request.ts';
 import { refusalOf } from './refusal.ts';
 import { isRefusal, judge, type Outcome, type Situation } from './retry-policy.ts';
-import { readAccess, type AccessOutcome } from './stream-access.ts';
+import { readAccess, type AccessAsk, type AccessOutcome } from './stream-access.ts';
 import { TransportError } from './transport-error.ts';
 
 const ACCESS_PATH = '/internal/dashboard/stream-access';
@@ -34,11 +34,11 @@ const NO_PAGE = {
   freeRetriesLeft: 0,
 } as const satisfies Partial<Situation>;
 
-/**
- * @param wasGranted access was granted before
- * @throws ConfigurationError when the API was never reached, GaveUpError when it stayed away for `maxWaitMs`
- */
-export async function requestAccess(parts: ClientParts, wasGranted: boolean): Promise<AccessOutcome> {
+/** @throws ConfigurationError when the API was never reached, GaveUpError when it stayed away for `maxWaitMs` */
+export async function requestAccess(
+  parts: ClientParts,
+  { wasGranted, isTriedOnce }: AccessAsk,
+): Promise<AccessOutcome> {
   const { options, http, waits, silence, closing } = parts;
   const url = new URL(ACCESS_PATH, parts.wire.url.origin);
   const startedMs = runningMs();
@@ -95,6 +95,7 @@ export async function requestAccess(parts: ClientParts, wasGranted: boolean): Pr
         throw new GaveUpError(`Stream access was asked for ${failures} times and not given: ${reason}. ${SAFE}`);
       }
     }
+    if (isTriedOnce) throw new GaveUpError(`Stream access was asked for and not given: ${reason}`);
     options.observe.retry?.('access');
     await waits.wait(`stream access: ${reason}`, waitMs, closing, toldWaitMs !== null);
   }

@@ -7,7 +7,7 @@ import { PageBuffers } from '../core/page-buffers.ts';
 import { Redactor } from '../core/redaction.ts';
 import { runningMs } from '../core/running-time.ts';
 import { requestAccess } from './access-request.ts';
-import { cursorAgeMs, describeRequest, giveUpError, locate } from './api-errors.ts';
+import { cursorAgeMs, describeRequest, giveUpError, locate, notNowError } from './api-errors.ts';
 import { ApiSender } from './api-sender.ts';
 import { EndpointChoice } from './endpoint-choice.ts';
 import { HttpClient } from './http-exchange.ts';
@@ -86,7 +86,7 @@ export class ApiClient {
     const parts = { options, wire: this.wire, redactor, http, waits, silence, closing: this.#closing.signal };
     this.#parts = parts;
     this.#access = new StreamAccess({
-      request: (wasGranted) => requestAccess(parts, wasGranted),
+      request: (how) => requestAccess(parts, how),
       onToken: (token) => {
         redactor.add(token);
         options.onSecret(token);
@@ -153,17 +153,16 @@ export class ApiClient {
   async fetchPage(request: PageRequest): Promise<PageAnswer> {
     const endpoint = this.#choice.current;
     const startedMs = runningMs();
-    const { signal, keepsEnds = false } = request;
     const { pageTimeoutMs: deadlineMs, logger } = this.#parts.options;
     let isDamaged = false;
     try {
       for (;;) {
-        signal.throwIfAborted();
+        request.signal.throwIfAborted();
         // A cursor stands where its own endpoint's list stands.
         if (this.#choice.current !== endpoint || (request.cursorFrom ?? endpoint) !== endpoint) break;
         const attempts = this.#attempts.of(request);
         const limit = attempts.begin(request);
-        const sent = await this.#sender.send({ endpoint, page: { ...request, limit }, signal, deadlineMs, keepsEnds });
+        const sent = await this.#sender.send({ ...request, endpoint, page: { ...request, limit }, deadlineMs });
         const outcome = readOutcome(sent, this.#parts);
         let failure: PageFailure;
         if (outcome.kind === 'page') {
@@ -235,6 +234,7 @@ export class ApiClient {
       case 'ask-again': {
         this.#parts.closing.throwIfAborted();
         const { retry, waitMs, warn } = action;
+        if (request.patience !== undefined && waitMs > 0) throw notNowError(request, failure);
         if (retry === 'token' && token !== null) this.#access.drop(token);
         observe.retry?.(retry);
         const fields = {

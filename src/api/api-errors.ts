@@ -93,6 +93,14 @@ export function giveUpError(
   }
 }
 
+/** Of a page that was to be asked for once, and was not served. */
+export function notNowError(request: PageRequest, failure: PageFailure): GaveUpError {
+  const { path, cameBack } = failure;
+  return new GaveUpError(`${describeRequest(request, path)}, was not served: ${cameBack}`, {
+    location: locate(request, failure, 1),
+  });
+}
+
 /** What to do about an API that was never reached. */
 export function reachHint(failure: TransportFailure): string {
   return failure === 'untrusted'

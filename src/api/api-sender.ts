@@ -9,7 +9,7 @@ import { mayHoldPage, type HttpAnswer } from './http-exchange.ts';
 import { TransportError } from './transport-error.ts';
 import { Pacer } from './pacer.ts';
 import type { PacingResult } from './pacing-policy.ts';
-import type { ClientParts, EndpointName } from './page-request.ts';
+import type { ClientParts, EndpointName, PageRequest } from './page-request.ts';
 import type { PageWire, WirePage } from './page-wire.ts';
 import { NOTHING_SAID, readRateLimit, type RateLimitNotice } from './rate-limit-headers.ts';
 import { refusalOf } from './refusal.ts';
@@ -30,7 +30,8 @@ export interface SendRequest {
   readonly page: WirePage;
   readonly signal: AbortSignal;
   readonly deadlineMs: number;
-  readonly keepsEnds?: boolean;
+  readonly keepsEnds?: boolean | undefined;
+  readonly patience?: PageRequest['patience'];
 }
 
 export class ApiSender {
@@ -69,7 +70,8 @@ export class ApiSender {
    * @throws GaveUpError when the turn would come too late or the API stays away, ConfigurationError before it ever answered,
    *   StreamUnavailableError when there is no stream access, the signal's reason
    */
-  async send({ endpoint, page, signal, deadlineMs, keepsEnds = false }: SendRequest): Promise<Sent> {
+  async send(request: SendRequest): Promise<Sent> {
+    const { endpoint, page, signal, deadlineMs, keepsEnds = false, patience } = request;
     const { options, closing, wire, http, silence } = this.#parts;
     closing.throwIfAborted();
     // One signal can end a whole run: every request under way listens to it.
@@ -78,13 +80,13 @@ export class ApiSender {
     const ticket = await pacer.turn(signal);
     let usage = UNKNOWN_USAGE;
     try {
-      const token = endpoint === 'stream' ? await abortable(this.#access.token(), signal) : null;
+      const token = endpoint === 'stream' ? await abortable(this.#access.token(patience === 'none'), signal) : null;
       const { url, ...asked } = wire.request(page, token, options.acceptCompression && !keepsEnds);
       const maxBytes = (status: number): number => (mayHoldPage(status) ? options.maxPageBytes : MAX_ERROR_BYTES);
       this.#inFlight += 1;
-      const request = { kind: endpoint, url, ...asked, deadlineMs, maxBytes, keepsEnds, signal };
+      const sent = { kind: endpoint, url, ...asked, deadlineMs, maxBytes, keepsEnds, signal };
       const outcome = await silence
-        .during(url.pathname, () => http.exchange(request))
+        .during(url.pathname, () => http.exchange(sent))
         .finally(() => (this.#inFlight -= 1));
       usage = readUsage(outcome, wire.later);
       return { url, outcome, token };

@@ -40,6 +40,8 @@ export interface PageRequest {
   readonly across?: 'below' | 'top' | undefined;
   /** Of a body that is larger than `maxPageBytes` the beginning and the end are wanted: it is a page of one event. */
   readonly keepsEnds?: boolean | undefined;
+  /** `none`: the first failure that would be waited out is thrown. `for-access`: unless it is one of stream access. */
+  readonly patience?: 'none' | 'for-access' | undefined;
   readonly signal: AbortSignal;
 }
 

@@ -64,12 +64,16 @@ export function readAccess(body: unknown, origin: string, receivedMs: number): A
   };
 }
 
+export interface AccessAsk {
+  /** A token was granted before. */
+  readonly wasGranted: boolean;
+  /** The first failure that would be waited out is thrown. */
+  readonly isTriedOnce: boolean;
+}
+
 export interface StreamAccessOptions {
-  /**
-   * One renewal, retries included. Throws only what ends the job, or the reason of an abort.
-   * @param wasGranted a token was granted before
-   */
-  readonly request: (wasGranted: boolean) => Promise<AccessOutcome>;
+  /** One renewal, retries included. Throws only what ends the job, or the reason of an abort. */
+  readonly request: (how: AccessAsk) => Promise<AccessOutcome>;
   /** A token was granted; its value is a secret. */
   readonly onToken: (token: string) => void;
   /** A renewal failed while the old token is still good: it is tried again. */
@@ -93,16 +97,16 @@ export class StreamAccess {
    * A token that is good as far as we know. Waits only when there is none.
    * @throws StreamUnavailableError when access is absent, refused or broken
    */
-  async token(): Promise<StreamToken> {
+  async token(isTriedOnce = false): Promise<StreamToken> {
     const current = this.#current;
-    if (current === null) return this.#renew();
+    if (current === null) return this.#renew(isTriedOnce);
     const age = (performance.now() - current.receivedMs) / current.lifeMs;
     if (age >= 1) {
       this.#current = null;
-      return this.#renew();
+      return this.#renew(isTriedOnce);
     }
     if (age >= RENEW_AT && this.#renewal === null && performance.now() >= this.#notBeforeMs) {
-      this.#renew().catch((error: unknown) => {
+      this.#renew(isTriedOnce).catch((error: unknown) => {
         this.#notBeforeMs = performance.now() + Math.min(RENEWAL_PAUSE_MS, current.lifeMs * (1 - RENEW_AT));
         this.#options.onRenewalFailed(error);
       });
@@ -115,10 +119,10 @@ export class StreamAccess {
     if (this.#current === refused) this.#current = null;
   }
 
-  async #renew(): Promise<StreamToken> {
+  async #renew(isTriedOnce: boolean): Promise<StreamToken> {
     // One renewal for all: a second caller waits for the first caller's.
     this.#renewal ??= this.#options
-      .request(this.wasGranted)
+      .request({ wasGranted: this.wasGranted, isTriedOnce })
       .then((outcome) => {
         if (outcome.kind === 'denied') throw new StreamUnavailableError(outcome.reason);
         this.#options.onToken(outcome.token.token);

@@ -18,6 +18,7 @@ import { AnswerJudge, BYTES_PER_BODY_BYTE } from './walk/answer-judge.ts';
 import { BrokenEventSearch } from './walk/broken-event-search.ts';
 import { Chain } from './walk/chain.ts';
 import { isFor, nextPage, type NextPage } from './walk/cursor-age.ts';
+import type { FirstAnswer } from './walk/first-answer.ts';
 import { askForPage, type Asked } from './walk/page-ask.ts';
 import type { JudgeOptions } from './walk/judged-walk.ts';
 import { PageLimit } from './walk/page-limit.ts';
@@ -30,6 +31,7 @@ export interface ReaderOptions extends JudgeOptions {
   readonly encoder: PageEncoder;
   readonly inFlight: InFlightLimit;
   readonly pageSize: number;
+  readonly first?: FirstAnswer | undefined;
   /** Takes the page over, in order; returns when the next may follow. */
   readonly accept: (page: AcceptedPage) => Promise<void>;
   /** True when no further page shall be asked for. */

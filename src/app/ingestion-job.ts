@@ -11,66 +11,27 @@
  *   anomaly    something unusual about one event: rejected or repaired    encode/rows/anomaly-reasons.ts
  *   pass       one walk over the windows of a run: first, catching up, proving; one to five    app/run/run-passes.ts
  *   run        everything from the first request until complete; survives restarts             app/run/run-setup.ts
+ *   round      one look of --follow at what is new, and the run that takes it                  app/follow/follower.ts
  */
-import type { ColumnPlan } from '../core/column-plan.ts';
-import type { Settings } from '../core/config.ts';
-import { StagingLostError } from '../core/errors.ts';
-import type { JobObserver, JobSnapshot } from '../core/job-snapshot.ts';
-import type { Logger } from '../core/logging.ts';
+import { SYSTEM_CLOCK } from '../core/clock.ts';
+import { InFlightLimit } from '../core/in-flight-limit.ts';
+import type { JobSnapshot } from '../core/job-snapshot.ts';
 import { PageBuffers } from '../core/page-buffers.ts';
 import type { Proof, RunCounts } from '../core/state.ts';
 import { WorkerPool } from '../threads/worker-pool.ts';
-import { analyzeTarget } from '../load/merge/analyze-target.ts';
-import { Merger } from '../load/merge/merge.ts';
 import type { Ownership } from '../load/state/owner.ts';
 import { Database } from '../load/postgres/database.ts';
-import { readTargetTypes, retypeTarget } from '../load/schema/ingested-events.ts';
-import { readSourceTraits, type SourceTraits } from '../load/state/source-traits.ts';
-import { StateStore } from '../load/state/state-store.ts';
-import { countRows, countRowsMeanwhile, type TargetRows } from '../load/state/target-rows.ts';
-import type { ApiClient, ApiClientOptions } from '../api/api-client.ts';
-import { InFlightLimit } from '../core/in-flight-limit.ts';
-import type { DescribedSource } from './run/described-source.ts';
+import { countRowsMeanwhile, type TargetRows } from '../load/state/target-rows.ts';
+import { Follower } from './follow/follower.ts';
+import type { JobOptions } from './job-options.ts';
 import { JobCounters } from './run/job-counters.ts';
-import { PageEncoder } from '../threads/page-encoder.ts';
-import { RunPasses } from './run/run-passes.ts';
-import { forNewRun, unknownTraits, type EndpointTraits } from './walk/endpoint-traits.ts';
+import { JobRuns, type JobParts } from './run/job-runs.ts';
 import { openClient } from './run/open-client.ts';
-import { logRunBegin, openRun, runIdentity } from './run/run-setup.ts';
-import { refuseOtherIdType, takeTarget, warnOfDroppedPages } from './run/take-target.ts';
-import { checkRowsAtStart } from './run/target-check.ts';
+import { refuseToFollow } from './run/run-setup.ts';
+import { takeTarget } from './run/take-target.ts';
 
 /** How long a stopped job waits for pages that it has asked for: they have cost a request. */
 const STOP_GRACE_MS = 6_000;
-
-export interface JobSource {
-  /** What people call it (`--source`): its table and its state are found by this name. */
-  readonly name: string;
-  /** Which data set it is: the API's base URL, or the demo's own name. */
-  readonly address: string;
-  readonly baseUrl: string;
-  readonly apiKey: string;
-  readonly databaseUrl: string;
-  /** Else it is the DataSync API. */
-  readonly described?: DescribedSource | null;
-  /** How its records become rows; as those of DataSync unless given. */
-  readonly plan?: ColumnPlan | undefined;
-  /** Named after the source unless given. */
-  readonly table?: string | undefined;
-  /** Starts the server of the database again when it has ended, where the job is the one to do that. */
-  readonly reviveDatabase?: () => Promise<void>;
-}
-
-export interface JobOptions {
-  readonly settings: Settings;
-  readonly source: JobSource;
-  readonly logger: Logger;
-  readonly secrets: readonly string[];
-  readonly onSecret: (secret: string) => void;
-  readonly observe?: JobObserver;
-  /** Tests only: shorter waits than people need. */
-  readonly waits?: Pick<ApiClientOptions, 'backoff' | 'streamLooks'>;
-}
 
 export interface JobReport {
   readonly outcome: 'complete' | 'stopped';
@@ -85,33 +46,34 @@ export interface JobReport {
 
 export class IngestionJob {
   readonly #options: JobOptions;
-  readonly #observe: JobObserver;
   readonly #startedMs = performance.now();
-  readonly #counters: JobCounters;
-  readonly #client: ApiClient;
-  readonly #buffers = new PageBuffers();
-  readonly #pool: WorkerPool;
-  readonly #inFlight: InFlightLimit;
-  #isStopping = false;
-  #passes: RunPasses | null = null;
+  /** What stays open from run to run. */
+  readonly #parts: Pick<JobParts, 'counters' | 'client' | 'buffers' | 'pool' | 'inFlight'>;
+  readonly #stopped = new AbortController();
+  #runs: JobRuns | null = null;
 
   constructor(options: JobOptions) {
     const { settings, source } = options;
     this.#options = options;
-    this.#observe = options.observe ?? {};
-    this.#counters = new JobCounters(source.address);
-    // A page keeps its permit until its COPY has committed: one more for each connection, so that requests do not wait for it.
-    this.#inFlight = new InFlightLimit(settings.concurrency + settings.connections, settings.maxBytesInFlight);
-    this.#pool = new WorkerPool({ threads: settings.threads, plan: source.plan });
-    this.#client = openClient(options, this.#buffers, this.#counters);
+    const counters = new JobCounters(source.address);
+    const buffers = new PageBuffers();
+    this.#parts = {
+      counters,
+      buffers,
+      client: openClient(options, buffers, counters),
+      pool: new WorkerPool({ threads: settings.threads, plan: source.plan }),
+      // A page keeps its permit until its COPY has committed: one more for each connection, so that requests do not wait for it.
+      inFlight: new InFlightLimit(settings.concurrency + settings.connections, settings.maxBytesInFlight),
+    };
   }
 
   snapshot(): JobSnapshot {
-    const walks = this.#passes?.walks;
-    return this.#counters.snapshot({
-      client: this.#client,
-      pool: this.#pool,
-      inFlight: this.#inFlight,
+    const { counters, client, pool, inFlight } = this.#parts;
+    const walks = this.#runs?.passes?.walks;
+    return counters.snapshot({
+      client,
+      pool,
+      inFlight,
       copying: walks?.staging?.copying ?? 0,
       isMerging: walks?.staging?.isMerging ?? false,
       readers: walks?.readers ?? [],
@@ -123,12 +85,14 @@ export class IngestionJob {
    * wait when no request is on its way, because of a pause.
    */
   stop(): void {
-    if (this.#isStopping) return;
-    this.#isStopping = true;
-    this.#counters.phase = 'stopping';
-    if (this.#client.waiting !== null) this.#passes?.walks.abort();
+    if (this.#stopped.signal.aborted) return;
+    this.#stopped.abort();
+    const { counters, client } = this.#parts;
+    counters.phase = 'stopping';
+    const abort = (): void => this.#runs?.passes?.walks.abort();
+    if (client.waiting !== null) abort();
     setTimeout(() => {
-      this.#passes?.walks.abort();
+      abort();
     }, STOP_GRACE_MS).unref();
   }
 
@@ -138,21 +102,23 @@ export class IngestionJob {
     let ownership: Ownership | null = null;
     try {
       const { settings, source, logger } = this.#options;
+      refuseToFollow(settings, source.described ?? null);
       const contacted = await this.#contactBoth();
       const opened = contacted.db;
       db = opened;
       ownership = await opened.persistently('taking the target', () => takeTarget(opened, source, settings, logger));
       const outcome = await this.#work(opened, ownership, contacted.rows);
+      const { counters, client } = this.#parts;
       return {
         outcome,
-        counts: this.#counters.counts,
-        proof: this.#counters.proof,
-        fetchedEvents: this.#counters.fetchedEvents,
-        requests: this.#client.requests,
+        counts: counters.counts,
+        proof: counters.proof,
+        fetchedEvents: counters.fetchedEvents,
+        requests: client.requests,
         seconds: (performance.now() - this.#startedMs) / 1000,
       };
     } finally {
-      await Promise.allSettled([this.#client.close(), this.#pool.destroy()]);
+      await Promise.allSettled([this.#parts.client.close(), this.#parts.pool.destroy()]);
       await ownership?.release().catch(() => undefined);
       await db?.close().catch(() => undefined);
     }
@@ -166,13 +132,13 @@ export class IngestionJob {
       copyConnections: settings.connections,
       applicationName: `datasync-ingestion ${source.name}`,
       logger,
-      maxWaitMs: settings.maxWait,
+      maxWaitMs: settings.follow === undefined ? settings.maxWait : Infinity,
       revive: source.reviveDatabase,
       onWaiting: (reason) => {
-        this.#counters.databaseWait = reason;
+        this.#parts.counters.databaseWait = reason;
       },
     });
-    const contacting = this.#client.open();
+    const contacting = this.#parts.client.open();
     const counting = opening.then((db) =>
       db.persistently('counting the rows of the target', () => countRowsMeanwhile(db, source.name)),
     );
@@ -188,91 +154,19 @@ export class IngestionJob {
 
   /** @param counted rows at the first contact; `null` where they could not be counted then */
   async #work(db: Database, ownership: Ownership, counted: TargetRows | null): Promise<JobReport['outcome']> {
-    const { settings, source, logger } = this.#options;
-    const { target } = ownership.source;
-    const store = new StateStore(db, ownership);
-    // Before pages of an earlier start are merged: it must be of one moment with what is remembered.
-    const found = counted ?? (await countRows(db, ownership.source));
-    const rowsLeft = settings.reset ? null : await checkRowsAtStart(found, target, store, settings, logger);
-    if (settings.reset) {
-      await store.resetTarget();
-      logger.info('target and state were emptied');
-    } else if (ownership.leftoverPages > 0) {
-      // Pages of a run that is given up are not merged first: that would change how many rows are missed.
-      if (rowsLeft === null) await this.#mergeLeftovers(db, ownership, store);
-      else await db.persistently('emptying staging', () => ownership.renew());
-    }
-    refuseOtherIdType(await readTargetTypes(db, target), target, settings.idType);
-    const identity = runIdentity(source.address, settings);
-    const { run, isResumed } = await openRun(store, identity, settings, rowsLeft, logger);
-    this.#counters.begin(run);
-    logRunBegin(logger, run, isResumed);
-    const known = await readSourceTraits(db, ownership.source);
-    this.#passes = new RunPasses(
-      {
-        settings,
-        logger,
-        observe: this.#observe,
-        counters: this.#counters,
-        client: this.#client,
-        inFlight: this.#inFlight,
-        encoder: await this.#makeEncoder(db, ownership),
-        buffers: this.#buffers,
-        db,
-        ownership,
-        store,
-        traits: this.#traitsOf(isResumed ? known : forNewRun(known)),
-        isStopping: () => this.#isStopping,
-      },
-      run,
-    );
-    const outcome = await this.#passes.run();
-    if (outcome === 'complete') await analyzeTarget(db, target, logger);
-    return outcome;
-  }
-
-  /** What a description says is believed until a page shows otherwise. */
-  #traitsOf(known: SourceTraits): EndpointTraits {
-    const { described = null } = this.#options.source;
-    if (described === null) return unknownTraits(known);
-    const { order, widenedMs, cap } = described;
-    const isOrderedByTime = known.isOrderedByTime && order === 'newest-first';
-    return unknownTraits({ ...known, isOrderedByTime, hasFlag: true }, { widenedMs, cap, cursorsKeepBounds: true });
-  }
-
-  /** Merges the pages that an earlier start has copied and not merged; they are fetched again where their rows are gone. */
-  async #mergeLeftovers(db: Database, ownership: Ownership, store: StateStore): Promise<void> {
-    const { settings, logger } = this.#options;
-    const run = await store.currentRun();
-    if (run === null) return;
-    const merger = new Merger({ db, ownership, runId: run.runId, onConflict: settings.onConflict, logger });
-    try {
-      await merger.mergeLeftovers();
-      logger.info({ pages: ownership.leftoverPages }, 'pages that an earlier start had copied were merged');
-    } catch (error) {
-      if (!(error instanceof StagingLostError)) throw error;
-      logger.warn({ pages: ownership.leftoverPages }, error.message);
-      await db.persistently('beginning anew after staging was lost', () => ownership.renew());
-    }
-  }
-
-  async #makeEncoder(db: Database, { source }: Ownership): Promise<PageEncoder> {
-    const { settings, logger } = this.#options;
-    const target = await readTargetTypes(db, source.target);
-    return new PageEncoder({
-      pool: this.#pool,
-      buffers: this.#buffers,
-      plan: source.target.plan,
-      maxEventBytes: settings.maxEventBytes,
-      idColumnTypes: target === null || target.empty ? null : target.types,
-      emptyColumnTypes: target?.types ?? null,
-      idType: settings.idType,
-      onDecided: async (decided) => {
-        warnOfDroppedPages(await retypeTarget(db, source, decided), logger);
-        logger.info({ ...decided }, 'types of the id columns decided');
-      },
-      onEncoded: this.#observe.encode,
-      readAnswer: this.#options.source.described?.answerReader(),
+    const { settings, logger, clock = SYSTEM_CLOCK } = this.#options;
+    const runs = new JobRuns({
+      ...this.#parts,
+      options: this.#options,
+      db,
+      ownership,
+      isStopping: () => this.#stopped.signal.aborted,
     });
+    this.#runs = runs;
+    const { follow } = settings;
+    if (follow === undefined) return runs.runFirst(counted, null);
+    const { client, counters } = this.#parts;
+    const stopped = this.#stopped.signal;
+    return new Follower({ settings, follow, logger, clock, client, counters, runs, stopped }).follow(counted);
   }
 }

@@ -102,7 +102,7 @@ function sayUnfinished(why: string | null, output: string, isPartWanted: boolean
 async function sayLimit(db: Database, source: Source | null, logger: Logger): Promise<void> {
   const run = source === null ? null : await readNewestRun(db, source);
   if (source === null || run === null || isUnlimited(run)) return;
-  if ((await readBaseRun(db, source, run.source)) !== null) return;
+  if ((await readBaseRun(db, source, run.source, 'proof')) !== null) return;
   logger.warn(
     { run: run.runId, since: isoText(run.sinceMs), until: isoText(run.untilMs) },
     'the ids are those of a run with --since or --until alone; npm start without them takes all',

@@ -61,7 +61,7 @@ async function readVerified(
   const run = await readNewestRun(db, source);
   if (run === null) throw new ConfigurationError(`There is no run in ${db.described} to verify: npm start makes one.`);
   refuseOtherSource(db, run.source, described?.address ?? addressOf(settings));
-  const proven = await readBaseRun(db, source, run.source);
+  const proven = await readBaseRun(db, source, run.source, 'proof');
   const { rows, remembered } = await readTargetRows(db, source);
   const found = {
     source: run.source,

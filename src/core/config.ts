@@ -23,11 +23,14 @@ export function commandLine(name: string, description: string, groups: readonly 
   command.configureHelp({ helpWidth: 120 });
   for (const setting of SETTINGS) {
     if (setting.variableOnly || !groups.includes(setting.group)) continue;
-    command.addOption(
-      new Option(setting.isSwitch ? setting.flag : `${setting.flag} <${setting.unit ?? 'value'}>`, helpText(setting)),
-    );
+    command.addOption(new Option(`${setting.flag}${valueOf(setting)}`, helpText(setting)));
   }
   return command;
+}
+
+function valueOf({ isSwitch = false, bare, unit = 'value' }: Setting): string {
+  if (isSwitch) return '';
+  return bare === undefined ? ` <${unit}>` : ` [${unit}]`;
 }
 
 function helpText(setting: Setting): string {
@@ -95,7 +98,8 @@ export function readSettings(command: Command, argv: readonly string[], environm
   const raw: Record<string, string> = {};
   for (const setting of SETTINGS) {
     const flag = flags[setting.name];
-    const value = flag === true ? '1' : typeof flag === 'string' ? flag : readVariable(environment, setting);
+    const value =
+      flag === true ? (setting.bare ?? '1') : typeof flag === 'string' ? flag : readVariable(environment, setting);
     if (value !== undefined) raw[setting.name] = value;
   }
   const parsed = settingsSchema.safeParse(raw);
@@ -103,6 +107,11 @@ export function readSettings(command: Command, argv: readonly string[], environm
   const { since, until } = parsed.data;
   if (since !== undefined && until !== undefined && since > until) {
     throw new ConfigurationError('--since (SINCE) is later than --until (UNTIL): nothing lies between them');
+  }
+  if (parsed.data.follow !== undefined && (since !== undefined || until !== undefined)) {
+    throw new ConfigurationError(
+      '--follow (FOLLOW) takes whatever is new: leave out --since (SINCE) and --until (UNTIL)',
+    );
   }
   return Object.freeze(parsed.data);
 }

@@ -4,7 +4,7 @@
  */
 import { NO_COUNTS, type Proof, type RunCounts } from './state.ts';
 
-export const JOB_PHASES = ['starting', 'loading', 'merging', 'verifying', 'stopping', 'ended'] as const;
+export const JOB_PHASES = ['starting', 'loading', 'merging', 'verifying', 'following', 'stopping', 'ended'] as const;
 
 export type JobPhase = (typeof JOB_PHASES)[number];
 

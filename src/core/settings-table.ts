@@ -21,7 +21,17 @@ import {
 } from './setting-kinds.ts';
 
 /** A command takes the groups of settings that it needs. */
-export const SETTING_GROUPS = ['source', 'database', 'speed', 'run', 'limits', 'network', 'serving', 'output'] as const;
+export const SETTING_GROUPS = [
+  'source',
+  'database',
+  'speed',
+  'run',
+  'follow',
+  'limits',
+  'network',
+  'serving',
+  'output',
+] as const;
 export type SettingGroup = (typeof SETTING_GROUPS)[number];
 
 interface SettingOptions {
@@ -31,6 +41,8 @@ interface SettingOptions {
   readonly secret?: boolean;
   /** A switch: its flag takes no value. */
   readonly isSwitch?: boolean;
+  /** What the flag means without a value. */
+  readonly bare?: string;
   /** A variable without a flag: other programs already use its name. */
   readonly variableOnly?: boolean;
 }
@@ -56,6 +68,7 @@ const source = inGroup('source');
 const database = inGroup('database');
 const speed = inGroup('speed');
 const run = inGroup('run');
+const follow = inGroup('follow');
 const limits = inGroup('limits');
 const network = inGroup('network');
 const serving = inGroup('serving');
@@ -182,6 +195,19 @@ export const settingsSchema = z.object({
   newRun: run('NEW_RUN', onOff, 'Give up the unfinished run and begin again; rows are kept.', SWITCH),
   reset: run('RESET', onOff, 'Empty the target and the state first; asks for confirmation.', SWITCH),
   yes: run('ASSUME_YES', onOff, 'Answer yes to the confirmation of --reset.', SWITCH),
+
+  follow: follow(
+    'FOLLOW',
+    duration(5, 7 * 86_400).optional(),
+    'Stay after a complete run, and look for new events this often; without a value 30s. Not set: off.',
+    { unit: 'duration', bare: '30s' },
+  ),
+  proveEvery: follow(
+    'PROVE_EVERY',
+    duration(60, 366 * 86_400),
+    "How often --follow holds what it took against the API's total.",
+    { default: '1d', unit: 'duration' },
+  ),
 
   maxWait: limits(
     'MAX_WAIT',

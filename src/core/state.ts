@@ -56,6 +56,17 @@ export function isProven(proof: Proof | null): boolean {
   return proof !== null && proof.kind !== 'none';
 }
 
+/**
+ * A run that `--follow` makes between two that prove something. `new-events` begins at the watermark, `lookback` that far below it.
+ * Neither walks anything again, and no run that proves something rests on it.
+ */
+export type RoundKind = 'new-events' | 'lookback';
+
+/** `null`: the run is to prove something. */
+export function roundOf({ begunBy }: Pick<Run, 'begunBy'>): RoundKind | null {
+  return begunBy === 'new-events' || begunBy === 'lookback' ? begunBy : null;
+}
+
 export type RunStatus = 'running' | 'complete' | 'abandoned';
 
 export interface Run extends RunIdentity {
@@ -78,8 +89,8 @@ export interface Run extends RunIdentity {
   /** Newest time on the run's first page, but never later than the API's clock: the next run begins there, less its lookback. */
   readonly watermarkMs: number | null;
   readonly lookbackMs: number | null;
-  /** The flag that began it, so that a restart with the same flag goes on with it. */
-  readonly begunBy: 'full' | 'new-run' | null;
+  /** The flag that began it, so that a restart with the same flag goes on with it; or a round of `--follow`. */
+  readonly begunBy: 'full' | 'new-run' | RoundKind | null;
   /** False: begun by version 1.0.0, which did not count places. */
   readonly placesKnown: boolean;
   /** Of the run before it, for an incremental one: the total it was proven with, and its places at or above this run's floor. */

@@ -16,6 +16,7 @@ export function healthOf(snapshot: JobSnapshot, nowMs: number, stallAfterMs: num
       ? answer(snapshot, nowMs, 'ok', null)
       : answer(snapshot, nowMs, 'failed', `ended with exit code ${ended.exitCode}: ${ended.reason}`);
   }
+  if (snapshot.phase === 'following') return answer(snapshot, nowMs, 'ok', null);
   const excusedUntilMs = waiting?.askedByApi === true ? (waiting.untilMs ?? nowMs) : snapshot.lastProgressMs;
   const stillSinceMs = Math.max(snapshot.lastProgressMs, excusedUntilMs);
   if (nowMs - stillSinceMs >= stallAfterMs) {

@@ -51,6 +51,8 @@ export function startProgress({ snapshot, logger, display, logEveryMs }: Progres
 }
 
 function logProgress(logger: Logger, snapshot: JobSnapshot, rates: RateMeter, nowMs: number): void {
+  // Nothing has happened: what happens has lines of its own.
+  if (snapshot.phase === 'following') return;
   const { now, average, etaSeconds } = rates.observe(snapshot, nowMs);
   const ratio = progressRatio(snapshot);
   logger.info(

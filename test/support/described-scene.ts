@@ -1,7 +1,8 @@
 /** A shipped source, the stub of its vendor and an empty database: jobs of the source run in this process. */
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
-import type { IngestionJob, JobOptions } from '../../src/app/ingestion-job.ts';
+import type { IngestionJob } from '../../src/app/ingestion-job.ts';
+import type { JobOptions } from '../../src/app/job-options.ts';
 import type { Environment } from '../../src/core/config.ts';
 import { EXIT_CODES, exitCodeOf } from '../../src/core/errors.ts';
 import { testDatabase, type TestDatabase } from './database.ts';

@@ -1,7 +1,9 @@
 /** One job against a simulator and a database, in the test's own process, with real sockets, threads and PostgreSQL. */
 import assert from 'node:assert/strict';
 import { pino } from 'pino';
-import { IngestionJob, type JobOptions, type JobReport } from '../../src/app/ingestion-job.ts';
+import { IngestionJob, type JobReport } from '../../src/app/ingestion-job.ts';
+import type { JobOptions } from '../../src/app/job-options.ts';
+import type { Clock } from '../../src/core/clock.ts';
 import type { ColumnPlan } from '../../src/core/column-plan.ts';
 import { commandLine, readSettings, secretsOf, type Environment } from '../../src/core/config.ts';
 import { EXIT_CODES, exitCodeOf, type ExitCode } from '../../src/core/errors.ts';
@@ -35,6 +37,7 @@ export function jobFor(
   settings: Environment = {},
   flags: readonly string[] = [],
   waits: JobOptions['waits'] = {},
+  clock?: Clock,
 ): { job: IngestionJob; run: () => Promise<JobEnd>; log: string[] } {
   const command = commandLine('test', 'a job under test', SETTING_GROUPS);
   const read = readSettings(command, flags, {
@@ -57,6 +60,7 @@ export function jobFor(
     secrets: secretsOf(read),
     onSecret: () => undefined,
     waits,
+    ...(clock === undefined ? {} : { clock }),
   });
   const run = async (): Promise<JobEnd> => {
     try {

@@ -73,7 +73,7 @@ export async function storeRun(database: TestDatabase, options: StoredRunOptions
       if (options.complete) {
         const { proof = countProof(options.rows), watermarkMs = null } = options;
         await store.updateRun(run.runId, { watermarkMs });
-        await store.completeRun(run.runId, proof ?? countProof(options.rows), null);
+        await store.completeRun(run.runId, { proof: proof ?? countProof(options.rows) });
         await db.query('UPDATE ingestion.run SET proof = $2 WHERE run_id = $1', [run.runId, proof]);
         await db.query(`UPDATE ingestion.target_rows SET rows = (SELECT count(*) FROM ingested_events)`);
       }

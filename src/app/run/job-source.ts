@@ -14,7 +14,7 @@ import { ConfigurationError } from '../../core/errors.ts';
 import type { Logger } from '../../core/logging.ts';
 import { SETTINGS } from '../../core/settings-table.ts';
 import { startEmbeddedPostgres } from '../../embedded-postgres/embedded-postgres.ts';
-import type { JobSource } from '../ingestion-job.ts';
+import type { JobSource } from '../job-options.ts';
 import type { DescribedSource } from './described-source.ts';
 
 /** The demo's events must never mix with real ones: a database and an address of its own, the same at every start. */

@@ -2,13 +2,14 @@
  * How many events may be rejected (`--max-rejected`). Accounting for every event is not success when none of them became a
  * row: such a run ends with another code than 0, and stays unfinished until somebody says that it is as it should be.
  *
- *   not set         more than 5 % and more than 20, or all of them: code 5 at the end; code 2 early, see first-pages.ts
+ *   not set         more than 5 % and more than 20, or all of them (of no round of --follow): code 5 at the end; code 2 early, see first-pages.ts
  *   N               more than N different ones: code 4, early and at the end
  *   P%              a larger share of what was served: code 5 at the end; 100% accepts everything
  */
 import type { Settings } from '../../core/config.ts';
 import { ConfigurationError, GaveUpError, RejectedTooManyError } from '../../core/errors.ts';
 import { commonestRejections, rejectedCount, type Rejection } from '../../load/copy/anomalies.ts';
+import { roundOf, type Run } from '../../core/state.ts';
 import type { Database } from '../../load/postgres/database.ts';
 import { FirstPages, type FirstPage } from './first-pages.ts';
 import type { JobCounters } from './job-counters.ts';
@@ -32,15 +33,18 @@ export interface RejectionLimitOptions {
   readonly commonest: () => Promise<readonly Rejection[]>;
   /** Windows that are being walked, and are not at their end. */
   readonly openWindows: () => readonly number[];
+  /** It takes what a few seconds have brought: that all of a few events are rejected says nothing. */
+  readonly isRound?: boolean;
 }
 
 /** @param openWindows see {@link RejectionLimitOptions} */
 export function rejectionLimitFor(
   parts: { readonly settings: Settings; readonly db: Database; readonly counters: JobCounters },
-  runId: number,
+  run: Pick<Run, 'runId' | 'begunBy'>,
   openWindows: () => readonly number[],
 ): RejectionLimit {
   const { settings, db, counters } = parts;
+  const { runId } = run;
   const read = <T>(query: () => Promise<T>): Promise<T> => db.persistently('counting rejected events', query);
   return new RejectionLimit({
     bound: settings.maxRejected,
@@ -48,6 +52,7 @@ export function rejectionLimitFor(
     different: () => read(() => rejectedCount(db, runId)),
     commonest: () => read(() => commonestRejections(db, runId, MAX_REASONS)),
     openWindows,
+    isRound: roundOf(run) !== null,
   });
 }
 
@@ -122,11 +127,11 @@ export class RejectionLimit {
 
   /** Both sides count an event each time it was served, so that a part that is served again does not weigh differently. */
   async #isShareTooLarge(): Promise<boolean> {
-    const { bound, counters, different } = this.#options;
+    const { bound, counters, different, isRound = false } = this.#options;
     const { served, loaded, rejected } = counters.counts;
     const share = rejected / served;
     if (bound !== undefined) return 'share' in bound && share > bound.share;
-    return loaded === 0 || (share > DEFAULT_SHARE && (await different()) > DEFAULT_EVENTS);
+    return (loaded === 0 && !isRound) || (share > DEFAULT_SHARE && (await different()) > DEFAULT_EVENTS);
   }
 }
 

@@ -7,7 +7,7 @@
  *     └── windows cannot be walked to their ends: everything, as one chain
  */
 import { CountsDisagreeError, GaveUpError, StagingLostError } from '../../core/errors.ts';
-import type { Proof, Run } from '../../core/state.ts';
+import { roundOf, type Proof, type RoundKind, type Run } from '../../core/state.ts';
 import type { FoundEvents } from '../../load/state/found-events.ts';
 import type { Tally } from '../../load/state/tally.ts';
 import { TopRestarts, noProgress } from '../walk/no-progress.ts';
@@ -26,6 +26,8 @@ const MAX_EMPTY_CHAINS = 5;
 export class RunPasses {
   readonly #parts: RunParts;
   readonly #run: Run;
+  /** `null`: the run is to be proven. */
+  readonly #round: RoundKind | null;
   /** For watchers, and to be ended. */
   readonly walks: RunWalks;
   readonly #rejections: RejectionLimit;
@@ -39,32 +41,49 @@ export class RunPasses {
   constructor(parts: RunParts, run: Run) {
     this.#parts = parts;
     this.#run = run;
+    this.#round = roundOf(run);
     this.#progress = new PassProgress(parts.counters, run);
-    this.#rejections = rejectionLimitFor(parts, run.runId, () => this.walks.openWindows);
+    this.#rejections = rejectionLimitFor(parts, run, () => this.walks.openWindows);
     this.walks = new RunWalks(parts, run, this.#progress, this.#rejections, this.#restarts);
     this.#parked = new ParkedWindows({ ...parts, progress: this.#progress }, run);
   }
 
   /** @throws JobError; everything that could be merged has been */
   async run(): Promise<'complete' | 'stopped'> {
-    const { store, counters, db, ownership, settings } = this.#parts;
+    const { store, counters, db } = this.#parts;
     const { runId } = this.#run;
     // Another pass asks for pages of another size: where their cursors count places, none need lead astray as one did before.
     if (await store.continueDoubtfulWindows(runId)) await this.walks.beginPass(false);
-    const proof = (await this.#walkAllOfIt()) === 'complete' ? await this.#prove() : 'stopped';
+    const prove = (): Promise<Proof | 'stopped'> => (this.#round === null ? this.#prove() : this.#judgeRound());
+    const proof = (await this.#walkAllOfIt()) === 'complete' ? await prove() : 'stopped';
     checkCountsBalance(counters.counts);
     if (proof === 'stopped') return 'stopped';
     await this.#rejections.checkAtEnd();
     const rejected = { runId, rejected: counters.counts.rejected };
     const areGone = await db.persistently('looking at the anomalies', () => whyRejectionsAreGone(db, rejected));
     if (areGone !== null) throw new CountsDisagreeError(areGone);
+    await (this.#round === null ? this.#completeProven(proof) : this.#completeRound(proof, this.#round));
+    counters.proof = proof;
+    return 'complete';
+  }
+
+  async #completeProven(proof: Proof): Promise<void> {
+    const { store, counters, db, ownership, settings } = this.#parts;
+    const { runId } = this.#run;
     await checkRowsAreThere(db, store, ownership, counters.counts, settings.acceptFewerRows);
     const tally = await store.tally(runId);
     // Growth over a total that was not proven itself would prove nothing.
     const isExact = proof.kind === 'count' && tally.unsure === 0;
-    await store.completeRun(runId, proof, isExact ? tally.recentPlaces : null);
-    counters.proof = proof;
-    return 'complete';
+    await store.completeRun(runId, { proof, recentPlaces: isExact ? tally.recentPlaces : null });
+  }
+
+  /** Rows of earlier runs are not counted: that would cost more than the round. */
+  async #completeRound(proof: Proof, round: RoundKind): Promise<void> {
+    const { store, counters } = this.#parts;
+    const { runId } = this.#run;
+    const { fresh } = await store.foundEvents(runId);
+    const tookNothing = fresh + counters.counts.updated === 0;
+    await store.completeRun(runId, { proof, emptyRound: tookNothing ? round : null });
   }
 
   async #walkAllOfIt(): Promise<'complete' | 'stopped'> {
@@ -72,12 +91,20 @@ export class RunPasses {
     const { runId, sinceMs, incrementalSinceMs, untilMs } = this.#run;
     // A start before this one was killed between seeing that there is no order by time, and giving up the windows that rest on it.
     if (!traits.isOrderedByTime && (await store.windows(runId)).length > 1) await this.#beginChain();
-    const report = await this.#walk({ thenCatchUp: true });
+    const report = await this.#walk({ thenCatchUp: this.#round === null });
     if (report === 'stopped' || leaveNoGap(await store.windows(runId), this.#run)) return report;
     logger.warn({ run: runId }, 'rows of ingestion.state are gone; walking the whole range again');
     await this.walks.beginPass(incrementalSinceMs === null && isUnlimited(this.#run));
     await store.replaceWindows(runId, { sinceMs: sinceMs ?? incrementalSinceMs, untilMs });
     return this.#walk({ thenCatchUp: true });
+  }
+
+  /** What a round was served is held against the API's count by the next run that proves something. */
+  async #judgeRound(): Promise<Proof> {
+    const { places, doubtfulWindows } = await this.#parts.store.tally(this.#run.runId);
+    if (doubtfulWindows > 0) throw this.#doubtfulEnd(doubtfulWindows);
+    const sentence = "every chain of pages came to the API's own end; --follow holds the API's count against it later";
+    return { kind: 'api-end', places, expected: null, sentence };
   }
 
   async #prove(): Promise<Proof | 'stopped'> {

@@ -6,15 +6,28 @@ import { ConfigurationError } from '../../core/errors.ts';
 import type { Settings } from '../../core/config.ts';
 import { isoText } from '../../core/iso-text.ts';
 import type { Logger } from '../../core/logging.ts';
-import type { Run, RunIdentity } from '../../core/state.ts';
+import { roundOf, type RoundKind, type Run, type RunIdentity } from '../../core/state.ts';
 import type { StoredRun } from '../../load/state/run-reader.ts';
+import type { DescribedSource } from './described-source.ts';
 import type { StateStore } from '../../load/state/state-store.ts';
 import type { TargetRows } from '../../load/state/target-rows.ts';
 
-export type RunSettings = Pick<Settings, 'newRun' | 'reset' | 'full' | 'lookback' | 'since' | 'until'>;
+export type RunSettings = Pick<Settings, 'newRun' | 'reset' | 'full' | 'lookback' | 'since' | 'until' | 'follow'>;
 
 export function runIdentity(address: string, settings: RunSettings): RunIdentity {
   return { source: address, sinceMs: settings.since ?? null, untilMs: settings.until ?? null };
+}
+
+/** @throws ConfigurationError where new records do not stand at the top of the list */
+export function refuseToFollow(
+  { follow }: Pick<Settings, 'follow'>,
+  described: Pick<DescribedSource, 'name' | 'order'> | null,
+): void {
+  if (follow === undefined || described === null || described.order === 'newest-first') return;
+  throw new ConfigurationError(
+    `--follow (FOLLOW) looks at the top of a list for what is new, and the list of ${described.name} is ${described.order} (order): each ` +
+      'look would have to read all of it. Nothing was changed; leave --follow out, and start the job as often as that is wanted.',
+  );
 }
 
 /**
@@ -53,25 +66,27 @@ export function refuseOtherRun(
  * stored: an unfinished run that is not what the flags ask for is given up. One that was begun by the same flag is gone on
  * with, because a container that restarts must not begin anew each time.
  * @param rowsLeft where rows of earlier runs are gone: see {@link NewRun}. No run is gone on with then
+ * @param round what is begun where there is nothing to go on with; `null`: a run that proves something
  */
 export async function openRun(
   store: StateStore,
   identity: RunIdentity,
   settings: RunSettings,
   rowsLeft: TargetRows | null,
+  round: RoundKind | null,
   logger: Logger,
 ): Promise<{ run: Run; isResumed: boolean }> {
   const current = await store.currentRun();
   const why = current === null ? null : whyBegunAnew(current, identity, settings, rowsLeft !== null);
   if (current !== null && why === null) return { run: current, isResumed: true };
-  const base = rowsLeft === null ? await incrementalBase(store, identity, settings) : null;
+  const base = rowsLeft === null ? await incrementalBase(store, identity, settings, round) : null;
   const watermarkMs = base?.watermarkMs ?? null;
-  const floorMs = watermarkMs === null ? null : watermarkMs - settings.lookback;
-  const isSameFloor = floorMs !== null && base?.lookbackMs === settings.lookback;
+  const floorMs = watermarkMs === null ? null : watermarkMs - reachOf(round, settings);
+  const isSameFloor = floorMs !== null && round === null && base?.lookbackMs === settings.lookback;
   const run = await store.createRun(identity, {
     incrementalSinceMs: floorMs,
     lookbackMs: settings.lookback,
-    begunBy: settings.newRun ? 'new-run' : settings.full ? 'full' : null,
+    begunBy: settings.newRun ? 'new-run' : settings.full ? 'full' : floorMs === null ? null : round,
     baseTotal: isSameFloor ? base.passTotal : null,
     baseRecent: isSameFloor ? base.recentPlaces : null,
     windows: [{ sinceMs: identity.sinceMs ?? floorMs, untilMs: identity.untilMs }],
@@ -86,16 +101,25 @@ export async function openRun(
 function whyBegunAnew(
   current: Run,
   identity: RunIdentity,
-  { newRun, full, lookback }: RunSettings,
+  { newRun, full, lookback, follow }: RunSettings,
   areRowsGone: boolean,
 ): string | null {
   if (areRowsGone) return 'rows that it has left in the target are gone';
   if (current.counts.loaded === 0 && current.counts.rejected > 0) return 'all that it was served was rejected';
   if (newRun && !(current.begunBy === 'new-run' && isSame(current, identity))) return '--new-run';
   if (current.incrementalSinceMs === null) return null;
+  if (roundOf(current) !== null && follow === undefined) return 'a round of --follow, which proves nothing';
   if (full) return '--full, and it takes only what is new';
   // Unknown where an earlier version began it.
   return current.lookbackMs === null || current.lookbackMs === lookback ? null : 'another --lookback';
+}
+
+/** Events of the newest minute change places often: a round that only takes what is new looks at them again. */
+const LATE_MS = 60_000;
+
+/** How far below the watermark a run begins, ms. @param round `null`: it is to prove something */
+export function reachOf(round: RoundKind | null, { lookback }: Pick<Settings, 'lookback'>): number {
+  return round === 'new-events' ? Math.min(LATE_MS, lookback) : lookback;
 }
 
 function isSame(one: RunIdentity, other: RunIdentity): boolean {
@@ -107,9 +131,10 @@ async function incrementalBase(
   store: StateStore,
   identity: RunIdentity,
   settings: RunSettings,
+  round: RoundKind | null,
 ): Promise<StoredRun | null> {
   if (settings.full || settings.newRun || identity.sinceMs !== null) return null;
-  return store.baseRun(identity.source);
+  return store.baseRun(identity.source, round ?? 'proof');
 }
 
 function difference(name: string, was: string, is: string): string | null {

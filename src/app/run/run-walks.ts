@@ -17,6 +17,7 @@ import type { PageEncoder } from '../../threads/page-encoder.ts';
 import type { ApiStreamReader, ReaderOrigin } from '../api-stream-reader.ts';
 import type { ServedPage } from '../walk/step.ts';
 import type { EndpointTraits } from '../walk/endpoint-traits.ts';
+import type { FirstAnswer } from '../walk/first-answer.ts';
 import type { TopRestarts } from '../walk/no-progress.ts';
 import { WindowSet, type WalkReport } from '../walk/windows.ts';
 import type { JobCounters } from './job-counters.ts';
@@ -38,6 +39,8 @@ export interface RunParts {
   readonly ownership: Ownership;
   readonly store: StateStore;
   readonly traits: EndpointTraits;
+  /** What a look has brought before the run began. */
+  readonly first?: FirstAnswer | undefined;
   /** A stop was asked for: no further page. */
   readonly isStopping: () => boolean;
 }
@@ -164,14 +167,14 @@ export class RunWalks {
     staging: StagingArea,
     signal: AbortSignal,
   ): Promise<WalkReport> {
-    const { counters, store, client, encoder, inFlight, traits, settings, logger, isStopping } = this.#parts;
+    const { counters, store, client, encoder, inFlight, traits, first, settings, logger, isStopping } = this.#parts;
     const { pageSize, concurrency } = settings;
     const { runId } = this.#run;
     counters.safe(states);
     this.#begun += 1;
     const windows = new WindowSet(states, {
       reader: {
-        ...{ client, encoder, inFlight, traits, pageSize, logger, isStopping },
+        ...{ client, encoder, inFlight, traits, first, pageSize, logger, isStopping },
         marks: (page) => this.#marks(page),
         onRetry: (kind) => {
           counters.retry(kind);

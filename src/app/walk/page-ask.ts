@@ -1,6 +1,7 @@
 /** One request for a page, from waiting for a permit to the answer. It can be abandoned at any moment. */
 import type { ApiClient, PageAnswer, PageRequest } from '../../api/api-client.ts';
 import type { InFlightLimit, Permit } from '../../core/in-flight-limit.ts';
+import type { FirstAnswer } from './first-answer.ts';
 
 export interface Asked {
   readonly request: PageRequest;
@@ -10,9 +11,16 @@ export interface Asked {
   readonly abandon: () => void;
 }
 
+interface AskParts {
+  readonly client: ApiClient;
+  readonly inFlight: InFlightLimit;
+  /** What has come already. */
+  readonly first?: FirstAnswer | undefined;
+}
+
 /** @param expectedBytes what the page will probably take, body and rows */
 export function askForPage(
-  { client, inFlight }: { readonly client: ApiClient; readonly inFlight: InFlightLimit },
+  { client, inFlight, first }: AskParts,
   bare: Omit<PageRequest, 'signal'>,
   expectedBytes: number,
   signal: AbortSignal,
@@ -28,7 +36,7 @@ export function askForPage(
   const fetch = async (): Promise<{ answer: PageAnswer; permit: Permit }> => {
     const permit = await inFlight.acquire(expectedBytes, request.signal);
     try {
-      return { answer: await client.fetchPage(request), permit };
+      return { answer: first?.take(request) ?? (await client.fetchPage(request)), permit };
     } catch (error) {
       permit.release();
       throw error;

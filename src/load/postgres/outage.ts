@@ -11,7 +11,10 @@ import { explainRefusal } from './server-refusal.ts';
 import { statementAgeMs } from './statement-age.ts';
 
 const FIRST_PAUSE_MS = 100;
-const LONGEST_PAUSE_MS = 5_000;
+const USUAL_LONGEST_PAUSE_MS = 5_000;
+const LONGEST_PAUSE_MS = 60_000;
+/** A database that was away for hours need not be looked for every few seconds: this part of the outage may be added to it. */
+const PAUSE_SHARE = 0.1;
 const PAUSE_GROWTH = 1.7;
 /** Each pause is stretched by a random part of up to this much, so that the waiting callers do not all come back at once. */
 const JITTER = 0.25;
@@ -86,7 +89,9 @@ export class Outage {
         const leftMs = sinceMs + maxWaitMs - runningMs();
         if (leftMs <= 0) throw this.#waitedTooLong(what, error, sinceMs);
         await delay(Math.min(pauseMs * (1 + Math.random() * JITTER), leftMs));
-        pauseMs = Math.min(pauseMs * PAUSE_GROWTH, LONGEST_PAUSE_MS);
+        const awayMs = runningMs() - sinceMs;
+        const longestMs = Math.min(Math.max(USUAL_LONGEST_PAUSE_MS, PAUSE_SHARE * awayMs), LONGEST_PAUSE_MS);
+        pauseMs = Math.min(pauseMs * PAUSE_GROWTH, longestMs);
       }
     }
   }

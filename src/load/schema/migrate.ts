@@ -9,13 +9,14 @@ import { ledgerAndState } from './001-ledger-and-state.ts';
 import { oldestOfPage } from './002-oldest-of-page.ts';
 import { placesAndProof } from './003-places-and-proof.ts';
 import { BEFORE_SOURCES, sources } from './004-sources.ts';
+import { rounds } from './005-rounds.ts';
 
 interface Migration {
   readonly version: number;
   readonly sql: string;
 }
 
-const MIGRATIONS: readonly Migration[] = [ledgerAndState, oldestOfPage, placesAndProof, sources];
+const MIGRATIONS: readonly Migration[] = [ledgerAndState, oldestOfPage, placesAndProof, sources, rounds];
 
 /** The version this program makes. */
 const SCHEMA_VERSION = Math.max(...MIGRATIONS.map(({ version }) => version));

@@ -27,11 +27,11 @@ export interface Ownership {
   /** Pages that an earlier start copied and did not merge: merge both staging tables before anything else. */
   readonly leftoverPages: number;
   /**
-   * After a StagingLostError, with no COPY or merge of ours under way: raises the generation, empties what is left of
-   * staging and writes a new epoch. Then the walks go on from `ingestion.state`.
+   * With no COPY or merge of ours under way: raises the generation, and writes a new epoch. Then the walks go on from `ingestion.state`.
+   * @param leftovers what becomes of staged pages: after a StagingLostError they are dropped
    * @throws TargetBusyError when another run has taken over.
    */
-  renew(): Promise<void>;
+  renew(leftovers?: 'keep' | 'empty'): Promise<void>;
   release(): Promise<void>;
 }
 
@@ -149,9 +149,9 @@ class ClaimedTarget implements Ownership {
     await this.#writeEpoch('keep');
   }
 
-  async renew(): Promise<void> {
+  async renew(leftovers: 'keep' | 'empty' = 'empty'): Promise<void> {
     await this.#raiseGeneration(this.generation);
-    await this.#writeEpoch('empty');
+    await this.#writeEpoch(leftovers);
   }
 
   async release(): Promise<void> {

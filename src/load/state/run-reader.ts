@@ -45,15 +45,33 @@ export async function readLastCompleteRun(db: Database, source: Source): Promise
   return readRun(db, source, `status = 'complete'`);
 }
 
+/** A condition on `ingestion.run`: it is a round of `--follow`. */
+const IS_ROUND = `coalesce(to_jsonb(run) ->> 'begun_by' IN ('new-events', 'lookback'), false)`;
+
 /**
- * The newest complete and proven run over all that is at an address: what a later run of it goes on from. Version 1.0.0 stored no
- * proof, and what it checked leaves room for losses.
+ * The newest complete run over all that is at an address: what a later run of it goes on from. One that is to prove something rests on
+ * one that is proven, and is no round; a round rests on whatever has come as far down as it begins.
+ * Version 1.0.0 stored no proof, and what it checked leaves room for losses.
+ * @param use what is to go on from it: a round, or a run that is to prove something (`proof`); `attempt`: nothing, it may be unproven
  */
-export async function readBaseRun(db: Database, source: Source, address: string): Promise<StoredRun | null> {
-  const isProven = `to_jsonb(run) -> 'proof' ->> 'kind' IN ('count', 'api-end')`;
-  const isOfAll = 'source = $1 AND since_ms IS NULL AND until_ms IS NULL';
-  return readRun(db, source, `status = 'complete' AND ${isOfAll} AND ${isProven}`, [address]);
+export async function readBaseRun(
+  db: Database,
+  source: Source,
+  address: string,
+  use: BaseUse,
+): Promise<StoredRun | null> {
+  const isOfAll = `status = 'complete' AND source = $1 AND since_ms IS NULL AND until_ms IS NULL`;
+  return readRun(db, source, `${isOfAll} AND ${BASE_CONDITIONS[use]}`, [address]);
 }
+
+export type BaseUse = keyof typeof BASE_CONDITIONS;
+
+const BASE_CONDITIONS = {
+  proof: `to_jsonb(run) -> 'proof' ->> 'kind' IN ('count', 'api-end') AND NOT ${IS_ROUND}`,
+  attempt: `NOT ${IS_ROUND}`,
+  lookback: `to_jsonb(run) ->> 'begun_by' IS DISTINCT FROM 'new-events'`,
+  'new-events': 'true',
+} as const;
 
 /** The newest run in any status. */
 export async function readNewestRun(db: Database, source: Source): Promise<StoredRun | null> {

@@ -5,17 +5,26 @@
  * is not answered.
  */
 import type { PoolClient } from 'pg';
-import type { Proof, Run, RunIdentity, WindowState } from '../../core/state.ts';
+import type { Run, RunIdentity, WindowState } from '../../core/state.ts';
 import type { Database } from '../postgres/database.ts';
 import { oneRow } from '../postgres/one-row.ts';
 import { exactlyOnce } from '../postgres/transaction-outcome.ts';
 import { emptyTarget } from '../schema/ingested-events.ts';
 import type { Source } from '../schema/source.ts';
 import { STAGING_TABLES, emptyStaging, lockStaging } from '../schema/staging.ts';
+import { completeRun, type Completion } from './complete-run.ts';
 import { readFoundEvents, type FoundEvents } from './found-events.ts';
 import { insertWindows } from './insert-windows.ts';
 import { checkGeneration, type Ownership } from './owner.ts';
-import { RUN_COLUMNS, WINDOW_COLUMNS, readBaseRun, readCurrentRun, readWindows, type StoredRun } from './run-reader.ts';
+import {
+  RUN_COLUMNS,
+  WINDOW_COLUMNS,
+  readBaseRun,
+  readCurrentRun,
+  readWindows,
+  type BaseUse,
+  type StoredRun,
+} from './run-reader.ts';
 import type { NewRun, RunUpdate, WindowBounds } from './run-changes.ts';
 import { describeSource, noteTraits, type SourceTraits } from './source-traits.ts';
 import { readTally, type Tally } from './tally.ts';
@@ -39,8 +48,8 @@ export class StateStore {
   }
 
   /** See {@link readBaseRun}. */
-  async baseRun(address: string): Promise<StoredRun | null> {
-    return this.#read(() => readBaseRun(this.#db, this.#source, address));
+  async baseRun(address: string, use: BaseUse): Promise<StoredRun | null> {
+    return this.#read(() => readBaseRun(this.#db, this.#source, address, use));
   }
 
   /** All windows of a run, by their numbers. */
@@ -243,17 +252,8 @@ export class StateStore {
   }
 
   /** The run is complete and checked; a later one may begin from its watermark. */
-  async completeRun(runId: number, proof: Proof, recentPlaces: number | null): Promise<void> {
-    await this.#write('run', async (client) => {
-      await client.query(
-        `UPDATE ingestion.run SET status = 'complete', finished_at = now(), proof = $2, recent_places = $3 WHERE run_id = $1`,
-        [runId, JSON.stringify(proof), recentPlaces],
-      );
-      await client.query(
-        'DELETE FROM ingestion.served_keys WHERE run_id IN (SELECT run_id FROM ingestion.run WHERE source_id = $1)',
-        [this.#source.sourceId],
-      );
-    });
+  async completeRun(runId: number, completion: Completion): Promise<void> {
+    await this.#write('run', (client) => completeRun(client, this.#source, runId, completion));
   }
 
   /** See {@link readTally}. */

@@ -40,6 +40,7 @@ const PHASES = {
   loading: 'Loading',
   merging: 'Merging',
   verifying: 'Checking the counts',
+  following: 'Following',
   stopping: 'Stopping',
   ended: 'Ended',
 };

@@ -195,7 +195,7 @@ test('trap 3: a job that lost its lock without noticing is fenced by its generat
   await assert.rejects(first.loader.load(pageOf(eventsOf(['late']), { page: 2 })), TargetBusyError);
   await assert.rejects(first.merger().merge('a', 1), TargetBusyError);
   await assert.rejects(first.store.addCatchUp(first.runId, 1), TargetBusyError);
-  await assert.rejects(first.store.completeRun(first.runId, countProof(1), null), TargetBusyError);
+  await assert.rejects(first.store.completeRun(first.runId, { proof: countProof(1) }), TargetBusyError);
   await assert.rejects(first.store.resetTarget(), TargetBusyError);
   await assert.rejects(claimAs(first.db, 'here', 3), TargetBusyError);
   assert.equal((await mergerOf({ ...first, db }, second).merge('a', null)).inserted, 1);

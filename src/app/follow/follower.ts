@@ -1,0 +1,196 @@
+/**
+ * `--follow`: after a complete run the process stays, and takes what is new, again and again.
+ *
+ *   look at the newest page ──▶ nothing new ──▶ wait
+ *     │ new events                         each is a run of its own, over what the job holds open: state, proof and
+ *     │ lookback, every quarter of it      anomalies as ever. A full page is followed by the next round at once
+ *     └ proof, every --prove-every
+ *
+ * An API or a database that is away is waited for. What waiting does not mend ends the job: a stop, a key that is refused, another
+ * owner, wrong settings.
+ */
+import type { ApiClient } from '../../api/api-client.ts';
+import type { Clock } from '../../core/clock.ts';
+import type { Settings } from '../../core/config.ts';
+import { EXIT_CODES, JobError } from '../../core/errors.ts';
+import type { Logger } from '../../core/logging.ts';
+import type { RunCounts } from '../../core/state.ts';
+import type { TargetRows } from '../../load/state/target-rows.ts';
+import type { JobCounters } from '../run/job-counters.ts';
+import type { JobRuns, Round } from '../run/job-runs.ts';
+import { reachOf } from '../run/run-setup.ts';
+import { NewestPage, type Look } from './newest-page.ts';
+import { RoundPlan, type Task } from './round-plan.ts';
+
+/** Where the order of the list is not that of time, a round walks all of it: it may take at most this part of the time. */
+const SHARE_OF_WHOLE_WALKS = 10;
+/** Failures in a row after which the client may find out whether it is only stream access that fails; then again once in so many. */
+const PATIENT_FIRST = 5;
+const PATIENT_EVERY = 60;
+
+export interface FollowParts {
+  readonly settings: Settings;
+  /** Interval between two looks, ms. */
+  readonly follow: number;
+  readonly logger: Logger;
+  readonly clock: Clock;
+  readonly client: ApiClient;
+  readonly counters: JobCounters;
+  readonly runs: JobRuns;
+  /** Aborted when a stop is asked for. */
+  readonly stopped: AbortSignal;
+}
+
+export class Follower {
+  readonly #parts: FollowParts;
+  readonly #plan: RoundPlan;
+  readonly #newest: NewestPage;
+  /** A first run is over. */
+  #hasBegun = false;
+  /** From here on events may be new, epoch ms; `null` where times do not tell. */
+  #floorMs: number | null = null;
+  /** When a round first failed, ms of the clock's `elapsedMs`; `null` while it goes well. */
+  #awaySinceMs: number | null = null;
+
+  constructor(parts: FollowParts) {
+    const { settings, follow, client, runs, clock } = parts;
+    const { lookback, proveEvery, pageSize } = settings;
+    this.#parts = parts;
+    this.#plan = new RoundPlan({ intervalMs: follow, lookbackMs: lookback, proveEveryMs: proveEvery });
+    this.#newest = new NewestPage({ client, encoder: () => runs.encoder(), pageSize, elapsedMs: clock.elapsedMs });
+  }
+
+  /**
+   * @param counted see {@link JobRuns.runFirst}
+   * @throws JobError that waiting does not mend
+   */
+  async follow(counted: TargetRows | null): Promise<'stopped'> {
+    const { clock, counters, stopped } = this.#parts;
+    let pauseMs = await this.#survive(() => this.#begin(counted));
+    for (;;) {
+      if (stopped.aborted) return 'stopped';
+      counters.phase = 'following';
+      await clock.wait(pauseMs, stopped);
+      // What was counted at the first contact is no news any more.
+      pauseMs = await this.#survive(() => (this.#hasBegun ? this.#round() : this.#begin(null)));
+    }
+  }
+
+  /** @returns how long to wait until the next round, ms */
+  async #survive(round: () => Promise<number>): Promise<number> {
+    const { client, stopped, follow } = this.#parts;
+    const requestsBefore = client.requests;
+    try {
+      const pauseMs = await round();
+      if (!stopped.aborted) this.#noteServed();
+      return pauseMs;
+    } catch (error) {
+      if (stopped.aborted && error === stopped.reason) return 0;
+      if (!(error instanceof JobError)) throw error;
+      if (error.exitCode === EXIT_CODES.countsDisagree) {
+        await this.#showUnproven(error);
+        return follow;
+      }
+      if (error.exitCode !== EXIT_CODES.gaveUp) throw error;
+      this.#noteAway(error);
+      return this.#plan.noteFailed(client.requests - requestsBefore);
+    }
+  }
+
+  /** The first run: as any start's, unless everything was proven not long ago. */
+  async #begin(counted: TargetRows | null): Promise<number> {
+    const { runs, clock, follow, logger, counters } = this.#parts;
+    const attempt = await runs.newestRun('attempt');
+    const agoMs = attempt === null ? Infinity : clock.now() - (attempt.serverDateMs ?? attempt.startedAtMs);
+    this.#plan.proofWas(agoMs, clock.elapsedMs());
+    const task = this.#plan.isProofDue(clock.elapsedMs()) ? 'proof' : 'lookback';
+    if ((await runs.runFirst(counted, task === 'proof' ? null : task)) === 'stopped') return 0;
+    await this.#noteRun(null);
+    logger.info({ ...shown(counters.counts), every_seconds: follow / 1000 }, 'complete; following what is new');
+    return 0;
+  }
+
+  async #round(): Promise<number> {
+    const { runs, clock, follow, stopped } = this.#parts;
+    await runs.checkOwner();
+    const look = await this.#newest.look(this.#floorMs, stopped, isPatient(this.#plan.failures));
+    const task = this.#plan.taskAfter(look, clock.elapsedMs());
+    if (task === 'nothing' && !runs.hasFailed) {
+      this.#newest.noteTaken(look);
+      this.#plan.noteDone(task, look.total, false, clock.elapsedMs());
+      return follow;
+    }
+    return this.#take(task === 'nothing' ? 'new-events' : task, look);
+  }
+
+  async #take(task: Exclude<Task, 'nothing'>, look: Look): Promise<number> {
+    const { runs, clock, follow, counters, logger } = this.#parts;
+    const begunMs = clock.elapsedMs();
+    if ((await runs.run(this.#roundFor(task, look))) === 'stopped') return 0;
+    const { inserted, updated, rejected } = counters.counts;
+    if (inserted + updated > 0 || (task === 'new-events' && rejected > 0)) {
+      logger.info({ round: task, ...shown(counters.counts) }, 'new events were taken');
+    }
+    // What was gone on with need not have brought what the look has shown.
+    await this.#noteRun(runs.wasResumed ? null : look);
+    if (runs.wasResumed) return 0;
+    this.#newest.noteTaken(look);
+    if (!runs.isOrderedByTime) return Math.max(follow, SHARE_OF_WHOLE_WALKS * (clock.elapsedMs() - begunMs));
+    return look.isFull ? 0 : follow;
+  }
+
+  /** Where the look was no full page, what is left behind it needs no larger one. */
+  #roundFor(task: Exclude<Task, 'nothing'>, { first, isFull, limit }: Look): Round {
+    const { pageSize } = this.#parts.settings;
+    if (task === 'new-events' && first !== null) return { kind: task, first, pageSize: isFull ? pageSize : limit };
+    return { kind: task === 'proof' ? null : task, pageSize: this.#newest.limitFor(pageSize) };
+  }
+
+  async #noteRun(look: Look | null): Promise<void> {
+    const { runs, clock, counters, settings } = this.#parts;
+    const task = runs.lastTask;
+    const { inserted, updated, rejected } = counters.counts;
+    const newest = await runs.newestRun('new-events');
+    this.#hasBegun = true;
+    const watermarkMs = runs.isOrderedByTime ? (newest?.watermarkMs ?? null) : null;
+    this.#floorMs = watermarkMs === null ? null : watermarkMs - reachOf('new-events', settings);
+    // Of a run that walks further down than the look, its own first page says the total.
+    const total = task === 'new-events' ? (look?.total ?? null) : (newest?.passTotal ?? null);
+    this.#plan.noteDone(task, total, inserted + updated + rejected > 0, clock.elapsedMs());
+  }
+
+  /** @throws the error where nothing was ever complete, so that there is nothing to go on from */
+  async #showUnproven(error: JobError): Promise<void> {
+    const { runs, logger, settings } = this.#parts;
+    await runs.closeUnproven(error.message);
+    if ((await runs.newestRun('new-events')) === null) throw error;
+    await this.#noteRun(null);
+    const next_proof_seconds = settings.proveEvery / 1000;
+    logger.error(
+      { exit_code: error.exitCode, next_proof_seconds, reason: error.message },
+      'not proven; following goes on',
+    );
+  }
+
+  #noteAway(error: JobError): void {
+    const { logger, clock } = this.#parts;
+    if (this.#awaySinceMs !== null) return;
+    this.#awaySinceMs = clock.elapsedMs();
+    logger.warn({ reason: error.message }, 'waiting until it can go on; nothing is lost');
+  }
+
+  #noteServed(): void {
+    if (this.#awaySinceMs === null) return;
+    const seconds = Math.round((this.#parts.clock.elapsedMs() - this.#awaySinceMs) / 1000);
+    this.#awaySinceMs = null;
+    this.#parts.logger.info({ seconds }, 'going on after the wait');
+  }
+}
+
+function isPatient(failures: number): boolean {
+  return failures >= PATIENT_FIRST && (failures - PATIENT_FIRST) % PATIENT_EVERY === 0;
+}
+
+function shown({ served, inserted, updated, duplicates, rejected, pages }: RunCounts) {
+  return { events: served, inserted, updated, duplicates, rejected, pages };
+}

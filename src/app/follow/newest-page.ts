@@ -1,0 +1,152 @@
+/**
+ * Looks at the newest page, and says whether anything on it is new. One request where nothing is, and never the same one within
+ * half a minute, because an API may answer that from its cache.
+ */
+import { newestEvents, type ApiClient, type PageAnswer, type PageRequest, type RawPage } from '../../api/api-client.ts';
+import type { EncodedPage } from '../../core/encoded-page.ts';
+import { GaveUpError, WorkerDiedError } from '../../core/errors.ts';
+import type { PageEncoder } from '../../threads/page-encoder.ts';
+import { FirstAnswer } from '../walk/first-answer.ts';
+import { RecentAsks } from './recent-asks.ts';
+
+/** Events that a look asks for at least: a few more than a page on which a walk without bounds of time can end. */
+const FEWEST_EVENTS = 250;
+/** What one interval has brought is no promise of what the next one brings. */
+const MARGIN = 2;
+/** Numbers of looks, by which the client tells their attempts apart: above those of all other questions, and not without end. */
+const FIRST_LOOK = 1_000;
+const LAST_LOOK = 1_000_000;
+/** Answers that only say how to ask: another endpoint, a smaller page, an old one out of a cache. */
+const MOST_ASKS = 4;
+
+export interface Look {
+  /** Events that are newer than what was taken, or were not there at the look before. */
+  readonly fresh: number;
+  /** Events that may be new by their times. */
+  readonly recent: number;
+  /** More may follow behind them. */
+  readonly isFull: boolean;
+  /** The API's count; `null` where it says none. */
+  readonly total: number | null;
+  /** For the walk that takes them; `null` where nothing came that can be handed on. */
+  readonly first: FirstAnswer | null;
+  /** Events that were asked for. */
+  readonly limit: number;
+  readonly keys: ReadonlySet<string>;
+}
+
+export interface LookOptions {
+  readonly client: ApiClient;
+  readonly encoder: () => Promise<Pick<PageEncoder, 'encode'>>;
+  readonly pageSize: number;
+  /** ms of a clock that never goes back. */
+  readonly elapsedMs: () => number;
+}
+
+export class NewestPage {
+  readonly #options: LookOptions;
+  readonly #asks = new RecentAsks();
+  /** Of the events that the last look has shown, and that were taken. */
+  #known: ReadonlySet<string> = new Set();
+  #number = FIRST_LOOK;
+  #limit = FEWEST_EVENTS;
+  /** The most events that the API gives at once. */
+  #most = Infinity;
+
+  constructor(options: LookOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * @param sinceMs what is older was taken, epoch ms; `null` where only having seen an event shows that
+   * @param isPatient a failure of stream access is waited out
+   * @throws GaveUpError when the API does not serve; what the client throws
+   */
+  async look(sinceMs: number | null, signal: AbortSignal, isPatient: boolean): Promise<Look> {
+    for (let asked = 1; ; asked += 1) {
+      const request = this.#request(sinceMs, signal, isPatient);
+      const answer = await this.#options.client.fetchPage(request);
+      const isLast = asked >= MOST_ASKS;
+      if (answer.kind === 'page' && (!answer.page.fromCache || isLast)) {
+        const found = await this.#read(request, answer.page, sinceMs);
+        this.#number = this.#number >= LAST_LOOK ? FIRST_LOOK : this.#number + 1;
+        return found;
+      }
+      if (answer.kind === 'outside-range') return { ...NOTHING, limit: request.limit, keys: this.#known };
+      if (answer.kind === 'too-large') this.#most = answer.maxEvents ?? Math.ceil(request.limit / 2);
+      if (isLast) throw new GaveUpError(`the newest page was asked for and not served: ${describe(answer)}`);
+    }
+  }
+
+  /** What the look has shown is taken, or was known. */
+  noteTaken({ fresh, recent, keys }: Look): void {
+    this.#known = keys;
+    this.#limit = FEWEST_EVENTS + recent + MARGIN * fresh;
+  }
+
+  /** For a page that was not asked for lately. */
+  limitFor(most: number, sinceMs: number | null = null): number {
+    const { client, elapsedMs } = this.#options;
+    return this.#asks.limitFor(most, `${client.endpoint} ${sinceMs ?? ''}`, elapsedMs());
+  }
+
+  #request(fromMs: number | null, signal: AbortSignal, isPatient: boolean): PageRequest {
+    const { client, pageSize } = this.#options;
+    const sinceMs = client.takesBounds ? fromMs : null;
+    const limit = this.limitFor(Math.min(this.#limit, pageSize, this.#most), sinceMs);
+    return { ...newestEvents(this.#number, limit, signal), sinceMs, patience: isPatient ? 'for-access' : 'none' };
+  }
+
+  async #read(request: PageRequest, raw: RawPage, sinceMs: number | null): Promise<Look> {
+    const kept = { ...raw, body: raw.body.slice(0, raw.bodyBytes) };
+    const read = await this.#encode(request, raw);
+    if (read === null) return { ...NOTHING, fresh: 1, recent: 1, limit: raw.limit, keys: this.#known };
+    const { fresh, recent } = this.#count(read, sinceMs);
+    const isFull = fresh > 0 && fresh === read.servedCount && read.envelope.hasMore !== false;
+    return {
+      fresh,
+      recent,
+      isFull,
+      total: raw.fromCache ? null : read.envelope.total,
+      first: new FirstAnswer(request, kept),
+      limit: raw.limit,
+      keys: new Set(read.places.keys),
+    };
+  }
+
+  /** `null`: its events cannot be told apart, or kill workers; the walk knows how to ask for them. */
+  async #encode({ windowId, page }: PageRequest, raw: RawPage): Promise<EncodedPage | null> {
+    const { limit, leftOutAt } = raw;
+    const hints = { limit, countsReturned: true, mindsLimit: null, brokenEvent: null, beginsKnown: false, leftOutAt };
+    try {
+      const how = { windowId, page, instantMs: null, isKeyed: true, hints };
+      const read = await (await this.#options.encoder()).encode(how, raw);
+      if (read.status === 'encoded') return read;
+      if (read.unclear !== undefined) return null;
+      throw new GaveUpError(`the newest page was asked for, and what came is none: ${read.detail}`);
+    } catch (error) {
+      if (error instanceof WorkerDiedError) return null;
+      throw error;
+    }
+  }
+
+  #count({ places: { keys, timesMs } }: EncodedPage, sinceMs: number | null): Pick<Look, 'fresh' | 'recent'> {
+    const recent = keys.filter((_, at) => sinceMs === null || !((timesMs[at] ?? Number.NaN) < sinceMs));
+    return { recent: recent.length, fresh: recent.filter((key) => !this.#known.has(key)).length };
+  }
+}
+
+const NOTHING: Omit<Look, 'limit' | 'keys'> = { fresh: 0, recent: 0, isFull: false, total: null, first: null };
+
+function describe(answer: PageAnswer): string {
+  switch (answer.kind) {
+    case 'page':
+      return 'every answer came out of a cache';
+    case 'too-large':
+      return 'however few events are asked for, its page is too large';
+    case 'stale-cursor':
+    case 'outside-range':
+    case 'endpoint-changed':
+      return answer.detail;
+  }
+}

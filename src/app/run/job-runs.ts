@@ -1,0 +1,246 @@
+/** The runs of one job, one after the other: what belongs to a run is made anew for each, over what the job holds open. */
+import type { Settings } from '../../core/config.ts';
+import { StagingLostError } from '../../core/errors.ts';
+import type { InFlightLimit } from '../../core/in-flight-limit.ts';
+import type { PageBuffers } from '../../core/page-buffers.ts';
+import { roundOf, type Proof, type RoundKind } from '../../core/state.ts';
+import type { ApiClient } from '../../api/api-client.ts';
+import { analyzeTarget } from '../../load/merge/analyze-target.ts';
+import { Merger } from '../../load/merge/merge.ts';
+import type { Database } from '../../load/postgres/database.ts';
+import { readTargetTypes, retypeTarget } from '../../load/schema/ingested-events.ts';
+import { checkGeneration, type Ownership } from '../../load/state/owner.ts';
+import type { BaseUse, StoredRun } from '../../load/state/run-reader.ts';
+import { readSourceTraits, type SourceTraits } from '../../load/state/source-traits.ts';
+import { StateStore } from '../../load/state/state-store.ts';
+import { countRows, type TargetRows } from '../../load/state/target-rows.ts';
+import { PageEncoder } from '../../threads/page-encoder.ts';
+import type { WorkerPool } from '../../threads/worker-pool.ts';
+import type { JobOptions } from '../job-options.ts';
+import { forNewRun, unknownTraits, type EndpointTraits } from '../walk/endpoint-traits.ts';
+import type { FirstAnswer } from '../walk/first-answer.ts';
+import type { JobCounters } from './job-counters.ts';
+import { RunPasses } from './run-passes.ts';
+import { logRunBegin, openRun, runIdentity } from './run-setup.ts';
+import { refuseOtherIdType, warnOfDroppedPages } from './take-target.ts';
+import { checkRowsAtStart } from './target-check.ts';
+
+export interface JobParts {
+  readonly options: JobOptions;
+  readonly counters: JobCounters;
+  readonly client: ApiClient;
+  readonly buffers: PageBuffers;
+  readonly pool: WorkerPool;
+  readonly inFlight: InFlightLimit;
+  readonly db: Database;
+  readonly ownership: Ownership;
+  readonly isStopping: () => boolean;
+}
+
+/** What `--follow` asks of a run. */
+export interface Round {
+  /** What is begun where no run is left unfinished; `null`: a run that is to prove something. */
+  readonly kind: RoundKind | null;
+  /** Of the look that found something new. */
+  readonly first?: FirstAnswer;
+  readonly pageSize: number;
+}
+
+export class JobRuns {
+  readonly #parts: JobParts;
+  readonly store: StateStore;
+  /** Flags that ask for a walk of everything are for the first run alone. */
+  #settings: Settings;
+  /** Pages that an earlier start, or a run that failed, has copied and not merged. */
+  #leftoverPages: number;
+  readonly #readAnswer;
+  /** The last run did not come to its end: the next one goes on with it. */
+  hasFailed = false;
+  /** The last run was gone on with. */
+  wasResumed = false;
+  /** What the last run was. */
+  lastTask: RoundKind | 'proof' = 'proof';
+  #traits: EndpointTraits | null = null;
+  #encoder: PageEncoder | null = null;
+  passes: RunPasses | null = null;
+
+  constructor(parts: JobParts) {
+    const { options, db, ownership } = parts;
+    this.#parts = parts;
+    this.store = new StateStore(db, ownership);
+    this.#settings = options.settings;
+    this.#leftoverPages = ownership.leftoverPages;
+    this.#readAnswer = options.source.described?.answerReader();
+  }
+
+  /**
+   * The first run of the process.
+   * @param counted rows at the first contact; `null` where they could not be counted then
+   * @param kind see {@link Round.kind}
+   */
+  async runFirst(counted: TargetRows | null, kind: Round['kind']): Promise<'complete' | 'stopped'> {
+    const { db, ownership, options } = this.#parts;
+    // Before pages of an earlier start are merged: it must be of one moment with what is remembered.
+    const found = counted ?? (await countRows(db, ownership.source));
+    const rowsLeft = this.#settings.reset ? null : await this.#checkRows(found);
+    if (this.#settings.reset) {
+      await this.store.resetTarget();
+      options.logger.info('target and state were emptied');
+      this.#leftoverPages = 0;
+      this.#settings = { ...this.#settings, reset: false };
+    }
+    const { full, newRun, pageSize } = this.#settings;
+    const outcome = await this.#run(rowsLeft, { kind: full || newRun ? null : kind, pageSize });
+    this.#settings = { ...this.#settings, full: false, newRun: false };
+    return outcome;
+  }
+
+  /** Any later run, and one that an earlier one left unfinished. */
+  async run(round: Round): Promise<'complete' | 'stopped'> {
+    const { db, ownership } = this.#parts;
+    const rowsLeft = round.kind === null ? await this.#checkRows(await countRows(db, ownership.source)) : null;
+    return this.#run(rowsLeft, round);
+  }
+
+  /** After a run that failed: what its sessions still hold is fenced, and what they have copied is merged by this run. */
+  async #recover(): Promise<void> {
+    const { db, ownership } = this.#parts;
+    await db.persistently('going on after a failure', () => ownership.renew('keep'));
+    this.#leftoverPages = ownership.leftoverPages;
+    this.hasFailed = false;
+  }
+
+  #checkRows(found: TargetRows): Promise<TargetRows | null> {
+    const { ownership, options } = this.#parts;
+    return checkRowsAtStart(found, ownership.source.target, this.store, this.#settings, options.logger);
+  }
+
+  async #run(rowsLeft: TargetRows | null, { kind, first, pageSize }: Round): Promise<'complete' | 'stopped'> {
+    const { options, db, ownership } = this.#parts;
+    const { logger, source, observe = {} } = options;
+    const { target } = ownership.source;
+    const settings = this.#settings;
+    if (this.hasFailed) await this.#recover();
+    this.hasFailed = true;
+    await this.#takeLeftovers(rowsLeft === null);
+    refuseOtherIdType(await readTargetTypes(db, target), target, settings.idType);
+    const identity = runIdentity(source.address, settings);
+    const { run, isResumed } = await openRun(this.store, identity, settings, rowsLeft, kind, logger);
+    this.#parts.counters.begin(run);
+    const isQuiet = roundOf(run) !== null;
+    if (!isQuiet || isResumed) logRunBegin(logger, run, isResumed);
+    const known = await readSourceTraits(db, ownership.source);
+    this.wasResumed = isResumed;
+    this.lastTask = roundOf(run) ?? 'proof';
+    this.#traits = this.#traitsOf(isResumed ? known : forNewRun(known));
+    this.#encoder = await this.#makeEncoder();
+    this.passes = new RunPasses(
+      {
+        ...this.#parts,
+        settings: { ...settings, pageSize },
+        logger: isQuiet ? logger.child({}, { level: 'warn' }) : logger,
+        observe,
+        encoder: this.#encoder,
+        store: this.store,
+        traits: this.#traits,
+        first: isResumed ? undefined : first,
+      },
+      run,
+    );
+    const outcome = await this.passes.run();
+    this.hasFailed = false;
+    if (outcome === 'complete' && !isQuiet) await analyzeTarget(db, target, logger);
+    return outcome;
+  }
+
+  /** What a description says is believed until a page shows otherwise. */
+  #traitsOf(known: SourceTraits): EndpointTraits {
+    const { described = null } = this.#parts.options.source;
+    if (described === null) return unknownTraits(known);
+    const { order, widenedMs, cap } = described;
+    const isOrderedByTime = known.isOrderedByTime && order === 'newest-first';
+    return unknownTraits({ ...known, isOrderedByTime, hasFlag: true }, { widenedMs, cap, cursorsKeepBounds: true });
+  }
+
+  /** @param isWanted else they are dropped: of a run that is given up they would change how many rows are missed */
+  async #takeLeftovers(isWanted: boolean): Promise<void> {
+    const { db, ownership } = this.#parts;
+    const pages = this.#leftoverPages;
+    this.#leftoverPages = 0;
+    if (pages === 0) return;
+    if (isWanted) await this.#mergeLeftovers(pages);
+    else await db.persistently('emptying staging', () => ownership.renew());
+  }
+
+  /** Merges pages that were copied and not merged; they are fetched again where their rows are gone. */
+  async #mergeLeftovers(pages: number): Promise<void> {
+    const { db, ownership, options } = this.#parts;
+    const { logger, settings } = options;
+    const run = await this.store.currentRun();
+    if (run === null) return;
+    const merger = new Merger({ db, ownership, runId: run.runId, onConflict: settings.onConflict, logger });
+    try {
+      await merger.mergeLeftovers();
+      logger.info({ pages }, 'pages that an earlier start had copied were merged');
+    } catch (error) {
+      if (!(error instanceof StagingLostError)) throw error;
+      logger.warn({ pages }, error.message);
+      await db.persistently('beginning anew after staging was lost', () => ownership.renew());
+    }
+  }
+
+  /** As far as pages have shown. */
+  get isOrderedByTime(): boolean {
+    return this.#traits?.isOrderedByTime ?? true;
+  }
+
+  /** That of the newest run. */
+  async encoder(): Promise<PageEncoder> {
+    return (this.#encoder ??= await this.#makeEncoder());
+  }
+
+  /** One for each run: the target may have changed. */
+  async #makeEncoder(): Promise<PageEncoder> {
+    const { options, db, ownership, pool, buffers } = this.#parts;
+    const { settings, logger, observe } = options;
+    const { source } = ownership;
+    const target = await readTargetTypes(db, source.target);
+    return new PageEncoder({
+      pool,
+      buffers,
+      plan: source.target.plan,
+      maxEventBytes: settings.maxEventBytes,
+      idColumnTypes: target === null || target.empty ? null : target.types,
+      emptyColumnTypes: target?.types ?? null,
+      idType: settings.idType,
+      onDecided: async (decided) => {
+        warnOfDroppedPages(await retypeTarget(db, source, decided), logger);
+        logger.info({ ...decided }, 'types of the id columns decided');
+      },
+      onEncoded: observe?.encode,
+      readAnswer: this.#readAnswer,
+    });
+  }
+
+  /** See {@link StateStore.baseRun}. */
+  newestRun(use: BaseUse): Promise<StoredRun | null> {
+    return this.store.baseRun(this.#parts.options.source.address, use);
+  }
+
+  /** The run under way is not proven, and will not be: later ones go on from it all the same. */
+  async closeUnproven(why: string): Promise<void> {
+    const run = await this.store.currentRun();
+    this.hasFailed = false;
+    if (run === null) return;
+    const proof: Proof = { kind: 'none', places: 0, expected: null, sentence: why };
+    await this.store.completeRun(run.runId, { proof });
+  }
+
+  /** @throws TargetBusyError when another process has taken the source over */
+  async checkOwner(): Promise<void> {
+    const { db, ownership } = this.#parts;
+    await db.persistently('looking who owns the source', () =>
+      db.transaction('follow', (client) => checkGeneration(client, ownership)),
+    );
+  }
+}

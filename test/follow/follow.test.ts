@@ -1,0 +1,84 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { GrowingList, MINUTE_MS, HOUR_MS } from '../support/follow/growing-list.ts';
+
+void test('at --prove-every the growth of the total is held against what was taken: what came late is found by one walk', async (t) => {
+  const list = await GrowingList.open(t);
+  list.grow(900);
+  let walked = 0;
+  const end = await list.follow((wait) => {
+    if (wait === 3) list.add(list.clock.now() - 12 * HOUR_MS);
+    if (wait === 5) list.clock.pass(25 * HOUR_MS);
+    if (wait === 5) walked = list.api.pageRequests;
+    return wait < 7;
+  });
+  assert.equal(end.error, null, end.log.slice(-20).join(''));
+  assert.equal(await list.missing(), 0);
+  // The look, what is new since the proof, the walk over everything with its look at the end, and the next look.
+  assert.ok(list.api.pageRequests - walked < 12, `${list.api.pageRequests - walked}`);
+  assert.equal((await list.runs()).at(-1)?.proof, 'count');
+});
+
+void test('where the API counts more than it serves, code 5 is shown, and following goes on with one walk a day', async (t) => {
+  const list = await GrowingList.open(t);
+  list.grow(600);
+  const requests: number[] = [];
+  const end = await list.follow(
+    (wait) => {
+      list.api.options.total = list.events.length + 3;
+      requests.push(list.api.pageRequests);
+      if (wait === 3) list.grow(5);
+      if (wait === 10) list.clock.pass(25 * HOUR_MS);
+      return wait < 14;
+    },
+    ['--lookback', '10m'],
+  );
+  assert.equal(end.error, null, end.log.slice(-20).join(''));
+  assert.equal(await list.missing(), 0);
+  assert.equal(list.told(end).filter((message) => message === 'not proven; following goes on').length, 1);
+  // The growth of the total leads to the lookback once, to no walk over everything, and then is believed no more. The other is due.
+  assert.ok((requests[9] ?? 0) - (requests[0] ?? 0) <= 9 + 2 * 2, String(requests));
+});
+
+void test('a key that is refused for good ends it with 3, another owner with 6', async (t) => {
+  const refused = await GrowingList.open(t);
+  refused.grow(10);
+  const end = await refused.follow(
+    (wait) => {
+      if (wait === 3) {
+        refused.hook = () => ({ status: 401, body: { code: 'KEY_REVOKED' } });
+        refused.api.options.hasStream = false;
+      }
+      return wait < 60;
+    },
+    ['--endpoint', 'stream'],
+  );
+  assert.equal(end.exitCode, 3, end.log.slice(-10).join(''));
+  refused.hook = () => undefined;
+  refused.api.options.hasStream = true;
+  const replaced = await refused.follow(async (wait) => {
+    if (wait === 3) await refused.database.query('UPDATE ingestion.owner SET generation = generation + 1');
+    return wait < 6;
+  });
+  assert.equal(replaced.exitCode, 6);
+});
+
+void test('a new start goes on from what rounds have taken, and does not walk what was proven not long ago', async (t) => {
+  const list = await GrowingList.open(t);
+  list.grow(3_000, HOUR_MS);
+  await list.follow((wait) => wait < 3);
+  list.clock.pass(3 * HOUR_MS);
+  list.grow(50, 90 * MINUTE_MS);
+  await list.follow((wait) => wait < 3);
+  const before = list.api.pageRequests;
+  list.grow(5);
+  const end = await list.follow((wait) => wait < 2);
+  assert.equal(end.error, null, end.log.slice(-20).join(''));
+  assert.equal(await list.missing(), 0);
+  assert.ok(list.api.pageRequests - before <= 3, `${list.api.pageRequests - before}`);
+  // An ordinary start rests on what was proven.
+  const { rows } = await list.database.query<{ floor: number }>(
+    'SELECT max(run_id)::int AS floor FROM ingestion.run WHERE begun_by IS NULL',
+  );
+  assert.equal(rows.length, 1);
+});

@@ -1,0 +1,99 @@
+/** An API whose list grows, and a job that follows it, by a clock of the test's own. */
+import type { TestContext } from 'node:test';
+import { z } from 'zod';
+import { testDatabase, type TestDatabase } from '../database.ts';
+import { jobFor, type JobEnd } from '../ingestion.ts';
+import { ScriptedApi, type PageRequest, type ScriptedAnswer, type ScriptedOptions } from '../scripted-api.ts';
+import type { ScriptedEvent } from '../scripted-events.ts';
+import { uuidFrom } from '../scripted-events.ts';
+import { VirtualClock } from './virtual-clock.ts';
+
+const START_MS = Date.UTC(2026, 0, 27, 12);
+export const MINUTE_MS = 60_000;
+export const HOUR_MS = 60 * MINUTE_MS;
+const LINE = z.looseObject({ level: z.number(), msg: z.string() });
+const WAITS = { backoff: { baseMs: 5, capMs: 20 }, streamLooks: { firstMs: 20, thenMs: 40 } };
+const FLAGS = ['--concurrency', '2', '--max-wait', '2', '--page-size', '500'];
+
+export class GrowingList {
+  readonly api: ScriptedApi;
+  readonly clock: VirtualClock;
+  readonly database: TestDatabase;
+  readonly #events: ScriptedEvent[] = [];
+  /** Answers in place of the usual ones. */
+  hook: (request: PageRequest) => ScriptedAnswer | undefined = () => undefined;
+  #named = 0;
+
+  private constructor(api: ScriptedApi, database: TestDatabase, clock: VirtualClock) {
+    this.api = api;
+    this.database = database;
+    this.clock = clock;
+    api.options.events = this.#events;
+    api.options.hook = (request) => this.hook(request) ?? { body: request.usual.body, headers: this.#date() };
+  }
+
+  static async open(t: TestContext, options: Partial<ScriptedOptions> = {}): Promise<GrowingList> {
+    const clock = new VirtualClock(START_MS);
+    return new GrowingList(await ScriptedApi.open(t, { events: [], ...options }), await testDatabase(t), clock);
+  }
+
+  get events(): readonly ScriptedEvent[] {
+    return this.#events;
+  }
+
+  /** `count` events appear, a second apart, the newest `agoMs` old: where that is older than others, they come late. */
+  grow(count: number, agoMs = 1_000, stepMs = 1_000): void {
+    for (let at = count - 1; at >= 0; at -= 1) this.add(this.clock.now() - agoMs - at * stepMs);
+  }
+
+  add(timestamp: number): void {
+    const n = (this.#named += 1);
+    const event = { id: uuidFrom(`grown ${n}`), name: `grown_${n}`, type: 'click', timestamp };
+    // Newest first; the later one of an instant stands above the others.
+    const place = this.#events.findIndex((other) => other.timestamp <= timestamp);
+    this.#events.splice(place === -1 ? this.#events.length : place, 0, event);
+  }
+
+  /** How many of the events have no row. */
+  async missing(): Promise<number> {
+    const { rows } = await this.database.query<{ id: string }>('SELECT id::text AS id FROM ingested_events');
+    const ids = new Set(rows.map(({ id }) => id));
+    return this.#events.filter(({ id }) => !ids.has(String(id))).length;
+  }
+
+  /** All that are remembered, the oldest first. */
+  async runs(): Promise<readonly Readonly<Record<string, unknown>>[]> {
+    const { rows } = await this.database.query<Record<string, unknown>>(
+      `SELECT begun_by AS "begunBy", inserted::int AS inserted, proof ->> 'kind' AS proof FROM ingestion.run ORDER BY run_id`,
+    );
+    return rows;
+  }
+
+  /** Messages of the log from info on. */
+  told({ log }: JobEnd): string[] {
+    const lines = log.map((line) => LINE.parse(JSON.parse(line)));
+    return lines.filter(({ level }) => level >= 30).map(({ msg }) => msg);
+  }
+
+  /**
+   * A job that follows until it ends, or `act` has come to its end: it is called each time the job waits, with the number of the wait.
+   * @param act `false` stops the job
+   */
+  async follow(
+    act: (wait: number, forMs: number) => Promise<boolean> | boolean,
+    flags: readonly string[] = [],
+  ): Promise<JobEnd> {
+    const target = { baseUrl: this.api.baseUrl, databaseUrl: this.database.url };
+    const { job, run } = jobFor(target, {}, [...FLAGS, '--follow', '30s', ...flags], WAITS, this.clock);
+    let waits = 0;
+    this.clock.onWait = async (untilMs) => {
+      waits += 1;
+      if (!(await act(waits, untilMs - this.clock.now()))) job.stop();
+    };
+    return run();
+  }
+
+  #date(): Record<string, string> {
+    return { date: new Date(this.clock.now()).toUTCString() };
+  }
+}

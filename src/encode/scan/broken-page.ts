@@ -215,7 +215,9 @@ export class BrokenPageReader {
   #readPiece({ start, end }: Piece): Element {
     const element = this.#elementAt(start);
     if (element?.end === end) return element;
-    if (element !== null && isOnlyCommas(this.#body, element.end, end)) return withCommas(element, end);
+    // One that lost its end can read on into what follows the list, to the end of the body.
+    const isWithin = element !== null && element.end < end;
+    if (isWithin && isOnlyCommas(this.#body, element.end, end)) return withCommas(element, end);
     return { start, end, reason: 'not-json', repair: null, isKnown: false };
   }
 

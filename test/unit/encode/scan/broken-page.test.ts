@@ -53,6 +53,13 @@ describe('a page with a broken event', () => {
     assert.equal(unclear(pageOf([event]), { limit: 1 }).alone, event);
   });
 
+  it('is set aside where it lost its end, and reads on into what follows the list', () => {
+    const event = '{"id":"b","items":[{"id":"x"}';
+    const page = encoded(pageOf([A, C, event]));
+    assert.deepEqual(idsOf(page), ['a', 'c']);
+    assert.deepEqual(anomaliesOf(page), [`2 rejected event not-json ${event}`]);
+  });
+
   const rejected: [string, string | Buffer, string][] = [
     ['NaN', '{"id":"b","n":NaN}', 'not-json'],
     ['a comma too many in an object', '{"id":"b","n":1,}', 'not-json'],

@@ -6,6 +6,7 @@ import type { BackoffRule } from '../core/backoff.ts';
 import { PageBuffers } from '../core/page-buffers.ts';
 import { Redactor } from '../core/redaction.ts';
 import { runningMs } from '../core/running-time.ts';
+import { isOpen, type WalkBounds } from '../core/walk-time.ts';
 import { requestAccess } from './access-request.ts';
 import { cursorAgeMs, describeRequest, giveUpError, locate, notNowError } from './api-errors.ts';
 import { ApiSender } from './api-sender.ts';
@@ -107,9 +108,9 @@ export class ApiClient {
     return this.#choice.current;
   }
 
-  /** Whether pages can be asked for by `since` and `until` now. */
-  get takesBounds(): boolean {
-    return this.#choice.current === 'stream' || this.wire.takesBounds;
+  /** By which bounds pages can be asked for now. */
+  get bounds(): WalkBounds {
+    return this.#choice.current === 'stream' ? { since: true, until: true } : this.wire.bounds;
   }
 
   /** Aborted when the stream endpoint serves again; `null` where it was not left. */
@@ -264,15 +265,14 @@ export class ApiClient {
   #circumstances({ request, endpoint, startedMs, limit }: Asking): Circumstances {
     const nowMs = runningMs();
     const servedMs = Math.max(this.#servedMs.stream, this.#servedMs.events);
-    const { http, options } = this.#parts;
+    const { http, options, wire } = this.#parts;
     return {
       nowMs,
       endpoint,
       limit,
       cursorAgeMs: cursorAgeMs(request),
       cursorLifeMs: request.cursorLifeMs,
-      bounded:
-        (endpoint === 'stream' || this.wire.takesBounds) && (request.sinceMs !== null || request.untilMs !== null),
+      bounded: (endpoint === 'stream' || wire.bounds.since || wire.bounds.until) && !isOpen(request),
       endpointServedMs: this.#servedMs[endpoint],
       hasEverServed: servedMs > -Infinity,
       hasKeyWorked: servedMs > -Infinity || this.#access.wasGranted,

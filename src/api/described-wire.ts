@@ -1,11 +1,12 @@
 /** How pages of a described source are asked for. */
+import { turnRange } from '../core/walk-time.ts';
 import { variablesOf, type FilledDescription } from '../source/fill-in.ts';
-import { isDivisible } from '../source/order.ts';
+import { walkBounds } from '../source/order.ts';
 import { requestShape } from '../source/request-shape.ts';
 import type { PageWire } from './page-wire.ts';
 
 export function describedWire(source: FilledDescription, userAgent: string): PageWire {
-  const { name, limits } = source.description;
+  const { name, limits, order } = source.description;
   const variables = variablesOf(source.description).join(', ');
   return {
     url: source.url,
@@ -14,12 +15,13 @@ export function describedWire(source: FilledDescription, userAgent: string): Pag
       address: `Check url in the description of ${name}.`,
     },
     hasStream: false,
-    takesBounds: isDivisible(source.description),
+    bounds: walkBounds(source.description),
     maxRps: limits?.perSecond ?? null,
     later: limits?.refusedBy ?? [],
     guessCursor: () => null,
-    request: ({ cursor, ...page }, _token, acceptCompression) => {
-      const { method, url, headers, body } = requestShape(source, { ...page, position: cursor });
+    request: ({ limit, cursor: position, ...bounds }, _token, acceptCompression) => {
+      const realBounds = turnRange(bounds, order === 'oldest-first');
+      const { method, url, headers, body } = requestShape(source, { limit, position, ...realBounds });
       const encoding = { 'accept-encoding': acceptCompression ? 'gzip, deflate, br' : 'identity' };
       return { method, url, headers: { 'user-agent': userAgent, ...encoding, ...headers }, body };
     },

@@ -31,8 +31,8 @@ export interface PageRequest {
   /** The limit that the page was asked for with that brought a cursor that may count pages: it is asked for with no other. */
   readonly cursorLimit?: number | null | undefined;
   /**
-   * Bounds, epoch ms, inclusive in meaning, fractions allowed. Sent on the stream endpoint only, and widened (floor − 1,
-   * ceil + 1), so that it does not matter whether the API takes them as inclusive.
+   * Bounds in walk time, ms, inclusive in meaning, fractions allowed. Sent widened, so that it does not matter whether the API takes
+   * them as inclusive. DataSync takes them on the stream endpoint only.
    */
   readonly sinceMs: number | null;
   readonly untilMs: number | null;

@@ -1,4 +1,5 @@
 /** How pages of a source are asked for, and how those of the DataSync API are: its two endpoints differ in address and bounds. */
+import type { WalkBounds } from '../core/walk-time.ts';
 import { guessNextCursor, type PageBody } from './cursor-guess.ts';
 import { pageHeaders, type Identity } from './http-request-headers.ts';
 import type { StreamToken } from './stream-access.ts';
@@ -9,7 +10,7 @@ export interface WirePage {
   readonly limit: number;
   /** The API's own, byte for byte; `null` for a request without one. */
   readonly cursor: string | null;
-  /** Bounds, epoch ms, inclusive in meaning, fractions allowed; `null` is none. They are widened when they are sent. */
+  /** Bounds in walk time, ms, inclusive in meaning, fractions allowed; `null` is none. They are widened when they are sent. */
   readonly sinceMs: number | null;
   readonly untilMs: number | null;
 }
@@ -36,8 +37,8 @@ export interface PageWire {
   readonly advice: { readonly key: string; readonly address: string };
   /** Whether there may be a stream endpoint. */
   readonly hasStream: boolean;
-  /** Whether bounds are sent, without a token. */
-  readonly takesBounds: boolean;
+  /** Which bounds are sent, without a token. */
+  readonly bounds: WalkBounds;
   /** Most requests a second, as its description says; `null` where it says nothing. */
   readonly maxRps: number | null;
   /** Refusals that mean "later", besides those that say so themselves. */
@@ -62,7 +63,7 @@ export function dataSyncWire(identity: Identity): PageWire {
       address: 'Check API_BASE_URL.',
     },
     hasStream: true,
-    takesBounds: false,
+    bounds: { since: false, until: false },
     maxRps: null,
     later: [],
     guessCursor: guessNextCursor,

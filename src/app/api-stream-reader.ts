@@ -19,6 +19,7 @@ import { BrokenEventSearch } from './walk/broken-event-search.ts';
 import { Chain } from './walk/chain.ts';
 import { isFor, nextPage, type NextPage } from './walk/cursor-age.ts';
 import type { FirstAnswer } from './walk/first-answer.ts';
+import { EmptyRanges } from './walk/empty-ranges.ts';
 import { askForPage, type Asked } from './walk/page-ask.ts';
 import type { JudgeOptions } from './walk/judged-walk.ts';
 import { PageLimit } from './walk/page-limit.ts';
@@ -48,6 +49,8 @@ export interface ReaderOrigin {
   readonly isWhole?: boolean;
   /** An earlier walk was served events that lie in the window. */
   readonly isInhabited?: boolean;
+  /** Shared with the walks beside it. */
+  readonly emptyRanges?: EmptyRanges;
 }
 
 /** stopped: on request. needs-chain: only one chain from the top can go on; the log says why. */
@@ -77,7 +80,7 @@ export class ApiStreamReader {
     this.splitFrom = origin.splitFrom ?? null;
     const position = new WalkPosition(state, { pageSize, eventsPerMs: origin.eventsPerMs ?? null });
     const limit = new PageLimit(pageSize, origin.limitReduction ?? 0, options.traits);
-    const chain = new Chain(windowId, position, limit, options.traits.cursorsKeepBounds);
+    const chain = new Chain(windowId, position, limit, options.traits);
     const survivors = new WorkerDeathSearch(options.encoder, limit, options.logger);
     const encoder = new BrokenEventSearch(survivors, limit, options);
     this.position = position;
@@ -85,7 +88,8 @@ export class ApiStreamReader {
     const isInhabited = origin.isInhabited === true;
     const isWhole = origin.isWhole === true && safePages === 0;
     const cursor = cursorFrom === null ? null : state.cursor;
-    const walk = { windowId, position, chain, limit, encoder, isInhabited, storedCursor: cursor };
+    const { emptyRanges = new EmptyRanges() } = origin;
+    const walk = { windowId, position, chain, limit, encoder, emptyRanges, isInhabited, storedCursor: cursor };
     this.#judge = new AnswerJudge(options, walk, isWhole);
     const knownCursor = {
       cursor,
@@ -111,7 +115,12 @@ export class ApiStreamReader {
    * The window ended without an event, and no answer came from below it: where others were served events there, that is no end.
    */
   get isUnanswered(): boolean {
-    return this.#complete && this.position.servedToMs === null && this.#judge.isUnanswered;
+    return this.#complete && this.position.servedToMs === null && this.#judge.emptyWindow.isUnanswered;
+  }
+
+  /** Nothing was served in it, and it is being asked whether that is so. */
+  get looksEmpty(): boolean {
+    return this.position.servedToMs === null && this.#judge.emptyWindow.wasAskedAbout;
   }
 
   /** Asked for, and not taken in yet. */

@@ -55,7 +55,7 @@ export class IngestionJob {
   constructor(options: JobOptions) {
     const { settings, source } = options;
     this.#options = options;
-    const counters = new JobCounters(source.address);
+    const counters = new JobCounters(source.address, source.plan?.isOldestFirst === true);
     const buffers = new PageBuffers();
     this.#parts = {
       counters,

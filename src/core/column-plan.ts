@@ -50,4 +50,6 @@ export interface ColumnPlan {
   readonly time: string | null;
   /** The column by which `update` knows the newer of two records with one id; `null`: the one that was served later is newer. */
   readonly version: string | null;
+  /** The list has its oldest record first, and is walked over −t: see walk-time.ts. */
+  readonly isOldestFirst?: boolean;
 }

@@ -12,9 +12,11 @@ export interface WindowSnapshot {
   readonly windowId: number;
   readonly sinceMs: number | null;
   readonly untilMs: number | null;
-  /** How far down from `untilMs` it has been walked (asked and answered), epoch ms. */
+  /** It is walked from `sinceMs` up, and not from `untilMs` down. */
+  readonly isOldestFirst: boolean;
+  /** How far it has been walked (asked and answered), epoch ms. */
   readonly walkedToMs: number | null;
-  /** How far down it is safe (merged), epoch ms. */
+  /** How far it is safe (merged), epoch ms. */
   readonly safeToMs: number | null;
   readonly pages: number;
   readonly complete: boolean;

@@ -44,6 +44,7 @@ export function encodePage(body: Uint8Array, options: PageOptions, spare?: Array
   if ('fault' in scanned) return scanned;
   const { list, ...page } = scanned;
   const { served } = encoder;
+  if (plan.plan.isOldestFirst === true) served.turnTimes();
   const times = readTimes(served.timesMs);
   return {
     status: 'encoded',

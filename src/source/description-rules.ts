@@ -2,7 +2,7 @@
 import type { Description } from './description.ts';
 import { brokenPlaceholdersIn, placeholdersIn } from './fill-in.ts';
 import type { KeyPath, RequestPlace } from './kinds.ts';
-import { isDivisible } from './order.ts';
+import { canBeginByTime } from './order.ts';
 
 /** About the word at `path`. A warning does not keep a source from being used. */
 export interface Finding {
@@ -179,7 +179,7 @@ function timeFindings({ order, time }: Description): Finding[] {
   if (time === undefined) {
     return order === 'none' ? [] : [problem(['order'], 'an order needs time: its path is what pages are compared by')];
   }
-  if (time.cap === undefined || isDivisible({ order, time })) return [];
+  if (time.cap === undefined || canBeginByTime({ order, time })) return [];
   const message = 'without a bound where the walk begins, a list that is longer than this ends with code 5';
   return [warning(['time', 'cap'], message)];
 }

@@ -1,7 +1,7 @@
 /** The card of a source: what its API lets the program promise, and what not, from the description alone. */
 import type { Description } from './description.ts';
 import type { KeyPath } from './kinds.ts';
-import { isDivisible } from './order.ts';
+import { canBeIncremental, canBeginByTime, isDivisible, walkBounds } from './order.ts';
 
 export interface Guarantee {
   /** In a few words. */
@@ -17,6 +17,7 @@ export interface Guarantees {
   readonly afterCrash: Guarantee;
   readonly parallel: Guarantee;
   readonly staleCursor: Guarantee;
+  readonly laterRuns: Guarantee;
   readonly proof: Guarantee;
 }
 
@@ -26,6 +27,7 @@ export const GUARANTEE_ROWS = [
   ['afterCrash', 'goes on after a crash'],
   ['parallel', 'parallel'],
   ['staleCursor', 'stale cursor'],
+  ['laterRuns', 'later runs'],
   ['proof', 'proof'],
 ] as const satisfies readonly (readonly [keyof Guarantees, string])[];
 
@@ -35,6 +37,7 @@ export function guaranteesOf(description: Description): Guarantees {
     afterCrash: afterCrash(description),
     parallel: parallel(description),
     staleCursor: staleCursor(description),
+    laterRuns: laterRuns(description),
     proof: proof(description),
   };
 }
@@ -82,7 +85,7 @@ function exactlyOnce(description: Description): Guarantee {
 
 function afterCrash(description: Description): Guarantee {
   const { next } = description;
-  if (isDivisible(description) && next.kind !== 'lastRecord') {
+  if (canBeginByTime(description) && next.kind !== 'lastRecord') {
     return yes(
       'yes, by cursor or time',
       'A start goes on behind the last row that is safe: by its cursor, or by time where that is dead.',
@@ -109,7 +112,7 @@ function parallel(description: Description): Guarantee {
       'The time is divided into windows, which are walked at the same time, while pages show that their order is that of time.',
     );
   }
-  const why = 'a list is divided only where its newest record comes first, and the API takes both bounds of time';
+  const why = 'a list is divided only where it is in order of time, and the API takes both bounds';
   return no('no', `Pages are asked for one after the other: ${why}.`);
 }
 
@@ -120,7 +123,7 @@ function staleCursor(description: Description): Guarantee {
     const reach = time?.reach === undefined ? '' : `, while the API has the record (${durationText(time.reach)})`;
     return yes('cannot happen', `A value of a record does not run out${reach}.`);
   }
-  if (isDivisible(description))
+  if (canBeginByTime(description))
     return yes('by time', 'A walk whose cursor is dead goes on from the time of its last record.');
   return no(
     'from the top, paid twice',
@@ -128,10 +131,26 @@ function staleCursor(description: Description): Guarantee {
   );
 }
 
+function laterRuns(description: Description): Guarantee {
+  const { order, time, version } = description;
+  if (time === undefined || !canBeIncremental(description)) {
+    return no(
+      'everything again',
+      'Each run reads the whole list: nothing tells where what is new begins. Rows stay one each.',
+    );
+  }
+  const takesBound = order === 'oldest-first' || walkBounds(description).since;
+  const further = takesBound ? '' : ', and some pages further, because the API takes no bound there';
+  const begins = `A run behind a complete one takes what is new since then, and looks back (--lookback) for late records${further}.`;
+  const isOfChange = version === undefined || isSame(version, time.path);
+  const changed = isOfChange ? null : `It sees no new ${shown(version)} of records before that; --full does.`;
+  return yes('what is new', join(begins, changed));
+}
+
 function proof(description: Description): Guarantee {
   const { total, id, time } = description;
   const capped =
-    time?.cap !== undefined && !isDivisible(description)
+    time?.cap !== undefined && !canBeginByTime(description)
       ? `A list of ${time.cap} records ends with code 5: the API ends there in silence.`
       : null;
   if (canSkip(description)) {
@@ -173,6 +192,10 @@ function endText({ more, next }: Description): string {
 
 function join(...sentences: readonly (string | null)[]): string {
   return sentences.filter((sentence) => sentence !== null).join(' ');
+}
+
+function isSame(one: KeyPath, other: KeyPath): boolean {
+  return shown(one) === shown(other);
 }
 
 function shown(path: KeyPath): string {

@@ -1,10 +1,35 @@
 /** How the order of a list and the bounds that its API takes fit together. */
+import type { WalkBounds } from '../core/walk-time.ts';
 import type { Description } from './description.ts';
 
-/**
- * Whether the list can be begun at any time, and divided into windows: its newest record comes first, and the API takes both bounds.
- * A list with another order, or with one bound, is read as one chain from its top.
- */
-export function isDivisible({ order, time }: Pick<Description, 'order' | 'time'>): boolean {
-  return order === 'newest-first' && time?.since !== undefined && time.until !== undefined;
+type Ordered = Pick<Description, 'order' | 'time'>;
+
+/** Which ends of a walk the API can be asked for. A list without an order by time is read from its top, whatever it takes. */
+export function walkBounds({ order, time }: Ordered): WalkBounds {
+  const since = time?.since !== undefined;
+  const until = time?.until !== undefined;
+  switch (order) {
+    case 'newest-first':
+      return { since, until };
+    case 'oldest-first':
+      return { since: until, until: since };
+    case 'none':
+      return { since: false, until: false };
+  }
+}
+
+/** Whether a walk can begin at any time: the API takes the bound on the side where its list begins. */
+export function canBeginByTime(source: Ordered): boolean {
+  return walkBounds(source).until;
+}
+
+/** Whether the list can be divided into windows, because a walk can begin at any time and end at any other. */
+export function isDivisible(source: Ordered): boolean {
+  const { since, until } = walkBounds(source);
+  return since && until;
+}
+
+/** Whether a later run needs only what is new: it can begin at a time, or sees by the times of records where it may end. */
+export function canBeIncremental(source: Ordered): boolean {
+  return source.order === 'newest-first' || canBeginByTime(source);
 }

@@ -6,7 +6,7 @@ import type { KeyPath } from './kinds.ts';
 /** Of a record's time, where no column of the description shows it: the first of these that is not taken. */
 const TIME_COLUMNS = ['occurred_at', 'time_of_record'] as const;
 
-export function planColumns({ records, id, time, version, columns }: Description): ColumnPlan {
+export function planColumns({ records, id, time, order, version, columns }: Description): ColumnPlan {
   const named = Object.entries(columns).map(([name, { path, type }]): PlannedColumn => ({ name, path, type }));
   const others = named.filter(({ name }) => name !== 'id');
   const timed = time === undefined ? undefined : others.find(({ path }) => isSame(path, time.path));
@@ -26,6 +26,7 @@ export function planColumns({ records, id, time, version, columns }: Description
     columns: planned,
     time: time === undefined ? null : (timed?.name ?? timeColumn),
     version: version === undefined ? null : (planned.find(({ path }) => isSame(path, version))?.name ?? null),
+    isOldestFirst: order === 'oldest-first',
   };
 }
 

@@ -30,12 +30,17 @@ export interface DescribedOptions extends VendorOptions {
 }
 
 export class DescribedScene {
-  readonly source: ShippedSource;
+  readonly source: Pick<ShippedSource, 'environment'>;
   readonly stub: VendorStub;
   readonly database: TestDatabase;
   readonly description: string;
 
-  private constructor(source: ShippedSource, stub: VendorStub, database: TestDatabase, description: string) {
+  private constructor(
+    source: Pick<ShippedSource, 'environment'>,
+    stub: VendorStub,
+    database: TestDatabase,
+    description: string,
+  ) {
     this.source = source;
     this.stub = stub;
     this.database = database;
@@ -48,6 +53,11 @@ export class DescribedScene {
     const stub = await source.open(t, options);
     const { rewrite = (text: string) => text.replace(/^limits: \{ perSecond: .*\n/m, '') } = options;
     return new DescribedScene(source, stub, await testDatabase(t), rewrite(descriptionText(name, stub)));
+  }
+
+  /** A source that is not shipped, and takes nothing from the environment. */
+  static async of(t: TestContext, stub: VendorStub, description: string): Promise<DescribedScene> {
+    return new DescribedScene({ environment: {} }, stub, await testDatabase(t), description);
   }
 
   /** The same stub and database, with a description that differs. */

@@ -92,7 +92,7 @@ export class NewestPage {
 
   #request(fromMs: number | null, signal: AbortSignal, isPatient: boolean): PageRequest {
     const { client, pageSize } = this.#options;
-    const sinceMs = client.takesBounds ? fromMs : null;
+    const sinceMs = client.bounds.since ? fromMs : null;
     const limit = this.limitFor(Math.min(this.#limit, pageSize, this.#most), sinceMs);
     return { ...newestEvents(this.#number, limit, signal), sinceMs, patience: isPatient ? 'for-access' : 'none' };
   }

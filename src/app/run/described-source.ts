@@ -9,8 +9,10 @@ import { planColumns } from '../../source/plan-columns.ts';
 import type { Description } from '../../source/description.ts';
 import { fillIn, type FilledDescription } from '../../source/fill-in.ts';
 import { GUARANTEE_ROWS, guaranteesOf } from '../../source/guarantees.ts';
+import { canBeIncremental } from '../../source/order.ts';
 import { readAnswer, type AnswerFault } from '../../source/read-answer.ts';
 import type { ReadAnswer } from '../../threads/page-encoder.ts';
+import type { ListKind } from './run-setup.ts';
 
 export interface DescribedSource {
   readonly name: string;
@@ -26,6 +28,7 @@ export interface DescribedSource {
   readonly table: string | undefined;
   /** As the description says it. */
   readonly order: Description['order'];
+  readonly list: ListKind;
   /** Which bounds of time the API takes. */
   readonly bounds: { readonly since: boolean; readonly until: boolean };
   /** How far outside of its bounds a page may reach. */
@@ -59,6 +62,7 @@ export function describedSource(description: Description, environment: Environme
     card: Object.fromEntries(GUARANTEE_ROWS.map(([key, row]) => [row.replaceAll(' ', '_'), guarantees[key].answer])),
     table: description.table,
     order,
+    list: { isOldestFirst: order === 'oldest-first', canBeIncremental: canBeIncremental(description) },
     bounds: { since: time?.since !== undefined, until: time?.until !== undefined },
     // By a step, after rounding.
     widenedMs: 2 * (time?.granularity ?? 1),

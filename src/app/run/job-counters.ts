@@ -4,6 +4,7 @@ import type { AcceptedPage } from '../../core/accepted-page.ts';
 import type { InFlightLimit } from '../../core/in-flight-limit.ts';
 import { snapshotBeforeJob, type JobPhase, type JobSnapshot, type WindowSnapshot } from '../../core/job-snapshot.ts';
 import type { Proof, Run, RunCounts, WindowState } from '../../core/state.ts';
+import { turnRange, turnTime } from '../../core/walk-time.ts';
 import type { MergeResult } from '../../load/merge/merge.ts';
 import type { WorkerPool } from '../../threads/worker-pool.ts';
 import type { ApiStreamReader } from '../api-stream-reader.ts';
@@ -39,7 +40,11 @@ export class JobCounters {
   readonly #retries: Record<string, number> = {};
   readonly #anomalies: Record<string, number> = {};
 
-  constructor(source: string) {
+  readonly #isOldestFirst: boolean;
+
+  /** @param isOldestFirst the list of the source is walked over −t: see core/walk-time.ts */
+  constructor(source: string, isOldestFirst: boolean) {
+    this.#isOldestFirst = isOldestFirst;
     this.#figures = { ...snapshotBeforeJob(Date.now()), source };
   }
 
@@ -88,7 +93,8 @@ export class JobCounters {
     const times = encoded?.times;
     // Otherwise one wrong clock would be the newest.
     if (times?.descending === true) {
-      figures.newestEventMs = Math.max(times.newestMs, figures.newestEventMs ?? -Infinity);
+      const newestMs = this.#isOldestFirst ? turnTime(times.oldestMs, true) : times.newestMs;
+      figures.newestEventMs = Math.max(newestMs, figures.newestEventMs ?? -Infinity);
     }
     for (const { kind, field, reason } of encoded?.anomalies ?? []) {
       countOne(this.#anomalies, `${kind} ${field}: ${reason}`);
@@ -151,7 +157,23 @@ export class JobCounters {
       retriesByKind: { ...this.#retries },
       rateLimited: this.#retries['rate-limit'] ?? 0,
       anomaliesByReason: { ...this.#anomalies },
-      windows: readers.map((reader) => describeWindow(reader, this.#safeToMs.get(reader.windowId) ?? null)),
+      windows: readers.map((reader) => this.#describeWindow(reader)),
+    };
+  }
+
+  #describeWindow(reader: ApiStreamReader): WindowSnapshot {
+    const { windowId, position } = reader;
+    const isOldestFirst = this.#isOldestFirst;
+    const realTime = (ms: number | null): number | null => (ms === null ? null : turnTime(ms, isOldestFirst));
+    return {
+      windowId,
+      ...turnRange(position, isOldestFirst),
+      isOldestFirst,
+      walkedToMs: realTime(position.walkedToMs),
+      safeToMs: realTime(this.#safeToMs.get(windowId) ?? null),
+      pages: reader.pages,
+      complete: reader.complete,
+      splitFrom: reader.splitFrom,
     };
   }
 
@@ -178,19 +200,5 @@ function addCounts(one: RunCounts, other: RunCounts): RunCounts {
     duplicates: one.duplicates + other.duplicates,
     rejected: one.rejected + other.rejected,
     repaired: one.repaired + other.repaired,
-  };
-}
-
-function describeWindow(reader: ApiStreamReader, safeToMs: number | null): WindowSnapshot {
-  const { sinceMs, untilMs, walkedToMs } = reader.position;
-  return {
-    windowId: reader.windowId,
-    sinceMs,
-    untilMs,
-    walkedToMs,
-    safeToMs,
-    pages: reader.pages,
-    complete: reader.complete,
-    splitFrom: reader.splitFrom,
   };
 }

@@ -125,7 +125,15 @@ export class JobRuns {
     await this.#takeLeftovers(rowsLeft === null);
     refuseOtherIdType(await readTargetTypes(db, target), target, settings.idType);
     const identity = runIdentity(source.address, settings);
-    const { run, isResumed } = await openRun(this.store, identity, settings, rowsLeft, kind, logger);
+    const { run, isResumed } = await openRun(
+      this.store,
+      identity,
+      settings,
+      rowsLeft,
+      kind,
+      logger,
+      source.described?.list,
+    );
     this.#parts.counters.begin(run);
     const isQuiet = roundOf(run) !== null;
     if (!isQuiet || isResumed) logRunBegin(logger, run, isResumed);
@@ -157,9 +165,10 @@ export class JobRuns {
   #traitsOf(known: SourceTraits): EndpointTraits {
     const { described = null } = this.#parts.options.source;
     if (described === null) return unknownTraits(known);
-    const { order, widenedMs, cap } = described;
-    const isOrderedByTime = known.isOrderedByTime && order === 'newest-first';
-    return unknownTraits({ ...known, isOrderedByTime, hasFlag: true }, { widenedMs, cap, cursorsKeepBounds: true });
+    const { order, widenedMs, cap, list } = described;
+    const isOrderedByTime = known.isOrderedByTime && order !== 'none';
+    const ofList = { widenedMs, cap, cursorsKeepBounds: true, isOldestFirst: list.isOldestFirst };
+    return unknownTraits({ ...known, isOrderedByTime, hasFlag: true }, ofList);
   }
 
   /** @param isWanted else they are dropped: of a run that is given up they would change how many rows are missed */

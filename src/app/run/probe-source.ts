@@ -118,30 +118,34 @@ class Probe {
       this.#see('time', 'no two records have one', false);
       return;
     }
-    const isOrdered = timesMs.every((timeMs, at) => {
-      const before = timesMs[at - 1] ?? timeMs;
-      return order === 'newest-first' ? before >= timeMs : before <= timeMs;
-    });
+    const isOrdered = timesMs.every((timeMs, at) => (timesMs[at - 1] ?? timeMs) >= timeMs);
     this.#see('order', isOrdered ? order : `not ${order}: the list is read as one chain`, isOrdered);
   }
 
   async #probeBounds(first: SeenPage, limit: number): Promise<void> {
-    const { bounds, widenedMs } = this.#described;
+    const { bounds, widenedMs, list } = this.#described;
+    // In walk time, as the pages are read.
+    const words = list.isOldestFirst
+      ? ({ top: 'since', bottom: 'until' } as const)
+      : ({ top: 'until', bottom: 'since' } as const);
     const timesMs = [...first.places.timesMs]
       .filter((timeMs) => !Number.isNaN(timeMs))
       .sort((one, other) => one - other);
     const middleMs = timesMs[timesMs.length >> 1];
     if (middleMs === undefined || middleMs === timesMs[0]) return;
-    if (bounds.until) {
+    if (bounds[words.top]) {
       const { times } = await this.#ask({ limit, untilMs: middleMs });
-      const holds = times !== null && times.newestMs <= middleMs + widenedMs;
-      this.#see('time.until', holds ? 'nothing above it' : 'records above it came', holds);
+      this.#seeBound(words.top, times !== null && times.newestMs <= middleMs + widenedMs);
     }
-    if (bounds.since) {
+    if (bounds[words.bottom]) {
       const { times } = await this.#ask({ limit, sinceMs: middleMs });
-      const holds = times !== null && times.oldestMs >= middleMs - widenedMs;
-      this.#see('time.since', holds ? 'nothing below it' : 'records below it came', holds);
+      this.#seeBound(words.bottom, times !== null && times.oldestMs >= middleMs - widenedMs);
     }
+  }
+
+  #seeBound(word: 'since' | 'until', holds: boolean): void {
+    const side = word === 'since' ? 'below' : 'above';
+    this.#see(`time.${word}`, holds ? `nothing ${side} it` : `records ${side} it came`, holds);
   }
 
   async #ask(

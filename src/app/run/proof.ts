@@ -9,6 +9,7 @@
  */
 import { CountsDisagreeError } from '../../core/errors.ts';
 import type { Proof, Run, RunCounts, WindowState } from '../../core/state.ts';
+import type { TimeRange } from '../../core/walk-time.ts';
 import type { Tally } from '../../load/state/tally.ts';
 
 export type Verdict =
@@ -75,10 +76,10 @@ export function isUnlimited(run: Pick<Run, 'sinceMs' | 'untilMs'>): boolean {
   return run.sinceMs === null && run.untilMs === null;
 }
 
-/** Whether windows leave nothing out between the limits of their run, or more: a row of `ingestion.state` can be deleted by hand. */
+/** Whether windows leave nothing out of all that their run walks, or more: a row of `ingestion.state` can be deleted by hand. */
 export function leaveNoGap(
   windows: readonly Pick<WindowState, 'sinceMs' | 'untilMs'>[],
-  { sinceMs, incrementalSinceMs, untilMs }: Pick<Run, 'sinceMs' | 'incrementalSinceMs' | 'untilMs'>,
+  { sinceMs, untilMs }: TimeRange,
 ): boolean {
   const topOf = (window: Pick<WindowState, 'untilMs'>): number => window.untilMs ?? Infinity;
   let reachedMs = untilMs ?? Infinity;
@@ -86,7 +87,7 @@ export function leaveNoGap(
     if (topOf(window) < reachedMs) return false;
     reachedMs = Math.min(reachedMs, window.sinceMs ?? -Infinity);
   }
-  return reachedMs <= (sinceMs ?? incrementalSinceMs ?? -Infinity);
+  return reachedMs <= (sinceMs ?? -Infinity);
 }
 
 /** @throws CountsDisagreeError naming both sides of the equation that does not hold */

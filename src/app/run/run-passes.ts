@@ -8,15 +8,19 @@
  */
 import { CountsDisagreeError, GaveUpError, StagingLostError } from '../../core/errors.ts';
 import { roundOf, type Proof, type RoundKind, type Run } from '../../core/state.ts';
+import type { TimeRange } from '../../core/walk-time.ts';
 import type { FoundEvents } from '../../load/state/found-events.ts';
 import type { Tally } from '../../load/state/tally.ts';
 import { TopRestarts, noProgress } from '../walk/no-progress.ts';
 import { PassProgress } from './pass-progress.ts';
 import { checkCountsBalance, isUnlimited, judgeRun, leaveNoGap, provenByFall, type Verdict } from './proof.ts';
 import { rejectionLimitFor, type RejectionLimit } from './rejection-limit.ts';
-import { RunWalks, type RunParts } from './run-walks.ts';
+import type { RunParts } from './run-parts.ts';
+import { RunWalks } from './run-walks.ts';
 import { ParkedWindows } from './parked-windows.ts';
+import { walkRange } from './run-setup.ts';
 import { checkRowsAreThere, whyRejectionsAreGone } from './target-check.ts';
+import { cutAt, doubtfulEnd, unstableOrder } from './unproven.ts';
 
 /** PostgreSQL may crash again and again under the load itself: crashes without a merge in between that end the run. */
 const MAX_LOSSES_WITHOUT_MERGE = 10;
@@ -68,12 +72,12 @@ export class RunPasses {
   }
 
   async #completeProven(proof: Proof): Promise<void> {
-    const { store, counters, db, ownership, settings } = this.#parts;
+    const { store, counters, db, ownership, settings, traits } = this.#parts;
     const { runId } = this.#run;
     await checkRowsAreThere(db, store, ownership, counters.counts, settings.acceptFewerRows);
     const tally = await store.tally(runId);
-    // Growth over a total that was not proven itself would prove nothing.
-    const isExact = proof.kind === 'count' && tally.unsure === 0;
+    // Growth over a total that was not proven itself would prove nothing. Where the newest come last, nobody counted what is recent.
+    const isExact = proof.kind === 'count' && tally.unsure === 0 && !traits.isOldestFirst;
     await store.completeRun(runId, { proof, recentPlaces: isExact ? tally.recentPlaces : null });
   }
 
@@ -88,14 +92,22 @@ export class RunPasses {
 
   async #walkAllOfIt(): Promise<'complete' | 'stopped'> {
     const { store, logger, traits } = this.#parts;
-    const { runId, sinceMs, incrementalSinceMs, untilMs } = this.#run;
+    const { runId, incrementalSinceMs, untilMs } = this.#run;
     // A start before this one was killed between seeing that there is no order by time, and giving up the windows that rest on it.
     if (!traits.isOrderedByTime && (await store.windows(runId)).length > 1) await this.#beginChain();
-    const report = await this.#walk({ thenCatchUp: this.#round === null });
-    if (report === 'stopped' || leaveNoGap(await store.windows(runId), this.#run)) return report;
+    const thenCatchUp = this.#round === null;
+    let report = await this.#walk({ thenCatchUp });
+    // What was read in one window may have moved from another, behind where the list ended then.
+    const hasNewsAtEnd = traits.isOldestFirst && traits.isOrderedByTime && untilMs === null;
+    if (report === 'complete' && hasNewsAtEnd && (await store.windows(runId)).length > 1) {
+      await this.walks.beginPass(false);
+      await store.goOnAtEnd(runId);
+      report = await this.#walk({ thenCatchUp });
+    }
+    if (report === 'stopped' || leaveNoGap(await store.windows(runId), this.#range)) return report;
     logger.warn({ run: runId }, 'rows of ingestion.state are gone; walking the whole range again');
     await this.walks.beginPass(incrementalSinceMs === null && isUnlimited(this.#run));
-    await store.replaceWindows(runId, { sinceMs: sinceMs ?? incrementalSinceMs, untilMs });
+    await store.replaceWindows(runId, this.#range);
     return this.#walk({ thenCatchUp: true });
   }
 
@@ -105,6 +117,11 @@ export class RunPasses {
     if (doubtfulWindows > 0) throw this.#doubtfulEnd(doubtfulWindows);
     const sentence = "every chain of pages came to the API's own end; --follow holds the API's count against it later";
     return { kind: 'api-end', places, expected: null, sentence };
+  }
+
+  /** All that the run walks, in walk time. */
+  get #range(): TimeRange {
+    return walkRange(this.#run, this.#parts.traits.isOldestFirst);
   }
 
   async #prove(): Promise<Proof | 'stopped'> {
@@ -244,13 +261,14 @@ export class RunPasses {
    */
   async #beginChain(): Promise<void> {
     const { store, traits } = this.#parts;
-    const { runId, untilMs } = this.#run;
+    const { runId } = this.#run;
+    const { untilMs } = this.#range;
     const states = await store.windows(runId);
     const open = states.filter(({ complete }) => !complete);
     const before = this.#restarts.begin(null);
     this.#emptyChains = before === 'nothing' ? this.#emptyChains + 1 : 0;
     if (before === 'too-often' || this.#emptyChains > MAX_EMPTY_CHAINS) {
-      throw noProgress({ windowId: open[0]?.windowId ?? 0, page: 1, untilMs: null }, null);
+      throw noProgress({ windowId: open[0]?.windowId ?? 0, page: 1, fromMs: null }, null);
     }
     const isNewestAlone = open.length === 1 && open[0]?.untilMs === untilMs;
     if (traits.isOrderedByTime && isNewestAlone) {
@@ -266,27 +284,4 @@ export class RunPasses {
     await store.replaceWindows(runId, { sinceMs, untilMs });
     if (!traits.isOrderedByTime) await store.noteTraits(traits);
   }
-}
-
-function unstableOrder({ expected, places }: Proof, lacking: number, brought: number): CountsDisagreeError {
-  return new CountsDisagreeError(
-    `Up to ${lacking} events are missing: the API counts ${expected}, ${places} were served for sure, and walking everything again ` +
-      `still brings new ones (${brought} the last time). The API's pages overlap differently each time: events of one time come in no ` +
-      'stable order. What came is in the target; npm start looks for the others again.',
-  );
-}
-
-function cutAt(cap: number): CountsDisagreeError {
-  return new CountsDisagreeError(
-    `The list came to ${cap} records, where the API ends it as if it were complete (time.cap of the description): there may be more. ` +
-      'What came is in the table. Narrow what is asked for, with one description for each part of the list.',
-  );
-}
-
-function doubtfulEnd(windows: number): GaveUpError {
-  return new GaveUpError(
-    `The API did not say that its list has come to an end (in ${windows} window${windows === 1 ? '' : 's'}): it was asked ` +
-      'again in every way, and there is no count that shows it. What came is in the target. Start again when the API is well: ' +
-      'the job goes on there.',
-  );
 }

@@ -11,8 +11,16 @@ import type { StoredRun } from '../../load/state/run-reader.ts';
 import type { DescribedSource } from './described-source.ts';
 import type { StateStore } from '../../load/state/state-store.ts';
 import type { TargetRows } from '../../load/state/target-rows.ts';
+import { turnRange, type TimeRange } from '../../core/walk-time.ts';
 
 export type RunSettings = Pick<Settings, 'newRun' | 'reset' | 'full' | 'lookback' | 'since' | 'until' | 'follow'>;
+
+/** What the list of a source is like; that of DataSync unless given. */
+export interface ListKind {
+  readonly isOldestFirst: boolean;
+  /** A run can take what is new alone. */
+  readonly canBeIncremental: boolean;
+}
 
 export function runIdentity(address: string, settings: RunSettings): RunIdentity {
   return { source: address, sinceMs: settings.since ?? null, untilMs: settings.until ?? null };
@@ -75,11 +83,13 @@ export async function openRun(
   rowsLeft: TargetRows | null,
   round: RoundKind | null,
   logger: Logger,
+  list: ListKind = { isOldestFirst: false, canBeIncremental: true },
 ): Promise<{ run: Run; isResumed: boolean }> {
   const current = await store.currentRun();
   const why = current === null ? null : whyBegunAnew(current, identity, settings, rowsLeft !== null);
   if (current !== null && why === null) return { run: current, isResumed: true };
-  const base = rowsLeft === null ? await incrementalBase(store, identity, settings, round) : null;
+  const canGoOn = rowsLeft === null && list.canBeIncremental;
+  const base = canGoOn ? await incrementalBase(store, identity, settings, round) : null;
   const watermarkMs = base?.watermarkMs ?? null;
   const floorMs = watermarkMs === null ? null : watermarkMs - reachOf(round, settings);
   const isSameFloor = floorMs !== null && round === null && base?.lookbackMs === settings.lookback;
@@ -89,12 +99,20 @@ export async function openRun(
     begunBy: settings.newRun ? 'new-run' : settings.full ? 'full' : floorMs === null ? null : round,
     baseTotal: isSameFloor ? base.passTotal : null,
     baseRecent: isSameFloor ? base.recentPlaces : null,
-    windows: [{ sinceMs: identity.sinceMs ?? floorMs, untilMs: identity.untilMs }],
+    windows: [walkRange({ ...identity, incrementalSinceMs: floorMs }, list.isOldestFirst)],
     ...(current === null ? {} : { instead: current.runId }),
     ...(rowsLeft === null ? {} : { rowsLeft }),
   });
   if (current !== null) logger.info({ run: current.runId, why }, 'the unfinished run was given up; its rows are kept');
   return { run, isResumed: false };
+}
+
+/** All that a run walks, in walk time. */
+export function walkRange(
+  { sinceMs, incrementalSinceMs, untilMs }: Pick<Run, 'sinceMs' | 'incrementalSinceMs' | 'untilMs'>,
+  isOldestFirst: boolean,
+): TimeRange {
+  return turnRange({ sinceMs: sinceMs ?? incrementalSinceMs, untilMs }, isOldestFirst);
 }
 
 /** Why the unfinished run is not gone on with; `null` when it is. */

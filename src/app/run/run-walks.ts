@@ -1,49 +1,21 @@
 /** The walks of a run: windows from the API into staging, merged, and the catch-ups behind them. */
-import type { ApiClient, RawPage } from '../../api/api-client.ts';
+import type { RawPage } from '../../api/api-client.ts';
 import type { AcceptedPage } from '../../core/accepted-page.ts';
-import type { Settings } from '../../core/config.ts';
 import type { EncodedPage } from '../../core/encoded-page.ts';
-import type { InFlightLimit } from '../../core/in-flight-limit.ts';
-import type { JobObserver } from '../../core/job-snapshot.ts';
-import type { Logger } from '../../core/logging.ts';
-import type { PageBuffers } from '../../core/page-buffers.ts';
 import type { CountMarks, Run, WindowState } from '../../core/state.ts';
-import type { Database } from '../../load/postgres/database.ts';
+import { turnTime } from '../../core/walk-time.ts';
 import { StagingArea } from '../../load/staging-area.ts';
-import type { Ownership } from '../../load/state/owner.ts';
 import type { SourceTraits } from '../../load/state/source-traits.ts';
-import type { StateStore } from '../../load/state/state-store.ts';
-import type { PageEncoder } from '../../threads/page-encoder.ts';
 import type { ApiStreamReader, ReaderOrigin } from '../api-stream-reader.ts';
 import type { ServedPage } from '../walk/step.ts';
-import type { EndpointTraits } from '../walk/endpoint-traits.ts';
-import type { FirstAnswer } from '../walk/first-answer.ts';
 import type { TopRestarts } from '../walk/no-progress.ts';
 import { WindowSet, type WalkReport } from '../walk/windows.ts';
-import type { JobCounters } from './job-counters.ts';
 import type { PassProgress } from './pass-progress.ts';
 import type { RejectionLimit } from './rejection-limit.ts';
+import type { RunParts } from './run-parts.ts';
+import { walkRange } from './run-setup.ts';
 import { askTotalNow } from './total-now.ts';
 import { Watermark, clockAt } from './watermark.ts';
-
-export interface RunParts {
-  readonly settings: Settings;
-  readonly logger: Logger;
-  readonly observe: JobObserver;
-  readonly counters: JobCounters;
-  readonly client: ApiClient;
-  readonly inFlight: InFlightLimit;
-  readonly encoder: PageEncoder;
-  readonly buffers: PageBuffers;
-  readonly db: Database;
-  readonly ownership: Ownership;
-  readonly store: StateStore;
-  readonly traits: EndpointTraits;
-  /** What a look has brought before the run began. */
-  readonly first?: FirstAnswer | undefined;
-  /** A stop was asked for: no further page. */
-  readonly isStopping: () => boolean;
-}
 
 export class RunWalks {
   readonly #parts: RunParts;
@@ -59,8 +31,8 @@ export class RunWalks {
   #begun = 0;
   /** What is stored of the source. */
   #stored: SourceTraits;
-  /** What the first page of a pass has shown is not stored yet. */
-  #isFirstPageNew = false;
+  /** What the first page of a pass has shown, or the last of a list, is not stored yet. */
+  #isTotalNew = false;
   #walking: { readonly windows: WindowSet; readonly staging: StagingArea } | null = null;
   /** Walked in this walk before a catch-up. */
   #walkedBefore: ApiStreamReader[] = [];
@@ -147,6 +119,7 @@ export class RunWalks {
     const { runId, untilMs } = this.#run;
     const states = await store.windows(runId);
     let report = await this.#walkWindows(states, states.length === 1, staging, signal);
+    if (traits.isOldestFirst) return this.#noteEnd(report);
     while (thenCatchUp && report === 'complete') {
       // Without an order by time nothing shows where what is new ends.
       if (untilMs !== null || isStopping() || !traits.isOrderedByTime || !this.#watermark.isBehind) break;
@@ -160,6 +133,16 @@ export class RunWalks {
     return report;
   }
 
+  /** What has come since is at the end of such a list, where its walk has ended: see {@link RunPasses}. */
+  async #noteEnd(report: WalkReport): Promise<WalkReport> {
+    if (report !== 'complete') return report;
+    const watermark = this.#watermark;
+    watermark.noteEnd();
+    const { newestMs, ms: watermarkMs, serverDateMs } = watermark;
+    await this.#parts.store.updateRun(this.#run.runId, { newestMs, watermarkMs, serverDateMs });
+    return report;
+  }
+
   /** @param isWhole these are all windows of the run, and there is one */
   async #walkWindows(
     states: readonly WindowState[],
@@ -169,7 +152,9 @@ export class RunWalks {
   ): Promise<WalkReport> {
     const { counters, store, client, encoder, inFlight, traits, first, settings, logger, isStopping } = this.#parts;
     const { pageSize, concurrency } = settings;
-    const { runId } = this.#run;
+    const { runId, incrementalSinceMs } = this.#run;
+    const { isOldestFirst } = traits;
+    const range = walkRange(this.#run, isOldestFirst);
     counters.safe(states);
     this.#begun += 1;
     const windows = new WindowSet(states, {
@@ -187,10 +172,14 @@ export class RunWalks {
       split: (windowId, cutsMs) => store.splitWindow(runId, windowId, cutsMs),
       remainingEvents: () => this.#progress.remainingEvents,
       limitReduction: Math.max(this.#pass, this.#begun) - 1,
+      // No event lies before 1970, or in the future.
+      bottomMs: isOldestFirst ? turnTime(Date.now(), isOldestFirst) : 0,
       originOf: ({ sinceMs, untilMs }): Pick<ReaderOrigin, 'isWhole' | 'isInhabited'> => ({
-        isWhole: isWhole && untilMs === this.#run.untilMs,
+        isWhole: isWhole && untilMs === range.untilMs,
         // Where a catch-up or an incremental run begins, an earlier walk was served an event.
-        isInhabited: untilMs === null && sinceMs !== null && sinceMs !== this.#run.sinceMs,
+        isInhabited: isOldestFirst
+          ? incrementalSinceMs !== null && sinceMs === range.sinceMs && untilMs === range.untilMs
+          : untilMs === null && sinceMs !== null && sinceMs !== this.#run.sinceMs,
       }),
     });
     this.#walking = { windows, staging };
@@ -222,16 +211,36 @@ export class RunWalks {
 
   /**
    * The first page from the top says how large the data set is, and how new; the first of the run also, what time it is over
-   * there. Only later is this stored: see {@link #accept}.
+   * there. Only later is this stored: see {@link #accept}. For a list with its oldest record first see {@link #noteBottom}.
    */
-  #marks({ page, untilMs, isBounded, raw, encoded }: ServedPage): CountMarks {
-    if (page === 1 && untilMs === this.#run.untilMs) {
-      this.#progress.noteTotal(this.#totalOf(raw, encoded, isBounded));
-      this.#parts.counters.total = this.#progress.total;
-      this.#watermark.note(clockAt(raw), encoded.places.timesMs);
-      this.#isFirstPageNew = true;
+  #marks(served: ServedPage): CountMarks {
+    const { page, untilMs, raw, encoded } = served;
+    const { isOldestFirst } = this.#parts.traits;
+    const isTop = page === 1 && untilMs === walkRange(this.#run, isOldestFirst).untilMs;
+    if (isTop) this.#noteTotal(served);
+    if (isOldestFirst) {
+      this.#noteBottom(served);
+      return { topMs: null, recentMs: null };
     }
+    if (isTop) this.#watermark.note(clockAt(raw), encoded.places.timesMs);
     return { topMs: this.#watermark.newestMs, recentMs: this.#watermark.recentMs };
+  }
+
+  /** The last pages of a list with its oldest record first say how large it is, and how new. */
+  #noteBottom(served: ServedPage): void {
+    const { sinceMs, isEnd, raw, encoded } = served;
+    if (sinceMs !== walkRange(this.#run, true).sinceMs) return;
+    this.#watermark.noteBeforeEnd(
+      clockAt(raw),
+      encoded.places.timesMs.map((timeMs) => turnTime(timeMs, true)),
+    );
+    if (isEnd) this.#noteTotal(served);
+  }
+
+  #noteTotal({ raw, encoded, isBounded }: ServedPage): void {
+    this.#progress.noteTotal(this.#totalOf(raw, encoded, isBounded));
+    this.#parts.counters.total = this.#progress.total;
+    this.#isTotalNew = true;
   }
 
   /** A count out of the API's cache is as old as the cache; a smaller one on a bounded answer may be of what was asked for. */
@@ -252,8 +261,8 @@ export class RunWalks {
       this.#stored = { ...traits };
       await store.noteTraits(this.#stored);
     }
-    if (this.#isFirstPageNew) {
-      this.#isFirstPageNew = false;
+    if (this.#isTotalNew) {
+      this.#isTotalNew = false;
       const watermark = this.#watermark;
       await store.updateRun(this.#run.runId, {
         passTotal: this.#progress.total,

@@ -1,4 +1,9 @@
-/** How new the data is that a run has seen, and where it counts from: see walk/places.ts. Pure. */
+/**
+ * How new the data is that a run has seen, and where it counts from: see walk/places.ts. Pure. Times are real ones.
+ *
+ * A list with its newest record first says so on its first page. One with its oldest first says it at its end: what is newest of the
+ * records that came before the end.
+ */
 import type { Run } from '../../core/state.ts';
 
 /** `Date` comes in whole seconds, cut off. */
@@ -7,6 +12,8 @@ const DATE_PRECISION_MS = 1_000;
 const MAX_CATCH_UPS = 2;
 /** So many wrong clocks at the top of the list hide nothing. */
 const MAX_STRAYS = 25;
+/** Times of records that are remembered before the end of a list. */
+const REMEMBERED_TIMES = 100;
 
 export class Watermark {
   #newestMs: number | null;
@@ -19,6 +26,10 @@ export class Watermark {
   #caughtUpToMs: number | null = null;
 
   readonly #floorMs: number;
+  /** Of the last records before the end of a list with its oldest first, newest last. */
+  #lastMs: number[] = [];
+  /** The API's clock at the last of them. */
+  #clockMs = -Infinity;
 
   constructor(run: Pick<Run, 'newestMs' | 'serverDateMs' | 'watermarkMs' | 'lookbackMs' | 'incrementalSinceMs'>) {
     this.#newestMs = run.newestMs;
@@ -57,6 +68,22 @@ export class Watermark {
     if (newestMs === null) return;
     this.#newestMs = Math.max(newestMs, this.#newestMs ?? newestMs);
     this.#ms ??= Math.min(this.#newestMs, this.#serverDateMs);
+  }
+
+  /** A page before the end of a list that has its newest record last. @param timesMs in serving order, NaN where there is none */
+  noteBeforeEnd(clockMs: number, timesMs: Float64Array): void {
+    this.#serverDateMs ??= clockMs;
+    this.#clockMs = clockMs;
+    this.#lastMs = [...this.#lastMs, ...timesMs.filter((timeMs) => !Number.isNaN(timeMs))].slice(-REMEMBERED_TIMES);
+  }
+
+  /** Such a list was walked to its end. Without a page before it, how new the data is stays unknown, and the next run is full. */
+  noteEnd(): void {
+    const newestFirst = Float64Array.from(this.#lastMs.toReversed());
+    const newestMs = newestSupported(newestFirst, this.#clockMs, this.#lookbackMs ?? Infinity);
+    if (newestMs === null) return;
+    this.#newestMs = Math.max(newestMs, this.#newestMs ?? newestMs);
+    this.#ms ??= newestMs;
   }
 
   /** Whether to catch up once more: the last catch-up brought newer events, or there was none yet. */

@@ -6,11 +6,13 @@ import { NO_CURSOR, type PageAnswer, type PageRequest, type RawPage } from '../.
 import type { EncodedPage } from '../../core/encoded-page.ts';
 import type { Permit } from '../../core/in-flight-limit.ts';
 import { NO_PLACES } from '../../core/state.ts';
+import { isOpen, type WalkBounds } from '../../core/walk-time.ts';
 import { BehindEnd } from './behind-end.ts';
 import type { ByTime } from './chain.ts';
 import { DeadCursors } from './dead-cursors.ts';
 import { isLimitFixed, nextPage, type NextPage } from './cursor-age.ts';
-import { judgeAcross, type EndDoubt, type Question } from './doubtful-end.ts';
+import type { EndDoubt, Question } from './doubtful-end.ts';
+import { EmptyWindow } from './empty-window.ts';
 import { EndQuestions, canGoOnByTime } from './end-questions.ts';
 import { noteEventBytes, noteFailureWords, readWord } from './endpoint-traits.ts';
 import type { JudgedWalk, JudgeOptions } from './judged-walk.ts';
@@ -23,6 +25,8 @@ export const BYTES_PER_BODY_BYTE = 2;
 
 type AskedAgain = readonly [request: PageRequest, fault: string, detail: string, next: NextPage, suspect: boolean];
 
+const NO_BOUNDS: WalkBounds = { since: false, until: false };
+
 export class AnswerJudge {
   readonly #options: JudgeOptions;
   readonly #walk: JudgedWalk;
@@ -30,10 +34,8 @@ export class AnswerJudge {
   readonly #checks: PageChecks;
   readonly #behindEnd: BehindEnd;
   readonly #cursors: DeadCursors;
-  /** Something lies in the window. */
-  isInhabited: boolean;
-  /** The window looks empty, and nothing came from below it: all the data lies above, or the API did not answer. */
-  isUnanswered = false;
+  /** What is known of the window where it looks empty. */
+  readonly emptyWindow: EmptyWindow;
   /** The run's only window: nothing but cursors and the API's own bounds have decided what it brings. */
   isWhole: boolean;
   #dividing: Promise<unknown> | null = null;
@@ -49,24 +51,24 @@ export class AnswerJudge {
     this.#questions = new EndQuestions(options.traits, walk);
     this.#behindEnd = new BehindEnd(options.traits, walk);
     this.#cursors = new DeadCursors(options, walk, this.#checks);
+    this.emptyWindow = new EmptyWindow(walk, this.#checks);
     this.isWhole = isWhole;
-    this.isInhabited = walk.isInhabited;
   }
 
   /** How far the endpoint can be asked by time now. */
   get byTime(): ByTime {
     const { client, traits } = this.#options;
-    const hasBounds = client.takesBounds && traits.supportsTimeBounds;
-    return { hasBounds, hasAnchors: hasBounds && traits.isOrderedByTime };
+    const bounds = traits.supportsTimeBounds ? client.bounds : NO_BOUNDS;
+    return { bounds, hasAnchors: bounds.until && traits.isOrderedByTime };
   }
 
   /** Whether a request without a cursor brings what comes next: the top of a fresh chain, or a time to go on from. */
   canBegin(page: number): boolean {
-    const { hasBounds, hasAnchors } = this.byTime;
+    const { bounds, hasAnchors } = this.byTime;
     const { topMs } = this.#walk.position;
     if (page > 1) return hasAnchors && topMs !== null;
-    // Without bounds a chain begins at the top of everything: it brings the newest window, and ends below its bound.
-    const reachesWindow = hasBounds ? hasAnchors : this.#options.traits.isOrderedByTime && topMs === null;
+    // Without an upper bound a chain begins at the top of everything: it brings the topmost window, and ends below its bound.
+    const reachesWindow = bounds.until ? hasAnchors : this.#options.traits.isOrderedByTime && topMs === null;
     return this.isWhole || reachesWindow;
   }
 
@@ -131,34 +133,13 @@ export class AnswerJudge {
     return endOfNothing(request.page, doubt?.isStrong === true);
   }
 
-  /** The window looks empty, and the API was asked what lies below it. */
+  /** The window looks empty, and the API was asked what lies outside of it. */
   async #judgeAcross(request: PageRequest, raw: RawPage | null, permit: Permit, asked: NextPage): Promise<Step> {
-    const encoded = raw === null ? null : await this.#walk.encoder.encode(request, { instantMs: null }, raw);
-    const page = encoded?.status === 'encoded' ? encoded : null;
-    const isTop = request.across === 'top';
-    if (isTop && this.isInhabited && this.#checks.findOtherTimes(page)) return { kind: 'needs-chain' };
-    if (raw !== null && page !== null && this.#checks.mayFollow(request, page)) {
-      const behind = nextPage(request, raw, page.envelope);
-      return { kind: 'retry', next: { ...asked, ...behind, page: asked.page }, suspect: false };
-    }
+    const step = await this.emptyWindow.judge(request, raw, asked);
+    if (step?.kind === 'end') permit.resize(0);
+    if (step !== null) return step;
     const next = { ...asked, ...NO_CURSOR, across: undefined };
-    const isUnclear = encoded?.status === 'faulty' && encoded.unclear !== undefined;
-    const found = isTop && isUnclear ? 'answered' : judgeAcross(page, isTop ? null : this.#walk.position.sinceMs);
-    if (!isTop) this.isUnanswered = found === 'silent';
-    switch (found) {
-      case 'empty':
-        permit.resize(0);
-        return endOfNothing(request.page, false);
-      case 'inhabited':
-      case 'answered':
-        this.isInhabited ||= found === 'inhabited';
-        return { kind: 'retry', next, suspect: found === 'inhabited' };
-      case 'silent':
-        // Nothing lies below the oldest event either: then only the top of all can show that the API answers.
-        if (!isTop) return { kind: 'retry', next: { ...next, across: 'top' }, suspect: false };
-        this.isInhabited = true;
-        return this.#askAgain(request, 'doubtful-end', 'nothing comes even from outside of a window', next, true);
-    }
+    return this.#askAgain(request, 'doubtful-end', 'nothing comes even from outside of a window', next, true);
   }
 
   async #judgePage(request: PageRequest, raw: RawPage, permit: Permit, asked: NextPage): Promise<Step> {
@@ -181,7 +162,7 @@ export class AnswerJudge {
     }
     const astray = asked.look === undefined ? this.#checks.findAstray(request, encoded) : null;
     if (astray !== null) return this.#askDifferently(request, 'astray', astray, asked, true);
-    const broken = this.#checks.findBroken(request, encoded, this.byTime.hasBounds, this.#askedAboveBoundMs);
+    const broken = this.#checks.findBroken(request, encoded, this.byTime.bounds.until, this.#askedAboveBoundMs);
     // What was counted before rests on the order: only a chain that begins with this page can go on without it.
     const isBegun = !this.isWhole || request.page > 1;
     if (broken === 'bounds' || (broken === 'order' && isBegun)) return { kind: 'needs-chain' };
@@ -214,8 +195,8 @@ export class AnswerJudge {
     noteEventBytes(traits, encoded);
     position.note(encoded);
     const next = nextPage(request, raw, contradiction === null ? encoded.envelope : null);
-    // An endpoint that takes no bounds begins with the newest event of all.
-    const startsAbove = !this.byTime.hasBounds && traits.isOrderedByTime && position.isAboveWindow(encoded);
+    // An endpoint that takes no upper bound begins at the top of all.
+    const startsAbove = !this.byTime.bounds.until && traits.isOrderedByTime && position.isAboveWindow(encoded);
     if (word === 'more' && startsAbove) {
       chain.noteSkipped(encoded);
       return { kind: 'skip', next: { ...next, page: request.page } };
@@ -240,7 +221,7 @@ export class AnswerJudge {
       kind: isEnd ? 'end' : 'advance',
       raw,
       encoded,
-      brought: { ...this.#count(request, raw, encoded, isRepeated), isDoubtful, suspect },
+      brought: { ...this.#count(request, raw, encoded, { isRepeated, isEnd }), isDoubtful, suspect },
       next: look ?? (isAskedByTime ? { ...next, ...NO_CURSOR } : { ...next, isPastEnd: isFollowed }),
     };
   }
@@ -248,23 +229,34 @@ export class AnswerJudge {
   /** Beside a cursor the API does not mind the bound. Asked by time, it shows whether more lies above it. */
   #mustAskByTime({ cursor }: PageRequest): boolean {
     const { sinceMs, servedToMs } = this.#walk.position;
-    if (!this.byTime.hasAnchors || (this.#chainSinceMs === sinceMs && cursor === null)) return false;
+    const { bounds, hasAnchors } = this.byTime;
+    if (!hasAnchors || !bounds.since || (this.#chainSinceMs === sinceMs && cursor === null)) return false;
     const wasAsked = this.#chainSinceMs === sinceMs && this.#askedAboveBoundMs === servedToMs;
     this.#askedAboveBoundMs = servedToMs;
     return !wasAsked;
   }
 
-  /** @param isRepeated the page stands where another was to come: its events are no new places */
+  /** @param how `isRepeated`: the page stands where another was to come, so its events are no new places */
   #count(
     request: PageRequest,
     raw: RawPage,
     encoded: EncodedPage,
-    isRepeated: boolean,
+    { isRepeated, isEnd }: Readonly<Record<'isRepeated' | 'isEnd', boolean>>,
   ): Pick<Brought, 'counts' | 'edge'> {
     const { position, windowId } = this.#walk;
     const { sinceMs, untilMs } = position;
-    const isBounded = this.byTime.hasBounds && (request.sinceMs !== null || request.untilMs !== null);
-    const marks = this.#options.marks({ windowId, page: request.page, untilMs, isBounded, raw, encoded });
+    const { bounds } = this.byTime;
+    const isBounded = (bounds.since || bounds.until) && !isOpen(request);
+    const marks = this.#options.marks({
+      windowId,
+      page: request.page,
+      sinceMs,
+      untilMs,
+      isBounded,
+      isEnd,
+      raw,
+      encoded,
+    });
     const { isOrderedByTime, widenedMs } = this.#options.traits;
     const range = { sinceMs, untilMs, isOrderedByTime, widenedMs };
     const { added, ...counts } = position.counter.count(encoded.places, range, marks);
@@ -277,6 +269,7 @@ export class AnswerJudge {
     question: Exclude<Question, 'stands'>,
     asked: NextPage,
   ): Promise<Step> {
+    if (question === 'top' || question === 'below') this.emptyWindow.wasAskedAbout = true;
     const from = question === 'look' ? this.#walk.chain.lookFromAbove(request, null, isStrong, asked) : null;
     if (from !== null) return { kind: 'retry', next: from, suspect: false };
     if (question === 'begin-anew') return this.#cursors.beginAnew(words, asked, this.byTime);

@@ -4,15 +4,17 @@
  */
 import { NO_CURSOR, type PageRequest } from '../../api/api-client.ts';
 import type { EncodedPage } from '../../core/encoded-page.ts';
+import { turnTime, type WalkBounds } from '../../core/walk-time.ts';
 import { isTrusted, lookFrom, type NextPage } from './cursor-age.ts';
+import type { EndpointTraits } from './endpoint-traits.ts';
 import { ChainProgress, TopRestarts, noNewEvents, noProgress } from './no-progress.ts';
 import type { PageLimit } from './page-limit.ts';
 import type { WalkPosition } from './walk-position.ts';
 
 /** How far an endpoint can be asked by time. */
 export interface ByTime {
-  /** `since` and `until` select what is served. */
-  readonly hasBounds: boolean;
+  /** Which bounds select what is served. */
+  readonly bounds: WalkBounds;
   /** A walk can go on at a time, because the order is that of the times. */
   readonly hasAnchors: boolean;
 }
@@ -41,28 +43,34 @@ export class Chain {
   /** Those that the chain was begun with; `null`: another process has begun it. */
   #bounds: Pick<PageRequest, 'sinceMs' | 'untilMs'> | null = null;
   readonly #keepsBounds: boolean;
+  readonly #isOldestFirst: boolean;
 
-  /** @param keepsBounds see {@link EndpointTraits.cursorsKeepBounds} */
-  constructor(windowId: number, position: WalkPosition, limit: PageLimit, keepsBounds: boolean) {
-    this.#keepsBounds = keepsBounds;
+  constructor(
+    windowId: number,
+    position: WalkPosition,
+    limit: PageLimit,
+    { cursorsKeepBounds, isOldestFirst }: Pick<EndpointTraits, 'cursorsKeepBounds' | 'isOldestFirst'>,
+  ) {
+    this.#keepsBounds = cursorsKeepBounds;
+    this.#isOldestFirst = isOldestFirst;
     this.#windowId = windowId;
     this.#position = position;
     this.#limit = limit;
   }
 
   /** @throws GaveUpError when the same place was begun at too often without getting further */
-  request(next: NextPage, { hasBounds, hasAnchors }: ByTime): Omit<PageRequest, 'signal'> {
+  request(next: NextPage, { bounds: takes, hasAnchors }: ByTime): Omit<PageRequest, 'signal'> {
     const { sinceMs, topMs, beginMs: fromMs, anchorMs, untilMs } = this.#position;
     const isOfOthers = this.#keepsBounds && this.#bounds === null;
     const isLeft = !isTrusted(next) || isTooSmall(next, this.#limit.value) || isOfOthers;
     const isByCursor = next.cursor !== null && !(hasAnchors && anchorMs !== null && isLeft);
-    const beginMs = hasAnchors ? fromMs : hasBounds ? untilMs : null;
+    const beginMs = hasAnchors ? fromMs : takes.until ? untilMs : null;
     // Chains from one anchor are told apart from others by the anchor, however far above it they begin.
     if (!isByCursor) this.#begin(next.page, hasAnchors ? topMs : beginMs);
     const isTop = next.across === 'top';
-    const since = hasBounds && next.across === undefined ? sinceMs : null;
+    const since = takes.since && next.across === undefined ? sinceMs : null;
     if (!isByCursor) this.#bounds = { sinceMs: since, untilMs: isTop ? null : beginMs };
-    const ofCursor = { sinceMs: since, untilMs: isTop || !hasBounds ? null : untilMs };
+    const ofCursor = { sinceMs: since, untilMs: isTop || !takes.until ? null : untilMs };
     const bounds = isByCursor && !this.#keepsBounds ? ofCursor : (this.#bounds ?? ofCursor);
     return {
       ...next,
@@ -137,7 +145,10 @@ export class Chain {
     this.#served = 0;
     this.#skipped = 0;
     const before = this.#restarts.begin(untilMs);
-    if (before === 'too-often') throw noProgress({ windowId: this.#windowId, page, untilMs }, this.#brokenBy);
+    if (before === 'too-often') {
+      const fromMs = untilMs === null ? null : turnTime(untilMs, this.#isOldestFirst);
+      throw noProgress({ windowId: this.#windowId, page, fromMs }, this.#brokenBy);
+    }
     if (before !== 'nothing') this.#progress = new ChainProgress();
     // The times of a page may not descend. Those of a smaller page are more likely to.
     if (before === 'no-further' && untilMs !== null) this.#limit.shrink(2);

@@ -1,5 +1,7 @@
 /** What a walk does when its cursor leads nowhere. */
 import { NO_CURSOR } from '../../api/api-client.ts';
+import { isoText } from '../../core/iso-text.ts';
+import { turnTime } from '../../core/walk-time.ts';
 import type { ByTime } from './chain.ts';
 import type { NextPage } from './cursor-age.ts';
 import { canGoOnByTime } from './end-questions.ts';
@@ -26,7 +28,7 @@ export class DeadCursors {
 
   /** The walk goes on by time where it can. */
   drop(detail: string, asked: NextPage, byTime: ByTime): Step {
-    const { logger, onRetry } = this.#options;
+    const { logger, onRetry, traits } = this.#options;
     const { chain, position, windowId } = this.#walk;
     chain.noteBroken(detail);
     onRetry('stale-cursor');
@@ -36,7 +38,8 @@ export class DeadCursors {
       logger.warn(where, `a cursor is stale and this walk cannot go on by time; walking from the top: ${detail}`);
       return { kind: 'needs-chain' };
     }
-    logger.debug({ ...where, until: position.topMs }, `a cursor is stale; going on by time: ${detail}`);
+    const from = position.topMs === null ? null : isoText(turnTime(position.topMs, traits.isOldestFirst));
+    logger.debug({ ...where, from }, `a cursor is stale; going on by time: ${detail}`);
     return { kind: 'retry', next: { ...asked, ...NO_CURSOR }, suspect: true };
   }
 }

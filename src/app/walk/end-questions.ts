@@ -4,14 +4,15 @@ import type { EncodedPage } from '../../core/encoded-page.ts';
 import type { ByTime } from './chain.ts';
 import { mayBeDead } from './cursor-age.ts';
 import { EndDoubts, doubtEnd, hasRoom, type EndDoubt, type Expected, type Question } from './doubtful-end.ts';
+import type { EmptyWindow } from './empty-window.ts';
 import type { EndpointTraits, Word } from './endpoint-traits.ts';
 import type { JudgedWalk } from './judged-walk.ts';
 
-/** Where the walk is. `isWhole`: it is all there is, nothing lies outside of it. `isInhabited`: something lies in the window. */
+/** Where the walk is. `isWhole`: it is all there is, nothing lies outside of it. */
 interface AskedAbout {
   readonly byTime: ByTime;
   readonly isWhole: boolean;
-  readonly isInhabited: boolean;
+  readonly emptyWindow: Pick<EmptyWindow, 'isInhabited' | 'hasAnswer'>;
 }
 
 interface Asked {
@@ -39,9 +40,9 @@ export class EndQuestions {
       return { doubt: null, question: 'stands' };
     }
     const { hasAnchors } = at.byTime;
-    const { isInhabited } = at;
+    const { isInhabited } = at.emptyWindow;
     const isInsideInstant = this.#doubts.toldMore === 'more-inside-instant';
-    const isShort = !at.byTime.hasBounds && position.isLimited && chain.isShortOf(page);
+    const isShort = !at.byTime.bounds.until && position.isLimited && chain.isShortOf(page);
     const expected = { ...this.#traits, ...sizes, servedToMs, isInhabited, hasAnchors, isShort, isInsideInstant };
     const doubt = doubtEnd(request, page, word, expected);
     return { doubt, question: doubt === null ? 'stands' : this.#ask(request, page, doubt, at) };
@@ -67,9 +68,10 @@ export class EndQuestions {
     this.#doubts.toldMore = isInside ? 'more-inside-instant' : 'more';
   }
 
-  #ask(request: PageRequest, page: EncodedPage | null, doubt: EndDoubt, { byTime, isWhole }: AskedAbout): Question {
-    const { position, chain } = this.#walk;
-    const { servedToMs, sinceMs } = position;
+  #ask(request: PageRequest, page: EncodedPage | null, doubt: EndDoubt, at: AskedAbout): Question {
+    const { position, chain, emptyRanges } = this.#walk;
+    const { byTime, isWhole } = at;
+    const { servedToMs, sinceMs, untilMs } = position;
     const isEmpty = page === null || page.servedCount === 0;
     if (doubt.isCut === true && position.raise()) return this.#doubts.askHigher(request.page, page);
     const endMs = isEmpty ? servedToMs : (page.times?.oldestMs ?? null);
@@ -77,6 +79,9 @@ export class EndQuestions {
     if (doubt.leadsOn === true && fromMs === null) return 'follow';
     const canAskAcross = byTime.hasAnchors && servedToMs === null && !isWhole && isEmpty;
     const across = canAskAcross ? (sinceMs === null ? 'top' : 'below') : null;
+    // What the walks beside this one were answered says it, too.
+    const isSilent = at.emptyWindow.hasAnswer && emptyRanges.isSilentBelow(untilMs);
+    if (across !== null && !doubt.isStrong && (isSilent || emptyRanges.covers(position))) return 'stands';
     const canLook = across === null && chain.lookFromAbove(request, isEmpty ? null : page, false) !== null;
     const question = this.#doubts.next(request.page, doubt, fromMs, across, canLook);
     const isDeadEnd = isEmpty && mayBeDead(request, this.#walk.storedCursor) && this.mayBeginAnew(byTime);

@@ -7,6 +7,8 @@ export interface EndpointTraits {
   readonly widenedMs: number;
   /** A cursor stands in the list of the bounds that its chain was begun with, and is sent with these. */
   readonly cursorsKeepBounds: boolean;
+  /** Its list has the oldest event first: all times that walks go by are turned. See core/walk-time.ts. */
+  readonly isOldestFirst: boolean;
   /** Events after which a chain ends as if it were at its end; Infinity: it does not. */
   readonly cap: number;
   /** A chain has ended there, and could not go on by time. */
@@ -42,7 +44,7 @@ const FIRST_GUESS_EVENT_BYTES = 400;
 /** A page of small events does not make the next large one a surprise, a hundred of them do. */
 const FORGETTING = 0.98;
 /** `since` and `until` are sent widened by a millisecond, and rounded. */
-const OF_DATASYNC = { widenedMs: 2, cursorsKeepBounds: false, cap: Infinity };
+const OF_DATASYNC = { widenedMs: 2, cursorsKeepBounds: false, cap: Infinity, isOldestFirst: false };
 
 /**
  * Assumed until a page shows otherwise.
@@ -50,7 +52,7 @@ const OF_DATASYNC = { widenedMs: 2, cursorsKeepBounds: false, cap: Infinity };
  */
 export function unknownTraits(
   known: Pick<EndpointTraits, 'isOrderedByTime' | 'hasFlag' | 'failureWords'>,
-  described: Pick<EndpointTraits, 'widenedMs' | 'cursorsKeepBounds' | 'cap'> = OF_DATASYNC,
+  described: Pick<EndpointTraits, 'widenedMs' | 'cursorsKeepBounds' | 'cap' | 'isOldestFirst'> = OF_DATASYNC,
 ): EndpointTraits {
   return {
     ...described,
@@ -150,16 +152,15 @@ export function describeDisorder(
   { cursor, sinceMs, untilMs }: Pick<PageRequest, 'cursor' | 'sinceMs' | 'untilMs'>,
   { times }: Pick<EncodedPage, 'times'>,
   pageEndMs: number | null,
-  widenedMs: number,
+  { widenedMs, isOldestFirst }: Pick<EndpointTraits, 'widenedMs' | 'isOldestFirst'>,
 ): string | null {
   if (times === null) return null;
-  if (!times.descending) return 'a page has newer events behind older ones';
+  if (!times.descending)
+    return isOldestFirst ? 'a page has older events behind newer ones' : 'a page has newer events behind older ones';
   if (cursor !== null) return beginsAbove({ times }, pageEndMs) ? BEGINS_ABOVE : null;
-  if (untilMs !== null && times.newestMs > untilMs + widenedMs)
-    return 'a page has events above the bound it was asked for';
-  if (sinceMs !== null && times.oldestMs < sinceMs - widenedMs)
-    return 'a page has events below the bound it was asked for';
-  return null;
+  const isAbove = untilMs !== null && times.newestMs > untilMs + widenedMs;
+  const isBelow = sinceMs !== null && times.oldestMs < sinceMs - widenedMs;
+  return isAbove || isBelow ? 'a page has events outside of the bounds it was asked for' : null;
 }
 
 /**

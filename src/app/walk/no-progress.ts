@@ -166,18 +166,21 @@ export function noNewEvents({ windowId, page }: Where): GaveUpError {
   );
 }
 
-/** @param why what ended the last of the chains; `null` when nothing was said */
+/**
+ * @param where with the time that the walk was begun from, `null` at the top of everything
+ * @param why what ended the last of the chains; `null` when nothing was said
+ */
 export function noProgress(
-  { windowId, page, untilMs }: Where & Pick<PageRequest, 'untilMs'>,
+  { windowId, page, fromMs }: Where & { readonly fromMs: number | null },
   why: string | null,
 ): GaveUpError {
   const reason = why === null ? '' : `: ${why}`;
   const text =
-    untilMs === null
+    fromMs === null
       ? `was walked from its top ${MAX_RESTARTS} times, and each time a stale cursor, or answers that contradict each other, ` +
         `ended the walk before it came further than before${reason}. It cannot go on by time. What was merged is safe; ` +
         'start again when requests come through faster, or the API is well.'
-      : `was walked from ${isoText(untilMs)} down ${MAX_RESTARTS} times, and each walk brought no new event before its ` +
+      : `was walked from ${isoText(fromMs)} on ${MAX_RESTARTS} times, and each walk brought no new event before its ` +
         `cursor ended${reason}. Either more events than a page holds share one instant, or the API repeats itself. ` +
         `${SAFE_AND_REPORT}. A larger --page-size may help where it is below 5000.`;
   return new GaveUpError(`Window ${windowId}, page ${page}, ${text}`, { location: { windowId, page } });

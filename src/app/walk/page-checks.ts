@@ -61,7 +61,7 @@ export class PageChecks {
   findBroken(
     request: PageRequest,
     encoded: EncodedPage,
-    hasBounds: boolean,
+    isBounded: boolean,
     passedFromMs: number | null,
   ): 'bounds' | 'order' | null {
     const { windowId, position } = this.#walk;
@@ -69,14 +69,14 @@ export class PageChecks {
     if (ignoresTimeBounds(request, encoded, this.#traits.widenedMs)) {
       // Every window would walk all of the data.
       this.#traits.supportsTimeBounds = false;
-      if (hasBounds) this.#logger.warn({ window: windowId }, 'the endpoint ignores time windows; walking one chain');
+      if (isBounded) this.#logger.warn({ window: windowId }, 'the endpoint ignores time windows; walking one chain');
       return 'bounds';
     }
     if (!this.#traits.isOrderedByTime) return null;
     const lies = (timeMs: number): boolean =>
       passedFromMs !== null && timeMs < passedFromMs && timeMs >= (position.sinceMs ?? -Infinity);
     const disorder =
-      describeDisorder(request, encoded, position.pageEndMs, this.#traits.widenedMs) ??
+      describeDisorder(request, encoded, position.pageEndMs, this.#traits) ??
       (encoded.places.timesMs.some(lies) ? 'events came that a page below the bound had passed over' : null);
     if (disorder === null) return null;
     this.#traits.isOrderedByTime = false;

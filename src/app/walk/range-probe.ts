@@ -1,5 +1,5 @@
 /**
- * How far back does the data set go, and does the endpoint support `until`? A few requests for one event each, most of
+ * How far back does the data set go, in walk time, and does the endpoint support `until`? A few requests for one event each, most of
  * them at once: at most two round trips, whatever the age of the data.
  */
 import { newestEvents, type ApiClient } from '../../api/api-client.ts';
@@ -43,12 +43,18 @@ interface Probe {
 
 /** Good enough to divide the work by, not to end it. Sets `traits.supportsTimeBounds` to false when probes contradict it. */
 export async function probeOldest(
-  from: { readonly newestMs: number; /** How long ago the data probably begins. */ readonly expectedMs: number | null },
+  from: {
+    readonly newestMs: number;
+    /** How long ago the data probably begins. */
+    readonly expectedMs: number | null;
+    /** Below it nothing can lie. */
+    readonly bottomMs: number;
+  },
   options: ProbeOptions,
 ): Promise<void> {
-  const { newestMs, expectedMs } = from;
+  const { newestMs, expectedMs, bottomMs } = from;
   const expected = expectedMs === null ? [] : EXPECTED_SHARES.map((share) => share * expectedMs);
-  const distances = [...DISTANCES_MS, ...expected].filter((distance) => newestMs - distance > 0);
+  const distances = [...DISTANCES_MS, ...expected].filter((distance) => newestMs - distance > bottomMs);
   const first = await askAll(
     distances.map((distance) => newestMs - distance),
     1,

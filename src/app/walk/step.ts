@@ -27,10 +27,13 @@ export type Step =
 
 /** A page that is about to be counted. */
 export interface ServedPage extends PagePlace {
-  /** Upper bound of its window. */
+  /** Bounds of its window. */
+  readonly sinceMs: number | null;
   readonly untilMs: number | null;
   /** It was asked for with bounds of time. */
   readonly isBounded: boolean;
+  /** It is the last of its window. */
+  readonly isEnd: boolean;
   readonly raw: RawPage;
   readonly encoded: EncodedPage;
 }

@@ -4,8 +4,10 @@
  */
 import type { Logger } from '../../core/logging.ts';
 import type { WindowState } from '../../core/state.ts';
+import { turnTime } from '../../core/walk-time.ts';
 import type { AcceptedPage } from '../../core/accepted-page.ts';
 import { ApiStreamReader, type ReaderOptions, type ReaderOrigin } from '../api-stream-reader.ts';
+import { EmptyRanges } from './empty-ranges.ts';
 import { probeOldest } from './range-probe.ts';
 import { divideWindows, type OpenWindow } from './window-division.ts';
 
@@ -13,6 +15,9 @@ import { divideWindows, type OpenWindow } from './window-division.ts';
 const MIN_PAGES_TO_PROBE = 8;
 /** Pages of a window after which it is worth it where the API gives no total. */
 const PAGES_BEFORE_PROBE = 3;
+/** Empty windows that are made for nothing, and how many more for each page. */
+const MAX_VAIN_WINDOWS = 6;
+const MAX_VAIN_SHARE = 1 / 8;
 /** A guess beyond this is not used: the newest page has too few events to go by. */
 const MAX_GUESS_MS = 60 * 365 * 86_400_000;
 /** A guess that is a little too long costs less than one that is a little too short. */
@@ -31,6 +36,8 @@ export interface WindowSetOptions {
   readonly remainingEvents: () => number | null;
   /** See {@link ReaderOrigin}: each pass asks differently from the one before it. */
   readonly limitReduction: number;
+  /** Below it nothing can lie, in walk time. */
+  readonly bottomMs: number;
   readonly originOf: (state: WindowState) => Pick<ReaderOrigin, 'isWhole' | 'isInhabited'>;
 }
 
@@ -50,9 +57,10 @@ export class WindowSet {
   /** Ends all walks. */
   readonly #ended = new AbortController();
   readonly #signal: AbortSignal;
-  /** Where the data probably begins, for windows without a lower bound. */
+  /** Where the data probably ends, for windows without a lower bound. */
   #oldestMs: number | null = null;
   #probing: Promise<void> | null = null;
+  readonly #emptyRanges = new EmptyRanges();
   /** Wakes the balancing loop when something has changed by which it decides. */
   #wake: () => void = () => undefined;
 
@@ -108,7 +116,7 @@ export class WindowSet {
   get #canDivide(): boolean {
     const { traits, client, isStopping } = this.#options.reader;
     const isByTime = traits.supportsTimeBounds && traits.isOrderedByTime;
-    return client.takesBounds && isByTime && !isStopping();
+    return client.bounds.since && client.bounds.until && isByTime && !isStopping();
   }
 
   #add(state: WindowState, origin: ReaderOrigin): ApiStreamReader {
@@ -123,7 +131,7 @@ export class WindowSet {
           this.#wake();
         },
       },
-      { ...origin, ...this.#options.originOf(state), limitReduction },
+      { ...origin, ...this.#options.originOf(state), limitReduction, emptyRanges: this.#emptyRanges },
     );
     this.#readers.push(reader);
     return reader;
@@ -174,7 +182,7 @@ export class WindowSet {
     const expectedMs = this.#expectedRangeMs(reader);
     if (expectedMs === 'short') return;
     if (this.#oldestMs === null && expectedMs !== null && expectedMs < MAX_GUESS_MS) {
-      this.#oldestMs = walkedToMs - expectedMs * GUESS_MARGIN;
+      this.#oldestMs = Math.max(walkedToMs - expectedMs * GUESS_MARGIN, this.#options.bottomMs);
     } else {
       this.#probe(walkedToMs, expectedMs);
     }
@@ -191,13 +199,13 @@ export class WindowSet {
 
   #probe(newestMs: number, expectedMs: number | null): void {
     const { client, encoder, traits } = this.#options.reader;
-    const { logger } = this.#options;
+    const { logger, bottomMs } = this.#options;
     const onFound = (oldestMs: number): void => {
       this.#oldestMs = oldestMs;
       this.#wake();
     };
     this.#probing = probeOldest(
-      { newestMs, expectedMs },
+      { newestMs, expectedMs, bottomMs },
       { client, encoder, traits, signal: this.#signal, onFound },
     ).then(
       () => {
@@ -209,13 +217,25 @@ export class WindowSet {
     );
   }
 
+  /** Where nobody knows how much is left, windows are cut by the density of a page: too many came out empty, and each costs requests. */
+  get #isVain(): boolean {
+    if (this.#options.remainingEvents() !== null) return false;
+    const pages = this.#readers.reduce((sum, reader) => sum + reader.pages, 0);
+    const vain = this.#readers.filter(({ complete, position }) => complete && position.servedToMs === null);
+    return vain.length > MAX_VAIN_WINDOWS + pages * MAX_VAIN_SHARE;
+  }
+
   /** Gives idle walks a part of what the others have left. */
   async #divide(): Promise<void> {
-    if (!this.#canDivide) return;
+    if (!this.#canDivide || this.#isVain) return;
     const open = [...this.#active.keys()].flatMap((reader): { reader: ApiStreamReader; window: OpenWindow }[] => {
-      const { sinceMs, unservedToMs: toMs, eventsPerMs } = reader.position;
-      const fromMs = sinceMs ?? this.#oldestMs;
-      if (fromMs === null || toMs === null || reader.complete || toMs <= fromMs) return [];
+      const { sinceMs, eventsPerMs } = reader.position;
+      const lowestMs = sinceMs ?? this.#oldestMs;
+      const highestMs = reader.position.unservedToMs;
+      if (lowestMs === null || highestMs === null || reader.complete || reader.looksEmpty) return [];
+      const fromMs = this.#emptyRanges.above(lowestMs);
+      const toMs = this.#emptyRanges.below(highestMs);
+      if (toMs <= fromMs) return [];
       return [{ reader, window: { fromMs, toMs, eventsPerMs, pagesUnderWay: reader.pagesUnderWay } }];
     });
     const cuts = divideWindows(
@@ -245,8 +265,13 @@ export class WindowSet {
     const states = await this.#options.split(reader.windowId, cutsMs);
     if (states.length === 0) return;
     reader.position.sinceMs = topCutMs;
+    const { isOldestFirst } = this.#options.reader.traits;
     this.#options.logger.debug(
-      { window: reader.windowId, new_windows: states.map(({ windowId }) => windowId), at: cutsMs },
+      {
+        window: reader.windowId,
+        new_windows: states.map(({ windowId }) => windowId),
+        at: cutsMs.map((ms) => turnTime(ms, isOldestFirst)),
+      },
       'window split',
     );
     for (const state of states) {

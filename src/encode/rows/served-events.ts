@@ -46,6 +46,12 @@ export class ServedEvents {
     return this.#brokenEnds.get(position);
   }
 
+  /** Into walk time, or back: see core/walk-time.ts. */
+  turnTimes(): void {
+    const { timesMs } = this;
+    for (let at = 0; at < timesMs.length; at += 1) timesMs[at] = 0 - (timesMs[at] ?? Number.NaN);
+  }
+
   #grow(): void {
     const times = new Float64Array(this.count * 2);
     times.set(this.#timesMs);
@@ -56,7 +62,7 @@ export class ServedEvents {
   }
 }
 
-/** @param timesMs as a page's events are served; NaN where there is none */
+/** @param timesMs as a page's events are served, in walk time; NaN where there is none */
 export function readTimes(timesMs: Float64Array): PageTimes | null {
   let timed = 0;
   let [newestMs, oldestMs, lastMs, tailNewestMs, behindMs] = [-Infinity, Infinity, 0, 0, -Infinity];

@@ -87,8 +87,9 @@ export class EmptyTargetMerge {
   async add(table: StagingNames, isLast: boolean): Promise<void> {
     const client = this.#client;
     this.#tables.push(table);
-    const { time } = this.#target.plan;
-    const limits = time === null ? [] : await readEdges(client, this.#scope.runId, this.#ledgers, isLast);
+    const { time, isOldestFirst = false } = this.#target.plan;
+    const run = { runId: this.#scope.runId, isOldestFirst };
+    const limits = time === null ? [] : await readEdges(client, run, this.#ledgers, isLast);
     if (time === null || limits.length === 0) {
       this.#inserted += await this.#insertFrom(`SELECT ${stagedColumns(this.#target)} FROM ${table.rows} s`);
       return;

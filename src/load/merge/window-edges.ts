@@ -3,6 +3,7 @@
  * when a split set it.
  */
 import type { PoolClient } from 'pg';
+import { turnTime } from '../../core/walk-time.ts';
 
 /** Bounds are sent widened by a millisecond, and are inclusive or not. */
 const EDGE_MS = 2;
@@ -16,11 +17,17 @@ const EARLIEST_MS = -2.1e14;
 const LATEST_MS = 9.2e15;
 
 /**
+ * @param isOldestFirst windows and ledgers are in walk time: see core/walk-time.ts
  * @param ledgers a relation with the ledger rows of all tables so far
  * @param isAll false when pages may still be under way: up to two of each walk that is near its end
- * @returns first and last time of each edge in turn, epoch ms, ascending; nothing for a single window
+ * @returns first and last time of each edge in turn, as rows have them, epoch ms, ascending; nothing for a single window
  */
-export async function readEdges(client: PoolClient, runId: number, ledgers: string, isAll: boolean): Promise<number[]> {
+export async function readEdges(
+  client: PoolClient,
+  { runId, isOldestFirst }: { readonly runId: number; readonly isOldestFirst: boolean },
+  ledgers: string,
+  isAll: boolean,
+): Promise<number[]> {
   const { rows } = await client.query<WalkedWindow>(
     `SELECT w.since_ms AS "sinceMs", w.until_ms AS "untilMs", bool_or(l.ends_window) AS ended,
             min(l.oldest_ms) FILTER (WHERE l.last_page - l.page < ${PAGES_AT_EDGE}) AS "lowestMs",
@@ -45,7 +52,8 @@ export async function readEdges(client: PoolClient, runId: number, ledgers: stri
     if (last !== undefined && from <= last[1]) last[1] = Math.max(last[1], to);
     else apart.push([from, to]);
   }
-  return apart.flat().map((ms) => Math.min(Math.max(ms, EARLIEST_MS), LATEST_MS));
+  const edgesMs = apart.flat().map((ms) => Math.min(Math.max(turnTime(ms, isOldestFirst), EARLIEST_MS), LATEST_MS));
+  return isOldestFirst ? edgesMs.reverse() : edgesMs;
 }
 
 interface WalkedWindow {

@@ -53,7 +53,7 @@ export async function keepServedKeys(
   await client.query(
     `INSERT INTO ingestion.served_keys (run_id, keys)
      SELECT $1, array_agg(${KEY}) FROM ${rows} s
-      WHERE EXISTS (SELECT FROM ingestion.state w WHERE w.run_id = $1 AND w.since_ms IS NULL)
+      WHERE (SELECT bool_or(w.since_ms IS NULL) AND bool_or(w.until_ms IS NULL) FROM ingestion.state w WHERE w.run_id = $1)
         AND NOT EXISTS (SELECT FROM ingestion.target_rows t, ingestion.run r WHERE t.source_id = $2 AND r.run_id = $1 AND t.rows = r.inserted)
         ${isAllThere ? '' : `AND EXISTS (SELECT FROM ${target.sql} t WHERE t.id = s.id)`}
      HAVING count(*) > 0`,

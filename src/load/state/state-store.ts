@@ -225,6 +225,13 @@ export class StateStore {
     return again.length > 0;
   }
 
+  /** The windows that reach to the end of a list go on where they ended: what they brought must be merged. */
+  async goOnAtEnd(runId: number): Promise<void> {
+    await this.#write('windows', async (client) => {
+      await client.query('UPDATE ingestion.state SET complete = false WHERE run_id = $1 AND since_ms IS NULL', [runId]);
+    });
+  }
+
   /** Sets the fields that are given and leaves the others. `newestMs` only ever rises. */
   async updateRun(runId: number, update: RunUpdate): Promise<void> {
     await this.#write('run', async (client) => {

@@ -8,7 +8,7 @@ export interface Tally {
   readonly recentPlaces: number;
   /** May be further places, or servings of places that are counted. */
   readonly unsure: number;
-  /** No bound of time lies below the windows: they are all of the data set. */
+  /** No bound of time lies below or above the windows: they are all of the data set. */
   readonly isFull: boolean;
   /** Windows whose end was not the API's own word. */
   readonly doubtfulWindows: number;
@@ -28,7 +28,7 @@ export async function readTally(db: Queryable, runId: number): Promise<Tally> {
      ), sums AS (
        SELECT sum(places - taken_over) AS places, sum(recent_places - taken_over) AS recent_places, sum(unsure) AS unsure,
               sum(repeated) AS repeated, sum(borders) AS borders, sum(repeating_borders) AS repeating_borders,
-              bool_or(since_ms IS NULL) AS is_full, count(*) FILTER (WHERE doubtful) AS doubtful
+              bool_or(since_ms IS NULL) AND bool_or(until_ms IS NULL) AS is_full, count(*) FILTER (WHERE doubtful) AS doubtful
          FROM windows
      )
      SELECT coalesce(places, 0)::float8 AS places, coalesce(recent_places, 0)::float8 AS "recentPlaces",

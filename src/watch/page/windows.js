@@ -1,12 +1,13 @@
 /**
- * The windows on the time axis of the data set. Each is walked from its newest event (right) to its oldest (left). On top
+ * The windows on the time axis of the data set. Each is walked from its newest event (right) to its oldest (left), or the other
+ * way round where a list has its oldest record first. On top
  * stands a strip with all of them, below it a lane for each, the newest first. A window that splits gives its older end to
  * a new lane.
  */
 import { instant, percent, whole } from './texts.js';
 
 /**
- * @typedef {{ windowId: number, sinceMs: number | null, untilMs: number | null, walkedToMs: number | null,
+ * @typedef {{ windowId: number, sinceMs: number | null, untilMs: number | null, isOldestFirst: boolean, walkedToMs: number | null,
  *   safeToMs: number | null, pages: number, complete: boolean, splitFrom: number | null }} WindowSnapshot
  */
 
@@ -75,13 +76,17 @@ export function windowsChart() {
       const until = x(one.untilMs ?? range.to);
       const since = x(one.sinceMs ?? range.from);
       const clamp = (ms) => Math.min(until, Math.max(since, x(ms)));
-      const walked = one.complete ? since : one.walkedToMs === null ? until : clamp(one.walkedToMs);
+      const [begin, end] = one.isOldestFirst ? [since, until] : [until, since];
+      const walked = one.complete ? end : one.walkedToMs === null ? begin : clamp(one.walkedToMs);
+      const safe = isSafe(one, isRunComplete) ? walked : one.safeToMs === null ? begin : clamp(one.safeToMs);
       const own = drawn.get(key) ?? shape(key, shapes, drawn);
       own.update(one, {
         since,
         until,
+        begin,
+        end,
         walked,
-        safe: isSafe(one, isRunComplete) ? walked : one.safeToMs === null ? until : clamp(one.safeToMs),
+        safe,
         y,
         thick,
       });
@@ -140,10 +145,11 @@ function shape(key, parent, drawn) {
       own.at = at;
       const gap = at.until - at.since > 4 ? 1 : 0;
       place(open, at.since, at.y, at.until - at.since - gap, at.thick);
-      place(walked, at.walked, at.y, at.until - at.walked - gap, at.thick);
-      place(safe, at.safe, at.y, at.until - at.safe - gap, at.thick);
+      place(walked, Math.min(at.begin, at.walked), at.y, Math.abs(at.begin - at.walked) - gap, at.thick);
+      place(safe, Math.min(at.begin, at.safe), at.y, Math.abs(at.begin - at.safe) - gap, at.thick);
       place(edge, at.walked - 1, at.y - 1, one.complete ? 0 : 2.5, at.thick + 2);
-      done.textContent = one.complete && at.safe <= at.since + 1 && at.until - at.since > 18 && at.thick > 8 ? '✓' : '';
+      done.textContent =
+        one.complete && Math.abs(at.end - at.safe) <= 1 && at.until - at.since > 18 && at.thick > 8 ? '✓' : '';
       done.setAttribute('x', String((at.since + at.until) / 2));
       done.setAttribute('y', String(at.y + at.thick / 2 + 3.5));
       title.textContent = windowText(one);
@@ -206,7 +212,10 @@ function drawAxis(axis, range, width, height) {
  * @param {WindowSnapshot} one @param {boolean} isRunComplete
  */
 const isSafe = (one, isRunComplete) =>
-  isRunComplete || (one.safeToMs !== null && one.walkedToMs !== null && one.safeToMs <= one.walkedToMs);
+  isRunComplete ||
+  (one.safeToMs !== null &&
+    one.walkedToMs !== null &&
+    (one.isOldestFirst ? one.safeToMs >= one.walkedToMs : one.safeToMs <= one.walkedToMs));
 
 const stateText = (one) => (one.complete ? 'complete' : one.walkedToMs === null ? 'not begun' : 'being walked');
 
@@ -221,15 +230,17 @@ export function windowsText(all, newestMs) {
   const range = rangeOf(windows, newestMs);
   let walked = 0;
   for (const one of windows) {
-    const until = one.untilMs ?? range.to;
-    walked += until - (one.complete ? (one.sinceMs ?? range.from) : (one.walkedToMs ?? until));
+    const [since, until] = [one.sinceMs ?? range.from, one.untilMs ?? range.to];
+    const [begin, end] = one.isOldestFirst ? [since, until] : [until, since];
+    walked += Math.abs(begin - (one.complete ? end : (one.walkedToMs ?? begin)));
   }
+  const isUpward = windows.some((one) => one.isOldestFirst);
   const split = windows.filter((one) => one.splitFrom !== null).length;
   const share = complete === windows.length ? 1 : Math.min(0.999, walked / (range.to - range.from));
   return (
     `${whole(windows.length)} ${windows.length === 1 ? 'window' : 'windows'}, ${whole(complete)} complete, ` +
     `${whole(split)} split off another; ${percent(share)} of the time from ${instant(range.from)} to ` +
-    `${instant(range.to)} UTC is walked. Each is walked from right (newest) to left.`
+    `${instant(range.to)} UTC is walked. Each is walked from ${isUpward ? 'left (oldest) to right' : 'right (newest) to left'}.`
   );
 }
 
@@ -239,7 +250,7 @@ export function windowRows(windows) {
     `${one.windowId}${one.splitFrom === null ? '' : ` (of ${one.splitFrom})`}`,
     instant(one.sinceMs),
     instant(one.untilMs, 'now'),
-    instant(one.complete ? one.sinceMs : one.walkedToMs, '–'),
+    instant(one.complete ? (one.isOldestFirst ? one.untilMs : one.sinceMs) : one.walkedToMs, '–'),
     instant(one.safeToMs, '–'),
     whole(one.pages),
     stateText(one),

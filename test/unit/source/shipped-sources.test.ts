@@ -33,6 +33,8 @@ interface Expected {
 const SINCE_MS = Date.parse('2026-09-24T10:00:00Z');
 const FIRST = { position: null, limit: 2, sinceMs: SINCE_MS, untilMs: SINCE_MS + 60_000 };
 const END = "the API's own end";
+const NEW = 'what is new';
+const CHAIN = ['yes', 'while the cursor lives, else from the top', 'no', 'from the top, paid twice'];
 
 const EXPECTED: Readonly<Record<string, Expected>> = {
   datasync: {
@@ -44,7 +46,7 @@ const EXPECTED: Readonly<Record<string, Expected>> = {
     second: 'cursor=eyJpZCI6ImIyZDdjOWUxIiwidHMiOjE3Njk1NDE2MTEyMDQsInYiOjJ9',
     last: { envelope: { pagination: { hasMore: false, nextCursor: null } } },
     total: 3_000_000,
-    card: ['yes', 'yes, by cursor or time', 'yes', 'by time', 'total'],
+    card: ['yes', 'yes, by cursor or time', 'yes', 'by time', NEW, 'total'],
   },
   'stripe-events': {
     environment: { STRIPE_KEY: 'k' },
@@ -54,7 +56,7 @@ const EXPECTED: Readonly<Record<string, Expected>> = {
     position: 'evt_1TKpzzLkdIwHu7ixYb0cNw4e',
     second: 'starting_after=evt_1TKpzzLkdIwHu7ixYb0cNw4e',
     last: { envelope: { has_more: false } },
-    card: ['yes', 'yes, always', 'yes', 'cannot happen', END],
+    card: ['yes', 'yes, always', 'yes', 'cannot happen', NEW, END],
   },
   'github-issues': {
     environment: { GITHUB_OWNER: 'octo', GITHUB_REPOSITORY: 'rows', GITHUB_TOKEN: 'k' },
@@ -65,7 +67,7 @@ const EXPECTED: Readonly<Record<string, Expected>> = {
     position: '["2026-09-24T10:05:41Z",1]',
     second: 'since=2026-09-24T10:05:41Z&page=1',
     last: { headers: { link: '<https://api.github.com/repositories/7/issues?page=8>; rel="prev"' } },
-    card: ['yes', 'yes, always', 'no', 'cannot happen', END],
+    card: ['yes', 'yes, always', 'no', 'cannot happen', NEW, END],
   },
   'slack-channel': {
     environment: { SLACK_TOKEN: 'k', SLACK_CHANNEL: 'C012AB3CD' },
@@ -76,7 +78,7 @@ const EXPECTED: Readonly<Record<string, Expected>> = {
     position: 'bmV4dF90czoxNzkwMjQ2Mzk5MDAwMTAw',
     second: 'cursor=bmV4dF90czoxNzkwMjQ2Mzk5MDAwMTAw',
     last: { envelope: { has_more: false, response_metadata: { next_cursor: '' } } },
-    card: ['yes', 'yes, by cursor or time', 'yes', 'by time', END],
+    card: ['yes', 'yes, by cursor or time', 'yes', 'by time', NEW, END],
   },
   'zendesk-tickets': {
     environment: { ZENDESK_SUBDOMAIN: 'acme', ZENDESK_EMAIL: 'a@acme.example', ZENDESK_TOKEN: 'k' },
@@ -87,7 +89,7 @@ const EXPECTED: Readonly<Record<string, Expected>> = {
       'https://acme.zendesk.com/api/v2/incremental/tickets/cursor.json?cursor=MTc5MDI0NDA2MS4wfHwzNTQ0MHw%3D&per_page=2',
     second: 'cursor=MTc5MDI0NDA2MS4wfHwzNTQ0MHw=&per_page=2',
     last: { envelope: { end_of_stream: true } },
-    card: ['yes', 'while the cursor lives, else from the top', 'no', 'from the top, paid twice', END],
+    card: ['yes', 'yes, by cursor or time', 'no', 'by time', NEW, END],
   },
   'notion-pages': {
     environment: { NOTION_TOKEN: 'k', NOTION_DATA_SOURCE: '2f26ee68-df30-4251-aad4-8ddc420cba3d' },
@@ -98,7 +100,7 @@ const EXPECTED: Readonly<Record<string, Expected>> = {
     position: '33e19cb9-751f-4993-b74d-234d67d0d534',
     second: '"page_size":2,"start_cursor":"33e19cb9-751f-4993-b74d-234d67d0d534"',
     last: { envelope: { has_more: false, next_cursor: null } },
-    card: ['yes', 'while the cursor lives, else from the top', 'no', 'from the top, paid twice', END],
+    card: [...CHAIN, 'everything again', END],
   },
   'gitlab-keyset': {
     environment: { GITLAB_TOKEN: 'k' },
@@ -108,7 +110,7 @@ const EXPECTED: Readonly<Record<string, Expected>> = {
       'https://gitlab.com/api/v4/projects?id_after=42&membership=true&order_by=id&pagination=keyset&per_page=2&sort=asc',
     second: 'id_after=42&membership=true',
     last: { headers: {} },
-    card: ['yes', 'while the cursor lives, else from the top', 'no', 'from the top, paid twice', END],
+    card: [...CHAIN, 'everything again', END],
   },
 };
 

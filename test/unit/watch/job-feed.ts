@@ -22,6 +22,7 @@ export function windowOf(windowId: number, changes: Partial<WindowSnapshot> = {}
     windowId,
     sinceMs: null,
     untilMs: null,
+    isOldestFirst: false,
     walkedToMs: null,
     safeToMs: null,
     pages: 0,

@@ -71,3 +71,32 @@ void test('nothing is caught up with below what the run looks at', () => {
     assert.equal(watermark.beginCatchUp(), incrementalSinceMs ?? NOW - 9 * DAY_MS);
   }
 });
+
+void test('a list with its oldest record first says at its end how new it is', () => {
+  const run = {
+    newestMs: null,
+    serverDateMs: null,
+    watermarkMs: null,
+    lookbackMs: HOUR_MS,
+    incrementalSinceMs: null,
+  };
+  const walked = (...pages: readonly (readonly number[])[]): Watermark => {
+    const watermark = new Watermark(run);
+    for (const page of pages) watermark.noteBeforeEnd(NOW, Float64Array.from(page));
+    watermark.noteEnd();
+    return watermark;
+  };
+  const oldestFirst = minutely(NOW - 90_000, 30).reverse();
+  assert.equal(walked(oldestFirst, [NaN]).ms, NOW - 90_000);
+  assert.equal(walked(oldestFirst, []).newestMs, NOW - 90_000);
+  // A page of its own, far above all others, or in the future.
+  assert.equal(
+    walked(
+      oldestFirst.map((timeMs) => timeMs - 30 * DAY_MS),
+      [NOW - DAY_MS],
+    ).ms,
+    NOW - 90_000 - 30 * DAY_MS,
+  );
+  assert.equal(walked(oldestFirst, [Date.UTC(2099, 0, 1)]).ms, NOW - 90_000);
+  assert.equal(walked([]).ms, null);
+});

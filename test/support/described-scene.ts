@@ -55,9 +55,14 @@ export class DescribedScene {
     return new DescribedScene(source, stub, await testDatabase(t), rewrite(descriptionText(name, stub)));
   }
 
-  /** A source that is not shipped, and takes nothing from the environment. */
-  static async of(t: TestContext, stub: VendorStub, description: string): Promise<DescribedScene> {
-    return new DescribedScene({ environment: {} }, stub, await testDatabase(t), description);
+  /** Any description with a stub of its API. */
+  static async of(
+    t: TestContext,
+    stub: VendorStub,
+    description: string,
+    environment: ShippedSource['environment'] = {},
+  ): Promise<DescribedScene> {
+    return new DescribedScene({ environment }, stub, await testDatabase(t), description);
   }
 
   /** The same stub and database, with a description that differs. */

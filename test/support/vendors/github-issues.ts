@@ -27,8 +27,6 @@ export const GITHUB_LIMIT: Limit = { requests: 5_000, windowMs: 3_600_000 };
 const PATHS = [`/repos/${GITHUB_REPOSITORY.owner}/${GITHUB_REPOSITORY.name}/issues`, '/repositories/1300192/issues'];
 const MAX_PAGE = 100;
 const DEFAULT_PAGE = 30;
-/** Page numbers must end before this issue. */
-const PAGED_ISSUES = 10_000;
 const DOCS = 'https://docs.github.com/rest';
 const WORDS_OF: Readonly<Record<string, readonly string[]>> = {
   state: ['open', 'closed', 'all'],
@@ -39,6 +37,8 @@ const WORDS_OF: Readonly<Record<string, readonly string[]>> = {
 export interface GithubOptions extends VendorOptions {
   /** How many issues in a row, from the middle of the list on, were updated in one and the same second. Default: a few. */
   readonly ofOneSecond?: number;
+  /** Page numbers must end before this issue: 10,000 in 2026. */
+  readonly pagedIssues?: number;
 }
 
 interface Issue {
@@ -60,7 +60,10 @@ class GithubIssues implements Vendor {
   readonly #issues: readonly Issue[];
   readonly #sorted = new Map<string, readonly Issue[]>();
 
-  constructor({ count, seed = 1, ofOneSecond = 3 }: GithubOptions) {
+  readonly #pagedIssues: number;
+
+  constructor({ count, seed = 1, ofOneSecond = 3, pagedIssues = 10_000 }: GithubOptions) {
+    this.#pagedIssues = pagedIssues;
     const made = madeIssues(new Draws(seed), count, ofOneSecond);
     this.records = made.map(({ record }) => record);
     this.#issues = made.map(({ record, ...issue }) => ({ ...issue, json: jsonText(record) }));
@@ -100,7 +103,7 @@ class GithubIssues implements Vendor {
     const size = Math.min(MAX_PAGE, Number(query.get('per_page') ?? DEFAULT_PAGE));
     const page = Number(query.get('page') ?? 1);
     const after = query.get('after');
-    if (after === null && page * size >= PAGED_ISSUES) {
+    if (after === null && page * size >= this.#pagedIssues) {
       return failure(
         422,
         'Pagination with the page parameter is not supported for large datasets, please use cursor based pagination (after/before)',

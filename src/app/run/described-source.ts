@@ -19,6 +19,7 @@ export interface DescribedSource {
   /** Which data set it is: what the runs of the source remember. Holds no secret. */
   readonly address: string;
   readonly url: URL;
+  readonly description: Description;
   /** Of the environment: they appear in no message. */
   readonly secrets: readonly string[];
   readonly plan: ColumnPlan;
@@ -57,6 +58,7 @@ export function describedSource(description: Description, environment: Environme
     name,
     address: addressOf(filled),
     url: filled.url,
+    description,
     secrets: filled.secrets,
     plan: planColumns(description),
     card: Object.fromEntries(GUARANTEE_ROWS.map(([key, row]) => [row.replaceAll(' ', '_'), guarantees[key].answer])),

@@ -12,6 +12,7 @@ import { migrate } from '../../load/schema/migrate.ts';
 import { registerSource, tableOf, targetNamed, type Target } from '../../load/schema/source.ts';
 import { claimTarget, type Ownership } from '../../load/state/owner.ts';
 import { readCurrentRun, readLastCompleteRun } from '../../load/state/run-reader.ts';
+import type { DescribedSource } from './described-source.ts';
 import { refuseOtherRun, runIdentity } from './run-setup.ts';
 
 interface TakenSource {
@@ -19,6 +20,7 @@ interface TakenSource {
   readonly address: string;
   readonly plan?: ColumnPlan | undefined;
   readonly table?: string | undefined;
+  readonly described?: Pick<DescribedSource, 'description'> | null;
 }
 
 /**
@@ -28,7 +30,7 @@ interface TakenSource {
  */
 export function takeTarget(
   db: Database,
-  { name, address, plan, table = tableOf(name) }: TakenSource,
+  { name, address, plan, table = tableOf(name), described }: TakenSource,
   settings: Settings,
   logger: Logger,
 ): Promise<Ownership> {
@@ -40,7 +42,7 @@ export function takeTarget(
     prepare: async () => {
       await refuseUnfitTarget(db, targetNamed(table, db, plan), settings.onConflict);
       await migrate(db, logger);
-      const source = await registerSource(db, { name, table, plan });
+      const source = await registerSource(db, { name, table, plan, description: described?.description });
       const found = { current: await readCurrentRun(db, source), lastComplete: await readLastCompleteRun(db, source) };
       refuseOtherRun(runIdentity(address, settings), found, settings);
       const target = await readTargetTypes(db, source.target);

@@ -35,7 +35,7 @@ CREATE TABLE ingestion.source (
   failure_words text NOT NULL DEFAULT 'unknown' CHECK (failure_words IN ('unknown', 'mean-failure', 'mean-nothing'))
 );
 COMMENT ON TABLE ingestion.source IS 'A source, its table in schema public, and what pages have shown of it: an order by time, without which it is walked as one chain; a flag on its pages; what words of a failure beside events mean';
-COMMENT ON COLUMN ingestion.source.description IS 'Which data set its newest run takes; sha256: of this text. With another one, what pages have shown is forgotten';
+COMMENT ON COLUMN ingestion.source.description IS 'As its file says it, or the address of DataSync, when its newest run was begun; sha256: of which data set this is. With another one, what pages have shown is forgotten';
 WITH newest AS (SELECT source FROM ingestion.run ORDER BY run_id DESC LIMIT 1)
 INSERT INTO ingestion.source (name, target, description, sha256, ordered_by_time, has_flag, failure_words)
 SELECT 'datasync', 'ingested_events', d.text::jsonb, encode(sha256(convert_to(d.text, 'UTF8')), 'hex'),

@@ -28,6 +28,8 @@ export interface Source {
   readonly sourceId: number;
   readonly name: string;
   readonly target: Target;
+  /** As its file says it, for the row of the source; DataSync has none. */
+  readonly description?: object | undefined;
 }
 
 interface SourceToRegister {
@@ -36,6 +38,7 @@ interface SourceToRegister {
   readonly table?: string;
   /** DataSync's unless given. */
   readonly plan?: ColumnPlan | undefined;
+  readonly description?: object | undefined;
 }
 
 /** Of `datasync`, in a database that an earlier version has used. */
@@ -85,7 +88,7 @@ export async function readSourceNames(db: Database): Promise<string[]> {
  */
 export async function registerSource(
   db: Database,
-  { name, table = tableOf(name), plan = DATASYNC_PLAN }: SourceToRegister,
+  { name, table = tableOf(name), plan = DATASYNC_PLAN, description }: SourceToRegister,
 ): Promise<Source> {
   const found = await readSource(db, name, plan);
   if (found !== null && found.target.name !== table) {
@@ -94,7 +97,7 @@ export async function registerSource(
         'was changed: let the description name the old table, or give the source another name.',
     );
   }
-  if (found !== null) return found;
+  if (found !== null) return { ...found, description };
   await db.query(
     `WITH made AS (
        INSERT INTO ingestion.source (name, target) VALUES ($1, $2) ON CONFLICT DO NOTHING RETURNING source_id
@@ -103,7 +106,7 @@ export async function registerSource(
     [name, table],
   );
   const made = await readSource(db, name, plan);
-  if (made !== null) return made;
+  if (made !== null) return { ...made, description };
   const { rows } = await db.query<{ name: string }>('SELECT name FROM ingestion.source WHERE target = $1', [table]);
   throw new ConfigurationError(
     `The source ${name} (--source) would load into public.${table} in ${db.described}, which is the table of the source ` +

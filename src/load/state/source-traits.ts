@@ -32,13 +32,26 @@ export async function noteTraits(client: PoolClient, { sourceId }: Source, trait
   );
 }
 
-/** Notes which data set the source is from now on. What pages have shown of another one is not true of it, and is forgotten. */
-export async function describeSource(client: PoolClient, { sourceId }: Source, url: string | null): Promise<void> {
-  const description = url === null ? null : JSON.stringify({ url });
+/**
+ * Notes which data set the source is from now on, and how it is described: how its key is sent may change without another data set.
+ * What pages have shown of another one is not true of it, and is forgotten.
+ */
+export async function describeSource(
+  client: PoolClient,
+  { sourceId, description }: Source,
+  url: string | null,
+): Promise<void> {
+  const dataSet = url === null ? null : JSON.stringify({ url });
+  const digest = dataSet === null ? null : createHash('sha256').update(dataSet).digest('hex');
   await client.query(
-    `UPDATE ingestion.source
-        SET description = $2, sha256 = $3, ordered_by_time = DEFAULT, has_flag = DEFAULT, failure_words = DEFAULT
-      WHERE source_id = $1 AND sha256 IS DISTINCT FROM $3`,
-    [sourceId, description, description === null ? null : createHash('sha256').update(description).digest('hex')],
+    `UPDATE ingestion.source SET ordered_by_time = DEFAULT, has_flag = DEFAULT, failure_words = DEFAULT
+      WHERE source_id = $1 AND sha256 IS DISTINCT FROM $2`,
+    [sourceId, digest],
   );
+  const shown = dataSet === null || description === undefined ? dataSet : JSON.stringify(description);
+  await client.query('UPDATE ingestion.source SET description = $2, sha256 = $3 WHERE source_id = $1', [
+    sourceId,
+    shown,
+    digest,
+  ]);
 }

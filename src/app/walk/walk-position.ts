@@ -134,14 +134,14 @@ export class WalkPosition {
 
   /**
    * The end of the last page is asked about by time: from a quarter of a page above it, so that the answer shows the order there, and
-   * reaches below it.
+   * reaches below it. No page need have shown an anchor: a widened bound can bring a page of which only the first events lie inside.
    * @param pageEvents of the last page
    */
   approachEnd(pageEvents: number): void {
     const { servedToMs } = this;
-    if (servedToMs === null || this.#anchorMs === null) return;
+    if (servedToMs === null) return;
     const aboveMs = this.#tailMs.at(-1 - Math.min(LAG_EVENTS, pageEvents >> 2)) ?? -Infinity;
-    this.#anchorMs = Math.min(this.#anchorMs, Math.ceil(Math.max(servedToMs, aboveMs)));
+    this.#anchorMs = Math.min(this.topMs ?? Infinity, Math.ceil(Math.max(servedToMs, aboveMs)));
   }
 
   /** What was served last is in doubt: the window is walked again from its own bound. */

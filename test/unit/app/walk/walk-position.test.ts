@@ -47,6 +47,14 @@ void test('an end is asked about from a quarter of a page above it, and from 25 
   assert.equal(walk.anchorMs, 901_000);
 });
 
+void test('an end is asked about by time also where a page was mostly below the bound, and no anchor was found', () => {
+  const walk = walkOf({ sinceMs: 995_000 });
+  walk.note(page([1_000_000, 999_000, 900_000, 800_000, 700_000, 600_000]));
+  assert.deepEqual([walk.anchorMs, walk.servedToMs], [null, 999_000]);
+  walk.approachEnd(6);
+  assert.equal(walk.topMs, 999_000);
+});
+
 void test('each chain by time gets below the anchor that it began at, also by one event', () => {
   const walk = walkOf();
   walk.note(page(descending(1_000_000, 20)));

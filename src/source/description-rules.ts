@@ -1,8 +1,8 @@
 /** What several words of a description must keep together: found before a request is sent, because each would lose rows, or the key. */
 import type { Description } from './description.ts';
 import { brokenPlaceholdersIn, placeholdersIn } from './fill-in.ts';
-import type { KeyPath, RequestPlace } from './kinds.ts';
-import { canBeginByTime } from './order.ts';
+import { isSamePath, isWithin, type RequestPlace } from './kinds.ts';
+import { canBeginByTime, isByTime } from './order.ts';
 
 /** About the word at `path`. A warning does not keep a source from being used. */
 export interface Finding {
@@ -168,6 +168,14 @@ function nextFindings({ next, size, id, time, order, more }: Description): Findi
   if (next.inclusive && size?.max === 1)
     found.push(problem(['size', 'max'], 'an inclusive page needs 2 records or more'));
   if (time === undefined) return found;
+  if (order === 'none' && isByTime({ next, time })) {
+    found.push(
+      problem(
+        ['order'],
+        "expected oldest-first or newest-first, because the last record's time asks for the next page",
+      ),
+    );
+  }
   const needed = next.param === time.since ? 'oldest-first' : next.param === time.until ? 'newest-first' : order;
   if (order !== needed) {
     found.push(problem(['order'], `expected ${needed}, because the last record's value goes into ${next.param}`));
@@ -237,12 +245,4 @@ function recordFindings({ id, version, time, columns }: Description): Finding[] 
     }
   }
   return found;
-}
-
-function isWithin(path: KeyPath, outer: KeyPath): boolean {
-  return outer.every((key, index) => path[index] === key);
-}
-
-function isSamePath(path: KeyPath, other: KeyPath): boolean {
-  return path.length === other.length && isWithin(path, other);
 }

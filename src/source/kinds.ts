@@ -4,6 +4,14 @@ import { z } from 'zod';
 /** Keys from the outside in; none is the body itself. */
 export type KeyPath = readonly string[];
 
+export function isWithin(path: KeyPath, outer: KeyPath): boolean {
+  return outer.every((key, index) => path[index] === key);
+}
+
+export function isSamePath(path: KeyPath, other: KeyPath): boolean {
+  return path.length === other.length && isWithin(path, other);
+}
+
 const UNITS_MS = { us: 0.001, ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 const DURATION = /^(\d+)(us|ms|s|m|h|d)$/;
 const MAX_KEYS = 16;

@@ -1,6 +1,7 @@
 /** How the order of a list and the bounds that its API takes fit together. */
 import type { WalkBounds } from '../core/walk-time.ts';
 import type { Description } from './description.ts';
+import { isSamePath } from './kinds.ts';
 
 type Ordered = Pick<Description, 'order' | 'time'>;
 
@@ -32,4 +33,9 @@ export function isDivisible(source: Ordered): boolean {
 /** Whether a later run needs only what is new: it can begin at a time, or sees by the times of records where it may end. */
 export function canBeIncremental(source: Ordered): boolean {
   return source.order === 'newest-first' || canBeginByTime(source);
+}
+
+/** Whether the next page is asked for by the time of the last record: then records that are not in order are missed. */
+export function isByTime({ next, time }: Pick<Description, 'next' | 'time'>): boolean {
+  return next.kind === 'lastRecord' && time !== undefined && isSamePath(next.path, time.path);
 }

@@ -1,7 +1,7 @@
 /** The table of a described source: its columns, and where their values are in a record. */
 import type { ColumnPlan, IdColumn, PlannedColumn } from '../core/column-plan.ts';
 import type { Description } from './description.ts';
-import type { KeyPath } from './kinds.ts';
+import { isSamePath, type KeyPath } from './kinds.ts';
 
 /** Of a record's time, where no column of the description shows it: the first of these that is not taken. */
 const TIME_COLUMNS = ['occurred_at', 'time_of_record'] as const;
@@ -9,7 +9,7 @@ const TIME_COLUMNS = ['occurred_at', 'time_of_record'] as const;
 export function planColumns({ records, id, time, order, version, columns }: Description): ColumnPlan {
   const named = Object.entries(columns).map(([name, { path, type }]): PlannedColumn => ({ name, path, type }));
   const others = named.filter(({ name }) => name !== 'id');
-  const timed = time === undefined ? undefined : others.find(({ path }) => isSame(path, time.path));
+  const timed = time === undefined ? undefined : others.find(({ path }) => isSamePath(path, time.path));
   const planned = others.map((column) =>
     column === timed && time !== undefined && column.type === 'timestamptz'
       ? { ...column, format: time.format }
@@ -25,7 +25,7 @@ export function planColumns({ records, id, time, order, version, columns }: Desc
     id: { name: 'id', type: idType(columns['id']?.type, id), path: id ?? [] },
     columns: planned,
     time: time === undefined ? null : (timed?.name ?? timeColumn),
-    version: version === undefined ? null : (planned.find(({ path }) => isSame(path, version))?.name ?? null),
+    version: version === undefined ? null : (planned.find(({ path }) => isSamePath(path, version))?.name ?? null),
     isOldestFirst: order === 'oldest-first',
   };
 }
@@ -34,8 +34,4 @@ export function planColumns({ records, id, time, order, version, columns }: Desc
 function idType(said: Description['columns'][string]['type'] | undefined, id: KeyPath | undefined): IdColumn['type'] {
   if (id === undefined) return 'uuid';
   return said === 'uuid' || said === 'bigint' ? said : 'text';
-}
-
-function isSame(one: KeyPath, other: KeyPath): boolean {
-  return one.length === other.length && one.every((key, index) => key === other[index]);
 }

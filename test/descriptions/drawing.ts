@@ -10,13 +10,22 @@ import {
   type FaultKind,
   type Start,
 } from './drawn-case.ts';
-import { fitting, words, type WordTraits } from './drawn-words.ts';
+import { words, type WordTraits } from './drawn-words.ts';
+import { fitting } from './fitting.ts';
 
 /** The first choice most of the time. */
 function mostly<const T, const U>(usual: T, ...others: readonly U[]): fc.Arbitrary<T | U> {
   return fc.oneof(
     { weight: 3, arbitrary: fc.constant(usual) },
     { weight: 2, arbitrary: fc.constantFrom<T | U>(usual, ...others) },
+  );
+}
+
+/** The first choice nearly always. */
+function hardlyEver<const T, const U>(usual: T, ...others: readonly U[]): fc.Arbitrary<T | U> {
+  return fc.oneof(
+    { weight: 19, arbitrary: fc.constant(usual) },
+    { weight: 1, arbitrary: fc.constantFrom<T | U>(usual, ...others) },
   );
 }
 
@@ -74,6 +83,7 @@ const api: fc.Arbitrary<ApiTraits> = fc.record({
   noise: fc.boolean(),
   recordsAtEnd: fc.boolean(),
   latencyMs: mostly(0, 0, 2, 10),
+  isUnordered: mostly(false, false, false, true),
 });
 
 const data: fc.Arbitrary<DataTraits> = fc.record({
@@ -85,6 +95,7 @@ const data: fc.Arbitrary<DataTraits> = fc.record({
   timeIsText: mostly(false, true),
   noTimeEvery: mostly(0, 0, 9),
   equalEvery: mostly(0, 5),
+  junkEvery: mostly(0, 0, 25),
 });
 
 const fault: fc.Arbitrary<DrawnFault> = fc.record({
@@ -101,6 +112,7 @@ const change: fc.Arbitrary<Change> = fc.record({
 });
 
 const start: fc.Arbitrary<Start> = fc.record({
+  hasWrongKey: hardlyEver(false, true),
   flags: fc.record({
     concurrency: fc.constantFrom(1, 4, 2),
     pageSize: mostly(null, null, 2, 5),
@@ -125,6 +137,7 @@ export const cases: fc.Arbitrary<Case> = fc.noBias(
     .record({
       salt: fc.nat(9_999),
       traits: wordTraits,
+      wrong: hardlyEver(null, 'records', 'next', 'more', 'total'),
       api,
       data,
       starts: fc.array(start, { minLength: 1, maxLength: 3 }),

@@ -13,7 +13,7 @@ export interface Answer {
 }
 
 export interface Page {
-  readonly records: readonly JsonObject[];
+  readonly records: readonly Json[];
   readonly hasMore: boolean;
   /** Whatever asks for the next page: a token, or an address. */
   readonly next: string | null;
@@ -119,6 +119,9 @@ export function faultyAnswer(drawn: Case, kind: FaultKind, right: Answer): Answe
       return plain(200);
     case 'dead':
       return staleAnswer(drawn);
+    case 'foreign-link':
+      if (drawn.words.next.link === undefined) return plain(500);
+      return pageAnswer(drawn, { records: [], hasMore: true, next: 'http://127.0.0.2:9/list?at=1', total: 1 });
     case 'error-200':
       return drawn.words.errors === undefined ? plain(500) : plain(200, {}, errorBody(drawn.words, 'internal'));
   }

@@ -228,7 +228,7 @@ export class DrawnApi {
   }
 
   #byToken(sent: string, bounds: Bounds): Position | 'stale' | null {
-    const token = this.#tokens[Number(sent.replace(/^\D+/, '')) - 1_000];
+    const token = this.#tokens[Number(sent.replace(/^\D+|^9007199254740993/, '')) - 1_000];
     if (token === undefined) return null;
     if (!this.#isHealed && token.diesAtMs < Date.now()) return 'stale';
     const { tokenKeepsBounds } = this.#case.api;
@@ -241,7 +241,7 @@ export class DrawnApi {
     const lifeMs = next.token?.life === undefined ? Infinity : durationUs(next.token.life) / 1_000;
     this.#tokens.push({ ...token, diesAtMs: Date.now() + lifeMs });
     const number = this.#tokens.length + 999;
-    return this.#case.api.tokenIsNumber ? String(number) : `t/+= ${number}`;
+    return this.#case.api.tokenIsNumber ? `9007199254740993${number}` : `t/+= ${number}`;
   }
 
   /** The request once more, with another place in it. */

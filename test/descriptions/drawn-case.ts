@@ -1,5 +1,5 @@
 /** One case as plain data: a description, the API behind it with what no description says, its records, and what happens. */
-import type { Json, JsonObject } from '../support/vendors/vendor.ts';
+import type { JsonObject } from '../support/vendors/vendor.ts';
 
 export type Path = readonly string[];
 export type ColumnType = 'text' | 'uuid' | 'bigint' | 'numeric' | 'boolean' | 'timestamptz' | 'jsonb';
@@ -109,6 +109,8 @@ export interface ApiTraits {
   readonly noise: boolean;
   readonly recordsAtEnd: boolean;
   readonly latencyMs: number;
+  /** The order is not the one that the description says. */
+  readonly isUnordered: boolean;
 }
 
 export interface DataTraits {
@@ -123,6 +125,8 @@ export interface DataTraits {
   readonly timeIsText: boolean;
   /** Every so many records have no time; 0: none. */
   readonly noTimeEvery: number;
+  /** Every so many records are none, or have no id; 0: none. */
+  readonly junkEvery: number;
   /** Every so many records are the ones before them once more, where they have no id. */
   readonly equalEvery: number;
 }
@@ -139,6 +143,7 @@ export const FAULTS = [
   'html-502',
   'empty-object',
   'dead',
+  'foreign-link',
   'error-200',
 ] as const;
 export type FaultKind = (typeof FAULTS)[number];
@@ -165,6 +170,8 @@ export interface Start {
     readonly full: boolean;
     readonly mergeInterval: boolean;
   };
+  /** The key is not the one that the API takes. */
+  readonly hasWrongKey: boolean;
   readonly faults: readonly DrawnFault[];
   readonly changes: readonly Change[];
   readonly end: { readonly how: 'runs' | 'drain' | 'kill'; readonly atRequest: number; readonly delayMs: number };
@@ -174,6 +181,8 @@ export interface Case {
   /** Values of records, and whatever else needs no drawing of its own. */
   readonly salt: number;
   readonly words: Words;
+  /** The word whose path is wrong in what the program is given. */
+  readonly wrong: 'records' | 'next' | 'more' | 'total' | null;
   readonly api: ApiTraits;
   readonly data: DataTraits;
   readonly starts: readonly Start[];
@@ -182,5 +191,3 @@ export interface Case {
 /** What stands in the environment for the variables of every description. */
 export const KEY = 'the-key-of-nobody-7f3';
 export const USER = 'somebody@example.com';
-
-export type { Json, JsonObject };

@@ -39,7 +39,7 @@ export class DrawnList {
 
   constructor(drawn: Case) {
     this.#case = drawn;
-    this.#order = drawn.words.order ?? 'none';
+    this.#order = drawn.api.isUnordered ? 'none' : (drawn.words.order ?? 'none');
     this.#draws = new Draws(drawn.salt + 1);
     for (let n = 0; n < drawn.data.count; n += 1) this.#add(n, timeOf(drawn, n));
     this.#sort();

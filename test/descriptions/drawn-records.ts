@@ -18,6 +18,7 @@ const WORDS = [
   "'; --",
   'x'.repeat(300),
 ];
+const NO_RECORDS: readonly Json[] = [null, 5, 'text', [], [{ id: 1 }]];
 const NO_TIMES: readonly Json[] = [true, 'soon', '', { at: 'noon' }];
 const MANY_DIGITS = [
   '9007199254740993',
@@ -35,7 +36,9 @@ export interface DrawnRecord {
   readonly id: string | null;
   /** `null`: it has none. */
   readonly timeUs: number | null;
-  readonly json: JsonObject;
+  readonly json: Json;
+  /** It cannot be a row. */
+  readonly isJunk: boolean;
 }
 
 /** @param version rises with each change of the record */
@@ -45,8 +48,11 @@ export function drawnRecord(
   { timeUs, version }: { timeUs: number | null; version: number },
 ): DrawnRecord {
   const source = words.id === undefined && data.equalEvery > 0 && n % data.equalEvery === 0 ? Math.max(0, n - 1) : n;
+  const isJunk = isEvery(data.junkEvery, n);
+  if (isJunk && words.time === undefined && n % 2 === 0)
+    return { n, id: null, timeUs, json: NO_RECORDS[n % NO_RECORDS.length] ?? null, isJunk };
   const draws = new Draws(salt * 7_919 + source * 101 + version * 13);
-  const id = words.id === undefined ? null : idOf(data.ids, salt, n);
+  const id = words.id === undefined || isJunk ? null : idOf(data.ids, salt, n);
   const members: [Path, Json][] = [];
   for (const { path, type } of Object.values(words.columns ?? {})) {
     if ([words.id, words.time?.path, words.version].some((other) => other !== undefined && isWithin(other, path)))
@@ -54,22 +60,35 @@ export function drawnRecord(
     if (draws.chance(0.85)) members.push([path, valueFor(type, draws)]);
   }
   for (let more = draws.below(4); more > 0; more -= 1) members.push([[`x_${draws.hex(1)}`], anything(draws, 3)]);
+  // So that only those are equal that are to be.
+  if (words.id === undefined) members.push([['n'], source]);
   if (words.id !== undefined && id !== null) members.push([words.id, id]);
+  else if (words.id !== undefined && n % 3 > 0) members.push([words.id, n % 3 === 1 ? null : { no: 'id' }]);
   const { time, version: versioned } = words;
   if (versioned !== undefined && !isAt(versioned, time?.path)) members.push([versioned, version]);
   if (time !== undefined && timeUs !== null) members.push([time.path, writeTime(timeUs, time, data)]);
   else if (time !== undefined && draws.chance(0.5)) members.push([time.path, null]);
   if (draws.chance(0.5)) members.reverse();
   const json = members.reduce<JsonObject>((whole, [path, value]) => withMember(whole, path, value), {});
-  return { n, id: id === null ? null : typeof id === 'string' ? id : id.text, timeUs, json };
+  return {
+    n,
+    id: id === null ? null : typeof id === 'string' ? id : id.text,
+    timeUs,
+    json,
+    isJunk: isJunk && words.id !== undefined,
+  };
 }
 
 /** When the n-th record was made. */
 export function timeOf({ words, data }: Case, n: number): number | null {
   if (words.time === undefined) return null;
-  if (data.noTimeEvery > 0 && n % data.noTimeEvery === data.noTimeEvery - 1) return null;
+  if (isEvery(data.noTimeEvery, n)) return null;
   const instant = Math.floor(n / data.perInstant) * data.gap * stepOf(words.time);
   return FIRST_US + instant + (data.isFiner ? (n % 7) * Math.floor(stepOf(words.time) / 8) : 0);
+}
+
+function isEvery(every: number, n: number): boolean {
+  return every > 0 && n % every === every - 1;
 }
 
 function idOf(ids: Case['data']['ids'], salt: number, n: number): string | Digits {

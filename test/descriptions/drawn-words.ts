@@ -3,9 +3,7 @@ import type { JsonObject } from '../support/vendors/vendor.ts';
 import { isAt } from './drawn-records.ts';
 import type {
   AnswerPlace,
-  ApiTraits,
   AuthWords,
-  Case,
   ColumnType,
   CountWords,
   DataTraits,
@@ -116,7 +114,8 @@ export function words(traits: WordTraits, data: DataTraits): Words {
     url: fixed ? '${API}/lists/of things?kind=a%26b' : '${API}/list',
     method: isPost ? 'POST' : undefined,
     headers: fixed ? { 'X-Version': '2026-11-27' } : undefined,
-    query: fixed ? { view: 'full & wide' } : undefined,
+    // Without a bound, everything: some APIs ask for one.
+    query: fixed ? { view: 'full & wide', ...everything(time) } : undefined,
     body: fixed && isPost ? ({ filter: { kind: 'ключ' }, paging: { deep: true } } satisfies JsonObject) : undefined,
     auth: AUTHS[traits.auth],
     records: paths.records,
@@ -141,6 +140,10 @@ const AUTHS: Readonly<Record<WordTraits['auth'], AuthWords | undefined>> = {
   basic: { basic: { user: '${USER_NAME}', password: '${KEY}' } },
   query: { query: { param: 'api key', value: '${KEY}' } },
 };
+
+function everything(time: TimeWords | undefined): Readonly<Record<string, string>> {
+  return time?.since === undefined || time.format === 'iso' ? {} : { [time.since]: '0' };
+}
 
 type Wanted<T> = { [K in keyof T]: T[K] | undefined };
 
@@ -251,34 +254,4 @@ function errorWords({ errors }: WordTraits, path: Path): Words['errors'] {
   if (errors === null) return undefined;
   const codes = { stale: ['expired_cursor'], refusedKey: ['bad_key'], empty: ['nothing_found'] };
   return errors === 'flat' ? { path, ...codes } : { path, code: [...path, 'code'], ...codes };
-}
-
-/** Traits that do not go with the words are taken back. */
-export function fitting(drawn: Case): Case {
-  const { words, api, data } = drawn;
-  const { next, more = 'next-absent', time } = words;
-  const isToken = next.token !== undefined || next.link !== undefined;
-  const last = next.lastRecord;
-  const isShort = more === 'short-page';
-  const canBeShort = !isShort && next.count === undefined && last?.inclusive !== true;
-  const hasFlag = typeof more === 'object' && !('link' in more && next.link === 'header');
-  const apiTraits: ApiTraits = {
-    ...api,
-    shortEvery: canBeShort ? api.shortEvery : 0,
-    emptyEvery: canBeShort && isToken ? api.emptyEvery : 0,
-    // Where a short page alone is the end, every page says how to go on.
-    isLeftOver: isShort ? true : hasFlag && api.isLeftOver,
-    sinceInclusive: api.sinceInclusive || last?.param === time?.since,
-    untilInclusive: api.untilInclusive || last?.param === time?.until,
-    emptyIsError: api.emptyIsError && words.errors !== undefined,
-    // An offset of records needs to know how many a page has.
-    ownSize: api.ownSize,
-  };
-  const hasBounds = time?.since !== undefined || time?.until !== undefined;
-  const dataTraits: DataTraits = {
-    ...data,
-    isFiner: data.isFiner && last?.within === undefined && time?.granularity !== '1us',
-    noTimeEvery: hasBounds || last?.within !== undefined ? 0 : data.noTimeEvery,
-  };
-  return { ...drawn, api: apiTraits, data: dataTraits };
 }

@@ -1,6 +1,7 @@
 /** Cases by hand: those that random ones have found are played with every `npm test`, as small as they can be said. */
 import type { ApiTraits, Case, DataTraits, Start } from './drawn-case.ts';
-import { fitting, words, type WordTraits } from './drawn-words.ts';
+import { words, type WordTraits } from './drawn-words.ts';
+import { fitting } from './fitting.ts';
 
 const PLAIN_WORDS: WordTraits = {
   next: 'token',
@@ -52,6 +53,7 @@ const PLAIN_API: ApiTraits = {
   noise: false,
   recordsAtEnd: false,
   latencyMs: 0,
+  isUnordered: false,
 };
 const PLAIN_DATA: DataTraits = {
   count: 30,
@@ -62,9 +64,11 @@ const PLAIN_DATA: DataTraits = {
   timeIsText: false,
   noTimeEvery: 0,
   equalEvery: 0,
+  junkEvery: 0,
 };
 const PLAIN_START: Start = {
   flags: { concurrency: 1, pageSize: null, full: false, mergeInterval: false },
+  hasWrongKey: false,
   faults: [],
   changes: [],
   end: { how: 'runs', atRequest: 0, delayMs: 0 },
@@ -83,7 +87,7 @@ interface Differing {
 /** A case in which only what is said is not plain. */
 export function caseOf({ words: said, api, data, starts = [] }: Differing): Case {
   const ofData = { ...PLAIN_DATA, ...data };
-  const drawn = { salt: 1, api: { ...PLAIN_API, ...api }, data: ofData, starts };
+  const drawn = { salt: 1, wrong: null, api: { ...PLAIN_API, ...api }, data: ofData, starts };
   return fitting({ ...drawn, words: words({ ...PLAIN_WORDS, ...said }, ofData) });
 }
 

@@ -8,6 +8,7 @@
 import type { Case } from './drawn-case.ts';
 import type { Entry } from './drawn-list.ts';
 import type { StartEnd } from './starts.ts';
+import { jsonText } from '../support/vendors/vendor.ts';
 import type { Rows } from './rows.ts';
 
 export interface Breach {
@@ -27,14 +28,17 @@ export function checkEnd({ code, reason }: StartEnd): Breach | null {
 }
 
 /** @param owed records that must be there */
-export function checkRows({ rows, everHad }: Rows, owed: readonly Entry[]): Breach | null {
+export function checkRows({ rows, everHad, rejected }: Rows, owed: readonly Entry[]): Breach | null {
   const wrong = rows.filter((row) => !everHad.has(row));
   if (wrong.length > 0) {
     const shown = wrong.slice(0, SOME).map((row) => `${row}\n  nearest: ${nearest(row, [...everHad.keys()])}`);
     return { kind: 'wrong rows', text: `${wrong.length} rows are none of the API:\n  ${shown.join('\n  ')}` };
   }
   const there = new Set(rows.flatMap((row) => [...(everHad.get(row) ?? [])]));
-  const missing = owed.filter((entry) => !there.has(entry));
+  const missing = owed.filter(
+    (entry) => !there.has(entry) && !(entry.record.isJunk && rejected.has(jsonText(entry.record.json))),
+  );
+
   if (missing.length === 0) return null;
   return {
     kind: 'records missing after 0',
@@ -58,9 +62,10 @@ export function maySkip({ words: { next } }: Case): boolean {
   return next.count !== undefined || next.lastRecord?.within !== undefined;
 }
 
-/** Whether a list is so long that the API may hide its end, however often it is read. */
-export function isBeyondCap({ words: { time } }: Case, live: number): boolean {
-  return time?.cap !== undefined && live >= time.cap;
+/** Whether a list may never be read with code 0: the API hides its end, or is not what the description says. */
+export function mayNeverEnd({ words: { time, next }, wrong, api }: Case, live: number): boolean {
+  const restsOnOrder = next.lastRecord?.within !== undefined;
+  return wrong !== null || (api.isUnordered && restsOnOrder) || (time?.cap !== undefined && live >= time.cap);
 }
 
 /** Whether the list can be divided by time, which the card calls parallel. */

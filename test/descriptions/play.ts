@@ -7,8 +7,9 @@ import { stringify } from 'yaml';
 import { KEY, type Case, type Start } from './drawn-case.ts';
 import { DrawnApi } from './drawn-api.ts';
 import type { Entry } from './drawn-list.ts';
+import { givenWords } from './fitting.ts';
 import { isAt } from './drawn-records.ts';
-import { checkEnd, checkRows, isBeyondCap, isDivisible, maySkip, type Breach } from './law.ts';
+import { checkEnd, checkRows, isDivisible, mayNeverEnd, maySkip, type Breach } from './law.ts';
 import { readRows, type Rows } from './rows.ts';
 import { argvOf, startHere, startProcess, type StartEnd } from './starts.ts';
 
@@ -19,6 +20,7 @@ export interface Played {
 
 const CALM: Start = {
   flags: { concurrency: 4, pageSize: null, full: false, mergeInterval: false },
+  hasWrongKey: false,
   faults: [],
   changes: [],
   end: { how: 'runs', atRequest: 0, delayMs: 0 },
@@ -32,7 +34,7 @@ export async function play(drawn: Case, databaseUrl: string): Promise<Played> {
   const pool = new pg.Pool({ connectionString: databaseUrl, max: 1 });
   pool.on('error', () => undefined);
   try {
-    const description = stringify(drawn.words, { aliasDuplicateObjects: false });
+    const description = stringify(givenWords(drawn), { aliasDuplicateObjects: false });
     const file = join(folder, 'drawn.yaml');
     await writeFile(file, description);
     const player = new Player(drawn, { api, pool, databaseUrl, description, file });
@@ -80,7 +82,8 @@ class Player {
     const { list } = this.#scene.api;
     this.#scene.api.heal();
     const isCalm = this.#case.starts.every(
-      ({ faults, changes, end }) => faults.length + changes.length === 0 && end.how === 'runs',
+      ({ hasWrongKey, faults, changes, end }) =>
+        !hasWrongKey && faults.length + changes.length === 0 && end.how === 'runs',
     );
     const starts = isCalm ? 1 : HEALED_STARTS;
     let advised: Partial<Start['flags']> = {};
@@ -89,7 +92,7 @@ class Player {
       if (breach !== null) return { ...breach, kind: `healed: ${breach.kind}` };
       if (end.code === 0) return this.#last();
       if (end.reason.includes('--full')) advised = { full: true };
-      if (attempt < starts || isBeyondCap(this.#case, list.live.length)) continue;
+      if (attempt < starts || mayNeverEnd(this.#case, list.live.length)) continue;
       return { kind: `not healed, code ${end.code}`, text: end.reason };
     }
     return null;
@@ -127,6 +130,7 @@ class Player {
       databaseUrl,
       description,
       file,
+      hasWrongKey: start.hasWrongKey,
       givesUpSoon: start.faults.some(({ times }) => times === null),
       hasVersions: this.#case.words.version !== undefined,
     };
@@ -144,10 +148,10 @@ class Player {
     const end = await running.end;
     clearTimeout(timer);
     this.ends.push({ what: `start ${argv.join(' ')} (${start.end.how})`, end, requests: api.requests });
-    return { breach: await this.#judge(end), end };
+    return { breach: await this.#judge(start, end), end };
   }
 
-  async #judge(end: StartEnd): Promise<Breach | null> {
+  async #judge(start: Start, end: StartEnd): Promise<Breach | null> {
     const { api } = this.#scene;
     const breach = checkEnd(end);
     if (breach !== null) return breach;
@@ -161,6 +165,9 @@ class Player {
     if (maySkip(this.#case) && api.list.movedAt >= begunAt) this.#hasSkipped = true;
     const owed =
       end.code === 0 && !this.#hasSkipped ? api.list.live.filter(({ settledAt }) => settledAt < begunAt) : [];
+    if (start.hasWrongKey && this.#case.words.auth !== undefined && ![3, 4].includes(end.code)) {
+      return { kind: `code ${end.code} with a wrong key`, text: end.reason };
+    }
     const found = checkRows(await this.#rows(), owed);
     if (end.code === 0) {
       this.#begunAt = null;

@@ -14,6 +14,8 @@ export interface Rows {
   readonly rows: readonly string[];
   /** Whose row such a text is, in any of its versions. */
   readonly everHad: ReadonlyMap<string, ReadonlySet<Entry>>;
+  /** The bytes of what could be no row. */
+  readonly rejected: ReadonlySet<string>;
   /** Of the records as they are now. */
   readonly newest: ReadonlySet<string>;
 }
@@ -32,6 +34,7 @@ interface Shown {
   readonly isWhole: boolean;
 }
 
+const REJECTED = `SELECT convert_from(original, 'UTF8') AS text FROM ingestion.anomaly WHERE kind = 'rejected'`;
 const UNDEFINED_TABLE = '42P01';
 
 export async function readRows(
@@ -40,7 +43,9 @@ export async function readRows(
   entries: readonly Entry[],
 ): Promise<Rows> {
   const columns = columnsOf(words);
-  const versions = entries.flatMap((entry) => entry.versions.map((record) => ({ entry, record })));
+  const versions = entries.flatMap((entry) =>
+    entry.versions.filter(({ isJunk }) => !isJunk).map((record) => ({ entry, record })),
+  );
   const expected = await expectedTexts(
     database,
     columns,
@@ -53,7 +58,8 @@ export async function readRows(
     everHad.set(text, (everHad.get(text) ?? new Set()).add(entry));
     if (entry.record === record && !entry.isGone) newest.add(text);
   }
-  return { rows: await tableTexts(database, words, columns), everHad, newest };
+  const rejected = new Set(await textsOf(database, REJECTED));
+  return { rejected, rows: await tableTexts(database, words, columns), everHad, newest };
 }
 
 function columnsOf({ id, time, columns = {} }: Words): Column[] {
@@ -106,10 +112,14 @@ async function tableTexts(
   const values = columns.map((column) =>
     column.type === 'timestamptz' ? microsOf(`t."${column.name}"`) : `t."${column.name}"::text`,
   );
+  const row = `jsonb_build_array(${[...values, 't.extra::text'].join(', ')})::text`;
+  return textsOf(database, `SELECT ${row} AS text FROM "${name.replaceAll('-', '_')}" t`);
+}
+
+/** None where the table is not there yet. */
+async function textsOf(database: Pick<TestDatabase, 'query'>, sql: string): Promise<string[]> {
   try {
-    const { rows } = await database.query<{ text: string }>(
-      `SELECT jsonb_build_array(${[...values, 't.extra::text'].join(', ')})::text AS text FROM "${name.replaceAll('-', '_')}" t`,
-    );
+    const { rows } = await database.query<{ text: string }>(sql);
     return rows.map(({ text }) => text);
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === UNDEFINED_TABLE) return [];
@@ -117,11 +127,11 @@ async function tableTexts(
   }
 }
 
-function rowOf(record: JsonObject, columns: readonly Column[]): Readonly<Record<string, string | null>> {
+function rowOf(record: Json, columns: readonly Column[]): Readonly<Record<string, string | null>> {
   const shown = columns.map((column) => ({ ...column, shown: shownOf(memberAt(record, column.path), column) }));
   const isWhole = (path: Path): boolean =>
     shown.some((column) => column.shown?.isWhole === true && isAt(path, column.path));
-  const rest = withoutWhole(record, [], isWhole);
+  const rest = isObject(record) ? withoutWhole(record, [], isWhole) : record;
   return {
     ...Object.fromEntries(shown.map((column) => [column.name, column.shown?.text ?? null])),
     extra: rest === undefined ? null : jsonText(rest),

@@ -19,6 +19,7 @@ export interface StartTarget {
   readonly description: string;
   /** The description as a file, for a process. */
   readonly file: string;
+  readonly hasWrongKey: boolean;
   /** A fault stays: gives up soon. */
   readonly givesUpSoon: boolean;
   readonly hasVersions: boolean;
@@ -45,8 +46,8 @@ function settingsOf({ databaseUrl, givesUpSoon }: StartTarget): Record<string, s
   };
 }
 
-function variablesOf({ origin }: StartTarget): Record<string, string> {
-  return { API: origin, KEY, USER_NAME: USER };
+function variablesOf({ origin, hasWrongKey }: StartTarget): Record<string, string> {
+  return { API: origin, KEY: hasWrongKey ? 'another-key' : KEY, USER_NAME: USER };
 }
 
 export function argvOf({ flags }: Start, { hasVersions }: StartTarget): string[] {

@@ -7,6 +7,7 @@ import type { ColumnPlan } from '../../core/column-plan.ts';
 import { ConfigurationError, KeyRefusedError } from '../../core/errors.ts';
 import { planColumns } from '../../source/plan-columns.ts';
 import type { Description } from '../../source/description.ts';
+import { isByTime } from '../../source/order.ts';
 import { fillIn, type FilledDescription } from '../../source/fill-in.ts';
 import { GUARANTEE_ROWS, guaranteesOf } from '../../source/guarantees.ts';
 import { canBeIncremental } from '../../source/order.ts';
@@ -34,6 +35,8 @@ export interface DescribedSource {
   readonly bounds: { readonly since: boolean; readonly until: boolean };
   /** How far outside of its bounds a page may reach. */
   readonly widenedMs: number;
+  /** The time of a page's last record asks for the next page. */
+  readonly cursorsAreTimes: boolean;
   /** Records after which a chain of pages ends in silence; Infinity: it does not. */
   readonly cap: number;
   /** Whether an answer says how many records the list has. */
@@ -68,6 +71,7 @@ export function describedSource(description: Description, environment: Environme
     bounds: { since: time?.since !== undefined, until: time?.until !== undefined },
     // By a step, after rounding.
     widenedMs: 2 * (time?.granularity ?? 1),
+    cursorsAreTimes: isByTime(description),
     cap: time?.cap ?? Infinity,
     hasTotal: description.total !== undefined,
     maxPage: size?.max ?? null,

@@ -165,9 +165,10 @@ export class JobRuns {
   #traitsOf(known: SourceTraits): EndpointTraits {
     const { described = null } = this.#parts.options.source;
     if (described === null) return unknownTraits(known);
-    const { order, widenedMs, cap, list } = described;
-    const isOrderedByTime = known.isOrderedByTime && order !== 'none';
-    const ofList = { widenedMs, cap, cursorsKeepBounds: true, isOldestFirst: list.isOldestFirst };
+    const { order, widenedMs, cap, list, cursorsAreTimes } = described;
+    // Where nothing goes without the order, each run looks anew.
+    const isOrderedByTime = (known.isOrderedByTime || cursorsAreTimes) && order !== 'none';
+    const ofList = { widenedMs, cap, cursorsAreTimes, cursorsKeepBounds: true, isOldestFirst: list.isOldestFirst };
     return unknownTraits({ ...known, isOrderedByTime, hasFlag: true }, ofList);
   }
 

@@ -9,6 +9,8 @@ export interface EndpointTraits {
   readonly cursorsKeepBounds: boolean;
   /** Its list has the oldest event first: all times that walks go by are turned. See core/walk-time.ts. */
   readonly isOldestFirst: boolean;
+  /** A cursor is the time of a page's last event: without the order of times it misses what stands elsewhere. */
+  readonly cursorsAreTimes: boolean;
   /** Events after which a chain ends as if it were at its end; Infinity: it does not. */
   readonly cap: number;
   /** A chain has ended there, and could not go on by time. */
@@ -44,7 +46,13 @@ const FIRST_GUESS_EVENT_BYTES = 400;
 /** A page of small events does not make the next large one a surprise, a hundred of them do. */
 const FORGETTING = 0.98;
 /** `since` and `until` are sent widened by a millisecond, and rounded. */
-const OF_DATASYNC = { widenedMs: 2, cursorsKeepBounds: false, cap: Infinity, isOldestFirst: false };
+const OF_DATASYNC = {
+  widenedMs: 2,
+  cursorsKeepBounds: false,
+  cursorsAreTimes: false,
+  cap: Infinity,
+  isOldestFirst: false,
+};
 
 /**
  * Assumed until a page shows otherwise.
@@ -52,7 +60,7 @@ const OF_DATASYNC = { widenedMs: 2, cursorsKeepBounds: false, cap: Infinity, isO
  */
 export function unknownTraits(
   known: Pick<EndpointTraits, 'isOrderedByTime' | 'hasFlag' | 'failureWords'>,
-  described: Pick<EndpointTraits, 'widenedMs' | 'cursorsKeepBounds' | 'cap' | 'isOldestFirst'> = OF_DATASYNC,
+  described: Pick<EndpointTraits, keyof typeof OF_DATASYNC> = OF_DATASYNC,
 ): EndpointTraits {
   return {
     ...described,

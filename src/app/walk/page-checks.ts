@@ -1,5 +1,6 @@
 /** What a page shows against what is believed of its endpoint: its order, its cursor, its length. */
 import type { PageRequest, RawPage } from '../../api/api-client.ts';
+import { ConfigurationError } from '../../core/errors.ts';
 import type { EncodedPage } from '../../core/encoded-page.ts';
 import type { Logger } from '../../core/logging.ts';
 import {
@@ -56,6 +57,7 @@ export class PageChecks {
 
   /**
    * What the page shows for the first time: that bounds of time, or the order of times, do not hold. The traits say it from then on.
+   * @throws ConfigurationError where the walk rests on the order
    * @param passedFromMs a page went from there to below the bound, epoch ms; `null`: none has
    */
   findBroken(
@@ -79,6 +81,7 @@ export class PageChecks {
       describeDisorder(request, encoded, position.pageEndMs, this.#traits) ??
       (encoded.places.timesMs.some(lies) ? 'events came that a page below the bound had passed over' : null);
     if (disorder === null) return null;
+    if (this.#traits.cursorsAreTimes) throw notInOrder(disorder);
     this.#traits.isOrderedByTime = false;
     this.#logger.warn(
       { window: windowId, page: request.page },
@@ -165,6 +168,14 @@ export class PageChecks {
     const isFailing = word === 'more' && envelope.speaksOfError && traits.failureWords !== 'mean-nothing';
     return isFailing && this.#failing.mayAsk(page) ? 'a page that is not the last speaks of an error' : null;
   }
+}
+
+function notInOrder(disorder: string): ConfigurationError {
+  return new ConfigurationError(
+    `The list is not in the order that its description says: ${disorder}. The next page is asked for by the time of the last record ` +
+      '(next.lastRecord), so records that stand elsewhere would be missed. What came is in the table, and is not all. Correct order, ' +
+      'or next, in the description; --new-run then begins again.',
+  );
 }
 
 /** How often the newest page was asked for again for one reason. */

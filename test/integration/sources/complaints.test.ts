@@ -63,6 +63,13 @@ void test('a limit that the description has wrong costs some refusals, and no re
   assert.ok(scene.stub.refusals < scene.stub.requests / 2, `${scene.stub.refusals} of ${scene.stub.requests} refused`);
 });
 
+void test('a list that is not in the order by which it is read: code 2', async (t) => {
+  const words = { next: 'last-time', order: 'newest-first', more: 'flag' } as const;
+  const [end] = await playWell(t, caseOf({ words, api: { isUnordered: true } }));
+  assert.equal(end?.end.code, 2);
+  assert.match(end.end.reason, /not in the order that its description says/);
+});
+
 void test('page numbers over a list from which records vanish: the card says what cannot be promised', async (t) => {
   const starts = [
     {

@@ -146,6 +146,15 @@ const REFUSED: readonly (readonly [name: string, lines: readonly string[], probl
     /next.lastRecord.path: .* would be lost/,
   ],
   [
+    'the time of the last record of a list without an order',
+    [
+      'next: { lastRecord: { path: [at], param: after, inclusive: true, within: { count: { param: p, first: 1, step: 1 } } } }',
+      'time: { path: [at], format: s, granularity: 1s }',
+      'order: none',
+    ],
+    /^\d+:1 order: expected oldest-first or newest-first, because the last record's time/,
+  ],
+  [
     'within without inclusive',
     ['next: { lastRecord: { path: [at], param: after, within: { count: { param: p, first: 1, step: 1 } } } }'],
     /next.lastRecord.within: within needs inclusive/,

@@ -103,20 +103,24 @@ export class IngestionJob {
     try {
       const { settings, source, logger } = this.#options;
       refuseToFollow(settings, source.described ?? null);
-      const contacted = await this.#contactBoth();
+      const { counters } = this.#parts;
+      const standby = settings.wait ? this.#stopped.signal : null;
+      if (standby !== null) counters.phase = 'standby';
+      // A standby spends nothing of the API's budget.
+      const contacted = standby === null ? await this.#contactBoth() : { db: await this.#openDatabase(), rows: null };
       const opened = contacted.db;
       db = opened;
-      ownership = await opened.persistently('taking the target', () => takeTarget(opened, source, settings, logger));
-      const outcome = await this.#work(opened, ownership, contacted.rows);
-      const { counters, client } = this.#parts;
-      return {
-        outcome,
-        counts: counters.counts,
-        proof: counters.proof,
-        fetchedEvents: counters.fetchedEvents,
-        requests: client.requests,
-        seconds: (performance.now() - this.#startedMs) / 1000,
-      };
+      ownership = await opened.persistently('taking the target', () =>
+        takeTarget(opened, source, settings, logger, standby),
+      );
+      if (standby !== null) {
+        counters.phase = 'starting';
+        await this.#contactApi();
+      }
+      return this.#report(await this.#work(opened, ownership, contacted.rows));
+    } catch (error) {
+      if (error === this.#stopped.signal.reason) return this.#report('stopped');
+      throw error;
     } finally {
       await Promise.allSettled([this.#parts.client.close(), this.#parts.pool.destroy()]);
       await ownership?.release().catch(() => undefined);
@@ -124,10 +128,21 @@ export class IngestionJob {
     }
   }
 
-  /** Contacts the API, and meanwhile the database, whose rows are counted. Changes nothing. */
-  async #contactBoth(): Promise<{ readonly db: Database; readonly rows: TargetRows | null }> {
+  #report(outcome: JobReport['outcome']): JobReport {
+    const { counters, client } = this.#parts;
+    return {
+      outcome,
+      counts: counters.counts,
+      proof: counters.proof,
+      fetchedEvents: counters.fetchedEvents,
+      requests: client.requests,
+      seconds: (performance.now() - this.#startedMs) / 1000,
+    };
+  }
+
+  #openDatabase(): Promise<Database> {
     const { settings, source, logger } = this.#options;
-    const opening = Database.open({
+    return Database.open({
       url: source.databaseUrl,
       copyConnections: settings.connections,
       applicationName: `datasync-ingestion ${source.name}`,
@@ -138,7 +153,17 @@ export class IngestionJob {
         this.#parts.counters.databaseWait = reason;
       },
     });
-    const contacting = this.#parts.client.open();
+  }
+
+  async #contactApi(): Promise<void> {
+    this.#options.logger.info(await this.#parts.client.open(), 'endpoint chosen');
+  }
+
+  /** Contacts the API, and meanwhile the database, whose rows are counted. Changes nothing. */
+  async #contactBoth(): Promise<{ readonly db: Database; readonly rows: TargetRows | null }> {
+    const { source } = this.#options;
+    const opening = this.#openDatabase();
+    const contacting = this.#contactApi();
     const counting = opening.then((db) =>
       db.persistently('counting the rows of the target', () => countRowsMeanwhile(db, source.name)),
     );
@@ -148,7 +173,6 @@ export class IngestionJob {
       if (opened.status === 'fulfilled') await opened.value.close();
       throw failed?.reason;
     }
-    logger.info(contacted.value, 'endpoint chosen');
     return { db: opened.value, rows: counted.value };
   }
 

@@ -3,12 +3,13 @@ import Table from 'cli-table3';
 import type { Environment } from '../core/config.ts';
 import type { ExitCode } from '../core/errors.ts';
 import { isoText } from '../core/iso-text.ts';
-import { isProven, type Proof, type RunCounts } from '../core/state.ts';
+import { isProven, roundOf, type Proof, type RunCounts } from '../core/state.ts';
 import { sqlStateOf } from '../load/postgres/database-errors.ts';
 import type { Database } from '../load/postgres/database.ts';
 import type { Source } from '../load/schema/source.ts';
 import { readTargetRows } from '../load/state/target-rows.ts';
 import {
+  readBaseRun,
   readLastCompleteRun,
   readNewestRun,
   readOwner,
@@ -16,7 +17,7 @@ import {
   type OwnerReport,
   type StoredRun,
 } from '../load/state/run-reader.ts';
-import { proofText } from '../watch/page/texts.js';
+import { duration, proofText } from '../watch/page/texts.js';
 import { reportCommand } from './report-command.ts';
 
 /** How long counting waits for a merge that holds the table alone. */
@@ -35,6 +36,12 @@ interface StatusReport {
   readonly run: RunReport | null;
   /** The job that works on the target right now. */
   readonly workedOnBy: { readonly host: string; readonly pid: number; readonly since: string } | null;
+  /** Of all runs, and of rounds of --follow. */
+  readonly newestEvent: string | null;
+  readonly lagSeconds: number | null;
+  /** When the newest round of --follow that took anything began; null where there is none. */
+  readonly lastRoundAt: string | null;
+  readonly lastProof: { readonly runId: number; readonly kind: Proof['kind']; readonly at: string } | null;
   /** One sentence. */
   readonly nextStart: string;
 }
@@ -80,6 +87,12 @@ async function readStatus(db: Database, source: Source, lookbackMs: number): Pro
     readLastCompleteRun(db, source),
     readOwner(db, source),
   ]);
+  const address = newest?.source ?? '';
+  const [latest, proven] = await Promise.all([
+    readBaseRun(db, source, address, 'new-events'),
+    readBaseRun(db, source, address, 'proof'),
+  ]);
+  const newestMs = latest?.watermarkMs ?? null;
   const run = newest === null ? null : await reportRun(db, newest);
   return {
     database: db.described,
@@ -89,6 +102,13 @@ async function readStatus(db: Database, source: Source, lookbackMs: number): Pro
     finished: newest !== null && isFinished(newest) && !areGone,
     run,
     workedOnBy: owner?.active ? { host: owner.host, pid: owner.pid, since: isoText(owner.sinceMs) } : null,
+    newestEvent: isoText(newestMs),
+    lagSeconds: newestMs === null ? null : Math.round(Math.max(0, Date.now() - newestMs) / 1000),
+    lastRoundAt: latest === null || roundOf(latest) === null ? null : isoText(latest.startedAtMs),
+    lastProof:
+      proven === null
+        ? null
+        : { runId: proven.runId, kind: proven.proof?.kind ?? 'none', at: isoText(proven.startedAtMs) },
     nextStart: describeNextStart(owner, run, lastComplete, lookbackMs),
   };
 }
@@ -195,6 +215,11 @@ function describeStatus(report: StatusReport): string {
     const { served, inserted, updated, duplicates, rejected, repaired } = run.counts;
     const events = Object.entries({ served, inserted, updated, duplicates, rejected, repaired });
     add('events', events.map(([name, value]) => `${count(value)} ${name}`).join(', '));
+  }
+  if (report.lastRoundAt !== null) {
+    add('following', `${duration(report.lagSeconds ?? 0)} behind, newest event ${report.newestEvent ?? 'unknown'}`);
+    add('last round', report.lastRoundAt);
+    add('last proof', report.lastProof === null ? 'none' : `run ${report.lastProof.runId}, ${report.lastProof.at}`);
   }
   add(
     'at work',

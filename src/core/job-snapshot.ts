@@ -2,9 +2,19 @@
  * What watchers see of a job: one plain object, made when somebody asks. Terminal, metrics, health and live page read
  * nothing else, so that a slow or dead viewer cannot touch the job.
  */
-import { NO_COUNTS, type Proof, type RunCounts } from './state.ts';
+import { NO_COUNTS, type Proof, type ProofKind, type RunCounts } from './state.ts';
 
-export const JOB_PHASES = ['starting', 'loading', 'merging', 'verifying', 'following', 'stopping', 'ended'] as const;
+export const JOB_PHASES = [
+  // Another process works on the source: see --wait.
+  'standby',
+  'starting',
+  'loading',
+  'merging',
+  'verifying',
+  'following',
+  'stopping',
+  'ended',
+] as const;
 
 export type JobPhase = (typeof JOB_PHASES)[number];
 
@@ -29,6 +39,42 @@ export interface MergeRecord {
   readonly atMs: number;
   readonly seconds: number;
   readonly events: number;
+}
+
+/** What there is to see of a job that follows; times are epoch ms. */
+export interface FollowSnapshot {
+  /** The newest event that is believed, `null` where times do not tell. */
+  readonly newestEventMs: number | null;
+  /** Lag above which it is degraded, ms; `null`: none. */
+  readonly maxLagMs: number | null;
+  readonly looks: number;
+  readonly nextLookMs: number;
+  /** When something new was last taken by this process. */
+  readonly lastTakenMs: number | null;
+  readonly takenEvents: number;
+  readonly lastProof: { readonly kind: ProofKind; readonly atMs: number } | null;
+  /** The exit code with which the last run that was to prove something would have ended, and why; `null` when it is proven. */
+  readonly unproven: { readonly exitCode: number; readonly reason: string } | null;
+  /** Since when it waits for the API or the database, and why. */
+  readonly away: { readonly sinceMs: number; readonly reason: string } | null;
+}
+
+export const NOT_FOLLOWED_YET: FollowSnapshot = Object.freeze({
+  newestEventMs: null,
+  maxLagMs: null,
+  looks: 0,
+  nextLookMs: 0,
+  lastTakenMs: null,
+  takenEvents: 0,
+  lastProof: null,
+  unproven: null,
+  away: null,
+});
+
+/** How old the newest event is, ms; `null` where nobody knows. */
+export function lagMs({ follow }: Pick<JobSnapshot, 'follow'>, nowMs: number): number | null {
+  const newestMs = follow?.newestEventMs ?? null;
+  return newestMs === null ? null : Math.max(0, nowMs - newestMs);
 }
 
 export interface JobSnapshot {
@@ -70,6 +116,8 @@ export interface JobSnapshot {
   /** Where the time axis ends: the newest event seen, at first the one that the run has stored; epoch ms. */
   readonly newestEventMs: number | null;
   readonly windows: readonly WindowSnapshot[];
+  /** `null` before the first run of `--follow` is over, and without it. */
+  readonly follow: FollowSnapshot | null;
   /** Set when the job has ended: its exit code, the reason that the last line of the log gives, and when; epoch ms. */
   readonly ended: { readonly exitCode: number; readonly reason: string; readonly atMs: number } | null;
 }
@@ -107,6 +155,7 @@ export function snapshotBeforeJob(startedAtMs: number): JobSnapshot {
     lastMerges: [],
     newestEventMs: null,
     windows: [],
+    follow: null,
     ended: null,
   };
 }

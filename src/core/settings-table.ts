@@ -19,50 +19,9 @@ import {
   onOff,
   sourceName,
 } from './setting-kinds.ts';
+import { inGroup, registry, type SettingMeta, type SettingOptions } from './setting-registry.ts';
 
-/** A command takes the groups of settings that it needs. */
-export const SETTING_GROUPS = [
-  'source',
-  'database',
-  'speed',
-  'run',
-  'follow',
-  'limits',
-  'network',
-  'serving',
-  'output',
-] as const;
-export type SettingGroup = (typeof SETTING_GROUPS)[number];
-
-interface SettingOptions {
-  /** As a person would write it. Without a default the kind is optional. */
-  readonly default?: string;
-  readonly unit?: string;
-  readonly secret?: boolean;
-  /** A switch: its flag takes no value. */
-  readonly isSwitch?: boolean;
-  /** What the flag means without a value. */
-  readonly bare?: string;
-  /** A variable without a flag: other programs already use its name. */
-  readonly variableOnly?: boolean;
-}
-
-interface SettingMeta extends SettingOptions {
-  readonly group: SettingGroup;
-  readonly variable: string;
-  readonly text: string;
-}
-
-const registry = z.registry<SettingMeta>();
-
-/** Registers a copy of the kind: the registry knows settings by their schema, and two settings may be of one kind. */
-function inGroup(group: SettingGroup) {
-  return <S extends z.ZodType>(variable: string, kind: S, text: string, options: SettingOptions = {}): S => {
-    const schema = kind.clone();
-    registry.add(schema, { group, variable, text, ...options });
-    return schema;
-  };
-}
+export { SETTING_GROUPS, type SettingGroup } from './setting-registry.ts';
 
 const source = inGroup('source');
 const database = inGroup('database');
@@ -207,6 +166,25 @@ export const settingsSchema = z.object({
     duration(60, 366 * 86_400),
     "How often --follow holds what it took against the API's total.",
     { default: '1d', unit: 'duration' },
+  ),
+
+  wait: follow(
+    'WAIT_FOR_TURN',
+    onOff,
+    'Wait while another process works on the source, and take over when it ends: a standby.',
+    SWITCH,
+  ),
+  maxLag: follow(
+    'MAX_LAG',
+    duration(1, 366 * 86_400).optional(),
+    '/health says degraded when the newest event is older than this. Not set: off.',
+    { unit: 'duration' },
+  ),
+  keepAnomalies: follow(
+    'KEEP_ANOMALIES',
+    duration(3_600, 3_660 * 86_400).optional(),
+    'How long --follow keeps anomalies, and with them the bytes of rejected events. Not set: for ever.',
+    { unit: 'duration' },
   ),
 
   maxWait: limits(

@@ -20,6 +20,8 @@ export function eventsDone(snapshot: JobSnapshot): number {
 /** 0 to 1; `null` when the total is unknown. Only a job that has ended well has 1: until then something is left to do. */
 export function progressRatio(snapshot: JobSnapshot): number | null {
   if (snapshot.ended?.exitCode === 0) return 1;
+  // What follows has no end.
+  if (snapshot.follow !== null) return null;
   if (snapshot.totalEvents === null || snapshot.totalEvents === 0) return null;
   return Math.min(0.999, eventsDone(snapshot) / snapshot.totalEvents);
 }

@@ -52,7 +52,7 @@ export function startProgress({ snapshot, logger, display, logEveryMs }: Progres
 
 function logProgress(logger: Logger, snapshot: JobSnapshot, rates: RateMeter, nowMs: number): void {
   // Nothing has happened: what happens has lines of its own.
-  if (snapshot.phase === 'following') return;
+  if (snapshot.phase === 'following' || snapshot.phase === 'standby') return;
   const { now, average, etaSeconds } = rates.observe(snapshot, nowMs);
   const ratio = progressRatio(snapshot);
   logger.info(

@@ -71,7 +71,8 @@ test('images are pinned by version', () => {
 });
 
 test('an init comes before node, which does not listen for signals in its first moment, and ends processes of docker exec', () => {
-  for (const name of ['ingestion', 'ingestion-demo']) assert.equal(serviceOf(name)['init'], true, name);
+  for (const name of ['ingestion', 'ingestion-follow', 'ingestion-demo'])
+    assert.equal(serviceOf(name)['init'], true, name);
 });
 
 test('the image runs node itself, not as root, in /app', () => {

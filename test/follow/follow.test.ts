@@ -82,3 +82,66 @@ void test('a new start goes on from what rounds have taken, and does not walk wh
   );
   assert.equal(rows.length, 1);
 });
+
+void test('an API that is away for hours is asked once a minute, and told twice; nothing is lost', async (t) => {
+  const list = await GrowingList.open(t);
+  list.grow(300);
+  let fromMs = 0;
+  let asked = 0;
+  let duringOutage = Infinity;
+  const end = await list.follow((wait) => {
+    const { clock, api } = list;
+    if (wait === 3) {
+      fromMs = clock.now();
+      asked = api.pageRequests;
+      list.hook = () => ({ status: 503, body: { error: 'away' } });
+    }
+    const awayMs = clock.now() - fromMs;
+    if (wait > 3 && asked > 0 && awayMs > 3 * HOUR_MS) {
+      duringOutage = api.pageRequests - asked;
+      asked = 0;
+      list.hook = () => undefined;
+      list.grow(40, 0, MINUTE_MS);
+    }
+    return fromMs === 0 || awayMs < 4 * HOUR_MS;
+  });
+  assert.equal(end.error, null, end.log.slice(-20).join(''));
+  assert.equal(await list.missing(), 0);
+  assert.ok(duringOutage <= 3 * 60 + 6, `${duringOutage} requests`);
+  const told = list.told(end).filter((message) => !/new events were taken/.test(message));
+  const outage = told.slice(told.findIndex((message) => message.startsWith('waiting')));
+  assert.deepEqual(outage, ['waiting until it can go on; nothing is lost', 'going on after the wait']);
+});
+
+void test('a first page out of a cache is asked for again, and no request is repeated within half a minute', async (t) => {
+  const list = await GrowingList.open(t, { hasStream: false });
+  list.grow(800);
+  const cache = new Map<string, { readonly atMs: number; readonly body: unknown }>();
+  const repeated: string[] = [];
+  list.hook = ({ query, usual }) => {
+    const key = query.toString();
+    const nowMs = list.clock.now();
+    const cached = cache.get(key);
+    if (cached !== undefined && nowMs - cached.atMs < 30_000) {
+      repeated.push(key);
+      return { body: cached.body, headers: { 'x-cache': 'HIT', date: new Date(nowMs).toUTCString() } };
+    }
+    cache.set(key, { atMs: nowMs, body: usual.body });
+    return undefined;
+  };
+  const missing: number[] = [];
+  const end = await list.follow(
+    async (wait) => {
+      missing.push(await list.missing());
+      list.grow(wait);
+      return wait < 20;
+    },
+    ['--follow', '5s'],
+  );
+  assert.equal(end.error, null, end.log.slice(-20).join(''));
+  assert.deepEqual(repeated, []);
+  assert.deepEqual(
+    missing,
+    Array.from({ length: 20 }, () => 0),
+  );
+});

@@ -4,6 +4,7 @@ import { pino } from 'pino';
 import { IngestionJob, type JobReport } from '../../src/app/ingestion-job.ts';
 import type { JobOptions } from '../../src/app/job-options.ts';
 import type { Clock } from '../../src/core/clock.ts';
+import type { DescribedSource } from '../../src/app/run/described-source.ts';
 import type { ColumnPlan } from '../../src/core/column-plan.ts';
 import { commandLine, readSettings, secretsOf, type Environment } from '../../src/core/config.ts';
 import { EXIT_CODES, exitCodeOf, type ExitCode } from '../../src/core/errors.ts';
@@ -19,6 +20,7 @@ export interface JobTarget {
   readonly databaseUrl: string;
   /** Of another source than DataSync. */
   readonly plan?: ColumnPlan;
+  readonly described?: DescribedSource;
 }
 
 export interface JobEnd {
@@ -55,7 +57,7 @@ export function jobFor(
   const logger = pino({ level: 'debug' }, { write: (line: string) => log.push(line) });
   const job = new IngestionJob({
     settings: read,
-    source: { ...target, name: read.source, address: target.baseUrl, apiKey: KEY },
+    source: { ...target, name: read.source, address: target.described?.address ?? target.baseUrl, apiKey: KEY },
     logger,
     secrets: secretsOf(read),
     onSecret: () => undefined,

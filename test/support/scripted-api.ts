@@ -12,7 +12,7 @@ const FEED_PATH = '/api/v1/events/feed';
 const EVENTS_PATH = '/api/v1/events';
 const ACCESS_PATH = '/internal/dashboard/stream-access';
 /** A job that asks more often than this runs in a circle: from then on every answer is 403, which ends it. */
-const MAX_PAGE_REQUESTS = 5_000;
+const USUAL_MAX_REQUESTS = 5_000;
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -38,6 +38,8 @@ export interface ScriptedOptions {
   readonly untilGrainMs?: number;
   /** In place of the number of events. */
   readonly total?: number;
+  /** A test of many days. */
+  readonly maxRequests?: number;
   readonly hook?: PageHook;
 }
 
@@ -117,7 +119,7 @@ export class ScriptedApi {
       return;
     }
     this.#pageRequests += 1;
-    if (this.#pageRequests > MAX_PAGE_REQUESTS) {
+    if (this.#pageRequests > (this.options.maxRequests ?? USUAL_MAX_REQUESTS)) {
       send(res, { status: 403, body: { code: 'TOO_MANY_REQUESTS_FOR_A_TEST' } });
       return;
     }

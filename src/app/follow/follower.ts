@@ -13,6 +13,7 @@ import type { ApiClient } from '../../api/api-client.ts';
 import type { Clock } from '../../core/clock.ts';
 import type { Settings } from '../../core/config.ts';
 import { EXIT_CODES, JobError } from '../../core/errors.ts';
+import { isoText } from '../../core/iso-text.ts';
 import type { Logger } from '../../core/logging.ts';
 import type { RunCounts } from '../../core/state.ts';
 import type { TargetRows } from '../../load/state/target-rows.ts';
@@ -27,6 +28,7 @@ const SHARE_OF_WHOLE_WALKS = 10;
 /** Failures in a row after which the client may find out whether it is only stream access that fails; then again once in so many. */
 const PATIENT_FIRST = 5;
 const PATIENT_EVERY = 60;
+const HOUR_MS = 3_600_000;
 
 export interface FollowParts {
   readonly settings: Settings;
@@ -51,6 +53,8 @@ export class Follower {
   #floorMs: number | null = null;
   /** When a round first failed, ms of the clock's `elapsedMs`; `null` while it goes well. */
   #awaySinceMs: number | null = null;
+  /** When something was last told, ms of the same clock. */
+  #toldMs = 0;
 
   constructor(parts: FollowParts) {
     const { settings, follow, client, runs, clock } = parts;
@@ -70,6 +74,8 @@ export class Follower {
     for (;;) {
       if (stopped.aborted) return 'stopped';
       counters.phase = 'following';
+      if (this.#hasBegun) counters.followed({ nextLookMs: clock.now() + pauseMs });
+      this.#tellHourly();
       await clock.wait(pauseMs, stopped);
       // What was counted at the first contact is no news any more.
       pauseMs = await this.#survive(() => (this.#hasBegun ? this.#round() : this.#begin(null)));
@@ -78,8 +84,9 @@ export class Follower {
 
   /** @returns how long to wait until the next round, ms */
   async #survive(round: () => Promise<number>): Promise<number> {
-    const { client, stopped, follow } = this.#parts;
-    const requestsBefore = client.requests;
+    const { client, counters, stopped, follow } = this.#parts;
+    const wasted = (): number => client.requests - counters.fetchedPages;
+    const wastedBefore = wasted();
     try {
       const pauseMs = await round();
       if (!stopped.aborted) this.#noteServed();
@@ -93,7 +100,7 @@ export class Follower {
       }
       if (error.exitCode !== EXIT_CODES.gaveUp) throw error;
       this.#noteAway(error);
-      return this.#plan.noteFailed(client.requests - requestsBefore);
+      return this.#plan.noteFailed(wasted() - wastedBefore);
     }
   }
 
@@ -101,7 +108,9 @@ export class Follower {
   async #begin(counted: TargetRows | null): Promise<number> {
     const { runs, clock, follow, logger, counters } = this.#parts;
     const attempt = await runs.newestRun('attempt');
-    const agoMs = attempt === null ? Infinity : clock.now() - (attempt.serverDateMs ?? attempt.startedAtMs);
+    // A clock that was wrong must not put the next proof off for years.
+    const agoMs =
+      attempt === null ? Infinity : Math.max(0, clock.now() - (attempt.serverDateMs ?? attempt.startedAtMs));
     this.#plan.proofWas(agoMs, clock.elapsedMs());
     const task = this.#plan.isProofDue(clock.elapsedMs()) ? 'proof' : 'lookback';
     if ((await runs.runFirst(counted, task === 'proof' ? null : task)) === 'stopped') return 0;
@@ -111,8 +120,9 @@ export class Follower {
   }
 
   async #round(): Promise<number> {
-    const { runs, clock, follow, stopped } = this.#parts;
+    const { runs, clock, follow, counters, stopped } = this.#parts;
     await runs.checkOwner();
+    counters.followed({ looks: counters.follow.looks + 1 });
     const look = await this.#newest.look(this.#floorMs, stopped, isPatient(this.#plan.failures));
     const task = this.#plan.taskAfter(look, clock.elapsedMs());
     if (task === 'nothing' && !runs.hasFailed) {
@@ -128,7 +138,11 @@ export class Follower {
     const begunMs = clock.elapsedMs();
     if ((await runs.run(this.#roundFor(task, look))) === 'stopped') return 0;
     const { inserted, updated, rejected } = counters.counts;
+    if (inserted + updated > 0) {
+      counters.followed({ lastTakenMs: clock.now(), takenEvents: counters.follow.takenEvents + inserted + updated });
+    }
     if (inserted + updated > 0 || (task === 'new-events' && rejected > 0)) {
+      this.#toldMs = clock.elapsedMs();
       logger.info({ round: task, ...shown(counters.counts) }, 'new events were taken');
     }
     // What was gone on with need not have brought what the look has shown.
@@ -136,14 +150,17 @@ export class Follower {
     if (runs.wasResumed) return 0;
     this.#newest.noteTaken(look);
     if (!runs.isOrderedByTime) return Math.max(follow, SHARE_OF_WHOLE_WALKS * (clock.elapsedMs() - begunMs));
-    return look.isFull ? 0 : follow;
+    // A list that is always new and brings nothing must not be asked without end.
+    return look.isFull && inserted + updated > 0 ? 0 : follow;
   }
 
   /** Where the look was no full page, what is left behind it needs no larger one. */
   #roundFor(task: Exclude<Task, 'nothing'>, { first, isFull, limit }: Look): Round {
-    const { pageSize } = this.#parts.settings;
-    if (task === 'new-events' && first !== null) return { kind: task, first, pageSize: isFull ? pageSize : limit };
-    return { kind: task === 'proof' ? null : task, pageSize: this.#newest.limitFor(pageSize) };
+    const { pageSize, concurrency } = this.#parts.settings;
+    const isLong = task === 'proof' || isFull;
+    const walk = { pageSize: isLong ? pageSize : limit, concurrency: isLong ? concurrency : 1 };
+    if (task === 'new-events' && first !== null) return { kind: task, first, ...walk };
+    return { ...walk, kind: task === 'proof' ? null : task, pageSize: this.#newest.limitFor(pageSize) };
   }
 
   async #noteRun(look: Look | null): Promise<void> {
@@ -154,6 +171,11 @@ export class Follower {
     this.#hasBegun = true;
     const watermarkMs = runs.isOrderedByTime ? (newest?.watermarkMs ?? null) : null;
     this.#floorMs = watermarkMs === null ? null : watermarkMs - reachOf('new-events', settings);
+    const maxLagMs = settings.maxLag ?? null;
+    counters.followed({ newestEventMs: newest?.watermarkMs ?? null, maxLagMs });
+    const proof = task === 'proof' ? counters.proof : null;
+    if (proof !== null) counters.followed({ lastProof: { kind: proof.kind, atMs: clock.now() }, unproven: null });
+    if (task === 'proof') await runs.tidyUp();
     // Of a run that walks further down than the look, its own first page says the total.
     const total = task === 'new-events' ? (look?.total ?? null) : (newest?.passTotal ?? null);
     this.#plan.noteDone(task, total, inserted + updated + rejected > 0, clock.elapsedMs());
@@ -161,10 +183,13 @@ export class Follower {
 
   /** @throws the error where nothing was ever complete, so that there is nothing to go on from */
   async #showUnproven(error: JobError): Promise<void> {
-    const { runs, logger, settings } = this.#parts;
+    const { runs, logger, settings, clock } = this.#parts;
     await runs.closeUnproven(error.message);
     if ((await runs.newestRun('new-events')) === null) throw error;
     await this.#noteRun(null);
+    // It may have ended before it was a run.
+    if (this.#plan.isProofDue(clock.elapsedMs())) this.#plan.proofWas(0, clock.elapsedMs());
+    this.#parts.counters.followed({ unproven: { exitCode: error.exitCode, reason: error.message } });
     const next_proof_seconds = settings.proveEvery / 1000;
     logger.error(
       { exit_code: error.exitCode, next_proof_seconds, reason: error.message },
@@ -172,18 +197,35 @@ export class Follower {
     );
   }
 
+  /** Where nothing else is told, that it lives. */
+  #tellHourly(): void {
+    const { logger, clock, counters, client } = this.#parts;
+    const nowMs = clock.elapsedMs();
+    if (this.#awaySinceMs !== null || nowMs - this.#toldMs < HOUR_MS) return;
+    this.#toldMs = nowMs;
+    const { looks, newestEventMs, takenEvents } = counters.follow;
+    const newest_event = isoText(newestEventMs);
+    logger.info(
+      { looks, requests: client.requests, new_events: takenEvents, newest_event },
+      'following; nothing new lately',
+    );
+  }
+
   #noteAway(error: JobError): void {
-    const { logger, clock } = this.#parts;
+    const { logger, clock, counters } = this.#parts;
     if (this.#awaySinceMs !== null) return;
     this.#awaySinceMs = clock.elapsedMs();
+    counters.followed({ away: { sinceMs: clock.now(), reason: error.message } });
     logger.warn({ reason: error.message }, 'waiting until it can go on; nothing is lost');
   }
 
   #noteServed(): void {
     if (this.#awaySinceMs === null) return;
-    const seconds = Math.round((this.#parts.clock.elapsedMs() - this.#awaySinceMs) / 1000);
+    const { logger, clock, counters } = this.#parts;
+    const seconds = Math.round((clock.elapsedMs() - this.#awaySinceMs) / 1000);
     this.#awaySinceMs = null;
-    this.#parts.logger.info({ seconds }, 'going on after the wait');
+    counters.followed({ away: null });
+    logger.info({ seconds }, 'going on after the wait');
   }
 }
 

@@ -16,6 +16,8 @@ const MARGIN = 2;
 /** Numbers of looks, by which the client tells their attempts apart: above those of all other questions, and not without end. */
 const FIRST_LOOK = 1_000;
 const LAST_LOOK = 1_000_000;
+/** Pages differ a little in length: what one has shown may not be on the next one, and be on the one after it. */
+const LOOKS_REMEMBERED = 12;
 /** Answers that only say how to ask: another endpoint, a smaller page, an old one out of a cache. */
 const MOST_ASKS = 4;
 
@@ -32,7 +34,7 @@ export interface Look {
   readonly first: FirstAnswer | null;
   /** Events that were asked for. */
   readonly limit: number;
-  readonly keys: ReadonlySet<string>;
+  readonly keys: readonly string[];
 }
 
 export interface LookOptions {
@@ -46,8 +48,9 @@ export interface LookOptions {
 export class NewestPage {
   readonly #options: LookOptions;
   readonly #asks = new RecentAsks();
-  /** Of the events that the last look has shown, and that were taken. */
-  #known: ReadonlySet<string> = new Set();
+  /** Events that looks have shown, and that were taken, with the number of the look that has shown them last. */
+  readonly #known = new Map<string, number>();
+  #looks = 0;
   #number = FIRST_LOOK;
   #limit = FEWEST_EVENTS;
   /** The most events that the API gives at once. */
@@ -72,7 +75,7 @@ export class NewestPage {
         this.#number = this.#number >= LAST_LOOK ? FIRST_LOOK : this.#number + 1;
         return found;
       }
-      if (answer.kind === 'outside-range') return { ...NOTHING, limit: request.limit, keys: this.#known };
+      if (answer.kind === 'outside-range') return { ...NOTHING, limit: request.limit, keys: [] };
       if (answer.kind === 'too-large') this.#most = answer.maxEvents ?? Math.ceil(request.limit / 2);
       if (isLast) throw new GaveUpError(`the newest page was asked for and not served: ${describe(answer)}`);
     }
@@ -80,7 +83,9 @@ export class NewestPage {
 
   /** What the look has shown is taken, or was known. */
   noteTaken({ fresh, recent, keys }: Look): void {
-    this.#known = keys;
+    this.#looks += 1;
+    for (const key of keys) this.#known.set(key, this.#looks);
+    for (const [key, look] of this.#known) if (look <= this.#looks - LOOKS_REMEMBERED) this.#known.delete(key);
     this.#limit = FEWEST_EVENTS + recent + MARGIN * fresh;
   }
 
@@ -100,7 +105,7 @@ export class NewestPage {
   async #read(request: PageRequest, raw: RawPage, sinceMs: number | null): Promise<Look> {
     const kept = { ...raw, body: raw.body.slice(0, raw.bodyBytes) };
     const read = await this.#encode(request, raw);
-    if (read === null) return { ...NOTHING, fresh: 1, recent: 1, limit: raw.limit, keys: this.#known };
+    if (read === null) return { ...NOTHING, fresh: 1, recent: 1, limit: raw.limit, keys: [] };
     const { fresh, recent } = this.#count(read, sinceMs);
     const isFull = fresh > 0 && fresh === read.servedCount && read.envelope.hasMore !== false;
     return {
@@ -110,7 +115,7 @@ export class NewestPage {
       total: raw.fromCache ? null : read.envelope.total,
       first: new FirstAnswer(request, kept),
       limit: raw.limit,
-      keys: new Set(read.places.keys),
+      keys: read.places.keys,
     };
   }
 

@@ -79,7 +79,7 @@ export class RoundPlan {
     return this.#failures;
   }
 
-  /** @param requests that the round has cost. @returns how long to wait */
+  /** @param requests that brought no page. @returns how long to wait */
   noteFailed(requests: number): number {
     const grownMs = this.#options.intervalMs * 2 ** Math.min(this.#failures, 10);
     this.#failures += 1;

@@ -2,7 +2,14 @@
 import type { ApiClient } from '../../api/api-client.ts';
 import type { AcceptedPage } from '../../core/accepted-page.ts';
 import type { InFlightLimit } from '../../core/in-flight-limit.ts';
-import { snapshotBeforeJob, type JobPhase, type JobSnapshot, type WindowSnapshot } from '../../core/job-snapshot.ts';
+import {
+  NOT_FOLLOWED_YET,
+  snapshotBeforeJob,
+  type FollowSnapshot,
+  type JobPhase,
+  type JobSnapshot,
+  type WindowSnapshot,
+} from '../../core/job-snapshot.ts';
 import type { Proof, Run, RunCounts, WindowState } from '../../core/state.ts';
 import { turnRange, turnTime } from '../../core/walk-time.ts';
 import type { MergeResult } from '../../load/merge/merge.ts';
@@ -58,12 +65,26 @@ export class JobCounters {
     return this.counts.rejected + this.#stagedRejected;
   }
 
+  get fetchedPages(): number {
+    return this.#figures.fetchedPages;
+  }
+
   get fetchedEvents(): number {
     return this.#figures.fetchedEvents;
   }
 
   get copiedEvents(): number {
     return this.#figures.copiedEvents;
+  }
+
+  /** What has changed of a job that follows. */
+  followed(changes: Partial<FollowSnapshot>): void {
+    this.#figures.follow = { ...(this.#figures.follow ?? NOT_FOLLOWED_YET), ...changes };
+    this.#figures.lastProgressMs = Date.now();
+  }
+
+  get follow(): FollowSnapshot {
+    return this.#figures.follow ?? NOT_FOLLOWED_YET;
   }
 
   set total(total: number | null) {
@@ -77,7 +98,7 @@ export class JobCounters {
     this.proof = run.proof;
     figures.pass = run.pass;
     figures.totalEvents = run.passTotal;
-    figures.newestEventMs = run.newestMs;
+    figures.newestEventMs = run.newestMs ?? figures.newestEventMs;
   }
 
   beginPass(pass: number): void {

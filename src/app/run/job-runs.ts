@@ -14,6 +14,7 @@ import type { BaseUse, StoredRun } from '../../load/state/run-reader.ts';
 import { readSourceTraits, type SourceTraits } from '../../load/state/source-traits.ts';
 import { StateStore } from '../../load/state/state-store.ts';
 import { countRows, type TargetRows } from '../../load/state/target-rows.ts';
+import { tidyUp } from '../../load/state/tidy-up.ts';
 import { PageEncoder } from '../../threads/page-encoder.ts';
 import type { WorkerPool } from '../../threads/worker-pool.ts';
 import type { JobOptions } from '../job-options.ts';
@@ -44,6 +45,8 @@ export interface Round {
   /** Of the look that found something new. */
   readonly first?: FirstAnswer;
   readonly pageSize: number;
+  /** 1: it has a few pages, and dividing them would cost more requests than it saves time. */
+  readonly concurrency: number;
 }
 
 export class JobRuns {
@@ -89,8 +92,8 @@ export class JobRuns {
       this.#leftoverPages = 0;
       this.#settings = { ...this.#settings, reset: false };
     }
-    const { full, newRun, pageSize } = this.#settings;
-    const outcome = await this.#run(rowsLeft, { kind: full || newRun ? null : kind, pageSize });
+    const { full, newRun, pageSize, concurrency } = this.#settings;
+    const outcome = await this.#run(rowsLeft, { kind: full || newRun ? null : kind, pageSize, concurrency });
     this.#settings = { ...this.#settings, full: false, newRun: false };
     return outcome;
   }
@@ -115,7 +118,7 @@ export class JobRuns {
     return checkRowsAtStart(found, ownership.source.target, this.store, this.#settings, options.logger);
   }
 
-  async #run(rowsLeft: TargetRows | null, { kind, first, pageSize }: Round): Promise<'complete' | 'stopped'> {
+  async #run(rowsLeft: TargetRows | null, { kind, first, ...walk }: Round): Promise<'complete' | 'stopped'> {
     const { options, db, ownership } = this.#parts;
     const { logger, source, observe = {} } = options;
     const { target } = ownership.source;
@@ -145,7 +148,7 @@ export class JobRuns {
     this.passes = new RunPasses(
       {
         ...this.#parts,
-        settings: { ...settings, pageSize },
+        settings: { ...settings, ...walk },
         logger: isQuiet ? logger.child({}, { level: 'warn' }) : logger,
         observe,
         encoder: this.#encoder,
@@ -244,6 +247,13 @@ export class JobRuns {
     if (run === null) return;
     const proof: Proof = { kind: 'none', places: 0, expected: null, sentence: why };
     await this.store.completeRun(run.runId, { proof });
+  }
+
+  /** See {@link tidyUp}. */
+  async tidyUp(): Promise<void> {
+    const { db, ownership, options } = this.#parts;
+    const { runs, anomalies } = await tidyUp(db, ownership, options.settings.keepAnomalies ?? null);
+    if (runs + anomalies > 0) options.logger.info({ runs, anomalies }, 'old runs were folded into one a day');
   }
 
   /** @throws TargetBusyError when another process has taken the source over */

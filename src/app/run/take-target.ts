@@ -33,8 +33,10 @@ export function takeTarget(
   { name, address, plan, table = tableOf(name), described }: TakenSource,
   settings: Settings,
   logger: Logger,
+  standby: AbortSignal | null = null,
 ): Promise<Ownership> {
   return claimTarget(db, {
+    standby,
     name,
     host: hostname(),
     pid: process.pid,

@@ -21,8 +21,14 @@ export const IS_WORKED_ON = `l.locktype = 'advisory' AND l.granted
 /** The backends of a job that was just killed need a moment to notice. */
 const LOCK_PATIENCE_MS = 1_000;
 const LOCK_POLL_MS = 100;
+/** A standby takes over within seconds. */
+const STANDBY_POLL_MS = 500;
 const REGAIN_PAUSE_MS = 2_000;
 const GOODBYE_MS = 1_000;
+
+/** The server finds within ten seconds that a host is gone, and frees its locks for a standby. A Unix socket has no such thing. */
+const NOTICE_DEAD_HOSTS = `SELECT set_config('tcp_keepalives_idle', '4', false), set_config('tcp_keepalives_interval', '2', false),
+  set_config('tcp_keepalives_count', '3', false)`;
 
 /** Holds the locks on a connection of its own, and takes them again when that connection is lost. */
 export class OwnerLock {
@@ -39,15 +45,36 @@ export class OwnerLock {
     this.#logger = logger;
   }
 
-  /** @throws TargetBusyError when another run holds them: host, pid, since when. */
-  async acquire(): Promise<void> {
-    const deadlineMs = performance.now() + LOCK_PATIENCE_MS;
+  /**
+   * @param standby waits for whoever holds them, until it is aborted; `null`: a moment
+   * @throws TargetBusyError when another run holds them: host, pid, since when. The signal's reason
+   */
+  async acquire(standby: AbortSignal | null): Promise<void> {
     const client = await this.#connect();
-    for (let busy = await tryLock(client, this.#name); busy !== null; busy = await tryLock(client, this.#name)) {
-      if (performance.now() > deadlineMs) throw await this.#refusal(client, busy);
-      await delay(LOCK_POLL_MS);
+    try {
+      await this.#untilFree(client, standby);
+    } catch (error) {
+      await client.end().catch(() => undefined);
+      throw error;
     }
     this.#client = client;
+  }
+
+  async #untilFree(client: Client, standby: AbortSignal | null): Promise<void> {
+    const askedMs = performance.now();
+    const waitedMs = (): number => performance.now() - askedMs;
+    let isTold = false;
+    for (let busy = await tryLock(client, this.#name); busy !== null; busy = await tryLock(client, this.#name)) {
+      if (waitedMs() > LOCK_PATIENCE_MS) {
+        const refusal = await this.#refusal(client, busy);
+        if (standby === null) throw refusal;
+        if (!isTold) this.#logger.info({ reason: refusal.message }, 'standing by until the other process ends');
+        isTold = true;
+      }
+      await delay(isTold ? STANDBY_POLL_MS : LOCK_POLL_MS);
+      standby?.throwIfAborted();
+    }
+    if (isTold) this.#logger.info({ seconds: Math.round(waitedMs() / 1000) }, 'taking over');
   }
 
   async release(): Promise<void> {
@@ -69,7 +96,6 @@ export class OwnerLock {
   async #refusal(client: Client, busy: Busy): Promise<TargetBusyError> {
     const source = await findSource(this.#db, busy === 'database' ? 'datasync' : this.#name);
     const owner = source === null ? null : await readOwnerRow(client, source);
-    await client.end().catch(() => undefined);
     const what =
       busy === 'database'
         ? `a job of version 1.0.0, which shares a database with no other, is working on ${this.#db.described}`
@@ -79,9 +105,11 @@ export class OwnerLock {
   }
 
   async #connect(): Promise<Client> {
-    return this.#db.connections.dedicated('owner', (error) => {
+    const client = await this.#db.connections.dedicated('owner', (error) => {
       this.#noteLoss(error);
     });
+    await client.query(NOTICE_DEAD_HOSTS);
+    return client;
   }
 
   #noteLoss(error: Error): void {

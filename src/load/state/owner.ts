@@ -41,6 +41,8 @@ export interface ClaimOptions {
   readonly host: string;
   readonly pid: number;
   readonly logger: Logger;
+  /** Waits until the source is free, or this is aborted; else another run is waited for but a moment. */
+  readonly standby?: AbortSignal | null;
   /**
    * Called under the advisory lock, before the generation is raised: registers the source, and does what needs the target
    * itself, which a merge of another run may hold for as long as it takes.
@@ -55,7 +57,7 @@ export interface ClaimOptions {
  */
 export async function claimTarget(db: Database, options: ClaimOptions): Promise<Ownership> {
   const lock = new OwnerLock(db, options.name, options.logger);
-  await lock.acquire();
+  await lock.acquire(options.standby ?? null);
   try {
     const claimed = new ClaimedTarget(db, await options.prepare(), lock, options);
     await claimed.claim();

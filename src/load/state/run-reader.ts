@@ -35,18 +35,18 @@ export const WINDOW_COLUMNS = `window_id AS "windowId", since_ms AS "sinceMs", u
   CASE WHEN to_jsonb(state) ->> 'edge_ms' IS NOT NULL THEN
     jsonb_build_object('atMs', to_jsonb(state) -> 'edge_ms', 'keys', to_jsonb(state) -> 'edge_keys') END AS edge`;
 
+/** A condition on `ingestion.run`: it is a round of `--follow`. */
+const IS_ROUND = `coalesce(to_jsonb(run) ->> 'begun_by' IN ('new-events', 'lookback'), false)`;
+
 /** The run of a source that is under way or was interrupted; `null` when there is none. There is never more than one. */
 export async function readCurrentRun(db: Database, source: Source): Promise<StoredRun | null> {
   return readRun(db, source, `status = 'running'`);
 }
 
-/** The newest complete run, of any address and range; `null` when there is none. */
+/** The newest complete run that is no round, of any address and range; `null` when there is none. */
 export async function readLastCompleteRun(db: Database, source: Source): Promise<StoredRun | null> {
-  return readRun(db, source, `status = 'complete'`);
+  return readRun(db, source, `status = 'complete' AND NOT ${IS_ROUND}`);
 }
-
-/** A condition on `ingestion.run`: it is a round of `--follow`. */
-const IS_ROUND = `coalesce(to_jsonb(run) ->> 'begun_by' IN ('new-events', 'lookback'), false)`;
 
 /**
  * The newest complete run over all that is at an address: what a later run of it goes on from. One that is to prove something rests on
@@ -73,9 +73,9 @@ const BASE_CONDITIONS = {
   'new-events': 'true',
 } as const;
 
-/** The newest run in any status. */
+/** The newest run in any status. A round of `--follow` is none: it proves nothing, and takes nothing back. */
 export async function readNewestRun(db: Database, source: Source): Promise<StoredRun | null> {
-  return readRun(db, source, 'true');
+  return readRun(db, source, `NOT ${IS_ROUND}`);
 }
 
 async function readRun(

@@ -4,7 +4,7 @@
  *
  * Names follow OpenMetrics: the unit is the last word, counters end in `_total`.
  */
-import { JOB_PHASES, type JobSnapshot } from '../../core/job-snapshot.ts';
+import { JOB_PHASES, lagMs, type JobSnapshot } from '../../core/job-snapshot.ts';
 import { progressRatio } from '../progress-estimate.ts';
 import type { EventLoopDelay } from './event-loop-delay.ts';
 
@@ -175,6 +175,35 @@ export const METRICS = {
     ({ proof }) => (proof === null ? [] : [{ labels: { kind: proof.kind }, value: 1 }]),
     'kind',
   ),
+  datasync_lag_seconds: gauge('With --follow: how old the newest event is.', (job) => {
+    const lag = lagMs(job, Date.now());
+    return lag === null ? null : lag / 1000;
+  }),
+  datasync_looks_total: counter('With --follow: looks at the newest page.', ({ follow }) => follow?.looks ?? null),
+  datasync_new_events_total: counter(
+    'With --follow: events that rounds of this process have inserted or updated.',
+    ({ follow }) => follow?.takenEvents ?? null,
+  ),
+  datasync_last_new_event_timestamp_seconds: gauge(
+    'With --follow: when something new was last taken; absent before that.',
+    ({ follow }) => secondsOf(follow?.lastTakenMs),
+  ),
+  datasync_last_proof_timestamp_seconds: gauge(
+    'With --follow: when the count of the API was last held against what came, by the kind of proof.',
+    ({ follow }) => {
+      const proof = follow?.lastProof ?? null;
+      return proof === null ? [] : [{ labels: { kind: proof.kind }, value: proof.atMs / 1000 }];
+    },
+    'kind',
+  ),
+  datasync_unproven_exit_code: gauge(
+    'With --follow: the exit code that the last run which was to prove something would have ended with; 0 when it is proven.',
+    ({ follow }) => (follow === null ? null : (follow.unproven?.exitCode ?? 0)),
+  ),
+  datasync_away_seconds: gauge(
+    'With --follow: how long it has waited for the API; 0 while it is served.',
+    ({ follow }) => (follow === null ? null : follow.away === null ? 0 : (Date.now() - follow.away.sinceMs) / 1000),
+  ),
   datasync_exit_code: gauge(
     'Exit code of the ended job; absent while it runs.',
     ({ ended }) => ended?.exitCode ?? null,
@@ -194,6 +223,10 @@ export const METRICS = {
 export type HistogramName = {
   [N in keyof typeof METRICS]: (typeof METRICS)[N] extends HistogramMetric ? N : never;
 }[keyof typeof METRICS];
+
+function secondsOf(ms: number | null | undefined): number | null {
+  return typeof ms === 'number' ? ms / 1000 : null;
+}
 
 /** What follows the colon differs each time (request ids, excerpts) and would make a time series each. */
 function kindOfWait(reason: string): string {

@@ -1,6 +1,6 @@
 /** The live page: turns one stream of events into text and drawings. It knows nothing that the server did not send. */
 import { html, latencyChart, mergesChart, throughput, throughputChart } from './charts.js';
-import { bytes, clock, duration, percent, proofText, short, span, whole } from './texts.js';
+import { bytes, clock, duration, instant, percent, proofText, short, span, whole } from './texts.js';
 import { windowRows, windowsChart, windowsText } from './windows.js';
 
 const MAX_ROWS = 2_000;
@@ -36,6 +36,7 @@ function showConnection(state, text) {
 }
 
 const PHASES = {
+  standby: 'Standing by',
   starting: 'Starting',
   loading: 'Loading',
   merging: 'Merging',
@@ -53,6 +54,7 @@ function stateOf({ snapshot, health }) {
       : ['failed', `Ended with code ${snapshot.ended.exitCode}: ${snapshot.ended.reason}`];
   }
   if (health.status === 'stalled') return ['stalled', 'Stalled: nothing has moved for a while'];
+  if (health.status === 'degraded') return ['waiting', `Following; ${health.reason}`];
   const phase = PHASES[snapshot.phase] ?? snapshot.phase;
   return snapshot.waiting === null ? ['running', phase] : ['waiting', `${phase}, waiting`];
 }
@@ -78,6 +80,24 @@ function showProgress(tick) {
   show('rate-average', whole(rates.average));
   show('waiting', tick.waiting ?? 'nothing');
   document.title = `${progress === null ? short(tick.done) : percent(progress)} · DataSync ingestion`;
+}
+
+/** A quiet view for quiet days: how old the newest event is, and when anything last happened. */
+function showFollow({ snapshot: { follow }, health, nowMs }) {
+  byId('follow').hidden = follow === null;
+  if (follow === null) return;
+  const lag = health.lag_seconds === null ? 'unknown' : duration(health.lag_seconds);
+  show('percent', health.lag_seconds === null ? 'following' : `${lag} behind`);
+  document.title = `${lag} behind · DataSync ingestion`;
+  const ago = (ms) => (ms === null ? 'not yet' : `${duration((nowMs - ms) / 1000)} ago`);
+  show('newest-event', instant(follow.newestEventMs, 'unknown'));
+  show('last-new', ago(follow.lastTakenMs));
+  show('taken', whole(follow.takenEvents));
+  show('looks', whole(follow.looks));
+  show('next-look', follow.nextLookMs > nowMs ? `in ${duration((follow.nextLookMs - nowMs) / 1000)}` : 'now');
+  const { lastProof, unproven } = follow;
+  const proven = lastProof === null ? 'not by this process' : `${lastProof.kind}, ${ago(lastProof.atMs)}`;
+  show('last-proof', unproven === null ? proven : `not proven (code ${unproven.exitCode})`);
 }
 
 function showApi({ snapshot, recent }) {
@@ -173,6 +193,7 @@ function showTick(tick) {
   show('pass', String(snapshot.pass));
   show('endpoint', snapshot.endpoint ?? '–');
   showProgress(tick);
+  showFollow(tick);
   showApi(tick);
   showDatabase(tick);
   showCounts(snapshot);

@@ -1,9 +1,10 @@
 /** An API whose list grows, and a job that follows it, by a clock of the test's own. */
 import type { TestContext } from 'node:test';
 import { z } from 'zod';
-import { testDatabase, type TestDatabase } from '../database.ts';
+import type { DescribedSource } from '../../../src/app/run/described-source.ts';
+import { databaseIn, testDatabase, type TestCluster, type TestDatabase } from '../database.ts';
 import { jobFor, type JobEnd } from '../ingestion.ts';
-import { ScriptedApi, type PageRequest, type ScriptedAnswer, type ScriptedOptions } from '../scripted-api.ts';
+import { ScriptedApi, type PageHook, type ScriptedOptions } from '../scripted-api.ts';
 import type { ScriptedEvent } from '../scripted-events.ts';
 import { uuidFrom } from '../scripted-events.ts';
 import { VirtualClock } from './virtual-clock.ts';
@@ -20,8 +21,11 @@ export class GrowingList {
   readonly clock: VirtualClock;
   readonly database: TestDatabase;
   readonly #events: ScriptedEvent[] = [];
+  /** The job takes the API by this description. */
+  described: DescribedSource | undefined;
   /** Answers in place of the usual ones. */
-  hook: (request: PageRequest) => ScriptedAnswer | undefined = () => undefined;
+  hook: PageHook = () => undefined;
+  readonly #added: string[] = [];
   #named = 0;
 
   private constructor(api: ScriptedApi, database: TestDatabase, clock: VirtualClock) {
@@ -29,12 +33,18 @@ export class GrowingList {
     this.database = database;
     this.clock = clock;
     api.options.events = this.#events;
-    api.options.hook = (request) => this.hook(request) ?? { body: request.usual.body, headers: this.#date() };
+    api.options.hook = async (request) =>
+      (await this.hook(request)) ?? { body: request.usual.body, headers: this.#date() };
   }
 
-  static async open(t: TestContext, options: Partial<ScriptedOptions> = {}): Promise<GrowingList> {
+  static async open(
+    t: TestContext,
+    options: Partial<ScriptedOptions> = {},
+    cluster?: TestCluster,
+  ): Promise<GrowingList> {
     const clock = new VirtualClock(START_MS);
-    return new GrowingList(await ScriptedApi.open(t, { events: [], ...options }), await testDatabase(t), clock);
+    const database = cluster === undefined ? await testDatabase(t) : await databaseIn(t, cluster);
+    return new GrowingList(await ScriptedApi.open(t, { events: [], ...options }), database, clock);
   }
 
   get events(): readonly ScriptedEvent[] {
@@ -49,16 +59,31 @@ export class GrowingList {
   add(timestamp: number): void {
     const n = (this.#named += 1);
     const event = { id: uuidFrom(`grown ${n}`), name: `grown_${n}`, type: 'click', timestamp };
+    this.#added.push(event.id);
     // Newest first; the later one of an instant stands above the others.
     const place = this.#events.findIndex((other) => other.timestamp <= timestamp);
     this.#events.splice(place === -1 ? this.#events.length : place, 0, event);
   }
 
+  /** Ids of the events that were added since this was last asked. */
+  takeAdded(): readonly string[] {
+    return this.#added.splice(0);
+  }
+
   /** How many of the events have no row. */
   async missing(): Promise<number> {
-    const { rows } = await this.database.query<{ id: string }>('SELECT id::text AS id FROM ingested_events');
-    const ids = new Set(rows.map(({ id }) => id));
-    return this.#events.filter(({ id }) => !ids.has(String(id))).length;
+    return (await this.missingOf(this.#events.map(({ id }) => String(id)))).length;
+  }
+
+  /** Those of `ids` that have no row. */
+  async missingOf(ids: readonly string[]): Promise<readonly string[]> {
+    if (ids.length === 0) return [];
+    const { rows } = await this.database.query<{ id: string }>(
+      'SELECT id::text AS id FROM ingested_events WHERE id = ANY ($1)',
+      [[...ids]],
+    );
+    const there = new Set(rows.map(({ id }) => id));
+    return ids.filter((id) => !there.has(id));
   }
 
   /** All that are remembered, the oldest first. */
@@ -83,7 +108,9 @@ export class GrowingList {
     act: (wait: number, forMs: number) => Promise<boolean> | boolean,
     flags: readonly string[] = [],
   ): Promise<JobEnd> {
-    const target = { baseUrl: this.api.baseUrl, databaseUrl: this.database.url };
+    const { described } = this;
+    const by = described === undefined ? {} : { described, plan: described.plan, table: described.table };
+    const target = { baseUrl: described?.url.href ?? this.api.baseUrl, databaseUrl: this.database.url, ...by };
     const { job, run } = jobFor(target, {}, [...FLAGS, '--follow', '30s', ...flags], WAITS, this.clock);
     let waits = 0;
     this.clock.onWait = async (untilMs) => {

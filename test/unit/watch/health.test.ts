@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { NOT_FOLLOWED_YET } from '../../../src/core/job-snapshot.ts';
 import { healthOf, readinessOf } from '../../../src/watch/health.ts';
 import { snapshotOf, START_MS } from './job-feed.ts';
 
@@ -69,5 +70,37 @@ describe('readiness', () => {
       readinessOf(snapshotOf({ phase: 'ended', ended: { exitCode: 0, reason: '', atMs: START_MS } }), START_MS).status,
       200,
     );
+  });
+});
+
+describe('health of a job that follows', () => {
+  const follow = { ...NOT_FOLLOWED_YET, newestEventMs: START_MS, nextLookMs: START_MS + 30_000, maxLagMs: 3_600_000 };
+  const following = snapshotOf({ phase: 'following', follow });
+
+  it('is well while it looks as often as it should, however long nothing comes', () => {
+    const { status, body } = healthOf(following, START_MS + 30_000 + STALL_MS - 1, STALL_MS);
+    assert.deepEqual([status, body.status], [200, 'ok']);
+    assert.equal('lag_seconds' in body ? body.lag_seconds : null, 150);
+    assert.equal(healthOf(following, START_MS + 30_000 + STALL_MS, STALL_MS).status, 503);
+  });
+
+  it('is degraded, which a restart would not change, when it is behind, waits, or is not proven', () => {
+    const nextLookMs = START_MS + 3_600_001;
+    const late = snapshotOf({ phase: 'following', follow: { ...follow, nextLookMs } });
+    const behind = healthOf(late, START_MS + 3_600_001, STALL_MS);
+    assert.deepEqual([behind.status, behind.body.status], [200, 'degraded']);
+    assert.equal(behind.body.reason, 'the newest event is 3600 s old, and --max-lag allows 3600 s');
+    const away = { sinceMs: START_MS, reason: '503' };
+    const waiting = healthOf(snapshotOf({ phase: 'following', follow: { ...follow, away } }), START_MS + 1e9, STALL_MS);
+    assert.equal(waiting.body.reason, 'waiting since 2026-06-01T12:00:00.000Z: 503');
+    const unproven = { exitCode: 5, reason: '3 events are missing' };
+    const shown = healthOf(snapshotOf({ phase: 'following', follow: { ...follow, unproven } }), START_MS, STALL_MS);
+    assert.deepEqual([shown.body.status, shown.body.exit_code], ['degraded', 5]);
+  });
+
+  it('is well, and ready, while it stands by for another one', () => {
+    const standby = snapshotOf({ phase: 'standby' });
+    assert.equal(healthOf(standby, START_MS + 1e9, STALL_MS).status, 200);
+    assert.equal(readinessOf(standby, START_MS + 1e9).status, 200);
   });
 });

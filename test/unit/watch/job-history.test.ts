@@ -20,3 +20,13 @@ void test('the history of a job ends with its end, however long it is looked at 
     [500, 3],
   ]);
 });
+
+void test('of a job that goes on for days the last one is kept, in as many rows', () => {
+  const history = new JobHistory();
+  for (let second = 0; second < 3 * 86_400; second += 10) {
+    history.add(snapshotOf({ fetchedEvents: second }), recent, START_MS + second * 1_000);
+  }
+  const [first, last] = [history.rows[0]?.[0] ?? 0, history.rows.at(-1)?.[0] ?? 0];
+  assert.ok(history.rows.length <= 720);
+  assert.ok(last - first >= 82_800_000 && last - first < 2 * 86_400_000, `${last - first} ms`);
+});

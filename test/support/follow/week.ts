@@ -1,0 +1,126 @@
+/**
+ * Days in seconds: the list grows by day and sleeps by night, the API fails for hours and forgets its cursors, the job is stopped
+ * and started again, its sessions are killed in the middle of rounds, PostgreSQL crashes. All waits come from a clock that is moved on;
+ * PostgreSQL, sockets and threads are real.
+ */
+import assert from 'node:assert/strict';
+import { fraction } from '../../../src/simulator/data/random.ts';
+import { HOUR_MS, MINUTE_MS, type GrowingList } from './growing-list.ts';
+
+export interface WeekOptions {
+  readonly days: number;
+  /** Each is followed by a start. */
+  readonly stops: number;
+  /** All sessions of the job die while a page is on its way. */
+  readonly cuts: number;
+  /** Of the API, one to three hours each. */
+  readonly outages: number;
+  /** Of PostgreSQL. */
+  readonly crashes: number;
+  readonly crash: () => Promise<void>;
+}
+
+export interface WeekResult {
+  /** Ends of rounds. */
+  readonly rounds: number;
+  readonly requests: number;
+  readonly allowedRequests: number;
+  readonly events: number;
+  /** That were not there after the look that followed them, though both ends were up. */
+  readonly late: number;
+  /** Bytes. */
+  readonly heapAfterHour: number;
+  readonly heapAtEnd: number;
+  readonly linesPerDay: number;
+}
+
+const DAY_MS = 24 * HOUR_MS;
+const SEED = 17;
+/** Of the day, in which something new comes. */
+const GROWTHS_PER_HOUR = 20;
+const FIRST_HOUR = 6;
+/** Pages of a lookback: its events, and how it ends. */
+const LOOKBACK_PAGES = 3;
+/** Pages of a start, and of a day's proof. */
+const START_PAGES = 15;
+
+/** Moments between the first hour and the last day's noon, the earliest first. */
+function momentsOf(count: number, draw: () => number, fromMs: number, toMs: number): number[] {
+  return Array.from({ length: count }, () => fromMs + draw() * (toMs - fromMs)).sort((one, other) => one - other);
+}
+
+export async function passWeek(list: GrowingList, options: WeekOptions): Promise<WeekResult> {
+  const { clock, api, database } = list;
+  let drawn = 0;
+  const draw = (): number => fraction(SEED, (drawn += 1));
+  const startMs = clock.now();
+  const endMs = startMs + options.days * DAY_MS;
+  const moments = (count: number): number[] => momentsOf(count, draw, startMs + 2 * HOUR_MS, endMs - 5 * HOUR_MS);
+  const stops = moments(options.stops);
+  const cuts = moments(options.cuts);
+  const crashes = moments(options.crashes);
+  const outages = moments(options.outages).map((fromMs) => ({
+    fromMs,
+    toMs: fromMs + HOUR_MS * (1 + 2 * draw()),
+  }));
+  const isAway = (): boolean => outages.some(({ fromMs, toMs }) => clock.now() >= fromMs && clock.now() < toMs);
+  const isDue = (due: number[]): boolean => (due[0] ?? Infinity) <= clock.now() && due.shift() !== undefined;
+  const counted = { rounds: 0, growths: 0, late: 0, lines: 0, away: 0 };
+  let pending: readonly string[] = [];
+  let isExcused = true;
+  let heapAfterHour = 0;
+  list.hook = async ({ cursor, number }) => {
+    if (isAway()) return { status: 503, body: { error: 'away' } };
+    if (cursor !== null && number % 13 === 0) return { status: 410, body: { code: 'CURSOR_EXPIRED' } };
+    if (isDue(cuts)) {
+      isExcused = true;
+      await database.query(
+        `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'datasync-ingestion %'`,
+      );
+    }
+    return undefined;
+  };
+  while (clock.now() < endMs) {
+    const end = await list.follow(async (_wait, forMs) => {
+      counted.rounds += 1;
+      if (clock.now() >= endMs) return false;
+      if (heapAfterHour === 0 && clock.now() - startMs > HOUR_MS) heapAfterHour = heapUsed();
+      if (isAway()) counted.away += 1;
+      const missing = await list.missingOf(pending);
+      if (!isExcused && !isAway()) counted.late += missing.length;
+      isExcused = isAway();
+      if (isDue(crashes)) {
+        isExcused = true;
+        await options.crash();
+      }
+      const isDay = new Date(clock.now()).getUTCHours() >= FIRST_HOUR;
+      if (isDay && forMs > 0 && draw() < (GROWTHS_PER_HOUR * forMs) / HOUR_MS) {
+        counted.growths += 1;
+        list.grow(1 + Math.floor(draw() * 40), draw() * 20_000, 500);
+        if (draw() < 0.05) list.add(clock.now() - draw() * 30 * MINUTE_MS);
+      }
+      pending = [...missing, ...list.takeAdded()];
+      return !isDue(stops);
+    });
+    assert.equal(end.error, null, end.log.slice(-10).join(''));
+    counted.lines += list.told(end).length;
+    isExcused = true;
+  }
+  const lookbacks = Math.min((options.days * DAY_MS) / (15 * MINUTE_MS), counted.growths);
+  const starts = options.stops + options.days + options.cuts + options.crashes + options.outages;
+  return {
+    rounds: counted.rounds,
+    requests: api.pageRequests,
+    allowedRequests: 1.1 * (counted.rounds + counted.growths + LOOKBACK_PAGES * lookbacks + START_PAGES * starts),
+    events: list.events.length,
+    late: counted.late,
+    heapAfterHour,
+    heapAtEnd: heapUsed(),
+    linesPerDay: counted.lines / options.days,
+  };
+}
+
+function heapUsed(): number {
+  globalThis.gc?.();
+  return process.memoryUsage().heapUsed;
+}

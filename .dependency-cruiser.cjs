@@ -9,7 +9,7 @@ const rooms = {
   load: ['core', 'encode'],
   app: ['core', 'encode', 'source', 'api', 'threads', 'load', 'embedded-postgres', 'simulator'],
   watch: ['core'],
-  simulator: ['core'],
+  simulator: ['core', 'source'],
   commands: ['core', 'encode', 'source', 'api', 'threads', 'load', 'embedded-postgres', 'app', 'watch', 'simulator'],
 };
 

@@ -29,15 +29,18 @@ export interface DescribedOptions extends VendorOptions {
   readonly rewrite?: (description: string) => string;
 }
 
-export class DescribedScene {
+/** An API that a job is run against. */
+type StubbedApi = Pick<VendorStub, 'origin' | 'records'>;
+
+export class DescribedScene<Stub extends StubbedApi = VendorStub> {
   readonly source: Pick<ShippedSource, 'environment'>;
-  readonly stub: VendorStub;
+  readonly stub: Stub;
   readonly database: TestDatabase;
   readonly description: string;
 
   private constructor(
     source: Pick<ShippedSource, 'environment'>,
-    stub: VendorStub,
+    stub: Stub,
     database: TestDatabase,
     description: string,
   ) {
@@ -56,17 +59,20 @@ export class DescribedScene {
   }
 
   /** Any description with a stub of its API. */
-  static async of(
+  static async of<Stub extends StubbedApi>(
     t: TestContext,
-    stub: VendorStub,
+    stub: Stub,
     description: string,
     environment: ShippedSource['environment'] = {},
-  ): Promise<DescribedScene> {
+  ): Promise<DescribedScene<Stub>> {
     return new DescribedScene({ environment }, stub, await testDatabase(t), description);
   }
 
   /** The same stub and database, with a description that differs. */
-  static beside(scene: DescribedScene, rewrite: (description: string) => string): DescribedScene {
+  static beside<Stub extends StubbedApi>(
+    scene: DescribedScene<Stub>,
+    rewrite: (description: string) => string,
+  ): DescribedScene<Stub> {
     return new DescribedScene(scene.source, scene.stub, scene.database, rewrite(scene.description));
   }
 

@@ -42,7 +42,7 @@ export const htmlAnswer = (status: number, title: string): Answer => ({
 export const bodyBytes = (answer: Answer): number => answer.parts.reduce((sum, part) => sum + part.length, 0);
 
 /** @returns the first `bytes` bytes of a body, as views */
-export function cutParts(parts: readonly Buffer[], bytes: number): Buffer[] {
+function cutParts(parts: readonly Buffer[], bytes: number): Buffer[] {
   const kept: Buffer[] = [];
   let left = bytes;
   for (const part of parts) {
@@ -51,6 +51,13 @@ export function cutParts(parts: readonly Buffer[], bytes: number): Buffer[] {
     left -= part.length;
   }
   return kept;
+}
+
+/** What a fault leaves of a body whose length nothing tells: the rest of it is cut off. @param cutAt share of the body that stays */
+export function cutAnswer(answer: Answer, fault: string | null, cutAt: number): Answer {
+  if (fault !== 'cut-chunked' && fault !== 'cut-close') return answer;
+  const parts = cutParts(answer.parts, Math.floor(bodyBytes(answer) * cutAt));
+  return { ...answer, parts, framing: fault === 'cut-chunked' ? 'chunked' : 'close' };
 }
 
 /** Compresses the answer in the first encoding of `allowed` that the request accepts. */

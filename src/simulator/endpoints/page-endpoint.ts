@@ -1,7 +1,7 @@
 /** `/api/v1/events` and the stream endpoint. A request passes key, cache, budget, token and fault, in this order. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { setTimeout as wait } from 'node:timers/promises';
-import { bodyBytes, compress, cutParts, deliver, jsonAnswer, mishaps, type Answer } from './answer.ts';
+import { bodyBytes, compress, cutAnswer, deliver, jsonAnswer, mishaps, type Answer } from './answer.ts';
 import type { ApiKeys, SentKey } from './api-keys.ts';
 import { isAnswer } from './api-keys.ts';
 import {
@@ -72,7 +72,7 @@ export class PageEndpoint {
         ? answer
         : await compress(answer, req.headers['accept-encoding'], settings.compression);
     // Cut after compression: the cut removes the end of what travels.
-    const framed = fault === 'cut-chunked' || fault === 'cut-close' ? cut(settings, encoded, fault) : encoded;
+    const framed = cutAnswer(encoded, fault, settings.cutAt);
     if (fault !== 'reset' && fault !== 'hang') {
       entry.status = framed.status;
       traffic.counts.bytesServed += bodyBytes(framed);
@@ -181,9 +181,4 @@ export class PageEndpoint {
     this.parts.traffic.counts.pagesServed += 1;
     this.parts.traffic.counts.eventsServed += page.events;
   }
-}
-
-function cut(settings: SimulatorSettings, answer: Answer, fault: 'cut-chunked' | 'cut-close'): Answer {
-  const parts = cutParts(answer.parts, Math.floor(bodyBytes(answer) * settings.cutAt));
-  return { ...answer, parts, framing: fault === 'cut-chunked' ? 'chunked' : 'close' };
 }

@@ -43,10 +43,13 @@ export class Shop implements Vendor {
   readonly records: JsonObject[];
   /** The addresses of all requests, without the server's. */
   readonly asked: URLSearchParams[] = [];
+  /** A list without an upper bound was served to its end. */
+  hasServedEnd = false;
   /** Tokens given before this request are too old. */
   deadBefore = 0;
   readonly #options: ShopOptions;
   readonly #orders: Order[] = [];
+  readonly #served = new Set<Order>();
   readonly #draws: Draws;
   #clockS = STARTED_S;
 
@@ -80,6 +83,13 @@ export class Shop implements Vendor {
     this.#show();
   }
 
+  /** Changes orders that no answer had yet. @returns how many */
+  changeUnserved(): number {
+    const places = this.#orders.flatMap((order, place) => (this.#served.has(order) ? [] : [place]));
+    this.change(...places);
+    return places.length;
+  }
+
   limitHeaders(): Readonly<Record<string, string>> {
     return {};
   }
@@ -104,8 +114,10 @@ export class Shop implements Vendor {
     const listed = this.#list(bounds);
     const from = token === null ? 0 : listed.findIndex((order) => this.#compare(order, token) > 0);
     const shown = from === -1 ? [] : listed.slice(from, from + size);
+    for (const order of shown) this.#served.add(order);
     const last = shown.at(-1);
     const hasMore = last !== undefined && listed.at(-1) !== last;
+    if (!hasMore && size > 1 && !bounds.has('updated_to')) this.hasServedEnd = true;
     const next = last === undefined ? after : tokenOf(last, request.number, bounds);
     const meta = { next, more: hasMore, count: this.#orders.length };
     return {

@@ -40,7 +40,8 @@ export function addressOf(settings: Pick<Settings, 'apiKey' | 'databaseUrl' | 'a
 /**
  * @param asDemo whatever is configured
  * @param described `null`: DataSync
- * @throws ConfigurationError when the address of a database or an API is set and no key, or no embedded database is to be had
+ * @throws ConfigurationError when the address of a database or an API is set and no key, or no embedded database is to be had; for
+ *   `--id-type`, where a description says it
  */
 export async function openSource(
   settings: Settings,
@@ -55,6 +56,12 @@ export async function openSource(
     throw new ConfigurationError(
       `${found} but no key of the API: set TARGET_API_KEY (or --api-key). ` +
         'To see the program at work without a key: npm run demo.',
+    );
+  }
+  if (described !== null && settings.idType !== 'auto') {
+    throw new ConfigurationError(
+      `--id-type ${settings.idType} (ID_TYPE) is for DataSync alone, and the source is ${described.name}: columns.id of its description ` +
+        'says which type its ids have. Nothing was asked: leave the flag out.',
     );
   }
   const { source: name, apiBaseUrl, apiKey = '' } = settings;

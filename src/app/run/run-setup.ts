@@ -39,18 +39,20 @@ export function refuseToFollow(
 }
 
 /**
+ * @param dataSet what says which data set it is, for people
  * @throws ConfigurationError with the difference and the ways out; nothing has been changed.
  */
 export function refuseOtherRun(
   identity: RunIdentity,
   found: { current: StoredRun | null; lastComplete: StoredRun | null },
   settings: RunSettings,
+  dataSet: string,
 ): void {
   if (settings.reset || settings.newRun) return;
   const { current, lastComplete } = found;
   if (current !== null) {
     const differences = [
-      difference('source (API_BASE_URL)', current.source, identity.source),
+      difference(dataSet, current.source, identity.source),
       difference('--since (SINCE)', describeTime(current.sinceMs), describeTime(identity.sinceMs)),
       difference('--until (UNTIL)', describeTime(current.untilMs), describeTime(identity.untilMs)),
     ].filter((text) => text !== null);
@@ -62,7 +64,7 @@ export function refuseOtherRun(
   }
   if (lastComplete !== null && lastComplete.source !== identity.source) {
     throw new ConfigurationError(
-      `The target holds the events of another source: ${difference('source (API_BASE_URL)', lastComplete.source, identity.source) ?? ''}. ` +
+      `The target holds the events of another source: ${difference(dataSet, lastComplete.source, identity.source) ?? ''}. ` +
         'Nothing was changed. --source NAME gives it a table and a state of its own; --new-run adds it to the same table, --reset empties ' +
         'that first.',
     );

@@ -46,13 +46,18 @@ export function takeTarget(
       await migrate(db, logger);
       const source = await registerSource(db, { name, table, plan, description: described?.description });
       const found = { current: await readCurrentRun(db, source), lastComplete: await readLastCompleteRun(db, source) };
-      refuseOtherRun(runIdentity(address, settings), found, settings);
+      refuseOtherRun(runIdentity(address, settings), found, settings, dataSetOf(described));
       const target = await readTargetTypes(db, source.target);
       const dropped = await ensureTarget(db, source, target?.types ?? uuidsOf(source.target), settings.onConflict);
       warnOfDroppedPages(dropped, logger);
       return source;
     },
   });
+}
+
+function dataSetOf(described: TakenSource['described']): string {
+  const isDescribed = described !== null && described !== undefined;
+  return isDescribed ? 'the description, with what its variables stand for,' : 'source (API_BASE_URL)';
 }
 
 /** Of an empty table the types can still change, when the first records decide them. */

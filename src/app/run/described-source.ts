@@ -13,7 +13,13 @@ import { GUARANTEE_ROWS, guaranteesOf } from '../../source/guarantees.ts';
 import { canBeIncremental } from '../../source/order.ts';
 import { readAnswer, type AnswerFault } from '../../source/read-answer.ts';
 import type { ReadAnswer } from '../../threads/page-encoder.ts';
-import type { ListKind } from './run-setup.ts';
+
+/** What the list of a source is like; that of DataSync unless given. */
+export interface ListKind {
+  readonly isOldestFirst: boolean;
+  /** A run can take what is new alone. */
+  readonly canBeIncremental: boolean;
+}
 
 export interface DescribedSource {
   readonly name: string;

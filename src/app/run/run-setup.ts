@@ -8,19 +8,12 @@ import { isoText } from '../../core/iso-text.ts';
 import type { Logger } from '../../core/logging.ts';
 import { roundOf, type RoundKind, type Run, type RunIdentity } from '../../core/state.ts';
 import type { StoredRun } from '../../load/state/run-reader.ts';
-import type { DescribedSource } from './described-source.ts';
+import type { DescribedSource, ListKind } from './described-source.ts';
 import type { StateStore } from '../../load/state/state-store.ts';
 import type { TargetRows } from '../../load/state/target-rows.ts';
 import { turnRange, type TimeRange } from '../../core/walk-time.ts';
 
 export type RunSettings = Pick<Settings, 'newRun' | 'reset' | 'full' | 'lookback' | 'since' | 'until' | 'follow'>;
-
-/** What the list of a source is like; that of DataSync unless given. */
-export interface ListKind {
-  readonly isOldestFirst: boolean;
-  /** A run can take what is new alone. */
-  readonly canBeIncremental: boolean;
-}
 
 export function runIdentity(address: string, settings: RunSettings): RunIdentity {
   return { source: address, sinceMs: settings.since ?? null, untilMs: settings.until ?? null };

@@ -63,6 +63,18 @@ void test('a key that is refused for good ends it with 3, another owner with 6',
   assert.equal(replaced.exitCode, 6);
 });
 
+void test('the first event after a quiet night counts for the lag, though nothing else supports its time', async (t) => {
+  const list = await GrowingList.open(t);
+  list.grow(300);
+  const end = await list.follow((wait) => {
+    if (wait === 3) list.clock.pass(5 * HOUR_MS);
+    if (wait === 3) list.add(list.clock.now() - 1_000);
+    return wait < 5;
+  });
+  assert.equal(await list.missing(), 0);
+  assert.equal(end.snapshot.follow?.newestEventMs, Number(list.events[0]?.timestamp));
+});
+
 void test('a new start goes on from what rounds have taken, and does not walk what was proven not long ago', async (t) => {
   const list = await GrowingList.open(t);
   list.grow(3_000, HOUR_MS);

@@ -106,7 +106,9 @@ export class Follower {
 
   /** The first run: as any start's, unless everything was proven not long ago. */
   async #begin(counted: TargetRows | null): Promise<number> {
-    const { runs, clock, follow, logger, counters } = this.#parts;
+    const { runs, clock, follow, logger, counters, stopped } = this.#parts;
+    // Whether it serves again, one request shows.
+    if (this.#plan.failures > 0) await this.#newest.look(null, stopped, isPatient(this.#plan.failures));
     const attempt = await runs.newestRun('attempt');
     // A clock that was wrong must not put the next proof off for years.
     const agoMs =
@@ -126,7 +128,7 @@ export class Follower {
     const look = await this.#newest.look(this.#floorMs, stopped, isPatient(this.#plan.failures));
     const task = this.#plan.taskAfter(look, clock.elapsedMs());
     if (task === 'nothing' && !runs.hasFailed) {
-      this.#newest.noteTaken(look);
+      this.#noteTaken(look);
       this.#plan.noteDone(task, look.total, false, clock.elapsedMs());
       return follow;
     }
@@ -148,10 +150,16 @@ export class Follower {
     // What was gone on with need not have brought what the look has shown.
     await this.#noteRun(runs.wasResumed ? null : look);
     if (runs.wasResumed) return 0;
-    this.#newest.noteTaken(look);
+    this.#noteTaken(look);
     if (!runs.isOrderedByTime) return Math.max(follow, SHARE_OF_WHOLE_WALKS * (clock.elapsedMs() - begunMs));
     // A list that is always new and brings nothing must not be asked without end.
     return look.isFull && inserted + updated > 0 ? 0 : follow;
+  }
+
+  #noteTaken(look: Look): void {
+    const { counters } = this.#parts;
+    this.#newest.noteTaken(look);
+    counters.followed({ newestEventMs: look.newestMs ?? counters.follow.newestEventMs });
   }
 
   /** Where the look was no full page, what is left behind it needs no larger one. */
@@ -172,7 +180,7 @@ export class Follower {
     const watermarkMs = runs.isOrderedByTime ? (newest?.watermarkMs ?? null) : null;
     this.#floorMs = watermarkMs === null ? null : watermarkMs - reachOf('new-events', settings);
     const maxLagMs = settings.maxLag ?? null;
-    counters.followed({ newestEventMs: newest?.watermarkMs ?? null, maxLagMs });
+    counters.followed({ newestEventMs: counters.follow.newestEventMs ?? newest?.watermarkMs ?? null, maxLagMs });
     const proof = task === 'proof' ? counters.proof : null;
     if (proof !== null) counters.followed({ lastProof: { kind: proof.kind, atMs: clock.now() }, unproven: null });
     if (task === 'proof') await runs.tidyUp();

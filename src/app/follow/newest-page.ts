@@ -6,6 +6,7 @@ import { newestEvents, type ApiClient, type PageAnswer, type PageRequest, type R
 import type { EncodedPage } from '../../core/encoded-page.ts';
 import { GaveUpError, WorkerDiedError } from '../../core/errors.ts';
 import type { PageEncoder } from '../../threads/page-encoder.ts';
+import { clockAt } from '../run/watermark.ts';
 import { FirstAnswer } from '../walk/first-answer.ts';
 import { RecentAsks } from './recent-asks.ts';
 
@@ -28,6 +29,8 @@ export interface Look {
   readonly recent: number;
   /** More may follow behind them. */
   readonly isFull: boolean;
+  /** Of its newest event, epoch ms; `null` where no time is to be believed. */
+  readonly newestMs: number | null;
   /** The API's count; `null` where it says none. */
   readonly total: number | null;
   /** For the walk that takes them; `null` where nothing came that can be handed on. */
@@ -75,8 +78,12 @@ export class NewestPage {
         this.#number = this.#number >= LAST_LOOK ? FIRST_LOOK : this.#number + 1;
         return found;
       }
-      if (answer.kind === 'outside-range') return { ...NOTHING, limit: request.limit, keys: [] };
-      if (answer.kind === 'too-large') this.#most = answer.maxEvents ?? Math.ceil(request.limit / 2);
+      const { limit } = request;
+      if (answer.kind === 'outside-range') return { ...NOTHING, limit };
+      if (answer.kind === 'too-large') {
+        if (isLast) return { ...UNREAD, limit };
+        this.#most = answer.maxEvents ?? Math.ceil(limit / 2);
+      }
       if (isLast) throw new GaveUpError(`the newest page was asked for and not served: ${describe(answer)}`);
     }
   }
@@ -105,13 +112,14 @@ export class NewestPage {
   async #read(request: PageRequest, raw: RawPage, sinceMs: number | null): Promise<Look> {
     const kept = { ...raw, body: raw.body.slice(0, raw.bodyBytes) };
     const read = await this.#encode(request, raw);
-    if (read === null) return { ...NOTHING, fresh: 1, recent: 1, limit: raw.limit, keys: [] };
+    if (read === null) return { ...UNREAD, limit: raw.limit };
     const { fresh, recent } = this.#count(read, sinceMs);
     const isFull = fresh > 0 && fresh === read.servedCount && read.envelope.hasMore !== false;
     return {
       fresh,
       recent,
       isFull,
+      newestMs: newestTime(read, clockAt(raw)),
       total: raw.fromCache ? null : read.envelope.total,
       first: new FirstAnswer(request, kept),
       limit: raw.limit,
@@ -141,14 +149,24 @@ export class NewestPage {
   }
 }
 
-const NOTHING: Omit<Look, 'limit' | 'keys'> = { fresh: 0, recent: 0, isFull: false, total: null, first: null };
+const NOTHING = { fresh: 0, recent: 0, isFull: false, newestMs: null, total: null, first: null, keys: [] };
+/** The walk knows how to ask for what cannot be read at once. */
+const UNREAD = { ...NOTHING, fresh: 1, recent: 1 };
+/** `Date` comes in whole seconds, cut off. */
+const DATE_PRECISION_MS = 1_000;
+
+/** The newest time that is not later than the API's own clock; `null` where there is none. */
+function newestTime({ places: { timesMs } }: EncodedPage, clockMs: number): number | null {
+  const times = timesMs.filter((timeMs) => timeMs < clockMs + DATE_PRECISION_MS);
+  return times.length === 0 ? null : Math.min(Math.max(...times), clockMs);
+}
 
 function describe(answer: PageAnswer): string {
   switch (answer.kind) {
     case 'page':
       return 'every answer came out of a cache';
     case 'too-large':
-      return 'however few events are asked for, its page is too large';
+      return 'its page is too large';
     case 'stale-cursor':
     case 'outside-range':
     case 'endpoint-changed':

@@ -83,9 +83,13 @@ function showProgress(tick) {
 }
 
 /** A quiet view for quiet days: how old the newest event is, and when anything last happened. */
-function showFollow({ snapshot: { follow }, health, nowMs }) {
+function showFollow({ snapshot: { follow, totalEvents }, health, nowMs }) {
   byId('follow').hidden = follow === null;
+  byId('progress').hidden = follow !== null;
   if (follow === null) return;
+  // What the run has taken is what the last round has taken.
+  show('events', totalEvents === null ? 'unknown' : `${whole(totalEvents)} at the API`);
+  show('eta', 'goes on');
   const lag = health.lag_seconds === null ? 'unknown' : duration(health.lag_seconds);
   show('percent', health.lag_seconds === null ? 'following' : `${lag} behind`);
   document.title = `${lag} behind · DataSync ingestion`;

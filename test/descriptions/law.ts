@@ -68,7 +68,12 @@ export function mayNeverEnd({ words: { time, next }, wrong, api }: Case, live: n
   return wrong !== null || (api.isUnordered && restsOnOrder) || (time?.cap !== undefined && live >= time.cap);
 }
 
-/** Whether the list can be divided by time, which the card calls parallel. */
-export function isDivisible({ words: { time, order } }: Case): boolean {
-  return order === 'newest-first' && time?.since !== undefined && time.until !== undefined;
+/** Whether several requests may be on their way at once: only a list in order of time, with both bounds, can be divided. */
+export function mayBeParallel({ words: { time, order = 'none' } }: Case): boolean {
+  return order !== 'none' && time?.since !== undefined && time.until !== undefined;
+}
+
+/** Whether a later run may take only what is new. */
+export function mayBeIncremental({ words: { order = 'none' } }: Case): boolean {
+  return order !== 'none';
 }

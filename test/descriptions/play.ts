@@ -9,7 +9,7 @@ import { DrawnApi } from './drawn-api.ts';
 import type { Entry } from './drawn-list.ts';
 import { givenWords } from './fitting.ts';
 import { isAt } from './drawn-records.ts';
-import { checkEnd, checkRows, isDivisible, mayNeverEnd, maySkip, type Breach } from './law.ts';
+import { checkEnd, checkRows, mayBeIncremental, mayBeParallel, mayNeverEnd, maySkip, type Breach } from './law.ts';
 import { readRows, type Rows } from './rows.ts';
 import { argvOf, startHere, startProcess, type StartEnd } from './starts.ts';
 
@@ -116,7 +116,7 @@ class Player {
   #seesVersions(): boolean {
     const { words } = this.#case;
     if (words.version === undefined || this.#hasSkipped) return false;
-    return !isDivisible(this.#case) || isAt(words.version, words.time?.path);
+    return !mayBeIncremental(this.#case) || isAt(words.version, words.time?.path);
   }
 
   async #start(start: Start): Promise<{ breach: Breach | null; end: StartEnd }> {
@@ -158,7 +158,7 @@ class Player {
     const [violation] = api.violations;
     if (violation !== undefined) return { kind: 'a request that no description allows', text: violation };
     if (`${end.reason}${end.log.join('')}`.includes(KEY)) return { kind: 'a key is printed', text: end.reason };
-    if (!isDivisible(this.#case) && api.mostAtOnce > 1) {
+    if (!mayBeParallel(this.#case) && api.mostAtOnce > 1) {
       return { kind: 'parallel', text: `${api.mostAtOnce} requests at once` };
     }
     const begunAt = this.#begunAt ?? 0;
@@ -171,8 +171,8 @@ class Player {
     const found = checkRows(await this.#rows(), owed);
     if (end.code === 0) {
       this.#begunAt = null;
-      // A list that is not divided is read in full by the next run.
-      if (!isDivisible(this.#case)) this.#hasSkipped = false;
+      // Else the next run reads the list in full.
+      if (!mayBeIncremental(this.#case)) this.#hasSkipped = false;
     }
     return found;
   }

@@ -62,10 +62,18 @@ export function maySkip({ words: { next } }: Case): boolean {
   return next.count !== undefined || next.lastRecord?.within !== undefined;
 }
 
-/** Whether a list may never be read with code 0: the API hides its end, or is not what the description says. */
-export function mayNeverEnd({ words: { time, next }, wrong, api }: Case, live: number): boolean {
+/**
+ * Whether a list may never be read with code 0: the API hides its end, is not what the description says, or has forgotten everything,
+ * which nobody can tell from an API that fails.
+ */
+export function mayNeverEnd({ words: { time, next }, wrong, api }: Case, live: number, everHad: number): boolean {
   const restsOnOrder = next.lastRecord?.within !== undefined;
-  return wrong !== null || (api.isUnordered && restsOnOrder) || (time?.cap !== undefined && live >= time.cap);
+  return (
+    wrong !== null ||
+    (live === 0 && everHad > 0) ||
+    (api.isUnordered && restsOnOrder) ||
+    (time?.cap !== undefined && live >= time.cap)
+  );
 }
 
 /** Whether several requests may be on their way at once: only a list in order of time, with both bounds, can be divided. */

@@ -92,7 +92,7 @@ class Player {
       if (breach !== null) return { ...breach, kind: `healed: ${breach.kind}` };
       if (end.code === 0) return this.#last();
       if (end.reason.includes('--full')) advised = { full: true };
-      if (attempt < starts || mayNeverEnd(this.#case, list.live.length)) continue;
+      if (attempt < starts || mayNeverEnd(this.#case, list.live.length, list.entries.length)) continue;
       return { kind: `not healed, code ${end.code}`, text: end.reason };
     }
     return null;

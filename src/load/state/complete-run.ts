@@ -29,11 +29,16 @@ export async function completeRun(
 }
 
 /**
- * A round that took nothing goes, with the anomalies that it met again. A lookback is kept instead of the one before it, because the
- * next one goes on from its watermark.
+ * A round that took nothing goes, with the anomalies that it met again; one that alone has the bytes of an event stays, whatever row that
+ * event's id has. A lookback is kept instead of the one before it, because the next one goes on from its watermark.
  */
 async function leaveNoTrace(client: PoolClient, { sourceId }: Source, runId: number, round: RoundKind): Promise<void> {
-  await client.query('UPDATE ingestion.run SET took_nothing = true WHERE run_id = $1', [runId]);
+  await client.query(
+    `UPDATE ingestion.run SET took_nothing = true WHERE run_id = $1 AND NOT EXISTS (
+       SELECT sha256(original) FROM ingestion.anomaly WHERE run_id = $1
+       EXCEPT SELECT sha256(original) FROM ingestion.anomaly JOIN ingestion.run USING (run_id) WHERE source_id = $2 AND run_id < $1)`,
+    [runId, sourceId],
+  );
   await client.query(
     `DELETE FROM ingestion.run
       WHERE source_id = $1 AND took_nothing AND begun_by = $2 AND (begun_by = 'new-events' OR run_id <> $3)`,

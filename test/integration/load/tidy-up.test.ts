@@ -1,6 +1,7 @@
 /** A job that lives long leaves one row a day behind, and no anomaly is lost with the runs. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { completeRun } from '../../../src/load/state/complete-run.ts';
 import { tidyUp } from '../../../src/load/state/tidy-up.ts';
 import { startLoading } from './setup.ts';
 
@@ -33,4 +34,24 @@ test('runs older than a month become one row a day, with their counts and anomal
   const left = `SELECT count(*) FROM ingestion.anomaly JOIN ingestion.run USING (run_id) WHERE finished_at < now() - interval '32 days'`;
   assert.equal(await database.number(left), 0);
   assert.ok((await database.number('SELECT count(*) FROM ingestion.anomaly')) > 0);
+});
+
+test('a round that took nothing goes with what it met again, and stays where it alone has the bytes of an event', async (t) => {
+  const { db, database, ownership } = await startLoading(t);
+  const proof = { kind: 'api-end', places: 0, expected: null, sentence: '' } as const;
+  const left: number[] = [];
+  for (const events of [['known'], ['known'], ['known', 'new']]) {
+    const values = "VALUES (1, 'a', 'complete', 'new-events')";
+    await database.query(`INSERT INTO ingestion.run (source_id, source, status, begun_by) ${values}`);
+    const runId = await database.number('SELECT max(run_id) FROM ingestion.run');
+    await database.query(
+      `INSERT INTO ingestion.anomaly (run_id, window_id, page, position, kind, field, reason, original)
+       SELECT $1, 1, 1, 0, 'rejected', 'id', 'missing', convert_to(event, 'UTF8') FROM unnest($2::text[]) AS event`,
+      [runId, events],
+    );
+    const emptyRound = left.length === 0 ? null : 'new-events';
+    await db.transaction('test', (client) => completeRun(client, ownership.source, runId, { proof, emptyRound }));
+    left.push(await database.number(`SELECT count(*) FROM ingestion.run WHERE source = 'a'`));
+  }
+  assert.deepEqual(left, [1, 1, 2]);
 });

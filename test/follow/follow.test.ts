@@ -157,3 +157,20 @@ void test('a first page out of a cache is asked for again, and no request is rep
     Array.from({ length: 20 }, () => 0),
   );
 });
+
+void test('where the newest events are deleted, a round that waits for its end gives way to the next proof', async (t) => {
+  const list = await GrowingList.open(t);
+  list.grow(200, 30 * HOUR_MS);
+  list.grow(30);
+  const end = await list.follow(
+    (wait) => {
+      if (wait === 3) list.api.options.events = list.events.slice(30);
+      if (wait === 12) list.clock.pass(25 * HOUR_MS);
+      return wait < 16;
+    },
+    ['--lookback', '10m'],
+  );
+  assert.equal(end.error, null, end.log.slice(-20).join(''));
+  assert.equal(end.snapshot.follow?.away, null);
+  assert.equal((await list.runs()).at(-1)?.proof, 'count');
+});

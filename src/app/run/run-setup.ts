@@ -81,7 +81,7 @@ export async function openRun(
   list: ListKind = { isOldestFirst: false, canBeIncremental: true },
 ): Promise<{ run: Run; isResumed: boolean }> {
   const current = await store.currentRun();
-  const why = current === null ? null : whyBegunAnew(current, identity, settings, rowsLeft !== null);
+  const why = current === null ? null : whyBegunAnew(current, identity, settings, rowsLeft !== null, round);
   if (current !== null && why === null) return { run: current, isResumed: true };
   const canGoOn = rowsLeft === null && list.canBeIncremental;
   const base = canGoOn ? await incrementalBase(store, identity, settings, round) : null;
@@ -116,12 +116,15 @@ function whyBegunAnew(
   identity: RunIdentity,
   { newRun, full, lookback, follow }: RunSettings,
   areRowsGone: boolean,
+  round: RoundKind | null,
 ): string | null {
   if (areRowsGone) return 'rows that it has left in the target are gone';
   if (current.counts.loaded === 0 && current.counts.rejected > 0) return 'all that it was served was rejected';
   if (newRun && !(current.begunBy === 'new-run' && isSame(current, identity))) return '--new-run';
   if (current.incrementalSinceMs === null) return null;
-  if (roundOf(current) !== null && follow === undefined) return 'a round of --follow, which proves nothing';
+  // A run that proves something takes what the round would have taken, and decides where a round may wait for ever.
+  if (roundOf(current) !== null && (follow === undefined || round === null))
+    return 'a round of --follow, which proves nothing';
   if (full) return '--full, and it takes only what is new';
   // Unknown where an earlier version began it.
   return current.lookbackMs === null || current.lookbackMs === lookback ? null : 'another --lookback';

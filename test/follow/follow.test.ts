@@ -2,6 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { GrowingList, MINUTE_MS, HOUR_MS } from '../support/follow/growing-list.ts';
 
+const DELETE_ONE = 'DELETE FROM ingested_events WHERE id = (SELECT min(id::text)::uuid FROM ingested_events)';
+
 void test('at --prove-every the growth of the total is held against what was taken: what came late is found by one walk', async (t) => {
   const list = await GrowingList.open(t);
   list.grow(900);
@@ -156,6 +158,46 @@ void test('a first page out of a cache is asked for again, and no request is rep
     missing,
     Array.from({ length: 20 }, () => 0),
   );
+});
+
+void test('what was not walked to its end is no run to go on from: fewer rows end the start with 5, and it goes on when they are accepted', async (t) => {
+  const list = await GrowingList.open(t, { hasStream: false });
+  list.grow(3_000);
+  let asked = 0;
+  list.hook = () => ((asked += 1) > 3 ? { status: 401, body: { code: 'KEY_REVOKED' } } : undefined);
+  assert.equal((await list.follow(() => false)).exitCode, 3);
+  list.hook = () => undefined;
+  await list.database.query(DELETE_ONE);
+  const refused = await list.follow(() => false);
+  assert.equal(refused.exitCode, 5, refused.log.slice(-10).join(''));
+  assert.equal((await list.runs()).at(-1)?.proof, null);
+  const accepted = await list.follow(() => false, ['--accept-fewer-rows']);
+  assert.equal(accepted.error, null, accepted.log.slice(-20).join(''));
+  assert.equal(await list.missing(), 1);
+});
+
+void test('code 5 stays shown after a restart, and where rows are gone no time of a proof is shown that was none', async (t) => {
+  const list = await GrowingList.open(t);
+  list.grow(300);
+  list.api.options.total = 303;
+  const first = await list.follow((wait) => wait < 3);
+  assert.equal(first.snapshot.follow?.unproven?.exitCode, 5);
+  const restarted = await list.follow(() => false);
+  assert.equal(restarted.snapshot.follow?.unproven?.exitCode, 5);
+  let provenMs = 0;
+  const second = await list.follow(async (wait) => {
+    list.api.options.total = 300;
+    if (wait === 2) list.clock.pass(25 * HOUR_MS);
+    if (wait === 5) {
+      provenMs = list.clock.now();
+      await list.database.query(DELETE_ONE);
+      list.clock.pass(25 * HOUR_MS);
+    }
+    return wait < 7;
+  });
+  const { lastProof, unproven } = second.snapshot.follow ?? {};
+  assert.equal(unproven?.exitCode, 5, second.log.slice(-20).join(''));
+  assert.ok((lastProof?.atMs ?? Infinity) <= provenMs, JSON.stringify(lastProof));
 });
 
 void test('where the newest events are deleted, a round that waits for its end gives way to the next proof', async (t) => {

@@ -117,6 +117,10 @@ export class Follower {
     const task = this.#plan.isProofDue(clock.elapsedMs()) ? 'proof' : 'lookback';
     if ((await runs.runFirst(counted, task === 'proof' ? null : task)) === 'stopped') return 0;
     await this.#noteRun(null);
+    if (task === 'lookback' && attempt?.proof?.kind === 'none') {
+      // Not every restart walks everything again; what an earlier process has shown stays shown until a run is proven.
+      counters.followed({ unproven: { exitCode: EXIT_CODES.countsDisagree, reason: attempt.proof.sentence } });
+    }
     logger.info({ ...shown(counters.counts), every_seconds: follow / 1000 }, 'complete; following what is new');
     return 0;
   }
@@ -189,15 +193,17 @@ export class Follower {
     this.#plan.noteDone(task, total, inserted + updated + rejected > 0, clock.elapsedMs());
   }
 
-  /** @throws the error where nothing was ever complete, so that there is nothing to go on from */
+  /** @throws the error where a run was left on its way, or there is none, so that there is nothing to go on from */
   async #showUnproven(error: JobError): Promise<void> {
-    const { runs, logger, settings, clock } = this.#parts;
-    await runs.closeUnproven(error.message);
-    if ((await runs.newestRun('new-events')) === null) throw error;
+    const { runs, logger, settings, clock, counters } = this.#parts;
+    const isOver = await runs.closeUnproven(error.message);
+    if (!isOver || (await runs.newestRun('new-events')) === null) throw error;
+    // What an earlier run was proven by is no proof of now.
+    counters.proof = null;
     await this.#noteRun(null);
     // It may have ended before it was a run.
     if (this.#plan.isProofDue(clock.elapsedMs())) this.#plan.proofWas(0, clock.elapsedMs());
-    this.#parts.counters.followed({ unproven: { exitCode: error.exitCode, reason: error.message } });
+    counters.followed({ unproven: { exitCode: error.exitCode, reason: error.message } });
     const next_proof_seconds = settings.proveEvery / 1000;
     logger.error(
       { exit_code: error.exitCode, next_proof_seconds, reason: error.message },

@@ -240,13 +240,20 @@ export class JobRuns {
     return this.store.baseRun(this.#parts.options.source.address, use);
   }
 
-  /** The run under way is not proven, and will not be: later ones go on from it all the same. */
-  async closeUnproven(why: string): Promise<void> {
+  /**
+   * The run under way is not proven, and will not be: later ones go on from it all the same.
+   * @returns false, with nothing changed, where it was not walked to its end: whatever went on from it would pass over the rest
+   */
+  async closeUnproven(why: string): Promise<boolean> {
     const run = await this.store.currentRun();
+    if (run !== null) {
+      const windows = await this.store.windows(run.runId);
+      if (windows.some(({ complete }) => !complete)) return false;
+      const proof: Proof = { kind: 'none', places: 0, expected: null, sentence: why };
+      await this.store.completeRun(run.runId, { proof });
+    }
     this.hasFailed = false;
-    if (run === null) return;
-    const proof: Proof = { kind: 'none', places: 0, expected: null, sentence: why };
-    await this.store.completeRun(run.runId, { proof });
+    return true;
   }
 
   /** See {@link tidyUp}. */

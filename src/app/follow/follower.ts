@@ -23,7 +23,7 @@ import { reachOf } from '../run/run-setup.ts';
 import { NewestPage, type Look } from './newest-page.ts';
 import { RoundPlan, type Task } from './round-plan.ts';
 
-/** Where the order of the list is not that of time, a round walks all of it: it may take at most this part of the time. */
+/** Where times do not tell what is new, a round walks all of the list: it may take at most this part of the time. */
 const SHARE_OF_WHOLE_WALKS = 10;
 /** Failures in a row after which the client may find out whether it is only stream access that fails; then again once in so many. */
 const PATIENT_FIRST = 5;
@@ -155,7 +155,7 @@ export class Follower {
     await this.#noteRun(runs.wasResumed ? null : look);
     if (runs.wasResumed) return 0;
     this.#noteTaken(look);
-    if (!runs.isOrderedByTime) return Math.max(follow, SHARE_OF_WHOLE_WALKS * (clock.elapsedMs() - begunMs));
+    if (this.#floorMs === null) return Math.max(follow, SHARE_OF_WHOLE_WALKS * (clock.elapsedMs() - begunMs));
     // A list that is always new and brings nothing must not be asked without end.
     return look.isFull && inserted + updated > 0 ? 0 : follow;
   }
@@ -166,10 +166,10 @@ export class Follower {
     counters.followed({ newestEventMs: look.newestMs ?? counters.follow.newestEventMs });
   }
 
-  /** Where the look was no full page, what is left behind it needs no larger one. */
+  /** Where the look was no full page, what is left behind it needs no larger one, unless the round walks everything. */
   #roundFor(task: Exclude<Task, 'nothing'>, { first, isFull, limit }: Look): Round {
     const { pageSize, concurrency } = this.#parts.settings;
-    const isLong = task === 'proof' || isFull;
+    const isLong = task === 'proof' || isFull || this.#floorMs === null;
     const walk = { pageSize: isLong ? pageSize : limit, concurrency: isLong ? concurrency : 1 };
     if (task === 'new-events' && first !== null) return { kind: task, first, ...walk };
     return { ...walk, kind: task === 'proof' ? null : task, pageSize: this.#newest.limitFor(pageSize) };

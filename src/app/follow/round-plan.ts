@@ -26,8 +26,8 @@ export class RoundPlan {
   #lookbackDueMs = 0;
   /** The API's count at the last look whose events were taken. */
   #total: number | null = null;
-  /** Something was taken since the lookback was walked last. */
-  #tookSomething = true;
+  /** Something was taken, or the API counts more, since the lookback was walked last. */
+  #hasMoved = true;
   /** Growth that no new event explains has led to late events so far, or was not looked into yet. */
   #isGrowthTold = true;
   /** The lookback is walked because of such growth. */
@@ -53,7 +53,7 @@ export class RoundPlan {
     const isGrowthUnexplained = !isFull && grown > fresh;
     this.#isForGrowth = isGrowthUnexplained && this.#isGrowthTold && this.#options.lookbackMs > 0;
     // Where nothing has happened, there is nothing late either: the count says so.
-    const hasStoodStill = fresh === 0 && !this.#tookSomething && total !== null && grown === 0;
+    const hasStoodStill = fresh === 0 && !this.#hasMoved && total !== null && grown === 0;
     const isDue = this.#options.lookbackMs > 0 && nowMs >= this.#lookbackDueMs && !hasStoodStill;
     if (this.#isForGrowth || isDue) return 'lookback';
     return fresh > 0 ? 'new-events' : 'nothing';
@@ -62,14 +62,15 @@ export class RoundPlan {
   /** @param tookSomething rows, or events without one */
   noteDone(task: Task, total: number | null, tookSomething: boolean, nowMs: number): void {
     this.#failures = 0;
+    // Growth that is not looked into at once still is when the lookback is due.
+    this.#hasMoved ||= tookSomething || (total !== null && this.#total !== null && total > this.#total);
     this.#total = total ?? this.#total;
     if (task === 'nothing') return;
-    this.#tookSomething ||= tookSomething;
     if (task === 'new-events') return;
     if (task === 'proof') this.proofWas(0, nowMs);
     if (task === 'proof') this.#isGrowthTold = true;
     else if (this.#isForGrowth) this.#isGrowthTold = tookSomething;
-    this.#tookSomething = false;
+    this.#hasMoved = false;
     const pauseMs = Math.max(this.#options.lookbackMs / LOOKBACK_PARTS, SHORTEST_LOOKBACK_PAUSE_MS);
     this.#lookbackDueMs = nowMs + pauseMs;
   }

@@ -38,6 +38,9 @@ test('growth that no new event explains leads to the lookback, until it has led 
   assert.equal(plan.taskAfter(grown, MINUTE_MS), 'lookback');
   plan.noteDone('lookback', 103, false, MINUTE_MS);
   assert.equal(plan.taskAfter({ ...nothing, total: 120 }, 2 * MINUTE_MS), 'nothing');
+  plan.noteDone('nothing', 120, false, 2 * MINUTE_MS);
+  assert.equal(plan.taskAfter({ ...nothing, total: 120 }, 15 * MINUTE_MS), 'nothing');
+  assert.equal(plan.taskAfter({ ...nothing, total: 120 }, 16 * MINUTE_MS), 'lookback');
   plan.noteDone('proof', 120, false, 3 * MINUTE_MS);
   assert.equal(plan.taskAfter({ ...nothing, total: 121 }, 4 * MINUTE_MS), 'lookback');
   assert.equal(plan.taskAfter({ fresh: 10, isFull: true, total: 300 }, 4 * MINUTE_MS), 'new-events');

@@ -164,8 +164,9 @@ void test('what was not walked to its end is no run to go on from: fewer rows en
   const list = await GrowingList.open(t, { hasStream: false });
   list.grow(3_000);
   let asked = 0;
-  list.hook = () => ((asked += 1) > 3 ? { status: 401, body: { code: 'KEY_REVOKED' } } : undefined);
-  assert.equal((await list.follow(() => false)).exitCode, 3);
+  list.hook = () => ((asked += 1) > 3 ? { status: 503, body: {} } : undefined);
+  const stopped = await list.follow(() => false);
+  assert.equal(stopped.exitCode, 143, stopped.log.slice(-10).join(''));
   list.hook = () => undefined;
   await list.database.query(DELETE_ONE);
   const refused = await list.follow(() => false);
@@ -215,4 +216,17 @@ void test('where the newest events are deleted, a round that waits for its end g
   assert.equal(end.error, null, end.log.slice(-20).join(''));
   assert.equal(end.snapshot.follow?.away, null);
   assert.equal((await list.runs()).at(-1)?.proof, 'count');
+});
+
+void test('in a list in the order of arrival, an event that is twelve hours old when it comes is taken by the next round', async (t) => {
+  const list = await GrowingList.open(t);
+  list.grow(300);
+  list.add(list.clock.now() - 12 * HOUR_MS, true);
+  list.grow(100);
+  const end = await list.follow((wait) => {
+    if (wait === 3) list.add(list.clock.now() - 13 * HOUR_MS, true);
+    return wait < 6;
+  });
+  assert.equal(end.error, null, end.log.slice(-20).join(''));
+  assert.equal(await list.missing(), 0);
 });

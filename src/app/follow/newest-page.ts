@@ -134,7 +134,10 @@ export class NewestPage {
     try {
       const how = { windowId, page, instantMs: null, isKeyed: true, hints };
       const read = await (await this.#options.encoder()).encode(how, raw);
-      if (read.status === 'encoded') return read;
+      if (read.status === 'encoded') {
+        if (read.servedCount > 0 || !read.envelope.speaksOfError) return read;
+        throw new GaveUpError('the newest page was asked for, and it is empty and speaks of an error');
+      }
       if (read.unclear !== undefined) return null;
       throw new GaveUpError(`the newest page was asked for, and what came is none: ${read.detail}`);
     } catch (error) {

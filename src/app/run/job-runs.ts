@@ -22,7 +22,7 @@ import { forNewRun, unknownTraits, type EndpointTraits } from '../walk/endpoint-
 import type { FirstAnswer } from '../walk/first-answer.ts';
 import type { JobCounters } from './job-counters.ts';
 import { RunPasses } from './run-passes.ts';
-import { logRunBegin, openRun, runIdentity } from './run-setup.ts';
+import { LIST_OF_DATASYNC, logRunBegin, openRun, runIdentity } from './run-setup.ts';
 import { refuseOtherIdType, warnOfDroppedPages } from './take-target.ts';
 import { checkRowsAtStart } from './target-check.ts';
 
@@ -128,19 +128,15 @@ export class JobRuns {
     await this.#takeLeftovers(rowsLeft === null);
     refuseOtherIdType(await readTargetTypes(db, target), target, settings.idType);
     const identity = runIdentity(source.address, settings);
-    const { run, isResumed } = await openRun(
-      this.store,
-      identity,
-      settings,
-      rowsLeft,
-      kind,
-      logger,
-      source.described?.list,
-    );
+    const known = await readSourceTraits(db, ownership.source);
+    const { list = LIST_OF_DATASYNC } = source.described ?? {};
+    // Where the order is not that of the times, no time tells what is new: all of it is walked.
+    const canBeIncremental = list.canBeIncremental && (kind !== 'new-events' || known.isOrderedByTime);
+    const ofList = { ...list, canBeIncremental };
+    const { run, isResumed } = await openRun(this.store, identity, settings, rowsLeft, kind, logger, ofList);
     this.#parts.counters.begin(run);
     const isQuiet = roundOf(run) !== null;
     if (!isQuiet || isResumed) logRunBegin(logger, run, isResumed);
-    const known = await readSourceTraits(db, ownership.source);
     this.wasResumed = isResumed;
     this.lastTask = roundOf(run) ?? 'proof';
     this.#traits = this.#traitsOf(isResumed ? known : forNewRun(known));

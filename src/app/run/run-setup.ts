@@ -15,6 +15,8 @@ import { turnRange, type TimeRange } from '../../core/walk-time.ts';
 
 export type RunSettings = Pick<Settings, 'newRun' | 'reset' | 'full' | 'lookback' | 'since' | 'until' | 'follow'>;
 
+export const LIST_OF_DATASYNC: ListKind = { isOldestFirst: false, canBeIncremental: true };
+
 export function runIdentity(address: string, settings: RunSettings): RunIdentity {
   return { source: address, sinceMs: settings.since ?? null, untilMs: settings.until ?? null };
 }
@@ -78,7 +80,7 @@ export async function openRun(
   rowsLeft: TargetRows | null,
   round: RoundKind | null,
   logger: Logger,
-  list: ListKind = { isOldestFirst: false, canBeIncremental: true },
+  list: ListKind,
 ): Promise<{ run: Run; isResumed: boolean }> {
   const current = await store.currentRun();
   const why = current === null ? null : whyBegunAnew(current, identity, settings, rowsLeft !== null, round);

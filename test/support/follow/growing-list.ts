@@ -56,12 +56,13 @@ export class GrowingList {
     for (let at = count - 1; at >= 0; at -= 1) this.add(this.clock.now() - agoMs - at * stepMs);
   }
 
-  add(timestamp: number): void {
+  /** @param isOnTop above all others, whatever its time: the list is in the order of arrival */
+  add(timestamp: number, isOnTop = false): void {
     const n = (this.#named += 1);
     const event = { id: uuidFrom(`grown ${n}`), name: `grown_${n}`, type: 'click', timestamp };
     this.#added.push(event.id);
     // Newest first; the later one of an instant stands above the others.
-    const place = this.#events.findIndex((other) => other.timestamp <= timestamp);
+    const place = this.#events.findIndex((other) => isOnTop || other.timestamp <= timestamp);
     this.#events.splice(place === -1 ? this.#events.length : place, 0, event);
   }
 

@@ -119,7 +119,7 @@ export class ApiServer {
     if (this.#traits.cacheMs > 0 && answer.status === 200) {
       this.#cache.set(key, { answer, untilMs: Date.now() + this.#traits.cacheMs });
     }
-    if (!('status' in page)) for (const event of page.data) this.served.add(String(event));
+    if (!('status' in page)) for (const event of page.data) this.served.add(event);
     return {
       answer,
       note: 'status' in page ? String(page.status) : `${page.data.length}${page.hasMore ? '' : ', end'}`,

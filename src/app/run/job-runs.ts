@@ -52,8 +52,8 @@ export interface Round {
 export class JobRuns {
   readonly #parts: JobParts;
   readonly store: StateStore;
-  /** Flags that ask for a walk of everything are for the first run alone. */
-  #settings: Settings;
+  /** What is asked for is for the first run alone. */
+  #wishes: Pick<Settings, 'reset' | 'full' | 'newRun'>;
   /** Pages that an earlier start, or a run that failed, has copied and not merged. */
   #leftoverPages: number;
   readonly #readAnswer;
@@ -71,7 +71,8 @@ export class JobRuns {
     const { options, db, ownership } = parts;
     this.#parts = parts;
     this.store = new StateStore(db, ownership);
-    this.#settings = options.settings;
+    const { reset, full, newRun } = options.settings;
+    this.#wishes = { reset, full, newRun };
     this.#leftoverPages = ownership.leftoverPages;
     this.#readAnswer = options.source.described?.answerReader();
   }
@@ -85,16 +86,17 @@ export class JobRuns {
     const { db, ownership, options } = this.#parts;
     // Before pages of an earlier start are merged: it must be of one moment with what is remembered.
     const found = counted ?? (await countRows(db, ownership.source));
-    const rowsLeft = this.#settings.reset ? null : await this.#checkRows(found);
-    if (this.#settings.reset) {
+    const rowsLeft = this.#wishes.reset ? null : await this.#checkRows(found);
+    if (this.#wishes.reset) {
       await this.store.resetTarget();
       options.logger.info('target and state were emptied');
       this.#leftoverPages = 0;
-      this.#settings = { ...this.#settings, reset: false };
+      this.#wishes = { ...this.#wishes, reset: false };
     }
-    const { full, newRun, pageSize, concurrency } = this.#settings;
+    const { full, newRun } = this.#wishes;
+    const { pageSize, concurrency } = options.settings;
     const outcome = await this.#run(rowsLeft, { kind: full || newRun ? null : kind, pageSize, concurrency });
-    this.#settings = { ...this.#settings, full: false, newRun: false };
+    this.#wishes = { ...this.#wishes, full: false, newRun: false };
     return outcome;
   }
 
@@ -115,25 +117,28 @@ export class JobRuns {
 
   #checkRows(found: TargetRows): Promise<TargetRows | null> {
     const { ownership, options } = this.#parts;
-    return checkRowsAtStart(found, ownership.source.target, this.store, this.#settings, options.logger);
+    const { acceptFewerRows } = options.settings;
+    const wishes = { ...this.#wishes, acceptFewerRows };
+    return checkRowsAtStart(found, ownership.source.target, this.store, wishes, options.logger);
   }
 
   async #run(rowsLeft: TargetRows | null, { kind, first, ...walk }: Round): Promise<'complete' | 'stopped'> {
     const { options, db, ownership } = this.#parts;
-    const { logger, source, observe = {} } = options;
+    const { settings, logger, source, observe = {} } = options;
     const { target } = ownership.source;
-    const settings = this.#settings;
     if (this.hasFailed) await this.#recover();
     this.hasFailed = true;
     await this.#takeLeftovers(rowsLeft === null);
     refuseOtherIdType(await readTargetTypes(db, target), target, settings.idType);
-    const identity = runIdentity(source.address, settings);
+    const { since, until, lookback, follow } = settings;
+    const wishes = { since, until, lookback, follow, ...this.#wishes };
+    const identity = runIdentity(source.address, wishes);
     const known = await readSourceTraits(db, ownership.source);
     const { list = LIST_OF_DATASYNC } = source.described ?? {};
     // Where the order is not that of the times, no time tells what is new: all of it is walked.
     const canBeIncremental = list.canBeIncremental && (kind !== 'new-events' || known.isOrderedByTime);
     const ofList = { ...list, canBeIncremental };
-    const { run, isResumed } = await openRun(this.store, identity, settings, rowsLeft, kind, logger, ofList);
+    const { run, isResumed } = await openRun(this.store, identity, wishes, rowsLeft, kind, logger, ofList);
     this.#parts.counters.begin(run);
     const isQuiet = roundOf(run) !== null;
     if (!isQuiet || isResumed) logRunBegin(logger, run, isResumed);
@@ -144,7 +149,8 @@ export class JobRuns {
     this.passes = new RunPasses(
       {
         ...this.#parts,
-        settings: { ...settings, ...walk },
+        settings,
+        walk,
         logger: isQuiet ? logger.child({}, { level: 'warn' }) : logger,
         observe,
         encoder: this.#encoder,

@@ -15,6 +15,8 @@ import type { JobCounters } from './job-counters.ts';
 
 export interface RunParts {
   readonly settings: Settings;
+  /** Of this run: a round of --follow needs less than a start. */
+  readonly walk: Pick<Settings, 'pageSize' | 'concurrency'>;
   readonly logger: Logger;
   readonly observe: JobObserver;
   readonly counters: JobCounters;

@@ -73,8 +73,8 @@ export class RunWalks {
 
   /** See {@link askTotalNow}. */
   askTotalNow(): Promise<number | null> {
-    const { settings, traits } = this.#parts;
-    const walkLimit = Math.min(settings.pageSize, traits.maxPage) - Math.max(this.#pass, this.#begun);
+    const { walk, traits } = this.#parts;
+    const walkLimit = Math.min(walk.pageSize, traits.maxPage) - Math.max(this.#pass, this.#begun);
     return askTotalNow(this.#parts, walkLimit, this.#abort.signal);
   }
 
@@ -150,8 +150,8 @@ export class RunWalks {
     staging: StagingArea,
     signal: AbortSignal,
   ): Promise<WalkReport> {
-    const { counters, store, client, encoder, inFlight, traits, first, settings, logger, isStopping } = this.#parts;
-    const { pageSize, concurrency } = settings;
+    const { counters, store, client, encoder, inFlight, traits, first, walk, logger, isStopping } = this.#parts;
+    const { pageSize, concurrency } = walk;
     const { runId, incrementalSinceMs } = this.#run;
     const { isOldestFirst } = traits;
     const range = walkRange(this.#run, isOldestFirst);

@@ -30,6 +30,8 @@ export interface PageEnvelope {
   readonly countsPages?: boolean;
   /** Its own cursor names a value that several events may have: it may begin as the page before it did. */
   readonly mayBeginAgain?: boolean;
+  /** Its list ends with an empty page: that more follows is said of every page before it, the last one with events included. */
+  readonly endsEmpty?: boolean;
   /** It has words of a failure beside its events: `"success":false`, `"statusCode":500`, a code of its own. */
   readonly speaksOfError: boolean;
 }

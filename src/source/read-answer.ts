@@ -53,6 +53,7 @@ export function readAnswer(
     speaksOfError: false,
     countsPages: countsPages(source),
     mayBeginAgain: mayBeginAgain(source, cursor),
+    endsEmpty: endsEmpty(source),
   };
 }
 
@@ -74,6 +75,11 @@ function soughtIn({ description: { more, next, size } }: FilledDescription): str
 function countsPages({ description: { next } }: FilledDescription): boolean {
   const count = next.kind === 'count' ? next : next.kind === 'lastRecord' ? next.within : null;
   return count?.step === 1;
+}
+
+/** Where only the absence of a next page ends a list, and every record leads to one. */
+function endsEmpty({ description: { more, next } }: FilledDescription): boolean {
+  return more.kind === 'next-absent' && (next.kind === 'count' || next.kind === 'lastRecord');
 }
 
 /** A whole page of records can have one value. What comes behind them is asked for by this value, and page numbers under it: from the first on. */

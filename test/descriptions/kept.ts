@@ -101,4 +101,8 @@ export const KEPT: Readonly<Record<string, Case>> = {
     data: { perInstant: 18 },
     starts: [STOPPED],
   }),
+  'pages counted up to an empty one, the last records all of one time': caseOf({
+    words: { next: 'count', order: 'newest-first', bounds: 'both', hasTime: true, sizeMax: null },
+    data: { count: 40, perInstant: 10 },
+  }),
 };

@@ -275,6 +275,7 @@ export class AnswerJudge {
     if (question === 'begin-anew') return this.#cursors.beginAnew(words, asked, this.byTime);
     if (question === 'ask-again') return this.#askDifferently(request, 'doubtful-end', words, asked, false);
     if (question === 'ask-by-time') this.#walk.position.approachEnd(this.#walk.chain.latestPage);
+    if (question === 'ask-smaller') this.#walk.limit.shrink(2);
     const across = question === 'top' || question === 'below' ? question : undefined;
     return { kind: 'retry', next: { ...asked, ...NO_CURSOR, across }, suspect: false };
   }

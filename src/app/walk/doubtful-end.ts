@@ -96,18 +96,27 @@ export function doubtEnd(
 }
 
 /**
- * What to do about a doubtful end. `ask-higher`: by time, from higher up. `below`,
+ * What to do about a doubtful end. `ask-higher`: by time, from higher up. `ask-smaller`: by time, for smaller pages. `below`,
  * `top`: from outside of the window, below it or at the top of all. `stands`: it was asked about in every way. `begin-anew`: so it was,
  * but by a cursor that may be dead. `look`: from above, by the cursor of the page before. `follow`: its own cursor shows.
  */
 export type Question =
-  'ask-again' | 'ask-by-time' | 'ask-higher' | 'below' | 'top' | 'look' | 'follow' | 'stands' | 'begin-anew';
+  | 'ask-again'
+  | 'ask-by-time'
+  | 'ask-higher'
+  | 'ask-smaller'
+  | 'below'
+  | 'top'
+  | 'look'
+  | 'follow'
+  | 'stands'
+  | 'begin-anew';
 
 /**
  * Whether an answer by time that ends where the walk has ended could have brought more. Pages may have become smaller than an
  * instant, so one that lies inside of it shows nothing by itself; a larger one from higher up, with as many events at that instant, does.
  */
-export function hasRoom(
+function hasRoom(
   { servedCount, places: { timesMs, instantKeys } }: Pick<EncodedPage, 'servedCount' | 'places'>,
   limit: number,
   { largestPage, latestPage, cut }: Pick<Expected, 'largestPage' | 'latestPage' | 'cut'>,
@@ -135,6 +144,8 @@ export class EndDoubts {
   askedByTimeAtMs: number | null = null;
   /** What the latest answer by time said of what follows it, until its cursor has led to events. */
   toldMore: 'nothing' | 'more' | 'more-inside-instant' = 'nothing';
+  /** Where that was asked for smaller pages, epoch ms; `null`: nowhere. */
+  #askedSmallerAtMs: number | null = null;
   /** Ends in a row that were none. */
   #refuted = 0;
 
@@ -201,6 +212,12 @@ export class EndDoubts {
     if (across !== null && !this.#hasAskedTop) {
       this.#hasAskedTop = true;
       return 'top';
+    }
+    // A full page of one instant, and nothing behind it: the cursor of a smaller one must lead to what the full one had.
+    if (wasAskedByTime && this.toldMore === 'more-inside-instant' && this.#askedSmallerAtMs !== servedToMs) {
+      this.#asked = 0;
+      this.#askedSmallerAtMs = servedToMs;
+      return 'ask-smaller';
     }
     if (servedToMs === null || wasAskedByTime) return 'stands';
     this.#asked = 0;

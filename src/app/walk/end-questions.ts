@@ -3,7 +3,7 @@ import type { PageRequest } from '../../api/api-client.ts';
 import type { EncodedPage } from '../../core/encoded-page.ts';
 import type { ByTime } from './chain.ts';
 import { mayBeDead } from './cursor-age.ts';
-import { EndDoubts, doubtEnd, hasRoom, type EndDoubt, type Expected, type Question } from './doubtful-end.ts';
+import { EndDoubts, doubtEnd, type EndDoubt, type Question } from './doubtful-end.ts';
 import type { EmptyWindow } from './empty-window.ts';
 import type { EndpointTraits, Word } from './endpoint-traits.ts';
 import type { JudgedWalk } from './judged-walk.ts';
@@ -34,11 +34,11 @@ export class EndQuestions {
   about(request: PageRequest, page: EncodedPage | null, word: Word, at: AskedAbout): Asked {
     const { position, chain } = this.#walk;
     const { servedToMs } = position;
-    const sizes = { latestPage: chain.latestPage, cut: this.#doubts.cut(request.page) };
     if (word === 'more') {
-      this.#noteMore(request, page, sizes);
+      this.#noteMore(request, page);
       return { doubt: null, question: 'stands' };
     }
+    const sizes = { latestPage: chain.latestPage, cut: this.#doubts.cut(request.page) };
     const { hasAnchors } = at.byTime;
     const { isInhabited } = at.emptyWindow;
     const isInsideInstant = this.#doubts.toldMore === 'more-inside-instant';
@@ -49,11 +49,7 @@ export class EndQuestions {
   }
 
   /** More follows, as the API says. */
-  #noteMore(
-    { cursor, limit }: PageRequest,
-    page: EncodedPage | null,
-    sizes: Pick<Expected, 'latestPage' | 'cut'>,
-  ): void {
+  #noteMore({ cursor, limit }: PageRequest, page: EncodedPage | null): void {
     if (page === null) return;
     const { servedToMs } = this.#walk.position;
     const isEmpty = page.servedCount === 0;
@@ -64,7 +60,9 @@ export class EndQuestions {
     // Without events it has not shown that its place is still there.
     if (isEmpty) this.#doubts.askedByTimeAtMs = null;
     const isOlder = servedToMs === null || page.places.timesMs.some((timeMs) => timeMs < servedToMs);
-    const isInside = !isEmpty && !isOlder && !hasRoom(page, limit, { ...this.#traits, ...sizes });
+    // A list may end with an empty page. Then a page with room says no more than that when it says that more follows.
+    const isFull = !isEmpty && page.servedCount >= Math.min(limit, this.#traits.largestPage);
+    const isInside = isFull && !isOlder && page.envelope.endsEmpty !== true;
     this.#doubts.toldMore = isInside ? 'more-inside-instant' : 'more';
   }
 

@@ -127,7 +127,7 @@ export class ApiServer {
   }
 
   #page(query: URLSearchParams, isStream: boolean): PageParts | Answer {
-    const { cap, stream, staleAs } = this.#traits;
+    const { cap, stream, staleAs, endsWithEmptyPage } = this.#traits;
     const limit = Math.min(cap, Number(query.get('limit') ?? 100));
     const cursor = readCursor(query.get('cursor'));
     if (cursor !== null && cursor.exp !== null && cursor.exp < Date.now())
@@ -145,7 +145,8 @@ export class ApiServer {
     }
     const taken = rest.slice(0, limit);
     const last = taken.at(-1);
-    const hasMore = rest.length > taken.length;
+    const isNew = (place: Place): boolean => place.orderMs !== cursor?.orderMs || place.seq !== cursor.seq;
+    const hasMore = rest.length > taken.length || (endsWithEmptyPage && taken.some(isNew));
     return {
       data: taken.map(({ body }) => body),
       limit,

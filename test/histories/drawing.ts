@@ -54,6 +54,7 @@ const api = (count: number): fc.Arbitrary<ApiTraits> =>
       staleAs: fc.constantFrom(400, 410),
       cacheMs: mostly(0, 0, 0, 30_000),
       latencyMs: mostly(0, 3, 15, 40),
+      endsWithEmptyPage: mostly(false, false, true),
     })
     .map(({ pages, ...traits }) => ({ ...traits, cap: Math.max(SMALLEST_CAP, Math.ceil(count / pages)) }));
 

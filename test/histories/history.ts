@@ -18,6 +18,8 @@ export interface ApiTraits {
   readonly order: 'time' | 'arrival';
   /** A page begins with the event that its cursor names. */
   readonly inclusiveCursor: boolean;
+  /** Every page with events says that more follows; the last leads to an empty one. */
+  readonly endsWithEmptyPage: boolean;
   readonly cursorLifeMs: number | null;
   readonly staleAs: 400 | 410;
   /** Identical requests are answered from a cache for this long. */

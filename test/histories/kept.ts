@@ -15,6 +15,7 @@ const API: ApiTraits = {
   cap: 25,
   order: 'time',
   inclusiveCursor: false,
+  endsWithEmptyPage: false,
   cursorLifeMs: null,
   staleAs: 400,
   cacheMs: 0,

@@ -275,7 +275,8 @@ export class AnswerJudge {
     if (question === 'begin-anew') return this.#cursors.beginAnew(words, asked, this.byTime);
     if (question === 'ask-again') return this.#askDifferently(request, 'doubtful-end', words, asked, false);
     if (question === 'ask-by-time') this.#walk.position.approachEnd(this.#walk.chain.latestPage);
-    if (question === 'ask-smaller') this.#walk.limit.shrink(2);
+    // Fewer than what it gave, whatever was asked for. What follows begins with the last of these events then.
+    if (question === 'ask-smaller') this.#walk.limit.shrinkTo(this.#walk.chain.latestPage - 1);
     const across = question === 'top' || question === 'below' ? question : undefined;
     return { kind: 'retry', next: { ...asked, ...NO_CURSOR, across }, suspect: false };
   }

@@ -32,7 +32,7 @@ export class Chain {
   /** See {@link lookFromAbove}. */
   #above: NextPage | null = null;
   /** Events that were accepted since the chain was begun; `null`: another process has begun it. */
-  #served: number | null = null;
+  served: number | null = null;
   /** Events above the window, which are not taken in; only a chain from the top of all has such. */
   #skipped = 0;
   /** What the API counts on the newest page that does; `null`: on none. */
@@ -108,7 +108,7 @@ export class Chain {
 
   /** Whether the chain has served `cap` events with these. As many as may be, where another process has begun it. */
   hasServedTo(cap: number, { page, limit }: Pick<PageRequest, 'page' | 'limit'>, events: number): boolean {
-    return (this.#served ?? (page - 1) * limit) + events >= cap;
+    return (this.served ?? (page - 1) * limit) + events >= cap;
   }
 
   /** A page lies above the window. */
@@ -121,13 +121,13 @@ export class Chain {
   isShortOf(page: EncodedPage | null): boolean {
     const total = page?.envelope.total ?? this.#total;
     if (total === null) return false;
-    return this.#served === null || this.#served + this.#skipped + (page?.servedCount ?? 0) < total;
+    return this.served === null || this.served + this.#skipped + (page?.servedCount ?? 0) < total;
   }
 
   /** The page is about to be accepted. @throws GaveUpError when page after page brings no new event */
   noteAccepted(request: PageRequest, page: EncodedPage): void {
     this.latestPage = page.servedCount;
-    if (this.#served !== null) this.#served += page.servedCount;
+    if (this.served !== null) this.served += page.servedCount;
     this.#total = page.envelope.total ?? this.#total;
     this.lastDigest = page.places.lastDigest ?? this.lastDigest;
     this.#above = lookFrom(request, page.servedCount) ?? this.#above;
@@ -142,7 +142,7 @@ export class Chain {
   #begin(page: number, untilMs: number | null): void {
     this.#position.beginAgain();
     this.#above = null;
-    this.#served = 0;
+    this.served = 0;
     this.#skipped = 0;
     const before = this.#restarts.begin(untilMs);
     if (before === 'too-often') {

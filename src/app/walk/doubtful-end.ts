@@ -144,8 +144,8 @@ export class EndDoubts {
   askedByTimeAtMs: number | null = null;
   /** What the latest answer by time said of what follows it, until its cursor has led to events. */
   toldMore: 'nothing' | 'more' | 'more-inside-instant' = 'nothing';
-  /** Where that was asked for smaller pages, epoch ms; `null`: nowhere. */
-  #askedSmallerAtMs: number | null = null;
+  /** The full page of one instant that was asked for in smaller ones: where, epoch ms, and its events. */
+  #full: { readonly atMs: number; readonly events: number } | null = null;
   /** Ends in a row that were none. */
   #refuted = 0;
 
@@ -157,7 +157,17 @@ export class EndDoubts {
   /** A cursor has led to events, with more behind them. */
   noteCursorLives(): void {
     this.#refuted = 0;
-    this.toldMore = 'nothing';
+    if (this.#full === null || this.#full.atMs !== this.askedByTimeAtMs) this.toldMore = 'nothing';
+  }
+
+  /**
+   * Whether the instant where the walk has ended may have more. Smaller pages, of which the last begins with the last event of the
+   * full one, show that it has not: they came to as many events.
+   * @param served events of the chain
+   */
+  isInsideInstant(served: number | null): boolean {
+    const isShown = this.#full !== null && this.#full.atMs === this.askedByTimeAtMs && this.#full.events === served;
+    return this.toldMore === 'more-inside-instant' && !isShown;
   }
 
   /** @param answer by time, that may have been cut */
@@ -172,9 +182,10 @@ export class EndDoubts {
    * @param servedToMs where it can be asked by time, epoch ms; `null`: nowhere
    * @param across where to ask from outside; `null`: something was served in the window, or it is all there is
    * @param canLook whether the end can be looked at from above
+   * @param isInside see {@link isInsideInstant}
    */
   next(
-    page: number,
+    { page, isInside, latestPage }: { readonly page: number; readonly isInside: boolean; readonly latestPage: number },
     { isStrong, words }: EndDoubt,
     servedToMs: number | null,
     across: 'below' | 'top' | null,
@@ -213,10 +224,10 @@ export class EndDoubts {
       this.#hasAskedTop = true;
       return 'top';
     }
-    // A full page of one instant, and nothing behind it: the cursor of a smaller one must lead to what the full one had.
-    if (wasAskedByTime && this.toldMore === 'more-inside-instant' && this.#askedSmallerAtMs !== servedToMs) {
+    // It fills a page, says that more follows, and its cursor brings nothing: either is untrue.
+    if (wasAskedByTime && isInside && this.#full?.atMs !== servedToMs) {
       this.#asked = 0;
-      this.#askedSmallerAtMs = servedToMs;
+      this.#full = { atMs: servedToMs, events: latestPage };
       return 'ask-smaller';
     }
     if (servedToMs === null || wasAskedByTime) return 'stands';

@@ -41,7 +41,7 @@ export class EndQuestions {
     const sizes = { latestPage: chain.latestPage, cut: this.#doubts.cut(request.page) };
     const { hasAnchors } = at.byTime;
     const { isInhabited } = at.emptyWindow;
-    const isInsideInstant = this.#doubts.toldMore === 'more-inside-instant';
+    const isInsideInstant = this.#doubts.isInsideInstant(chain.served);
     const isShort = !at.byTime.bounds.until && position.isLimited && chain.isShortOf(page);
     const expected = { ...this.#traits, ...sizes, servedToMs, isInhabited, hasAnchors, isShort, isInsideInstant };
     const doubt = doubtEnd(request, page, word, expected);
@@ -81,7 +81,9 @@ export class EndQuestions {
     const isSilent = at.emptyWindow.hasAnswer && emptyRanges.isSilentBelow(untilMs);
     if (across !== null && !doubt.isStrong && (isSilent || emptyRanges.covers(position))) return 'stands';
     const canLook = across === null && chain.lookFromAbove(request, isEmpty ? null : page, false) !== null;
-    const question = this.#doubts.next(request.page, doubt, fromMs, across, canLook);
+    const { latestPage, served } = chain;
+    const walked = { page: request.page, latestPage, isInside: this.#doubts.isInsideInstant(served) };
+    const question = this.#doubts.next(walked, doubt, fromMs, across, canLook);
     const isDeadEnd = isEmpty && mayBeDead(request, this.#walk.storedCursor) && this.mayBeginAnew(byTime);
     return question === 'stands' && isDeadEnd ? 'begin-anew' : question;
   }

@@ -39,7 +39,12 @@ export class PageLimit {
   }
 
   shrink(factor: number): void {
-    this.#size = Math.max(1, Math.floor(Math.min(this.#size, this.#traits.maxPage) / factor));
+    this.shrinkTo(Math.floor(Math.min(this.#size, this.#traits.maxPage) / factor));
+  }
+
+  /** @param most events; as few are asked for, until enough pages were good */
+  shrinkTo(most: number): void {
+    this.#size = Math.max(1, Math.min(this.#size, most));
     this.#goodPages = 0;
   }
 

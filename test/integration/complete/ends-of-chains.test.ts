@@ -243,15 +243,19 @@ for (const [times, code] of [
   });
 }
 
-for (const perInstant of [1, 2, 40, 99, 100, 150]) {
-  void test(`a list whose last page says that more follows, and leads to an empty one, ends there: ${perInstant} events an instant`, async (t) => {
+for (const [perInstant, pageSize] of [1, 2, 40, 99, 100, 150].flatMap((n) => [
+  [n, 100] as const,
+  [n, 5_000] as const,
+])) {
+  const what = `${perInstant} events an instant, ${pageSize} asked for, 100 given`;
+  void test(`a list whose last page says that more follows, and leads to an empty one, ends there: ${what}`, async (t) => {
     for (const count of [800, 803]) {
       // The oldest instant is whole in both.
       const timestampOf = (n: number): number => NEWEST_MS - Math.floor((n + 900 - count) / perInstant) * 1_000;
       const events = eventsUpTo(count, (n) => ({ timestamp: timestampOf(n) }));
       const options = { events, shape: 'doc', maxPage: 100, endsWithEmptyPage: true } as const;
       const scene = await ScriptedScene.open(t, options);
-      assertProof(await scene.ingestAll(), 'api-end');
+      assertProof(await scene.ingestAll(['--page-size', String(pageSize)]), 'api-end');
     }
   });
 }

@@ -3,6 +3,7 @@ import type { Description } from './description.ts';
 import { brokenPlaceholdersIn, placeholdersIn } from './fill-in.ts';
 import { isSamePath, isWithin, type RequestPlace } from './kinds.ts';
 import { canBeginByTime, isByTime } from './order.ts';
+import { isPlainKey } from './plain-key.ts';
 
 /** About the word at `path`. A warning does not keep a source from being used. */
 export interface Finding {
@@ -11,6 +12,8 @@ export interface Finding {
   readonly isWarning: boolean;
 }
 
+const NO_KEY =
+  'a key must not stand in a file that is stored and shared: say it with auth, or put a variable here, like ${API_KEY}';
 const MAY_HAVE_VARIABLES = new Set(['url', 'headers', 'query', 'body', 'auth']);
 /** The key belongs to auth, and the rest to HTTP itself. */
 const NO_HEADERS_OF_OURS: readonly (readonly [string, string])[] = [
@@ -23,6 +26,7 @@ const NO_HEADERS_OF_OURS: readonly (readonly [string, string])[] = [
 export function findingsIn(description: Description): Finding[] {
   return [
     ...requestFindings(description),
+    ...keyFindings(description),
     ...authFindings(description),
     ...parameterFindings(description),
     ...nextFindings(description),
@@ -80,9 +84,28 @@ function requestFindings({ url, method, body, size, next, headers }: Description
     }
   }
   for (const [name, advice] of NO_HEADERS_OF_OURS) {
-    if (name in headers) found.push(problem(['headers', name], advice));
+    const value = headers[name];
+    if (value !== undefined && !isPlainKey(name, value)) found.push(problem(['headers', name], advice));
   }
   return found;
+}
+
+/** Keys as they are, where the key does not belong. What they are is not repeated. */
+function keyFindings({ url, headers, query, body }: Description): Finding[] {
+  const queryAt = url.includes('?') ? url.indexOf('?') : url.length;
+  const parts = [...new URLSearchParams(url.slice(queryAt)), ['', url.slice(0, queryAt)] as const];
+  return [
+    ...(parts.some(([name, value]) => isPlainKey(name, value)) ? [problem(['url'], NO_KEY)] : []),
+    ...textsIn({ headers, query, body })
+      .filter(({ path, text }) => isPlainKey(path.at(-1) ?? '', text))
+      .map(({ path }) => problem(path, NO_KEY)),
+  ];
+}
+
+function textsIn(value: unknown, path: readonly string[] = []): { path: readonly string[]; text: string }[] {
+  if (typeof value === 'string') return [{ path, text: value }];
+  if (typeof value !== 'object' || value === null) return [];
+  return Object.entries(value).flatMap(([key, member]) => textsIn(member, [...path, key]));
 }
 
 function authFindings({ auth, url }: Description): Finding[] {

@@ -3,12 +3,12 @@ import { secretsOf, type Settings } from '../core/config.ts';
 import { JobError, describeError } from '../core/errors.ts';
 import { createLogging, type Logger } from '../core/logging.ts';
 
-/** For commands whose stdout belongs to their answer. */
-export function logToStderr(settings: Settings, level = settings.logLevel): Logger {
+/** For commands whose stdout belongs to their answer. @param secrets those that no setting holds */
+export function logToStderr(settings: Settings, level = settings.logLevel, secrets: readonly string[] = []): Logger {
   return createLogging({
     format: settings.logFormat,
     level,
-    secrets: secretsOf(settings),
+    secrets: [...secretsOf(settings), ...secrets],
     write: (line) => process.stderr.write(line),
   }).logger;
 }

@@ -7,6 +7,7 @@ import type { SettingGroup } from '../core/settings-table.ts';
 import type { Database } from '../load/postgres/database.ts';
 import { findSource, readSourceNames, type Source } from '../load/schema/source.ts';
 import type { Description } from '../source/description.ts';
+import { secretsIn } from '../source/fill-in.ts';
 import { namedSource } from '../source/named-source.ts';
 import { openDatabaseToRead } from './database-to-read.ts';
 import { logEnd, logToStderr } from './end-of-command.ts';
@@ -47,7 +48,8 @@ export async function reportCommand(
   const settings = { ...asked, source };
   const options = command.opts<Record<string, unknown>>();
   // The report is the answer: nobody wants to read how the database was found while all goes well.
-  const logger = logToStderr(settings, settings.logLevel === 'info' ? 'warn' : settings.logLevel);
+  const secrets = described === null ? [] : secretsIn(described, environment);
+  const logger = logToStderr(settings, settings.logLevel === 'info' ? 'warn' : settings.logLevel, secrets);
   try {
     const target = await openDatabaseToRead({ settings, logger, purpose: name });
     try {

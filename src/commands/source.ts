@@ -9,7 +9,7 @@ import { probeSource } from '../app/run/probe-source.ts';
 import { commandLine, readSettings, type Environment, type Settings } from '../core/config.ts';
 import { ConfigurationError, EXIT_CODES, exitCodeOf, type ExitCode } from '../core/errors.ts';
 import { flatten } from '../core/redaction.ts';
-import { variablesOf } from '../source/fill-in.ts';
+import { secretsIn, variablesOf } from '../source/fill-in.ts';
 import { namedSource, readText } from '../source/named-source.ts';
 import { GUARANTEE_ROWS, guaranteesOf, type Guarantees } from '../source/guarantees.ts';
 import { readDescription, type Problem } from '../source/read-description.ts';
@@ -49,9 +49,10 @@ export async function source(argv: readonly string[], environment: Environment):
 
 /** Code 2 where what was seen contradicts the description. */
 async function probe(file: string, asked: Settings, environment: Environment, isJson: boolean): Promise<ExitCode> {
-  const logger = logToStderr(asked, asked.logLevel === 'info' ? 'warn' : asked.logLevel);
+  const { description } = namedSource(file);
+  const secrets = description === null ? [] : secretsIn(description, environment);
+  const logger = logToStderr(asked, asked.logLevel === 'info' ? 'warn' : asked.logLevel, secrets);
   try {
-    const { description } = namedSource(file);
     if (description === null) throw new ConfigurationError(`${file} describes the built-in source: npm start asks it.`);
     const { findings, requests } = await probeSource(describedSource(description, environment), asked, logger);
     const table = new Table({ colWidths: [23, 10, 83], wordWrap: true, style: { head: [], border: [] } });

@@ -21,7 +21,7 @@ const NAMED =
   /\b((?:ssl)?password|passwd|pwd|(?:[\w-]{0,24}[_-])?api[_-]?key|(?:proxy-)?authorization)(["']?\s{0,4}[=:]\s{0,4}["']?)(?:basic |bearer )?[^\s"'&;,<>[\]]+/gi;
 
 export class Redactor {
-  /** Taken out wherever they stand: as they are, as JSON spells them (log lines are JSON), and as URLs do. */
+  /** Taken out wherever they stand: as they are, as JSON spells them (log lines are JSON), and as URLs and forms do. */
   readonly #everywhere = new Set<string>();
   /** Taken out where they stand alone: each could be a part of a word, or one of our own. Spelling → where that is. */
   readonly #alone = new Map<string, RegExp>();
@@ -36,7 +36,8 @@ export class Redactor {
   add(secret: string): void {
     if (secret === '') return;
     const inJson = JSON.stringify(secret).slice(1, -1);
-    for (const spelling of [secret, inJson, encodeURI(secret), encodeURIComponent(secret)]) {
+    const inForm = new URLSearchParams([['', secret]]).toString().slice(1);
+    for (const spelling of [secret, inJson, encodeURI(secret), encodeURIComponent(secret), inForm]) {
       if (isDistinctive(secret)) this.#everywhere.add(spelling);
       else this.#alone.set(spelling, standingAlone(spelling));
     }

@@ -19,7 +19,9 @@ export interface FilledDescription {
   readonly query: Readonly<Record<string, string>>;
   readonly body: JsonObject | null;
   readonly auth: Auth | null;
-  /** The values of the variables: none of them may be printed. */
+  /** The parameters of all requests that have a variable in them: as they are written, and as they are sent. */
+  readonly hidden: readonly { readonly name: string; readonly written: string; readonly sent: string }[];
+  /** The values of the variables, and what is sent in place of a key: none of them may be printed. */
   readonly secrets: readonly string[];
 }
 
@@ -55,8 +57,7 @@ export function variablesOf(description: Description): string[] {
  */
 export function fillIn(description: Description, environment: Environment): FilledDescription {
   const variables = variablesOf(description);
-  const valueOf = (name: string): string => (environment[name] ?? '').trim();
-  const unset = variables.filter((name) => valueOf(name) === '');
+  const unset = variables.filter((name) => valueOf(name, environment) === '');
   if (unset.length > 0) {
     const are = unset.length === 1 ? 'is' : 'are';
     throw new ConfigurationError(
@@ -64,14 +65,37 @@ export function fillIn(description: Description, environment: Environment): Fill
         'nothing was asked. Set a variable of this name, or write it into .env.',
     );
   }
-  const filled = mapRequest(description, (text) => text.replaceAll(PLACEHOLDER, (_, name: string) => valueOf(name)));
+  const fill = (text: string): string => text.replaceAll(PLACEHOLDER, (_, name: string) => valueOf(name, environment));
+  const filled = mapRequest(description, fill);
+  const { auth } = filled;
   return {
     ...filled,
     description,
     url: readUrl(filled.url, description),
     headers: checkHeaders(filled.headers, description),
-    secrets: variables.map(valueOf),
+    hidden: parametersOf(description)
+      .filter(([, written]) => placeholdersIn(written).length > 0)
+      .map(([name, written]) => ({ name, written, sent: fill(written) })),
+    secrets: [...secretsIn(description, environment), ...(auth?.kind === 'basic' ? [basicToken(auth)] : [])],
   };
+}
+
+/** What the variables of a description stand for, as far as they are set. */
+export function secretsIn(description: Description, environment: Environment): string[] {
+  return variablesOf(description).map((name) => valueOf(name, environment));
+}
+
+export function basicToken({ user, password }: Extract<Auth, { kind: 'basic' }>): string {
+  return Buffer.from(`${user}:${password}`).toString('base64');
+}
+
+function valueOf(name: string, environment: Environment): string {
+  return (environment[name] ?? '').trim();
+}
+
+function parametersOf({ url, query }: Description): (readonly [name: string, value: string])[] {
+  const [, search = ''] = /\?(.*)$/s.exec(url) ?? [];
+  return [...new URLSearchParams(search), ...Object.entries(query)];
 }
 
 function readUrl(text: string, { name, url: written }: Description): URL {

@@ -147,8 +147,11 @@ function byLink(source: FilledDescription, from: 'header' | KeyPath, page: Answe
   link.username = '';
   link.password = '';
   link.hash = '';
-  const { auth } = source;
+  const { auth, hidden } = source;
   if (auth?.kind === 'query' && link.searchParams.has(auth.param)) link.searchParams.delete(auth.param);
+  for (const { name, written, sent } of hidden) {
+    if (link.searchParams.get(name) === sent) link.searchParams.set(name, written);
+  }
   return link.href;
 }
 

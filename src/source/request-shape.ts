@@ -1,5 +1,5 @@
 /** What is sent for one page of a source. Pure: nothing is sent from here. */
-import type { FilledDescription } from './fill-in.ts';
+import { basicToken, type FilledDescription } from './fill-in.ts';
 import type { KeyPath, RequestPlace } from './kinds.ts';
 import { readKeyAndCount } from './positions.ts';
 import { writeBound } from './time-bounds.ts';
@@ -37,7 +37,7 @@ export function requestShape(source: FilledDescription, asked: AskedPage): Reque
   const paging: Paging = { query: new Map(), body: [] };
   // A link has everything in it; what it leaves out was left out on purpose.
   if (!isLink) askForPart(paging, source, asked);
-  const url = isLink ? new URL(asked.position) : new URL(source.url);
+  const url = isLink ? withKeys(source, asked.position) : new URL(source.url);
   const query = isLink ? paging.query : new Map([...Object.entries(source.query), ...paging.query]);
   for (const [name, value] of query) url.searchParams.set(name, value);
   if (auth?.kind === 'query') url.searchParams.set(auth.param, auth.value);
@@ -47,6 +47,15 @@ export function requestShape(source: FilledDescription, asked: AskedPage): Reque
     headers: headersOf(source),
     body: method === 'POST' ? JSON.stringify(withMembers(source.body ?? {}, paging.body)) : null,
   };
+}
+
+/** A link as it is kept has variables in place of what they stand for. */
+function withKeys({ hidden }: FilledDescription, link: string): URL {
+  const url = new URL(link);
+  for (const { name, written, sent } of hidden) {
+    if (url.searchParams.get(name) === written) url.searchParams.set(name, sent);
+  }
+  return url;
 }
 
 function askForPart(
@@ -99,9 +108,7 @@ function headersOf({ headers, auth, description }: FilledDescription): Record<st
     ...(description.method === 'POST' ? { 'content-type': 'application/json' } : {}),
     ...headers,
     ...(auth?.kind === 'bearer' ? { authorization: `Bearer ${auth.token}` } : {}),
-    ...(auth?.kind === 'basic'
-      ? { authorization: `Basic ${Buffer.from(`${auth.user}:${auth.password}`).toString('base64')}` }
-      : {}),
+    ...(auth?.kind === 'basic' ? { authorization: `Basic ${basicToken(auth)}` } : {}),
     ...(auth?.kind === 'header' ? { [auth.name]: auth.value } : {}),
   };
 }

@@ -8,6 +8,13 @@ test('a secret is taken out as it is, as it stands in a URL, and as it stands in
   assert.ok(!clean.includes('odd'), clean);
 });
 
+test('a secret is taken out as a form spells it', () => {
+  const secret = "k3y (of nobody's)";
+  const address = new URL('https://api.example.com/');
+  address.searchParams.set('key', secret);
+  assert.equal(new Redactor([secret]).redact(address.href), 'https://api.example.com/?key=[hidden]');
+});
+
 test('a secret that becomes known later is taken out from then on', () => {
   const redactor = new Redactor();
   redactor.add('token-0123456789');

@@ -102,6 +102,22 @@ test('a key that the address has is not kept with the position', () => {
   assert.deepEqual(found, next('https://api.example.com/v1/things?page=2'));
 });
 
+test('a parameter with a variable in it is kept as it is written', () => {
+  const source = {
+    next: { link: 'header' },
+    url: 'https://api.example.com/v1/things?app=${APP}',
+    query: { second: 'k ${KEY}', state: 'all' },
+  };
+  const found = after(
+    source,
+    { headers: headers({ link: '<?app=a1&second=k+geheim&state=all&page=2>; rel=next' }) },
+    { KEY: 'geheim', APP: 'a1' },
+  );
+  assert.ok(found.kind === 'next' && !found.position.includes('geheim'));
+  const query = Object.fromEntries(new URL(found.position).searchParams);
+  assert.deepEqual(query, { app: '${APP}', second: 'k ${KEY}', state: 'all', page: '2' });
+});
+
 test('the last record asks for the next page, and a page without records ends the list', () => {
   const source = { next: { lastRecord: { path: ['id'], param: 'after' } } };
   assert.deepEqual(after(source, { lastRecord: { id: 'evt_9' } }), next('evt_9'));

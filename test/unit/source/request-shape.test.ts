@@ -65,6 +65,13 @@ test('a link is asked for as it is, without size and bounds, and with the key th
   assert.deepEqual(queryOf(url), { page: '2', sig: 'a+b', key: 'geheim-1' });
 });
 
+test('what a link has in place of a variable is sent, and nothing that the link leaves out', () => {
+  const source = described({ next: { link: 'header' }, query: { a: '${A}', b: '${B}' } }, { A: 'one', B: 'two' });
+  const position = 'https://api.example.com/other?page=2&a=%24%7BA%7D';
+  const { url } = requestShape(source, { ...FIRST, position });
+  assert.deepEqual(queryOf(url), { page: '2', a: 'one' });
+});
+
 test('bounds are sent one step wider, so that it does not matter whether they are inclusive', () => {
   const { url } = requestShape(described({ time: TIME }), { ...FIRST, sinceMs: 10_500, untilMs: 20_001 });
   assert.deepEqual(queryOf(url), { limit: '50', 'created[gte]': '9', 'created[lte]': '22' });

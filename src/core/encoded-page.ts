@@ -59,7 +59,8 @@ export interface QuotedEnvelope {
   readonly around: string;
   /** Whether there is a list of records where the description has it. */
   readonly hasList: boolean;
-  /** `null` where there is none. */
+  /** Both are `null` where there is none. They need not be JSON: a page is taken without its broken records. */
+  readonly firstRecord: string | null;
   readonly lastRecord: string | null;
 }
 

@@ -58,19 +58,23 @@ export function encodePage(body: Uint8Array, options: PageOptions, spare?: Array
     times,
     places: readPlaces(body, plan, served, instantMs, isKeyed || times === null),
     starts: served.starts,
-    quoted: plan.plan.envelope === 'quoted' ? quoteAround(body, list, served.starts.at(-1)) : null,
+    quoted: plan.plan.envelope === 'quoted' ? quoteAround(body, list, served.starts) : null,
   };
 }
 
-/** @param lastStart where the last record begins; none: there is no record */
-function quoteAround(body: Uint8Array, list: ScannedPage['list'], lastStart: number | undefined): QuotedEnvelope {
+/** @param starts where each record begins */
+function quoteAround(body: Uint8Array, list: ScannedPage['list'], starts: Uint32Array): QuotedEnvelope {
   const text = (start: number, end: number): string => DECODER.decode(body.subarray(start, end));
-  if (list === null) return { around: text(0, body.length), hasList: false, lastRecord: null };
+  if (list === null) return { around: text(0, body.length), hasList: false, firstRecord: null, lastRecord: null };
   const { start, end } = list;
+  const [first, second] = starts;
+  const last = starts.at(-1);
   return {
     around: `${text(0, start)}[]${text(end, body.length)}`,
     hasList: true,
-    lastRecord: lastStart === undefined ? null : text(lastStart, end - 1),
+    // Without the comma behind it.
+    firstRecord: first === undefined ? null : text(first, second ?? end - 1).replace(/,\s*$/, ''),
+    lastRecord: last === undefined ? null : text(last, end - 1),
   };
 }
 

@@ -119,6 +119,12 @@ function parallel(description: Description): Guarantee {
 function staleCursor(description: Description): Guarantee {
   const { next, time } = description;
   if (next.kind === 'count') return yes('cannot happen', 'A number of a page does not run out.');
+  if (next.kind === 'lastRecord' && next.inclusive) {
+    const gone = 'A page must begin with the record that it was asked for from. Where that has vanished, a walk';
+    return canBeginByTime(description)
+      ? yes('by time', `${gone} goes on from its time.`)
+      : no('from the top, paid twice', `${gone} begins at the top of the list again, and its rows stay one each.`);
+  }
   if (next.kind === 'lastRecord') {
     const reach = time?.reach === undefined ? '' : `, while the API has the record (${durationText(time.reach)})`;
     return yes('cannot happen', `A value of a record does not run out${reach}.`);

@@ -8,6 +8,7 @@ import type { FilledDescription } from './fill-in.ts';
 import type { KeyPath } from './kinds.ts';
 import { nextLink } from './link-header.ts';
 import type { CountWord, NextWord } from './next-word.ts';
+import { lacksNamedRecord } from './named-record.ts';
 import { readKeyAndCount, writeKeyAndCount } from './positions.ts';
 
 export interface AnsweredPage {
@@ -15,7 +16,8 @@ export interface AnsweredPage {
   readonly envelope: unknown;
   readonly headers: AnswerHeaders;
   readonly records: number;
-  /** The last one, or as much of it as has the key; `null` for a page without records. Numbers as in the envelope. */
+  /** `null` for a page without records, `undefined` for a broken one. Numbers as in the envelope. */
+  readonly firstRecord: unknown;
   readonly lastRecord: unknown;
   /** The address that was asked: a link may be written from there. */
   readonly url: URL;
@@ -34,6 +36,8 @@ export type NextPosition =
   | { readonly kind: 'unclear'; readonly why: string }
   /** The body is an error. `code` comes from outside. */
   | { readonly kind: 'stale-cursor' | 'key-refused' | 'error'; readonly code: string | null }
+  /** The page was asked for from a record that is not on it: nothing shows where it stands, and an end of it is none. */
+  | { readonly kind: 'record-gone'; readonly why: string }
   /** The next page would be asked for on another host: no request may go there, because it would take the key with it. */
   | { readonly kind: 'foreign-link'; readonly why: string };
 
@@ -44,6 +48,9 @@ type Found = string | null | Exclude<NextPosition, { kind: 'next' | 'end' }>;
 
 export function nextPosition(source: FilledDescription, page: AnsweredPage): NextPosition {
   const failed = failureIn(source, page);
+  if (failed !== null && failed.kind !== 'end') return failed;
+  const gone = lacksNamedRecord(source.description, page);
+  if (gone !== null) return { kind: 'record-gone', why: gone };
   if (failed !== null) return failed;
   const { more } = source.description;
   const said = saysMore(source, page);

@@ -15,25 +15,26 @@ export type AnswerFault = Exclude<NextPosition, { kind: 'next' | 'end' }>;
 export function readAnswer(
   source: FilledDescription,
   { url, headers, cursor, limit: asked }: AskedFor,
-  { around, hasList, lastRecord }: QuotedEnvelope,
+  { around, hasList, firstRecord, lastRecord }: QuotedEnvelope,
   records: number,
   isNextKnown: boolean,
 ): PageEnvelope | AnswerFault {
   const { size, next } = source.description;
   const limit = Math.min(asked, size?.max ?? Infinity);
   const envelope = parseExactly(around);
-  const failed = hasList ? null : (failureIn(source, { envelope }) ?? noList(source, envelope));
-  const found =
-    failed ??
-    nextPosition(source, {
-      envelope,
-      headers,
-      records,
-      lastRecord: lastRecord === null ? null : parseExactly(lastRecord),
-      url,
-      position: cursor,
-      limit,
-    });
+  const isKnown = hasList || failureIn(source, { envelope }) !== null;
+  const found = isKnown
+    ? nextPosition(source, {
+        envelope,
+        headers,
+        records,
+        firstRecord: next.kind === 'lastRecord' ? recordIn(firstRecord) : null,
+        lastRecord: next.kind === 'lastRecord' ? recordIn(lastRecord) : null,
+        url,
+        position: cursor,
+        limit,
+      })
+    : noList(source, envelope);
   if (found.kind !== 'next' && found.kind !== 'end') return found;
   const isFirstAndFull = cursor === null && limit > 1 && records >= limit;
   const isOnly = found.kind === 'end' && isFirstAndFull && !isNextKnown;
@@ -55,6 +56,15 @@ export function readAnswer(
     mayBeginAgain: mayBeginAgain(source, cursor),
     endsEmpty: endsEmpty(source),
   };
+}
+
+/** `undefined` for one that is broken. */
+function recordIn(text: string | null): unknown {
+  try {
+    return text === null ? null : parseExactly(text);
+  } catch {
+    return undefined;
+  }
 }
 
 /**

@@ -118,6 +118,8 @@ function faultOf({ description: { name } }: FilledDescription, fault: AnswerFaul
   switch (fault.kind) {
     case 'stale-cursor':
       return { fault: 'stale-cursor', detail: `the API says that the cursor is stale (${fault.code ?? 'no code'})` };
+    case 'record-gone':
+      return { fault: 'stale-cursor', detail: fault.why };
     case 'key-refused':
       throw new KeyRefusedError(
         `The API of the source ${name} does not take the key (${fault.code ?? 'no code'}). What was loaded is safe: a start with a key that is taken goes on.`,

@@ -27,6 +27,7 @@ export function answered(said: Partial<AnsweredPage> = {}): AnsweredPage {
     envelope: {},
     headers: headers(),
     records: 100,
+    firstRecord: undefined,
     lastRecord: null,
     url: new URL('https://api.example.com/v1/things?limit=100'),
     position: null,

@@ -147,6 +147,56 @@ test('many records of one key are read by page numbers under this key', () => {
   assert.deepEqual(after(source, { position: at('c', 2), records: 0 }), end('next-absent'));
 });
 
+test('an inclusive page without the record that it was asked for from is no end, and nothing goes on from it', () => {
+  const source = { next: { lastRecord: { path: ['id'], param: 'from', inclusive: true } }, more: { path: ['more'] } };
+  const from = (first: unknown, records: number, more: boolean) =>
+    after(source, {
+      position: '7',
+      records,
+      firstRecord: first,
+      lastRecord: first === null ? null : { id: '9' },
+      envelope: { more },
+    });
+  assert.deepEqual(from({ id: '7' }, 2, true), next('9'));
+  assert.deepEqual(from({ id: 7 }, 2, false), end('more'));
+  assert.deepEqual(from(undefined, 2, true), next('9'), 'a broken record may be the one');
+  for (const more of [true, false]) {
+    assert.equal(from(null, 0, more).kind, 'record-gone');
+    assert.equal(from({ id: '8' }, 2, more).kind, 'record-gone');
+    assert.equal(from({}, 2, more).kind, 'record-gone');
+  }
+});
+
+test('an answer by the code of nothing is no end of a page that has a record at least', () => {
+  const source = {
+    next: { lastRecord: { path: ['id'], param: 'from', inclusive: true } },
+    errors: { path: ['error'], empty: ['none'] },
+  };
+  const nothing = { envelope: { error: 'none' }, records: 0, firstRecord: null };
+  assert.equal(after(source, { ...nothing, position: '7' }).kind, 'record-gone');
+  assert.deepEqual(after(source, nothing), end('empty'));
+});
+
+test('a page by time may begin before the record that it was asked for from, and not behind it', () => {
+  const within = { count: { param: 'page', first: 1, step: 1 } };
+  const lastRecord = { path: ['at'], param: 'from', inclusive: true, within };
+  const from = (order: string, at: unknown, count = 1) =>
+    after(
+      { next: { lastRecord }, order, time: { path: ['at'], format: 'iso', granularity: '1s' } },
+      {
+        position: writeKeyAndCount({ key: '2026-09-24T10:00:05Z', count }),
+        firstRecord: { at },
+        lastRecord: { at: '2026-09-24T10:00:09Z' },
+      },
+    ).kind;
+  for (const at of ['2026-09-24T10:00:05Z', '2026-09-24T12:00:05+02:00', '2026-09-24T10:00:04.9Z'])
+    assert.equal(from('oldest-first', at), 'next', at);
+  assert.equal(from('oldest-first', '2026-09-24T10:00:06Z'), 'record-gone');
+  assert.equal(from('oldest-first', '2026-09-24T10:00:06Z', 2), 'next', 'further pages of a key name nothing');
+  assert.equal(from('newest-first', '2026-09-24T10:00:04Z'), 'record-gone');
+  assert.equal(from('newest-first', '2026-09-24T10:00:06Z'), 'next');
+});
+
 test('page numbers rise by one, offsets by the records that came', () => {
   const pages = { next: { count: { param: 'page', first: 0, step: 1 } } };
   assert.deepEqual(after(pages, {}), next('1'));

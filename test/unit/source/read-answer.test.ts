@@ -15,6 +15,8 @@ const BY_TIME = described({
   },
 });
 
+const AT = '{"at":"2026-09-24"}';
+
 for (const [cursor, mayBeginAgain] of [
   [null, false],
   ['["2026-09-24",1]', true],
@@ -22,7 +24,7 @@ for (const [cursor, mayBeginAgain] of [
 ] as const) {
   test(`a page by ${cursor ?? 'no cursor'} may ${mayBeginAgain ? '' : 'not '}begin as the one before it`, () => {
     const asked = { url: new URL('https://api.example.com'), headers: headers(), cursor, limit: 2 };
-    const quoted = { around: '{"data":[]}', hasList: true, lastRecord: '{"at":"2026-09-24"}' };
+    const quoted = { around: '{"data":[]}', hasList: true, firstRecord: AT, lastRecord: AT };
     const read = readAnswer(BY_TIME, asked, quoted, 2, false);
     assert.ok(!('kind' in read));
     assert.equal(read.mayBeginAgain, mayBeginAgain);
@@ -30,7 +32,7 @@ for (const [cursor, mayBeginAgain] of [
 }
 
 const asking = { url: new URL('https://api.example.com'), limit: 3 };
-const FULL = { around: '{"data":[],"following":"x"}', hasList: true, lastRecord: '{"id":3}' };
+const FULL = { around: '{"data":[],"following":"x"}', hasList: true, firstRecord: '{"id":1}', lastRecord: '{"id":3}' };
 
 for (const [name, said, sought] of [
   ['a token', { next: { token: { path: ['next'], param: 'after' } } }, /no \[next\].*an object with data, following/],

@@ -104,7 +104,8 @@ function walk(source: FilledDescription, api: Api, things: readonly Thing[], lim
     const answer = api(url.searchParams, things, Number(url.searchParams.get('limit')));
     served.push(...answer.things);
     const records = answer.things.length;
-    const after = nextPosition(source, { ...answer, url, position, limit, records, lastRecord: answer.things.at(-1) });
+    const ends = { firstRecord: answer.things[0], lastRecord: answer.things.at(-1) };
+    const after = nextPosition(source, { ...answer, ...ends, url, position, limit, records });
     if (after.kind === 'end') return served;
     assert.ok(after.kind === 'next', JSON.stringify(after));
     position = after.position;

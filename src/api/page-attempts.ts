@@ -146,10 +146,10 @@ export class PageAttempts {
   }
 
   /** Counts a request. @returns the limit to send */
-  begin({ limit, cursorLimit = null }: Pick<PageRequest, 'limit' | 'cursorLimit'>): number {
+  begin({ limit, cursor, cursorLimit = null }: Pick<PageRequest, 'limit' | 'cursor' | 'cursorLimit'>): number {
     this.sent += 1;
     if (cursorLimit !== null) return cursorLimit;
-    return limitInTurn(limit, this.#row?.limitReduction ?? 0);
+    return limitInTurn(limit, this.#row?.limitReduction ?? 0, cursor === null ? 1 : 2);
   }
 
   record(failure: PageFailure, at: Circumstances): PageAction {

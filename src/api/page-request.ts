@@ -68,11 +68,12 @@ export function newestEvents(
 }
 
 /**
- * Asks for a little less, so that no cache answers: for two events at least, because an inclusive cursor serves one again.
+ * Asks for a little less, so that no cache answers.
  * @param turn from 0, which asks for `limit`
+ * @param fewest two events, because an inclusive cursor serves one again; one is enough where there is no cursor
  */
-export function limitInTurn(limit: number, turn: number): number {
-  return limit - (turn % Math.max(1, limit - 1));
+export function limitInTurn(limit: number, turn: number, fewest = 2): number {
+  return limit - (turn % Math.max(1, limit + 1 - fewest));
 }
 
 /** The fault of a page with events that cannot be told apart, however it is asked for: a new start does not help. */

@@ -105,4 +105,9 @@ export const KEPT: Readonly<Record<string, Case>> = {
     words: { next: 'count', order: 'newest-first', bounds: 'both', hasTime: true, sizeMax: null },
     data: { count: 40, perInstant: 10 },
   }),
+  'a list of two records, of which a later run asks for two': caseOf({
+    words: { hasTime: true, order: 'newest-first', bounds: 'both', sizeMax: 3 },
+    data: { count: 2, gap: 5_000 },
+    starts: [PLAIN_START],
+  }),
 };

@@ -112,9 +112,9 @@ test('what a page failed counts no more once a new cursor was served: many pages
   const attempts = new PageAttempts(limits);
   for (let nth = 0; nth < 40; nth += 1) {
     attempts.useCursor(`cursor ${nth}`);
-    attempts.begin({ limit: 100 });
+    attempts.begin({ limit: 100, cursor: 'c' });
     assert.equal(wordOf(attempts.record(faulty, events)), 'ask-again');
-    assert.equal(attempts.begin({ limit: 100 }), 99);
+    assert.equal(attempts.begin({ limit: 100, cursor: 'c' }), 99);
     assert.equal(attempts.sent, 2);
   }
   // It is not a new one when the old one is dropped.
@@ -127,9 +127,16 @@ test('bad pages and bad answers from a cache are asked for with one event less, 
   const attempts = new PageAttempts(limits);
   attempts.record({ ...unavailable, fromCache: true }, events);
   for (let nth = 1; nth < 10; nth += 1) assert.equal(wordOf(attempts.record(faulty, events)), 'ask-again');
-  assert.equal(attempts.begin({ limit: 100 }), 90);
-  assert.equal(attempts.begin({ limit: 5 }), 3);
+  assert.equal(attempts.begin({ limit: 100, cursor: 'c' }), 90);
+  assert.equal(attempts.begin({ limit: 5, cursor: 'c' }), 3);
   assert.equal(wordOf(attempts.record(faulty, events)), 'not-served');
+});
+
+test('one event is enough where no cursor serves one again', () => {
+  const attempts = new PageAttempts(limits);
+  attempts.record(faulty, events);
+  assert.equal(attempts.begin({ limit: 2, cursor: null }), 1);
+  assert.equal(attempts.begin({ limit: 2, cursor: 'c' }), 2);
 });
 
 test('a cursor is checked again three failures after the API served nobody, and not for what another cursor did', () => {

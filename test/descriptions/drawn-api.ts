@@ -9,7 +9,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { AT, counted, hasKey, said, wrongIn, type Asked } from './asked.ts';
 import type { Case, DrawnFault } from './drawn-case.ts';
 import { bytesOf, faultyAnswer, keyRefused, pageAnswer, staleAnswer, type Answer } from './drawn-answers.ts';
-import { DrawnList, compareRanks, type Bounds, type Rank } from './drawn-list.ts';
+import { DrawnList, compareRanks, isInOrder, type Bounds, type Rank } from './drawn-list.ts';
 import { durationUs, readTime } from './times.ts';
 import type { JsonObject } from '../support/vendors/vendor.ts';
 
@@ -44,6 +44,8 @@ export class DrawnApi {
   readonly violations: string[] = [];
   requests: string[] = [];
   mostAtOnce = 0;
+  /** A page had records that are not in the order that the description says. */
+  hasShownDisorder = false;
   readonly #server: Server;
   readonly #case: Case;
   readonly #tokens: Token[] = [];
@@ -165,6 +167,7 @@ export class DrawnApi {
     const left = (words.time?.cap ?? Infinity) - served;
     const taken = rest.slice(0, Math.min(this.#pageSize(size, pages), left));
     const hasMore = rest.length > taken.length && taken.length < left;
+    this.hasShownDisorder ||= !isInOrder(taken, words.order);
     const last = taken.at(-1) ?? after;
     const token = { after: last, served: served + taken.length, bounds, pages: pages + 1 };
     const page = {

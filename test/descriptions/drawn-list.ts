@@ -131,6 +131,13 @@ export class DrawnList {
   }
 }
 
+/** By their times, whatever the list goes by. */
+export function isInOrder(entries: readonly Entry[], order: Order = 'none'): boolean {
+  const turn = { 'newest-first': -1, 'oldest-first': 1, none: 0 }[order];
+  const times = entries.flatMap(({ record: { timeUs } }) => (timeUs === null ? [] : [timeUs * turn]));
+  return times.every((time, at) => time >= (times[at - 1] ?? -Infinity));
+}
+
 export function compareRanks(one: Rank, other: Rank): number {
   // Both may be infinite.
   return one.rank === other.rank ? one.n - other.n : one.rank < other.rank ? -1 : 1;

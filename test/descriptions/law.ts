@@ -63,6 +63,16 @@ export function maySkip({ words: { next } }: Case): boolean {
 }
 
 /**
+ * Whether a list is read by the times of its records, is in another order, and has shown nothing of that: what a bound leaves out, nobody
+ * can miss.
+ */
+export function hidesDisorder({ words: { time, next }, api }: Case, hasShownDisorder: boolean): boolean {
+  const { param, within } = next.lastRecord ?? {};
+  const isBound = param !== undefined && [time?.since, time?.until].includes(param);
+  return api.isUnordered && within !== undefined && isBound && !hasShownDisorder;
+}
+
+/**
  * Whether a list may never be read with code 0: the API hides its end, is not what the description says, or has forgotten everything,
  * which nobody can tell from an API that fails.
  */

@@ -9,7 +9,16 @@ import { DrawnApi } from './drawn-api.ts';
 import type { Entry } from './drawn-list.ts';
 import { givenWords } from './fitting.ts';
 import { isAt } from './drawn-records.ts';
-import { checkEnd, checkRows, mayBeIncremental, mayBeParallel, mayNeverEnd, maySkip, type Breach } from './law.ts';
+import {
+  checkEnd,
+  checkRows,
+  hidesDisorder,
+  mayBeIncremental,
+  mayBeParallel,
+  mayNeverEnd,
+  maySkip,
+  type Breach,
+} from './law.ts';
 import { readRows, type Rows } from './rows.ts';
 import { argvOf, startHere, startProcess, type StartEnd } from './starts.ts';
 
@@ -163,8 +172,8 @@ class Player {
     }
     const begunAt = this.#begunAt ?? 0;
     if (maySkip(this.#case) && api.list.movedAt >= begunAt) this.#hasSkipped = true;
-    const owed =
-      end.code === 0 && !this.#hasSkipped ? api.list.live.filter(({ settledAt }) => settledAt < begunAt) : [];
+    const isOwed = !this.#hasSkipped && !hidesDisorder(this.#case, api.hasShownDisorder);
+    const owed = end.code === 0 && isOwed ? api.list.live.filter(({ settledAt }) => settledAt < begunAt) : [];
     if (start.hasWrongKey && this.#case.words.auth !== undefined && ![3, 4].includes(end.code)) {
       return { kind: `code ${end.code} with a wrong key`, text: end.reason };
     }

@@ -1,6 +1,6 @@
 /** One renewal of stream access: a request that looks like the dashboard's, sent again as long as that can help. */
 import { backoffDelayMs } from '../core/backoff.ts';
-import { ConfigurationError, GaveUpError } from '../core/errors.ts';
+import { ConfigurationError, GaveUpError, UnreachableError } from '../core/errors.ts';
 import { excerpt } from '../core/redaction.ts';
 import { runningMs } from '../core/running-time.ts';
 import { SAFE, reachHint } from './api-errors.ts';
@@ -69,7 +69,8 @@ export async function requestAccess(
       if (isHopeless || triedForMs + waitMs > patienceMs) {
         const text = `The API cannot be reached: POST ${url.href} failed ${failures} times, last with ${answer.code}: ${answer.message}.`;
         if (http.hasAnswered) throw new GaveUpError(`${text} ${SAFE}`);
-        throw new ConfigurationError(`${text} ${reachHint(answer.failure)}`);
+        const said = `${text} ${reachHint(answer.failure)}`;
+        throw isHopeless ? new ConfigurationError(said) : new UnreachableError(said);
       }
     } else {
       const { outcome, json, said } = readAnswer(answer, parts);

@@ -129,16 +129,16 @@ export class ApiClient {
   }
 
   /**
-   * First contact: finds out which endpoint is used. With `endpoint: 'events'` no request is sent here,
-   * because the API allows about ten a minute there. The first request for a page is the first contact then, and throws the
-   * same errors.
+   * First contact: finds out which endpoint is used. With `endpoint: 'events'` no request is sent here, because the API allows
+   * about ten a minute there. The first request for a page is the first contact then, and throws the same errors.
+   * @param isTriedOnce the first failure of stream access that could be waited out is thrown
    * @throws ConfigurationError when the API cannot be reached, KeyRefusedError when stream access is demanded and not given
    */
-  async open(): Promise<{ endpoint: EndpointName; reason: string }> {
+  async open(isTriedOnce = false): Promise<{ endpoint: EndpointName; reason: string }> {
     if (!this.wire.hasStream) return { endpoint: 'events', reason: 'as described' };
     if (this.#parts.options.endpoint === 'events') return { endpoint: 'events', reason: 'as configured' };
     try {
-      const token = await this.#access.token();
+      const token = await this.#access.token(isTriedOnce);
       return { endpoint: 'stream', reason: `stream access was granted (${token.url.pathname})` };
     } catch (error) {
       this.#choice.leaveStreamOrThrow(error, ONE_EVENT);

@@ -1,5 +1,12 @@
 /** Why the API client ends the job, in words for the person who reads it at night. */
-import { ConfigurationError, GaveUpError, KeyRefusedError, type ErrorLocation, type JobError } from '../core/errors.ts';
+import {
+  ConfigurationError,
+  GaveUpError,
+  KeyRefusedError,
+  UnreachableError,
+  type ErrorLocation,
+  type JobError,
+} from '../core/errors.ts';
 import type { TransportFailure } from './transport-error.ts';
 import type { GiveUpReason } from './page-attempts.ts';
 import type { PageFailure } from './page-outcome.ts';
@@ -74,7 +81,7 @@ export function giveUpError(
         { location },
       );
     case 'unreachable':
-      return new ConfigurationError(`The API cannot be reached: ${text} ${hint}`, { location });
+      return new UnreachableError(`The API cannot be reached: ${text} ${hint}`, { location });
     case 'wrong-settings':
       return new ConfigurationError(`The API does not serve pages here: ${text} ${hint}`, { location });
     case 'not-served':

@@ -22,7 +22,9 @@ import { WorkerPool } from '../threads/worker-pool.ts';
 import type { Ownership } from '../load/state/owner.ts';
 import { Database } from '../load/postgres/database.ts';
 import { countRowsMeanwhile, type TargetRows } from '../load/state/target-rows.ts';
+import { untilReached } from './follow/away.ts';
 import { Follower } from './follow/follower.ts';
+import { isPatient } from './follow/round-plan.ts';
 import type { JobOptions } from './job-options.ts';
 import { JobCounters } from './run/job-counters.ts';
 import { JobRuns, type JobParts } from './run/job-runs.ts';
@@ -105,15 +107,16 @@ export class IngestionJob {
       refuseToFollow(settings, source.described ?? null);
       const { counters } = this.#parts;
       const standby = settings.wait ? this.#stopped.signal : null;
-      if (standby !== null) counters.phase = 'standby';
-      // A standby spends nothing of the API's budget.
-      const contacted = standby === null ? await this.#contactBoth() : { db: await this.#openDatabase(), rows: null };
+      // A standby spends nothing of the API's budget, and who follows waits for one after the other.
+      const isApiLater = standby !== null || settings.follow !== undefined;
+      const contacted = isApiLater ? { db: await this.#openDatabase(), rows: null } : await this.#contactBoth();
       const opened = contacted.db;
       db = opened;
+      if (standby !== null) counters.phase = 'standby';
       ownership = await opened.persistently('taking the target', () =>
         takeTarget(opened, source, settings, logger, standby),
       );
-      if (standby !== null) {
+      if (isApiLater) {
         counters.phase = 'starting';
         await this.#contactApi();
       }
@@ -140,23 +143,35 @@ export class IngestionJob {
     };
   }
 
+  /** See {@link untilReached}; who does not follow tries once. */
+  #reach<T>(contact: (failures: number) => Promise<T>): Promise<T> {
+    const { settings, logger, clock = SYSTEM_CLOCK } = this.#options;
+    const { follow } = settings;
+    if (follow === undefined) return contact(0);
+    return untilReached(contact, follow, this.#stopped.signal, { logger, clock, counters: this.#parts.counters });
+  }
+
   #openDatabase(): Promise<Database> {
     const { settings, source, logger } = this.#options;
-    return Database.open({
+    const options = {
       url: source.databaseUrl,
       copyConnections: settings.connections,
       applicationName: `datasync-ingestion ${source.name}`,
       logger,
       maxWaitMs: settings.follow === undefined ? settings.maxWait : Infinity,
       revive: source.reviveDatabase,
-      onWaiting: (reason) => {
+      onWaiting: (reason: string | null) => {
         this.#parts.counters.databaseWait = reason;
       },
-    });
+    };
+    // What was waited for in vain is then asked once in a while.
+    return this.#reach((failures) => Database.open(failures === 0 ? options : { ...options, firstContactMs: 0 }));
   }
 
   async #contactApi(): Promise<void> {
-    this.#options.logger.info(await this.#parts.client.open(), 'endpoint chosen');
+    const { client } = this.#parts;
+    const open = (failures: number) => client.open(failures > 0 && !isPatient(failures));
+    this.#options.logger.info(await this.#reach(open), 'endpoint chosen');
   }
 
   /** Contacts the API, and meanwhile the database, whose rows are counted. Changes nothing. */

@@ -33,7 +33,7 @@ export interface JobOptions {
   readonly onSecret: (secret: string) => void;
   readonly observe?: JobObserver;
   /** Tests only: shorter waits than people need. */
-  readonly waits?: Pick<ApiClientOptions, 'backoff' | 'streamLooks'>;
+  readonly waits?: Pick<ApiClientOptions, 'backoff' | 'streamLooks' | 'firstContactMs'>;
   /** Tests only: what --follow waits by. */
   readonly clock?: Clock;
 }

@@ -22,6 +22,12 @@ export const EXIT_CODES = {
 
 export type ExitCode = (typeof EXIT_CODES)[keyof typeof EXIT_CODES];
 
+/**
+ * What can mend an ending, and so what `--follow` does about it: it waits for `time`, shows what a later `proof` may take back, and ends
+ * with what only a `person` can mend.
+ */
+export type MendedBy = 'time' | 'proof' | 'person';
+
 /** Where the error happened, as far as known. Its members become fields of the log line. */
 export interface ErrorLocation {
   readonly windowId?: number;
@@ -43,6 +49,7 @@ export interface JobErrorOptions {
 export abstract class JobError extends Error {
   abstract readonly code: string;
   abstract readonly exitCode: ExitCode;
+  abstract readonly mendedBy: MendedBy;
   readonly location: ErrorLocation;
 
   constructor(message: string, { cause, location }: JobErrorOptions = {}) {
@@ -56,60 +63,80 @@ export abstract class JobError extends Error {
 export class ConfigurationError extends JobError {
   readonly code = 'CONFIGURATION';
   readonly exitCode = EXIT_CODES.configuration;
+  readonly mendedBy: MendedBy = 'person';
+}
+
+/** The API or the database was not reached: its address may be wrong, or it is away for now. */
+export class UnreachableError extends ConfigurationError {
+  override readonly mendedBy = 'time';
 }
 
 /** The API refused the key (or, with `--endpoint stream`, stream access). */
 export class KeyRefusedError extends JobError {
   readonly code = 'KEY_REFUSED';
   readonly exitCode = EXIT_CODES.keyRefused;
+  readonly mendedBy = 'person';
 }
 
 /** The job stopped trying. Its state is intact, and the next start goes on. */
 export class GaveUpError extends JobError {
   readonly code = 'GAVE_UP';
   readonly exitCode = EXIT_CODES.gaveUp;
+  readonly mendedBy: MendedBy = 'time';
+}
+
+/** The job stopped trying, and trying again would only fail again: the disk is full, or a limit of the settings is passed. */
+export class StuckError extends GaveUpError {
+  override readonly mendedBy = 'person';
 }
 
 /** The job finished, but the target does not hold what the source counted. */
 export class CountsDisagreeError extends JobError {
   readonly code = 'COUNTS_DISAGREE';
   readonly exitCode = EXIT_CODES.countsDisagree;
+  readonly mendedBy = 'proof';
 }
 
 /** The job finished, but more events were rejected than `--max-rejected` allows. */
 export class RejectedTooManyError extends JobError {
   readonly code = 'REJECTED_TOO_MANY';
   readonly exitCode = EXIT_CODES.countsDisagree;
+  readonly mendedBy = 'proof';
 }
 
 /** Another process owns the target: it was there at the start, or its generation is newer than ours. */
 export class TargetBusyError extends JobError {
   readonly code = 'TARGET_BUSY';
   readonly exitCode = EXIT_CODES.targetBusy;
+  readonly mendedBy = 'person';
 }
 
 /** What was asked for was written from a run that is not finished or not proven. */
 export class UnfinishedError extends JobError {
   readonly code = 'UNFINISHED';
   readonly exitCode = EXIT_CODES.unfinished;
+  readonly mendedBy = 'person';
 }
 
 /** The rows of a page do not fit the columns of its staging table: somebody has changed tables while the job ran. */
 export class StagedTypesError extends JobError {
   readonly code = 'STAGED_TYPES';
   readonly exitCode = EXIT_CODES.configuration;
+  readonly mendedBy = 'person';
 }
 
 /** A worker thread died while it had a page. The bytes of the page are gone; it must be requested again. */
 export class WorkerDiedError extends JobError {
   readonly code = 'WORKER_DIED';
   readonly exitCode = EXIT_CODES.unexpected;
+  readonly mendedBy = 'person';
 }
 
 /** A database crash emptied staging: what memory holds is wrong, and the walks go on from `ingestion.state`. */
 export class StagingLostError extends JobError {
   readonly code = 'STAGING_LOST';
   readonly exitCode = EXIT_CODES.gaveUp;
+  readonly mendedBy = 'time';
 }
 
 /** The exit code of an ending. Anything that is not a JobError is unexpected. */

@@ -10,7 +10,7 @@ import { randomUUID } from 'node:crypto';
 import { mkdir, realpath, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { ConfigurationError, GaveUpError, describeError } from '../core/errors.ts';
+import { ConfigurationError, GaveUpError, StuckError, describeError } from '../core/errors.ts';
 import type { Logger } from '../core/logging.ts';
 import {
   FORMER_SHARED_FOLDER,
@@ -61,7 +61,7 @@ export interface EmbeddedPostgres {
   urlFor(database: string): Promise<string>;
   /**
    * Starts the server again at the same address when it has ended, whoever ended it; does nothing while it runs, or after {@link stop}.
-   * @throws GaveUpError when it does not start, or another process has started it at another address
+   * @throws GaveUpError when it does not start, StuckError when another process has started it at another address
    */
   revive(): Promise<void>;
   /** Stops the server, unless another process needs it too: then the other one stops it. Idempotent. */
@@ -130,7 +130,7 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
     }
     const found = await start(server.port);
     if (found.port !== server.port) {
-      throw new GaveUpError(
+      throw new StuckError(
         `The embedded database in ${dataDir} has ended, and another process has started it again on port ${found.port}, not ` +
           `${server.port}. Its rows are safe: start again to go on there.`,
       );

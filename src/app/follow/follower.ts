@@ -20,14 +20,12 @@ import type { TargetRows } from '../../load/state/target-rows.ts';
 import type { JobCounters } from '../run/job-counters.ts';
 import type { JobRuns, Round } from '../run/job-runs.ts';
 import { reachOf } from '../run/run-setup.ts';
+import { Away } from './away.ts';
 import { NewestPage, type Look } from './newest-page.ts';
-import { RoundPlan, type Task } from './round-plan.ts';
+import { RoundPlan, isPatient, type Task } from './round-plan.ts';
 
 /** Where times do not tell what is new, a round walks all of the list: it may take at most this part of the time. */
 const SHARE_OF_WHOLE_WALKS = 10;
-/** Failures in a row after which the client may find out whether it is only stream access that fails; then again once in so many. */
-const PATIENT_FIRST = 5;
-const PATIENT_EVERY = 60;
 const HOUR_MS = 3_600_000;
 
 export interface FollowParts {
@@ -51,15 +49,15 @@ export class Follower {
   #hasBegun = false;
   /** From here on events may be new, epoch ms; `null` where times do not tell. */
   #floorMs: number | null = null;
-  /** When a round first failed, ms of the clock's `elapsedMs`; `null` while it goes well. */
-  #awaySinceMs: number | null = null;
-  /** When something was last told, ms of the same clock. */
+  readonly #away: Away;
+  /** When something was last told, ms of the clock's `elapsedMs`. */
   #toldMs = 0;
 
   constructor(parts: FollowParts) {
     const { settings, follow, client, runs, clock } = parts;
     const { lookback, proveEvery, pageSize } = settings;
     this.#parts = parts;
+    this.#away = new Away(parts);
     this.#plan = new RoundPlan({ intervalMs: follow, lookbackMs: lookback, proveEveryMs: proveEvery });
     this.#newest = new NewestPage({ client, encoder: () => runs.encoder(), pageSize, elapsedMs: clock.elapsedMs });
   }
@@ -89,18 +87,21 @@ export class Follower {
     const wastedBefore = wasted();
     try {
       const pauseMs = await round();
-      if (!stopped.aborted) this.#noteServed();
+      if (!stopped.aborted) this.#away.noteServed();
       return pauseMs;
     } catch (error) {
       if (stopped.aborted && error === stopped.reason) return 0;
       if (!(error instanceof JobError)) throw error;
-      if (error.exitCode === EXIT_CODES.countsDisagree) {
-        await this.#showUnproven(error);
-        return follow;
+      switch (error.mendedBy) {
+        case 'person':
+          throw error;
+        case 'proof':
+          await this.#showUnproven(error);
+          return follow;
+        case 'time':
+          this.#away.note(error);
+          return this.#plan.noteFailed(wasted() - wastedBefore);
       }
-      if (error.exitCode !== EXIT_CODES.gaveUp) throw error;
-      this.#noteAway(error);
-      return this.#plan.noteFailed(wasted() - wastedBefore);
     }
   }
 
@@ -215,7 +216,7 @@ export class Follower {
   #tellHourly(): void {
     const { logger, clock, counters, client } = this.#parts;
     const nowMs = clock.elapsedMs();
-    if (this.#awaySinceMs !== null || nowMs - this.#toldMs < HOUR_MS) return;
+    if (this.#away.isAway || nowMs - this.#toldMs < HOUR_MS) return;
     this.#toldMs = nowMs;
     const { looks, newestEventMs, takenEvents } = counters.follow;
     const newest_event = isoText(newestEventMs);
@@ -224,27 +225,6 @@ export class Follower {
       'following; nothing new lately',
     );
   }
-
-  #noteAway(error: JobError): void {
-    const { logger, clock, counters } = this.#parts;
-    if (this.#awaySinceMs !== null) return;
-    this.#awaySinceMs = clock.elapsedMs();
-    counters.followed({ away: { sinceMs: clock.now(), reason: error.message } });
-    logger.warn({ reason: error.message }, 'waiting until it can go on; nothing is lost');
-  }
-
-  #noteServed(): void {
-    if (this.#awaySinceMs === null) return;
-    const { logger, clock, counters } = this.#parts;
-    const seconds = Math.round((clock.elapsedMs() - this.#awaySinceMs) / 1000);
-    this.#awaySinceMs = null;
-    counters.followed({ away: null });
-    logger.info({ seconds }, 'going on after the wait');
-  }
-}
-
-function isPatient(failures: number): boolean {
-  return failures >= PATIENT_FIRST && (failures - PATIENT_FIRST) % PATIENT_EVERY === 0;
 }
 
 function shown({ served, inserted, updated, duplicates, rejected, pages }: RunCounts) {

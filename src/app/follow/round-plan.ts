@@ -10,6 +10,10 @@ const LONGEST_PAUSE_MS = 60_000;
 /** A round that has failed all the same has cost as many requests as would have been sent in this time, at most. */
 const MOST_PAID_BACK_MS = 600_000;
 
+/** Failures in a row after which the client may find out whether it is only stream access that fails; then again once in so many. */
+const PATIENT_FIRST = 5;
+const PATIENT_EVERY = 60;
+
 /** `proof`: a run that is held against the API's count. `nothing`: all that there is was taken. */
 export type Task = 'proof' | RoundKind | 'nothing';
 
@@ -82,9 +86,19 @@ export class RoundPlan {
 
   /** @param requests that brought no page. @returns how long to wait */
   noteFailed(requests: number): number {
-    const grownMs = this.#options.intervalMs * 2 ** Math.min(this.#failures, 10);
+    const pauseMs = pauseAfter(this.#failures, this.#options.intervalMs);
     this.#failures += 1;
     const paidBackMs = requests > 1 ? Math.min(requests * LONGEST_PAUSE_MS, MOST_PAID_BACK_MS) : 0;
-    return Math.max(Math.min(grownMs, LONGEST_PAUSE_MS), paidBackMs);
+    return Math.max(pauseMs, paidBackMs);
   }
+}
+
+/** How long to wait after a failure, ms. @param failures before it, in a row */
+export function pauseAfter(failures: number, intervalMs: number): number {
+  return Math.min(intervalMs * 2 ** Math.min(failures, 10), LONGEST_PAUSE_MS);
+}
+
+/** Whether the client may take its time to find out if it is only stream access that fails. @param failures before, in a row */
+export function isPatient(failures: number): boolean {
+  return failures >= PATIENT_FIRST && (failures - PATIENT_FIRST) % PATIENT_EVERY === 0;
 }

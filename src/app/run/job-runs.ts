@@ -133,7 +133,7 @@ export class JobRuns {
     const { since, until, lookback, follow } = settings;
     const wishes = { since, until, lookback, follow, ...this.#wishes };
     const identity = runIdentity(source.address, wishes);
-    const known = await readSourceTraits(db, ownership.source);
+    const known = await db.persistently('reading the state', () => readSourceTraits(db, ownership.source));
     const { list = LIST_OF_DATASYNC } = source.described ?? {};
     // Where the order is not that of the times, no time tells what is new: all of it is walked.
     const canBeIncremental = list.canBeIncremental && (kind !== 'new-events' || known.isOrderedByTime);

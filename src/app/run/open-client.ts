@@ -3,6 +3,7 @@ import { ApiClient, clientOptions, type ApiClientOptions } from '../../api/api-c
 import type { Settings } from '../../core/config.ts';
 import type { JobObserver } from '../../core/job-snapshot.ts';
 import type { PageBuffers } from '../../core/page-buffers.ts';
+import type { JobOptions } from '../job-options.ts';
 import type { DescribedSource } from './described-source.ts';
 import type { JobCounters } from './job-counters.ts';
 
@@ -18,7 +19,7 @@ interface ClientNeeds extends Required<Pick<ApiClientOptions, 'logger' | 'secret
   readonly source: ClientOf;
   readonly observe?: JobObserver;
   /** Tests only. */
-  readonly waits?: Pick<ApiClientOptions, 'backoff' | 'streamLooks'>;
+  readonly waits?: JobOptions['waits'];
 }
 
 export function openClient(

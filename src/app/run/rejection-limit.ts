@@ -7,7 +7,7 @@
  *   P%              a larger share of what was served: code 5 at the end; 100% accepts everything
  */
 import type { Settings } from '../../core/config.ts';
-import { ConfigurationError, GaveUpError, RejectedTooManyError } from '../../core/errors.ts';
+import { ConfigurationError, RejectedTooManyError, StuckError } from '../../core/errors.ts';
 import { commonestRejections, rejectedCount, type Rejection } from '../../load/copy/anomalies.ts';
 import { roundOf, type Run } from '../../core/state.ts';
 import type { Database } from '../../load/postgres/database.ts';
@@ -82,7 +82,7 @@ export class RejectionLimit {
     return max !== null && this.#options.counters.rejected - this.#repeated > max;
   }
 
-  /** Call it when everything is merged, after each walk. @throws GaveUpError, ConfigurationError */
+  /** Call it when everything is merged, after each walk. @throws StuckError, ConfigurationError */
   async check(): Promise<void> {
     if (!this.isPassed) return;
     await this.#checkEvents();
@@ -94,7 +94,7 @@ export class RejectionLimit {
     );
   }
 
-  /** Call it before a run completes, also when a stop was asked for meanwhile. @throws GaveUpError, RejectedTooManyError */
+  /** Call it before a run completes, also when a stop was asked for meanwhile. @throws StuckError, RejectedTooManyError */
   async checkAtEnd(): Promise<void> {
     const { served, rejected } = this.#options.counters.counts;
     if (rejected === 0) return;
@@ -119,7 +119,7 @@ export class RejectionLimit {
     const rejected = await different();
     this.#repeated = counters.rejected - rejected;
     if (rejected <= max) return;
-    throw new GaveUpError(
+    throw new StuckError(
       `${rejected} events were rejected, and --max-rejected allows ${max}. What was loaded is safe: npm run anomalies ` +
         'shows them; start again with a higher limit to go on.',
     );

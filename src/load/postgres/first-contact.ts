@@ -1,7 +1,7 @@
 /** The very first connection: can the job work with this server and database, and are enough connections left? */
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
-import { ConfigurationError, describeError } from '../../core/errors.ts';
+import { ConfigurationError, UnreachableError, describeError } from '../../core/errors.ts';
 import type { ConnectionSettings } from './connection-settings.ts';
 import {
   NoProgressError,
@@ -84,7 +84,8 @@ async function contactOnce(
     const isTransient =
       !isRefusal(error) && classifyDatabaseError(connectingError('first contact', error)) === 'transient';
     if (isTransient && performance.now() + PAUSE_MS <= deadlineMs) return { later: reason };
-    throw new ConfigurationError(
+    const Refusal = isTransient ? UnreachableError : ConfigurationError;
+    throw new Refusal(
       `cannot use the database ${settings.described}: ${reason}. ` +
         `Nothing was changed; check DATABASE_URL and that ${whatToCheck(said)}.`,
       { cause: error, location: { connection: settings.described } },

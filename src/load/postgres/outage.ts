@@ -1,6 +1,6 @@
 /** A database that is away: everyone who needs it waits here, each with a growing pause, by one clock; one of them logs it. */
 import { setTimeout as delay } from 'node:timers/promises';
-import { ConfigurationError, GaveUpError, describeError } from '../../core/errors.ts';
+import { ConfigurationError, GaveUpError, StuckError, describeError } from '../../core/errors.ts';
 import type { Logger } from '../../core/logging.ts';
 import { runningMs } from '../../core/running-time.ts';
 import type { ConnectionSettings } from './connection-settings.ts';
@@ -64,7 +64,7 @@ export class Outage {
       } catch (error) {
         const kind = classifyDatabaseError(error);
         if (kind === 'disk-full') {
-          throw this.#gaveUp("PostgreSQL's disk is full", what, error, 'make room and start again');
+          throw this.#gaveUp("PostgreSQL's disk is full", what, error, 'make room and start again', StuckError);
         }
         if (kind !== 'transient') {
           this.noteAnswer(begunMs);
@@ -164,9 +164,9 @@ export class Outage {
     );
   }
 
-  #gaveUp(problem: string, what: string, cause: unknown, advice: string): GaveUpError {
+  #gaveUp(problem: string, what: string, cause: unknown, advice: string, Kind = GaveUpError): GaveUpError {
     const { described, redact } = this.#options.settings;
-    return new GaveUpError(
+    return new Kind(
       `${problem} (${what}, ${described}: ${redact(describeError(cause))}). ` +
         `What was merged is safe and nothing needs to be undone: ${advice}.`,
       { cause, location: { connection: described } },

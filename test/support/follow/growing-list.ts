@@ -13,7 +13,7 @@ const START_MS = Date.UTC(2026, 0, 27, 12);
 export const MINUTE_MS = 60_000;
 export const HOUR_MS = 60 * MINUTE_MS;
 const LINE = z.looseObject({ level: z.number(), msg: z.string() });
-const WAITS = { backoff: { baseMs: 5, capMs: 20 }, streamLooks: { firstMs: 20, thenMs: 40 } };
+const WAITS = { backoff: { baseMs: 5, capMs: 20 }, streamLooks: { firstMs: 20, thenMs: 40 }, firstContactMs: 100 };
 const FLAGS = ['--concurrency', '2', '--max-wait', '2', '--page-size', '500'];
 
 export class GrowingList {
@@ -23,6 +23,8 @@ export class GrowingList {
   readonly #events: ScriptedEvent[] = [];
   /** The job takes the API by this description. */
   described: DescribedSource | undefined;
+  /** In place of the API's own. */
+  baseUrl: string | undefined;
   /** Answers in place of the usual ones. */
   hook: PageHook = () => undefined;
   readonly #added: string[] = [];
@@ -111,7 +113,7 @@ export class GrowingList {
   ): Promise<JobEnd> {
     const { described } = this;
     const by = described === undefined ? {} : { described, plan: described.plan, table: described.table };
-    const target = { baseUrl: described?.url.href ?? this.api.baseUrl, databaseUrl: this.database.url, ...by };
+    const target = { baseUrl: described?.url.href ?? this.baseUrl ?? this.api.baseUrl, databaseUrl: this.database.url, ...by };
     const { job, run } = jobFor(target, {}, [...FLAGS, '--follow', '30s', ...flags], WAITS, this.clock);
     let waits = 0;
     this.clock.onWait = async (untilMs) => {

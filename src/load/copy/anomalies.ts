@@ -90,18 +90,29 @@ export async function countRejected(
   source: Source,
   runId: number,
 ): Promise<{ readonly fresh: number; readonly different: number }> {
+  const { type } = await oneRow<{ type: string | null }>(
+    db,
+    `SELECT (SELECT atttypid::regtype::text FROM pg_attribute WHERE attrelid = ${source.target.oid} AND attname = 'id') AS type`,
+  );
+  // Looked up one by one: a round of --follow rejects a few, and table and anomalies may have millions.
   return oneRow<{ fresh: number; different: number }>(
     db,
-    `WITH mine AS (
+    `WITH mine AS MATERIALIZED (
        SELECT DISTINCT sha256(original) AS hash FROM ingestion.anomaly a
         WHERE kind = 'rejected' AND run_id = $1
-          AND NOT EXISTS (SELECT FROM ${source.target.sql} t WHERE t.id::text = a.event_id)
-     ), earlier AS (SELECT DISTINCT sha256(original) AS hash FROM ${anomaliesOf(source)} AND kind = 'rejected' AND run_id < $1)
-     SELECT count(*)::float8 AS different, (count(*) FILTER (WHERE earlier.hash IS NULL))::float8 AS fresh
-       FROM mine LEFT JOIN earlier USING (hash)`,
+          AND NOT EXISTS (SELECT FROM ${source.target.sql} t WHERE ${SAME_ID[type ?? ''] ?? 't.id::text = a.event_id'})
+     ) SELECT count(*)::float8 AS different, (count(*) FILTER (WHERE NOT EXISTS (
+         SELECT FROM ${anomaliesOf(source)} AND kind = 'rejected' AND sha256(original) = mine.hash AND run_id < $1)))::float8 AS fresh
+       FROM mine`,
     [runId],
   );
 }
+
+/** By the target's index, where its type is known: its row as `t`, the anomaly as `a`. */
+const SAME_ID: Readonly<Record<string, string>> = {
+  text: 't.id = a.event_id',
+  uuid: `t.id = CASE WHEN a.event_id ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' THEN a.event_id::uuid END`,
+};
 
 /** Why events of a run were rejected, and one of them. */
 export interface Rejection {

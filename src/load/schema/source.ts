@@ -28,6 +28,8 @@ export interface Source {
   readonly sourceId: number;
   readonly name: string;
   readonly target: Target;
+  /** Only an earlier version has used the database: nothing there has the number of a source, and all is of this one. */
+  readonly isAlone?: true;
   /** As its file says it, for the row of the source; DataSync has none. */
   readonly description?: object | undefined;
 }
@@ -60,16 +62,17 @@ export function ownRelation({ sourceId }: Source, name: string): string {
   return `ingestion.${name}_${sourceId}`;
 }
 
-/** A condition: a row of the relation is the source's. Where only an earlier version has used the database, each is. */
-export function isOf(relation: string, { sourceId }: Source): string {
-  return `coalesce((to_jsonb(${relation}) ->> 'source_id')::int, ${sourceId}) = ${sourceId}`;
+/** A condition that an index may answer: a row of the relation is the source's. */
+export function isOf(relation: string, { sourceId, isAlone }: Source): string {
+  return isAlone === true ? 'true' : `${relation}.source_id = ${sourceId}`;
 }
 
 /** `null` when no job of the source has ever started; in a database of an earlier version, everything is of `datasync`. */
 export async function findSource(db: Database, name: string, plan = DATASYNC_PLAN): Promise<Source | null> {
   const version = await readSchemaVersion(db);
   if (version > 0 && version < sources.version) {
-    return name === 'datasync' ? { sourceId: FIRST_SOURCE, name, target: targetNamed(tableOf(name), db, plan) } : null;
+    const target = targetNamed(tableOf(name), db, plan);
+    return name === 'datasync' ? { sourceId: FIRST_SOURCE, name, target, isAlone: true } : null;
   }
   return version === 0 ? null : readSource(db, name, plan);
 }

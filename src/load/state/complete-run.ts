@@ -22,7 +22,7 @@ export async function completeRun(
     [runId, JSON.stringify(proof), recentPlaces],
   );
   await client.query(
-    'DELETE FROM ingestion.served_keys WHERE run_id IN (SELECT run_id FROM ingestion.run WHERE source_id = $1)',
+    'DELETE FROM ingestion.served_keys k WHERE EXISTS (SELECT FROM ingestion.run WHERE source_id = $1 AND run_id = k.run_id)',
     [source.sourceId],
   );
   if (emptyRound !== null) await leaveNoTrace(client, source, runId, emptyRound);
@@ -35,8 +35,9 @@ export async function completeRun(
 async function leaveNoTrace(client: PoolClient, { sourceId }: Source, runId: number, round: RoundKind): Promise<void> {
   await client.query(
     `UPDATE ingestion.run SET took_nothing = true WHERE run_id = $1 AND NOT EXISTS (
-       SELECT sha256(original) FROM ingestion.anomaly WHERE run_id = $1
-       EXCEPT SELECT sha256(original) FROM ingestion.anomaly JOIN ingestion.run USING (run_id) WHERE source_id = $2 AND run_id < $1)`,
+       SELECT FROM ingestion.anomaly mine WHERE run_id = $1 AND NOT EXISTS (
+         SELECT FROM ingestion.anomaly a JOIN ingestion.run USING (run_id)
+          WHERE sha256(a.original) = sha256(mine.original) AND source_id = $2 AND run_id < $1))`,
     [runId, sourceId],
   );
   await client.query(

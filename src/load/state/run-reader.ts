@@ -1,6 +1,7 @@
 /** What the database knows about runs, read only: no claim, no change, safe beside a running job. */
 import type { Run, WindowState } from '../../core/state.ts';
 import type { Database } from '../postgres/database.ts';
+import type { Queryable } from '../postgres/one-row.ts';
 import { IS_WORKED_ON } from './advisory-lock.ts';
 import { isOf, type Source } from '../schema/source.ts';
 
@@ -35,17 +36,21 @@ export const WINDOW_COLUMNS = `window_id AS "windowId", since_ms AS "sinceMs", u
   CASE WHEN to_jsonb(state) ->> 'edge_ms' IS NOT NULL THEN
     jsonb_build_object('atMs', to_jsonb(state) -> 'edge_ms', 'keys', to_jsonb(state) -> 'edge_keys') END AS edge`;
 
+/** Later columns in a condition. A job that follows has many runs, and the whole row of each as JSON would cost more than its round. */
+const begunByOf = ({ isAlone }: Source): string => (isAlone === true ? `to_jsonb(run) ->> 'begun_by'` : 'run.begun_by');
+const proofOf = ({ isAlone }: Source): string => (isAlone === true ? `to_jsonb(run) -> 'proof'` : 'run.proof');
+
 /** A condition on `ingestion.run`: it is a round of `--follow`. */
-const IS_ROUND = `coalesce(to_jsonb(run) ->> 'begun_by' IN ('new-events', 'lookback'), false)`;
+const isRound = (source: Source): string => `coalesce(${begunByOf(source)} IN ('new-events', 'lookback'), false)`;
 
 /** The run of a source that is under way or was interrupted; `null` when there is none. There is never more than one. */
-export async function readCurrentRun(db: Database, source: Source): Promise<StoredRun | null> {
+export async function readCurrentRun(db: Queryable, source: Source): Promise<StoredRun | null> {
   return readRun(db, source, `status = 'running'`);
 }
 
 /** The newest complete run that is no round, of any address and range; `null` when there is none. */
 export async function readLastCompleteRun(db: Database, source: Source): Promise<StoredRun | null> {
-  return readRun(db, source, `status = 'complete' AND NOT ${IS_ROUND}`);
+  return readRun(db, source, `status = 'complete' AND NOT ${isRound(source)}`);
 }
 
 /**
@@ -55,31 +60,31 @@ export async function readLastCompleteRun(db: Database, source: Source): Promise
  * @param use what is to go on from it: a round, or a run that is to prove something (`proof`); `attempt`: nothing, it may be unproven
  */
 export async function readBaseRun(
-  db: Database,
+  db: Queryable,
   source: Source,
   address: string,
   use: BaseUse,
 ): Promise<StoredRun | null> {
   const isOfAll = `status = 'complete' AND source = $1 AND since_ms IS NULL AND until_ms IS NULL`;
-  return readRun(db, source, `${isOfAll} AND ${BASE_CONDITIONS[use]}`, [address]);
+  return readRun(db, source, `${isOfAll} AND ${BASE_CONDITIONS[use](source)}`, [address]);
 }
 
 export type BaseUse = keyof typeof BASE_CONDITIONS;
 
 const BASE_CONDITIONS = {
-  proof: `to_jsonb(run) -> 'proof' ->> 'kind' IN ('count', 'api-end') AND NOT ${IS_ROUND}`,
-  attempt: `NOT ${IS_ROUND}`,
-  lookback: `to_jsonb(run) ->> 'begun_by' IS DISTINCT FROM 'new-events'`,
-  'new-events': 'true',
+  proof: (source: Source) => `${proofOf(source)} ->> 'kind' IN ('count', 'api-end') AND NOT ${isRound(source)}`,
+  attempt: (source: Source) => `NOT ${isRound(source)}`,
+  lookback: (source: Source) => `${begunByOf(source)} IS DISTINCT FROM 'new-events'`,
+  'new-events': () => 'true',
 } as const;
 
 /** The newest run in any status. A round of `--follow` is none: it proves nothing, and takes nothing back. */
 export async function readNewestRun(db: Database, source: Source): Promise<StoredRun | null> {
-  return readRun(db, source, `NOT ${IS_ROUND}`);
+  return readRun(db, source, `NOT ${isRound(source)}`);
 }
 
 async function readRun(
-  db: Database,
+  db: Queryable,
   source: Source,
   condition: string,
   values: readonly string[] = [],

@@ -5,6 +5,7 @@ import pg from 'pg';
 import { readNewestRun } from '../../../src/load/state/run-reader.ts';
 import { isTargetUntouched, readTargetRows, rememberTargetRows } from '../../../src/load/state/target-rows.ts';
 import type { Database } from '../../../src/load/postgres/database.ts';
+import { findSource } from '../../../src/load/schema/source.ts';
 import { takeBackVersion3 } from '../../support/stored-run.ts';
 import { eventsOf, ids, pageOf, startLoading } from './setup.ts';
 import { DATASYNC } from '../../support/datasync.ts';
@@ -45,7 +46,9 @@ test('an emptied target is remembered as empty, and rows that were there before 
 test('the runs of a database that only an older version has used can be read', async (t) => {
   const { db, database, runId } = await startLoading(t);
   await takeBackVersion3(database);
-  const run = await readNewestRun(db, DATASYNC);
+  const source = await findSource(db, DATASYNC.name);
+  assert.ok(source !== null);
+  const run = await readNewestRun(db, source);
   assert.deepEqual([run?.runId, run?.proof], [runId, null]);
 });
 

@@ -61,8 +61,9 @@ export class EndQuestions {
     if (isEmpty) this.#doubts.askedByTimeAtMs = null;
     const isOlder = servedToMs === null || page.places.timesMs.some((timeMs) => timeMs < servedToMs);
     // A list may end with an empty page. Then a page with room says no more than that when it says that more follows.
-    const isFull = !isEmpty && page.servedCount >= Math.min(limit, this.#traits.largestPage);
-    const isInside = isFull && !isOlder && page.envelope.endsEmpty !== true;
+    const isFull = page.servedCount >= Math.min(limit, this.#traits.largestPage);
+    // No page is smaller than one event.
+    const isInside = isFull && page.servedCount > 1 && !isOlder && page.envelope.endsEmpty !== true;
     this.#doubts.toldMore = isInside ? 'more-inside-instant' : 'more';
   }
 

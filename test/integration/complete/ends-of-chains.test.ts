@@ -259,3 +259,17 @@ for (const [perInstant, pageSize] of [1, 2, 40, 99, 100, 150].flatMap((n) => [
     }
   });
 }
+
+for (const [count, perInstant, maxPage] of [
+  [1, 1, 100],
+  [2, 2, 100],
+  [60, 1, 1],
+  [500, 100, 100],
+] as const) {
+  const pages = `${count} events, ${perInstant} an instant, ${maxPage} a page`;
+  void test(`a list that ends with an empty page ends there, however small its pages are: ${pages}`, async (t) => {
+    const events = eventsUpTo(count, (n) => ({ timestamp: NEWEST_MS - Math.floor(n / perInstant) * 1_000 }));
+    const scene = await ScriptedScene.open(t, { events, shape: 'doc', maxPage, endsWithEmptyPage: true });
+    assertProof(await scene.ingestAll(['--page-size', '1000']), 'api-end');
+  });
+}

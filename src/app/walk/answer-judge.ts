@@ -270,8 +270,10 @@ export class AnswerJudge {
     asked: NextPage,
   ): Promise<Step> {
     if (question === 'top' || question === 'below') this.emptyWindow.wasAskedAbout = true;
-    const from = question === 'look' ? this.#walk.chain.lookFromAbove(request, null, isStrong, asked) : null;
-    if (from !== null) return { kind: 'retry', next: from, suspect: false };
+    const { chain } = this.#walk;
+    const from = question === 'look' ? chain.lookFromAbove(request, null, isStrong, asked) : null;
+    const look = question === 'look-under' ? chain.lookUnder(request.page) : from;
+    if (look !== null) return { kind: 'retry', next: look, suspect: false };
     if (question === 'begin-anew') return this.#cursors.beginAnew(words, asked, this.byTime);
     if (question === 'ask-again') return this.#askDifferently(request, 'doubtful-end', words, asked, false);
     if (question === 'ask-by-time') this.#walk.position.approachEnd(this.#walk.chain.latestPage);

@@ -1,13 +1,16 @@
 /**
- * What comes behind something that looked like the end of a list, where nothing can be asked by time.
+ * What comes behind something that looked like the end of a list.
  *
- * There are two such questions. A page may say that nothing follows and still have a next cursor: that cursor is asked for. And an end
+ * Where nothing can be asked by time, there are two such questions. A page may say that nothing follows and still have a next cursor: that cursor is asked for. And an end
  * that is not believed is looked at from above. The last page is asked for again by its own cursor, with a smaller limit, so that its last
  * events are left out. The cursor of that answer leads to those events. If they come again, alone, in a page with room for more, the
  * list ends there.
  *
  *   ───────── last page ─────────┤ the end?
  *            └─── from ───┤through───────
+ *
+ * Where it can be asked by time, an empty page behind a cursor is looked at from under it: by time, from below what was served last. What
+ * the API has there shows that the list does not end.
  */
 import type { PageRequest, RawPage } from '../../api/api-client.ts';
 import type { EncodedPage } from '../../core/encoded-page.ts';
@@ -40,6 +43,7 @@ export class BehindEnd {
     { page, look, isPastEnd }: NextPage,
   ): Step | null {
     const encoded = answer?.encoded.status === 'encoded' ? answer.encoded : null;
+    if (look?.step === 'under') return this.#judgeUnder(answer === null, encoded, page);
     if (look !== undefined) return this.#judgeLook(request, answer?.raw ?? null, encoded, look);
     if (isPastEnd !== true) return null;
     if (answer !== null && encoded === null && this.#faulty.mayAsk(page)) return null;
@@ -70,6 +74,15 @@ export class BehindEnd {
     const saysMore = encoded?.envelope.hasMore === true;
     if (look.original === null) return endOfNothing(page, look.isDoubtful || saysMore);
     return { kind: 'retry', next: look.original, suspect: false };
+  }
+
+  /** @returns `null`: the answer is no page, and is asked for again */
+  #judgeUnder(isNothing: boolean, encoded: EncodedPage | null, page: number): Step | null {
+    if (!isNothing && encoded === null && this.#faulty.mayAsk(page)) return null;
+    const { position } = this.#walk;
+    const { servedToMs } = position;
+    const lies = (timeMs: number): boolean => servedToMs !== null && timeMs < servedToMs && position.contains(timeMs);
+    return endOfNothing(page, encoded?.places.timesMs.some(lies) === true);
   }
 
   #bringsNew(encoded: EncodedPage | null): encoded is EncodedPage {

@@ -44,15 +44,17 @@ export class Chain {
   #bounds: Pick<PageRequest, 'sinceMs' | 'untilMs'> | null = null;
   readonly #keepsBounds: boolean;
   readonly #isOldestFirst: boolean;
+  readonly #widenedMs: number;
 
   constructor(
     windowId: number,
     position: WalkPosition,
     limit: PageLimit,
-    { cursorsKeepBounds, isOldestFirst }: Pick<EndpointTraits, 'cursorsKeepBounds' | 'isOldestFirst'>,
+    traits: Pick<EndpointTraits, 'cursorsKeepBounds' | 'isOldestFirst' | 'widenedMs'>,
   ) {
-    this.#keepsBounds = cursorsKeepBounds;
-    this.#isOldestFirst = isOldestFirst;
+    this.#keepsBounds = traits.cursorsKeepBounds;
+    this.#isOldestFirst = traits.isOldestFirst;
+    this.#widenedMs = traits.widenedMs;
     this.#windowId = windowId;
     this.#position = position;
     this.#limit = limit;
@@ -61,6 +63,11 @@ export class Chain {
   /** @throws GaveUpError when the same place was begun at too often without getting further */
   request(next: NextPage, { bounds: takes, hasAnchors }: ByTime): Omit<PageRequest, 'signal'> {
     const { sinceMs, topMs, beginMs: fromMs, anchorMs, untilMs } = this.#position;
+    const underMs = next.look?.underMs;
+    if (underMs !== undefined) {
+      const bounds = { sinceMs: takes.since ? sinceMs : null, untilMs: underMs };
+      return { ...next, windowId: this.#windowId, limit: this.#limit.value, ...bounds };
+    }
     const isOfOthers = this.#keepsBounds && this.#bounds === null;
     const isLeft = !isTrusted(next) || isTooSmall(next, this.#limit.value) || isOfOthers;
     const isByCursor = next.cursor !== null && !(hasAnchors && anchorMs !== null && isLeft);
@@ -104,6 +111,14 @@ export class Chain {
     const from = page === null ? this.#above : lookFrom(request, page.servedCount);
     const look = { step: 'from', original, isDoubtful } as const;
     return from === null ? null : { ...from, page: page === null ? request.page : request.page + 1, look };
+  }
+
+  /** How the end is looked at from under it: below what was served last; `null`: nothing of the window lies there. */
+  lookUnder(page: number): NextPage | null {
+    const { servedToMs, sinceMs } = this.#position;
+    const underMs = (servedToMs ?? -Infinity) - this.#widenedMs - 1;
+    if (underMs <= (sinceMs ?? -Infinity)) return null;
+    return { page, ...NO_CURSOR, look: { step: 'under', original: null, isDoubtful: false, underMs } };
   }
 
   /** Whether the chain has served `cap` events with these. As many as may be, where another process has begun it. */

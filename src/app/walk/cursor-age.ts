@@ -13,12 +13,14 @@ const MAX_SECOND_PAGE = 2;
 /** Events of a page that can be asked for without its last ones, at least. */
 const MIN_EVENTS = 4;
 
-/** A look at an end from above: see behind-end.ts. */
+/** A look at an end, from above it or from under it: see behind-end.ts. */
 export interface Look {
-  readonly step: 'from' | 'through';
+  readonly step: 'from' | 'through' | 'under';
   /** The request that the look stands in for, sent when the look shows nothing; `null`: then the walk ends as it would have. */
   readonly original: NextPage | null;
   readonly isDoubtful: boolean;
+  /** From where down the look from under it asks, epoch ms. */
+  readonly underMs?: number;
 }
 
 export interface NextPage {

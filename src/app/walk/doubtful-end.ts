@@ -98,7 +98,8 @@ export function doubtEnd(
 /**
  * What to do about a doubtful end. `ask-higher`: by time, from higher up. `ask-smaller`: by time, for smaller pages. `below`,
  * `top`: from outside of the window, below it or at the top of all. `stands`: it was asked about in every way. `begin-anew`: so it was,
- * but by a cursor that may be dead. `look`: from above, by the cursor of the page before. `follow`: its own cursor shows.
+ * but by a cursor that may be dead. `look`: from above, by the cursor of the page before. `look-under`: by time, from below it. `follow`:
+ * its own cursor shows.
  */
 export type Question =
   | 'ask-again'
@@ -108,6 +109,7 @@ export type Question =
   | 'below'
   | 'top'
   | 'look'
+  | 'look-under'
   | 'follow'
   | 'stands'
   | 'begin-anew';
@@ -157,7 +159,7 @@ export class EndDoubts {
   /** A cursor has led to events, with more behind them. */
   noteCursorLives(): void {
     this.#refuted = 0;
-    if (this.#full === null || this.#full.atMs !== this.askedByTimeAtMs) this.toldMore = 'nothing';
+    if (this.#full === null || this.#full.atMs !== this.askedByTimeAtMs) this.toldMore = 'more';
   }
 
   /**
@@ -190,7 +192,7 @@ export class EndDoubts {
     servedToMs: number | null,
     across: 'below' | 'top' | null,
     canLook: boolean,
-  ): Exclude<Question, 'ask-higher' | 'begin-anew' | 'follow'> {
+  ): Exclude<Question, 'ask-higher' | 'begin-anew' | 'follow' | 'look-under'> {
     if (page !== this.#page || words !== this.#words) {
       this.#page = page;
       this.#words = words;

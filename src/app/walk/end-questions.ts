@@ -85,6 +85,9 @@ export class EndQuestions {
     const { latestPage, served } = chain;
     const walked = { page: request.page, latestPage, isInside: this.#doubts.isInsideInstant(served) };
     const question = this.#doubts.next(walked, doubt, fromMs, across, canLook);
+    // The answer by time may have ended far above the end, and gone on by the cursors that are in doubt.
+    const canLookUnder = fromMs !== null && !doubt.isStrong && chain.lookUnder(request.page) !== null;
+    if (question === 'stands' && canLookUnder) return 'look-under';
     const isDeadEnd = isEmpty && mayBeDead(request, this.#walk.storedCursor) && this.mayBeginAnew(byTime);
     return question === 'stands' && isDeadEnd ? 'begin-anew' : question;
   }

@@ -113,7 +113,11 @@ export class GrowingList {
   ): Promise<JobEnd> {
     const { described } = this;
     const by = described === undefined ? {} : { described, plan: described.plan, table: described.table };
-    const target = { baseUrl: described?.url.href ?? this.baseUrl ?? this.api.baseUrl, databaseUrl: this.database.url, ...by };
+    const target = {
+      baseUrl: described?.url.href ?? this.baseUrl ?? this.api.baseUrl,
+      databaseUrl: this.database.url,
+      ...by,
+    };
     const { job, run } = jobFor(target, {}, [...FLAGS, '--follow', '30s', ...flags], WAITS, this.clock);
     let waits = 0;
     this.clock.onWait = async (untilMs) => {

@@ -168,7 +168,7 @@ export class AnswerJudge {
     if (broken === 'bounds' || (broken === 'order' && isBegun)) return { kind: 'needs-chain' };
     // A chain by time must begin at or above what was served last.
     const isByTime = this.byTime.hasAnchors && request.cursor === null && request.page > 1;
-    if (isByTime && encoded.servedCount > 0 && !position.counter.joins(encoded.places) && position.raise()) {
+    if (isByTime && !position.counter.joins(encoded.places) && position.raise()) {
       return { kind: 'retry', next: { ...asked, ...NO_CURSOR }, suspect: false };
     }
     const isRepeated = request.cursor !== null && chain.hasServed(encoded);

@@ -273,3 +273,10 @@ for (const [count, perInstant, maxPage] of [
     assertProof(await scene.ingestAll(['--page-size', '1000']), 'api-end');
   });
 }
+
+void test('a list that ends with an empty page, inside of one second, ends there where until is cut to seconds', async (t) => {
+  const events = eventsUpTo(600, (n) => ({ timestamp: NEWEST_MS + 999 - n }));
+  const options = { events, shape: 'doc', maxPage: 100, endsWithEmptyPage: true, untilGrainMs: 1_000 } as const;
+  const scene = await ScriptedScene.open(t, options);
+  assertProof(await scene.ingestAll(), 'api-end');
+});

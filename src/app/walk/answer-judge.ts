@@ -13,7 +13,7 @@ import { DeadCursors } from './dead-cursors.ts';
 import { isLimitFixed, nextPage, type NextPage } from './cursor-age.ts';
 import type { EndDoubt, Question } from './doubtful-end.ts';
 import { EmptyWindow } from './empty-window.ts';
-import { EndQuestions, canGoOnByTime } from './end-questions.ts';
+import { EndQuestions, canGoOnByTime, mustBeginHigher } from './end-questions.ts';
 import { noteEventBytes, noteFailureWords, readWord } from './endpoint-traits.ts';
 import type { JudgedWalk, JudgeOptions } from './judged-walk.ts';
 import { eventTooLarge } from './no-progress.ts';
@@ -127,6 +127,8 @@ export class AnswerJudge {
 
   /** The API says that nothing lies in the bounds: the window ends with a page that has no events. */
   async #judgeNothing(request: PageRequest, permit: Permit, asked: NextPage): Promise<Step> {
+    const anew = { ...asked, ...NO_CURSOR };
+    if (mustBeginHigher(this.byTime, this.#walk, request, null)) return { kind: 'retry', next: anew, suspect: false };
     const { doubt, question } = this.#questions.about(request, null, 'over', this);
     if (doubt !== null && question !== 'stands') return this.#askAboutEnd(request, doubt, question, asked);
     permit.resize(0);
@@ -166,11 +168,9 @@ export class AnswerJudge {
     // What was counted before rests on the order: only a chain that begins with this page can go on without it.
     const isBegun = !this.isWhole || request.page > 1;
     if (broken === 'bounds' || (broken === 'order' && isBegun)) return { kind: 'needs-chain' };
-    // A chain by time must begin at or above what was served last.
-    const isByTime = this.byTime.hasAnchors && request.cursor === null && request.page > 1;
-    if (isByTime && !position.counter.joins(encoded.places) && position.raise()) {
-      return { kind: 'retry', next: { ...asked, ...NO_CURSOR }, suspect: false };
-    }
+    const anew = { ...asked, ...NO_CURSOR };
+    if (mustBeginHigher(this.byTime, this.#walk, request, encoded))
+      return { kind: 'retry', next: anew, suspect: false };
     const isRepeated = request.cursor !== null && chain.hasServed(encoded);
     if (isRepeated && storedCursor !== null && this.#questions.mayBeginAnew(this.byTime))
       return this.#cursors.beginAnew('the API repeats itself', asked, this.byTime);

@@ -144,7 +144,7 @@ export class EndDoubts {
   #cut: ({ readonly page: number } & CutAnswer) | null = null;
   /** Where the walk was asked by time what lies below, epoch ms; `null`: not yet. */
   askedByTimeAtMs: number | null = null;
-  /** What the latest answer by time said of what follows it, until its cursor has led to events. */
+  /** What the latest answer said of what follows it. By time, and full of events of one instant: `more-inside-instant`. */
   toldMore: 'nothing' | 'more' | 'more-inside-instant' = 'nothing';
   /** The full page of one instant that was asked for in smaller ones: where, epoch ms, and its events. */
   #full: { readonly atMs: number; readonly events: number } | null = null;

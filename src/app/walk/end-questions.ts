@@ -104,3 +104,18 @@ export class EndQuestions {
 export function canGoOnByTime({ hasAnchors }: ByTime, { position }: Pick<JudgedWalk, 'position'>): boolean {
   return hasAnchors && position.topMs !== null;
 }
+
+/**
+ * A chain by time must begin at or above what was served last. Where this one does not, the next is asked for from higher up.
+ * @param answer `null`: the API says that nothing lies there
+ * @returns false as well when there is nowhere higher
+ */
+export function mustBeginHigher(
+  { hasAnchors }: ByTime,
+  { position }: Pick<JudgedWalk, 'position'>,
+  { cursor, page }: Pick<PageRequest, 'cursor' | 'page'>,
+  answer: Pick<EncodedPage, 'places'> | null,
+): boolean {
+  const isByTime = hasAnchors && cursor === null && page > 1;
+  return isByTime && (answer === null || !position.counter.joins(answer.places)) && position.raise();
+}

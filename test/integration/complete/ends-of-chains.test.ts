@@ -274,9 +274,13 @@ for (const [count, perInstant, maxPage] of [
   });
 }
 
-void test('a list that ends with an empty page, inside of one second, ends there where until is cut to seconds', async (t) => {
-  const events = eventsUpTo(600, (n) => ({ timestamp: NEWEST_MS + 999 - n }));
-  const options = { events, shape: 'doc', maxPage: 100, endsWithEmptyPage: true, untilGrainMs: 1_000 } as const;
-  const scene = await ScriptedScene.open(t, options);
-  assertProof(await scene.ingestAll(), 'api-end');
-});
+for (const nothing of ['an empty page', 'a 418']) {
+  void test(`a list inside of one second ends with its empty page where until is cut to seconds, which brings ${nothing}`, async (t) => {
+    const events = eventsUpTo(600, (n) => ({ timestamp: NEWEST_MS + 999 - n }));
+    const hook: PageHook = ({ cursor, usual: { first } }) =>
+      nothing === 'a 418' && cursor === null && first === events.length ? { status: 418, body: {} } : undefined;
+    const options = { events, shape: 'doc', maxPage: 100, endsWithEmptyPage: true, untilGrainMs: 1_000, hook } as const;
+    const scene = await ScriptedScene.open(t, options);
+    assertProof(await scene.ingestAll(), 'api-end');
+  });
+}

@@ -40,7 +40,8 @@ export class EndQuestions {
     }
     const sizes = { latestPage: chain.latestPage, cut: this.#doubts.cut(request.page) };
     const { hasAnchors } = at.byTime;
-    const { isInhabited } = at.emptyWindow;
+    // What ends below the window's bound lacks nothing of the window.
+    const isInhabited = at.emptyWindow.isInhabited && !position.endsBelow;
     const isInsideInstant = this.#doubts.isInsideInstant(chain.served);
     const isShort = !at.byTime.bounds.until && position.isLimited && chain.isShortOf(page);
     const expected = { ...this.#traits, ...sizes, servedToMs, isInhabited, hasAnchors, isShort, isInsideInstant };

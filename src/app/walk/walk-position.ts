@@ -122,6 +122,11 @@ export class WalkPosition {
     return this.#walkedToMs === null || edgeMs === null ? this.#walkedToMs : Math.min(this.#walkedToMs, edgeMs);
   }
 
+  /** Whether the chain's latest page ended below the window. */
+  get endsBelow(): boolean {
+    return this.sinceMs !== null && this.pageEndMs !== null && this.pageEndMs < this.sinceMs;
+  }
+
   /** The time of an event that a request from {@link topMs} down must bring again, epoch ms; `null` when there is none. */
   get servedToMs(): number | null {
     return this.#lastInsideMs !== null && this.#isAboveSince(this.#lastInsideMs) ? this.#lastInsideMs : null;

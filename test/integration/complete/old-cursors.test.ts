@@ -47,6 +47,24 @@ void test('where one cursor always leads to the first page, the next start goes 
   await scene.ingestAll(['--page-size', String(MAX_PAGE)]);
 });
 
+void test('a walk for what is new, without bounds, that another process goes on with below that ends with the list', async (t) => {
+  const options = {
+    events: eventsUpTo(21),
+    shape: 'doc',
+    maxPage: 5,
+    hasStream: false,
+    endsWithEmptyPage: true,
+  } as const;
+  const scene = await ScriptedScene.open(t, options);
+  let begun = 0;
+  const stopped = await scene.stopAt(({ cursor, usual: { first } }) => {
+    if (cursor === null) begun += 1;
+    return begun === 2 && first === 15;
+  });
+  assert.equal(stopped.code, 143, tailOf(stopped));
+  await scene.ingestAll();
+});
+
 void test('an empty last page behind a cursor of this process is an end, and the list is walked once', async (t) => {
   const scene = await ScriptedScene.open(t, { ...OPTIONS, endsWithEmptyPage: true });
   await scene.ingestAll(['--page-size', String(MAX_PAGE)]);

@@ -128,6 +128,7 @@ export class RunPasses {
     const { store, logger, counters } = this.#parts;
     const { runId } = this.#run;
     counters.phase = 'verifying';
+    await this.walks.settleTotal();
     let before = { fresh: 0, total: 0 };
     let isAlwaysDoubtful = true;
     for (const attempt of ['suspects', 'everything', 'again', 'last'] as const) {

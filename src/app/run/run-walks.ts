@@ -33,6 +33,8 @@ export class RunWalks {
   #stored: SourceTraits;
   /** What the first page of a pass has shown, or the last of a list, is not stored yet. */
   #isTotalNew = false;
+  /** A bounded answer counts fewer events than the run before had. */
+  #isTotalDoubtful = false;
   #walking: { readonly windows: WindowSet; readonly staging: StagingArea } | null = null;
   /** Walked in this walk before a catch-up. */
   #walkedBefore: ApiStreamReader[] = [];
@@ -244,11 +246,24 @@ export class RunWalks {
   }
 
   /** A count out of the API's cache is as old as the cache; a smaller one on a bounded answer may be of what was asked for. */
-  #totalOf(raw: RawPage, { envelope }: EncodedPage, isBounded: boolean): number | null {
+  #totalOf(raw: RawPage, { envelope: { total } }: EncodedPage, isBounded: boolean): number | null {
     if (raw.fromCache) return null;
+    if (!isBounded || total === null) return total;
     const before = this.#progress.knownTotal;
-    const { total } = envelope;
-    return isBounded && total !== null && before !== null ? Math.max(total, before) : total;
+    if (before !== null) return Math.max(total, before);
+    const { incrementalSinceMs, baseTotal } = this.#run;
+    this.#isTotalDoubtful = incrementalSinceMs !== null && total < (baseTotal ?? Infinity);
+    return this.#isTotalDoubtful ? null : total;
+  }
+
+  /** An incremental run has asked for what is new alone: where the counts on its answers may be of that, the list's own is asked for. */
+  async settleTotal(): Promise<void> {
+    const { runId, incrementalSinceMs, baseTotal } = this.#run;
+    const wasCounted = this.#isTotalDoubtful || baseTotal !== null;
+    if (incrementalSinceMs === null || this.#progress.knownTotal !== null || !wasCounted) return;
+    this.#progress.noteTotal(await this.askTotalNow());
+    this.#parts.counters.total = this.#progress.total;
+    await this.#parts.store.updateRun(runId, { passTotal: this.#progress.total });
   }
 
   async #accept(page: AcceptedPage, staging: StagingArea): Promise<void> {

@@ -201,7 +201,7 @@ export const METRICS = {
     ({ follow }) => (follow === null ? null : (follow.unproven?.exitCode ?? 0)),
   ),
   datasync_away_seconds: gauge(
-    'With --follow: how long it has waited for the API; 0 while it is served.',
+    'With --follow: how long it has waited for the API, at the start also for the database; 0 while it is served.',
     ({ follow }) => (follow === null ? null : follow.away === null ? 0 : (Date.now() - follow.away.sinceMs) / 1000),
   ),
   datasync_exit_code: gauge(

@@ -16,7 +16,7 @@ import { AttemptsByPage, type Circumstances, type PageAttempts } from './page-at
 import { faultyPage, readOutcome, type PageFailure } from './page-outcome.ts';
 import { BROKEN_EVENTS } from './page-request.ts';
 import type { ApiClientOptions, ClientParts, EndpointName, PageAnswer, PageRequest } from './page-request.ts';
-import { dataSyncWire, type PageWire, type WirePage } from './page-wire.ts';
+import { ONE_EVENT, dataSyncWire, type PageWire, type WirePage } from './page-wire.ts';
 import { StreamAccess, type StreamToken } from './stream-access.ts';
 import { Silence } from './silence.ts';
 import { USUAL_LOOKS } from './stream-return.ts';
@@ -29,9 +29,6 @@ const USUAL_BACKOFF: BackoffRule = { baseMs: 500, capMs: 30_000 };
 const USUAL_FIRST_CONTACT_MS = 15_000;
 /** A check asks for one event: it need not wait as long as a page. */
 const CHECK_DEADLINE_MS = 20_000;
-
-/** What shows whether an endpoint serves. */
-const ONE_EVENT: WirePage = { limit: 1, cursor: null, sinceMs: null, untilMs: null };
 
 /** A page that is being asked for. */
 interface Asking {
@@ -148,8 +145,7 @@ export class ApiClient {
 
   /**
    * @returns a page, or what the walk must do instead
-   * @throws KeyRefusedError, GaveUpError (with the time to come back, if there is one), ConfigurationError before anything
-   *   was ever served, the signal's reason
+   * @throws KeyRefusedError, GaveUpError, ConfigurationError before anything was ever served, the signal's reason
    */
   async fetchPage(request: PageRequest): Promise<PageAnswer> {
     const endpoint = this.#choice.current;
@@ -193,8 +189,7 @@ export class ApiClient {
   }
 
   /**
-   * Call this when a worker has found that an answer is no page. It counts a failure of this request, and waits as after
-   * any other. The next request asks for one event less.
+   * Call this when a worker has found that an answer is no page: a failure of this request. The next one asks for one event less.
    * @throws GaveUpError when it happened too often; the signal's reason
    */
   async reportFaultyPage(request: PageRequest, fault: string, detail: string): Promise<void> {
@@ -203,6 +198,11 @@ export class ApiClient {
     const cameBack = this.#parts.redactor.redact(`200, ${fault}: ${detail}`);
     const asking = { request, endpoint: this.#choice.current, attempts, startedMs, limit: request.limit };
     await this.#handle(asking, { ...faultyPage(cameBack, null), isBroken: fault === BROKEN_EVENTS }, null);
+  }
+
+  /** Call this when a run begins: its pages have the numbers of those of the run before, and nothing else of them. */
+  beginRun(): void {
+    this.#attempts.clear();
   }
 
   /** Ends every request, and every wait for a turn. */

@@ -1,7 +1,4 @@
-/**
- * What is known of one page that does not come, and what follows from it: {@link PageAttempts.record} counts a failure and
- * turns the verdict of retry-policy.ts into what the client must do. No clock, no sockets.
- */
+/** The failures of one page: {@link PageAttempts.record} turns verdicts of retry-policy.ts into what the client must do. Pure. */
 import { backoffDelayMs, type BackoffRule } from '../core/backoff.ts';
 import type { PageFailure } from './page-outcome.ts';
 import { limitInTurn, type EndpointName, type PageRequest, type RetryKind } from './page-request.ts';
@@ -17,7 +14,7 @@ const FREE_RETRIES = 2;
 const CHECK_AGAIN_AFTER = 3;
 /** From this failure of a page on, each is worth a warning. */
 const WARN_FROM_FAILURE = 3;
-/** Pages remembered: far more than can be under way. */
+/** Far more than can be under way. */
 const MAX_REMEMBERED = 4_096;
 
 export type GiveUpReason =
@@ -284,6 +281,10 @@ export class AttemptsByPage {
     }
     attempts.useCursor(request.cursor);
     return attempts;
+  }
+
+  clear(): void {
+    this.#pages.clear();
   }
 
   /** What an endpoint did says nothing of the other one. */

@@ -15,6 +15,9 @@ export interface WirePage {
   readonly untilMs: number | null;
 }
 
+/** What shows whether an endpoint serves. */
+export const ONE_EVENT: WirePage = { limit: 1, cursor: null, sinceMs: null, untilMs: null };
+
 /** The same, in terms of HTTP. */
 export interface WireRequest {
   readonly method: 'GET' | 'POST';

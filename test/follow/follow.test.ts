@@ -230,3 +230,29 @@ void test('in a list in the order of arrival, an event that is twelve hours old 
   assert.equal(end.error, null, end.log.slice(-20).join(''));
   assert.equal(await list.missing(), 0);
 });
+
+void test('a page that fails once in each of many rounds is no page that fails again and again', async (t) => {
+  const list = await GrowingList.open(t);
+  list.grow(300);
+  let failsNext = false;
+  let failures = 0;
+  list.hook = ({ query }) => {
+    // Looks ask for fewer.
+    if (!failsNext || query.has('cursor') || Number(query.get('limit')) < 400) return undefined;
+    failsNext = false;
+    failures += 1;
+    return { status: 502, body: {} };
+  };
+  const end = await list.follow(
+    (wait) => {
+      failsNext = true;
+      list.grow(1);
+      list.clock.pass(3 * MINUTE_MS);
+      return wait < 12;
+    },
+    ['--lookback', '10m'],
+  );
+  assert.equal(end.error, null, end.log.slice(-20).join(''));
+  assert.ok(failures > 8, `${failures}`);
+  assert.ok(!list.told(end).includes('a page failed; it is asked for again'));
+});

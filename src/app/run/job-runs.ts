@@ -140,6 +140,7 @@ export class JobRuns {
     const ofList = { ...list, canBeIncremental };
     const { run, isResumed } = await openRun(this.store, identity, wishes, rowsLeft, kind, logger, ofList);
     this.#parts.counters.begin(run);
+    this.#parts.client.beginRun();
     const isQuiet = roundOf(run) !== null;
     if (!isQuiet || isResumed) logRunBegin(logger, run, isResumed);
     this.wasResumed = isResumed;

@@ -28,6 +28,16 @@ export class GrowingList {
   /** Answers in place of the usual ones. */
   hook: PageHook = () => undefined;
   readonly #added: string[] = [];
+  /** Made before they appear. */
+  readonly #reserve: ScriptedEvent[] = [];
+  /** Ids of events that no page has had yet. */
+  readonly #unserved = new Set<unknown>();
+  /** Pages with an event that none before had. */
+  newPages = 0;
+  /** How many lines of a log are kept while its job follows. */
+  keptLines = Infinity;
+  /** Lines from info on, of all jobs. */
+  lines = 0;
   #named = 0;
 
   private constructor(api: ScriptedApi, database: TestDatabase, clock: VirtualClock) {
@@ -35,8 +45,14 @@ export class GrowingList {
     this.database = database;
     this.clock = clock;
     api.options.events = this.#events;
-    api.options.hook = async (request) =>
-      (await this.hook(request)) ?? { body: request.usual.body, headers: this.#date() };
+    api.options.hook = async (request) => {
+      const changed = await this.hook(request);
+      if (changed !== undefined) return changed;
+      const { usual } = request;
+      const served = this.#events.slice(usual.first, usual.end).filter(({ id }) => this.#unserved.delete(id));
+      if (served.length > 0) this.newPages += 1;
+      return { body: usual.body, headers: this.#date() };
+    };
   }
 
   static async open(
@@ -58,11 +74,22 @@ export class GrowingList {
     for (let at = count - 1; at >= 0; at -= 1) this.add(this.clock.now() - agoMs - at * stepMs);
   }
 
+  /** Makes the next `count` events already, so that the memory of the test does not grow while the list does. */
+  reserve(count: number): void {
+    for (let at = 0; at < count; at += 1) this.#reserve.push(this.#make());
+  }
+
+  #make(): ScriptedEvent {
+    const n = (this.#named += 1);
+    // As large in memory as it ever will be: texts in one piece, and a time that is no small whole number.
+    return structuredClone({ id: uuidFrom(`grown ${n}`), name: `grown_${n}`, type: 'click', timestamp: 0.5 });
+  }
+
   /** @param isOnTop above all others, whatever its time: the list is in the order of arrival */
   add(timestamp: number, isOnTop = false): void {
-    const n = (this.#named += 1);
-    const event = { id: uuidFrom(`grown ${n}`), name: `grown_${n}`, type: 'click', timestamp };
-    this.#added.push(event.id);
+    const event = Object.assign(this.#reserve.pop() ?? this.#make(), { timestamp });
+    this.#added.push(String(event.id));
+    this.#unserved.add(event.id);
     // Newest first; the later one of an instant stands above the others.
     const place = this.#events.findIndex((other) => isOnTop || other.timestamp <= timestamp);
     this.#events.splice(place === -1 ? this.#events.length : place, 0, event);
@@ -98,7 +125,7 @@ export class GrowingList {
   }
 
   /** Messages of the log from info on. */
-  told({ log }: JobEnd): string[] {
+  told({ log }: Pick<JobEnd, 'log'>): string[] {
     const lines = log.map((line) => LINE.parse(JSON.parse(line)));
     return lines.filter(({ level }) => level >= 30).map(({ msg }) => msg);
   }
@@ -118,13 +145,16 @@ export class GrowingList {
       databaseUrl: this.database.url,
       ...by,
     };
-    const { job, run } = jobFor(target, {}, [...FLAGS, '--follow', '30s', ...flags], WAITS, this.clock);
+    const { job, run, log } = jobFor(target, {}, [...FLAGS, '--follow', '30s', ...flags], WAITS, this.clock);
     let waits = 0;
     this.clock.onWait = async (untilMs) => {
       waits += 1;
+      this.lines += this.told({ log: log.splice(0, log.length - this.keptLines) }).length;
       if (!(await act(waits, untilMs - this.clock.now()))) job.stop();
     };
-    return run();
+    const end = await run();
+    this.lines += this.told(end).length;
+    return end;
   }
 
   #date(): Record<string, string> {

@@ -6,6 +6,7 @@
 import assert from 'node:assert/strict';
 import { fraction } from '../../../src/simulator/data/random.ts';
 import { HOUR_MS, MINUTE_MS, type GrowingList } from './growing-list.ts';
+import { keptBytes } from './kept-bytes.ts';
 
 export interface WeekOptions {
   readonly days: number;
@@ -26,23 +27,24 @@ export interface WeekResult {
   readonly requests: number;
   readonly allowedRequests: number;
   readonly events: number;
+  /** Moments at which some of them came. */
+  readonly growths: number;
   /** That were not there after the look that followed them, though both ends were up. */
   readonly late: number;
-  /** Bytes. */
-  readonly heapAfterHour: number;
-  readonly heapAtEnd: number;
+  /** What is kept in memory when the first hour is over, and before the end. */
+  readonly keptAfterHour: number;
+  readonly keptAtEnd: number;
   readonly linesPerDay: number;
 }
 
 const DAY_MS = 24 * HOUR_MS;
 const SEED = 17;
 /** Of the day, in which something new comes. */
-const GROWTHS_PER_HOUR = 20;
+const GROWTHS_PER_HOUR = 12;
+const MOST_AT_ONCE = 40;
 const FIRST_HOUR = 6;
 /** Pages of a lookback: its events, and how it ends. */
 const LOOKBACK_PAGES = 3;
-/** Pages of a start, and of a day's proof. */
-const START_PAGES = 15;
 
 /** Moments between the first hour and the last day's noon, the earliest first. */
 function momentsOf(count: number, draw: () => number, fromMs: number, toMs: number): number[] {
@@ -65,10 +67,14 @@ export async function passWeek(list: GrowingList, options: WeekOptions): Promise
   }));
   const isAway = (): boolean => outages.some(({ fromMs, toMs }) => clock.now() >= fromMs && clock.now() < toMs);
   const isDue = (due: number[]): boolean => (due[0] ?? Infinity) <= clock.now() && due.shift() !== undefined;
-  const counted = { rounds: 0, growths: 0, late: 0, lines: 0, away: 0 };
+  const counted = { rounds: 0, growths: 0, late: 0 };
+  // A little more than will come.
+  list.reserve(0.6 * options.days * (24 - FIRST_HOUR) * GROWTHS_PER_HOUR * MOST_AT_ONCE);
+  list.keptLines = 100;
   let pending: readonly string[] = [];
   let isExcused = true;
-  let heapAfterHour = 0;
+  let keptAfterHour = 0;
+  let keptAtEnd = 0;
   list.hook = async ({ cursor, number }) => {
     if (isAway()) return { status: 503, body: { error: 'away' } };
     if (cursor !== null && number % 13 === 0) return { status: 410, body: { code: 'CURSOR_EXPIRED' } };
@@ -83,9 +89,11 @@ export async function passWeek(list: GrowingList, options: WeekOptions): Promise
   while (clock.now() < endMs) {
     const end = await list.follow(async (_wait, forMs) => {
       counted.rounds += 1;
-      if (clock.now() >= endMs) return false;
-      if (heapAfterHour === 0 && clock.now() - startMs > HOUR_MS) heapAfterHour = heapUsed();
-      if (isAway()) counted.away += 1;
+      if (clock.now() >= endMs) {
+        keptAtEnd = await keptBytes();
+        return false;
+      }
+      if (keptAfterHour === 0 && clock.now() - startMs > HOUR_MS) keptAfterHour = await keptBytes();
       const missing = await list.missingOf(pending);
       if (!isExcused && !isAway()) counted.late += missing.length;
       isExcused = isAway();
@@ -96,31 +104,25 @@ export async function passWeek(list: GrowingList, options: WeekOptions): Promise
       const isDay = new Date(clock.now()).getUTCHours() >= FIRST_HOUR;
       if (isDay && forMs > 0 && draw() < (GROWTHS_PER_HOUR * forMs) / HOUR_MS) {
         counted.growths += 1;
-        list.grow(1 + Math.floor(draw() * 40), draw() * 20_000, 500);
+        list.grow(1 + Math.floor(draw() * MOST_AT_ONCE), draw() * 20_000, 500);
         if (draw() < 0.05) list.add(clock.now() - draw() * 30 * MINUTE_MS);
       }
       pending = [...missing, ...list.takeAdded()];
       return !isDue(stops);
     });
     assert.equal(end.error, null, end.log.slice(-10).join(''));
-    counted.lines += list.told(end).length;
     isExcused = true;
   }
   const lookbacks = Math.min((options.days * DAY_MS) / (15 * MINUTE_MS), counted.growths);
-  const starts = options.stops + options.days + options.cuts + options.crashes + options.outages;
   return {
     rounds: counted.rounds,
     requests: api.pageRequests,
-    allowedRequests: 1.1 * (counted.rounds + counted.growths + LOOKBACK_PAGES * lookbacks + START_PAGES * starts),
+    allowedRequests: 1.1 * (counted.rounds + list.newPages + LOOKBACK_PAGES * lookbacks),
     events: list.events.length,
+    growths: counted.growths,
     late: counted.late,
-    heapAfterHour,
-    heapAtEnd: heapUsed(),
-    linesPerDay: counted.lines / options.days,
+    keptAfterHour,
+    keptAtEnd,
+    linesPerDay: list.lines / options.days,
   };
-}
-
-function heapUsed(): number {
-  globalThis.gc?.();
-  return process.memoryUsage().heapUsed;
 }

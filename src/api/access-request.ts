@@ -4,6 +4,7 @@ import { ConfigurationError, GaveUpError, UnreachableError } from '../core/error
 import { excerpt } from '../core/redaction.ts';
 import { runningMs } from '../core/running-time.ts';
 import { SAFE, reachHint } from './api-errors.ts';
+import { DATASYNC_ADVICE } from './page-wire.ts';
 import { MAX_ERROR_BYTES, readErrorBody } from './http-answer.ts';
 import { mayHoldPage, type HttpAnswer } from './http-exchange.ts';
 import { dashboardHeaders } from './http-request-headers.ts';
@@ -69,7 +70,7 @@ export async function requestAccess(
       if (isHopeless || triedForMs + waitMs > patienceMs) {
         const text = `The API cannot be reached: POST ${url.href} failed ${failures} times, last with ${answer.code}: ${answer.message}.`;
         if (http.hasAnswered) throw new GaveUpError(`${text} ${SAFE}`);
-        const said = `${text} ${reachHint(answer.failure)}`;
+        const said = `${text} ${reachHint(answer.failure, DATASYNC_ADVICE)}`;
         throw isHopeless ? new ConfigurationError(said) : new UnreachableError(said);
       }
     } else {

@@ -71,7 +71,7 @@ export function giveUpError(
   const asked = describeRequest(request, failure.path);
   const times = attempts === 1 ? 'once' : `${attempts} times`;
   const text = `${asked}, was asked for ${times} and not served. Last answer: ${cameBack}.`;
-  const hint = outcome.kind === 'failure' ? reachHint(outcome.failure) : advice.address;
+  const hint = outcome.kind === 'failure' ? reachHint(outcome.failure, advice) : advice.address;
   switch (why) {
     case 'stream-broken':
       return new StreamUnavailableError(`it does not serve (${cameBack})`);
@@ -109,8 +109,8 @@ export function notNowError(request: PageRequest, failure: PageFailure): GaveUpE
 }
 
 /** What to do about an API that was never reached. */
-export function reachHint(failure: TransportFailure): string {
+export function reachHint(failure: TransportFailure, advice: Pick<PageWire['advice'], 'address'>): string {
   return failure === 'untrusted'
     ? 'Nothing was changed. Its certificate is not accepted: if it is signed by your own authority, name that in NODE_EXTRA_CA_CERTS.'
-    : 'Nothing was changed. Check API_BASE_URL, the network, and HTTP_PROXY / HTTPS_PROXY / NO_PROXY.';
+    : `Nothing was changed. ${advice.address} Then the network, and HTTP_PROXY / HTTPS_PROXY / NO_PROXY.`;
 }

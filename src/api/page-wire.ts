@@ -55,16 +55,18 @@ export interface PageWire {
   guessCursor(page: PageBody): string | null;
 }
 
+export const DATASYNC_ADVICE: PageWire['advice'] = {
+  key: 'Check TARGET_API_KEY. A key works for 3 hours from its first use: if it worked before, they are probably over.',
+  address: 'Check API_BASE_URL.',
+};
+
 /** `GET …/events?limit=&cursor=`, and where the stream endpoint was granted, the same there, with `since` and `until`. */
 export function dataSyncWire(identity: Identity): PageWire {
   const url = new URL(identity.baseUrl);
   url.pathname = `${url.pathname.replace(/\/+$/, '')}/events`;
   return {
     url,
-    advice: {
-      key: 'Check TARGET_API_KEY. A key works for 3 hours from its first use: if it worked before, they are probably over.',
-      address: 'Check API_BASE_URL.',
-    },
+    advice: DATASYNC_ADVICE,
     hasStream: true,
     bounds: { since: false, until: false },
     maxRps: null,

@@ -43,7 +43,9 @@ export async function serveDatabase(argv: readonly string[], environment: Enviro
     const server = await startEmbeddedPostgres({ dataDir: embeddedDataDir(settings), logger, port });
     try {
       process.stdout.write(`${server.url}\n`);
-      say(`look at the rows, for example: psql '${server.url}' -c 'SELECT count(*) FROM ingested_events'`);
+      say(
+        `look at the rows, for example: psql '${server.url}' -c 'SELECT count(*) FROM ingested_events', or the table of another source`,
+      );
       say('the rows of the demo: the same address with /demo at its end. Ctrl-C stops the database.');
       if (settings.databaseUrl !== undefined) {
         say('DATABASE_URL is set: npm start works on that database, not on this one.');

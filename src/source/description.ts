@@ -108,7 +108,9 @@ const time = z.strictObject({
     .int('expected a whole number')
     .min(1, 'expected 1 or more')
     .optional()
-    .describe('The number of records after which a chain of pages ends without a word.'),
+    .describe(
+      'The number of records after which a chain of pages ends as if it were complete. Where the API refuses with an error, it is not needed.',
+    ),
 });
 
 const limits = z.strictObject({
@@ -192,7 +194,7 @@ export const descriptionSchema = z.strictObject({
     .strictObject(answerPlaceWords)
     .transform((place, context) => answerPlace(place, context))
     .optional()
-    .describe('Where an answer says how many records the list has.'),
+    .describe('Where an answer says how many records the whole list has, whatever is asked for.'),
   limits: limits.optional().describe('What the API grants, where its headers do not say it.'),
   errors: errors.optional().describe('Bodies that are errors under a status 200.'),
 });

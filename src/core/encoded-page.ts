@@ -26,7 +26,7 @@ export interface PageEnvelope {
   readonly cursorLifeMs: number | null;
   /** It names a next cursor, and that is null. */
   readonly saysNoCursor: boolean;
-  /** The next cursor stands elsewhere with another size of page; absent: nobody says so. */
+  /** The next cursor goes with the size of page that was asked for; absent: nobody says so. */
   readonly countsPages?: boolean;
   /** Its own cursor names a value that several events may have: it may begin as the page before it did. */
   readonly mayBeginAgain?: boolean;

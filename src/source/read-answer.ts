@@ -81,8 +81,12 @@ function soughtIn({ description: { more, next, size } }: FilledDescription): str
   return 'header' in next.from ? `header ${next.from.header}` : `[${next.from.path.join(', ')}]`;
 }
 
-/** Whether a position stands elsewhere with another size of page: it is, or has in it, the number of a page. */
-function countsPages({ description: { next } }: FilledDescription): boolean {
+/**
+ * Whether a position goes with the size of page that its chain was begun with: it is, or has in it, the number of a page. Or it is an
+ * address, which has that size in it, and a page that is smaller would be the last.
+ */
+function countsPages({ description: { next, more } }: FilledDescription): boolean {
+  if (next.kind === 'link') return more.kind === 'short-page';
   const count = next.kind === 'count' ? next : next.kind === 'lastRecord' ? next.within : null;
   return count?.step === 1;
 }

@@ -110,4 +110,8 @@ export const KEPT: Readonly<Record<string, Case>> = {
     data: { count: 2, gap: 5_000 },
     starts: [PLAIN_START],
   }),
+  'links, of which a later start asks for pages of another size': caseOf({
+    words: { next: 'link', more: 'short-page', inHeader: true },
+    starts: [{ ...STOPPED, flags: { ...STOPPED.flags, pageSize: 2 } }],
+  }),
 };

@@ -54,8 +54,8 @@ export interface DescribedSource {
   answerReader(): ReadAnswer;
 }
 
-/** Before any page of the source was understood: it may be the description that is wrong. */
-const UNCLEAR_AT_FIRST = 2;
+/** No page that goes on by a cursor is asked for with less. */
+const FEWEST = 2;
 const HASH_CHARACTERS = 8;
 
 /** @throws ConfigurationError for variables that are not set */
@@ -99,7 +99,8 @@ function addressOf({ description, url, headers, query, body }: FilledDescription
 function answerReader(source: FilledDescription): ReadAnswer {
   let isUnderstood = false;
   let isNextKnown = false;
-  let unclear = 0;
+  /** Of the first answer that was not understood. */
+  let firstLimit: number | null = null;
   return (asked, quoted, records) => {
     const read = readAnswer(source, asked, quoted, records, isNextKnown);
     if (!('kind' in read)) {
@@ -107,9 +108,12 @@ function answerReader(source: FilledDescription): ReadAnswer {
       isNextKnown ||= read.nextCursor !== null;
       return read;
     }
-    if (read.kind === 'unclear') unclear += 1;
-    if (read.kind === 'unclear' && !isUnderstood && unclear >= UNCLEAR_AT_FIRST)
-      throw wrongDescription(source, read.why);
+    if (read.kind === 'unclear' && !isUnderstood) {
+      // The same page for fewer records: several windows may each have asked for their first one.
+      const isAskedAgain = firstLimit !== null && (asked.limit < firstLimit || asked.limit <= FEWEST);
+      if (isAskedAgain) throw wrongDescription(source, read.why);
+      firstLimit ??= asked.limit;
+    }
     return faultOf(source, read);
   };
 }

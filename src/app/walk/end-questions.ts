@@ -39,7 +39,8 @@ export class EndQuestions {
       return { doubt: null, question: 'stands' };
     }
     const sizes = { latestPage: chain.latestPage, cut: this.#doubts.cut(request.page) };
-    const { hasAnchors } = at.byTime;
+    // What was never served cannot be asked for again, and a list that is walked as a whole has nothing around it.
+    const hasAnchors = at.byTime.hasAnchors && (servedToMs !== null || !at.isWhole);
     // What ends below the window's bound lacks nothing of the window.
     const isInhabited = at.emptyWindow.isInhabited && !position.endsBelow;
     const isInsideInstant = this.#doubts.isInsideInstant(chain.served);

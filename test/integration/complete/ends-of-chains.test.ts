@@ -179,6 +179,13 @@ void test('empty pages whose cursors lead to themselves end nothing where the pl
   assert.equal(code, 4);
 });
 
+void test('empty pages whose cursors lead to themselves, from the first one on, are no list without events', async (t) => {
+  const hook: PageHook = () => ({ body: { data: [], nextCursor: toCursor({ left: 1 }) } });
+  const scene = await ScriptedScene.open(t, { events: eventsUpTo(50), shape: 'doc', hook });
+  const { code } = await scene.ingest();
+  assert.equal(code, 4);
+});
+
 void test('a last page that never has a flag ends the chain where the count agrees', async (t) => {
   const hook: PageHook = ({ usual }) => {
     const { data, meta } = usual.body;

@@ -255,7 +255,7 @@ void test('where the total is that of what is asked for, an incremental run is h
     const until = Number(query.get('until') ?? Infinity);
     const isAsked = (timestamp: unknown): boolean => Number(timestamp) >= since && Number(timestamp) <= until;
     const total = scene.api.options.events.filter(({ timestamp }) => isAsked(timestamp)).length;
-    return { body: { ...body, meta: { ...Object(body['meta']), total } } };
+    return { body: { ...body, meta: { total } } };
   };
   const flags = ['--lookback', '60'];
   assertProof(await scene.ingestAll(flags), 'count');

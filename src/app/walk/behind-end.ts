@@ -1,10 +1,11 @@
 /**
  * What comes behind something that looked like the end of a list.
  *
- * Where nothing can be asked by time, there are two such questions. A page may say that nothing follows and still have a next cursor: that cursor is asked for. And an end
- * that is not believed is looked at from above. The last page is asked for again by its own cursor, with a smaller limit, so that its last
- * events are left out. The cursor of that answer leads to those events. If they come again, alone, in a page with room for more, the
- * list ends there.
+ * A page may say that nothing follows and still have a next cursor. Where a request by time cannot show more, that cursor is asked for.
+ *
+ * An end that is not believed, where nothing can be asked by time, is looked at from above. The last page is asked for again by its own
+ * cursor, with a smaller limit, so that its last events are left out. The cursor of that answer leads to those events. If they come again,
+ * alone, in a page with room for more, the list ends there.
  *
  *   ───────── last page ─────────┤ the end?
  *            └─── from ───┤through───────

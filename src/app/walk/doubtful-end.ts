@@ -75,7 +75,8 @@ export function doubtEnd(
     }
     if (timesMs.every((timeMs) => timeMs >= servedToMs)) {
       // It brings that place again and nothing older, and had room for more: that is an answer, whatever else it says.
-      if (word === 'over' || hasRoom(page, limit, expected)) return null;
+      if (hasRoom(page, limit, expected)) return null;
+      if (word === 'over') return leadsOnDoubt(page, cursor, isShort);
       return { words: 'an answer by time may end inside of an instant', isStrong: true, isCut: true };
     }
   }
@@ -86,13 +87,20 @@ export function doubtEnd(
     if (isInhabited) return { words: 'a page is empty where an earlier walk was served events', isStrong: true };
     if (cursor === null) return { words: 'the first page is empty', isStrong: false };
   }
-  if (page.envelope.nextCursor !== null) {
-    const leadsOn = !isEmpty && page.envelope.nextCursor !== cursor;
-    return { words: 'a page says that nothing follows, and has a next cursor', isStrong: isShort, leadsOn };
-  }
-  return isEmpty && cursor !== null
-    ? { words: 'a cursor leads to an empty page', isStrong: isShort || expected.isInsideInstant }
-    : null;
+  const leadsOn = leadsOnDoubt(page, cursor, isShort);
+  if (leadsOn !== null || !isEmpty || cursor === null) return leadsOn;
+  return { words: 'a cursor leads to an empty page', isStrong: isShort || expected.isInsideInstant };
+}
+
+/** The word that nothing follows, on a page with a next cursor; `null`: it has none. */
+function leadsOnDoubt(
+  { servedCount, envelope: { nextCursor } }: Pick<EncodedPage, 'servedCount' | 'envelope'>,
+  cursor: string | null,
+  isShort: boolean,
+): EndDoubt | null {
+  if (nextCursor === null) return null;
+  const leadsOn = servedCount > 0 && nextCursor !== cursor;
+  return { words: 'a page says that nothing follows, and has a next cursor', isStrong: isShort, leadsOn };
 }
 
 /**

@@ -77,7 +77,8 @@ export class EndQuestions {
     if (doubt.isCut === true && position.raise()) return this.#doubts.askHigher(request.page, page);
     const endMs = isEmpty ? servedToMs : (page.times?.oldestMs ?? null);
     const fromMs = byTime.hasAnchors ? endMs : null;
-    if (doubt.leadsOn === true && fromMs === null) return 'follow';
+    // By time it cannot be asked, or was: the page ends inside of the instant that was asked for.
+    if (doubt.leadsOn === true && (fromMs === null || fromMs === this.#doubts.askedByTimeAtMs)) return 'follow';
     const canAskAcross = byTime.hasAnchors && servedToMs === null && !isWhole && isEmpty;
     const across = canAskAcross ? (sinceMs === null ? 'top' : 'below') : null;
     // What the walks beside this one were answered says it, too.
@@ -88,7 +89,7 @@ export class EndQuestions {
     const walked = { page: request.page, latestPage, isInside: this.#doubts.isInsideInstant(served) };
     const question = this.#doubts.next(walked, doubt, fromMs, across, canLook);
     // The answer by time may have ended far above the end, and gone on by the cursors that are in doubt.
-    const canLookUnder = fromMs !== null && !doubt.isStrong && chain.lookUnder(request.page) !== null;
+    const canLookUnder = isEmpty && fromMs !== null && !doubt.isStrong && chain.lookUnder(request.page) !== null;
     if (question === 'stands' && canLookUnder) return 'look-under';
     const isDeadEnd = isEmpty && mayBeDead(request, this.#walk.storedCursor) && this.mayBeginAnew(byTime);
     return question === 'stands' && isDeadEnd ? 'begin-anew' : question;

@@ -1,7 +1,7 @@
 /** An empty page behind a cursor ends a list only where nothing lies below it: an answer by time may itself go on by cursors that are dead. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { PageHook } from '../../support/scripted-api.ts';
+import { toCursor, type PageHook, type ScriptedAnswer, type UsualPage } from '../../support/scripted-api.ts';
 import { eventsUpTo, NEWEST_MS, type ScriptedEvent } from '../../support/scripted-events.ts';
 import { ScriptedScene, tailOf } from '../../support/scripted-scene.ts';
 
@@ -47,5 +47,29 @@ for (const [what, livingSteps, pageOf] of [
     };
     const ending = await scene.ingest();
     assert.equal(ending.code, 4, tailOf(ending));
+  });
+}
+
+const LAST_LEADS_TO: Readonly<Record<string, (usual: UsualPage) => ScriptedAnswer>> = {
+  'an empty page': () => EMPTY_END,
+  'an error': () => ({ status: 400, body: { code: 'CURSOR_EXPIRED' } }),
+};
+
+for (const [last, perInstant, code] of [
+  ...[1, 20, 30, 40, 50].map((n) => ['an empty page', n, 0] as const),
+  ['an error', 1, 0],
+  // Full pages of one instant, and nothing but the words that are in doubt: it is all there, and nobody can know.
+  ['an error', 40, 4],
+] as const) {
+  const what = `"hasMore": false beside each cursor, of which the last leads to ${last}, ends nothing`;
+  void test(`${what}: ${perInstant} events an instant, ${code}`, async (t) => {
+    const events = eventsAt(perInstant);
+    const hook: PageHook = ({ cursor, usual }) => {
+      if (cursor !== null && usual.first >= events.length) return LAST_LEADS_TO[last]?.(usual);
+      const nextCursor = usual.body['nextCursor'] ?? toCursor({ left: 0 });
+      return { body: { ...usual.body, hasMore: false, nextCursor } };
+    };
+    const scene = await ScriptedScene.open(t, { events, shape: 'doc', maxPage: 20, hook });
+    await scene.expect(await scene.ingest(['--page-size', '20']), code, events);
   });
 }

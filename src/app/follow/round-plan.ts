@@ -10,8 +10,9 @@ const LONGEST_PAUSE_MS = 60_000;
 /** A round that has failed all the same has cost as many requests as would have been sent in this time, at most. */
 const MOST_PAID_BACK_MS = 600_000;
 
-/** Failures in a row after which the client may find out whether it is only stream access that fails; then again once in so many. */
+/** After so many failures in a row the client may take its time: it finds out whether only stream access fails. */
 const PATIENT_FIRST = 5;
+/** And again after so many more. */
 const PATIENT_EVERY = 60;
 
 /** `proof`: a run that is held against the API's count. `nothing`: all that there is was taken. */

@@ -18,6 +18,7 @@ import type { PageEnvelope, ReadingHints, UnclearEvents } from '../../core/encod
 import {
   beginsObject,
   endBeforeSpace,
+  firstKeyOf,
   isOneObject,
   isOnlyCommas,
   mayHideBorder,
@@ -208,7 +209,8 @@ export class BrokenPageReader {
     // A page of one event is set apart together with its neighbours, which show where it belongs.
     if (missing === null || missing < 1 || this.#hints.limit === 1) return null;
     const between = piecesOf(this.#body, failedAt, rest.at, isAtEnd, missing).map((piece) => this.#readPiece(piece));
-    const isClear = between.length === missing && between.every((piece) => this.#isOneEvent(piece, missing));
+    const another = elements[0] ?? rest.elements.at(-1);
+    const isClear = between.length === missing && between.every((piece) => this.#isOneEvent(piece, missing, another));
     return isClear ? [...elements, ...between, ...rest.elements] : null;
   }
 
@@ -221,11 +223,19 @@ export class BrokenPageReader {
     return { start, end, reason: 'not-json', repair: null, isKnown: false };
   }
 
-  /** One event that a border divides, and two that none does, would be as many as are missing. */
-  #isOneEvent(piece: Element, missing: number): boolean {
+  /**
+   * One event that a border divides, and two that none does, would be as many as are missing. So a piece that is no whole object
+   * by its quotes and brackets must be the only one, and begin as the events of the page do.
+   */
+  #isOneEvent(piece: Element, missing: number, another: Element | undefined): boolean {
     if (piece.reason !== 'not-json') return true;
     if (!beginsObject(this.#body, piece.start) || mayHideBorder(this.#body, piece)) return false;
-    return missing === 1 || isOneObject(this.#body, piece);
+    return isOneObject(this.#body, piece) || (missing === 1 && this.#beginAlike(piece, another));
+  }
+
+  #beginAlike(piece: Piece, another: Piece | undefined): boolean {
+    if (another === undefined) return false;
+    return Buffer.compare(firstKeyOf(this.#body, piece.start), firstKeyOf(this.#body, another.start)) === 0;
   }
 
   /** What was served alone is all of a larger page that is not the last: the API does not mind the limit, so it was not alone. */

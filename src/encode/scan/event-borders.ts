@@ -51,6 +51,12 @@ export function beginsObject(bytes: Uint8Array, at: number): boolean {
   return bytes[at] === OPEN_BRACE && (next === QUOTE || next === CLOSE_BRACE);
 }
 
+/** The first key of the object that begins here, with its opening quote. */
+export function firstKeyOf(bytes: Uint8Array, at: number): Uint8Array {
+  const quote = endOfSpace(bytes, at + 1);
+  return bytes.subarray(quote, bytes.indexOf(QUOTE, quote + 1));
+}
+
 /**
  * Divides `bytes[start, end)`, which begins with an event, at all of its borders. More than `most` are not looked for.
  * @param isListEnd it ends at the end of the list, rather than at a border

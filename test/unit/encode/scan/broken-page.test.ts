@@ -169,6 +169,12 @@ describe('a page that can be read in two ways', () => {
     });
   }
 
+  it('gives no row where one event looks like two, and two look like one', () => {
+    const likeTwo = '{"id":"b","name":"x"},{}","type":"t"}';
+    const withoutBorder = '{\\"id":"d","name":"y"}';
+    assert.equal(unclear(pageOf([A, likeTwo, withoutBorder, C], 4), { limit: 4 }).alone, null);
+  });
+
   it('is no event alone where the API does not mind the limit', () => {
     const all = [A, '{"id":"b","items":[{"id":"i1"},{"id":"i2"}', C].join(',');
     const body = bytesOf(`{"data":[${all}],"hasMore":false}`);

@@ -42,7 +42,7 @@ export class EmptyWindow {
     }
     const next = { ...asked, ...NO_CURSOR, across: undefined };
     const isUnclear = encoded?.status === 'faulty' && encoded.unclear !== undefined;
-    const found = isTop && isUnclear ? 'answered' : judgeAcross(page, isTop ? null : position.sinceMs);
+    const found = isUnclear ? 'answered' : judgeAcross(page, isTop ? null : position.sinceMs);
     if (!isTop) {
       this.isUnanswered = found === 'silent';
       if (page?.times) emptyRanges.note(request.untilMs, page.times.newestMs);

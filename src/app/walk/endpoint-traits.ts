@@ -17,6 +17,8 @@ export interface EndpointTraits {
   hasMetCap: boolean;
   /** Whether `since` and `until` select a window. */
   supportsTimeBounds: boolean;
+  /** Whether its answers about windows beside each other agree on what lies in them. Else nothing is divided any more. */
+  windowsAgree: boolean;
   /** Whether every page so far showed that the order is that of the events' times. Windows, anchors and bounds rest on it. */
   isOrderedByTime: boolean;
   /** Whether its pages have a flag (`hasMore`). Then a page without it does not say that it is the last. */
@@ -66,6 +68,7 @@ export function unknownTraits(
     ...described,
     hasMetCap: false,
     supportsTimeBounds: true,
+    windowsAgree: true,
     ...known,
     countsReturned: true,
     hasEmptyPages: false,

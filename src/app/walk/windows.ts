@@ -91,21 +91,19 @@ export class WindowSet {
     }
     await this.#probing;
     if (this.#failure !== null) throw this.#failure.error;
-    if (this.#outcome === 'complete' && this.#isContradicted) return 'needs-chain';
-    return this.#outcome;
+    if (this.#outcome !== 'complete' || !this.#isContradicted) return this.#outcome;
+    this.#options.reader.traits.windowsAgree = false;
+    this.#options.logger.warn(
+      'a window came empty, and so did what lies below it, where there are events; walking one chain',
+    );
+    return 'needs-chain';
   }
 
   /** Whether a window is empty by answers that also said that nothing lies below it, where another window has events. */
   get #isContradicted(): boolean {
     const unanswered = this.#readers.filter((reader) => reader.isUnanswered);
     const topMs = Math.max(...unanswered.map(({ position }) => position.sinceMs ?? -Infinity));
-    const contradicts = this.#readers.some(({ position: { servedToMs } }) => servedToMs !== null && servedToMs < topMs);
-    if (contradicts) {
-      this.#options.logger.warn(
-        'a window came empty, and so did what lies below it, where there are events; walking one chain',
-      );
-    }
-    return contradicts;
+    return this.#readers.some(({ position: { servedToMs } }) => servedToMs !== null && servedToMs < topMs);
   }
 
   get #idleWalks(): number {
@@ -115,7 +113,7 @@ export class WindowSet {
 
   get #canDivide(): boolean {
     const { traits, client, isStopping } = this.#options.reader;
-    const isByTime = traits.supportsTimeBounds && traits.isOrderedByTime;
+    const isByTime = traits.supportsTimeBounds && traits.isOrderedByTime && traits.windowsAgree;
     return client.bounds.since && client.bounds.until && isByTime && !isStopping();
   }
 

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { brotliCompressSync, constants } from 'node:zlib';
 import { MAX_DECODED_BYTES } from '../../../src/core/body-decoding.ts';
 import { ScriptedScene, assertProof, tailOf, warnings } from '../../support/scripted-scene.ts';
-import { eventsUpTo, type ScriptedEvent } from '../../support/scripted-events.ts';
+import { eventsUpTo, NEWEST_MS, type ScriptedEvent } from '../../support/scripted-events.ts';
 import { toCursor, type PageHook, type UsualPage } from '../../support/scripted-api.ts';
 
 const EVENTS = eventsUpTo(600);
@@ -118,4 +118,34 @@ void test('a window that looks empty is asked about where the answer has broken 
   const scene = await ScriptedScene.open(t, { events: EVENTS, maxPage: 50, hook });
   const ending = await scene.ingest(['--concurrency', '2', '--since', '2026-01-27T18:00:00Z']);
   await scene.expect(ending, 0, others(broken));
+});
+
+void test('a window is empty where the events below it are broken', async (t) => {
+  // Windows are cut into the hours between the two halves: what lies below them is the first event of the second half.
+  const events = eventsUpTo(600, (n) => (n < 300 ? {} : { timestamp: NEWEST_MS - n * 1_000 - 7_200_000 }));
+  const texts = events.map((event) => JSON.stringify(event));
+  texts[300] = textOf(300).replace('event_300', 'x"},{\\"id\\":\\"evil\\"}');
+  const hook: PageHook = ({ usual: { body, first, end } }) => {
+    const { data, ...envelope } = body;
+    assert.ok(Array.isArray(data));
+    return { body: Buffer.from(`{"data":[${texts.slice(first, end).join(',')}],${JSON.stringify(envelope).slice(1)}`) };
+  };
+  const scene = await ScriptedScene.open(t, { events, shape: 'doc', maxPage: 50, hook });
+  const ending = await scene.ingest(['--concurrency', '4']);
+  await scene.expect(ending, 0, [...events.slice(0, 300), ...events.slice(301)]);
+  assert.ok(scene.api.pageRequests < 100, `${scene.api.pageRequests} requests`);
+});
+
+void test('where windows contradict each other, nothing is divided any more', async (t) => {
+  const hours = (n: number): Readonly<Record<string, unknown>> =>
+    n < 300 ? {} : { timestamp: NEWEST_MS - n * 1_000 - 7_200_000 };
+  const events = eventsUpTo(600, hours);
+  // What lies below the windows between the halves shows no times: nothing says whether they are empty.
+  const shown = eventsUpTo(600, (n) => (n < 300 || n >= 350 ? hours(n) : { timestamp: undefined }));
+  const hook: PageHook = ({ usual: { body, first, end } }) => ({ body: { ...body, data: shown.slice(first, end) } });
+  const scene = await ScriptedScene.open(t, { events, shape: 'doc', maxPage: 50, hook });
+  const ending = await scene.ingest(['--concurrency', '4']);
+  await scene.expect(ending, 0, shown);
+  const turns = ending.logs.map(({ msg }) => msg).filter((msg) => /window split|walking one chain/.test(msg));
+  assert.match(turns.at(-1) ?? '', /walking one chain/, tailOf(ending));
 });

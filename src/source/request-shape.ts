@@ -65,11 +65,12 @@ function askForPart(
 ): void {
   const { size, time, next } = description;
   if (size !== undefined) say(paging, size.at, Math.min(limit, size.max));
-  if (time?.since !== undefined && sinceMs !== null) {
-    say(paging, { param: time.since }, writeBound(sinceMs, 'since', time));
-  }
-  if (time?.until !== undefined && untilMs !== null) {
-    say(paging, { param: time.until }, writeBound(untilMs, 'until', time));
+  for (const [param, side, ms] of [
+    [time?.since, 'since', sinceMs],
+    [time?.until, 'until', untilMs],
+  ] as const) {
+    const bound = time === undefined || ms === null ? null : writeBound(ms, side, time);
+    if (param !== undefined && bound !== null) say(paging, { param }, bound);
   }
   // Last: the last record's value may take the place of a bound.
   switch (next.kind) {

@@ -7,12 +7,14 @@ const DAY_MS = 86_400_000;
  * A bound in the API's own format, one step of its granularity further out, so that it does not matter whether the API takes
  * bounds as inclusive, nor that times in between are rounded.
  * @param ms since 1970, fractions allowed
+ * @returns `null`: it lies before 1970. That is no bound of any API, and many take none with a minus
  */
-export function writeBound(ms: number, side: 'since' | 'until', { format, granularity }: TimeWord): string {
+export function writeBound(ms: number, side: 'since' | 'until', { format, granularity }: TimeWord): string | null {
   const stepUs = Math.max(1, Math.round(granularity * 1000));
   const us = ms * 1000;
   const outer = side === 'since' ? Math.floor(us / stepUs) * stepUs - stepUs : Math.ceil(us / stepUs) * stepUs + stepUs;
-  // A time before 1970 is no bound of any API, and many take none with a minus.
+  // Where a lower one is exclusive, 1970 itself would leave out its first records.
+  if (outer < 0 && side === 'since') return null;
   const boundUs = Math.max(0, outer);
   switch (format) {
     case 'iso':

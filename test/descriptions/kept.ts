@@ -82,12 +82,13 @@ interface Differing {
   readonly api?: Partial<ApiTraits>;
   readonly data?: Partial<DataTraits>;
   readonly starts?: readonly Start[];
+  readonly salt?: number;
 }
 
 /** A case in which only what is said is not plain. */
-export function caseOf({ words: said, api, data, starts = [] }: Differing): Case {
+export function caseOf({ words: said, api, data, starts = [], salt = 1 }: Differing): Case {
   const ofData = { ...PLAIN_DATA, ...data };
-  const drawn = { salt: 1, wrong: null, api: { ...PLAIN_API, ...api }, data: ofData, starts };
+  const drawn = { salt, wrong: null, api: { ...PLAIN_API, ...api }, data: ofData, starts };
   return fitting({ ...drawn, words: words({ ...PLAIN_WORDS, ...said }, ofData) });
 }
 
@@ -109,6 +110,15 @@ export const KEPT: Readonly<Record<string, Case>> = {
     words: { hasTime: true, order: 'newest-first', bounds: 'both', sizeMax: 3 },
     data: { count: 2, gap: 5_000 },
     starts: [PLAIN_START],
+  }),
+  'records of the first minutes of 1970, below which no bound lies': caseOf({
+    words: { next: 'last-time', order: 'newest-first', bounds: 'both', granularity: '1m', total: 'path' },
+    data: { count: 0, gap: 1 },
+    salt: 743,
+    starts: [
+      { ...PLAIN_START, changes: [{ atRequest: 2, add: 20, remove: 0, touch: 0 }] },
+      { ...PLAIN_START, flags: { ...PLAIN_START.flags, concurrency: 4 } },
+    ],
   }),
   'links, of which a later start asks for pages of another size': caseOf({
     words: { next: 'link', more: 'short-page', inHeader: true },

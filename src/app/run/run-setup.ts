@@ -88,7 +88,9 @@ export async function openRun(
   const canGoOn = rowsLeft === null && list.canBeIncremental;
   const base = canGoOn ? await incrementalBase(store, identity, settings, round) : null;
   const watermarkMs = base?.watermarkMs ?? null;
-  const floorMs = watermarkMs === null ? null : watermarkMs - reachOf(round, settings);
+  const lowestMs = watermarkMs === null ? -Infinity : watermarkMs - reachOf(round, settings);
+  // No API can be asked for what lies above a time before 1970: then all of the list is as new.
+  const floorMs = lowestMs < 0 ? null : lowestMs;
   const isSameFloor = floorMs !== null && round === null && base?.lookbackMs === settings.lookback;
   const run = await store.createRun(identity, {
     incrementalSinceMs: floorMs,

@@ -40,7 +40,7 @@ export async function ingest(argv: readonly string[], environment: Environment, 
     ...(display === null ? {} : { write: display.write }),
   });
   const { logger } = logging;
-  const watched = new WatchedJob();
+  const watched = new WatchedJob(described?.card ?? null);
   const hungUp = (): void => {
     logger.warn('SIGHUP: a terminal was closed; this does not write to it, and goes on. SIGTERM stops it');
   };
@@ -100,9 +100,14 @@ export async function ingest(argv: readonly string[], environment: Environment, 
 /** The job as signals and watchers see it, also before it exists and after its end. */
 class WatchedJob {
   readonly #startedAtMs = Date.now();
+  readonly #card: JobSnapshot['card'];
   #job: IngestionJob | null = null;
   #ended: JobSnapshot['ended'] = null;
   stoppedBy: StopSignal | null = null;
+
+  constructor(card: JobSnapshot['card']) {
+    this.#card = card;
+  }
 
   stop(signal: StopSignal): void {
     this.stoppedBy = signal;
@@ -121,7 +126,7 @@ class WatchedJob {
   }
 
   snapshot(): JobSnapshot {
-    const snapshot = this.#job?.snapshot() ?? snapshotBeforeJob(this.#startedAtMs);
+    const snapshot = { ...(this.#job?.snapshot() ?? snapshotBeforeJob(this.#startedAtMs)), card: this.#card };
     // What has ended waits for nothing.
     return this.#ended === null ? snapshot : { ...snapshot, phase: 'ended', waiting: null, ended: this.#ended };
   }

@@ -80,6 +80,8 @@ export function lagMs({ follow }: Pick<JobSnapshot, 'follow'>, nowMs: number): n
 export interface JobSnapshot {
   readonly phase: JobPhase;
   readonly source: string;
+  /** What a run of a described source promises, in a few words each; `null`: no description names it. */
+  readonly card: Readonly<Record<string, string>> | null;
   readonly endpoint: 'stream' | 'events' | null;
   readonly runId: number | null;
   readonly pass: number;
@@ -127,6 +129,7 @@ export function snapshotBeforeJob(startedAtMs: number): JobSnapshot {
   return {
     phase: 'starting',
     source: '',
+    card: null,
     endpoint: null,
     runId: null,
     pass: 1,

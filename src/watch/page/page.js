@@ -155,6 +155,16 @@ function showCounts({ counts, anomaliesByReason, proof }) {
   showBars('anomalies', anomaliesByReason, 'No anomalies.');
 }
 
+/** What a run of a described source promises does not change while it runs. */
+function showCard({ card }) {
+  if (card === null || !byId('card').hidden) return;
+  byId('card').hidden = false;
+  const rows = Object.entries(card).map(([name, answer]) =>
+    html('div', '', html('dt', '', name.replaceAll('_', ' ')), html('dd', '', answer)),
+  );
+  byId('card-rows').replaceChildren(...rows);
+}
+
 /** @param {string} id @param {Record<string, number>} values @param {string} none */
 function showBars(id, values, none) {
   const list = byId(id);
@@ -201,6 +211,7 @@ function showTick(tick) {
   showApi(tick);
   showDatabase(tick);
   showCounts(snapshot);
+  showCard(snapshot);
   showWindows(tick);
   showHistory(tick);
 }

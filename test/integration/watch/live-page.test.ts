@@ -14,7 +14,7 @@ import { jobFor } from '../../support/ingestion.ts';
 import { snapshotOf, windowOf } from '../../unit/watch/job-feed.ts';
 import { MovingJob } from '../../unit/watch/moving-job.ts';
 import { parseScrape, valueOf } from '../../unit/watch/scrape.ts';
-import { openPage, skip } from './live-page-browser.ts';
+import { contrast, openPage, skip } from './live-page-browser.ts';
 
 const logger = pino({ level: 'silent' });
 
@@ -226,6 +226,21 @@ describe('the live page', { skip, concurrency: 4 }, () => {
     assertClean();
   });
 
+  it('shows the card of a described source, and none where there is no description', async (t) => {
+    let snapshot = snapshotOf();
+    const { url } = await serve(t, () => snapshot);
+    const { page, assertClean } = await openPage(t, url);
+    const card = page.getByRole('region', { name: 'Card of the source' });
+    assert.equal(await card.count(), 0);
+    snapshot = snapshotOf({ card: { rows_exactly_once: 'yes', stale_cursor: 'from the top, paid twice' } });
+    await card.waitFor();
+    assert.deepEqual(await card.locator('dl > div').allInnerTexts(), [
+      'rows exactly once\nyes',
+      'stale cursor\nfrom the top, paid twice',
+    ]);
+    assertClean();
+  });
+
   it('says by what a complete run is proven', async (t) => {
     const job = movingJob(40);
     job.end(0, 'complete');
@@ -281,16 +296,3 @@ describe('the live page', { skip, concurrency: 4 }, () => {
     assertClean();
   });
 });
-
-/** WCAG 2 contrast of two colours written as #rrggbb. */
-function contrast(a: string, b: string): number {
-  const luminance = (colour: string) => {
-    const [red = 0, green = 0, blue = 0] = [1, 3, 5].map((at) => {
-      const share = Number.parseInt(colour.slice(at, at + 2), 16) / 255;
-      return share <= 0.03928 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4;
-    });
-    return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
-  };
-  const [dark = 0, light = 0] = [luminance(a), luminance(b)].sort((x, y) => x - y);
-  return (light + 0.05) / (dark + 0.05);
-}

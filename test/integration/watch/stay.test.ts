@@ -1,12 +1,19 @@
 /** `--stay`, as containers use it: the job is over, and its page, metrics and health are still there. */
 import assert from 'node:assert/strict';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { z } from 'zod';
 import type { StartOptions } from '../../../src/simulator/simulator.ts';
 import { testDatabase } from '../../support/database.ts';
 import { startMain, type Program } from '../../support/processes.ts';
+import { GUARANTEE_ROWS } from '../../../src/source/guarantees.ts';
 import { KEY, simulatorFor } from '../../support/simulator-client.ts';
+import { descriptionText } from '../../support/vendors/shipped.ts';
+import { openSlackChannel, SLACK_CHANNEL, SLACK_TOKEN } from '../../support/vendors/slack-channel.ts';
 
+const tick = z.object({ snapshot: z.object({ card: z.record(z.string(), z.string()) }) });
 const answer = z.looseObject({ status: z.string(), reason: z.string().nullish() });
 const EVENTS: StartOptions = { events: 300, key: KEY };
 
@@ -25,6 +32,16 @@ async function started(
       ...env,
     },
   });
+}
+
+/** What a stream has sent when it first matches. The stream is closed. */
+async function firstOf(body: ReadableStream<Uint8Array> | null, pattern: RegExp): Promise<string> {
+  let text = '';
+  for await (const chunk of body?.pipeThrough(new TextDecoderStream()) ?? []) {
+    text += chunk;
+    if (pattern.test(text)) break;
+  }
+  return text;
 }
 
 /** Waits until the job has ended and is still served. */
@@ -91,6 +108,25 @@ describe('with --stay', { concurrency: 3 }, () => {
       assert.equal((await program.waitForExit()).code, code);
     });
   }
+
+  it('a run of a described source shows the card that its log begins with', async (t) => {
+    const database = await testDatabase(t);
+    const stub = await openSlackChannel(t, { count: 100 });
+    const folder = await mkdtemp(join(tmpdir(), 'stay-'));
+    t.after(() => rm(folder, { recursive: true }));
+    const file = join(folder, 'slack.yaml');
+    await writeFile(file, descriptionText('slack-channel', stub));
+    const program = startMain(t, ['--source', file, '--http-port', '0', '--stay'], {
+      env: { DATABASE_URL: database.url, LOG_FORMAT: 'json', SLACK_TOKEN, SLACK_CHANNEL },
+    });
+    const said = await program.waitForLog(({ msg }) => msg === 'what a run of this source promises');
+    const { url } = await afterItsEnd(program);
+    const { body } = await fetch(`${url}/events`);
+    const [, data = ''] = /^event: tick\ndata: (.*)$/m.exec(await firstOf(body, /^event: tick\ndata: .*\n/m)) ?? [];
+    const { card } = tick.parse(JSON.parse(data)).snapshot;
+    assert.equal(Object.keys(card).length, GUARANTEE_ROWS.length);
+    for (const [row, answer] of Object.entries(card)) assert.equal(said[row], answer);
+  });
 
   it('a run that gave up ends: starting again is what helps', async (t) => {
     const program = await started(t, { ...EVENTS, badIds: 0.5 }, { flags: ['--max-rejected', '0'] });

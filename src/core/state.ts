@@ -93,7 +93,7 @@ export interface Run extends RunIdentity {
   readonly begunBy: 'full' | 'new-run' | RoundKind | null;
   /** False: begun by version 1.0.0, which did not count places. */
   readonly placesKnown: boolean;
-  /** Of the run before it, for an incremental one: the total it was proven with, and its places at or above this run's floor. */
+  /** Of the run before it, for an incremental one: its total, and its places at or above this run's floor. A round has the total alone. */
   readonly baseTotal: number | null;
   readonly baseRecent: number | null;
   /** Places at or above {@link watermarkMs} less {@link lookbackMs}; `null` when that is not known for sure. */

@@ -190,7 +190,7 @@ export class Follower {
     if (proof !== null) counters.followed({ lastProof: { kind: proof.kind, atMs: clock.now() }, unproven: null });
     if (task === 'proof') await runs.tidyUp();
     // Of a run that walks further down than the look, its own first page says the total.
-    const total = task === 'new-events' ? (look?.total ?? null) : (newest?.passTotal ?? null);
+    const total = (task === 'new-events' ? null : newest?.passTotal) ?? look?.total ?? null;
     this.#plan.noteDone(task, total, inserted + updated + rejected > 0, clock.elapsedMs());
   }
 

@@ -96,7 +96,8 @@ export async function openRun(
     incrementalSinceMs: floorMs,
     lookbackMs: settings.lookback,
     begunBy: settings.newRun ? 'new-run' : settings.full ? 'full' : floorMs === null ? null : round,
-    baseTotal: isSameFloor ? base.passTotal : null,
+    // A round is not held against it, but believes no count that is smaller: that may be of what was asked for.
+    baseTotal: isSameFloor ? base.passTotal : round === null ? null : (base?.passTotal ?? base?.baseTotal ?? null),
     baseRecent: isSameFloor ? base.recentPlaces : null,
     windows: [walkRange({ ...identity, incrementalSinceMs: floorMs }, list.isOldestFirst)],
     ...(current === null ? {} : { instead: current.runId }),

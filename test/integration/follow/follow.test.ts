@@ -49,3 +49,22 @@ void test('more than a page, events of one instant, and late ones are taken, eac
   );
   assert.equal(await list.missing(), 1);
 });
+
+void test('each late event leads to one walk over the lookback, at the next look', async (t) => {
+  const list = await GrowingList.open(t);
+  list.grow(300);
+  const missing: number[] = [];
+  const requests: number[] = [];
+  await list.follow(async (wait) => {
+    missing.push(await list.missing());
+    requests.push(list.api.pageRequests);
+    if (wait === 3 || wait === 6) list.add(list.clock.now() - 30 * MINUTE_MS);
+    return wait < 9;
+  });
+  assert.deepEqual(
+    missing,
+    Array.from({ length: 9 }, () => 0),
+  );
+  // Two walks beside the looks.
+  assert.equal((requests[8] ?? 0) - (requests[2] ?? 0), 6 + 2);
+});

@@ -1,24 +1,34 @@
 /**
- * `npm run verify`: whether what a run was proven by still holds, for the source that the settings name. Takes no events; one
- * request or two. It compares like with like: the table with what the job left in it, the API's total now with its total when
- * the run was proven. Rows are never held against the total: they are of all runs, and the total is of the API's list.
+ * `npm run verify`: whether what a run was proven by still holds, for the source that the settings name. Takes no events; a few
+ * requests. It compares like with like: the table with what the job left in it, the API's total now with its total when the run was
+ * proven, and what it counted more at the newest round of `--follow` with what came since the proof. Rows are never held against
+ * the total: they are of all runs, and the total is of the API's list.
+ *
+ * Beside a job that follows, events are always on their way: verify waits for the round that takes them.
  */
-import { describedSource, type DescribedSource } from '../app/run/described-source.ts';
+import { setTimeout as delay } from 'node:timers/promises';
+import { describedSource } from '../app/run/described-source.ts';
 import { addressOf, isDemo } from '../app/run/job-source.ts';
 import { whyRejectionsAreGone } from '../app/run/target-check.ts';
-import type { Environment, Settings } from '../core/config.ts';
+import type { Environment } from '../core/config.ts';
 import { ConfigurationError, CountsDisagreeError, type ExitCode } from '../core/errors.ts';
 import type { Logger } from '../core/logging.ts';
 import { isProven, type Proof } from '../core/state.ts';
 import type { Database } from '../load/postgres/database.ts';
 import type { Source, Target } from '../load/schema/source.ts';
-import { readBaseRun, readNewestRun, type StoredRun } from '../load/state/run-reader.ts';
+import { readBaseRun, readNewestRun, readOwner, type OwnerReport, type StoredRun } from '../load/state/run-reader.ts';
+import { readTakenSince } from '../load/state/taken-since.ts';
 import { readTargetRows } from '../load/state/target-rows.ts';
 import { proofText } from '../watch/page/texts.js';
 import { askTotal } from './ask-total.ts';
 import { reportCommand } from './report-command.ts';
 
-interface Verified {
+/** More than two rounds of `--follow` at its usual interval. */
+const PATIENCE_MS = 70_000;
+const POLL_MS = 1_000;
+
+/** What the database says. */
+interface Found {
   readonly source: string;
   readonly runId: number;
   readonly runStatus: StoredRun['status'];
@@ -26,16 +36,39 @@ interface Verified {
   readonly rows: number;
   /** Rows that the job left in the table; null when they were never counted. */
   readonly rowsRemembered: number | null;
+  /** What the API counted when the last run without limits was proven; null when there is no such run, or no count. */
+  readonly totalWhenProven: number | null;
+  /** What it counted at the newest round of --follow since; the same as at the proof when there is none. */
+  readonly totalWhenTaken: number | null;
+  /** Events that came between the two: rows, and rejected ones. */
+  readonly takenSince: number;
+}
+
+interface Verified extends Found {
   /** Events that the API counts now; null when it does not say, or could not be asked. */
   readonly total: number | null;
-  /** What it counted when the last run without limits was proven; null when there is no such run, or no count. */
-  readonly totalWhenProven: number | null;
   /** Why the exit code is 5; null when what was proven still holds. */
   readonly problem: string | null;
 }
 
-/** The command; prints to stdout. Code 0 when what was proven still holds, 5 when not, 2 for another source than the run's. */
-export function verify(argv: readonly string[], environment: Environment): Promise<ExitCode> {
+interface Problem {
+  readonly text: string;
+  /** A job that is at work ends it, if all goes well. */
+  readonly isPassing: boolean;
+}
+
+interface Parts {
+  readonly db: Database;
+  readonly source: Source;
+  readonly logger: Logger;
+  readonly askTotal: () => Promise<number | null>;
+}
+
+/**
+ * The command; prints to stdout. Code 0 when what was proven still holds, 5 when not, 2 for another source than the run's.
+ * @param patienceMs how long to wait for a job that is at work
+ */
+export function verify(argv: readonly string[], environment: Environment, patienceMs = PATIENCE_MS): Promise<ExitCode> {
   return reportCommand(argv, environment, {
     name: 'verify',
     description:
@@ -43,7 +76,13 @@ export function verify(argv: readonly string[], environment: Environment): Promi
     groups: ['source', 'network'],
     work: async ({ db, source, settings, described, isJson, logger }) => {
       const api = described === null ? null : describedSource(described, environment);
-      const verified = await readVerified(db, source, settings, api, logger);
+      // The API of the demo ends with the demo.
+      const hasApi = described !== null || !isDemo(settings);
+      const parts = {
+        ...{ db, source, logger },
+        askTotal: async () => (hasApi ? askTotal(settings, api, logger) : null),
+      };
+      const verified = await readVerified(parts, api?.address ?? addressOf(settings), patienceMs);
       process.stdout.write(`${isJson ? JSON.stringify(verified, null, 2) : describe(verified)}\n`);
       if (verified.problem !== null) throw new CountsDisagreeError(verified.problem);
     },
@@ -51,31 +90,53 @@ export function verify(argv: readonly string[], environment: Environment): Promi
 }
 
 /** @throws ConfigurationError when there is no run, or it is of another source */
-async function readVerified(
-  db: Database,
-  source: Source,
-  settings: Settings,
-  described: DescribedSource | null,
-  logger: Logger,
-): Promise<Verified> {
+async function readVerified(parts: Parts, address: string, patienceMs: number): Promise<Verified> {
+  const { db, source, logger, askTotal } = parts;
+  const askedMs = performance.now();
+  // Read before the API is asked: what the job takes meanwhile must not stand in for what is missing.
+  let found = await readFound(parts, address);
+  let total = await askTotal();
+  let isTold = false;
+  for (;;) {
+    const { takenBy, rejected, ...shown } = found;
+    const owner = await readOwner(db, source);
+    const problem = problemOf({ ...shown, total }, source.target, owner);
+    if (problem?.isPassing !== true || performance.now() - askedMs >= patienceMs) {
+      const areGone = await whyRejectionsAreGone(db, { runId: shown.runId, rejected });
+      return { ...shown, total, problem: problem?.text ?? areGone };
+    }
+    if (!isTold) logger.warn({ why: problem.text }, 'waiting for the job that is at work');
+    isTold = true;
+    await delay(POLL_MS);
+    found = await readFound(parts, address);
+    // Where the API deletes events, too, it never counts as many again.
+    if (found.takenBy !== takenBy && total !== null) total = Math.min(total, (await askTotal()) ?? total);
+  }
+}
+
+async function readFound(
+  { db, source }: Pick<Parts, 'db' | 'source'>,
+  address: string,
+): Promise<Found & { readonly takenBy: number | null; readonly rejected: number }> {
   const run = await readNewestRun(db, source);
   if (run === null) throw new ConfigurationError(`There is no run in ${db.described} to verify: npm start makes one.`);
-  refuseOtherSource(db, run.source, described?.address ?? addressOf(settings));
+  refuseOtherSource(db, run.source, address);
   const proven = await readBaseRun(db, source, run.source, 'proof');
+  const taken = proven === null ? null : await readTakenSince(db, source, proven);
   const { rows, remembered } = await readTargetRows(db, source);
-  const found = {
+  return {
     source: run.source,
     runId: run.runId,
     runStatus: run.status,
     proof: run.proof,
     rows,
     rowsRemembered: remembered,
-    // The API of the demo ends with the demo.
-    total: described === null && isDemo(settings) ? null : await askTotal(settings, described, logger),
     totalWhenProven: proven?.passTotal ?? null,
+    totalWhenTaken: taken?.total ?? null,
+    takenSince: taken?.events ?? 0,
+    takenBy: taken?.runId ?? null,
+    rejected: run.counts.rejected,
   };
-  const areGone = await whyRejectionsAreGone(db, { runId: run.runId, rejected: run.counts.rejected });
-  return { ...found, problem: problemOf(found, source.target) ?? areGone };
 }
 
 function refuseOtherSource(db: Database, source: string, asked: string): void {
@@ -87,26 +148,40 @@ function refuseOtherSource(db: Database, source: string, asked: string): void {
 }
 
 /** The first thing that keeps what was proven from being believed now. */
-function problemOf(found: Omit<Verified, 'problem'>, target: Target): string | null {
-  const { runId, runStatus, proof, rows, rowsRemembered, total, totalWhenProven } = found;
-  if (runStatus !== 'complete') return `Run ${runId} is not complete: npm start goes on with it.`;
+function problemOf(found: Omit<Verified, 'problem'>, target: Target, owner: OwnerReport | null): Problem | null {
+  const { runId, runStatus, proof, rows, rowsRemembered, total, totalWhenProven, totalWhenTaken, takenSince } = found;
+  const atWork = owner?.active === true ? `process ${owner.pid} on ${owner.host}` : null;
+  const lasting = (text: string): Problem => ({ text, isPassing: false });
+  if (runStatus !== 'complete') {
+    const next = atWork === null ? 'npm start goes on with it' : `${atWork} works on it`;
+    // Where nothing was proven before, it is no run over what is new, and may take hours.
+    return { text: `Run ${runId} is not complete: ${next}.`, isPassing: atWork !== null && totalWhenProven !== null };
+  }
   if (!isProven(proof)) {
-    return (
+    return lasting(
       `Run ${runId} was completed, and is ${proofText(proof)}: npm start proves what is new, ` +
-      'npm start -- --full walks and proves everything.'
+        'npm start -- --full walks and proves everything.',
     );
   }
   if (rowsRemembered !== null && rows < rowsRemembered) {
-    return (
+    return lasting(
       `${rowsRemembered - rows} rows are gone: ${target.name} has ${rows}, and the job left ${rowsRemembered} in it. ` +
-      'npm start -- --full takes what the API still has; npm start -- --accept-fewer-rows goes on without them.'
+        'npm start -- --full takes what the API still has; npm start -- --accept-fewer-rows goes on without them.',
     );
   }
-  if (total !== null && totalWhenProven !== null && total > totalWhenProven) {
-    const came = total - totalWhenProven;
-    return `${came} events came since the proof, or are missing: npm start takes what is new.`;
+  if (totalWhenProven === null || totalWhenTaken === null) return null;
+  const counted = totalWhenTaken - totalWhenProven;
+  if (counted > takenSince) {
+    return lasting(
+      `The API counted ${counted} more events since the proof, and ${takenSince} were served: a job with --follow looks for the rest ` +
+        'at its next proof, npm start does now.',
+    );
   }
-  return null;
+  const came = (total ?? totalWhenTaken) - totalWhenTaken;
+  if (came <= 0) return null;
+  const since = totalWhenTaken === totalWhenProven ? 'the proof' : 'the newest round of --follow';
+  const next = atWork === null ? 'npm start takes what is new' : `${atWork} has not taken them yet`;
+  return { text: `${came} events came since ${since}, or are missing: ${next}.`, isPassing: atWork !== null };
 }
 
 function describe(found: Verified): string {
@@ -123,22 +198,24 @@ function describeRows({ rows, rowsRemembered }: Verified): string {
   return `The table has ${rows} rows, ${Math.abs(more)} ${more > 0 ? 'more' : 'fewer'} than the ${rowsRemembered} that the job left in it.`;
 }
 
-function describeTotal({ total, totalWhenProven, problem, proof }: Verified): string {
+function describeTotal({ total, totalWhenProven, takenSince, problem, proof }: Verified): string {
   if (total === null)
     return 'How many events the API has now is not known: whether any came since the proof cannot be said.';
   if (totalWhenProven === null) {
     return `The API counts ${total} events now. What it counted at a proof is not known: whether any came since cannot be said.`;
   }
   const more = total - totalWhenProven;
-  if (more > 0)
-    return `The API counts ${total} events now, ${more} more than at the last proof of a run without limits.`;
+  const isMissingNothing = problem === null && proof?.kind === 'count';
+  const verdict = isMissingNothing ? ': nothing is missing, unless it has deleted as many as came' : '';
+  if (more > 0) {
+    const taken = takenSince === 0 ? '' : `; ${takenSince} were taken since${takenSince === more ? verdict : ''}`;
+    return `The API counts ${total} events now, ${more} more than at the last proof of a run without limits${taken}.`;
+  }
   if (more < 0) {
     return (
       `The API counts ${total} events now, ${-more} fewer than at the proof: it deletes events, or keeps them for a limited ` +
       'time. The rows stay; whether new events came beside the deleted ones cannot be said.'
     );
   }
-  const verdict =
-    problem === null && proof?.kind === 'count' ? ': nothing is missing, unless it has deleted as many as came' : '';
   return `The API counts ${total} events now, as many as at the proof${verdict}.`;
 }

@@ -39,8 +39,8 @@ export interface AnomalyFilter {
 }
 
 /** Anomalies of the runs of a source. */
-const anomaliesOf = (source: Source): string =>
-  `ingestion.anomaly WHERE run_id IN (SELECT run_id FROM ingestion.run WHERE ${isOf('run', source)})`;
+const anomaliesOf = (source: Source, alias = ''): string =>
+  `ingestion.anomaly${alias} WHERE run_id IN (SELECT run_id FROM ingestion.run WHERE ${isOf('run', source)})`;
 
 /** Counts by kind, field and reason, most frequent first. */
 export async function countAnomalies(db: Database, source: Source, filter: AnomalyFilter): Promise<AnomalyCount[]> {
@@ -84,11 +84,15 @@ export async function rejectedCount(db: Database, runId: number): Promise<number
   return rejected;
 }
 
-/** Different events that a run has rejected and that have no row, and those of them that no run of its source before it had. */
+/**
+ * Different events that a run has rejected and that have no row, and those of them that no run of its source before it had.
+ * @param lastRunId of the source's runs from `runId` on that are counted together
+ */
 export async function countRejected(
   db: Queryable,
   source: Source,
   runId: number,
+  lastRunId = runId,
 ): Promise<{ readonly fresh: number; readonly different: number }> {
   const { type } = await oneRow<{ type: string | null }>(
     db,
@@ -98,13 +102,13 @@ export async function countRejected(
   return oneRow<{ fresh: number; different: number }>(
     db,
     `WITH mine AS MATERIALIZED (
-       SELECT DISTINCT sha256(original) AS hash FROM ingestion.anomaly a
-        WHERE kind = 'rejected' AND run_id = $1
+       SELECT DISTINCT sha256(original) AS hash FROM ${anomaliesOf(source, ' a')}
+          AND kind = 'rejected' AND run_id BETWEEN $1 AND $2
           AND NOT EXISTS (SELECT FROM ${source.target.sql} t WHERE ${SAME_ID[type ?? ''] ?? 't.id::text = a.event_id'})
      ) SELECT count(*)::float8 AS different, (count(*) FILTER (WHERE NOT EXISTS (
          SELECT FROM ${anomaliesOf(source)} AND kind = 'rejected' AND sha256(original) = mine.hash AND run_id < $1)))::float8 AS fresh
        FROM mine`,
-    [runId],
+    [runId, lastRunId],
   );
 }
 

@@ -57,7 +57,8 @@ export async function readLastCompleteRun(db: Database, source: Source): Promise
  * The newest complete run over all that is at an address: what a later run of it goes on from. One that is to prove something rests on
  * one that is proven, and is no round; a round rests on whatever has come as far down as it begins.
  * Version 1.0.0 stored no proof, and what it checked leaves room for losses.
- * @param use what is to go on from it: a round, or a run that is to prove something (`proof`); `attempt`: nothing, it may be unproven
+ * @param use what is to go on from it: a round, or a run that is to prove something (`proof`). Nothing: `attempt`, it may be unproven;
+ * `counted`, it was told the API's count
  */
 export async function readBaseRun(
   db: Queryable,
@@ -76,6 +77,7 @@ const BASE_CONDITIONS = {
   attempt: (source: Source) => `NOT ${isRound(source)}`,
   lookback: (source: Source) => `${begunByOf(source)} IS DISTINCT FROM 'new-events'`,
   'new-events': () => 'true',
+  counted: () => 'pass_total IS NOT NULL',
 } as const;
 
 /** The newest run in any status. A round of `--follow` is none: it proves nothing, and takes nothing back. */

@@ -59,6 +59,8 @@ test('verify ends with 0 when table and API are as at the proof, which it quotes
     rowsRemembered: 100,
     total: 100,
     totalWhenProven: 100,
+    totalWhenTaken: 100,
+    takenSince: 0,
     problem: null,
   });
 });
@@ -153,6 +155,37 @@ test('the total is held against the last run without limits that was proven', as
   assert.match(limited.stderr, /5 events came since the proof/);
   await scene.database.query('UPDATE ingestion.run SET since_ms = NULL, floor_ms = 5 WHERE run_id = 2');
   assert.equal((await verify(scene)).code, 0);
+});
+
+test('what a round of --follow has rejected was taken, unless a run before had it', async (t) => {
+  const scene = await sceneOf(t, { events: 105 });
+  await scene.database.query(
+    `INSERT INTO ingestion.run (source_id, source, begun_by, floor_ms, status, pass_total, inserted, proof)
+     SELECT source_id, source, 'new-events', 5, 'complete', 105, 3, proof FROM ingestion.run`,
+  );
+  const reject = (runId: number, text: string) =>
+    storeAnomaly(scene.database, runId, { kind: 'rejected', field: 'id', reason: 'no', original: Buffer.from(text) });
+  for (const [run, text] of [
+    [1, 'known'],
+    [2, 'known'],
+    [2, 'new'],
+  ] as const)
+    await reject(run, text);
+  const short = await verify(scene);
+  assert.equal(short.code, 5);
+  assert.match(short.stderr, /The API counted 5 more events since the proof, and 4 were served: .*npm start does now/);
+  await reject(2, 'newer');
+  const { code, stdout, stderr } = await verify(scene);
+  assert.equal(code, 0, stderr);
+  assert.match(stdout, /5 more than at the last proof.*; 5 were taken since/);
+});
+
+test('beside the job that is at work on it, an unfinished run is not for npm start to go on with', async (t) => {
+  const endings: CommandEnding[] = [];
+  const [database, simulator] = await Promise.all([testDatabase(t), simulatorFor(t, { events: 100 })]);
+  const run = { source: simulator.baseUrl, rows: 100, passTotal: 100, complete: false };
+  await storeRun(database, { ...run, while: async () => void endings.push(await verify({ database, simulator })) });
+  assert.match(endings[0]?.stderr ?? '', /Run 1 is not complete: process \d+ on here works on it/);
 });
 
 test('verify ends with 3 when the key is refused, and with 2 when there is none, or no run', async (t) => {

@@ -58,6 +58,8 @@ export async function exportIds(argv: readonly string[], environment: Environmen
       const { db } = target;
       const source = await findSource(db, settings.source);
       const before = await whyUnfinished(db, source);
+      // A job at work adds to both: what it has left by now must be in the file.
+      const left = source === null ? null : (await readTargetRows(db, source)).remembered;
       const table = source?.target ?? targetNamed(tableOf(settings.source), db);
       const { ids, escaped } = await exportToFile(db, table, output, aborted.signal);
       if (escaped > 0) {
@@ -68,7 +70,7 @@ export async function exportIds(argv: readonly string[], environment: Environmen
       }
       process.stderr.write(`${ids} ids in ${output}\n`);
       // Looked at before and after: the ids are all of them only when the run was finished all the time.
-      const why = before ?? (await whyUnfinished(db, source)) ?? (await whyFewer(db, source, ids));
+      const why = before ?? (await whyUnfinished(db, source)) ?? whyFewer(left, ids);
       sayUnfinished(why, output, partial === true, logger);
       await sayLimit(db, source, logger);
     } finally {
@@ -120,11 +122,10 @@ async function whyUnfinished(db: Database, source: Source | null): Promise<strin
   return `run ${run.runId} is ${proofText(run.proof)}`;
 }
 
-/** `null` when there are as many ids as rows that jobs have left. */
-async function whyFewer(db: Database, source: Source | null, ids: number): Promise<string | null> {
-  const remembered = source === null ? null : (await readTargetRows(db, source)).remembered;
-  if (remembered === null || ids >= remembered) return null;
-  return `${remembered - ids} of the ${remembered} rows that the job left in the table are gone`;
+/** `null` when there are as many ids as rows that jobs had left. */
+function whyFewer(left: number | null, ids: number): string | null {
+  if (left === null || ids >= left) return null;
+  return `${left - ids} of the ${left} rows that the job left in the table are gone`;
 }
 
 /** The file appears whole or not at all, also when the machine crashes right after. */

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { z } from 'zod';
 import type { Proof } from '../../../src/core/state.ts';
-import { testDatabase, type TestDatabase } from '../../support/database.ts';
+import { openClient, testDatabase, type TestDatabase } from '../../support/database.ts';
 import { exportIds } from '../../../src/commands/export-ids.ts';
 import { runCommand } from '../../support/command-output.ts';
 import { storeRun, takeBackVersion3 } from '../../support/stored-run.ts';
@@ -91,4 +91,20 @@ test('a table that no run is recorded for is written, and said to be of unknown 
   const database = await testDatabase(t);
   await database.query('CREATE TABLE ingested_events AS SELECT generate_series(1, 5) AS id');
   await assertUnfinished(t, database, /no run is recorded in this database/, 5);
+});
+
+test('what a job adds while the ids are read is not taken for rows that are gone', async (t) => {
+  const database = await testDatabase(t);
+  await storeRun(database, { ...RUN, complete: true });
+  const job = await openClient(t, database.url);
+  await job.query('BEGIN');
+  await job.query('UPDATE ingestion.target_rows SET rows = rows + 1');
+  await job.query(`INSERT INTO ingested_events (id) VALUES ('evt-new')`);
+  // The export, which reads this beside the ids, meets the job's merge in its middle.
+  await job.query('LOCK ingestion.target_rows IN ACCESS EXCLUSIVE MODE');
+  const exporting = exported(t, database);
+  while ((await database.number('SELECT count(*) FROM pg_locks WHERE NOT granted')) === 0);
+  await job.query('COMMIT');
+  const { code, said } = await exporting;
+  assert.deepEqual([code, said], [0, []]);
 });

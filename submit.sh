@@ -63,7 +63,7 @@ field() {
 }
 
 # What the container's database says of the source: the rows of its table, and in a second line whether its newest run is
-# finished, and no row is gone that it left (true, false).
+# finished, and no row is gone that it left (true, false). A round of --follow is no such run: it proves nothing.
 # Nothing when it cannot be asked; no second line when no run is recorded. A run of version 1.0.0 has no column
 # proof, and no source: all of them are of datasync, which is source 1.
 ask_container() {
@@ -74,9 +74,10 @@ ask_container() {
   esac
   rows="SELECT count(*) FROM public.\"$table\""
   is_its="coalesce((to_jsonb(r) ->> 'source_id')::int, 1) = $number"
+  is_round="coalesce(to_jsonb(r) ->> 'begun_by' IN ('new-events', 'lookback'), false)"
   finished="SELECT CASE WHEN status = 'complete' AND to_jsonb(r) -> 'proof' ->> 'kind' IN ('count', 'api-end')
     AND ($rows) >= coalesce((SELECT rows FROM ingestion.target_rows r WHERE $is_its), 0)
-    THEN 'true' ELSE 'false' END FROM ingestion.run r WHERE $is_its ORDER BY run_id DESC LIMIT 1"
+    THEN 'true' ELSE 'false' END FROM ingestion.run r WHERE $is_its AND NOT $is_round ORDER BY run_id DESC LIMIT 1"
   docker exec assignment-postgres psql -X -A -t -U postgres -d ingestion -c "$rows" -c "$finished" 2>/dev/null </dev/null || true
 }
 

@@ -81,6 +81,12 @@ test('submit.sh asks the database of the container for what this project stores'
     assert.deepEqual((await database.query(question)).rows, [{ case: 'false' }]);
     await database.query(`INSERT INTO ingested_events (id) VALUES ('evt-2')`);
     assert.deepEqual((await database.query(question)).rows, [{ case: expected }]);
+    // What is newest may be a round of --follow.
+    await database.query(
+      `INSERT INTO ingestion.run (source_id, source, begun_by, status, proof) VALUES
+         (1, 'https://api', 'lookback', 'complete', '{"kind":"api-end"}'), (1, 'https://api', 'new-events', 'abandoned', NULL)`,
+    );
+    assert.deepEqual((await database.query(question)).rows, [{ case: expected }]);
     if (options.complete) await database.query('ALTER TABLE ingestion.run DROP COLUMN proof');
     assert.deepEqual((await database.query(question)).rows, [{ case: 'false' }]);
   }

@@ -10,7 +10,6 @@ import type { Source } from '../load/schema/source.ts';
 import { readTargetRows } from '../load/state/target-rows.ts';
 import {
   readBaseRun,
-  readLastCompleteRun,
   readNewestRun,
   readOwner,
   readWindows,
@@ -81,10 +80,9 @@ export function status(argv: readonly string[], environment: Environment): Promi
 
 /** @param lookbackMs how far an incremental run would go back behind the watermark */
 async function readStatus(db: Database, source: Source, lookbackMs: number): Promise<StatusReport> {
-  const [{ rows, areGone }, newest, lastComplete, owner] = await Promise.all([
+  const [{ rows, areGone }, newest, owner] = await Promise.all([
     countRows(db, source),
     readNewestRun(db, source),
-    readLastCompleteRun(db, source),
     readOwner(db, source),
   ]);
   const address = newest?.source ?? '';
@@ -109,7 +107,7 @@ async function readStatus(db: Database, source: Source, lookbackMs: number): Pro
       proven === null
         ? null
         : { runId: proven.runId, kind: proven.proof?.kind ?? 'none', at: isoText(proven.startedAtMs) },
-    nextStart: describeNextStart(owner, run, lastComplete, lookbackMs),
+    nextStart: describeNextStart(owner, run, proven, lookbackMs),
   };
 }
 
@@ -171,7 +169,7 @@ function percentOf(run: StoredRun): number | null {
 function describeNextStart(
   owner: OwnerReport | null,
   run: RunReport | null,
-  lastComplete: StoredRun | null,
+  proven: StoredRun | null,
   lookbackMs: number,
 ): string {
   if (owner?.active) return `would end at once with code 6: process ${owner.pid} on ${owner.host} is at work`;
@@ -181,7 +179,7 @@ function describeNextStart(
       open === 0 ? 'all was walked, and is to be proven' : `${open} of ${run.windows.count} windows are not finished`;
     return `would go on with run ${run.runId}: ${left}`;
   }
-  const watermarkMs = lastComplete?.watermarkMs ?? null;
+  const watermarkMs = proven?.watermarkMs ?? null;
   if (watermarkMs === null) return 'would begin a run over the whole data set';
   return `would take what is new since ${isoText(watermarkMs - lookbackMs)} (the watermark less the lookback)`;
 }

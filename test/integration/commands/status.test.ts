@@ -51,6 +51,13 @@ test('status says from where the run after a complete one would take what is new
   const run = report['run'] as Record<string, unknown>;
   assert.deepEqual([report['finished'], run['percent'], run['proof']], [true, 100, countProof(1000)]);
   assert.match(String(report['nextStart']), /what is new since 2026-01-27T18:20:12\.000Z/);
+  // Nothing begins where a run of a part has ended, or one that is not proven.
+  await database.query(
+    `INSERT INTO ingestion.run (source_id, source, since_ms, status, watermark_ms, proof)
+     SELECT 1, $1, since, 'complete', $2, proof::jsonb FROM (VALUES (5, '{"kind":"count"}'), (NULL, '{"kind":"none"}')) AS later (since, proof)`,
+    [SOURCE, watermarkMs + 5 * 3_600_000],
+  );
+  assert.match(String(parsed((await status(database)).stdout)['nextStart']), /what is new since 2026-01-27T18:20:12/);
 });
 
 test('status says by what a complete run is proven, and calls none 100 % without', async (t) => {

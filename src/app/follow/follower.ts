@@ -19,7 +19,7 @@ import type { RunCounts } from '../../core/state.ts';
 import type { TargetRows } from '../../load/state/target-rows.ts';
 import type { JobCounters } from '../run/job-counters.ts';
 import type { JobRuns, Round } from '../run/job-runs.ts';
-import { reachOf } from '../run/run-setup.ts';
+import { floorBehind } from '../run/run-setup.ts';
 import { Away } from './away.ts';
 import { NewestPage, type Look } from './newest-page.ts';
 import { RoundPlan, isPatient, type Task } from './round-plan.ts';
@@ -182,8 +182,7 @@ export class Follower {
     const { inserted, updated, rejected } = counters.counts;
     const newest = await runs.newestRun('new-events');
     this.#hasBegun = true;
-    const watermarkMs = runs.isOrderedByTime ? (newest?.watermarkMs ?? null) : null;
-    this.#floorMs = watermarkMs === null ? null : watermarkMs - reachOf('new-events', settings);
+    this.#floorMs = newest !== null && runs.isOrderedByTime ? floorBehind(newest, 'new-events', settings) : null;
     const maxLagMs = settings.maxLag ?? null;
     counters.followed({ newestEventMs: counters.follow.newestEventMs ?? newest?.watermarkMs ?? null, maxLagMs });
     const proof = task === 'proof' ? counters.proof : null;

@@ -87,10 +87,7 @@ export async function openRun(
   if (current !== null && why === null) return { run: current, isResumed: true };
   const canGoOn = rowsLeft === null && list.canBeIncremental;
   const base = canGoOn ? await incrementalBase(store, identity, settings, round) : null;
-  const watermarkMs = base?.watermarkMs ?? null;
-  const lowestMs = watermarkMs === null ? -Infinity : watermarkMs - reachOf(round, settings);
-  // No API can be asked for what lies above a time before 1970: then all of the list is as new.
-  const floorMs = lowestMs < 0 ? null : lowestMs;
+  const floorMs = base === null ? null : floorBehind(base, round, settings);
   const isSameFloor = floorMs !== null && round === null && base?.lookbackMs === settings.lookback;
   const run = await store.createRun(identity, {
     incrementalSinceMs: floorMs,
@@ -138,9 +135,22 @@ function whyBegunAnew(
 /** Events of the newest minute change places often: a round that only takes what is new looks at them again. */
 const LATE_MS = 60_000;
 
-/** How far below the watermark a run begins, ms. @param round `null`: it is to prove something */
-export function reachOf(round: RoundKind | null, { lookback }: Pick<Settings, 'lookback'>): number {
-  return round === 'new-events' ? Math.min(LATE_MS, lookback) : lookback;
+/**
+ * Where a run begins that goes on from another, epoch ms; `null`: it walks everything.
+ * @param round `null`: it is to prove something
+ */
+export function floorBehind(
+  base: Pick<Run, 'watermarkMs' | 'incrementalSinceMs' | 'begunBy'>,
+  round: RoundKind | null,
+  { lookback }: Pick<Settings, 'lookback'>,
+): number | null {
+  if (base.watermarkMs !== null) {
+    const lowestMs = base.watermarkMs - (round === 'new-events' ? Math.min(LATE_MS, lookback) : lookback);
+    // No API can be asked for what lies above a time before 1970: then all of the list is as new.
+    return lowestMs < 0 ? null : lowestMs;
+  }
+  // The page of a look may have nothing but events of the future: then what was new is as far down as it was.
+  return roundOf(base) === null ? null : base.incrementalSinceMs;
 }
 
 function isSame(one: RunIdentity, other: RunIdentity): boolean {

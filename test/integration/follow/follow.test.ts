@@ -68,3 +68,24 @@ void test('each late event leads to one walk over the lookback, at the next look
   // Two walks beside the looks.
   assert.equal((requests[8] ?? 0) - (requests[2] ?? 0), 6 + 2);
 });
+
+void test('where events of the future fill the page of a look, what is new is taken without walking everything', async (t) => {
+  const list = await GrowingList.open(t);
+  list.grow(4_000);
+  // As appointments have it; the page of the first run shows what lies below them.
+  list.grow(300, -24 * HOUR_MS, MINUTE_MS);
+  const requests: number[] = [];
+  const end = await list.follow(
+    (wait) => {
+      requests.push(list.api.pageRequests);
+      // The first look asks for fewer events than there are appointments.
+      if (wait === 1 || wait === 5) list.add(list.clock.now() + 30 * HOUR_MS);
+      if (wait === 3) list.grow(1);
+      return wait < 8;
+    },
+    ['--page-size', '1000'],
+  );
+  assert.equal(end.error, null, end.log.slice(-20).join(''));
+  assert.equal(await list.missing(), 0);
+  assert.ok((requests[7] ?? 0) - (requests[0] ?? 0) <= 7 + 4, requests.join(' '));
+});

@@ -21,6 +21,7 @@ const FILES = [
   '.npmrc',
   'tsconfig.json',
   'src',
+  'sources',
   'workers',
   'run-ingestion.sh',
   'submit.sh',
@@ -72,7 +73,7 @@ export class ComposedProject {
   }
 
   async remove(): Promise<void> {
-    this.#run('docker compose --profile demo down --volumes --timeout 20');
+    this.#run('docker compose --profile demo --profile follow down --volumes --timeout 20');
     await rm(this.folder, { recursive: true, force: true });
   }
 

@@ -148,14 +148,19 @@ test('every setting can be handed to the container, but for those that it decide
 
 test('the settings that the compose file decides are ones that the program takes', () => {
   const command = commandLine('test', '', []);
-  for (const name of ['ingestion', 'ingestion-demo']) {
+  for (const [name, follow] of [
+    ['ingestion', undefined],
+    ['ingestion-follow', 30_000],
+    ['ingestion-demo', undefined],
+  ] as const) {
     const set = Object.entries(serviceOf(name).environment ?? {}).flatMap(([key, value]) =>
-      value === null ? [] : [[key, value] as const],
+      value === null ? [] : [[key, value.replace(/^\$\{\w+:-(.*)\}$/, '$1')] as const],
     );
     const settings = readSettings(command, [], Object.fromEntries(set));
     assert.equal(settings.stay, true);
     assert.equal(settings.reset, false);
     assert.equal(settings.httpPort, 8080);
+    assert.equal(settings.follow, follow);
   }
 });
 
@@ -225,7 +230,7 @@ test('files that the compose file mounts from this folder are there', () => {
   }
 });
 
-test('what Prometheus asks is a service and a port of the compose file', () => {
+test('what Prometheus asks are the services of the compose file that have metrics', () => {
   const config = z
     .looseObject({
       scrape_configs: z.array(
@@ -233,8 +238,10 @@ test('what Prometheus asks is a service and a port of the compose file', () => {
       ),
     })
     .parse(parse(read('docker/prometheus/prometheus.yml')));
-  for (const target of config.scrape_configs.flatMap((job) => job.static_configs.flatMap((entry) => entry.targets))) {
-    const [host = '', port] = target.split(':');
-    assert.equal(serviceOf(host).environment?.['HTTP_PORT'], port);
-  }
+  const asked = config.scrape_configs.flatMap((job) => job.static_configs.flatMap((entry) => entry.targets));
+  const serving = Object.entries(compose.services).flatMap(([name, { environment }]) => {
+    const port = environment?.['HTTP_PORT'];
+    return port === undefined ? [] : [`${name}:${port}`];
+  });
+  assert.deepEqual(asked, serving);
 });

@@ -7,10 +7,11 @@ import {
   type ErrorLocation,
   type JobError,
 } from '../core/errors.ts';
+import { isoText } from '../core/iso-text.ts';
 import type { TransportFailure } from './transport-error.ts';
 import type { GiveUpReason } from './page-attempts.ts';
 import type { PageFailure } from './page-outcome.ts';
-import type { PageRequest } from './page-request.ts';
+import { NO_WINDOW, type PageRequest } from './page-request.ts';
 import type { PageWire } from './page-wire.ts';
 import { StreamUnavailableError } from './stream-access.ts';
 
@@ -29,7 +30,10 @@ const NEVER_A_PAGE =
 export function describeRequest(request: PageRequest, path: string | null): string {
   const age = cursorAgeMs(request);
   const cursor = age === null ? 'without a cursor' : `with a cursor ${Math.round(age / 1000)} s old`;
-  return `page ${request.page} of window ${request.windowId}${path === null ? '' : ` (GET ${path})`}, ${cursor}`;
+  const { windowId, page, untilMs } = request;
+  const newest = untilMs === null ? 'the newest page' : `the newest page up to ${isoText(untilMs)}`;
+  const what = windowId === NO_WINDOW ? newest : `page ${page} of window ${windowId}`;
+  return `${what}${path === null ? '' : ` (GET ${path})`}, ${cursor}`;
 }
 
 /** Since its response arrived; `null` when no cursor is sent. */

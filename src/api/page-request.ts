@@ -55,7 +55,7 @@ export const NO_CURSOR = {
 } as const;
 
 /** Windows are numbered from 1. */
-const NO_WINDOW = 0;
+export const NO_WINDOW = 0;
 
 /** Asks for the newest events, up to `untilMs`, beside all walks. @param page its number, by which those on their way are told apart */
 export function newestEvents(

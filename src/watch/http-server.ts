@@ -115,7 +115,7 @@ class JobWatch {
     const remember = () => {
       const snapshot = this.#options.snapshot();
       this.#rates.observe(snapshot, Date.now());
-      this.#history.add(snapshot, this.#options.work.summary(), Date.now());
+      this.#history.note(snapshot, this.#options.work.summary(), Date.now());
     };
     remember();
     const frame = () => {
@@ -146,9 +146,8 @@ class JobWatch {
   firstFrame(): string {
     const nowMs = Date.now();
     const snapshot = this.#options.snapshot();
-    // A page that was open before knows by `process` whether it looks at the same one.
-    const history = { process: `${process.pid}-${snapshot.startedAtMs}`, rows: this.#history.rows };
-    return eventFrame('history', history) + eventFrame('tick', this.#view(snapshot, nowMs));
+    const { rows, intervalMs } = this.#history;
+    return eventFrame('history', { rows, intervalMs }) + eventFrame('tick', this.#view(snapshot, nowMs));
   }
 
   #view(snapshot: JobSnapshot, nowMs: number) {

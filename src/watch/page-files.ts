@@ -23,6 +23,7 @@ export function readPageFiles(): ReadonlyMap<string, PageFile> {
     ['/page.css', STYLE, page('page.css')],
     ['/page.js', SCRIPT, page('page.js')],
     ['/charts.js', SCRIPT, page('charts.js')],
+    ['/history.js', SCRIPT, page('history.js')],
     ['/windows.js', SCRIPT, page('windows.js')],
     ['/texts.js', SCRIPT, page('texts.js')],
     ['/icon.svg', ICON, page('icon.svg')],

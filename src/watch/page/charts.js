@@ -1,6 +1,6 @@
 /** Charts over time. Series differ in colour and in dash; the key of every chart has its latest figures as text. */
 import uPlot from '/vendor/uPlot.js';
-import { clock, short, span } from './texts.js';
+import { age, clock, short, span } from './texts.js';
 
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
@@ -9,7 +9,7 @@ const colour = (name) => getComputedStyle(document.documentElement).getPropertyV
  * @param {{ label: string, colour: string, dash?: number[], fill?: boolean }[]} series
  * @param {(value: number) => string} text of a value
  * @param {number} atLeast what the upright axis reaches at least: the marks of a shorter one would all read alike
- * @param {{ bars?: boolean }} [options]
+ * @param {{ bars?: boolean, steps?: number[] }} [options] `steps` of the upright axis
  */
 function timeChart(id, series, text, atLeast, options = {}) {
   const box = document.getElementById(id);
@@ -56,7 +56,13 @@ function timeChart(id, series, text, atLeast, options = {}) {
             grid: { show: false },
             values: (_, ticks) => ticks.map((tick) => clock(tick * 1000)),
           },
-          { ...axis, size: 48, space: 36, values: (_, ticks) => ticks.map((tick) => text(tick)) },
+          {
+            ...axis,
+            size: 48,
+            space: 36,
+            ...(options.steps && { incrs: options.steps }),
+            values: (_, ticks) => ticks.map((tick) => text(tick)),
+          },
         ],
         series: [
           {},
@@ -153,6 +159,15 @@ export const latencyChart = () =>
     span,
     0.001,
   );
+
+/** How old the newest event is. */
+export const lagChart = () =>
+  timeChart('lag-chart', [{ label: 'newest event', colour: '--blue', fill: true }], age, 60, {
+    steps: [...WHOLE_SECONDS, 172_800, 432_000, 864_000, 2_592_000, 8_640_000, 31_536_000, 157_680_000],
+  });
+
+export const newEventsChart = () =>
+  timeChart('new-events-chart', [{ label: 'new events', colour: '--green', fill: true }], short, 10);
 
 export const mergesChart = () =>
   timeChart('merges-chart', [{ label: 'events', colour: '--green', fill: true }], short, 100, { bars: true });

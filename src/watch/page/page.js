@@ -1,9 +1,9 @@
 /** The live page: turns one stream of events into text and drawings. It knows nothing that the server did not send. */
-import { html, latencyChart, mergesChart, throughput, throughputChart } from './charts.js';
-import { bytes, clock, duration, instant, percent, proofText, short, span, whole } from './texts.js';
+import { html, lagChart, latencyChart, mergesChart, newEventsChart, throughput, throughputChart } from './charts.js';
+import { newEvents, RowHistory } from './history.js';
+import { age, bytes, clock, duration, instant, percent, proofText, short, span, whole } from './texts.js';
 import { windowRows, windowsChart, windowsText } from './windows.js';
 
-const MAX_ROWS = 2_000;
 const RECONNECT_MS = 1_500;
 
 const charts = {
@@ -11,11 +11,12 @@ const charts = {
   latency: latencyChart(),
   merges: mergesChart(),
   windows: windowsChart(),
+  lag: lagChart(),
+  newEvents: newEventsChart(),
 };
 
-/** Rows of figures over time, as the server keeps them. @type {(number | null)[][]} */
-let rows = [];
-let processId = '';
+/** As the server keeps it. */
+let history = new RowHistory();
 let lastTick = null;
 
 /** @param {string} name of `data-value` @param {string} text */
@@ -83,13 +84,20 @@ function showProgress(tick) {
 }
 
 /** A quiet view for quiet days: how old the newest event is, and when anything last happened. */
-function showFollow({ snapshot: { follow, totalEvents }, health, nowMs }) {
+function showFollow({ snapshot, health, nowMs }) {
+  const { follow, totalEvents } = snapshot;
   byId('follow').hidden = follow === null;
+  // A round has one window and a few pages; what walks everything once more is shown as ever.
+  const isQuiet = follow !== null && snapshot.windows.length < 2;
+  for (const element of document.querySelectorAll('.of-a-walk')) element.hidden = isQuiet;
   byId('progress').hidden = follow !== null;
+  show(
+    'counts-of',
+    follow === null ? 'merged events of the run, all starts together' : 'merged events of the last round',
+  );
   if (follow === null) return;
   // What the run has taken is what the last round has taken.
   show('events', totalEvents === null ? 'unknown' : `${whole(totalEvents)} at the API`);
-  show('eta', 'goes on');
   const lag = health.lag_seconds === null ? 'unknown' : duration(health.lag_seconds);
   show('percent', health.lag_seconds === null ? 'following' : `${lag} behind`);
   document.title = `${lag} behind · DataSync ingestion`;
@@ -98,6 +106,8 @@ function showFollow({ snapshot: { follow, totalEvents }, health, nowMs }) {
   show('last-new', ago(follow.lastTakenMs));
   show('taken', whole(follow.takenEvents));
   show('looks', whole(follow.looks));
+  if (follow.away !== null)
+    show('waiting', `the API or the database, for ${duration((nowMs - follow.away.sinceMs) / 1000)}`);
   show('next-look', follow.nextLookMs > nowMs ? `in ${duration((follow.nextLookMs - nowMs) / 1000)}` : 'now');
   const { lastProof, unproven } = follow;
   const proven = lastProof === null ? 'not by this process' : `${lastProof.kind}, ${ago(lastProof.atMs)}`;
@@ -217,13 +227,15 @@ function showTick(tick) {
 }
 
 function showHistory({ row, snapshot, rates }) {
-  const last = rows.at(-1);
-  // The row of the end comes with every later tick.
-  if (last === undefined || row[0] - last[0] >= (snapshot.ended === null ? 900 : 1)) rows.push(row);
-  // The server thins out its history; a page that stays open does the same.
-  if (rows.length > MAX_ROWS) rows = rows.filter((_, index) => index % 2 === 0);
+  history.add(row, snapshot.ended !== null);
+  // What is now is drawn, and kept only once in a while.
+  const rows = row[0] > (history.rows.at(-1)?.[0] ?? 0) ? [...history.rows, row] : history.rows;
+  const times = rows.map((one) => one[0] / 1000);
   charts.throughput.show(throughput(rows));
-  charts.latency.show([rows.map((one) => Number(one[0]) / 1000), rows.map((one) => one[4]), rows.map((one) => one[5])]);
+  charts.latency.show([times, rows.map((one) => one[4]), rows.map((one) => one[5])]);
+  charts.lag.show([times, rows.map((one) => one[6])]);
+  charts.newEvents.show([times, newEvents(rows)]);
+  if (snapshot.follow !== null) showDay(rows);
   show(
     'throughput-text',
     `${whole(snapshot.fetchedEvents)} fetched, ${whole(snapshot.copiedEvents)} loaded, ${whole(snapshot.mergedEvents)} merged by this process; ` +
@@ -231,13 +243,23 @@ function showHistory({ row, snapshot, rates }) {
   );
 }
 
+/** The charts of what is followed, in words. */
+function showDay(rows) {
+  const followed = rows.filter((one) => one[7] !== null);
+  const lags = followed.flatMap((one) => (one[6] === null ? [] : [one[6]]));
+  const [first, last] = [followed[0], followed.at(-1)];
+  if (last === undefined) return;
+  const lately = `in the last ${age((last[0] - first[0]) / 1000)}`;
+  show('lag-text', lags.length === 0 ? 'Times do not tell.' : `At most ${duration(Math.max(...lags))} ${lately}.`);
+  show('new-events-text', `${whole(last[7] - first[7])} new events ${lately}.`);
+}
+
 /** Browsers connect again by themselves after most failures, but not after all. */
 function connect() {
   const events = new EventSource('/events');
   events.addEventListener('history', ({ data }) => {
-    const history = JSON.parse(data);
-    if (history.process !== processId || history.rows.length > rows.length) rows = history.rows;
-    processId = history.process;
+    const { rows, intervalMs } = JSON.parse(data);
+    history = new RowHistory(rows, intervalMs);
   });
   events.addEventListener('tick', ({ data }) => {
     const tick = JSON.parse(data);

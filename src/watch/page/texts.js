@@ -24,6 +24,14 @@ export function duration(seconds) {
   return `${Math.floor(minutes / 60)} h ${String(minutes % 60).padStart(2, '0')} min`;
 }
 
+/** `45 s`, `12 min`, `3.5 h`, `4 d`: where there is little room. @param {number} seconds */
+export function age(seconds) {
+  if (seconds < 120) return `${Math.round(seconds)} s`;
+  if (seconds < 7_200) return `${Math.round(seconds / 60)} min`;
+  const [value, unit] = seconds < 172_800 ? [seconds / 3_600, 'h'] : [seconds / 86_400, 'd'];
+  return `${Number(value.toFixed(1))} ${unit}`;
+}
+
 /** A short piece of work: `4.2 ms`, `250 ms`, `1.50 s` @param {number} seconds */
 export function span(seconds) {
   if (seconds < 0.0995) return `${(seconds * 1000).toFixed(1)} ms`;

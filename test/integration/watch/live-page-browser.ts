@@ -1,9 +1,15 @@
-/** A real headless Chromium that looks at the live page, and remembers everything that was wrong with it. */
+/** The live page of a job that the test moves, and a real headless Chromium that looks at it, and remembers everything that was wrong. */
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { after, type TestContext } from 'node:test';
+import { pino } from 'pino';
 import { chromium, type Browser, type BrowserContextOptions, type Page } from 'playwright-core';
+import type { JobSnapshot } from '../../../src/core/job-snapshot.ts';
+import { startHttpServer, type RunningHttpServer } from '../../../src/watch/http-server.ts';
+import { createMetrics } from '../../../src/watch/metrics/metrics.ts';
+import { RecentWork } from '../../../src/watch/metrics/recent-work.ts';
 
+const logger = pino({ level: 'silent' });
 const PLACES = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
 const executablePath = PLACES.find((place) => existsSync(place));
 
@@ -24,6 +30,32 @@ export function openBrowser(): Promise<Browser> {
     ...(executablePath === undefined ? {} : { executablePath }),
     args: ['--no-sandbox'],
   }));
+}
+
+/** Serves the page until the test has ended. */
+export async function serve(t: TestContext, snapshot: () => JobSnapshot, port = 0): Promise<RunningHttpServer> {
+  const metrics = createMetrics(snapshot);
+  const work = new RecentWork();
+  const { pageRequest } = work.observing({});
+  for (const seconds of [0.1, 0.2, 0.3]) pageRequest(seconds, 'stream', 200);
+  const server = await startHttpServer({
+    host: '127.0.0.1',
+    port,
+    snapshot,
+    metrics,
+    work,
+    stallAfterMs: 3_600_000,
+    logger,
+  });
+  let isClosed = false;
+  const close = async () => {
+    if (isClosed) return;
+    isClosed = true;
+    await server.close();
+    metrics.close();
+  };
+  t.after(close);
+  return { url: server.url, close };
 }
 
 export interface WatchedPage {

@@ -1,47 +1,16 @@
 /** The live page in a real browser: first of a job that the test moves, then of a real job with its database. */
 import assert from 'node:assert/strict';
-import { describe, it, type TestContext } from 'node:test';
-import { pino } from 'pino';
+import { describe, it } from 'node:test';
 import type { Page } from 'playwright-core';
 import type { JobSnapshot } from '../../../src/core/job-snapshot.ts';
-import { createMetrics } from '../../../src/watch/metrics/metrics.ts';
-import { RecentWork } from '../../../src/watch/metrics/recent-work.ts';
 import { startSimulator } from '../../../src/simulator/simulator.ts';
-import { startHttpServer, type RunningHttpServer } from '../../../src/watch/http-server.ts';
 import { whole } from '../../../src/watch/page/texts.js';
 import { testDatabase } from '../../support/database.ts';
 import { jobFor } from '../../support/ingestion.ts';
 import { snapshotOf, windowOf } from '../../unit/watch/job-feed.ts';
 import { MovingJob } from '../../unit/watch/moving-job.ts';
 import { parseScrape, valueOf } from '../../unit/watch/scrape.ts';
-import { contrast, openPage, skip } from './live-page-browser.ts';
-
-const logger = pino({ level: 'silent' });
-
-async function serve(t: TestContext, snapshot: () => JobSnapshot, port = 0): Promise<RunningHttpServer> {
-  const metrics = createMetrics(snapshot);
-  const work = new RecentWork();
-  const { pageRequest } = work.observing({});
-  for (const seconds of [0.1, 0.2, 0.3]) pageRequest(seconds, 'stream', 200);
-  const server = await startHttpServer({
-    host: '127.0.0.1',
-    port,
-    snapshot,
-    metrics,
-    work,
-    stallAfterMs: 3_600_000,
-    logger,
-  });
-  let isClosed = false;
-  const close = async () => {
-    if (isClosed) return;
-    isClosed = true;
-    await server.close();
-    metrics.close();
-  };
-  t.after(close);
-  return { url: server.url, close };
-}
+import { contrast, openPage, serve, skip } from './live-page-browser.ts';
 
 const hour = (hours: number) => Date.UTC(2026, 0, 1) + hours * 3_600_000;
 

@@ -103,7 +103,9 @@ async function readVerified(parts: Parts, address: string, patienceMs: number): 
     const problem = problemOf({ ...shown, total }, source.target, owner);
     if (problem?.isPassing !== true || performance.now() - askedMs >= patienceMs) {
       const areGone = await whyRejectionsAreGone(db, { runId: shown.runId, rejected });
-      return { ...shown, total, problem: problem?.text ?? areGone };
+      // Meanwhile the job was told a newer count.
+      const newest = isTold && total !== null ? Math.max(total, shown.totalWhenTaken ?? total) : total;
+      return { ...shown, total: newest, problem: problem?.text ?? areGone };
     }
     if (!isTold) logger.warn({ why: problem.text }, 'waiting for the job that is at work');
     isTold = true;

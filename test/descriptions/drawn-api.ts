@@ -164,7 +164,7 @@ export class DrawnApi {
     const rest = view
       .filter((entry) => after === null || compareRanks(entry, after) > (isInclusive ? -1 : 0))
       .slice(skip);
-    const left = (words.time?.cap ?? Infinity) - served;
+    const left = Math.max(0, (words.time?.cap ?? Infinity) - served);
     const taken = rest.slice(0, Math.min(this.#pageSize(size, pages), left));
     const hasMore = rest.length > taken.length && taken.length < left;
     this.hasShownDisorder ||= !isInOrder(taken, words.order);

@@ -120,6 +120,10 @@ export const KEPT: Readonly<Record<string, Case>> = {
       { ...PLAIN_START, flags: { ...PLAIN_START.flags, concurrency: 4 } },
     ],
   }),
+  'a chain that the API cuts off, below what is new': caseOf({
+    words: { hasTime: true, cap: 10, order: 'newest-first', bounds: 'until' },
+    data: { count: 74, gap: 5_000 },
+  }),
   'links, of which a later start asks for pages of another size': caseOf({
     words: { next: 'link', more: 'short-page', inHeader: true },
     starts: [{ ...STOPPED, flags: { ...STOPPED.flags, pageSize: 2 } }],

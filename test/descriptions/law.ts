@@ -76,14 +76,25 @@ export function hidesDisorder({ words: { time, next }, api }: Case, hasShownDiso
  * Whether a list may never be read with code 0: the API hides its end, is not what the description says, or has forgotten everything,
  * which nobody can tell from an API that fails.
  */
-export function mayNeverEnd({ words: { time, next }, wrong, api }: Case, live: number, everHad: number): boolean {
+export function mayNeverEnd(drawn: Case, live: number, everHad: number): boolean {
+  const {
+    words: { time, next },
+    wrong,
+    api,
+  } = drawn;
   const restsOnOrder = next.lastRecord?.within !== undefined;
   return (
     wrong !== null ||
     (live === 0 && everHad > 0) ||
     (api.isUnordered && restsOnOrder) ||
-    (time?.cap !== undefined && live >= time.cap)
+    (time?.cap !== undefined && live >= time.cap && !canPassCap(drawn, time.cap))
   );
+}
+
+/** Whether a walk can go on by time where the API cuts it off in silence. A few instants alone must not come to as many records. */
+function canPassCap({ words: { time, order = 'none' }, api, data }: Case, cap: number): boolean {
+  const begins = { 'oldest-first': time?.since, 'newest-first': time?.until, none: undefined }[order];
+  return begins !== undefined && !api.isUnordered && data.noTimeEvery === 0 && data.perInstant < cap / 2;
 }
 
 /** Whether several requests may be on their way at once: only a list in order of time, with both bounds, can be divided. */

@@ -37,6 +37,8 @@ export class Chain {
   #skipped = 0;
   /** What the API counts on the newest page that does; `null`: on none. */
   #total: number | null = null;
+  /** What was served last of the window when the chain was cut off below it; `undefined`: it was not. */
+  #cutBelowMs: number | null | undefined;
   /** Why the last cursor could not be used. */
   #brokenBy: string | null = null;
 
@@ -121,9 +123,21 @@ export class Chain {
     return { page, ...NO_CURSOR, look: { step: 'under', original: null, isDoubtful: false, underMs } };
   }
 
-  /** Whether the chain has served `cap` events with these. As many as may be, where another process has begun it. */
-  hasServedTo(cap: number, { page, limit }: Pick<PageRequest, 'page' | 'limit'>, events: number): boolean {
-    return (this.served ?? (page - 1) * limit) + events >= cap;
+  /**
+   * Whether the chain may be cut off, because it has served `cap` events with these; as many as may be, where another process has begun
+   * it. Below the window it may be once: if a chain by time comes no further before it is there again, nothing of the window is left.
+   */
+  isCutAt(
+    cap: number,
+    { page, limit }: Pick<PageRequest, 'page' | 'limit'>,
+    events: number,
+    { hasAnchors }: Pick<ByTime, 'hasAnchors'>,
+  ): boolean {
+    if ((this.served ?? (page - 1) * limit) + events < cap) return false;
+    const { endsBelow, servedToMs } = this.#position;
+    const isAgain = hasAnchors && endsBelow && this.#cutBelowMs === servedToMs;
+    this.#cutBelowMs = endsBelow ? servedToMs : undefined;
+    return !isAgain;
   }
 
   /** A page lies above the window. */

@@ -44,10 +44,10 @@ setting() {
 compose() { docker compose --env-file "$work/env" "$@"; }
 inspect() { docker inspect --format "$1" "$JOB" 2>/dev/null; }
 
-# True of a job that has ended and only goes on serving its page.
+# True of a job that has ended and only goes on serving its page. One that follows may show a code, and goes on.
 has_ended() {
   docker exec "$JOB" node -e "fetch('http://127.0.0.1:' + process.env.HTTP_PORT + '/health').then((answer) => answer.json())
-    .then((health) => process.exit(health.exit_code === null ? 1 : 0))" >/dev/null 2>&1
+    .then((health) => process.exit(health.phase === 'ended' ? 0 : 1))" >/dev/null 2>&1
 }
 
 # Shows the log of the start at $1 to its end, and sets code to the exit code that the log says.

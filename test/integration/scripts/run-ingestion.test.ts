@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { readdir, rm } from 'node:fs/promises';
+import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { ScriptFolder, syntaxErrors } from '../../support/shell-scripts.ts';
@@ -76,6 +79,29 @@ test('run-ingestion.sh names the port settings when the services cannot be start
   assert.equal(code, 2);
   assert.match(stderr, /port is already allocated/);
   assert.match(stderr, /POSTGRES_HOST_PORT=5435 HTTP_HOST_PORT=8088 sh run-ingestion\.sh/);
+});
+
+test('run-ingestion.sh takes no job for ended that follows and shows code 5', async (t) => {
+  const folder = await folderWith(t, { 'logs.1': COMPLETE });
+  await folder.run(SCRIPT);
+  const [, asked = ''] =
+    /^exec assignment-ingestion node -e ([^]*?exit\(.*\))$/m.exec(await folder.kept('calls')) ?? [];
+  let health = {};
+  const server = createServer((_, response) => response.end(JSON.stringify(health))).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.after(() => server.close());
+  const address = server.address();
+  const HTTP_PORT = String(typeof address === 'object' && address !== null ? address.port : 0);
+  for (const [phase, exit_code, isEnded] of [
+    ['following', 5, false],
+    ['loading', null, false],
+    ['ended', 0, true],
+    ['ended', 5, true],
+  ] as const) {
+    health = { phase, exit_code };
+    const [code] = (await once(spawn(process.execPath, ['-e', asked], { env: { HTTP_PORT } }), 'exit')) as unknown[];
+    assert.equal(code, isEnded ? 0 : 1, `${phase} ${exit_code}`);
+  }
 });
 
 test('run-ingestion.sh ends with the code of a job that stays up after it failed', async (t) => {

@@ -24,6 +24,16 @@ it('has a quiet view of a job that follows: how far it is behind, and no figures
     const box = await page.locator(`#${id} canvas`).boundingBox();
     assert.ok((box?.width ?? 0) > 300, JSON.stringify(box));
   }
+  for (const width of [360, 700, 1280]) {
+    await page.setViewportSize({ width, height: 740 });
+    const boxes = await Promise.all(
+      (await page.locator('#follow dd:visible, .hero dd:visible').all()).map((one) => one.boundingBox()),
+    );
+    assert.ok(
+      boxes.every((box) => (box?.width ?? 0) > 60 && (box?.height ?? 999) < 90),
+      JSON.stringify({ width, boxes }),
+    );
+  }
   // A proof that walks everything is shown as any walk.
   snapshot = snapshotOf({ ...round, phase: 'loading', windows: [windowOf(1), windowOf(2)] });
   await page.locator('#throughput-chart').waitFor();

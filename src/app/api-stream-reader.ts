@@ -80,7 +80,7 @@ export class ApiStreamReader {
     this.splitFrom = origin.splitFrom ?? null;
     const position = new WalkPosition(state, { pageSize, eventsPerMs: origin.eventsPerMs ?? null });
     const limit = new PageLimit(pageSize, origin.limitReduction ?? 0, options.traits);
-    const chain = new Chain(windowId, position, limit, options.traits);
+    const chain = new Chain(state, position, limit, options.traits);
     const survivors = new WorkerDeathSearch(options.encoder, limit, options.logger);
     const encoder = new BrokenEventSearch(survivors, limit, options);
     this.position = position;

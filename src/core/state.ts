@@ -163,6 +163,8 @@ export interface WindowState {
   readonly edge: WalkEdge | null;
   /** Time of the last safe event, however far down an earlier chain had come. */
   readonly pageEndMs: number | null;
+  /** Events of the chain that the last safe page belongs to; `null`: there is none, or an earlier version has begun it. */
+  readonly chainServed: number | null;
   /** Walked to its end. */
   readonly complete: boolean;
   /** Had retries that matter, new anchors or contradictions: walked again first when the run is short. */

@@ -124,6 +124,11 @@ export const KEPT: Readonly<Record<string, Case>> = {
     words: { hasTime: true, cap: 10, order: 'newest-first', bounds: 'until' },
     data: { count: 74, gap: 5_000 },
   }),
+  'a chain that the API cuts off, with smaller pages since a stop': caseOf({
+    words: { hasTime: true, cap: 40, order: 'oldest-first' },
+    data: { count: 60 },
+    starts: [STOPPED, { ...PLAIN_START, flags: { ...PLAIN_START.flags, pageSize: 2 } }],
+  }),
   'links, of which a later start asks for pages of another size': caseOf({
     words: { next: 'link', more: 'short-page', inHeader: true },
     starts: [{ ...STOPPED, flags: { ...STOPPED.flags, pageSize: 2 } }],

@@ -134,6 +134,7 @@ const TO_VERSION_3 = `
   ALTER TABLE ingestion.staging_epoch ${ONE_ROW};
   ALTER TABLE ingestion.target_rows ${ONE_ROW};
   ALTER TABLE ingestion.run DROP COLUMN source_id;
+  ALTER TABLE ingestion.state DROP COLUMN chain_served;
   CREATE UNIQUE INDEX run_one_running ON ingestion.run (status) WHERE status = 'running';
   DROP TABLE ingestion.source;
   CREATE TABLE ingestion.source (source text PRIMARY KEY, ordered_by_time boolean NOT NULL DEFAULT true,

@@ -203,7 +203,7 @@ export class AnswerJudge {
     }
     const isMore = word === 'more' || isFollowed;
     const isBelow = isMore && position.reachesBelow(encoded);
-    const isCapped = !isMore && chain.isCutAt(traits.cap, request, encoded.servedCount, this.byTime);
+    const isCapped = !isMore && chain.isCutAt(traits.cap, encoded.servedCount, this.byTime);
     const isAskedByTime = isUnsaid || (isBelow && this.#mustAskByTime(request)) || (isCapped && this.byTime.hasAnchors);
     if (isAskedByTime) position.approachEnd(encoded.servedCount);
     // Where the API does not end a window itself, the window ends below its bound.

@@ -4,6 +4,7 @@
  */
 import { NO_CURSOR, type PageRequest } from '../../api/api-client.ts';
 import type { EncodedPage } from '../../core/encoded-page.ts';
+import type { WindowState } from '../../core/state.ts';
 import { turnTime, type WalkBounds } from '../../core/walk-time.ts';
 import { isTrusted, lookFrom, type NextPage } from './cursor-age.ts';
 import type { EndpointTraits } from './endpoint-traits.ts';
@@ -33,6 +34,8 @@ export class Chain {
   #above: NextPage | null = null;
   /** Events that were accepted since the chain was begun; `null`: another process has begun it. */
   served: number | null = null;
+  /** The same, of whatever process; `null` where nobody knows. */
+  #servedInAll: number | null;
   /** Events above the window, which are not taken in; only a chain from the top of all has such. */
   #skipped = 0;
   /** What the API counts on the newest page that does; `null`: on none. */
@@ -49,11 +52,13 @@ export class Chain {
   readonly #widenedMs: number;
 
   constructor(
-    windowId: number,
+    { windowId, untilMs, chainServed }: Pick<WindowState, 'windowId' | 'untilMs' | 'chainServed'>,
     position: WalkPosition,
     limit: PageLimit,
     traits: Pick<EndpointTraits, 'cursorsKeepBounds' | 'isOldestFirst' | 'widenedMs'>,
   ) {
+    // What lay above a window is not remembered.
+    this.#servedInAll = untilMs === null ? chainServed : null;
     this.#keepsBounds = traits.cursorsKeepBounds;
     this.#isOldestFirst = traits.isOldestFirst;
     this.#widenedMs = traits.widenedMs;
@@ -124,16 +129,11 @@ export class Chain {
   }
 
   /**
-   * Whether the chain may be cut off, because it has served `cap` events with these; as many as may be, where another process has begun
-   * it. Below the window it may be once: if a chain by time comes no further before it is there again, nothing of the window is left.
+   * Whether the chain may be cut off, because it has served `cap` events with these. Below the window it may be once: if a chain by time
+   * comes no further before it is there again, nothing of the window is left.
    */
-  isCutAt(
-    cap: number,
-    { page, limit }: Pick<PageRequest, 'page' | 'limit'>,
-    events: number,
-    { hasAnchors }: Pick<ByTime, 'hasAnchors'>,
-  ): boolean {
-    if ((this.served ?? (page - 1) * limit) + events < cap) return false;
+  isCutAt(cap: number, events: number, { hasAnchors }: Pick<ByTime, 'hasAnchors'>): boolean {
+    if (cap === Infinity || (this.#servedInAll ?? cap) + this.#skipped + events < cap) return false;
     const { endsBelow, servedToMs } = this.#position;
     const isAgain = hasAnchors && endsBelow && this.#cutBelowMs === servedToMs;
     this.#cutBelowMs = endsBelow ? servedToMs : undefined;
@@ -157,6 +157,7 @@ export class Chain {
   noteAccepted(request: PageRequest, page: EncodedPage): void {
     this.latestPage = page.servedCount;
     if (this.served !== null) this.served += page.servedCount;
+    if (this.#servedInAll !== null) this.#servedInAll += page.servedCount;
     this.#total = page.envelope.total ?? this.#total;
     this.lastDigest = page.places.lastDigest ?? this.lastDigest;
     this.#above = lookFrom(request, page.servedCount) ?? this.#above;
@@ -172,6 +173,7 @@ export class Chain {
     this.#position.beginAgain();
     this.#above = null;
     this.served = 0;
+    this.#servedInAll = 0;
     this.#skipped = 0;
     const before = this.#restarts.begin(untilMs);
     if (before === 'too-often') {

@@ -40,7 +40,8 @@ const SUMS = ['places', 'top_places', 'recent_places', 'unsure', 'repeated'] as 
 
 /**
  * Moves each window's safe position to the end of the longest row of pages without a gap. Where the last safe page has no
- * anchor or no last event, those of an earlier page stay. The keys at the edge are those of all pages that end there. Pages whose window was replaced by one with a new number count,
+ * anchor or no last event, those of an earlier page stay. The keys at the edge are those of all pages that end there. A page
+ * that no cursor led to begins a chain. Pages whose window was replaced by one with a new number count,
  * but change no position.
  */
 export async function foldLedger(client: PoolClient, names: StagingNames): Promise<void> {
@@ -51,13 +52,17 @@ export async function foldLedger(client: PoolClient, names: StagingNames): Promi
     `(SELECT array_agg(k.key ORDER BY p.page, k.place) FROM pages p, unnest(p.edge_keys) WITH ORDINALITY AS k (key, place)
        WHERE p.run_id = f.run_id AND p.window_id = f.window_id AND p.edge_ms = ${edgeMs})`;
   await client.query(
-    `WITH pages AS MATERIALIZED (SELECT * FROM ${newlySafePages(names)} safe), folded AS (
+    `WITH pages AS MATERIALIZED (
+       SELECT *, max(page) FILTER (WHERE NOT continued) OVER (PARTITION BY run_id, window_id) AS chain_from
+         FROM ${newlySafePages(names)} safe
+     ), folded AS (
        SELECT run_id, window_id, max(page) AS safe_pages, ${last('next_cursor')}, ${last('cursor_from')},
               ${last('cursor_limit')}, ${last('cursor_received_at_ms')},
               ${lastKnown('anchor_ms')} AS anchor_ms, ${lastKnown('last_event_ms')} AS last_event_ms,
               ${lastKnown('page_end_ms')} AS page_end_ms, ${lastKnown('edge_ms')} AS edge_ms,
               bool_or(ends_window) AS ends_window, bool_or(suspect) AS suspect, bool_or(doubtful) AS doubtful,
               ${SUMS.map((name) => `sum(${name}) AS ${name}`).join(', ')},
+              max(chain_from) AS chain_from, sum(served) FILTER (WHERE page >= coalesce(chain_from, 0)) AS chain_served,
               count(*) FILTER (WHERE continued) AS borders,
               count(*) FILTER (WHERE continued AND repeated > 0) AS repeating_borders
          FROM pages GROUP BY run_id, window_id
@@ -72,6 +77,7 @@ export async function foldLedger(client: PoolClient, names: StagingNames): Promi
                              ELSE ${keysAt('f.edge_ms')} END,
             complete = w.complete OR f.ends_window, suspect = w.suspect OR f.suspect,
             doubtful = w.doubtful OR f.doubtful,
+            chain_served = f.chain_served + CASE WHEN f.chain_from IS NULL THEN w.chain_served ELSE 0 END,
             ${[...SUMS, 'borders', 'repeating_borders'].map((name) => `${name} = w.${name} + f.${name}`).join(', ')}
        FROM folded f WHERE w.run_id = f.run_id AND w.window_id = f.window_id`,
   );

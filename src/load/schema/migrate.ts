@@ -10,13 +10,14 @@ import { oldestOfPage } from './002-oldest-of-page.ts';
 import { placesAndProof } from './003-places-and-proof.ts';
 import { BEFORE_SOURCES, sources } from './004-sources.ts';
 import { rounds } from './005-rounds.ts';
+import { chainServed } from './006-chain-served.ts';
 
 interface Migration {
   readonly version: number;
   readonly sql: string;
 }
 
-const MIGRATIONS: readonly Migration[] = [ledgerAndState, oldestOfPage, placesAndProof, sources, rounds];
+const MIGRATIONS: readonly Migration[] = [ledgerAndState, oldestOfPage, placesAndProof, sources, rounds, chainServed];
 
 /** The version this program makes. */
 const SCHEMA_VERSION = Math.max(...MIGRATIONS.map(({ version }) => version));

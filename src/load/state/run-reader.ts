@@ -32,7 +32,7 @@ export const WINDOW_COLUMNS = `window_id AS "windowId", since_ms AS "sinceMs", u
   to_jsonb(state) -> 'cursor_limit' AS "cursorLimit", cursor_received_at_ms AS "cursorReceivedAtMs", anchor_ms AS "anchorMs",
   last_event_ms AS "lastEventMs", complete, suspect,
   coalesce((to_jsonb(state) -> 'doubtful')::bool, false) AS "isDoubtful",
-  (to_jsonb(state) ->> 'page_end_ms')::float8 AS "pageEndMs",
+  (to_jsonb(state) ->> 'page_end_ms')::float8 AS "pageEndMs", (to_jsonb(state) ->> 'chain_served')::float8 AS "chainServed",
   CASE WHEN to_jsonb(state) ->> 'edge_ms' IS NOT NULL THEN
     jsonb_build_object('atMs', to_jsonb(state) -> 'edge_ms', 'keys', to_jsonb(state) -> 'edge_keys') END AS edge`;
 

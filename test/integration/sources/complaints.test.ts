@@ -41,6 +41,13 @@ void test('a chain that the API ends in silence after some records is no end', a
   assert.match(ends[0]?.end.reason ?? '', /10 records/);
 });
 
+void test('a chain that ends before it is cut off is complete, whatever its pages had before a stop', async (t) => {
+  const words = { hasTime: true, cap: 40, order: 'oldest-first' } as const;
+  const small = { ...STOPPED, flags: { ...STOPPED.flags, pageSize: 2 } };
+  const ends = await playWell(t, caseOf({ words, data: { count: 39 }, starts: [small] }));
+  assert.deepEqual(codes(ends), [143, 0, 0]);
+});
+
 void test('short and empty pages in the middle of a list are no end', async (t) => {
   const ends = await playWell(t, caseOf({ words: { more: 'flag' }, api: { shortEvery: 2, emptyEvery: 3 } }));
   assert.deepEqual(codes(ends), [0, 0]);

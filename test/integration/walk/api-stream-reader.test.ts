@@ -31,6 +31,7 @@ const WHOLE: WindowState = {
   lastEventMs: null,
   edge: null,
   pageEndMs: null,
+  chainServed: null,
   complete: false,
   suspect: false,
   isDoubtful: false,

@@ -22,6 +22,7 @@ import {
   isOneObject,
   isOnlyCommas,
   mayHideBorder,
+  mayOpenList,
   nextBorder,
   type Piece,
   piecesOf,
@@ -210,7 +211,8 @@ export class BrokenPageReader {
     if (missing === null || missing < 1 || this.#hints.limit === 1) return null;
     const between = piecesOf(this.#body, failedAt, rest.at, isAtEnd, missing).map((piece) => this.#readPiece(piece));
     const another = elements[0] ?? rest.elements.at(-1);
-    const isClear = between.length === missing && between.every((piece) => this.#isOneEvent(piece, missing, another));
+    const isOne = (piece: Element): boolean => this.#isOneEvent(piece, missing, another, isAtEnd);
+    const isClear = between.length === missing && between.every(isOne);
     return isClear ? [...elements, ...between, ...rest.elements] : null;
   }
 
@@ -225,12 +227,14 @@ export class BrokenPageReader {
 
   /**
    * One event that a border divides, and two that none does, would be as many as are missing. So a piece that is no whole object
-   * by its quotes and brackets must be the only one, and begin as the events of the page do.
+   * by its quotes and brackets must be the only one, begin as the events of the page do, and not leave a list of objects open: the
+   * border behind it would be one of that list, and what follows no events.
    */
-  #isOneEvent(piece: Element, missing: number, another: Element | undefined): boolean {
+  #isOneEvent(piece: Element, missing: number, another: Element | undefined, isAtEnd: boolean): boolean {
     if (piece.reason !== 'not-json') return true;
     if (!beginsObject(this.#body, piece.start) || mayHideBorder(this.#body, piece)) return false;
-    return isOneObject(this.#body, piece) || (missing === 1 && this.#beginAlike(piece, another));
+    if (isOneObject(this.#body, piece)) return true;
+    return missing === 1 && (isAtEnd || !mayOpenList(this.#body, piece)) && this.#beginAlike(piece, another);
   }
 
   #beginAlike(piece: Piece, another: Piece | undefined): boolean {

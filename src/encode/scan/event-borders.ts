@@ -38,6 +38,11 @@ export function mayHideBorder(bytes: Uint8Array, { start, end }: Piece): boolean
   return at !== -1;
 }
 
+/** Whether a list of objects begins in a piece: the border behind it may be one of that list. */
+export function mayOpenList(bytes: Uint8Array, { start, end }: Piece): boolean {
+  return nextObject(bytes, start + 1, end, (behindSpace) => bytes[behindSpace - 1] === OPEN_BRACKET) !== -1;
+}
+
 function nextObject(bytes: Uint8Array, from: number, end: number, isRight: (behindSpace: number) => boolean): number {
   for (let at = bytes.indexOf(OPEN_BRACE, from); at !== -1 && at < end; at = bytes.indexOf(OPEN_BRACE, at + 1)) {
     if (beginsObject(bytes, at) && isRight(endBeforeSpace(bytes, at))) return at;

@@ -175,6 +175,14 @@ describe('a page that can be read in two ways', () => {
     assert.equal(unclear(pageOf([A, likeTwo, withoutBorder, C], 4), { limit: 4 }).alone, null);
   });
 
+  it('gives no row of a list inside of an event whose end is gone, with that of the page', () => {
+    const event = '{"id":"c","items":[{"id":"x"},{"id":"y"}]}';
+    const body = bytesOf(`{"pagination":{"hasMore":true,"nextCursor":"n"},"meta":{"returned":3},"data":[${A},${event}`);
+    assert.equal(unclear(body).alone, null);
+    const alone = bytesOf(`{"pagination":{"hasMore":true,"nextCursor":"n"},"meta":{"returned":1},"data":[${event}`);
+    assert.equal(unclear(alone, { limit: 1 }).alone, event.slice(0, -2));
+  });
+
   it('is no event alone where the API does not mind the limit', () => {
     const all = [A, '{"id":"b","items":[{"id":"i1"},{"id":"i2"}', C].join(',');
     const body = bytesOf(`{"data":[${all}],"hasMore":false}`);

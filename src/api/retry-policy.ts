@@ -147,10 +147,13 @@ const ROWS: readonly Row[] = [
 ];
 
 /** It asks to be asked less often: everybody must wait. */
-export function isAboutPace({ status, toldWaitMs, remaining, speaksOfPace }: Refusal): boolean {
+export function isAboutPace({ status, apiCode, toldWaitMs, remaining, speaksOfPace }: Refusal): boolean {
   if (status === 429) return true;
   if (status < 400) return false;
-  return speaksOfPace || (refusesKey({ status }) && (toldWaitMs !== null || remaining === 0));
+  // A cursor that died while we were held up stays dead, however long is waited.
+  return (
+    (speaksOfPace && !namesCursor({ apiCode })) || (refusesKey({ status }) && (toldWaitMs !== null || remaining === 0))
+  );
 }
 
 /** Another answer to the same request may only come because the API has changed its mind. */
@@ -186,13 +189,19 @@ function isPageTooLarge(refusal: Refusal, { endpoint, limit }: Situation): boole
   if (endpoint === 'access' || limit <= 1) return false;
   if (refusal.status === 413 || refusal.status === 414) return true;
   const { maxEvents } = refusal;
-  return isRefusal(refusal) && !refusesKey(refusal) && maxEvents !== null && maxEvents < limit;
+  // What it says of a cursor may have a limit in it: that of its age.
+  const isAboutLimit = isRefusal(refusal) && !refusesKey(refusal) && !namesCursor(refusal);
+  return isAboutLimit && maxEvents !== null && maxEvents < limit;
+}
+
+function namesCursor({ apiCode }: Pick<Refusal, 'apiCode'>): boolean {
+  return apiCode?.includes('CURSOR') === true;
 }
 
 function refusesCursor(refusal: Refusal, asked: Situation): boolean {
-  const { status, apiCode } = refusal;
+  const { status } = refusal;
   if (!hasCursor(asked) || !isRefusal(refusal)) return false;
-  if (apiCode?.includes('CURSOR') === true || status === 410) return true;
+  if (namesCursor(refusal) || status === 410) return true;
   // Without windows a new anchor costs a whole walk: make sure.
   return status === 400 && asked.endpoint === 'stream';
 }

@@ -22,7 +22,7 @@ export interface Walked {
 }
 
 export async function walkPages(events: readonly SourceEvent[], pageSize: number, shape: Shape): Promise<Walked> {
-  const limit = new PageLimit(pageSize, 0, { maxPage: Infinity });
+  const limit = new PageLimit(pageSize, 0, { maxPage: Infinity, doubtedMaxPage: null });
   const search = new BrokenEventSearch({ encode: (_, { hints }, raw) => Promise.resolve(encode(raw, hints)) }, limit, {
     traits: { countsReturned: true, mindsLimit: null, largestPage: 0 },
     logger: pino({ level: 'silent' }),

@@ -36,6 +36,8 @@ export interface EndpointTraits {
   wasBegunAnew: boolean;
   /** The most events a page may have, as the API says; Infinity when it does not. */
   maxPage: number;
+  /** The most that it said before it was asked for more all the same; `null`: it was not. What it says again then is so. */
+  doubtedMaxPage: number | null;
   /** Whether it serves no more than what is asked for: a page of just as many, more behind it, shows that; `null`: not known. */
   mindsLimit: boolean | null;
   /** Events of the largest page so far. */
@@ -74,6 +76,7 @@ export function unknownTraits(
     hasEmptyPages: false,
     wasBegunAnew: false,
     maxPage: Infinity,
+    doubtedMaxPage: null,
     mindsLimit: null,
     largestPage: 0,
     eventBytes: FIRST_GUESS_EVENT_BYTES,

@@ -9,14 +9,14 @@ const MAX_REDUCTION = 10;
 
 export class PageLimit {
   readonly #pageSize: number;
-  readonly #traits: Pick<EndpointTraits, 'maxPage'>;
+  readonly #traits: Pick<EndpointTraits, 'maxPage' | 'doubtedMaxPage'>;
   #size: number;
   #reduction: number;
   #goodPages = 0;
   /** The most that is asked for while a broken event is being searched. */
   #most = Infinity;
 
-  constructor(pageSize: number, reduction: number, traits: Pick<EndpointTraits, 'maxPage'>) {
+  constructor(pageSize: number, reduction: number, traits: Pick<EndpointTraits, 'maxPage' | 'doubtedMaxPage'>) {
     this.#pageSize = pageSize;
     this.#traits = traits;
     this.#size = pageSize;
@@ -52,6 +52,7 @@ export class PageLimit {
   noteTooLarge(maxEvents: number | null): void {
     if (maxEvents === null) this.shrink(2);
     else this.#traits.maxPage = maxEvents;
+    this.#goodPages = 0;
   }
 
   /** What made it shrink has been found. */
@@ -59,12 +60,17 @@ export class PageLimit {
     this.#size = this.#pageSize;
   }
 
-  /** After each accepted page. */
+  /** After each accepted page. What the API said once of its largest page may have been about something else: once, more is asked for. */
   grow(): void {
-    if (this.#size === this.#pageSize) return;
+    const { maxPage, doubtedMaxPage } = this.#traits;
+    const isDoubtful = maxPage < this.#pageSize && maxPage !== doubtedMaxPage;
+    if (this.#size === this.#pageSize && !isDoubtful) return;
     this.#goodPages += 1;
     if (this.#goodPages < PAGES_BEFORE_GROWTH) return;
     this.#goodPages = 0;
     this.#size = Math.min(this.#pageSize, this.#size * 2);
+    if (!isDoubtful) return;
+    this.#traits.doubtedMaxPage = maxPage;
+    this.#traits.maxPage = Infinity;
   }
 }

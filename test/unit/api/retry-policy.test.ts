@@ -94,6 +94,8 @@ test('new-anchor: a cursor that is refused by name or with 410; with a bare 400 
   for (const outcome of [answer(400, { apiCode: 'CURSOR_EXPIRED' }), answer(404, { apiCode: 'CURSOR_NOT_FOUND' })]) {
     assert.deepEqual(verdicts(outcome), both('new-anchor'));
   }
+  const inOtherWords = { apiCode: 'CURSOR_EXPIRED', maxEvents: 120, speaksOfPace: true };
+  assert.deepEqual(verdicts(answer(400, inOtherWords)), both('new-anchor'), 'a limit of its age, or of requests');
   assert.deepEqual(verdicts(answer(410)), both('new-anchor'));
   assert.deepEqual(verdicts(answer(400)), { stream: 'new-anchor', events: 'again' });
   assert.deepEqual(verdicts(answer(410), noCursor), both('again'));

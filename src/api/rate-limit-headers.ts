@@ -33,6 +33,10 @@ const CLOCKS_AGREE_MS = 1_500;
 const ROUNDED_BY_MS = 1_000;
 /** `retryAfter`, `retry_after_seconds`, `retryAfterMs`, `retryDelay`: without case and signs. The group: it is in milliseconds. */
 const NAME_OF_WAIT = /^retry(?:after|delay|in)(ms|millis|milliseconds)?(?:s|secs?|seconds)?$/;
+/** A number, and with it perhaps its sign, its unit, or quotes around it. */
+const WHOLE_NUMBER = /^\s*["']?\+?(\d+(?:\.\d+)?)\s*(?:ms|s|sec|secs|second|seconds)?["']?\s*$/i;
+/** A name of a month, or a year and a month. */
+const LIKE_DATE = /[a-z]{3}|\d{4}-\d\d/i;
 /** A wait may stand in a list of details of an error. */
 const MAX_DEPTH = 4;
 
@@ -47,16 +51,16 @@ export function readRateLimit(headers: HttpHeaders, nowMs: number, body: unknown
   const theirNowMs = dateMs === null || Math.abs(dateMs + 500 - nowMs) <= CLOCKS_AGREE_MS ? nowMs : dateMs;
   const inBody = memberOf(body, 'rateLimit');
   const { policy, now } = readDrafts(headers);
-  const value = (name: string, drafted: string | undefined): number | null => {
-    const text =
-      headers.get(`x-ratelimit-${name}`) ?? headers.get(`x-rate-limit-${name}`) ?? headers.get(`ratelimit-${name}`);
-    // A limit in a body is not believed: without headers nobody says what its window is.
-    return readNumber(text ?? drafted) ?? (name === 'limit' ? null : readNumber(memberOf(inBody, name)));
-  };
-  const limit = value('limit', now?.get('limit') ?? policy?.get('q'));
-  const remaining = value('remaining', now?.get('remaining') ?? now?.get('r'));
-  const reset = value('reset', now?.get('reset') ?? now?.get('t'));
-  const resetMs = reset === null ? null : durationMs(reset, theirNowMs);
+  const text = (name: string): string | null =>
+    headers.get(`x-ratelimit-${name}`) ?? headers.get(`x-rate-limit-${name}`) ?? headers.get(`ratelimit-${name}`);
+  // A limit in a body is not believed: without headers nobody says what its window is.
+  const limit = readNumber(text('limit') ?? now?.get('limit') ?? policy?.get('q'));
+  const remaining =
+    readNumber(text('remaining') ?? now?.get('remaining') ?? now?.get('r')) ??
+    readNumber(memberOf(inBody, 'remaining'));
+  const resetMs =
+    readWait(text('reset') ?? now?.get('reset') ?? now?.get('t'), theirNowMs) ??
+    readWait(memberOf(inBody, 'reset'), theirNowMs);
   const windowS = readNumber(policy?.get('w'));
   const saysNothingElse = remaining === 0 || (remaining === null && limit === null);
   return {
@@ -93,15 +97,20 @@ function findWait(json: unknown, theirNowMs: number, depth = 0): number | null {
 function readWait(value: unknown, theirNowMs: number, isMs = false): number | null {
   const number = readNumber(value);
   if (number !== null) return isMs || /\d\s*ms\b/i.test(String(value)) ? number : durationMs(number, theirNowMs);
-  const dateMs = typeof value === 'string' ? Date.parse(value) : NaN;
-  return Number.isNaN(dateMs) ? null : durationMs(dateMs / 1000, theirNowMs);
+  // What is no date may be parsed as one all the same: -1 is the first of January 2001.
+  const dateMs = typeof value === 'string' && LIKE_DATE.test(value) ? Date.parse(value) : NaN;
+  return Number.isNaN(dateMs) ? null : toGoMs(dateMs, theirNowMs);
 }
 
 /** Seconds to go, epoch seconds or epoch milliseconds, distinguished by size; `null` for a moment that has passed. */
 function durationMs(number: number, theirNowMs: number): number | null {
   if (number < EPOCH_SECONDS_FROM) return number * 1000;
-  const momentMs = number < EPOCH_MS_FROM ? number * 1000 : number;
-  const untilMs = momentMs + (number < EPOCH_MS_FROM && Number.isInteger(number) ? ROUNDED_BY_MS : 0) - theirNowMs;
+  return number < EPOCH_MS_FROM ? toGoMs(number * 1000, theirNowMs) : toGoMs(number, theirNowMs, 0);
+}
+
+/** @param roundedByMs of a moment that is a whole second */
+function toGoMs(momentMs: number, theirNowMs: number, roundedByMs = ROUNDED_BY_MS): number | null {
+  const untilMs = momentMs + (momentMs % 1000 === 0 ? roundedByMs : 0) - theirNowMs;
   return untilMs > 0 ? untilMs : null;
 }
 
@@ -138,8 +147,7 @@ function readItems(text: string | null): Members[] {
 function readNumber(value: unknown): number | null {
   if (typeof value === 'number') return Number.isFinite(value) && value >= 0 ? value : null;
   if (typeof value !== 'string') return null;
-  // "10, 10;window=60" is seen where gateways join lists. A date such as "3 Jan" must not be read as 3.
-  const [first = ''] = value.split(/[,;]/);
-  const digits = /^\s*(\d+(?:\.\d+)?)/.exec(first)?.[1];
-  return digits === undefined || /[a-z]{3}/i.test(first) ? null : Number(digits);
+  // "10, 10;window=60" is seen where gateways join lists. A date such as "3 Jan" or 2026-01-27 must not be read as 3 or 2026.
+  const digits = WHOLE_NUMBER.exec(value.split(/[,;]/)[0] ?? '')?.[1];
+  return digits === undefined ? null : Number(digits);
 }

@@ -67,6 +67,18 @@ test('a moment in whole seconds may be rounded down, and is taken for a second l
   assert.equal(read({ 'retry-after': String(NOW + 5_000) }).retryAfterMs, 5_000);
 });
 
+test('a moment in ISO 8601 is one, and what is neither number nor moment is nothing', () => {
+  const soon = new Date(NOW + 5_000).toISOString();
+  assert.equal(read({ 'retry-after': soon }).retryAfterMs, 5_000);
+  assert.equal(read({}, { retry_after: soon }).retryAfterMs, 5_000);
+  assert.equal(read({ 'x-ratelimit-remaining': '0', 'x-ratelimit-reset': soon }).resetMs, 5_000);
+  for (const text of ['-1', 'Fri, 31 Dec 1999 23:59:59 GMT', '2001-01-01', '1970-01-01T00:00:00Z', '1e1', '00:05']) {
+    assert.equal(read({ 'retry-after': text }).retryAfterMs, null, text);
+  }
+  for (const text of ['"5"', '+5', '5 seconds', '5 s'])
+    assert.equal(read({ 'retry-after': text }).retryAfterMs, 5_000, text);
+});
+
 test("a refusal's body says what its headers do not, except the limit, whose window nobody names", () => {
   const body = { code: 'RATE_LIMIT_EXCEEDED', rateLimit: { limit: 10, remaining: 0, reset: 28 } };
   assert.deepEqual(read({}, body), { ...NOTHING_SAID, remaining: 0, resetMs: 28_000, retryAfterMs: 28_000 });

@@ -13,6 +13,7 @@ import type { ClientParts, EndpointName, PageRequest } from './page-request.ts';
 import type { PageWire, WirePage } from './page-wire.ts';
 import { NOTHING_SAID, readRateLimit, type RateLimitNotice } from './rate-limit-headers.ts';
 import { refusalOf } from './refusal.ts';
+import { refusalInBody } from './refusal-in-body.ts';
 import { isAboutPace } from './retry-policy.ts';
 import type { StreamAccess, StreamToken } from './stream-access.ts';
 import { abortable, type Wait } from './waits.ts';
@@ -116,7 +117,7 @@ function readUsage(outcome: HttpAnswer | TransportError, later: PageWire['later'
     return outcome.failure === 'cut' ? { result: 'served', notice: NOTHING_SAID } : UNKNOWN_USAGE;
   }
   const { status, headers, receivedAtMs } = outcome;
-  if (status >= 400 && isAboutPace(refusalOf(outcome, later))) {
+  if (refusalInBody(outcome) !== null || (status >= 400 && isAboutPace(refusalOf(outcome, later)))) {
     return { result: 'refused', notice: readRateLimit(headers, receivedAtMs, readErrorBody(outcome).json) };
   }
   return { result: isFromCache(headers) ? 'cached' : 'served', notice: readRateLimit(headers, receivedAtMs) };

@@ -6,9 +6,9 @@ import { contentEncodingOf, errorBytesOf, readDamage, readErrorBody, readRequest
 import { mayHoldPage, type HttpAnswer } from './http-exchange.ts';
 import { TransportError } from './transport-error.ts';
 import type { ClientParts, PageAnswer, RawPage } from './page-request.ts';
-import type { PageWire } from './page-wire.ts';
 import { readDateMs } from './rate-limit-headers.ts';
-import { refusalOf } from './refusal.ts';
+import { refusalOf, type Refusal } from './refusal.ts';
+import { refusalInBody } from './refusal-in-body.ts';
 import type { Outcome } from './retry-policy.ts';
 
 export interface PageFailure {
@@ -45,7 +45,9 @@ export function readOutcome(
     };
   }
   if (outcome.status === NO_CONTENT) return readPage({ ...outcome, ...emptyPage() }, url, redactor);
-  return mayHoldPage(outcome.status) ? readPage(outcome, url, redactor) : readRefusal(outcome, url, redactor, wire);
+  const refusal = refusalInBody(outcome);
+  if (refusal === null && mayHoldPage(outcome.status)) return readPage(outcome, url, redactor);
+  return readRefusal(outcome, url, redactor, refusal ?? refusalOf(outcome, wire.later));
 }
 
 const NO_ANSWER = { kind: 'failure', status: null, requestId: null, fromCache: false } as const;
@@ -93,7 +95,7 @@ function readPage(answer: HttpAnswer, url: URL, redactor: Redactor): PageFailure
   return { kind: 'page', page };
 }
 
-function readRefusal(answer: HttpAnswer, url: URL, redactor: Redactor, { later }: PageWire): PageFailure {
+function readRefusal(answer: HttpAnswer, url: URL, redactor: Redactor, refusal: Refusal): PageFailure {
   const { status } = answer;
   const { apiCode, bytes, ...body } = readErrorBody(answer);
   const id = body.requestId ?? readRequestId(answer);
@@ -106,7 +108,7 @@ function readRefusal(answer: HttpAnswer, url: URL, redactor: Redactor, { later }
   if (shown !== '') parts.push(`"${shown}"`);
   return {
     kind: 'failure',
-    outcome: { kind: 'answer', refusal: refusalOf(answer, later) },
+    outcome: { kind: 'answer', refusal },
     path: url.pathname,
     status,
     cameBack: redactor.redact(parts.join(' ')),

@@ -42,6 +42,13 @@ for (const { what, status, headers, body, pauseMs } of [
     body: { error: { retry_after_ms: 300 } },
     pauseMs: 290,
   },
+  {
+    what: 'a 200 whose body tells it',
+    status: 200,
+    headers: {},
+    body: { code: 'RATE_LIMIT_EXCEEDED', rateLimit: { limit: 10, remaining: 0, reset: 1 } },
+    pauseMs: 990,
+  },
   // No wait is told: the request goes ahead alone, and the third refusal in a row begins a pause.
   { what: 'a 403 with such words', status: 403, headers: {}, body: { message: 'secondary rate limit' }, pauseMs: 0 },
 ] as const) {

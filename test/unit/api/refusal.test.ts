@@ -1,13 +1,39 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { HttpAnswer } from '../../../src/api/http-exchange.ts';
 import { HttpHeaders } from '../../../src/api/http-headers.ts';
+import { refusalInBody } from '../../../src/api/refusal-in-body.ts';
 import { refusalOf, type Refusal } from '../../../src/api/refusal.ts';
 
-function read(body: unknown, headers: Record<string, string> = {}): Refusal {
+function answerWith(status: number, body: unknown, headers: Record<string, string> = {}): HttpAnswer {
   const { buffer } = Uint8Array.from(Buffer.from(typeof body === 'string' ? body : JSON.stringify(body)));
-  const answer = { status: 400, headers: new HttpHeaders(headers), body: buffer, bodyBytes: buffer.byteLength };
-  return refusalOf({ ...answer, overflowed: false, leftOutAt: null, receivedAtMs: 0 });
+  const answer = { status, headers: new HttpHeaders(headers), body: buffer, bodyBytes: buffer.byteLength };
+  return { ...answer, overflowed: false, leftOutAt: null, receivedAtMs: 0 };
 }
+
+function read(body: unknown, headers: Record<string, string> = {}): Refusal {
+  return refusalOf(answerWith(400, body, headers));
+}
+
+void test('a 200 is a refusal where its body speaks of an error and of too many requests, and has no list', () => {
+  for (const body of [
+    { error: 'Too Many Requests', retryAfter: 6 },
+    { data: null, success: false, message: 'rate limit reached' },
+  ]) {
+    assert.equal(refusalInBody(answerWith(200, body))?.status, 429, JSON.stringify(body));
+  }
+  for (const body of [
+    { data: [], message: 'rate limit: 100' },
+    { data: { data: [] }, error: 'rate limit' },
+    { error: 'busy' },
+    { quota: 'rate limit' },
+    '{"a":'.repeat(10_000),
+    `${'{"a":'.repeat(10_000)}"rate limit"${'}'.repeat(10_000)}`,
+    '',
+  ]) {
+    assert.equal(refusalInBody(answerWith(200, body)), null, JSON.stringify(body).slice(0, 80));
+  }
+});
 
 void test('words of too many requests are found wherever a body has them', () => {
   for (const body of [

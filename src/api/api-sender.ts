@@ -78,10 +78,14 @@ export class ApiSender {
     // One signal can end a whole run: every request under way listens to it.
     setMaxListeners(0, signal);
     const pacer = this.#pacers[endpoint];
+    const tokenNow = async (): Promise<StreamToken | null> =>
+      endpoint === 'stream' ? abortable(this.#access.token(patience === 'none'), signal) : null;
+    // A renewal takes its time, and a pause that begins meanwhile counts: so it comes before the turn.
+    await tokenNow();
     const ticket = await pacer.turn(signal);
     let usage = UNKNOWN_USAGE;
     try {
-      const token = endpoint === 'stream' ? await abortable(this.#access.token(patience === 'none'), signal) : null;
+      const token = await tokenNow();
       const { url, ...asked } = wire.request(page, token, options.acceptCompression && !keepsEnds);
       const maxBytes = (status: number): number => (mayHoldPage(status) ? options.maxPageBytes : MAX_ERROR_BYTES);
       this.#inFlight += 1;

@@ -1,6 +1,8 @@
 /** Stream access: tokens, falling back, windows, stale cursors; over real sockets. */
 import assert from 'node:assert/strict';
+import type { ServerResponse } from 'node:http';
 import { test } from 'node:test';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
 import type { PageAnswer } from '../../../src/api/api-client.ts';
 import { guessNextCursor } from '../../../src/api/cursor-guess.ts';
@@ -37,6 +39,38 @@ test('stream access is granted to what looks like the dashboard in every respect
   const simulator = await simulatorFor(t, { dashboard: 'strict' });
   const { client } = clientFor(t, simulator.baseUrl, { endpoint: 'stream' });
   assert.equal((await client.open()).endpoint, 'stream');
+});
+
+test('a pause that is told while a token is renewed is kept', async (t) => {
+  let [renewals, refusedMs, earliestMs] = [0, 0, Infinity];
+  let refuse = (): void => undefined;
+  const answerAfterRefusal = async (res: ServerResponse): Promise<void> => {
+    refuse();
+    while (traces.retries['rate-limit'] === undefined) await nextTurn();
+    sendJson(res, 200, accessAnswer());
+  };
+  const server = await serverFor(t, (req, res, nth) => {
+    if (req.method === 'POST') {
+      renewals += 1;
+      if (renewals === 2) void answerAfterRefusal(res);
+      else sendJson(res, 200, accessAnswer());
+    } else if (nth > 2 && req.url?.includes('cursor=held') === true && refusedMs === 0) {
+      refuse = () => {
+        refusedMs = performance.now();
+        sendJson(res, 429, '{}', { 'retry-after': '1' });
+      };
+    } else if (req.url?.includes('cursor=refused') === true && renewals === 1) {
+      sendJson(res, 401, '{"code":"INVALID_STREAM_TOKEN"}');
+    } else {
+      if (refusedMs > 0) earliestMs = Math.min(earliestMs, performance.now());
+      sendJson(res, 200, PAGE);
+    }
+  });
+  const { client, traces } = clientFor(t, server.baseUrl, { endpoint: 'auto' });
+  pageOf(await client.fetchPage(pageRequest()));
+  const cursors = ['held', 'refused'].map((cursor, at) => ({ cursor, cursorReceivedAtMs: Date.now(), page: at + 2 }));
+  for (const answer of await Promise.all(cursors.map((one) => client.fetchPage(pageRequest(one))))) pageOf(answer);
+  assert.ok(earliestMs - refusedMs >= 990, `${earliestMs - refusedMs} ms`);
 });
 
 for (const [streamAccess, pattern] of [

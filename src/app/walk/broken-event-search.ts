@@ -147,14 +147,14 @@ export class BrokenEventSearch {
       this.#brokenEvent = unclear.alone;
       this.#ahead = 0;
       this.#limit.narrowTo(CONFIRMING_EVENTS);
-      return { ...page, isNarrowed: true };
+      return { ...page, fault: BROKEN_EVENTS, isNarrowed: true };
     }
     if (limit <= (this.#beginsKnown ? 2 : 1)) return this.#giveUp(page);
     this.#narrowings += 1;
     const most = this.#narrowings <= BELIEVED_PAGES ? limit - 1 : Math.floor(limit / 2);
     this.#ahead = Math.min(unclear.goodBefore, most);
     this.#limit.narrowTo(Math.max(this.#least, this.#ahead));
-    return { ...page, isNarrowed: true };
+    return { ...page, fault: BROKEN_EVENTS, isNarrowed: true };
   }
 
   /** The search begins again, and each time counts as a failure of the page. */

@@ -38,10 +38,11 @@ interface Found {
   readonly rowsRemembered: number | null;
   /** What the API counted when the last run without limits was proven; null when there is no such run, or no count. */
   readonly totalWhenProven: number | null;
-  /** What it counted at the newest round of --follow since; the same as at the proof when there is none. */
+  /** What it told the newest round of --follow that it told a count; the same as at the proof when there is none. */
   readonly totalWhenTaken: number | null;
-  /** Events that came between the two: rows, and rejected ones. */
+  /** Events that came between the two, and behind them: rows, and rejected ones. */
   readonly takenSince: number;
+  readonly takenBehind: number;
 }
 
 interface Verified extends Found {
@@ -95,24 +96,25 @@ async function readVerified(parts: Parts, address: string, patienceMs: number): 
   const askedMs = performance.now();
   // Read before the API is asked: what the job takes meanwhile must not stand in for what is missing.
   let found = await readFound(parts, address);
-  let total = await askTotal();
+  const asked = await askTotal();
+  let total = asked;
   let isTold = false;
   for (;;) {
     const { takenBy, rejected, ...shown } = found;
     const owner = await readOwner(db, source);
-    const problem = problemOf({ ...shown, total }, source.target, owner);
+    const problem = problemOf({ ...shown, asked, total }, source.target, owner);
     if (problem?.isPassing !== true || performance.now() - askedMs >= patienceMs) {
       const areGone = await whyRejectionsAreGone(db, { runId: shown.runId, rejected });
-      // Meanwhile the job was told a newer count.
-      const newest = isTold && total !== null ? Math.max(total, shown.totalWhenTaken ?? total) : total;
-      return { ...shown, total: newest, problem: problem?.text ?? areGone };
+      // What came behind the round that was waited for is no longer asked about.
+      const isTaken = isTold && asked !== null && asked <= (shown.totalWhenTaken ?? -1);
+      return { ...shown, total: isTaken ? shown.totalWhenTaken : total, problem: problem?.text ?? areGone };
     }
     if (!isTold) logger.warn({ why: problem.text }, 'waiting for the job that is at work');
     isTold = true;
     await delay(POLL_MS);
     found = await readFound(parts, address);
     // Where the API deletes events, too, it never counts as many again.
-    if (found.takenBy !== takenBy && total !== null) total = Math.min(total, (await askTotal()) ?? total);
+    if (found.takenBy !== takenBy) total = (await askTotal()) ?? total;
   }
 }
 
@@ -136,6 +138,7 @@ async function readFound(
     totalWhenProven: proven?.passTotal ?? null,
     totalWhenTaken: taken?.total ?? null,
     takenSince: taken?.events ?? 0,
+    takenBehind: taken?.eventsBehind ?? 0,
     takenBy: taken?.runId ?? null,
     rejected: run.counts.rejected,
   };
@@ -149,9 +152,16 @@ function refuseOtherSource(db: Database, source: string, asked: string): void {
   );
 }
 
-/** The first thing that keeps what was proven from being believed now. */
-function problemOf(found: Omit<Verified, 'problem'>, target: Target, owner: OwnerReport | null): Problem | null {
-  const { runId, runStatus, proof, rows, rowsRemembered, total, totalWhenProven, totalWhenTaken, takenSince } = found;
+/**
+ * The first thing that keeps what was proven from being believed now.
+ * @param found `asked` is the total before the wait, `total` the newest, asked for when the rest was known
+ */
+function problemOf(
+  found: Found & Readonly<Record<'asked' | 'total', number | null>>,
+  target: Target,
+  owner: OwnerReport | null,
+): Problem | null {
+  const { runId, runStatus, proof, rows, rowsRemembered, totalWhenProven, totalWhenTaken, takenSince } = found;
   const atWork = owner?.active === true ? `process ${owner.pid} on ${owner.host}` : null;
   const lasting = (text: string): Problem => ({ text, isPassing: false });
   if (runStatus !== 'complete') {
@@ -179,7 +189,9 @@ function problemOf(found: Omit<Verified, 'problem'>, target: Target, owner: Owne
         'at its next proof, npm start does now.',
     );
   }
-  const came = (total ?? totalWhenTaken) - totalWhenTaken;
+  const { asked, total, takenBehind } = found;
+  if (asked === null || total === null) return null;
+  const came = Math.min(asked, total - takenBehind) - totalWhenTaken;
   if (came <= 0) return null;
   const since = totalWhenTaken === totalWhenProven ? 'the proof' : 'the newest round of --follow';
   const next = atWork === null ? 'npm start takes what is new' : `${atWork} has not taken them yet`;
@@ -200,7 +212,7 @@ function describeRows({ rows, rowsRemembered }: Verified): string {
   return `The table has ${rows} rows, ${Math.abs(more)} ${more > 0 ? 'more' : 'fewer'} than the ${rowsRemembered} that the job left in it.`;
 }
 
-function describeTotal({ total, totalWhenProven, takenSince, problem, proof }: Verified): string {
+function describeTotal({ total, totalWhenProven, takenSince, takenBehind, problem, proof }: Verified): string {
   if (total === null)
     return 'How many events the API has now is not known: whether any came since the proof cannot be said.';
   if (totalWhenProven === null) {
@@ -210,8 +222,9 @@ function describeTotal({ total, totalWhenProven, takenSince, problem, proof }: V
   const isMissingNothing = problem === null && proof?.kind === 'count';
   const verdict = isMissingNothing ? ': nothing is missing, unless it has deleted as many as came' : '';
   if (more > 0) {
-    const taken = takenSince === 0 ? '' : `; ${takenSince} were taken since${takenSince === more ? verdict : ''}`;
-    return `The API counts ${total} events now, ${more} more than at the last proof of a run without limits${taken}.`;
+    const taken = takenSince + takenBehind;
+    const since = taken === 0 ? '' : `; ${taken} were taken since${taken === more ? verdict : ''}`;
+    return `The API counts ${total} events now, ${more} more than at the last proof of a run without limits${since}.`;
   }
   if (more < 0) {
     return (

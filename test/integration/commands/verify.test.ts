@@ -61,6 +61,7 @@ test('verify ends with 0 when table and API are as at the proof, which it quotes
     totalWhenProven: 100,
     totalWhenTaken: 100,
     takenSince: 0,
+    takenBehind: 0,
     problem: null,
   });
 });

@@ -94,3 +94,30 @@ void test('beside a job that follows, verify waits for the round that takes what
   assert.equal(result?.code, 0, result?.stderr);
   assert.match(result.stdout, /counts 308 events now, 8 more .*; 8 were taken since: nothing is missing/);
 });
+
+void test('where the count on a bounded answer is of what was asked for, what the rounds have taken counts all the same', async (t) => {
+  const list = await GrowingList.open(t);
+  list.grow(300);
+  list.hook = ({ query, usual }) => {
+    const since = query.get('since');
+    if (since === null) return undefined;
+    const total = list.events.filter(({ timestamp }) => timestamp >= Number(since)).length;
+    return { body: { ...usual.body, meta: { total } } };
+  };
+  const end = await list.follow(
+    (wait) => {
+      if (wait === 3) list.grow(7);
+      return wait < 6;
+    },
+    ['--lookback', '10m'],
+  );
+  assert.equal(end.error, null, end.log.slice(-20).join(''));
+  const taken = await verify(list, 0);
+  assert.equal(taken.code, 0, taken.stderr);
+  assert.match(taken.stdout, /counts 307 events now, 7 more .*; 7 were taken since: nothing is missing/);
+  list.add(list.clock.now() - 12 * HOUR_MS);
+  await list.follow((wait) => wait < 3, ['--lookback', '10m']);
+  const late = await verify(list, 0);
+  assert.equal(late.code, 5);
+  assert.match(late.stderr, /1 events came since/);
+});

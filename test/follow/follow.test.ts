@@ -90,6 +90,9 @@ void test('a new start goes on from what rounds have taken, and does not walk wh
   assert.equal(end.error, null, end.log.slice(-20).join(''));
   assert.equal(await list.missing(), 0);
   assert.ok(list.api.pageRequests - before <= 3, `${list.api.pageRequests - before}`);
+  // Three hours ago, and not since this start.
+  const { kind, atMs } = end.snapshot.follow?.lastProof ?? {};
+  assert.deepEqual([kind, Math.round((list.clock.now() - (atMs ?? 0)) / HOUR_MS)], ['count', 3]);
   // An ordinary start rests on what was proven.
   const { rows } = await list.database.query<{ floor: number }>(
     'SELECT max(run_id)::int AS floor FROM ingestion.run WHERE begun_by IS NULL',

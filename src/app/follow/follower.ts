@@ -14,6 +14,7 @@ import type { Clock } from '../../core/clock.ts';
 import type { Settings } from '../../core/config.ts';
 import { EXIT_CODES, JobError } from '../../core/errors.ts';
 import { isoText } from '../../core/iso-text.ts';
+import type { FollowSnapshot } from '../../core/job-snapshot.ts';
 import type { Logger } from '../../core/logging.ts';
 import type { RunCounts } from '../../core/state.ts';
 import type { TargetRows } from '../../load/state/target-rows.ts';
@@ -187,10 +188,18 @@ export class Follower {
     counters.followed({ newestEventMs: counters.follow.newestEventMs ?? newest?.watermarkMs ?? null, maxLagMs });
     const proof = task === 'proof' ? counters.proof : null;
     if (proof !== null) counters.followed({ lastProof: { kind: proof.kind, atMs: clock.now() }, unproven: null });
+    else if (counters.follow.lastProof === null) counters.followed({ lastProof: await this.#earlierProof() });
     if (task === 'proof') await runs.tidyUp();
     // Of a run that walks further down than the look, its own first page says the total.
     const total = (task === 'new-events' ? null : newest?.passTotal) ?? look?.total ?? null;
     this.#plan.noteDone(task, total, inserted + updated + rejected > 0, clock.elapsedMs());
+  }
+
+  /** Of an earlier process: a restart makes no proof younger, and none older. */
+  async #earlierProof(): Promise<FollowSnapshot['lastProof']> {
+    const run = await this.#parts.runs.newestRun('proof');
+    if (run === null || run.proof === null) return null;
+    return { kind: run.proof.kind, atMs: run.serverDateMs ?? run.startedAtMs };
   }
 
   /** @throws the error where a run was left on its way, or there is none, so that there is nothing to go on from */

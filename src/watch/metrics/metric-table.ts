@@ -189,7 +189,7 @@ export const METRICS = {
     ({ follow }) => secondsOf(follow?.lastTakenMs),
   ),
   datasync_last_proof_timestamp_seconds: gauge(
-    'With --follow: when the count of the API was last held against what came, by the kind of proof.',
+    'With --follow: when the count of the API was last held against what came, by this process or an earlier one, by the kind of proof.',
     ({ follow }) => {
       const proof = follow?.lastProof ?? null;
       return proof === null ? [] : [{ labels: { kind: proof.kind }, value: proof.atMs / 1000 }];

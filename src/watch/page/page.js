@@ -110,7 +110,7 @@ function showFollow({ snapshot, health, nowMs }) {
     show('waiting', `the API or the database, for ${duration((nowMs - follow.away.sinceMs) / 1000)}`);
   show('next-look', follow.nextLookMs > nowMs ? `in ${duration((follow.nextLookMs - nowMs) / 1000)}` : 'now');
   const { lastProof, unproven } = follow;
-  const proven = lastProof === null ? 'not by this process' : `${lastProof.kind}, ${ago(lastProof.atMs)}`;
+  const proven = lastProof === null ? 'none yet' : `${lastProof.kind}, ${ago(lastProof.atMs)}`;
   show('last-proof', unproven === null ? proven : `not proven (code ${unproven.exitCode})`);
 }
 

@@ -1,6 +1,6 @@
 /**
- * What Prometheus and Grafana are given, against a real run: a real Prometheus reads our configuration and scrapes a job, and
- * answers each question of the dashboard. Grafana is not run: the dashboard's JSON is held by its schema alone.
+ * What Prometheus and Grafana are given, against real runs: a real Prometheus reads our configuration, scrapes a job that is over and
+ * one that follows, and answers each question of the dashboard and each alert of operations.md. Grafana is not run: the dashboard's JSON is held by its schema alone.
  */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
@@ -77,22 +77,35 @@ test('the dashboard is what Grafana takes by its schema: panels with ids of thei
 });
 
 describe('with a real Prometheus', { skip: SKIP }, () => {
-  it('promtool takes the configuration, and the dashboard has an answer to each of its questions', async (t) => {
+  it('promtool takes the configuration, the dashboard has an answer to each of its questions, and no alert of a job that is well', async (t) => {
     const folder = await mkdtemp(join(tmpdir(), 'datasync-prometheus-'));
     t.after(() => rm(folder, { recursive: true, force: true }));
     promtool(['check', 'config', CONFIG]);
     const questions = (await readDashboard()).panels.flatMap(({ targets }) => targets.map(({ expr }) => expr));
-    const rules = questions.map((expr, index) => ({ record: `question:${index}`, expr: asked(expr) }));
+    const alerts = [...(await read('docs/operations.md')).matchAll(/^\| `(.*datasync_.*)` +\| .* \|$/gm)].map(
+      ([, expr = '']) => expr,
+    );
+    assert.equal(alerts.length, 6);
+    const rules = [...questions, ...alerts].map((expr, index) => ({ record: `question:${index}`, expr: asked(expr) }));
     await writeFile(join(folder, 'rules.yml'), stringify({ groups: [{ name: 'dashboard', rules }] }));
     promtool(['check', 'rules', join(folder, 'rules.yml')]);
 
-    const ask = await prometheusOf(t, folder, await completeRun(t));
+    const ask = await prometheusOf(t, folder, [await completeRun(t), await followingRun(t)]);
     const empty: string[] = [];
     for (const expr of questions) if ((await ask(asked(expr))).length === 0) empty.push(expr);
     assert.deepEqual(
       empty.filter((expr) => !MAY_BE_EMPTY.includes(expr)),
       [],
     );
+    for (const expr of alerts) {
+      // What passes within five minutes is no alert: the next look may not have been scraped yet.
+      let firing = await ask(expr);
+      for (let poll = 0; firing.length > 0 && poll < MAX_POLLS; poll += 1) {
+        await delay(POLL_MS);
+        firing = await ask(expr);
+      }
+      assert.deepEqual(firing, [], expr);
+    }
   });
 });
 
@@ -118,15 +131,27 @@ async function completeRun(t: TestContext): Promise<string> {
   return new URL(String(ended['url'])).host;
 }
 
+/** A job that follows, after a round that took something. Returns the host and port of its page. */
+async function followingRun(t: TestContext): Promise<string> {
+  const options = { events: 500, arrivals: 1, newest: Date.now(), key: KEY };
+  const [database, simulator] = await Promise.all([testDatabase(t), simulatorFor(t, options)]);
+  const program = startMain(t, ['--http-port', '0', '--follow', '5s'], {
+    env: { DATABASE_URL: database.url, API_BASE_URL: simulator.baseUrl, TARGET_API_KEY: KEY, LOG_FORMAT: 'json' },
+  });
+  const serving = await program.waitForLog(({ msg }) => msg === 'serving the live page, /metrics, /health and /ready');
+  await program.waitForLog(({ msg }) => msg === 'new events were taken');
+  return new URL(String(serving['url'])).host;
+}
+
 /** Starts Prometheus with our configuration, but for what it asks, and how often. Returns how to ask it, after a few scrapes. */
 async function prometheusOf(
   t: TestContext,
   folder: string,
-  target: string,
+  targets: readonly string[],
 ): Promise<(expr: string) => Promise<unknown[]>> {
   const config = scrapeConfig.parse(parse(await read(CONFIG)));
   config.global['scrape_interval'] = '1s';
-  for (const entry of config.scrape_configs.flatMap((job) => job.static_configs)) entry.targets = [target];
+  for (const entry of config.scrape_configs.flatMap((job) => job.static_configs)) entry.targets = [...targets];
   const file = join(folder, 'prometheus.yml');
   await writeFile(file, stringify(config));
   const port = await freePort();

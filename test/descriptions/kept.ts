@@ -129,6 +129,11 @@ export const KEPT: Readonly<Record<string, Case>> = {
     data: { count: 60 },
     starts: [STOPPED, { ...PLAIN_START, flags: { ...PLAIN_START.flags, pageSize: 2 } }],
   }),
+  'an error in place of the page that a time was asked for instead of a stored cursor': caseOf({
+    words: { hasTime: true, cap: 10, order: 'newest-first', bounds: 'until', granularity: '1d', errors: 'flat' },
+    data: { count: 94, gap: 5_000, perInstant: 40 },
+    starts: [STOPPED, { ...PLAIN_START, faults: [{ kind: 'error-200', nth: 1, times: 1 }] }],
+  }),
   'links, of which a later start asks for pages of another size': caseOf({
     words: { next: 'link', more: 'short-page', inHeader: true },
     starts: [{ ...STOPPED, flags: { ...STOPPED.flags, pageSize: 2 } }],

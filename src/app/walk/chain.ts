@@ -36,6 +36,8 @@ export class Chain {
   served: number | null = null;
   /** The same, of whatever process; `null` where nobody knows. */
   #servedInAll: number | null;
+  /** A chain was begun instead of it. Where that brings no page, it begins again: the cursor stands in another chain. */
+  #leftCursor: string | null = null;
   /** Events above the window, which are not taken in; only a chain from the top of all has such. */
   #skipped = 0;
   /** What the API counts on the newest page that does; `null`: on none. */
@@ -76,8 +78,11 @@ export class Chain {
       return { ...next, windowId: this.#windowId, limit: this.#limit.value, ...bounds };
     }
     const isOfOthers = this.#keepsBounds && this.#bounds === null;
-    const isLeft = !isTrusted(next) || isTooSmall(next, this.#limit.value) || isOfOthers;
+    const wasLeft = next.cursor !== null && next.cursor === this.#leftCursor;
+    const isLeft = !isTrusted(next) || isTooSmall(next, this.#limit.value) || isOfOthers || wasLeft;
     const isByCursor = next.cursor !== null && !(hasAnchors && anchorMs !== null && isLeft);
+    if (!isByCursor) this.#leftCursor = next.cursor;
+    else if (wasLeft) this.#servedInAll = null;
     const beginMs = hasAnchors ? fromMs : takes.until ? untilMs : null;
     // Chains from one anchor are told apart from others by the anchor, however far above it they begin.
     if (!isByCursor) this.#begin(next.page, hasAnchors ? topMs : beginMs);
@@ -155,6 +160,8 @@ export class Chain {
 
   /** The page is about to be accepted. @throws GaveUpError when page after page brings no new event */
   noteAccepted(request: PageRequest, page: EncodedPage): void {
+    // The cursors of what is begun may be in the same words.
+    this.#leftCursor = null;
     this.latestPage = page.servedCount;
     if (this.served !== null) this.served += page.servedCount;
     if (this.#servedInAll !== null) this.#servedInAll += page.servedCount;

@@ -174,7 +174,9 @@ class Player {
     if (maySkip(this.#case) && api.list.movedAt >= begunAt) this.#hasSkipped = true;
     const isOwed = !this.#hasSkipped && !hidesDisorder(this.#case, api.hasShownDisorder);
     const owed = end.code === 0 && isOwed ? api.list.live.filter(({ settledAt }) => settledAt < begunAt) : [];
-    if (start.hasWrongKey && this.#case.words.auth !== undefined && ![3, 4].includes(end.code)) {
+    // Whoever was stopped or killed may not have been told yet.
+    const mayEnd = start.end.how === 'runs' ? [3, 4] : [3, 4, 137, 143];
+    if (start.hasWrongKey && this.#case.words.auth !== undefined && !mayEnd.includes(end.code)) {
       return { kind: `code ${end.code} with a wrong key`, text: end.reason };
     }
     const found = checkRows(await this.#rows(), owed);

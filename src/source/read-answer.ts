@@ -52,7 +52,7 @@ export function readAnswer(
     cursorLifeMs: next.kind === 'token' ? next.lifeMs : null,
     saysNoCursor: found.kind === 'end',
     speaksOfError: false,
-    countsPages: countsPages(source),
+    ...countsPages(source),
     mayBeginAgain: mayBeginAgain(source, cursor),
     endsEmpty: endsEmpty(source),
   };
@@ -83,12 +83,14 @@ function soughtIn({ description: { more, next, size } }: FilledDescription): str
 
 /**
  * Whether a position goes with the size of page that its chain was begun with: it is, or has in it, the number of a page. Or it is an
- * address, which has that size in it, and a page that is smaller would be the last.
+ * address, which has that size in it, and a page that is smaller would be the last. What a token is, nobody says: it may be the number
+ * of a page.
  */
-function countsPages({ description: { next, more } }: FilledDescription): boolean {
-  if (next.kind === 'link') return more.kind === 'short-page';
+function countsPages({ description: { next, more } }: FilledDescription): Pick<PageEnvelope, 'countsPages'> {
+  if (next.kind === 'token') return {};
+  if (next.kind === 'link') return { countsPages: more.kind === 'short-page' };
   const count = next.kind === 'count' ? next : next.kind === 'lastRecord' ? next.within : null;
-  return count?.step === 1;
+  return { countsPages: count?.step === 1 };
 }
 
 /** Where only the absence of a next page ends a list, and every record leads to one. */

@@ -1,0 +1,56 @@
+/** Ends that an API seems to say, with records behind them: after code 0 each record is a row. */
+import assert from 'node:assert/strict';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { test, type TestContext } from 'node:test';
+import { DescribedScene, assertCode, type DescribedEnd } from '../../support/described-scene.ts';
+
+const IDS = Array.from({ length: 60 }, (_, at) => at + 1);
+
+interface Answered {
+  /** `null`: an answer that is no page. */
+  readonly ids: readonly number[] | null;
+  readonly next?: number | null;
+  readonly more?: boolean;
+}
+
+type Api = (query: URLSearchParams, request: number) => Answered;
+
+/** @returns the ids in the table */
+async function ingest(t: TestContext, words: string, api: Api): Promise<DescribedEnd & { readonly loaded: number[] }> {
+  let requests = 0;
+  const server = createServer((request, response) => {
+    requests += 1;
+    const { ids, ...envelope } = api(new URL(request.url ?? '', 'http://api').searchParams, requests);
+    response.end(ids === null ? '<html>' : JSON.stringify({ ...envelope, data: ids.map((id) => ({ id })) }));
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  t.after(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const description = `
+name: ends
+url: ${origin}/list
+records: [data]
+id: [id]
+columns: { id: { path: [id], type: bigint } }
+${words}`;
+  const scene = await DescribedScene.of(t, { origin, records: [] }, description);
+  const end = await scene.ingest(['--max-wait', '10']);
+  const { rows } = await scene.database.query<{ id: string }>('SELECT id FROM ends ORDER BY id');
+  return { ...end, loaded: rows.map(({ id }) => Number(id)) };
+}
+
+void test('a token that is the number of a page goes with the size of the page that gave it', async (t) => {
+  const words = 'size: { param: size, max: 10 }\nnext: { token: { path: [next], param: page } }';
+  const end = await ingest(t, words, (query, request) => {
+    const page = Number(query.get('page') ?? 1);
+    const size = Number(query.get('size'));
+    const ids = IDS.slice((page - 1) * size, page * size);
+    return { ids: request === 3 ? null : ids, next: page * size < IDS.length ? page + 1 : null };
+  });
+  assertCode(end, 0);
+  assert.deepEqual(end.loaded, IDS);
+});

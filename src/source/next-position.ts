@@ -24,6 +24,8 @@ export interface AnsweredPage {
   /** As they were asked for. */
   readonly position: string | null;
   readonly limit: number;
+  /** The most records that a page before it had; 0: there is none. */
+  readonly mostBefore: number;
 }
 
 /** By which word of the description a list ends. */
@@ -89,13 +91,16 @@ export function totalIn(
   return Number.isSafeInteger(Number(value.text)) ? Number(value.text) : null;
 }
 
-/** `null` when only the absence of a next page would say so; a text when nothing is said where it should be. */
-function saysMore({ description: { more } }: FilledDescription, page: AnsweredPage): boolean | null | string {
+/** `null` when only the absence of a next page says so; a text when nothing is said where it should be. */
+function saysMore({ description: { more, next } }: FilledDescription, page: AnsweredPage): boolean | null | string {
   switch (more.kind) {
     case 'next-absent':
       return null;
     case 'short-page':
-      return page.records >= page.limit;
+      if (page.records >= page.limit) return true;
+      // Before a page has had more, the API may just give fewer than were asked for: then what follows tells. Many APIs answer a
+      // number behind their last page with an error, so by page numbers that is not asked.
+      return page.records < page.mostBefore || (next.kind === 'count' && next.step === 1) ? false : null;
     case 'link':
       return linkIn(page) !== null;
     case 'path': {

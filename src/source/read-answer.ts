@@ -11,13 +11,20 @@ import { readKeyAndCount } from './positions.ts';
 /** Why a page is none. */
 export type AnswerFault = Exclude<NextPosition, { kind: 'next' | 'end' }>;
 
-/** @param isNextKnown an earlier page had a next one, where the description has it */
+/** What the pages before have shown. */
+export interface ReadBefore {
+  /** One had a next one, where the description has it. */
+  readonly isNextKnown: boolean;
+  /** The most records that one had. */
+  readonly mostRecords: number;
+}
+
 export function readAnswer(
   source: FilledDescription,
   { url, headers, cursor, limit: asked }: AskedFor,
   { around, hasList, firstRecord, lastRecord }: QuotedEnvelope,
   records: number,
-  isNextKnown: boolean,
+  { isNextKnown, mostRecords }: ReadBefore,
 ): PageEnvelope | AnswerFault {
   const { size, next } = source.description;
   const limit = Math.min(asked, size?.max ?? Infinity);
@@ -33,6 +40,7 @@ export function readAnswer(
         url,
         position: cursor,
         limit,
+        mostBefore: mostRecords,
       })
     : noList(source, envelope);
   if (found.kind !== 'next' && found.kind !== 'end') return found;
@@ -93,9 +101,10 @@ function countsPages({ description: { next, more } }: FilledDescription): Pick<P
   return { countsPages: count?.step === 1 };
 }
 
-/** Where only the absence of a next page ends a list, and every record leads to one. */
+/** Where no word of an answer ends a list, and every record leads to a next page. */
 function endsEmpty({ description: { more, next } }: FilledDescription): boolean {
-  return more.kind === 'next-absent' && (next.kind === 'count' || next.kind === 'lastRecord');
+  const isUnsaid = more.kind === 'next-absent' || more.kind === 'short-page';
+  return isUnsaid && (next.kind === 'count' || next.kind === 'lastRecord');
 }
 
 /** A whole page of records can have one value. What comes behind them is asked for by this value, and page numbers under it: from the first on. */

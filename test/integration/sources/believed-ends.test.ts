@@ -54,3 +54,13 @@ void test('a token that is the number of a page goes with the size of the page t
   assertCode(end, 0);
   assert.deepEqual(end.loaded, IDS);
 });
+
+void test('an API that gives fewer records than are asked for has no short page until one is shorter than another', async (t) => {
+  const words = 'size: { param: size, max: 20 }\nnext: { lastRecord: { path: [id], param: after } }\nmore: short-page';
+  const end = await ingest(t, words, (query) => {
+    const after = Number(query.get('after') ?? 0);
+    return { ids: IDS.slice(after, after + Math.min(7, Number(query.get('size')))) };
+  });
+  assertCode(end, 0);
+  assert.deepEqual(end.loaded, IDS);
+});

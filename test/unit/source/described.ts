@@ -32,6 +32,7 @@ export function answered(said: Partial<AnsweredPage> = {}): AnsweredPage {
     url: new URL('https://api.example.com/v1/things?limit=100'),
     position: null,
     limit: 100,
+    mostBefore: 0,
     ...said,
   };
 }

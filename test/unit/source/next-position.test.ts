@@ -64,6 +64,15 @@ test('a short page is the end only where the description says so', () => {
   assert.deepEqual(after(source, { records: 3, limit: 3 }), next('2'));
 });
 
+test('a short page that is as long as any before it may be all that the API gives: what follows tells', () => {
+  const source = { more: 'short-page', next: { count: { param: 'offset', first: 0, step: 100 } } };
+  assert.deepEqual(after(source, { records: 30 }), next('30'));
+  assert.deepEqual(after(source, { records: 30, mostBefore: 30, position: '30' }), next('60'));
+  assert.deepEqual(after(source, { records: 29, mostBefore: 30, position: '60' }), end('short-page'));
+  assert.deepEqual(after(source, { records: 0, mostBefore: 0 }), end('next-absent'));
+  assert.deepEqual(after({ more: 'short-page' }, { records: 30 }), end('next-absent'));
+});
+
 test('an address of the same host is followed, from the header or from the body, also a relative one', () => {
   const inHeader = (value: string) => after({ next: { link: 'header' } }, { headers: headers({ link: value }) });
   assert.deepEqual(

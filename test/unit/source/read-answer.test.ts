@@ -25,7 +25,7 @@ for (const [cursor, mayBeginAgain] of [
   test(`a page by ${cursor ?? 'no cursor'} may ${mayBeginAgain ? '' : 'not '}begin as the one before it`, () => {
     const asked = { url: new URL('https://api.example.com'), headers: headers(), cursor, limit: 2 };
     const quoted = { around: '{"data":[]}', hasList: true, firstRecord: AT, lastRecord: AT };
-    const read = readAnswer(BY_TIME, asked, quoted, 2, false);
+    const read = readAnswer(BY_TIME, asked, quoted, 2, { isNextKnown: false, mostRecords: 0 });
     assert.ok(!('kind' in read));
     assert.equal(read.mayBeginAgain, mayBeginAgain);
   });
@@ -49,7 +49,7 @@ for (const [name, said, sought] of [
     const read = (
       records: number,
       { cursor = null, isNextKnown = false }: { cursor?: string | null; isNextKnown?: boolean } = {},
-    ) => readAnswer(source, { ...asking, headers: headers(), cursor }, FULL, records, isNextKnown);
+    ) => readAnswer(source, { ...asking, headers: headers(), cursor }, FULL, records, { isNextKnown, mostRecords: 0 });
     const full = read(3);
     assert.ok('kind' in full && full.kind === 'unclear');
     assert.match(full.why, sought);

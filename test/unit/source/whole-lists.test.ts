@@ -99,13 +99,15 @@ const WAYS: Readonly<Record<string, { readonly said: object; readonly api: Api }
 function walk(source: FilledDescription, api: Api, things: readonly Thing[], limit: number): Thing[] {
   const served: Thing[] = [];
   let position: string | null = null;
+  let mostBefore = 0;
   for (let pages = 0; pages <= 3 * things.length + 3; pages += 1) {
     const { url } = requestShape(source, { position, limit, sinceMs: null, untilMs: null });
     const answer = api(url.searchParams, things, Number(url.searchParams.get('limit')));
     served.push(...answer.things);
     const records = answer.things.length;
     const ends = { firstRecord: answer.things[0], lastRecord: answer.things.at(-1) };
-    const after = nextPosition(source, { ...answer, ...ends, url, position, limit, records });
+    const after = nextPosition(source, { ...answer, ...ends, url, position, limit, records, mostBefore });
+    mostBefore = Math.max(mostBefore, records);
     if (after.kind === 'end') return served;
     assert.ok(after.kind === 'next', JSON.stringify(after));
     position = after.position;

@@ -2,7 +2,7 @@
 import type { PageRequest } from '../../api/api-client.ts';
 import type { EncodedPage } from '../../core/encoded-page.ts';
 import type { ByTime } from './chain.ts';
-import { mayBeDead } from './cursor-age.ts';
+import { isLimitFixed, mayBeDead } from './cursor-age.ts';
 import { EndDoubts, doubtEnd, type EndDoubt, type Question } from './doubtful-end.ts';
 import type { EmptyWindow } from './empty-window.ts';
 import type { EndpointTraits, Word } from './endpoint-traits.ts';
@@ -91,8 +91,10 @@ export class EndQuestions {
     // The answer by time may have ended far above the end, and gone on by the cursors that are in doubt.
     const canLookUnder = isEmpty && fromMs !== null && !doubt.isStrong && chain.lookUnder(request.page) !== null;
     if (question === 'stands' && canLookUnder) return 'look-under';
-    const isDeadEnd = isEmpty && mayBeDead(request, this.#walk.storedCursor) && this.mayBeginAnew(byTime);
-    return question === 'stands' && isDeadEnd ? 'begin-anew' : question;
+    // Behind the first page nothing can be looked at from above: what its last record asks for may have vanished with it.
+    const isBehindFirst = request.cursor !== null && !isLimitFixed(request) && !canLook;
+    const isDead = isBehindFirst || mayBeDead(request, this.#walk.storedCursor);
+    return question === 'stands' && isEmpty && isDead && this.mayBeginAnew(byTime) ? 'begin-anew' : question;
   }
 
   /**

@@ -64,3 +64,17 @@ void test('an API that gives fewer records than are asked for has no short page 
   assertCode(end, 0);
   assert.deepEqual(end.loaded, IDS);
 });
+
+void test('an empty page, because the last record of the first one has vanished, is no end', async (t) => {
+  const words =
+    'size: { param: size, max: 20 }\nnext: { lastRecord: { path: [id], param: after } }\nmore: { path: [more] }';
+  const end = await ingest(t, words, (query, request) => {
+    const left = request === 1 ? IDS : IDS.filter((id) => id !== 20);
+    const after = query.get('after');
+    if (after === '20') return { ids: [], more: false };
+    const ids = left.filter((id) => id > Number(after ?? 0)).slice(0, Number(query.get('size')));
+    return { ids, more: ids.at(-1) !== IDS.length };
+  });
+  assertCode(end, 0);
+  assert.deepEqual(end.loaded, IDS);
+});

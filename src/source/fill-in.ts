@@ -21,6 +21,7 @@ export interface FilledDescription {
   readonly auth: Auth | null;
   /** The parameters of all requests that have a variable in them: as they are written, and as they are sent. */
   readonly hidden: readonly { readonly name: string; readonly written: string; readonly sent: string }[];
+  readonly variables: readonly { readonly name: string; readonly value: string }[];
   /** The values of the variables, and what is sent in place of a key: none of them may be printed. */
   readonly secrets: readonly string[];
 }
@@ -76,6 +77,7 @@ export function fillIn(description: Description, environment: Environment): Fill
     hidden: parametersOf(description)
       .filter(([, written]) => placeholdersIn(written).length > 0)
       .map(([name, written]) => ({ name, written, sent: fill(written) })),
+    variables: variables.map((name) => ({ name, value: valueOf(name, environment) })),
     secrets: [...secretsIn(description, environment), ...(auth?.kind === 'basic' ? [basicToken(auth)] : [])],
   };
 }

@@ -6,6 +6,7 @@ import type { AnswerHeaders } from '../core/encoded-page.ts';
 import { toSendBack, valueAt, valueIn } from './answer-values.ts';
 import type { FilledDescription } from './fill-in.ts';
 import type { KeyPath } from './kinds.ts';
+import { keepLink } from './kept-link.ts';
 import { nextLink } from './link-header.ts';
 import type { CountWord, NextWord } from './next-word.ts';
 import { lacksNamedRecord } from './named-record.ts';
@@ -155,16 +156,7 @@ function byLink(source: FilledDescription, from: 'header' | KeyPath, page: Answe
       why: `the next page is said to be on another host (${link.origin}) than the source (${source.url.origin}): nothing was asked there, and no key was sent`,
     };
   }
-  // The key is not kept with the position; the request adds it again.
-  link.username = '';
-  link.password = '';
-  link.hash = '';
-  const { auth, hidden } = source;
-  if (auth?.kind === 'query' && link.searchParams.has(auth.param)) link.searchParams.delete(auth.param);
-  for (const { name, written, sent } of hidden) {
-    if (link.searchParams.get(name) === sent) link.searchParams.set(name, written);
-  }
-  return link.href;
+  return keepLink(source, link);
 }
 
 function byCount(count: CountWord, { position, records }: AnsweredPage): Found {

@@ -1,5 +1,6 @@
 /** What is sent for one page of a source. Pure: nothing is sent from here. */
 import { basicToken, type FilledDescription } from './fill-in.ts';
+import { sentLink } from './kept-link.ts';
 import type { KeyPath, RequestPlace } from './kinds.ts';
 import { readKeyAndCount } from './positions.ts';
 import { writeBound } from './time-bounds.ts';
@@ -37,7 +38,7 @@ export function requestShape(source: FilledDescription, asked: AskedPage): Reque
   const paging: Paging = { query: new Map(), body: [] };
   // A link has everything in it; what it leaves out was left out on purpose.
   if (!isLink) askForPart(paging, source, asked);
-  const url = isLink ? withKeys(source, asked.position) : new URL(source.url);
+  const url = isLink ? sentLink(source, asked.position) : new URL(source.url);
   const query = isLink ? paging.query : new Map([...Object.entries(source.query), ...paging.query]);
   for (const [name, value] of query) url.searchParams.set(name, value);
   if (auth?.kind === 'query') url.searchParams.set(auth.param, auth.value);
@@ -47,15 +48,6 @@ export function requestShape(source: FilledDescription, asked: AskedPage): Reque
     headers: headersOf(source),
     body: method === 'POST' ? JSON.stringify(withMembers(source.body ?? {}, paging.body)) : null,
   };
-}
-
-/** A link as it is kept has variables in place of what they stand for. */
-function withKeys({ hidden }: FilledDescription, link: string): URL {
-  const url = new URL(link);
-  for (const { name, written, sent } of hidden) {
-    if (url.searchParams.get(name) === written) url.searchParams.set(name, sent);
-  }
-  return url;
 }
 
 function askForPart(

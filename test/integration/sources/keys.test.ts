@@ -42,6 +42,7 @@ async function openTelltale(t: TestContext, failsFrom: number): Promise<string> 
       request.headers.authorization === `Basic ${Buffer.from(`nobody:${KEYS.FOURTH}`).toString('base64')}`;
     const page = Number(url.searchParams.get('page') ?? 1);
     url.searchParams.set('page', String(page + 1));
+    url.searchParams.set('access_token', KEYS.THIRD);
     const link = page < PAGES ? { link: `<${url.pathname}${url.search}>; rel="next"` } : {};
     response.writeHead(isKnown ? 200 : 401, link).end(JSON.stringify({ data: [{ id: page }] }));
   });

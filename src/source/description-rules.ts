@@ -15,6 +15,8 @@ export interface Finding {
 const NO_KEY =
   'a key must not stand in a file that is stored and shared: say it with auth, or put a variable here, like ${API_KEY}';
 const MAY_HAVE_VARIABLES = new Set(['url', 'headers', 'query', 'body', 'auth']);
+/** Every table of PostgreSQL has them. */
+const SYSTEM_COLUMNS = ['tableoid', 'xmin', 'cmin', 'xmax', 'cmax', 'ctid'];
 /** The key belongs to auth, and the rest to HTTP itself. */
 const NO_HEADERS_OF_OURS: readonly (readonly [string, string])[] = [
   ['authorization', 'say it with auth, which keeps keys out of messages'],
@@ -240,6 +242,9 @@ function recordFindings({ id, version, time, columns }: Description): Finding[] 
   }
   const entries = Object.entries(columns);
   for (const [index, [name, { path, type }]] of entries.entries()) {
+    if (SYSTEM_COLUMNS.includes(name)) {
+      found.push(problem(['columns', name], `PostgreSQL has a column ${name} of its own: use another name`));
+    }
     if (['extra', 'ingested_at', 'source_order'].includes(name)) {
       found.push(problem(['columns', name], `the program has a column ${name} of its own: use another name`));
     }

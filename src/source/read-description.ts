@@ -1,5 +1,5 @@
 /** A description from the text of its file. Every problem is found at once, with its place and with what would be right. */
-import { LineCounter, isMap, isNode, isScalar, isSeq, parseDocument, type Document } from 'yaml';
+import { LineCounter, isMap, isNode, isScalar, isSeq, parseDocument, visit, type Document, type Node } from 'yaml';
 import type { z } from 'zod';
 import { findingsIn, placeholderFindings, type Finding } from './description-rules.ts';
 import { descriptionSchema, type Description } from './description.ts';
@@ -32,11 +32,13 @@ export function readDescription(text: string): ReadDescription {
     const { line, col } = lines.linePos(offset);
     return { line: Math.max(1, line), column: Math.max(1, col), message };
   };
-  const broken = [...document.errors, ...document.warnings];
-  if (broken.length > 0) {
-    return failed(broken.map(({ code, message, pos }) => at(pos[0], yamlMessage(code, message))));
-  }
+  const broken = [...document.errors, ...document.warnings].map(({ code, message, pos }) =>
+    at(pos[0], yamlMessage(code, message)),
+  );
+  if (broken.length > 0) return failed(broken);
   keepAsWritten(document);
+  const unreadable = unreadableIn(document, at);
+  if (unreadable.length > 0) return failed(unreadable);
   let raw: unknown;
   try {
     raw = document.toJS();
@@ -71,6 +73,33 @@ function inOrder(problems: readonly Problem[]): readonly Problem[] {
 function yamlMessage(code: string, message: string): string {
   if (code === 'DUPLICATE_KEY') return 'this is said twice: one of both must go';
   return `this is no YAML: ${message}`;
+}
+
+/** What would be lost, or never end, when the document becomes values. */
+function unreadableIn(document: Document, at: (offset: number, message: string) => Problem): Problem[] {
+  const found: Problem[] = [];
+  const note = ({ range }: Node, message: string): void => void found.push(at(range?.[0] ?? 0, message));
+  visit(document, {
+    Alias: (_, node, ancestors) => {
+      const meant = node.resolve(document);
+      if (ancestors.some((ancestor) => ancestor === meant)) note(node, 'this stands in itself');
+    },
+    Scalar: (key, node) => {
+      const { value, source } = node;
+      if (key === 'key' && value === '__proto__') note(node, 'expected another name');
+      const isLong = typeof value === 'number' && Number.isInteger(value) && !Number.isSafeInteger(value);
+      if (isLong && /^[-+]?\d+$/.test(source ?? ''))
+        note(node, 'this number has too many digits: write it as a text, in quotes');
+    },
+  });
+  const headers = document.get('headers');
+  const names = new Set<string>();
+  for (const { key } of isMap(headers) ? headers.items : []) {
+    const name = isScalar(key) ? String(key.value).toLowerCase() : '';
+    if (isScalar(key) && names.has(name)) note(key, `headers.${name}: this is said twice: one of both must go`);
+    names.add(name);
+  }
+  return found;
 }
 
 /** `version: 2.0` among headers or parameters means the text: as a number it would be sent as 2. */

@@ -108,6 +108,16 @@ test('what is no YAML, and what is no map of words, is refused with its place', 
   }
 });
 
+test('what would be lost, or never end, as a value is a problem of its place', () => {
+  assert.deepEqual(problemsWith('columns: &a { x: *a }'), ['15:18 this stands in itself']);
+  assert.deepEqual(problemsWith('columns: { __proto__: { path: [a], type: text } }'), ['15:12 expected another name']);
+  const digits = problemsWith('method: POST\nbody: { channel: 12345678901234567890 }').join();
+  assert.match(digits, /too many digits: write it as a text/);
+  assert.deepEqual(problemsWith('query: { channel: 12345678901234567890 }'), []);
+  assert.match(problemsWith('headers: { X-A: a, x-a: b }').join(), /x-a: this is said twice/);
+  assert.match(problemsWith('columns: { ctid: { path: [a], type: text } }').join(), /PostgreSQL has a column ctid/);
+});
+
 test('aliases that multiply are refused', () => {
   const bomb = [
     'a: &a [x]',

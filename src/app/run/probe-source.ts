@@ -19,6 +19,7 @@ import type { DescribedSource } from './described-source.ts';
 /** Room for any page. */
 const MAX_PAGE_BYTES = 64 * 2 ** 20;
 const FEW = 2;
+const MAX_REQUESTS = 6;
 
 export interface Finding {
   /** The word of the description. */
@@ -36,14 +37,20 @@ interface SeenPage {
   readonly envelope: PageEnvelope;
 }
 
-/** At most six requests. @throws ConfigurationError, KeyRefusedError, GaveUpError as a run would */
+/** At most {@link MAX_REQUESTS} requests, those that fail among them. @throws ConfigurationError, KeyRefusedError, GaveUpError as a run would */
 export async function probeSource(
   described: DescribedSource,
   settings: Settings,
   logger: Logger,
 ): Promise<{ readonly findings: readonly Finding[]; readonly requests: number }> {
+  const stop = new AbortController();
   const client = new ApiClient({
     ...clientOptions(settings),
+    observe: {
+      retry: () => {
+        if (client.requests >= MAX_REQUESTS) stop.abort(tooFew(described));
+      },
+    },
     wire: described.wire(settings.userAgent),
     baseUrl: described.url.href,
     apiKey: '',
@@ -53,7 +60,7 @@ export async function probeSource(
     secrets: described.secrets,
   });
   try {
-    const findings = await new Probe(client, described).run(described.maxPage ?? settings.pageSize);
+    const findings = await new Probe(client, described, stop.signal).run(described.maxPage ?? settings.pageSize);
     return { findings, requests: client.requests };
   } finally {
     await client.close();
@@ -65,10 +72,12 @@ class Probe {
   readonly #described: DescribedSource;
   readonly #readAnswer: ReturnType<DescribedSource['answerReader']>;
   readonly #findings: Finding[] = [];
+  readonly #signal: AbortSignal;
   #asked = 0;
 
-  constructor(client: ApiClient, described: DescribedSource) {
+  constructor(client: ApiClient, described: DescribedSource, signal: AbortSignal) {
     this.#client = client;
+    this.#signal = signal;
     this.#described = described;
     this.#readAnswer = described.answerReader();
   }
@@ -151,8 +160,9 @@ class Probe {
   async #ask(
     asked: Partial<Pick<PageRequest, 'cursor' | 'sinceMs' | 'untilMs'>> & { readonly limit: number },
   ): Promise<SeenPage> {
+    if (this.#client.requests >= MAX_REQUESTS) throw tooFew(this.#described);
     this.#asked += 1;
-    const request = { ...newestEvents(this.#asked, asked.limit, new AbortController().signal), ...NO_CURSOR, ...asked };
+    const request = { ...newestEvents(this.#asked, asked.limit, this.#signal), ...NO_CURSOR, ...asked };
     const answer = await this.#client.fetchPage(request);
     if (answer.kind !== 'page')
       throw new GaveUpError(`The API of ${this.#described.name} gave no page: ${answer.kind}.`);
@@ -179,4 +189,10 @@ class Probe {
   #see(word: string, seen: string, holds: boolean | null): void {
     this.#findings.push({ word, seen, holds });
   }
+}
+
+function tooFew({ name }: DescribedSource): GaveUpError {
+  return new GaveUpError(
+    `The API of ${name} failed too often: ${MAX_REQUESTS} requests were not enough to see all of it.`,
+  );
 }

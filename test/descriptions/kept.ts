@@ -134,6 +134,12 @@ export const KEPT: Readonly<Record<string, Case>> = {
     data: { count: 94, gap: 5_000, perInstant: 40 },
     starts: [STOPPED, { ...PLAIN_START, faults: [{ kind: 'error-200', nth: 1, times: 1 }] }],
   }),
+  'the newest records vanish before they are caught up with': caseOf({
+    words: { hasTime: true, order: 'newest-first', bounds: 'both' },
+    data: { count: 9 },
+    salt: 0,
+    starts: [{ ...PLAIN_START, changes: [{ atRequest: 3, add: 0, remove: 4, touch: 0 }] }],
+  }),
   'links, of which a later start asks for pages of another size': caseOf({
     words: { next: 'link', more: 'short-page', inHeader: true },
     starts: [{ ...STOPPED, flags: { ...STOPPED.flags, pageSize: 2 } }],

@@ -3,6 +3,7 @@
  * the top of all, which only shows that the API answers.
  */
 import { NO_CURSOR, type PageRequest, type RawPage } from '../../api/api-client.ts';
+import type { EncodedPage } from '../../core/encoded-page.ts';
 import { judgeAcross } from './doubtful-end.ts';
 import { nextPage, type NextPage } from './cursor-age.ts';
 import type { JudgedWalk } from './judged-walk.ts';
@@ -31,7 +32,7 @@ export class EmptyWindow {
    * @throws what the encoder throws
    */
   async judge(request: PageRequest, raw: RawPage | null, asked: NextPage): Promise<Step | null> {
-    const { position, encoder, emptyRanges } = this.#walk;
+    const { encoder, emptyRanges } = this.#walk;
     const encoded = raw === null ? null : await encoder.encode(request, { instantMs: null }, raw);
     const page = encoded?.status === 'encoded' ? encoded : null;
     const isTop = request.across === 'top';
@@ -42,7 +43,7 @@ export class EmptyWindow {
     }
     const next = { ...asked, ...NO_CURSOR, across: undefined };
     const isUnclear = encoded?.status === 'faulty' && encoded.unclear !== undefined;
-    const found = isUnclear ? 'answered' : judgeAcross(page, isTop ? null : position.sinceMs);
+    const found = isUnclear ? 'answered' : this.#judge(page, isTop, raw);
     if (!isTop) {
       this.isUnanswered = found === 'silent';
       if (page?.times) emptyRanges.note(request.untilMs, page.times.newestMs);
@@ -62,5 +63,13 @@ export class EmptyWindow {
         this.isInhabited = true;
         return null;
     }
+  }
+
+  /** What stands at the top of all may lie above the window. Where it lies below it, whatever was served from here has vanished. */
+  #judge(page: EncodedPage | null, isTop: boolean, raw: RawPage | null): ReturnType<typeof judgeAcross> {
+    const { sinceMs } = this.#walk.position;
+    if (!isTop) return judgeAcross(page, sinceMs);
+    const isOld = raw === null || raw.fromCache;
+    return !isOld && judgeAcross(page, sinceMs) === 'empty' ? 'empty' : judgeAcross(page, null);
   }
 }

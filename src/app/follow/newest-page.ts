@@ -120,7 +120,7 @@ export class NewestPage {
       recent,
       isFull,
       newestMs: newestTime(read, clockAt(raw)),
-      total: raw.fromCache ? null : read.envelope.total,
+      total: raw.fromCache || (sinceMs !== null && isOfAnswer(read)) ? null : read.envelope.total,
       first: new FirstAnswer(request, kept),
       limit: raw.limit,
       keys: read.places.keys,
@@ -155,6 +155,11 @@ export class NewestPage {
 const NOTHING = { fresh: 0, recent: 0, isFull: false, newestMs: null, total: null, first: null, keys: [] };
 /** The walk knows how to ask for what cannot be read at once. */
 const UNREAD = { ...NOTHING, fresh: 1, recent: 1 };
+/** On a bounded answer that says that nothing follows: the API counts what was asked for, and not its list. */
+function isOfAnswer({ servedCount, envelope: { total, hasMore } }: EncodedPage): boolean {
+  return hasMore === false && total !== null && total <= servedCount;
+}
+
 /** `Date` comes in whole seconds, cut off. */
 const DATE_PRECISION_MS = 1_000;
 

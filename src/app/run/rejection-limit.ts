@@ -2,7 +2,7 @@
  * How many events may be rejected (`--max-rejected`). Accounting for every event is not success when none of them became a
  * row: such a run ends with another code than 0, and stays unfinished until somebody says that it is as it should be.
  *
- *   not set         more than 5 % and more than 20, or all of them (of no round of --follow): code 5 at the end; code 2 early, see first-pages.ts
+ *   not set         more than 5 % and more than 20, or all of them (of no round of --follow): code 5 at the end; a first load: code 2 early, see first-pages.ts
  *   N               more than N different ones: code 4, early and at the end
  *   P%              a larger share of what was served: code 5 at the end; 100% accepts everything
  */
@@ -35,12 +35,14 @@ export interface RejectionLimitOptions {
   readonly openWindows: () => readonly number[];
   /** It takes what a few seconds have brought: that all of a few events are rejected says nothing. */
   readonly isRound?: boolean;
+  /** An earlier run has taken events of the source: many bad ones in a row do not make it one that the program does not understand. */
+  readonly isUnderstood?: boolean;
 }
 
 /** @param openWindows see {@link RejectionLimitOptions} */
 export function rejectionLimitFor(
   parts: { readonly settings: Settings; readonly db: Database; readonly counters: JobCounters },
-  run: Pick<Run, 'runId' | 'begunBy'>,
+  run: Pick<Run, 'runId' | 'begunBy' | 'incrementalSinceMs'>,
   openWindows: () => readonly number[],
 ): RejectionLimit {
   const { settings, db, counters } = parts;
@@ -53,6 +55,7 @@ export function rejectionLimitFor(
     commonest: () => read(() => commonestRejections(db, runId, MAX_REASONS)),
     openWindows,
     isRound: roundOf(run) !== null,
+    isUnderstood: roundOf(run) !== null || run.incrementalSinceMs !== null,
   });
 }
 
@@ -64,10 +67,10 @@ export class RejectionLimit {
   #repeated = 0;
 
   constructor(options: RejectionLimitOptions) {
-    const { bound, counters, openWindows } = options;
+    const { bound, counters, openWindows, isUnderstood = false } = options;
     this.#options = options;
     const judgesShare = bound === undefined || ('share' in bound && bound.share < 1);
-    this.#firstPages = judgesShare ? new FirstPages(counters.counts.loaded > 0, openWindows) : null;
+    this.#firstPages = judgesShare && !isUnderstood ? new FirstPages(counters.counts.loaded > 0, openWindows) : null;
   }
 
   /** Every page that is accepted, before it is copied. */

@@ -107,3 +107,29 @@ void test('where bounded answers count what was asked for, a late event is found
   assert.equal(end.error, null, end.log.slice(-20).join(''));
   assert.equal(await list.missing(), 0);
 });
+
+/** Events behind `fromMs` have ids that are none. */
+function breakIds(list: GrowingList, fromMs: number): void {
+  list.hook = ({ usual }) => {
+    const events = list.events.slice(usual.first, usual.end);
+    const data = events.map((event) => (Number(event.timestamp) > fromMs ? { ...event, id: {} } : event));
+    return { body: { ...usual.body, data } };
+  };
+}
+
+void test('more broken events than a look asks for do not end it: what comes behind them is taken', async (t) => {
+  const list = await GrowingList.open(t);
+  list.grow(300);
+  const end = await list.follow((wait) => {
+    const now = list.clock.now();
+    if (wait === 4) breakIds(list, now);
+    if (wait === 4) list.grow(1_300, -13_000, 10);
+    if (wait === 8) list.hook = () => undefined;
+    if (wait === 8) list.grow(1);
+    return wait < 12;
+  });
+  assert.equal(end.error, null, end.log.slice(-20).join(''));
+  // The second look asks for more of them than the first one.
+  assert.equal(list.told(end).filter((message) => message.startsWith('not proven')).length, 2);
+  assert.equal((await list.missingOf(list.events.slice(0, 1).map(({ id }) => String(id)))).length, 0);
+});

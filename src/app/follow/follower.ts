@@ -144,7 +144,15 @@ export class Follower {
   async #take(task: Exclude<Task, 'nothing'>, look: Look): Promise<number> {
     const { runs, clock, follow, counters, logger } = this.#parts;
     const begunMs = clock.elapsedMs();
-    if ((await runs.run(this.#roundFor(task, look))) === 'stopped') return 0;
+    try {
+      if ((await runs.run(this.#roundFor(task, look))) === 'stopped') return 0;
+    } catch (error) {
+      if (!(error instanceof JobError) || error.mendedBy !== 'proof') throw error;
+      await this.#showUnproven(error);
+      // What was rejected is no news at the next look.
+      if (!runs.wasResumed) this.#noteTaken(look);
+      return follow;
+    }
     const { inserted, updated, rejected } = counters.counts;
     if (inserted + updated > 0) {
       counters.followed({ lastTakenMs: clock.now(), takenEvents: counters.follow.takenEvents + inserted + updated });

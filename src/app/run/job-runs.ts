@@ -21,7 +21,7 @@ import type { JobOptions } from '../job-options.ts';
 import { forNewRun, unknownTraits, type EndpointTraits } from '../walk/endpoint-traits.ts';
 import type { FirstAnswer } from '../walk/first-answer.ts';
 import type { JobCounters } from './job-counters.ts';
-import { RunPasses } from './run-passes.ts';
+import { RunPasses, completeRound } from './run-passes.ts';
 import { LIST_OF_DATASYNC, logRunBegin, openRun, runIdentity } from './run-setup.ts';
 import { refuseOtherIdType, warnOfDroppedPages } from './take-target.ts';
 import { checkRowsAtStart } from './target-check.ts';
@@ -253,7 +253,10 @@ export class JobRuns {
       const windows = await this.store.windows(run.runId);
       if (windows.some(({ complete }) => !complete)) return false;
       const proof: Proof = { kind: 'none', places: 0, expected: null, sentence: why };
-      await this.store.completeRun(run.runId, { proof });
+      const round = roundOf(run);
+      await (round === null
+        ? this.store.completeRun(run.runId, { proof })
+        : completeRound(this.store, run, round, proof));
     }
     this.hasFailed = false;
     return true;

@@ -10,6 +10,7 @@ import { CountsDisagreeError, GaveUpError, StagingLostError } from '../../core/e
 import { roundOf, type Proof, type RoundKind, type Run } from '../../core/state.ts';
 import type { TimeRange } from '../../core/walk-time.ts';
 import type { FoundEvents } from '../../load/state/found-events.ts';
+import type { StateStore } from '../../load/state/state-store.ts';
 import type { Tally } from '../../load/state/tally.ts';
 import { TopRestarts, noProgress } from '../walk/no-progress.ts';
 import { PassProgress } from './pass-progress.ts';
@@ -66,7 +67,10 @@ export class RunPasses {
     const rejected = { runId, rejected: counters.counts.rejected };
     const areGone = await db.persistently('looking at the anomalies', () => whyRejectionsAreGone(db, rejected));
     if (areGone !== null) throw new CountsDisagreeError(areGone);
-    await (this.#round === null ? this.#completeProven(proof) : this.#completeRound(proof, this.#round));
+    const { counts } = counters;
+    await (this.#round === null
+      ? this.#completeProven(proof)
+      : completeRound(store, { runId, counts }, this.#round, proof));
     counters.proof = proof;
     return 'complete';
   }
@@ -79,15 +83,6 @@ export class RunPasses {
     // Growth over a total that was not proven itself would prove nothing. Where the newest come last, nobody counted what is recent.
     const isExact = proof.kind === 'count' && tally.unsure === 0 && !traits.isOldestFirst;
     await store.completeRun(runId, { proof, recentPlaces: isExact ? tally.recentPlaces : null });
-  }
-
-  /** Rows of earlier runs are not counted: that would cost more than the round. */
-  async #completeRound(proof: Proof, round: RoundKind): Promise<void> {
-    const { store, counters } = this.#parts;
-    const { runId } = this.#run;
-    const { fresh } = await store.foundEvents(runId);
-    const tookNothing = fresh + counters.counts.updated === 0;
-    await store.completeRun(runId, { proof, emptyRound: tookNothing ? round : null });
   }
 
   async #walkAllOfIt(): Promise<'complete' | 'stopped'> {
@@ -285,4 +280,15 @@ export class RunPasses {
     await store.replaceWindows(runId, { sinceMs, untilMs });
     if (!traits.isOrderedByTime) await store.noteTraits(traits);
   }
+}
+
+/** Rows of earlier runs are not counted: that would cost more than the round. One that took nothing leaves no trace. */
+export async function completeRound(
+  store: StateStore,
+  { runId, counts }: Pick<Run, 'runId' | 'counts'>,
+  round: RoundKind,
+  proof: Proof,
+): Promise<void> {
+  const { fresh } = await store.foundEvents(runId);
+  await store.completeRun(runId, { proof, emptyRound: fresh + counts.updated === 0 ? round : null });
 }

@@ -133,3 +133,22 @@ void test('more broken events than a look asks for do not end it: what comes beh
   assert.equal(list.told(end).filter((message) => message.startsWith('not proven')).length, 2);
   assert.equal((await list.missingOf(list.events.slice(0, 1).map(({ id }) => String(id)))).length, 0);
 });
+
+void test('broken events in a quiet list lead to no round after the other', async (t) => {
+  const list = await GrowingList.open(t);
+  list.grow(300);
+  const requests: number[] = [];
+  const end = await list.follow((wait) => {
+    requests.push(list.api.pageRequests);
+    if (wait === 4) breakIds(list, list.clock.now());
+    if (wait === 4) list.grow(30, -30_000, 10);
+    return wait < 45;
+  });
+  assert.equal(end.error, null, end.log.slice(-20).join(''));
+  assert.equal(list.told(end).filter((message) => message.startsWith('not proven')).length, 2);
+  const { rows } = await list.database.query<{ kept: number }>('SELECT count(*)::int AS kept FROM ingestion.anomaly');
+  // By the round that met them, and by the newest one over the lookback.
+  assert.deepEqual(rows, [{ kept: 60 }]);
+  // Beside the looks: the page behind the one that has shown them, and one walk over the lookback.
+  assert.ok((requests[44] ?? 0) - (requests[3] ?? 0) <= 41 + 4, requests.join(' '));
+});

@@ -137,12 +137,16 @@ export function classifyDatabaseError(error: unknown): DatabaseErrorClass {
   return 'terminal';
 }
 
+/** The SQLSTATE of a database that takes no connections for now: somebody has shut it for maintenance. */
+const NOT_IN_STATE = '55000';
+
 /**
  * What an error means that came before the connection was ready. Without a code the socket was closed or timed out; a
  * protocol violation is a pooler that has no connection to give.
  */
 export function connectingError(purpose: string, error: unknown): unknown {
-  if (isExplained(error) && sqlStateOf(error) !== PROTOCOL_VIOLATION) return error;
+  const sqlState = sqlStateOf(error);
+  if (isExplained(error) && sqlState !== PROTOCOL_VIOLATION && sqlState !== NOT_IN_STATE) return error;
   return new ConnectionLostError(`connecting for ${purpose}`, error);
 }
 

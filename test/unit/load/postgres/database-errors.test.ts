@@ -16,6 +16,8 @@ const ROUTINE = { file: 'pqformat.c', line: '530', routine: 'pq_copymsgbytes' };
 const CASES: readonly (readonly [string, unknown, string])[] = [
   ['a field whose length does not fit its type', serverError('08P01', ROUTINE), 'data'],
   ['a pooler that has no connection, with the same code', connectingError('a test', serverError('08P01')), 'transient'],
+  ['a database that takes no connections', connectingError('a test', serverError('55000')), 'transient'],
+  ['the same code of a statement', serverError('55000'), 'terminal'],
   ['a connection that was refused by a standby', serverError('08006', ROUTINE), 'transient'],
   ['a value that is out of range', serverError('22003', ROUTINE), 'data'],
   ['a check', serverError('23514', ROUTINE), 'data'],

@@ -6,6 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Client, ClientBase } from 'pg';
 import { TargetBusyError, describeError } from '../../core/errors.ts';
 import type { Logger } from '../../core/logging.ts';
+import { ConnectionLostError, isExplained } from '../postgres/database-errors.ts';
 import type { Database } from '../postgres/database.ts';
 import { oneRow } from '../postgres/one-row.ts';
 import { findSource, isOf, type Source } from '../schema/source.ts';
@@ -55,7 +56,9 @@ export class OwnerLock {
       await this.#untilFree(client, standby);
     } catch (error) {
       await client.end().catch(() => undefined);
-      throw error;
+      // A client whose session is gone gives no code: a standby waits for the database as everybody does.
+      if (standby?.aborted === true || isExplained(error)) throw error;
+      throw new ConnectionLostError('waiting for the source', error);
     }
     this.#client = client;
   }

@@ -107,10 +107,10 @@ export interface ReadingHints {
   readonly countsReturned: boolean;
   /** Whether the API serves no more than what is asked for; `null`: nothing is known of it. */
   readonly mindsLimit: boolean | null;
-  /** The exact bytes of an event that is known to be broken, because it was served alone; `null`: none is known. */
-  readonly brokenEvent: Uint8Array | null;
-  /** The page begins with the event that the page before it ended with, as inclusive cursors have it. */
-  readonly beginsKnown: boolean;
+  /** The exact bytes of events that are known to be broken: the one that was served alone, the one that the page begins with. */
+  readonly brokenEvents: readonly Uint8Array[];
+  /** Whether it begins with the event that the page before it ended with, as inclusive cursors have it, and how that was. */
+  readonly beginsKnown: false | 'well' | 'broken';
   /** Where bytes of the body are left out, because its only event is larger than memory allows; `null`: it is all there. */
   readonly leftOutAt: number | null;
 }

@@ -34,7 +34,9 @@ export async function triedRun(seed: number, cluster: TestCluster): Promise<Trie
   const endings: (() => unknown)[] = [];
   try {
     const t = { after: (end: () => unknown): unknown => endings.push(end) };
-    const ran = await runOver(t, { cluster, name: `damage_${seed}` }, events, shape);
+    // Drawn apart: a seed means the source that it always meant.
+    const hasInclusiveCursor = new Dice(~seed).chance(0.25);
+    const ran = await runOver(t, { cluster, name: `damage_${seed}` }, events, { shape, hasInclusiveCursor });
     return { shape, ...ran };
   } finally {
     for (const end of endings.reverse()) await end();
@@ -45,7 +47,7 @@ async function runOver(
   t: AtEnd,
   { cluster, name }: { readonly cluster: TestCluster; readonly name: string },
   events: readonly SourceEvent[],
-  shape: Shape,
+  { shape, hasInclusiveCursor }: { readonly shape: Shape; readonly hasInclusiveCursor: boolean },
 ): Promise<Omit<TriedRun, 'shape'>> {
   const url = await cluster.createDatabase(name);
   const database = new pg.Client({ connectionString: url });
@@ -56,6 +58,7 @@ async function runOver(
     events: events.map((_, n) => eventNumber(n)),
     maxPage: PAGE_SIZE,
     hasStream: shape !== 'doc',
+    hasInclusiveCursor,
     hook: ({ query, usual }) => {
       const { first, end, body } = usual;
       const nextCursor = cursorOf(body);

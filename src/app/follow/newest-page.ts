@@ -130,7 +130,8 @@ export class NewestPage {
   /** `null`: its events cannot be told apart, or kill workers; the walk knows how to ask for them. */
   async #encode({ windowId, page }: PageRequest, raw: RawPage): Promise<EncodedPage | null> {
     const { limit, leftOutAt } = raw;
-    const hints = { limit, countsReturned: true, mindsLimit: null, brokenEvent: null, beginsKnown: false, leftOutAt };
+    const known = { brokenEvents: [], beginsKnown: false } as const;
+    const hints = { limit, countsReturned: true, mindsLimit: null, ...known, leftOutAt };
     try {
       const how = { windowId, page, instantMs: null, isKeyed: true, hints };
       const read = await (await this.#options.encoder()).encode(how, raw);

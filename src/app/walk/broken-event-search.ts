@@ -9,7 +9,7 @@
  * question asks for at most half of what the one before it did, but for the first ones, which believe the page.
  */
 import { BROKEN_EVENTS, type PageRequest, type RawPage } from '../../api/api-client.ts';
-import type { EncodedPage } from '../../core/encoded-page.ts';
+import type { EncodedPage, ReadingHints } from '../../core/encoded-page.ts';
 import type { Logger } from '../../core/logging.ts';
 import type { PageBody } from '../../threads/page-encoder.ts';
 import { noteLimit, noteSurplus, type EndpointTraits } from './endpoint-traits.ts';
@@ -31,6 +31,24 @@ const MAX_READINGS = 5;
 /** No page yet. `isNarrowed`: the next question is another one, and needs no wait. */
 export type NoPage = UnusablePage & { readonly isNarrowed?: boolean };
 
+/** The last event of a page. */
+interface PageEnd {
+  readonly digest: string | null;
+  /** Its bytes, if they are no JSON: then nothing but these tells where it ends. */
+  readonly broken: Uint8Array | null;
+}
+
+const NO_END: PageEnd = { digest: null, broken: null };
+
+function endOf({ anomalies, places, servedCount }: EncodedPage): PageEnd {
+  const broken = anomalies.find(({ position, reason }) => position === servedCount - 1 && reason === 'not-json');
+  return { digest: places.lastDigest, broken: broken?.original.slice() ?? null };
+}
+
+function leadsBack({ cursor }: PageRequest, { envelope, servedCount }: EncodedPage): boolean {
+  return servedCount === 1 && cursor !== null && envelope.nextCursor === cursor;
+}
+
 type SearchedTraits = Pick<EndpointTraits, 'countsReturned' | 'mindsLimit' | 'largestPage'>;
 
 export class BrokenEventSearch {
@@ -47,9 +65,9 @@ export class BrokenEventSearch {
   #served = 0;
   /** How often less was asked for in this search. */
   #narrowings = 0;
-  /** Of the last event of the newest page that reads, and of the page before. */
-  #lastDigest: string | null = null;
-  #endDigest: string | null = null;
+  /** The last event of the newest page that reads, and of the page before. */
+  #last = NO_END;
+  #end = NO_END;
   /** Pages begin with the end of the last: cursors are inclusive. */
   #beginsKnown = false;
   #surplus = 0;
@@ -78,33 +96,29 @@ export class BrokenEventSearch {
     if (request.page !== this.#page) this.#begin(request.page);
     const { countsReturned, mindsLimit, largestPage } = this.#traits;
     const { leftOutAt = null } = raw;
-    const known = { brokenEvent: this.#brokenEvent, beginsKnown: this.#beginsKnown };
     // Where limits are not minded, a page with more behind it has as many as any.
     const limit = mindsLimit === false && largestPage > 0 ? largestPage : request.limit;
-    const hints = { limit, countsReturned, mindsLimit, ...known, leftOutAt };
+    const hints = { limit, countsReturned, mindsLimit, ...this.#known(this.#brokenEvent), leftOutAt };
     let encoded = await this.#encoder.encode(request, { ...asked, hints }, raw);
     if (encoded.status === 'faulty' && mindsLimit === true && this.#brokenEvent !== null) {
       const { unclear, body, bodyBytes } = encoded;
       const alone = unclear?.alone ?? null;
       // It was broken in another way each time: it is set aside as it came now.
       if (alone !== null && body !== undefined && bodyBytes !== undefined) {
-        const now = { ...asked, hints: { ...hints, brokenEvent: alone } };
+        const now = { ...asked, hints: { ...hints, ...this.#known(alone) } };
         encoded = await this.#encoder.encode(request, now, { ...raw, body, bodyBytes, contentEncoding: 'identity' });
       }
     }
     // What lies outside of the window is not taken: it only has to be there.
     if (request.across !== undefined) return encoded;
     if (encoded.status === 'faulty') return this.#narrow(request, encoded);
-    const { firstDigest, lastDigest } = encoded.places;
-    this.#beginsKnown = firstDigest !== null && firstDigest === this.#endDigest;
-    if (this.#ahead !== null && this.#beginsKnown && request.limit === 1) {
-      // The client asks for less each time that a page fails.
-      this.#surplus += 1;
-      this.#limit.narrowTo(this.#least);
-      const detail = 'A page of one event is the event that the page before it ended with.';
-      return { status: 'faulty', fault: BROKEN_EVENTS, detail, isNarrowed: true };
-    }
-    this.#lastDigest = lastDigest;
+    const last = endOf(encoded);
+    // So it is, too, where the cursor leads to itself: another process has taken the page before.
+    if (leadsBack(request, encoded)) this.#end = last;
+    const { firstDigest } = encoded.places;
+    this.#beginsKnown = firstDigest !== null && firstDigest === this.#end.digest;
+    if (this.#ahead !== null && this.#beginsKnown && request.limit === 1) return this.#askForMore();
+    this.#last = last;
     const digest = encoded.mended?.digest ?? null;
     if (digest !== null && digest !== this.#digest && this.#readings < MAX_READINGS) {
       this.#digest = digest;
@@ -122,9 +136,19 @@ export class BrokenEventSearch {
     return this.#beginsKnown ? 2 + this.#surplus : 1;
   }
 
+  /** What is known of the page that comes, beside an event that was served alone. */
+  #known(alone: Uint8Array | null): Pick<ReadingHints, 'brokenEvents' | 'beginsKnown'> {
+    const beginning = this.#beginsKnown ? this.#end.broken : null;
+    const how = beginning === null ? 'well' : 'broken';
+    return {
+      brokenEvents: [beginning, alone].filter((event) => event !== null),
+      beginsKnown: this.#beginsKnown && how,
+    };
+  }
+
   #begin(page: number): void {
     this.#page = page;
-    this.#endDigest = this.#lastDigest;
+    this.#end = this.#last;
     this.#surplus = 0;
     this.#readings = 0;
     this.#digest = null;
@@ -149,12 +173,23 @@ export class BrokenEventSearch {
       this.#limit.narrowTo(CONFIRMING_EVENTS);
       return { ...page, fault: BROKEN_EVENTS, isNarrowed: true };
     }
-    if (limit <= (this.#beginsKnown ? 2 : 1)) return this.#giveUp(page);
+    if (limit <= this.#least) return this.#giveUp(page);
     this.#narrowings += 1;
     const most = this.#narrowings <= BELIEVED_PAGES ? limit - 1 : Math.floor(limit / 2);
     this.#ahead = Math.min(unclear.goodBefore, most);
     this.#limit.narrowTo(Math.max(this.#least, this.#ahead));
     return { ...page, fault: BROKEN_EVENTS, isNarrowed: true };
+  }
+
+  /** A page of one event is the one that the page before it ended with. */
+  #askForMore(): NoPage {
+    // Known when it was asked for, it came alone because the client asks for less each time that a page fails.
+    if (this.#limit.value > 1) this.#surplus += 1;
+    this.#limit.narrowTo(this.#least);
+    // What was searched and is known now is that event: the one behind it may be broken, too.
+    if (this.#end.broken !== null) this.#brokenEvent = null;
+    const detail = 'A page of one event is the event that the page before it ended with.';
+    return { status: 'faulty', fault: BROKEN_EVENTS, detail, isNarrowed: this.#limit.value > 1 };
   }
 
   /** The search begins again, and each time counts as a failure of the page. */

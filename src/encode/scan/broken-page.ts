@@ -122,8 +122,8 @@ export class BrokenPageReader {
   }
 
   #elementAt(start: number): Element | null {
-    const known = this.#hints.brokenEvent;
-    if (known !== null && this.#isTextAt(known, start)) {
+    const known = this.#hints.brokenEvents.find((event) => this.#isTextAt(event, start));
+    if (known !== undefined) {
       return { start, end: start + known.length, reason: 'not-json', repair: null, isKnown: true };
     }
     const { controls } = this.#cursor;
@@ -254,7 +254,7 @@ export class BrokenPageReader {
     const isTooLong = expected !== null && read >= expected && !beginsObject(this.#body, front.failedAt);
     const goodBefore = isTooLong ? Math.max(0, expected - 1 - rest.elements.length) : front.elements.length;
     const { limit, mindsLimit, beginsKnown } = this.#hints;
-    const known = beginsKnown ? front.elements.slice(0, 1) : [];
+    const known = front.elements.slice(0, 1).filter(({ isKnown }) => beginsKnown === (isKnown ? 'broken' : 'well'));
     // Where more follows, a larger page will show whether it was alone.
     const isOnlyKnown = read === known.length;
     const isAlone =

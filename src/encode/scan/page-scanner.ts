@@ -18,7 +18,7 @@ const NO_HINTS: ReadingHints = {
   limit: Infinity,
   countsReturned: true,
   mindsLimit: null,
-  brokenEvent: null,
+  brokenEvents: [],
   beginsKnown: false,
   leftOutAt: null,
 };

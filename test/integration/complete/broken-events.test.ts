@@ -55,6 +55,34 @@ void test('a broken event costs itself where each page begins with the end of th
   assert.deepEqual(await scene.rejected(), { 'not-json': 2 });
 });
 
+/** With two readings: the end of it may be an event of its own. */
+const twice = (n: number): string => textOf(n).replace(`event_${n}`, 'x"},{\\"id\\":\\"evil\\"}');
+const allTwice = (...places: number[]): Record<number, string> => Object.fromEntries(places.map((n) => [n, twice(n)]));
+
+for (const shape of ['doc', 'live'] as const) {
+  void test(`broken events side by side cost themselves behind inclusive cursors: ${shape}`, async (t) => {
+    const broken = allTwice(0, 1, 99, 100, 250, 251, 252, 598, 599);
+    const hook: PageHook = ({ usual }) => ({ body: bytesOf(usual, broken) });
+    const options = { events: EVENTS, shape, maxPage: 100, hasInclusiveCursor: true, hook } as const;
+    const scene = await ScriptedScene.open(t, options);
+    const ending = await scene.ingest();
+    await scene.expect(ending, 0, others(broken));
+    assert.deepEqual(await scene.rejected(), { 'not-json': 9 });
+    assert.ok(scene.api.pageRequests < 100, `${scene.api.pageRequests} requests`);
+  });
+
+  void test(`they do so, too, where the run is stopped between them: ${shape}`, async (t) => {
+    const broken = allTwice(250, 251, 252);
+    const hook: PageHook = ({ usual }) => ({ body: bytesOf(usual, broken) });
+    const options = { events: EVENTS, shape, maxPage: 100, hasStream: false, hasInclusiveCursor: true, hook } as const;
+    const scene = await ScriptedScene.open(t, options);
+    const stopped = await scene.stopAt(({ usual }) => usual.first === 251);
+    assert.equal(stopped.code, 143, tailOf(stopped));
+    await scene.expect(await scene.ingest(), 0, others(broken));
+    assert.deepEqual(await scene.rejected(), { 'not-json': 3 });
+  });
+}
+
 const differing = (number: number): string => textOf(250).replace('"event_250"', `"${number}},{`);
 
 const ODD_LISTS: readonly (readonly [string, PageHook])[] = [

@@ -9,7 +9,7 @@ const HINTS: ReadingHints = {
   limit: 3,
   countsReturned: true,
   mindsLimit: null,
-  brokenEvent: null,
+  brokenEvents: [],
   beginsKnown: false,
   leftOutAt: null,
 };
@@ -162,12 +162,21 @@ describe('a page that can be read in two ways', () => {
 
     it(`is clear when the event is known: ${what}`, () => {
       assert.deepEqual(unclear(pageOf([event]), { limit: 1 }), { goodBefore: 0, alone: event });
-      const page = encoded(pageOf([A, event, C]), { brokenEvent: Buffer.from(event) });
+      const page = encoded(pageOf([A, event, C]), { brokenEvents: [Buffer.from(event)] });
       assert.deepEqual(idsOf(page), ['a', 'c']);
       assert.deepEqual(anomaliesOf(page), [`1 rejected event not-json ${event}`]);
       assert.equal(page.mended?.digest, null);
     });
   }
+
+  it('is not taken for the one behind it where the page begins with it again', () => {
+    const [one, next] = two.map(([, event]) => event);
+    assert.ok(one !== undefined && next !== undefined);
+    const body = pageOf([one, next]);
+    assert.equal(unclear(body, { limit: 2, beginsKnown: 'broken' }).alone, null);
+    const brokenEvents = [Buffer.from(one)];
+    assert.equal(unclear(body, { limit: 2, beginsKnown: 'broken', brokenEvents }).alone, next);
+  });
 
   it('gives no row where one event looks like two, and two look like one', () => {
     const likeTwo = '{"id":"b","name":"x"},{}","type":"t"}';
@@ -189,7 +198,7 @@ describe('a page that can be read in two ways', () => {
     assert.equal(unclear(body, { limit: 1 }).alone, null);
     const more = bytesOf(`{"data":[${all}],"hasMore":true,"nextCursor":"x"}`);
     assert.equal(unclear(more, { limit: 1 }).alone, all);
-    const page = encode(more, { limit: 12, brokenEvent: Buffer.from(all) });
+    const page = encode(more, { limit: 12, brokenEvents: [Buffer.from(all)] });
     assert.ok('fault' in page);
     assert.equal(page.unclear, undefined);
   });

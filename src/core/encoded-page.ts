@@ -111,6 +111,8 @@ export interface ReadingHints {
   readonly brokenEvents: readonly Uint8Array[];
   /** Whether it begins with the event that the page before it ended with, as inclusive cursors have it, and how that was. */
   readonly beginsKnown: false | 'well' | 'broken';
+  /** It cannot be asked for in smaller parts, because its cursor stands elsewhere with another limit. */
+  readonly isFixed: boolean;
   /** Where bytes of the body are left out, because its only event is larger than memory allows; `null`: it is all there. */
   readonly leftOutAt: number | null;
 }

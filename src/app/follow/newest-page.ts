@@ -130,7 +130,7 @@ export class NewestPage {
   /** `null`: its events cannot be told apart, or kill workers; the walk knows how to ask for them. */
   async #encode({ windowId, page }: PageRequest, raw: RawPage): Promise<EncodedPage | null> {
     const { limit, leftOutAt } = raw;
-    const known = { brokenEvents: [], beginsKnown: false } as const;
+    const known = { brokenEvents: [], beginsKnown: false, isFixed: false } as const;
     const hints = { limit, countsReturned: true, mindsLimit: null, ...known, leftOutAt };
     try {
       const how = { windowId, page, instantMs: null, isKeyed: true, hints };

@@ -12,6 +12,7 @@ import { BROKEN_EVENTS, type PageRequest, type RawPage } from '../../api/api-cli
 import type { EncodedPage, ReadingHints } from '../../core/encoded-page.ts';
 import type { Logger } from '../../core/logging.ts';
 import type { PageBody } from '../../threads/page-encoder.ts';
+import { isLimitFixed } from './cursor-age.ts';
 import { noteLimit, noteSurplus, type EndpointTraits } from './endpoint-traits.ts';
 import type { PageLimit } from './page-limit.ts';
 import type { HowToEncode, UnusablePage, WorkerDeathSearch } from './worker-death-search.ts';
@@ -98,7 +99,8 @@ export class BrokenEventSearch {
     const { leftOutAt = null } = raw;
     // Where limits are not minded, a page with more behind it has as many as any.
     const limit = mindsLimit === false && largestPage > 0 ? largestPage : request.limit;
-    const hints = { limit, countsReturned, mindsLimit, ...this.#known(this.#brokenEvent), leftOutAt };
+    const known = this.#known(this.#brokenEvent);
+    const hints = { limit, countsReturned, mindsLimit, ...known, isFixed: isLimitFixed(request), leftOutAt };
     let encoded = await this.#encoder.encode(request, { ...asked, hints }, raw);
     if (encoded.status === 'faulty' && mindsLimit === true && this.#brokenEvent !== null) {
       const { unclear, body, bodyBytes } = encoded;

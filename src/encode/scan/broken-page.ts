@@ -16,9 +16,10 @@ import { createHash } from 'node:crypto';
 import { isUtf8 } from 'node:buffer';
 import type { PageEnvelope, ReadingHints, UnclearEvents } from '../../core/encoded-page.ts';
 import {
+  areSurelyEvents,
+  beginAlike,
   beginsObject,
   endBeforeSpace,
-  firstKeyOf,
   isOneObject,
   isOnlyCommas,
   mayHideBorder,
@@ -208,12 +209,15 @@ export class BrokenPageReader {
       return [...elements.slice(0, -1), withCommas(last, endBeforeSpace(this.#body, end)), ...rest.elements];
     }
     // A page of one event is set apart together with its neighbours, which show where it belongs.
-    if (missing === null || missing < 1 || this.#hints.limit === 1) return null;
-    const between = piecesOf(this.#body, failedAt, rest.at, isAtEnd, missing).map((piece) => this.#readPiece(piece));
+    const { limit, isFixed } = this.#hints;
+    if (limit === 1 || (missing === null ? !isFixed : missing < 1)) return null;
+    const pieces = piecesOf(this.#body, failedAt, rest.at, isAtEnd, missing ?? Infinity);
+    const between = pieces.map((piece) => this.#readPiece(piece));
+    const all = [...elements, ...between, ...rest.elements];
+    if (missing === null) return areSurelyEvents(this.#body, all) ? all : null;
     const another = elements[0] ?? rest.elements.at(-1);
     const isOne = (piece: Element): boolean => this.#isOneEvent(piece, missing, another, isAtEnd);
-    const isClear = between.length === missing && between.every(isOne);
-    return isClear ? [...elements, ...between, ...rest.elements] : null;
+    return between.length === missing && between.every(isOne) ? all : null;
   }
 
   #readPiece({ start, end }: Piece): Element {
@@ -234,12 +238,7 @@ export class BrokenPageReader {
     if (piece.reason !== 'not-json') return true;
     if (!beginsObject(this.#body, piece.start) || mayHideBorder(this.#body, piece)) return false;
     if (isOneObject(this.#body, piece)) return true;
-    return missing === 1 && (isAtEnd || !mayOpenList(this.#body, piece)) && this.#beginAlike(piece, another);
-  }
-
-  #beginAlike(piece: Piece, another: Piece | undefined): boolean {
-    if (another === undefined) return false;
-    return Buffer.compare(firstKeyOf(this.#body, piece.start), firstKeyOf(this.#body, another.start)) === 0;
+    return missing === 1 && (isAtEnd || !mayOpenList(this.#body, piece)) && beginAlike(this.#body, piece, another);
   }
 
   /** What was served alone is all of a larger page that is not the last: the API does not mind the limit, so it was not alone. */

@@ -56,8 +56,14 @@ export function beginsObject(bytes: Uint8Array, at: number): boolean {
   return bytes[at] === OPEN_BRACE && (next === QUOTE || next === CLOSE_BRACE);
 }
 
+/** Whether two objects have the same first key, as the events of a page have. */
+export function beginAlike(bytes: Uint8Array, one: Piece, another: Piece | undefined): boolean {
+  if (another === undefined) return false;
+  return Buffer.compare(firstKeyOf(bytes, one.start), firstKeyOf(bytes, another.start)) === 0;
+}
+
 /** The first key of the object that begins here, with its opening quote. */
-export function firstKeyOf(bytes: Uint8Array, at: number): Uint8Array {
+function firstKeyOf(bytes: Uint8Array, at: number): Uint8Array {
   const quote = endOfSpace(bytes, at + 1);
   return bytes.subarray(quote, bytes.indexOf(QUOTE, quote + 1));
 }
@@ -103,6 +109,18 @@ export function isOneObject(bytes: Uint8Array, { start, end }: Piece): boolean {
     }
   }
   return bytes[start] === OPEN_BRACE && open.length === 0 && !inString;
+}
+
+/**
+ * Whether the elements of a list are its events where nobody says how many there are. Damage that makes one event look like two
+ * leaves a quote or a bracket too many on one side of the border, unless it brings the beginning of an event itself.
+ */
+export function areSurelyEvents(
+  bytes: Uint8Array,
+  all: readonly (Piece & { readonly reason: string | null })[],
+): boolean {
+  const isWhole = (one: Piece): boolean => !mayHideBorder(bytes, one) && isOneObject(bytes, one);
+  return all.every((one) => beginAlike(bytes, one, all[0]) && (one.reason !== 'not-json' || isWhole(one)));
 }
 
 /** Whether there is nothing but commas and white space. */

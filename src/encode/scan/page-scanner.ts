@@ -20,6 +20,7 @@ const NO_HINTS: ReadingHints = {
   mindsLimit: null,
   brokenEvents: [],
   beginsKnown: false,
+  isFixed: false,
   leftOutAt: null,
 };
 const NO_SINK: EventSink = { event: () => undefined, broken: () => undefined, restart: () => undefined };

@@ -28,6 +28,18 @@ void test('a start with another page size goes on with the pages that were count
   await scene.ingestAll(['--page-size', '400']);
 });
 
+void test('a broken event on the last page costs itself, though nothing says how many events that has', async (t) => {
+  const broken = JSON.stringify(EVENTS[1_480]).replace('"n":', '"x":NaN,"n":');
+  const hook: PageHook = ({ usual: { body, first, end } }) => {
+    const envelope = Object.fromEntries(Object.entries(body).filter(([key]) => key !== 'data'));
+    const texts = EVENTS.slice(first, end).map((event, at) => (first + at === 1_480 ? broken : JSON.stringify(event)));
+    return { body: Buffer.from(`{"data":[${texts.join(',')}],${JSON.stringify(envelope).slice(1)}`) };
+  };
+  const scene = await ScriptedScene.open(t, { ...OPTIONS, hook });
+  await scene.expect(await scene.ingest(['--page-size', '400']), 0, EVENTS.toSpliced(1_480, 1));
+  assert.deepEqual(await scene.rejected(), { 'not-json': 1 });
+});
+
 for (const [name, answer] of [
   ['too large', { status: 413, body: { code: 'PAYLOAD_TOO_LARGE' } }],
   ['no JSON', { body: Buffer.from('busy') }],

@@ -11,6 +11,7 @@ const HINTS: ReadingHints = {
   mindsLimit: null,
   brokenEvents: [],
   beginsKnown: false,
+  isFixed: false,
   leftOutAt: null,
 };
 const A = '{"id":"a","name":"first"}';
@@ -202,6 +203,54 @@ describe('a page that can be read in two ways', () => {
     assert.ok('fault' in page);
     assert.equal(page.unclear, undefined);
   });
+});
+
+describe('a page without a count that cannot be asked for in smaller parts', () => {
+  const last = (...events: string[]): Uint8Array<ArrayBuffer> =>
+    bytesOf(`{"data":[${events.join(',')}],"hasMore":false}`);
+  const NAN = '{"id":"b","p":{"x":NaN},"name":"x"}';
+
+  for (const [where, events] of [
+    ['between others', [A, NAN, C]],
+    ['at its end', [A, C, NAN]],
+    ['at its beginning', [NAN, A, C]],
+    ['twice', [A, NAN, NAN, C]],
+    ['alone', [NAN]],
+  ] as const) {
+    it(`has a broken event that is whole by its quotes and brackets: ${where}`, () => {
+      const page = encoded(last(...events), { limit: 50, isFixed: true });
+      assert.deepEqual(
+        idsOf(page),
+        events.flatMap((event) => (event === A ? ['a'] : event === C ? ['c'] : [])),
+      );
+      assert.ok(page.anomalies.every(({ original }) => Buffer.from(original).toString() === NAN));
+      assert.notEqual(page.mended?.digest, null);
+      assert.ok('fault' in encode(last(...events), { limit: 50 }));
+    });
+  }
+
+  for (const [what, event] of [
+    ['a quote too many', '{"id":"b","name":"x"},{\\"id\\":\\"evil\\"}"}'],
+    ['a quote too many, and no backslashes', '{"id":"b","name":"x"},{"id":NaN,"n":{}}","type":"t"}'],
+    ['a quote lost', '{"id":"b","name":"x,"type":"t"}'],
+    ['a brace too many', '{"id":"b","p":{"x":1}},"type":"t"}'],
+    ['a border too many', '{"id":"b",},{"name":"x","type":"t"}'],
+    ['a border too many, and more', '{"id":"b"},{"name":NaN,"type":"t"}'],
+    ['the begin of a list lost', '{"id":"b"},{"id":"i2","n":NaN}],"type":"t"}'],
+    ['the end of a list lost', '{"id":"b","items":[{"id":"i1"},{"id":"i2"}'],
+    ['a bracket too many', '{"id":"b"}],"name":"x"}'],
+    ['an end lost', '{"id":"b","n":1'],
+  ] as const) {
+    it(`gives no row: ${what}`, () => {
+      for (const events of [
+        [A, event, C],
+        [A, C, event],
+        [event, A],
+        [A, NAN, event, C],
+      ])
+        assert.ok('fault' in encode(last(...events), { limit: 50, isFixed: true }), events.join(','));
+    });
+  }
 });
 
 describe('a page that is broken around its events', () => {

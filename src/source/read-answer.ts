@@ -95,10 +95,16 @@ function soughtIn({ description: { more, next, size } }: FilledDescription): str
  * of a page.
  */
 function countsPages({ description: { next, more } }: FilledDescription): Pick<PageEnvelope, 'countsPages'> {
-  if (next.kind === 'token') return {};
-  if (next.kind === 'link') return { countsPages: more.kind === 'short-page' };
-  const count = next.kind === 'count' ? next : next.kind === 'lastRecord' ? next.within : null;
-  return { countsPages: count?.step === 1 };
+  switch (next.kind) {
+    case 'token':
+      return {};
+    case 'link':
+      return { countsPages: more.kind === 'short-page' };
+    case 'count':
+      return { countsPages: next.step === 1 };
+    case 'lastRecord':
+      return { countsPages: next.within?.step === 1 };
+  }
 }
 
 /** Where no word of an answer ends a list, and every record leads to a next page. */

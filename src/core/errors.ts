@@ -71,6 +71,9 @@ export class UnreachableError extends ConfigurationError {
   override readonly mendedBy = 'time';
 }
 
+/** A list that is read by the times of its records is not in their order. */
+export class NotInOrderError extends ConfigurationError {}
+
 /** The API refused the key (or, with `--endpoint stream`, stream access). */
 export class KeyRefusedError extends JobError {
   readonly code = 'KEY_REFUSED';

@@ -140,6 +140,13 @@ export const KEPT: Readonly<Record<string, Case>> = {
     salt: 0,
     starts: [{ ...PLAIN_START, changes: [{ atRequest: 3, add: 0, remove: 4, touch: 0 }] }],
   }),
+  'a list that is read by time, is in no order, and is begun in the middle': caseOf({
+    words: { next: 'last-time', order: 'oldest-first', bounds: 'since', granularity: '1ms' },
+    api: { isUnordered: true },
+    data: { count: 95, perInstant: 12 },
+    salt: 0,
+    starts: [{ ...STOPPED, flags: { ...STOPPED.flags, pageSize: 2 }, end: { ...STOPPED.end, atRequest: 5 } }],
+  }),
   'links, of which a later start asks for pages of another size': caseOf({
     words: { next: 'link', more: 'short-page', inHeader: true },
     starts: [{ ...STOPPED, flags: { ...STOPPED.flags, pageSize: 2 } }],

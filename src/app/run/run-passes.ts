@@ -6,7 +6,7 @@
  *     ├── staging was lost: from ingestion.state ◀── any moment                                complete ◀──┘
  *     └── windows cannot be walked to their ends: everything, as one chain
  */
-import { CountsDisagreeError, GaveUpError, StagingLostError } from '../../core/errors.ts';
+import { CountsDisagreeError, GaveUpError, NotInOrderError, StagingLostError } from '../../core/errors.ts';
 import { roundOf, type Proof, type RoundKind, type Run } from '../../core/state.ts';
 import type { TimeRange } from '../../core/walk-time.ts';
 import type { FoundEvents } from '../../load/state/found-events.ts';
@@ -60,7 +60,9 @@ export class RunPasses {
     // Another pass asks for pages of another size: where their cursors count places, none need lead astray as one did before.
     if (await store.continueDoubtfulWindows(runId)) await this.walks.beginPass(false);
     const prove = (): Promise<Proof | 'stopped'> => (this.#round === null ? this.#prove() : this.#judgeRound());
-    const proof = (await this.#walkAllOfIt()) === 'complete' ? await prove() : 'stopped';
+    const proof = await this.#fromTheTop(async () =>
+      (await this.#walkAllOfIt()) === 'complete' ? prove() : 'stopped',
+    );
     checkCountsBalance(counters.counts);
     if (proof === 'stopped') return 'stopped';
     await this.#rejections.checkAtEnd();
@@ -73,6 +75,16 @@ export class RunPasses {
       : completeRound(store, { runId, counts }, this.#round, proof));
     counters.proof = proof;
     return 'complete';
+  }
+
+  /** Where the order of a list is disproved, what was walked by it says nothing: whoever starts next walks from the top. */
+  async #fromTheTop<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      if (error instanceof NotInOrderError) await this.#parts.store.replaceWindows(this.#run.runId, this.#range);
+      throw error;
+    }
   }
 
   async #completeProven(proof: Proof): Promise<void> {

@@ -1,6 +1,6 @@
 /** What a page shows against what is believed of its endpoint: its order, its cursor, its length. */
 import type { PageRequest, RawPage } from '../../api/api-client.ts';
-import { ConfigurationError } from '../../core/errors.ts';
+import { NotInOrderError } from '../../core/errors.ts';
 import type { EncodedPage } from '../../core/encoded-page.ts';
 import type { Logger } from '../../core/logging.ts';
 import {
@@ -57,7 +57,7 @@ export class PageChecks {
 
   /**
    * What the page shows for the first time: that bounds of time, or the order of times, do not hold. The traits say it from then on.
-   * @throws ConfigurationError where the walk rests on the order
+   * @throws NotInOrderError where the walk rests on the order
    * @param passedFromMs a page went from there to below the bound, epoch ms; `null`: none has
    */
   findBroken(
@@ -170,8 +170,8 @@ export class PageChecks {
   }
 }
 
-function notInOrder(disorder: string): ConfigurationError {
-  return new ConfigurationError(
+function notInOrder(disorder: string): NotInOrderError {
+  return new NotInOrderError(
     `The list is not in the order that its description says: ${disorder}. The next page is asked for by the time of the last record ` +
       '(next.lastRecord), so records that stand elsewhere would be missed. What came is in the table, and is not all. Correct order, ' +
       'or next, in the description; --new-run then begins again.',

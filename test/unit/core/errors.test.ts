@@ -20,6 +20,7 @@ void test('a message of ours is shown as it is', () => {
 const KINDS: Readonly<Record<string, readonly [number, errors.MendedBy]>> = {
   ConfigurationError: [2, 'person'],
   UnreachableError: [2, 'time'],
+  NotInOrderError: [2, 'person'],
   KeyRefusedError: [3, 'person'],
   GaveUpError: [4, 'time'],
   StuckError: [4, 'person'],

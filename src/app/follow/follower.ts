@@ -60,7 +60,7 @@ export class Follower {
     this.#parts = parts;
     this.#away = new Away(parts);
     this.#plan = new RoundPlan({ intervalMs: follow, lookbackMs: lookback, proveEveryMs: proveEvery });
-    this.#newest = new NewestPage({ client, encoder: () => runs.encoder(), pageSize, elapsedMs: clock.elapsedMs });
+    this.#newest = new NewestPage({ client, encoder: () => runs.encoder(), pageSize, clock });
   }
 
   /**

@@ -3,6 +3,7 @@
  * half a minute, because an API may answer that from its cache.
  */
 import { newestEvents, type ApiClient, type PageAnswer, type PageRequest, type RawPage } from '../../api/api-client.ts';
+import type { Clock } from '../../core/clock.ts';
 import type { EncodedPage } from '../../core/encoded-page.ts';
 import { GaveUpError, WorkerDiedError } from '../../core/errors.ts';
 import type { PageEncoder } from '../../threads/page-encoder.ts';
@@ -44,8 +45,7 @@ export interface LookOptions {
   readonly client: ApiClient;
   readonly encoder: () => Promise<Pick<PageEncoder, 'encode'>>;
   readonly pageSize: number;
-  /** ms of a clock that never goes back. */
-  readonly elapsedMs: () => number;
+  readonly clock: Pick<Clock, 'now' | 'elapsedMs'>;
 }
 
 export class NewestPage {
@@ -98,8 +98,8 @@ export class NewestPage {
 
   /** For a page that was not asked for lately. */
   limitFor(most: number, sinceMs: number | null = null): number {
-    const { client, elapsedMs } = this.#options;
-    return this.#asks.limitFor(most, `${client.endpoint} ${sinceMs ?? ''}`, elapsedMs());
+    const { client, clock } = this.#options;
+    return this.#asks.limitFor(most, `${client.endpoint} ${sinceMs ?? ''}`, clock.elapsedMs());
   }
 
   #request(fromMs: number | null, signal: AbortSignal, isPatient: boolean): PageRequest {
@@ -119,7 +119,8 @@ export class NewestPage {
       fresh,
       recent,
       isFull,
-      newestMs: newestTime(read, clockAt(raw)),
+      // An API whose clock is behind would make all that is new an event of the future, and the lag grow for ever.
+      newestMs: newestTime(read, Math.max(clockAt(raw), this.#options.clock.now())),
       total: raw.fromCache || (sinceMs !== null && isOfAnswer(read)) ? null : read.envelope.total,
       first: new FirstAnswer(request, kept),
       limit: raw.limit,
@@ -164,7 +165,7 @@ function isOfAnswer({ servedCount, envelope: { total, hasMore } }: EncodedPage):
 /** `Date` comes in whole seconds, cut off. */
 const DATE_PRECISION_MS = 1_000;
 
-/** The newest time that is not later than the API's own clock; `null` where there is none. */
+/** The newest time that is not later than the clock; `null` where there is none. */
 function newestTime({ places: { timesMs } }: EncodedPage, clockMs: number): number | null {
   const times = timesMs.filter((timeMs) => timeMs < clockMs + DATE_PRECISION_MS);
   return times.length === 0 ? null : Math.min(Math.max(...times), clockMs);

@@ -152,3 +152,22 @@ void test('broken events in a quiet list lead to no round after the other', asyn
   // Beside the looks: the page behind the one that has shown them, and one walk over the lookback.
   assert.ok((requests[44] ?? 0) - (requests[3] ?? 0) <= 41 + 4, requests.join(' '));
 });
+
+void test('where the clock of the API is behind, the newest event is known all the same', async (t) => {
+  const list = await GrowingList.open(t);
+  list.grow(300);
+  list.hook = ({ usual }) => {
+    const date = new Date(list.clock.now() - 2 * HOUR_MS).toUTCString();
+    return { body: usual.body, headers: { date } };
+  };
+  let newestMs = 0;
+  const end = await list.follow((wait) => {
+    if (wait === 3) list.grow(2, 0);
+    if (wait === 3) newestMs = list.clock.now();
+    // More than an hour, after which a line tells it.
+    return wait < 135;
+  });
+  const told = end.log.filter((line) => line.includes('nothing new lately'));
+  assert.ok(told.length > 0, end.log.slice(-20).join(''));
+  assert.ok(told.at(-1)?.includes(new Date(newestMs).toISOString()), told.join(''));
+});

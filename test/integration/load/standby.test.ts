@@ -17,7 +17,7 @@ test('a standby whose session is ended waits for the database, as after a restar
   // It holds the lock that all share, and not that of the source.
   const standby = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity a
     WHERE datname = current_database() AND application_name LIKE '%owner' AND state = 'idle' AND query LIKE '%pg_try_advisory%'
-      AND NOT EXISTS (SELECT FROM pg_locks l WHERE l.pid = a.pid AND classid = ${0x0da7_a51d})`;
+      AND NOT EXISTS (SELECT FROM pg_locks l WHERE l.pid = a.pid AND classid = 229090589)`;
   await eventually(database, standby);
   await failed;
 });

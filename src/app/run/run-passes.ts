@@ -10,9 +10,9 @@ import { CountsDisagreeError, GaveUpError, NotInOrderError, StagingLostError } f
 import { roundOf, type Proof, type RoundKind, type Run } from '../../core/state.ts';
 import type { TimeRange } from '../../core/walk-time.ts';
 import type { FoundEvents } from '../../load/state/found-events.ts';
-import type { StateStore } from '../../load/state/state-store.ts';
 import type { Tally } from '../../load/state/tally.ts';
 import { TopRestarts, noProgress } from '../walk/no-progress.ts';
+import { completeRound } from './complete-round.ts';
 import { PassProgress } from './pass-progress.ts';
 import { checkCountsBalance, isUnlimited, judgeRun, leaveNoGap, provenByFall, type Verdict } from './proof.ts';
 import { rejectionLimitFor, type RejectionLimit } from './rejection-limit.ts';
@@ -292,15 +292,4 @@ export class RunPasses {
     await store.replaceWindows(runId, { sinceMs, untilMs });
     if (!traits.isOrderedByTime) await store.noteTraits(traits);
   }
-}
-
-/** Rows of earlier runs are not counted: that would cost more than the round. One that took nothing leaves no trace. */
-export async function completeRound(
-  store: StateStore,
-  { runId, counts }: Pick<Run, 'runId' | 'counts'>,
-  round: RoundKind,
-  proof: Proof,
-): Promise<void> {
-  const { fresh } = await store.foundEvents(runId);
-  await store.completeRun(runId, { proof, emptyRound: fresh + counts.updated === 0 ? round : null });
 }

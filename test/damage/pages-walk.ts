@@ -38,7 +38,7 @@ export async function walkPages(
   shape: Shape,
   { isInclusive = false, isKilled = () => false }: Walking = {},
 ): Promise<Walked> {
-  let { limit, search } = begin(pageSize);
+  let { limit, search } = beginSearch(pageSize);
   const rows: StoredRow[] = [];
   const anomalies: SetAside[] = [];
   let [first, page, faults, requests] = [0, 1, 0, 0];
@@ -64,11 +64,12 @@ export async function walkPages(
     anomalies.push(...encoded.anomalies.map(({ kind, original }) => ({ kind, original: Buffer.from(original) })));
     if (end === events.length) return { rows: rows.map(compared), anomalies, requests, pages: page, stuck: null };
     [first, page, faults, cursor] = [isInclusive ? end - 1 : end, page + 1, 0, nextCursor];
-    if (isKilled()) ({ limit, search } = begin(pageSize));
+    if (isKilled()) ({ limit, search } = beginSearch(pageSize));
   }
 }
 
-function begin(pageSize: number): { readonly limit: PageLimit; readonly search: BrokenEventSearch } {
+/** A search whose pages are encoded in this process. */
+export function beginSearch(pageSize: number): { readonly limit: PageLimit; readonly search: BrokenEventSearch } {
   const limit = new PageLimit(pageSize, 0, { maxPage: Infinity, doubtedMaxPage: null });
   const encoder = { encode: (_, { hints }, raw) => Promise.resolve(encode(raw, hints)) } satisfies { encode: Encode };
   const traits = { countsReturned: true, mindsLimit: null, largestPage: 0 };

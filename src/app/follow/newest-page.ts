@@ -157,7 +157,8 @@ export class NewestPage {
 const NOTHING = { fresh: 0, recent: 0, isFull: false, newestMs: null, total: null, first: null, keys: [] };
 /** The walk knows how to ask for what cannot be read at once. */
 const UNREAD = { ...NOTHING, fresh: 1, recent: 1 };
-/** On a bounded answer that says that nothing follows: the API counts what was asked for, and not its list. */
+
+/** Whether a bounded answer counts what was asked for, and not the list: nothing follows it, and it counts no more than it has. */
 function isOfAnswer({ servedCount, envelope: { total, hasMore } }: EncodedPage): boolean {
   return hasMore === false && total !== null && total <= servedCount;
 }

@@ -10,9 +10,9 @@ const LONGEST_PAUSE_MS = 60_000;
 /** A round that has failed all the same has cost as many requests as would have been sent in this time, at most. */
 const MOST_PAID_BACK_MS = 600_000;
 
-/** After so many failures in a row the client may take its time: it finds out whether only stream access fails. */
+/** Failures in a row after which a request is given time to find out whether only stream access fails. */
 const PATIENT_FIRST = 5;
-/** And again after so many more. */
+/** Failures from there on after which the next request is given that time. */
 const PATIENT_EVERY = 60;
 
 /** `proof`: a run that is held against the API's count. `nothing`: all that there is was taken. */

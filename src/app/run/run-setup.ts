@@ -149,7 +149,7 @@ export function floorBehind(
     // No API can be asked for what lies above a time before 1970: then all of the list is as new.
     return lowestMs < 0 ? null : lowestMs;
   }
-  // The page of a look may have nothing but events of the future: then what was new is as far down as it was.
+  // A look may see events of the future alone. Its round knew no watermark then, and the next one begins where that began.
   return roundOf(base) === null ? null : base.incrementalSinceMs;
 }
 

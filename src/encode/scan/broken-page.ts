@@ -6,11 +6,11 @@
  *            └──────┘└────────────┘└───────────────────┘
  *             front        gap               rest
  *
- * The front is what reads well from the beginning, the rest what reads well from some border to the end of the body: what
- * stands inside a string, or inside an event, does not. Damage can make either of them look longer than it is (a quote too many ends
- * a string early). So the count must agree: the gap has as many events as front and rest lack of what the page says it
- * has, or what was asked for where more follows, and exactly as many pieces between borders, each of which is surely one
- * event. Else there is more than one reading, and nothing is taken from the page.
+ * The front is what reads well from the beginning, the rest what reads well from some border to the end of the body. Damage can make
+ * either look longer than it is: a quote too many ends a string early. So the count must agree: the gap has as many events as front and
+ * rest lack of what the page says it has, or of what was asked for where more follows, and as many pieces between borders. Damage of
+ * two neighbours can undo itself, so each piece must surely be one event, too; where nobody gives a count, and the page cannot be asked
+ * for in parts, every element must. Else there is more than one reading, and nothing is taken from the page.
  */
 import { createHash } from 'node:crypto';
 import { isUtf8 } from 'node:buffer';

@@ -87,7 +87,7 @@ function showProgress(tick) {
 function showFollow({ snapshot, health, nowMs }) {
   const { follow, totalEvents } = snapshot;
   byId('follow').hidden = follow === null;
-  // A round has one window and a few pages; what walks everything once more is shown as ever.
+  // A round has one window and a few pages: its figures say nothing. A run over everything has more windows, and is shown.
   const isQuiet = follow !== null && snapshot.windows.length < 2;
   for (const element of document.querySelectorAll('.of-a-walk')) element.hidden = isQuiet;
   byId('progress').hidden = follow !== null;

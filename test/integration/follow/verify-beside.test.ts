@@ -98,12 +98,7 @@ void test('beside a job that follows, verify waits for the round that takes what
 void test('where the count on a bounded answer is of what was asked for, what the rounds have taken counts all the same', async (t) => {
   const list = await GrowingList.open(t);
   list.grow(300);
-  list.hook = ({ query, usual }) => {
-    const since = query.get('since');
-    if (since === null) return undefined;
-    const total = list.events.filter(({ timestamp }) => timestamp >= Number(since)).length;
-    return { body: { ...usual.body, meta: { total } } };
-  };
+  list.countWhatIsAskedFor();
   const end = await list.follow(
     (wait) => {
       if (wait === 3) list.grow(7);

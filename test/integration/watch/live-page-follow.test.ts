@@ -34,7 +34,7 @@ it('has a quiet view of a job that follows: how far it is behind, and no figures
       JSON.stringify({ width, boxes }),
     );
   }
-  // A proof that walks everything is shown as any walk.
+  // A proof that walks everything has several windows.
   snapshot = snapshotOf({ ...round, phase: 'loading', windows: [windowOf(1), windowOf(2)] });
   await page.locator('#throughput-chart').waitFor();
   assertClean();

@@ -74,6 +74,16 @@ export class GrowingList {
     for (let at = count - 1; at >= 0; at -= 1) this.add(this.clock.now() - agoMs - at * stepMs);
   }
 
+  /** From now on the API counts what a bounded answer was asked for, and not its list. */
+  countWhatIsAskedFor(): void {
+    this.hook = ({ query, usual }) => {
+      const since = query.get('since');
+      if (since === null) return undefined;
+      const total = this.#events.filter(({ timestamp }) => timestamp >= Number(since)).length;
+      return { body: { ...usual.body, meta: { total } } };
+    };
+  }
+
   /** Makes the next `count` events already, so that the memory of the test does not grow while the list does. */
   reserve(count: number): void {
     for (let at = 0; at < count; at += 1) this.#reserve.push(this.#make());

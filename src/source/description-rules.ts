@@ -1,22 +1,15 @@
 /** What several words of a description must keep together: found before a request is sent, because each would lose rows, or the key. */
 import type { Description } from './description.ts';
-import { brokenPlaceholdersIn, placeholdersIn } from './fill-in.ts';
-import { isSamePath, isWithin, type RequestPlace } from './kinds.ts';
+import { brokenPlaceholdersIn, HEADER_VALUE, placeholdersIn } from './fill-in.ts';
+import { problem, warning, type Finding } from './finding.ts';
+import { isSamePath, type RequestPlace } from './kinds.ts';
 import { canBeginByTime, isByTime } from './order.ts';
 import { isPlainKey } from './plain-key.ts';
-
-/** About the word at `path`. A warning does not keep a source from being used. */
-export interface Finding {
-  readonly path: readonly string[];
-  readonly message: string;
-  readonly isWarning: boolean;
-}
+import { recordFindings } from './record-rules.ts';
 
 const NO_KEY =
   'a key must not stand in a file that is stored and shared: say it with auth, or put a variable here, like ${API_KEY}';
 const MAY_HAVE_VARIABLES = new Set(['url', 'headers', 'query', 'body', 'auth']);
-/** Every table of PostgreSQL has them. */
-const SYSTEM_COLUMNS = ['tableoid', 'xmin', 'cmin', 'xmax', 'cmax', 'ctid'];
 /** The key belongs to auth, and the rest to HTTP itself. */
 const NO_HEADERS_OF_OURS: readonly (readonly [string, string])[] = [
   ['authorization', 'say it with auth, which keeps keys out of messages'],
@@ -55,14 +48,6 @@ export function placeholderFindings(raw: unknown, path: readonly string[] = []):
   return Object.entries(raw).flatMap(([key, value]) => placeholderFindings(value, [...path, key]));
 }
 
-function problem(path: readonly string[], message: string): Finding {
-  return { path, message, isWarning: false };
-}
-
-function warning(path: readonly string[], message: string): Finding {
-  return { path, message, isWarning: true };
-}
-
 function requestFindings({ url, method, body, size, next, headers }: Description): Finding[] {
   const found: Finding[] = [];
   // What a variable at its beginning holds is checked when it is filled in.
@@ -88,6 +73,10 @@ function requestFindings({ url, method, body, size, next, headers }: Description
   for (const [name, advice] of NO_HEADERS_OF_OURS) {
     const value = headers[name];
     if (value !== undefined && !isPlainKey(name, value)) found.push(problem(['headers', name], advice));
+  }
+  for (const [name, value] of Object.entries(headers)) {
+    if (HEADER_VALUE.test(value)) continue;
+    found.push(problem(['headers', name], 'HTTP takes one line of characters up to ÿ as the value of a header'));
   }
   return found;
 }
@@ -230,47 +219,5 @@ function answerFindings({ records, next, more, total, errors }: Description): Fi
   const { stale = [], refusedKey = [], empty = [] } = errors ?? {};
   const doubled = [...stale, ...refusedKey, ...empty].find((code, index, all) => all.indexOf(code) !== index);
   if (doubled !== undefined) found.push(problem(['errors'], `the code ${doubled} can mean one thing only`));
-  return found;
-}
-
-function recordFindings({ id, version, time, columns }: Description): Finding[] {
-  const found: Finding[] = [];
-  if (id === undefined) {
-    found.push(warning(['records'], 'without id, equal records are one row, and a record that changes is another row'));
-    if (version !== undefined)
-      found.push(problem(['version'], 'version needs id: it says which of two records is newer'));
-  }
-  const entries = Object.entries(columns);
-  for (const [index, [name, { path, type }]] of entries.entries()) {
-    if (SYSTEM_COLUMNS.includes(name)) {
-      found.push(problem(['columns', name], `PostgreSQL has a column ${name} of its own: use another name`));
-    }
-    if (['extra', 'ingested_at', 'source_order'].includes(name)) {
-      found.push(problem(['columns', name], `the program has a column ${name} of its own: use another name`));
-    }
-    if (name === 'id' && (id === undefined || !isSamePath(path, id))) {
-      found.push(
-        problem(
-          ['columns', name],
-          'the column id is the key of the table: it can hold what id names, and nothing else',
-        ),
-      );
-    } else if (name === 'id' && !['text', 'uuid', 'bigint'].includes(type)) {
-      found.push(problem(['columns', name, 'type'], 'expected text, uuid or bigint for the key of the table'));
-    }
-    const isTime = time !== undefined && isSamePath(path, time.path);
-    if (name !== 'id' && id !== undefined && isSamePath(path, id) && !isTime) {
-      found.push(problem(['columns', name, 'path'], 'this value is the key of the table, in its column id already'));
-    }
-    if (isTime && name !== 'id' && type !== 'timestamptz') {
-      found.push(problem(['columns', name, 'type'], 'expected timestamptz: this is the time of a record'));
-    }
-    const inside = entries
-      .slice(0, index)
-      .find(([, other]) => isWithin(path, other.path) || isWithin(other.path, path));
-    if (inside !== undefined) {
-      found.push(problem(['columns', name, 'path'], `this value is in the column ${inside[0]} already`));
-    }
-  }
   return found;
 }

@@ -28,7 +28,8 @@ export interface FilledDescription {
 
 const PLACEHOLDER = /\$\{([A-Za-z_]\w*)\}/g;
 const ANY_PLACEHOLDER = /\$\{[^}]*\}?/g;
-const HEADER_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
+/** What HTTP takes as the value of a header. */
+export const HEADER_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
 
 /** The names of the variables in a text. */
 export function placeholdersIn(text: string): string[] {
@@ -69,6 +70,8 @@ export function fillIn(description: Description, environment: Environment): Fill
   const fill = (text: string): string => text.replaceAll(PLACEHOLDER, (_, name: string) => valueOf(name, environment));
   const filled = mapRequest(description, fill);
   const { auth } = filled;
+  const inHeader = auth?.kind === 'bearer' ? auth.token : auth?.kind === 'header' ? auth.value : '';
+  if (!HEADER_VALUE.test(inHeader)) throw unfitHeader('of auth', description);
   return {
     ...filled,
     description,
@@ -110,12 +113,16 @@ function readUrl(text: string, { name, url: written }: Description): URL {
 
 function checkHeaders(
   headers: Readonly<Record<string, string>>,
-  { name }: Description,
+  description: Description,
 ): Readonly<Record<string, string>> {
   const unfit = Object.keys(headers).find((header) => !HEADER_VALUE.test(headers[header] ?? ''));
   if (unfit === undefined) return headers;
-  throw new ConfigurationError(
-    `The header ${unfit} of the source ${name} has a value that HTTP does not take (a line end, or characters beyond Latin-1).`,
+  throw unfitHeader(unfit, description);
+}
+
+function unfitHeader(header: string, { name }: Description): ConfigurationError {
+  return new ConfigurationError(
+    `The header ${header} of the source ${name} has a value that HTTP does not take (a line end, or characters beyond Latin-1): nothing was asked.`,
   );
 }
 

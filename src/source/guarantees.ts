@@ -78,7 +78,7 @@ function exactlyOnce(description: Description): Guarantee {
   }
   if (next.kind === 'lastRecord' && next.within !== null) {
     const sentence = `Where more records than a page have one ${shown(next.path)}, pages under it are counted: one that changes in that moment can make another skip.`;
-    return yes('yes', join(key, sentence));
+    return yes('yes, while records of one time stay', join(key, sentence));
   }
   return yes('yes', key);
 }
@@ -109,7 +109,7 @@ function parallel(description: Description): Guarantee {
   if (isDivisible(description)) {
     return yes(
       'yes',
-      'The time is divided into windows, which are walked at the same time, while pages show that their order is that of time.',
+      'The time is divided into windows, which are walked at the same time, while pages show that their order is that of time. Records without a time may lie in none of them.',
     );
   }
   const why = 'a list is divided only where it is in order of time, and the API takes both bounds';

@@ -7,6 +7,7 @@ import { parseExactly } from './exact-json.ts';
 import type { FilledDescription } from './fill-in.ts';
 import { failureIn, nextPosition, totalIn, type NextPosition } from './next-position.ts';
 import { readKeyAndCount } from './positions.ts';
+import { timesOfOtherFormat } from './time-format.ts';
 
 /** Why a page is none. */
 export type AnswerFault = Exclude<NextPosition, { kind: 'next' | 'end' }>;
@@ -17,6 +18,8 @@ export interface ReadBefore {
   readonly isNextKnown: boolean;
   /** The most records that one had. */
   readonly mostRecords: number;
+  /** The most that one had where no more were asked for. */
+  readonly mostOfFull: number;
 }
 
 export function readAnswer(
@@ -24,19 +27,21 @@ export function readAnswer(
   { url, headers, cursor, limit: asked }: AskedFor,
   { around, hasList, firstRecord, lastRecord }: QuotedEnvelope,
   records: number,
-  { isNextKnown, mostRecords }: ReadBefore,
+  { isNextKnown, mostRecords, mostOfFull }: ReadBefore,
 ): PageEnvelope | AnswerFault {
   const { size, next } = source.description;
   const limit = Math.min(asked, size?.max ?? Infinity);
   const envelope = parseExactly(around);
+  const isFirstRead = mostRecords === 0;
+  const [first, last] = next.kind === 'lastRecord' || isFirstRead ? [recordIn(firstRecord), recordIn(lastRecord)] : [];
   const isKnown = hasList || failureIn(source, { envelope }) !== null;
   const found = isKnown
     ? nextPosition(source, {
         envelope,
         headers,
         records,
-        firstRecord: next.kind === 'lastRecord' ? recordIn(firstRecord) : null,
-        lastRecord: next.kind === 'lastRecord' ? recordIn(lastRecord) : null,
+        firstRecord: first,
+        lastRecord: last,
         url,
         position: cursor,
         limit,
@@ -52,6 +57,9 @@ export function readAnswer(
       kind: 'unclear',
       why: `a full first page has no ${sought}, which leads to the next one; the answer is ${shown(envelope)}`,
     };
+  const otherFormat = isFirstRead ? timesOfOtherFormat(source, [first, last]) : null;
+  if (otherFormat !== null) return { kind: 'unclear', why: otherFormat };
+  const isShort = found.kind === 'end' && found.by === 'short-page';
   return {
     hasMore: found.kind === 'next',
     nextCursor: found.kind === 'next' ? found.position : null,
@@ -59,6 +67,7 @@ export function readAnswer(
     returned: null,
     cursorLifeMs: next.kind === 'token' ? next.lifeMs : null,
     saysNoCursor: found.kind === 'end',
+    mayBeCut: isShort && cursor === null && mostOfFull < limit,
     speaksOfError: false,
     ...countsPages(source),
     mayBeginAgain: mayBeginAgain(source, cursor),

@@ -1,7 +1,8 @@
 /** A description from the text of its file. Every problem is found at once, with its place and with what would be right. */
 import { LineCounter, isMap, isNode, isScalar, isSeq, parseDocument, visit, type Document, type Node } from 'yaml';
 import type { z } from 'zod';
-import { findingsIn, placeholderFindings, type Finding } from './description-rules.ts';
+import { findingsIn, placeholderFindings } from './description-rules.ts';
+import type { Finding } from './finding.ts';
 import { descriptionSchema, type Description } from './description.ts';
 import { meaningOf, wordsAt } from './known-words.ts';
 import { meantWord } from './mistyped.ts';

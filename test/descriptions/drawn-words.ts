@@ -243,8 +243,7 @@ function columnsOf(
     if (column !== undefined) said[name] = column;
   }
   if (time !== undefined && columns.includes('made_at')) said['made_at'] = { path: time.path, type: 'timestamptz' };
-  if (version !== undefined && columns.includes('v') && !isAt(version, time?.path))
-    said['v'] = { path: version, type: 'bigint' };
+  if (version !== undefined && !isAt(version, time?.path)) said['v'] = { path: version, type: 'bigint' };
   const isInside = Object.values(said).some(({ path }) => path[0] === 'meta');
   if (columns.includes('meta') && !isInside) said['meta'] = { path: ['meta'], type: 'jsonb' };
   return Object.keys(said).length === 0 ? undefined : said;

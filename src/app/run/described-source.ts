@@ -100,12 +100,14 @@ function answerReader(source: FilledDescription): ReadAnswer {
   let isUnderstood = false;
   let isNextKnown = false;
   let mostRecords = 0;
+  let mostOfFull = 0;
   /** Of the first answer that was not understood. */
   let firstLimit: number | null = null;
   return (asked, quoted, records) => {
-    const read = readAnswer(source, asked, quoted, records, { isNextKnown, mostRecords });
+    const read = readAnswer(source, asked, quoted, records, { isNextKnown, mostRecords, mostOfFull });
     if (!('kind' in read)) {
       mostRecords = Math.max(mostRecords, records);
+      if (records >= asked.limit) mostOfFull = Math.max(mostOfFull, records);
       isUnderstood ||= records > 0;
       isNextKnown ||= read.nextCursor !== null;
       return read;

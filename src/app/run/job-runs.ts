@@ -172,10 +172,12 @@ export class JobRuns {
   #traitsOf(known: SourceTraits): EndpointTraits {
     const { described = null } = this.#parts.options.source;
     if (described === null) return unknownTraits(known);
-    const { order, widenedMs, cap, list, cursorsAreTimes } = described;
+    const { order, widenedMs, cap, list, bounds, cursorsAreTimes } = described;
     // Where nothing goes without the order, each run looks anew.
     const isOrderedByTime = (known.isOrderedByTime || cursorsAreTimes) && order !== 'none';
-    const ofList = { widenedMs, cap, cursorsAreTimes, cursorsKeepBounds: true, isOldestFirst: list.isOldestFirst };
+    const boundsNeedTimes = (bounds.since || bounds.until) && !cursorsAreTimes;
+    const { isOldestFirst } = list;
+    const ofList = { widenedMs, cap, cursorsAreTimes, boundsNeedTimes, cursorsKeepBounds: true, isOldestFirst };
     return unknownTraits({ ...known, isOrderedByTime, hasFlag: true }, ofList);
   }
 

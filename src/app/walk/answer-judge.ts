@@ -183,6 +183,11 @@ export class AnswerJudge {
     traits.hasFlag ||= encoded.envelope.hasMore !== null;
     const lack = this.#checks.findLack(request, encoded, word);
     if (lack !== null) return this.#askDifferently(request, 'lost-events', lack, asked, true);
+    if (encoded.envelope.mayBeCut === true && encoded.servedCount > 1) {
+      // One less than it gave: a full page then, and what it leaves out comes on the next.
+      limit.shrinkTo(encoded.servedCount - 1);
+      return { kind: 'retry', next: asked, suspect: false };
+    }
     const { doubt, question } = this.#questions.about(request, encoded, word, this);
     const isFollowed = question === 'follow';
     // Events are taken in, and what lies behind them is asked by time, or from above.
@@ -247,16 +252,8 @@ export class AnswerJudge {
     const { sinceMs, untilMs } = position;
     const { bounds } = this.byTime;
     const isBounded = (bounds.since || bounds.until) && !isOpen(request);
-    const marks = this.#options.marks({
-      windowId,
-      page: request.page,
-      sinceMs,
-      untilMs,
-      isBounded,
-      isEnd,
-      raw,
-      encoded,
-    });
+    const place = { windowId, page: request.page, sinceMs, untilMs };
+    const marks = this.#options.marks({ ...place, isBounded, isEnd, raw, encoded });
     const { isOrderedByTime, widenedMs } = this.#options.traits;
     const range = { sinceMs, untilMs, isOrderedByTime, widenedMs };
     const { added, ...counts } = position.counter.count(encoded.places, range, marks);

@@ -11,6 +11,8 @@ export interface EndpointTraits {
   readonly isOldestFirst: boolean;
   /** A cursor is the time of a page's last event: without the order of times it misses what stands elsewhere. */
   readonly cursorsAreTimes: boolean;
+  /** Its bounds may leave out events that have no time: where some come, nothing rests on times any more. */
+  readonly boundsNeedTimes: boolean;
   /** Events after which a chain ends as if it were at its end; Infinity: it does not. */
   readonly cap: number;
   /** A chain has ended there, and could not go on by time. */
@@ -54,6 +56,7 @@ const OF_DATASYNC = {
   widenedMs: 2,
   cursorsKeepBounds: false,
   cursorsAreTimes: false,
+  boundsNeedTimes: false,
   cap: Infinity,
   isOldestFirst: false,
 };

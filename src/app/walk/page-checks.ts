@@ -79,7 +79,8 @@ export class PageChecks {
       passedFromMs !== null && timeMs < passedFromMs && timeMs >= (position.sinceMs ?? -Infinity);
     const disorder =
       describeDisorder(request, encoded, position.pageEndMs, this.#traits) ??
-      (encoded.places.timesMs.some(lies) ? 'events came that a page below the bound had passed over' : null);
+      (encoded.places.timesMs.some(lies) ? 'events came that a page below the bound had passed over' : null) ??
+      (this.#traits.boundsNeedTimes && hasTimeless(encoded) ? 'some events have none' : null);
     if (disorder === null) return null;
     if (this.#traits.cursorsAreTimes) throw notInOrder(disorder);
     this.#traits.isOrderedByTime = false;
@@ -168,6 +169,13 @@ export class PageChecks {
     const isFailing = word === 'more' && envelope.speaksOfError && traits.failureWords !== 'mean-nothing';
     return isFailing && this.#failing.mayAsk(page) ? 'a page that is not the last speaks of an error' : null;
   }
+}
+
+/** Of a rejected event nobody knows whether it has a time. */
+function hasTimeless({ places: { timesMs }, anomalies }: EncodedPage): boolean {
+  if (!timesMs.some(Number.isNaN)) return false;
+  const rejected = new Set(anomalies.filter(({ kind }) => kind === 'rejected').map(({ position }) => position));
+  return timesMs.some((timeMs, at) => Number.isNaN(timeMs) && !rejected.has(at));
 }
 
 function notInOrder(disorder: string): NotInOrderError {

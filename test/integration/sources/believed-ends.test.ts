@@ -65,6 +65,25 @@ void test('an API that gives fewer records than are asked for has no short page 
   assert.deepEqual(end.loaded, IDS);
 });
 
+for (const [name, sizes] of [
+  ['at most 7', [1, 2, 3, 4, 5, 6, 7]],
+  ['5, 10 or 20', [5, 10, 20]],
+] as const) {
+  void test(`page numbers over an API that gives ${name} records, whatever is asked for: its first page is no short one`, async (t) => {
+    const words =
+      'size: { param: size, max: 1000 }\nnext: { count: { param: page, first: 1, step: 1 } }\nmore: short-page';
+    const listed = IDS.slice(0, 58);
+    const end = await ingest(t, words, (query) => {
+      const asked = Number(query.get('size'));
+      const size = sizes.findLast((most) => most <= asked) ?? sizes[0];
+      const at = (Number(query.get('page')) - 1) * size;
+      return { ids: at < listed.length ? listed.slice(at, at + size) : null };
+    });
+    assertCode(end, 0);
+    assert.deepEqual(end.loaded, listed);
+  });
+}
+
 void test('an empty page, because the last record of the first one has vanished, is no end', async (t) => {
   const words =
     'size: { param: size, max: 20 }\nnext: { lastRecord: { path: [id], param: after } }\nmore: { path: [more] }';

@@ -25,7 +25,7 @@ for (const [cursor, mayBeginAgain] of [
   test(`a page by ${cursor ?? 'no cursor'} may ${mayBeginAgain ? '' : 'not '}begin as the one before it`, () => {
     const asked = { url: new URL('https://api.example.com'), headers: headers(), cursor, limit: 2 };
     const quoted = { around: '{"data":[]}', hasList: true, firstRecord: AT, lastRecord: AT };
-    const read = readAnswer(BY_TIME, asked, quoted, 2, { isNextKnown: false, mostRecords: 0 });
+    const read = readAnswer(BY_TIME, asked, quoted, 2, { isNextKnown: false, mostRecords: 0, mostOfFull: 0 });
     assert.ok(!('kind' in read));
     assert.equal(read.mayBeginAgain, mayBeginAgain);
   });
@@ -49,7 +49,12 @@ for (const [name, said, sought] of [
     const read = (
       records: number,
       { cursor = null, isNextKnown = false }: { cursor?: string | null; isNextKnown?: boolean } = {},
-    ) => readAnswer(source, { ...asking, headers: headers(), cursor }, FULL, records, { isNextKnown, mostRecords: 0 });
+    ) =>
+      readAnswer(source, { ...asking, headers: headers(), cursor }, FULL, records, {
+        isNextKnown,
+        mostRecords: 0,
+        mostOfFull: 0,
+      });
     const full = read(3);
     assert.ok('kind' in full && full.kind === 'unclear');
     assert.match(full.why, sought);
@@ -58,5 +63,33 @@ for (const [name, said, sought] of [
       ends.map((end) => 'hasMore' in end && end.hasMore),
       [false, false, false],
     );
+  });
+}
+
+for (const [format, written, other] of [
+  ['s', 1_790_243_999_000, 'ms'],
+  ['s', '1790243999000', 'ms'],
+  ['ms', 1_790_243_999, 's'],
+  ['ms', 1_790_243_999_000_000, 'microseconds'],
+  ['s', 1_790_243_999, null],
+  ['ms', 0, null],
+  ['ms', 1_790_243_999_000, null],
+  ['s', null, null],
+] as const) {
+  const verdict = other === null ? 'may be so' : `is a time in ${other}`;
+  test(`on a first page ${JSON.stringify(written)} where ${format} are described ${verdict}`, () => {
+    const source = described({ order: 'newest-first', time: { path: ['at'], format, granularity: '1s' } });
+    const record = JSON.stringify({ id: 1, at: written });
+    const quoted = { around: '{"data":[]}', hasList: true, firstRecord: record, lastRecord: record };
+    const read = (mostRecords: number) =>
+      readAnswer(source, { ...asking, headers: headers(), cursor: null }, quoted, 1, {
+        isNextKnown: false,
+        mostRecords,
+        mostOfFull: 0,
+      });
+    const first = read(0);
+    assert.equal('kind' in first ? first.kind : null, other === null ? null : 'unclear');
+    if ('why' in first) assert.match(first.why, new RegExp(`century in ${other} alone`));
+    assert.ok(!('kind' in read(1)), 'later pages are read as they are described');
   });
 }

@@ -15,7 +15,7 @@ more: { path: [has_more] }
 order: newest-first
 time: { path: [at], since: from, until: to, format: s, granularity: 1s }
 id: [id]
-version: [changed]
+version: [at]
 columns:
   kind: { path: [kind], type: text }
 `;
@@ -246,6 +246,9 @@ const REFUSED: readonly (readonly [name: string, lines: readonly string[], probl
     ['columns: { kindOf: { path: [x], type: text } }'],
     /columns.kindOf: expected small letters/,
   ],
+  ['a version that no column holds', ['version: [changed]'], /^14:1 version: this value must be in columns/],
+  ['a version that is text', ['version: [kind]'], /columns.kind.type: expected one of bigint, numeric, timestamptz/],
+  ['a header of two lines', ['headers: { X-A: "a\\nb" }'], /^5:12 headers.x-a: HTTP takes one line/],
   ['a newer version of nothing', ['id:'], /^13:1 version: version needs id/],
   ['a code with two meanings', ['errors: { path: [error], stale: [a], empty: [a] }'], /^17:1 errors: the code a/],
   [

@@ -67,7 +67,7 @@ const EXPECTED: Readonly<Record<string, Expected>> = {
     position: '["2026-09-24T10:05:41Z",1]',
     second: 'since=2026-09-24T10:05:41Z&page=1',
     last: { headers: { link: '<https://api.github.com/repositories/7/issues?page=8>; rel="prev"' } },
-    card: ['yes', 'yes, always', 'no', 'by time', NEW, END],
+    card: ['yes, while records of one time stay', 'yes, always', 'no', 'by time', NEW, END],
   },
   'slack-channel': {
     environment: { SLACK_TOKEN: 'k', SLACK_CHANNEL: 'C012AB3CD' },

@@ -7,7 +7,7 @@ import { tellHistory, tellPlayed } from '../../histories/story.ts';
 import { sharedCluster } from '../../support/database.ts';
 
 const RANDOM_SEED = 1;
-/** The tests of test/integration/complete tell these in the same way; `npm run test:histories -- --kept` plays them, too. */
+/** The tests of test/complete tell these in the same way; `npm run test:histories -- --kept` plays them, too. */
 const TOLD_ELSEWHERE = [
   'success: false is no end',
   'a 418 to a cursor is no end',

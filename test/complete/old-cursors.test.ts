@@ -1,9 +1,9 @@
 /** A cursor from an earlier start may be dead, and an API need not say so: where nothing can be asked by time, the list is begun anew. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { toCursor, type PageHook, type ScriptedAnswer } from '../../support/scripted-api.ts';
-import { eventsUpTo } from '../../support/scripted-events.ts';
-import { ScriptedScene, tailOf, warnings } from '../../support/scripted-scene.ts';
+import { toCursor, type PageHook, type ScriptedAnswer } from '../support/scripted-api.ts';
+import { eventsUpTo } from '../support/scripted-events.ts';
+import { ScriptedScene, tailOf, warnings } from '../support/scripted-scene.ts';
 
 const EVENTS = eventsUpTo(1_500).toSorted((one, two) => (String(one.id) < String(two.id) ? -1 : 1));
 const MAX_PAGE = 100;

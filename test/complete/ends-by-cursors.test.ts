@@ -1,9 +1,9 @@
 /** An empty page behind a cursor ends a list only where nothing lies below it: an answer by time may itself go on by cursors that are dead. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { toCursor, type PageHook, type ScriptedAnswer, type UsualPage } from '../../support/scripted-api.ts';
-import { eventsUpTo, NEWEST_MS, type ScriptedEvent } from '../../support/scripted-events.ts';
-import { ScriptedScene, tailOf } from '../../support/scripted-scene.ts';
+import { toCursor, type PageHook, type ScriptedAnswer, type UsualPage } from '../support/scripted-api.ts';
+import { eventsUpTo, NEWEST_MS, type ScriptedEvent } from '../support/scripted-events.ts';
+import { ScriptedScene, tailOf } from '../support/scripted-scene.ts';
 
 const EMPTY_END = { body: { data: [], hasMore: false, nextCursor: null } };
 

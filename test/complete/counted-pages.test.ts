@@ -1,9 +1,9 @@
 /** A cursor that is the number of a page stands elsewhere with another limit: it is asked for with no other. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { PageHook, ScriptedAnswer } from '../../support/scripted-api.ts';
-import { eventsUpTo } from '../../support/scripted-events.ts';
-import { ScriptedScene, tailOf } from '../../support/scripted-scene.ts';
+import type { PageHook, ScriptedAnswer } from '../support/scripted-api.ts';
+import { eventsUpTo } from '../support/scripted-events.ts';
+import { ScriptedScene, tailOf } from '../support/scripted-scene.ts';
 
 const EVENTS = eventsUpTo(1_500).toSorted((one, two) => (String(one.id) < String(two.id) ? -1 : 1));
 const IN_HUNDREDS = ['--page-size', '100'];

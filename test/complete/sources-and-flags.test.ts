@@ -1,7 +1,7 @@
 /** State belongs to its source, and what a person asks for by a flag is done or refused, whatever is stored. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ScriptedApi } from '../../support/scripted-api.ts';
+import { ScriptedApi } from '../support/scripted-api.ts';
 import {
   eventNumber,
   eventsUpTo,
@@ -10,8 +10,8 @@ import {
   newestFirst,
   uuidFrom,
   type ScriptedEvent,
-} from '../../support/scripted-events.ts';
-import { assertProof, ScriptedScene, tailOf } from '../../support/scripted-scene.ts';
+} from '../support/scripted-events.ts';
+import { assertProof, ScriptedScene, tailOf } from '../support/scripted-scene.ts';
 
 const MINUTE = ['--lookback', '60'];
 

@@ -4,8 +4,8 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
-import { eventsUpTo, newerEvents, NEWEST_MS } from '../../support/scripted-events.ts';
-import { ScriptedScene, tailOf, warnings } from '../../support/scripted-scene.ts';
+import { eventsUpTo, newerEvents, NEWEST_MS } from '../support/scripted-events.ts';
+import { ScriptedScene, tailOf, warnings } from '../support/scripted-scene.ts';
 
 const COUNT = 2_000;
 const MAX_PAGE = 200;

@@ -1,9 +1,9 @@
 /** Balanced counts are no success: what has no row is rejected with its reason, and where that is much, the end says so. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { makeOurTable } from '../../support/our-table.ts';
-import { eventsUpTo, newerEvents, uuidFrom, type ScriptedEvent } from '../../support/scripted-events.ts';
-import { assertProof, ScriptedScene, tailOf, type Ending } from '../../support/scripted-scene.ts';
+import { makeOurTable } from '../support/our-table.ts';
+import { eventsUpTo, newerEvents, uuidFrom, type ScriptedEvent } from '../support/scripted-events.ts';
+import { assertProof, ScriptedScene, tailOf, type Ending } from '../support/scripted-scene.ts';
 
 /** The id stands under a name that the job does not know. */
 const underscored = (n: number): Readonly<Record<string, unknown>> => ({ id: undefined, _id: uuidFrom(`event ${n}`) });

@@ -1,10 +1,10 @@
 /** An id is stored as the text that came, and two ids are one id when their bytes are the same, and in no other case. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { makeOurTable } from '../../support/our-table.ts';
-import { toCursor, type PageHook } from '../../support/scripted-api.ts';
-import { eventNumber, eventsUpTo, uuidFrom, type ScriptedEvent } from '../../support/scripted-events.ts';
-import { assertProof, ScriptedScene } from '../../support/scripted-scene.ts';
+import { makeOurTable } from '../support/our-table.ts';
+import { toCursor, type PageHook } from '../support/scripted-api.ts';
+import { eventNumber, eventsUpTo, uuidFrom, type ScriptedEvent } from '../support/scripted-events.ts';
+import { assertProof, ScriptedScene } from '../support/scripted-scene.ts';
 
 void test('long ids that share their first 211 characters are different events, and progress', async (t) => {
   const events = eventsUpTo(3_000, (n) => ({ id: `${'x'.repeat(211)}${String(n).padStart(20, '0')}` }));

@@ -1,9 +1,9 @@
 /** A page that does not go on where the last one ended is no page of new places: what comes twice never stands for what is lost. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { PageHook } from '../../support/scripted-api.ts';
-import { eventsUpTo, newerEvents, NEWEST_MS, type ScriptedEvent } from '../../support/scripted-events.ts';
-import { ScriptedScene, assertProof, warnings } from '../../support/scripted-scene.ts';
+import type { PageHook } from '../support/scripted-api.ts';
+import { eventsUpTo, newerEvents, NEWEST_MS, type ScriptedEvent } from '../support/scripted-events.ts';
+import { ScriptedScene, assertProof, warnings } from '../support/scripted-scene.ts';
 
 const COUNT = 1_500;
 const MAX_PAGE = 100;

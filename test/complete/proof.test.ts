@@ -1,16 +1,9 @@
 /** What a complete run is proven by: a count, or the growth of one, where the API gives one that can be trusted, else the API's own end. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type PageHook, type UsualPage } from '../../support/scripted-api.ts';
-import {
-  eventNumber,
-  eventsUpTo,
-  newerEvents,
-  NEWEST_MS,
-  newestFirst,
-  uuidFrom,
-} from '../../support/scripted-events.ts';
-import { assertProof, ScriptedScene, tailOf, warnings } from '../../support/scripted-scene.ts';
+import { type PageHook, type UsualPage } from '../support/scripted-api.ts';
+import { eventNumber, eventsUpTo, newerEvents, NEWEST_MS, newestFirst, uuidFrom } from '../support/scripted-events.ts';
+import { assertProof, ScriptedScene, tailOf, warnings } from '../support/scripted-scene.ts';
 
 const COUNT = 2_000;
 const SINCE = ['--since', String(NEWEST_MS - 86_400_000)];

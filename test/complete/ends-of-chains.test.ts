@@ -1,10 +1,10 @@
 /** Only the API's own word on a page that is a page ends a chain: an error, a missing flag or a 418 does not, and where it stays it ends the job. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ODD_ANSWERS, withoutFlag, type Odd } from '../../support/odd-answers.ts';
-import { toCursor, type PageHook } from '../../support/scripted-api.ts';
-import { eventsUpTo, NEWEST_MS } from '../../support/scripted-events.ts';
-import { assertProof, ScriptedScene, tailOf } from '../../support/scripted-scene.ts';
+import { ODD_ANSWERS, withoutFlag, type Odd } from '../support/odd-answers.ts';
+import { toCursor, type PageHook } from '../support/scripted-api.ts';
+import { eventsUpTo, NEWEST_MS } from '../support/scripted-events.ts';
+import { assertProof, ScriptedScene, tailOf } from '../support/scripted-scene.ts';
 
 const EVENTS = eventsUpTo(3_000);
 const MAX_PAGE = 200;

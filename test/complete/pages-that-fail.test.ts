@@ -1,9 +1,9 @@
 /** A page that says that it failed, or that has nothing, is not the API's word that there was nothing else: in the middle of a chain as at its end. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { PageHook, UsualPage } from '../../support/scripted-api.ts';
-import { eventsUpTo, newerEvents, NEWEST_MS } from '../../support/scripted-events.ts';
-import { assertProof, ScriptedScene, tailOf } from '../../support/scripted-scene.ts';
+import type { PageHook, UsualPage } from '../support/scripted-api.ts';
+import { eventsUpTo, newerEvents, NEWEST_MS } from '../support/scripted-events.ts';
+import { assertProof, ScriptedScene, tailOf } from '../support/scripted-scene.ts';
 
 const EVENTS = eventsUpTo(2_000);
 const MAX_PAGE = 200;

@@ -1,7 +1,7 @@
 /** Each place of the API's list counts once: whatever is served twice, refused or has an odd id hides no loss and makes none up. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { PageHook } from '../../support/scripted-api.ts';
+import type { PageHook } from '../support/scripted-api.ts';
 import {
   NEWEST_MS,
   eventNumber,
@@ -9,8 +9,8 @@ import {
   newerEvents,
   uuidFrom,
   type ScriptedEvent,
-} from '../../support/scripted-events.ts';
-import { ScriptedScene, assertProof, tailOf, warnings } from '../../support/scripted-scene.ts';
+} from '../support/scripted-events.ts';
+import { ScriptedScene, assertProof, tailOf, warnings } from '../support/scripted-scene.ts';
 
 /** The API never serves its newest event, and counts it. */
 const LOST_PLACE = 0;

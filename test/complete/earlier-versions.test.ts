@@ -3,22 +3,22 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { test, type TestContext } from 'node:test';
 import type pg from 'pg';
-import { migrate } from '../../../src/load/schema/migrate.ts';
-import { registerSource } from '../../../src/load/schema/source.ts';
-import { readCurrentRun } from '../../../src/load/state/run-reader.ts';
-import { describeSource, readSourceTraits } from '../../../src/load/state/source-traits.ts';
-import { openClient, testDatabase } from '../../support/database.ts';
-import { eventsUpTo } from '../../support/scripted-events.ts';
-import { assertProof, ScriptedScene, tailOf } from '../../support/scripted-scene.ts';
-import { storeRun, takeBackVersion4 } from '../../support/stored-run.ts';
-import { SILENT, openDatabase } from '../load/setup.ts';
+import { migrate } from '../../src/load/schema/migrate.ts';
+import { registerSource } from '../../src/load/schema/source.ts';
+import { readCurrentRun } from '../../src/load/state/run-reader.ts';
+import { describeSource, readSourceTraits } from '../../src/load/state/source-traits.ts';
+import { openClient, testDatabase } from '../support/database.ts';
+import { eventsUpTo } from '../support/scripted-events.ts';
+import { assertProof, ScriptedScene, tailOf } from '../support/scripted-scene.ts';
+import { storeRun, takeBackVersion4 } from '../support/stored-run.ts';
+import { SILENT, openDatabase } from '../integration/load/setup.ts';
 
 const EVENTS = 240;
 
 /** What version 1.0.0 left when it was killed, in a database of the test's own. */
 async function sceneOf100(t: TestContext): Promise<ScriptedScene> {
   const scene = await ScriptedScene.open(t, { events: eventsUpTo(EVENTS), maxPage: 10 });
-  const dump = await readFile(new URL('../../golden/made-by-1.0.0.sql', import.meta.url), 'utf8');
+  const dump = await readFile(new URL('../golden/made-by-1.0.0.sql', import.meta.url), 'utf8');
   const client = await openClient(t, scene.database.url);
   await client.query(dump.replaceAll('http://{api}', scene.api.baseUrl));
   await client.end();

@@ -1,9 +1,9 @@
 /** Windows are trusted only on an order that was shown: where pages come in the order of arrival, one chain takes everything. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { PageHook } from '../../support/scripted-api.ts';
-import { NEWEST_MS, eventsUpTo, newerEvents, uuidFrom, type ScriptedEvent } from '../../support/scripted-events.ts';
-import { ScriptedScene, assertProof, tailOf, warnings } from '../../support/scripted-scene.ts';
+import type { PageHook } from '../support/scripted-api.ts';
+import { NEWEST_MS, eventsUpTo, newerEvents, uuidFrom, type ScriptedEvent } from '../support/scripted-events.ts';
+import { ScriptedScene, assertProof, tailOf, warnings } from '../support/scripted-scene.ts';
 
 const COUNT = 5_000;
 const PAGES = ['--page-size', '100'];

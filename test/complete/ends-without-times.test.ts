@@ -1,9 +1,9 @@
 /** Where nothing can be asked by time, the end of a list is asked about by cursors: the one beside it, and the one of the page before. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { toCursor, type PageHook } from '../../support/scripted-api.ts';
-import { eventsUpTo } from '../../support/scripted-events.ts';
-import { assertProof, ScriptedScene, tailOf } from '../../support/scripted-scene.ts';
+import { toCursor, type PageHook } from '../support/scripted-api.ts';
+import { eventsUpTo } from '../support/scripted-events.ts';
+import { assertProof, ScriptedScene, tailOf } from '../support/scripted-scene.ts';
 
 const EVENTS = eventsUpTo(950).toSorted((one, two) => (String(one.id) < String(two.id) ? -1 : 1));
 const PAGES = 10;

@@ -1,8 +1,8 @@
 /** What the job remembers of its table is looked at: rows that have gone are never taken for rows that are there. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { eventsUpTo, newerEvents } from '../../support/scripted-events.ts';
-import { assertProof, ScriptedScene, tailOf, warnings, type Ending } from '../../support/scripted-scene.ts';
+import { eventsUpTo, newerEvents } from '../support/scripted-events.ts';
+import { assertProof, ScriptedScene, tailOf, warnings, type Ending } from '../support/scripted-scene.ts';
 
 const MINUTE = ['--lookback', '60'];
 const EMPTY = 'TRUNCATE ingested_events';

@@ -2,10 +2,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { brotliCompressSync, constants } from 'node:zlib';
-import { MAX_DECODED_BYTES } from '../../../src/core/body-decoding.ts';
-import { ScriptedScene, assertProof, tailOf, warnings } from '../../support/scripted-scene.ts';
-import { eventsUpTo, NEWEST_MS, type ScriptedEvent } from '../../support/scripted-events.ts';
-import { toCursor, type PageHook, type UsualPage } from '../../support/scripted-api.ts';
+import { MAX_DECODED_BYTES } from '../../src/core/body-decoding.ts';
+import { ScriptedScene, assertProof, tailOf, warnings } from '../support/scripted-scene.ts';
+import { eventsUpTo, NEWEST_MS, type ScriptedEvent } from '../support/scripted-events.ts';
+import { toCursor, type PageHook, type UsualPage } from '../support/scripted-api.ts';
 
 const EVENTS = eventsUpTo(600);
 const isBroken = (broken: Readonly<Record<number, string>>, n: number): boolean => broken[n] !== undefined;

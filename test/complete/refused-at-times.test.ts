@@ -1,9 +1,9 @@
 /** An API that refuses now and then, and serves fewer events a page than are asked for: one job, every event a row. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { PageHook } from '../../support/scripted-api.ts';
-import { eventsUpTo } from '../../support/scripted-events.ts';
-import { ScriptedScene, assertProof, tailOf } from '../../support/scripted-scene.ts';
+import type { PageHook } from '../support/scripted-api.ts';
+import { eventsUpTo } from '../support/scripted-events.ts';
+import { ScriptedScene, assertProof, tailOf } from '../support/scripted-scene.ts';
 
 const EVENTS = eventsUpTo(1_000);
 const MAX_PAGE = 50;

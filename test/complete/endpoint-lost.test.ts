@@ -1,9 +1,9 @@
 /** When the stream endpoint is lost in the middle, nothing of it tells where the other endpoint goes on. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { toCursor, type PageHook } from '../../support/scripted-api.ts';
-import { eventsUpTo } from '../../support/scripted-events.ts';
-import { ScriptedScene, assertProof, tailOf } from '../../support/scripted-scene.ts';
+import { toCursor, type PageHook } from '../support/scripted-api.ts';
+import { eventsUpTo } from '../support/scripted-events.ts';
+import { ScriptedScene, assertProof, tailOf } from '../support/scripted-scene.ts';
 
 const EVENTS = eventsUpTo(2_000);
 const MAX_PAGE = 100;

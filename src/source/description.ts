@@ -109,7 +109,7 @@ const time = z.strictObject({
     .min(1, 'expected 1 or more')
     .optional()
     .describe(
-      'The number of records after which a chain of pages ends as if it were complete. Where the API refuses with an error, it is not needed.',
+      'The number of records after which a chain of pages ends as if it were complete; no millisecond may have as many. Where the API refuses with an error, it is not needed.',
     ),
 });
 

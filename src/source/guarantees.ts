@@ -73,11 +73,11 @@ function exactlyOnce(description: Description): Guarantee {
   if (next.kind === 'count') {
     return yes(
       'yes, while records are only added',
-      `${key} Pages are counted: records that are deleted meanwhile can make others skip a page.`,
+      `${key} Pages are counted: records that are deleted meanwhile${next.step === 1 ? ', or come to the last page while it is read,' : ''} can make others skip a page.`,
     );
   }
   if (next.kind === 'lastRecord' && next.within !== null) {
-    const sentence = `Where more records than a page have one ${shown(next.path)}, pages under it are counted: one that changes in that moment can make another skip.`;
+    const sentence = `Records of one ${shown(next.path)} are read by counted pages: one that changes, or comes to it, in that moment can make another skip.`;
     return yes('yes, while records of one time stay', join(key, sentence));
   }
   return yes('yes', key);

@@ -99,6 +99,7 @@ function saysMore({ description: { more, next } }: FilledDescription, page: Answ
       return null;
     case 'short-page':
       if (page.records >= page.limit) return true;
+      if (page.records === 0) return false;
       // Before a page has had more, the API may just give fewer than were asked for: then what follows tells. Many APIs answer a
       // number behind their last page with an error, so by page numbers a smaller first page tells: see PageEnvelope.mayBeCut.
       return page.records < page.mostBefore || (next.kind === 'count' && next.step === 1) ? false : null;

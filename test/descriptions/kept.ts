@@ -147,6 +147,33 @@ export const KEPT: Readonly<Record<string, Case>> = {
     salt: 0,
     starts: [{ ...STOPPED, flags: { ...STOPPED.flags, pageSize: 2 }, end: { ...STOPPED.end, atRequest: 5 } }],
   }),
+  'a list that is read by time and is in no order, of which smaller pages look as if it were': caseOf({
+    words: { next: 'last-time', order: 'oldest-first', bounds: 'since', step: 'records', first: 0 },
+    api: { isUnordered: true, latencyMs: 10 },
+    data: { count: 9 },
+    salt: 0,
+    starts: [
+      { ...PLAIN_START, flags: { ...PLAIN_START.flags, pageSize: 5 } },
+      { ...PLAIN_START, flags: { ...PLAIN_START.flags, pageSize: 2 } },
+    ],
+  }),
+  'records come to the time of the last page while it is read': caseOf({
+    words: { next: 'last-time', order: 'oldest-first', bounds: 'both', granularity: '1m', total: 'path' },
+    api: { untilInclusive: false },
+    data: { count: 5, perInstant: 40, ids: 'number' },
+    salt: 0,
+    starts: [{ ...PLAIN_START, changes: [{ atRequest: 8, add: 20, remove: 0, touch: 0 }] }],
+  }),
+  'a chain that the API cuts off, with a cursor that is left over': caseOf({
+    words: { hasTime: true, cap: 40, order: 'newest-first', more: 'short-page' },
+    api: { ownSize: 4 },
+    data: { count: 143 },
+    starts: [PLAIN_START, { ...PLAIN_START, flags: { ...PLAIN_START.flags, pageSize: 5 } }],
+  }),
+  'links that are left over on a list that is empty': caseOf({
+    words: { next: 'link', more: 'short-page' },
+    data: { count: 0 },
+  }),
   'links, of which a later start asks for pages of another size': caseOf({
     words: { next: 'link', more: 'short-page', inHeader: true },
     starts: [{ ...STOPPED, flags: { ...STOPPED.flags, pageSize: 2 } }],

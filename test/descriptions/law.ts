@@ -91,10 +91,11 @@ export function mayNeverEnd(drawn: Case, live: number, everHad: number): boolean
   );
 }
 
-/** Whether a walk can go on by time where the API cuts it off in silence. A few instants alone must not come to as many records. */
+/** Whether a walk can go on by time where the API cuts it off in silence. A few milliseconds alone must not come to as many records. */
 function canPassCap({ words: { time, order = 'none' }, api, data }: Case, cap: number): boolean {
   const begins = { 'oldest-first': time?.since, 'newest-first': time?.until, none: undefined }[order];
-  return begins !== undefined && !api.isUnordered && data.noTimeEvery === 0 && data.perInstant < cap / 2;
+  const instants = time?.granularity === '1us' ? Math.ceil(1000 / Math.max(1, data.gap)) : 1;
+  return begins !== undefined && !api.isUnordered && data.noTimeEvery === 0 && instants * data.perInstant < cap / 2;
 }
 
 /** Whether several requests may be on their way at once: only a list in order of time, with both bounds, can be divided. */

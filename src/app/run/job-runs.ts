@@ -20,6 +20,7 @@ import type { WorkerPool } from '../../threads/worker-pool.ts';
 import type { JobOptions } from '../job-options.ts';
 import { forNewRun, unknownTraits, type EndpointTraits } from '../walk/endpoint-traits.ts';
 import type { FirstAnswer } from '../walk/first-answer.ts';
+import { notInOrder } from '../walk/page-checks.ts';
 import type { JobCounters } from './job-counters.ts';
 import { completeRound } from './complete-round.ts';
 import { RunPasses } from './run-passes.ts';
@@ -146,6 +147,8 @@ export class JobRuns {
     if (!isQuiet || isResumed) logRunBegin(logger, run, isResumed);
     this.wasResumed = isResumed;
     this.lastTask = roundOf(run) ?? 'proof';
+    if (isResumed && !known.isOrderedByTime && source.described?.cursorsAreTimes === true)
+      throw notInOrder('an earlier start has seen that');
     this.#traits = this.#traitsOf(isResumed ? known : forNewRun(known));
     this.#encoder = await this.#makeEncoder();
     this.passes = new RunPasses(

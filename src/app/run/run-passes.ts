@@ -60,7 +60,7 @@ export class RunPasses {
     // Another pass asks for pages of another size: where their cursors count places, none need lead astray as one did before.
     if (await store.continueDoubtfulWindows(runId)) await this.walks.beginPass(false);
     const prove = (): Promise<Proof | 'stopped'> => (this.#round === null ? this.#prove() : this.#judgeRound());
-    const proof = await this.#fromTheTop(async () =>
+    const proof = await this.#keepingDisorder(async () =>
       (await this.#walkAllOfIt()) === 'complete' ? prove() : 'stopped',
     );
     checkCountsBalance(counters.counts);
@@ -77,12 +77,13 @@ export class RunPasses {
     return 'complete';
   }
 
-  /** Where the order of a list is disproved, what was walked by it says nothing: whoever starts next walks from the top. */
-  async #fromTheTop<T>(work: () => Promise<T>): Promise<T> {
+  /** Where the order of a list is disproved, what was walked by it says nothing: no start goes on with the run. */
+  async #keepingDisorder<T>(work: () => Promise<T>): Promise<T> {
     try {
       return await work();
     } catch (error) {
-      if (error instanceof NotInOrderError) await this.#parts.store.replaceWindows(this.#run.runId, this.#range);
+      const { store, traits } = this.#parts;
+      if (error instanceof NotInOrderError) await store.noteTraits({ ...traits, isOrderedByTime: false });
       throw error;
     }
   }

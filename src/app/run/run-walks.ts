@@ -236,7 +236,9 @@ export class RunWalks {
       clockAt(raw),
       encoded.places.timesMs.map((timeMs) => turnTime(timeMs, true)),
     );
-    if (isEnd) this.#noteTotal(served);
+    // A list may end without a page that says so: then the last total counts.
+    const { total } = this.#progress;
+    if (isEnd || (encoded.envelope.total ?? total) !== total) this.#noteTotal(served);
   }
 
   #noteTotal({ raw, encoded, isBounded }: ServedPage): void {

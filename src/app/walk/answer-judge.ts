@@ -255,7 +255,8 @@ export class AnswerJudge {
     const place = { windowId, page: request.page, sinceMs, untilMs };
     const marks = this.#options.marks({ ...place, isBounded, isEnd, raw, encoded });
     const { isOrderedByTime, widenedMs } = this.#options.traits;
-    const range = { sinceMs, untilMs, isOrderedByTime, widenedMs };
+    const beginsInstant = encoded.envelope.mayBeginAgain === true;
+    const range = { sinceMs, untilMs, isOrderedByTime, widenedMs, beginsInstant };
     const { added, ...counts } = position.counter.count(encoded.places, range, marks);
     return { counts: isRepeated ? NO_PLACES : counts, edge: added };
   }

@@ -178,7 +178,8 @@ function hasTimeless({ places: { timesMs }, anomalies }: EncodedPage): boolean {
   return timesMs.some((timeMs, at) => Number.isNaN(timeMs) && !rejected.has(at));
 }
 
-function notInOrder(disorder: string): NotInOrderError {
+/** @param disorder what was seen, half a sentence */
+export function notInOrder(disorder: string): NotInOrderError {
   return new NotInOrderError(
     `The list is not in the order that its description says: ${disorder}. The next page is asked for by the time of the last record ` +
       '(next.lastRecord), so records that stand elsewhere would be missed. What came is in the table, and is not all. Correct order, ' +

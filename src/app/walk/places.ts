@@ -16,6 +16,7 @@
  * event in this window alone.
  */
 import type { PagePlaces } from '../../core/encoded-page.ts';
+import { takeOne, tally } from './key-counts.ts';
 import { sharedEnd } from './shared-end.ts';
 import { NO_PLACES, type CountMarks, type PlaceCounts, type WalkEdge } from '../../core/state.ts';
 
@@ -30,6 +31,8 @@ export interface CountedRange {
   readonly widenedMs: number;
   /** False: the API's order is not that of the times, and one chain brings all of the range. */
   readonly isOrderedByTime: boolean;
+  /** The page begins with the first event of its instant, whatever came of that before. */
+  readonly beginsInstant?: boolean;
 }
 
 /** A chain that began at or above the edge, and has not come below it yet. */
@@ -73,6 +76,11 @@ export class PlaceCounter {
   beginAgain(): void {
     this.#lastDigest = null;
     this.keysBefore = [];
+    this.#beginEdge();
+  }
+
+  /** What is served of the edge from now on comes again. */
+  #beginEdge(): void {
     if (this.#edge !== null) this.#overlap = { atMs: this.#edge.atMs, left: tally(this.#edge.keys) };
   }
 
@@ -82,13 +90,15 @@ export class PlaceCounter {
    */
   count(page: PagePlaces, range: CountedRange, marks: CountMarks): PlaceCounts & { readonly added: WalkEdge | null } {
     const { timesMs, instantKeys } = page;
+    if (range.beginsInstant === true && this.#overlap !== null) this.#beginEdge();
     const overlap = range.isOrderedByTime ? this.#overlap : null;
     const edge = this.#edge;
     const counts = { ...NO_PLACES };
     const added: string[] = [];
     const asked = widened(range);
     const sides = new Sides(timesMs, bordersOf(range, marks, edge));
-    const head = overlap === null ? new Head(edge, instantKeys, this.#lastDigest === page.firstDigest) : null;
+    const isLastAgain = this.#lastDigest !== null && this.#lastDigest === page.firstDigest;
+    const head = overlap === null ? new Head(edge, instantKeys, isLastAgain) : null;
     const before = new BeforeThis(this.keysBefore, page.keys);
     let instants = 0;
     for (let at = 0; at < timesMs.length; at += 1) {
@@ -127,6 +137,11 @@ export class PlaceCounter {
           continue;
         }
         if (takeOne(overlap.left, key)) continue;
+        // An inclusive cursor brings it a third time.
+        if (at === 0 && isLastAgain) {
+          counts.unsure += 1;
+          continue;
+        }
       }
       if (isAtEdge && head?.isLeft(key) === true) {
         counts.unsure += 1;
@@ -282,18 +297,4 @@ function sharedLength(ending: readonly string[], beginning: readonly string[]): 
     if (at === length) return length;
   }
   return 0;
-}
-
-function tally(keys: readonly string[] | null): Map<string, number> | null {
-  if (keys === null) return null;
-  const counts = new Map<string, number>();
-  for (const key of keys) counts.set(key, (counts.get(key) ?? 0) + 1);
-  return counts;
-}
-
-function takeOne(counts: Map<string, number>, key: string): boolean {
-  const count = counts.get(key) ?? 0;
-  if (count === 0) return false;
-  counts.set(key, count - 1);
-  return true;
 }

@@ -90,6 +90,19 @@ void test('at an instant that was begun again an id counts as often as the servi
   assert.equal(walk.places, 4);
 });
 
+void test('in a chain by time, a page that begins its instant anew counts nothing of it twice', () => {
+  const instant = [at(8, 'a'), at(8, 'b')];
+  const walk = new Walk().serve(instant).again().serve(instant);
+  walk.serve([...instant, at(8, 'c'), at(7)], { ...EVERYTHING, beginsInstant: true });
+  assert.deepEqual([walk.places, walk.unsure], [4, 0]);
+});
+
+void test('in a chain by time, what an inclusive cursor brings for the third time is unsure', () => {
+  const walk = new Walk().serve([at(9), at(8, 'a')]).again();
+  walk.serve([at(8, 'a')]).serve([at(8, 'a'), at(7)]);
+  assert.deepEqual([walk.places, walk.unsure], [3, 1]);
+});
+
 void test('what a cursor repeats at the top of a page is counted apart', () => {
   const walk = new Walk()
     .serve([at(9), at(8)])

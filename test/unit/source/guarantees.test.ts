@@ -91,7 +91,7 @@ test('sentences say what the description says, in its words', () => {
   };
   const within = { count: { param: 'page', first: 1, step: 1 } };
   const [once = ''] = sentences({ ...ID, next: { lastRecord: { path: ['at'], param: 's', inclusive: true, within } } });
-  assert.match(once, /^Each id is one row.* more records than a page have one at, pages under it are counted/);
+  assert.match(once, /^Each id is one row.* Records of one at are read by counted pages/);
   const life = { next: { token: { path: ['next'], param: 'cursor', life: '116s' } } };
   assert.match(sentences({ ...ID, ...life })[1] ?? '', /while its cursor lives \(116s\)/);
   const capped = sentences({ ...ID, ...TOKEN, more: { path: ['has_more'] }, time: { ...TIME, cap: 10_000 } });

@@ -107,7 +107,8 @@ function answerReader(source: FilledDescription): ReadAnswer {
     const read = readAnswer(source, asked, quoted, records, { isNextKnown, mostRecords, mostOfFull });
     if (!('kind' in read)) {
       mostRecords = Math.max(mostRecords, records);
-      if (records >= asked.limit) mostOfFull = Math.max(mostOfFull, records);
+      const isFull = records >= Math.min(asked.limit, source.description.size?.max ?? Infinity);
+      if (isFull) mostOfFull = Math.max(mostOfFull, records);
       isUnderstood ||= records > 0;
       isNextKnown ||= read.nextCursor !== null;
       return read;

@@ -218,13 +218,13 @@ export class ApiClient {
     const { observe, logger, maxWaitMs } = this.#parts.options;
     let action = attempts.record(failure, this.#circumstances(asking));
     if (action.kind === 'check') {
-      const works = await this.#check(action.endpoint, request.signal);
+      const works = await this.#check(action.endpoint, asking);
       action = attempts.recordCheck(action.endpoint, works, failure, this.#circumstances(asking));
     }
     switch (action.kind) {
       case 'stale-cursor':
       case 'outside-range':
-        return { kind: action.kind, detail: `${describeRequest(request, failure.path)}: ${failure.cameBack}` };
+        return { ...action, detail: `${describeRequest(request, failure.path)}: ${failure.cameBack}` };
       case 'too-large':
         if (action.maxEvents !== null) this.#noteMaxEvents(action.maxEvents, failure);
         return action;
@@ -281,11 +281,10 @@ export class ApiClient {
     };
   }
 
-  /** Whether an endpoint serves one event, asked for without a cursor. Who asks meanwhile gets the same answer. */
-  async #check(endpoint: EndpointName, signal: AbortSignal): Promise<boolean> {
-    this.#checks[endpoint] ??= this.#serves(endpoint, ONE_EVENT).finally(() => {
-      this.#checks[endpoint] = null;
-    });
+  /** Whether an endpoint serves, asked without a cursor. Who asks meanwhile gets the same answer. Some APIs take no limit as small as 1. */
+  async #check(endpoint: EndpointName, { request: { signal }, limit }: Asking): Promise<boolean> {
+    const page = this.wire.hasStream ? ONE_EVENT : { ...ONE_EVENT, limit };
+    this.#checks[endpoint] ??= this.#serves(endpoint, page).finally(() => void (this.#checks[endpoint] = null));
     return abortable(this.#checks[endpoint], signal);
   }
 

@@ -44,7 +44,8 @@ type Conclusion =
 export type PageAction =
   | Conclusion
   /** This is the answer for the client's caller. */
-  | { readonly kind: 'stale-cursor' | 'outside-range' }
+  | { readonly kind: 'stale-cursor'; readonly isFailure: boolean }
+  | { readonly kind: 'outside-range' }
   /** So is this; `maxEvents` as the API says it, `null` when it does not. */
   | { readonly kind: 'too-large'; readonly maxEvents: number | null }
   /** Ask `endpoint` for something small without a cursor, and hand what came of it to {@link PageAttempts.recordCheck}. */
@@ -175,7 +176,7 @@ export class PageAttempts {
       case 'smaller-page':
         return { kind: 'too-large', maxEvents: outcome.kind === 'answer' ? outcome.refusal.maxEvents : null };
       case 'new-anchor':
-        return { kind: 'stale-cursor' };
+        return { kind: 'stale-cursor', isFailure: outcome.kind !== 'answer' || !isRefusal(outcome.refusal) };
       case 'outside-range':
         return { kind: verdict };
       case 'new-token':

@@ -99,8 +99,8 @@ export interface RawPage extends AskedFor {
 
 export type PageAnswer =
   | { readonly kind: 'page'; readonly page: RawPage }
-  /** The cursor does not work any more: anchor the walk again. */
-  | { readonly kind: 'stale-cursor'; readonly detail: string }
+  /** The cursor does not work any more: anchor the walk again. `isFailure`: it is not refused, requests with it fail. */
+  | { readonly kind: 'stale-cursor'; readonly detail: string; readonly isFailure: boolean }
   /** The API has nothing in these bounds (418). */
   | { readonly kind: 'outside-range'; readonly detail: string }
   /** Pages come from the other endpoint now: ask again in its terms. */

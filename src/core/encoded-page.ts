@@ -32,8 +32,8 @@ export interface PageEnvelope {
   readonly mayBeginAgain?: boolean;
   /** Its list ends with an empty page: that more follows is said of every page before it, the last one with events included. */
   readonly endsEmpty?: boolean;
-  /** It begins and ends its list because it is short, and nothing has shown that the API gives as many as were asked for. */
-  readonly mayBeCut?: boolean;
+  /** That nothing follows is not said: it is short. Its next cursor shows it. */
+  readonly supposesEnd?: boolean;
   /** It has words of a failure beside its events: `"success":false`, `"statusCode":500`, a code of its own. */
   readonly speaksOfError: boolean;
 }

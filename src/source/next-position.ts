@@ -34,7 +34,8 @@ export type EndWord = 'more' | 'next-absent' | 'short-page' | 'empty';
 
 export type NextPosition =
   | { readonly kind: 'next'; readonly position: string }
-  | { readonly kind: 'end'; readonly by: EndWord }
+  /** `shownBy`: what stands there shows whether it is one. */
+  | { readonly kind: 'end'; readonly by: EndWord; readonly shownBy?: string }
   /** Neither is said as the description has it: ask again, and believe in no end. */
   | { readonly kind: 'unclear'; readonly why: string }
   /** The body is an error. `code` comes from outside. */
@@ -58,7 +59,7 @@ export function nextPosition(source: FilledDescription, page: AnsweredPage): Nex
   const { more } = source.description;
   const said = saysMore(source, page);
   if (typeof said === 'string') return unclear(said);
-  if (said === false) return { kind: 'end', by: more.kind === 'short-page' ? 'short-page' : 'more' };
+  if (said === false) return more.kind === 'short-page' ? shortEnd(source, page) : { kind: 'end', by: 'more' };
   const found = wayOn(source, page);
   if (typeof found === 'string') return { kind: 'next', position: found };
   if (found !== null) return found;
@@ -101,7 +102,7 @@ function saysMore({ description: { more, next } }: FilledDescription, page: Answ
       if (page.records >= page.limit) return true;
       if (page.records === 0) return false;
       // Before a page has had more, the API may just give fewer than were asked for: then what follows tells. Many APIs answer a
-      // number behind their last page with an error, so by page numbers a smaller first page tells: see PageEnvelope.mayBeCut.
+      // number behind their last page with an error, so by page numbers it is an end, if nothing follows it: see shortEnd.
       return page.records < page.mostBefore || (next.kind === 'count' && next.step === 1) ? false : null;
     case 'link':
       return linkIn(page) !== null;
@@ -114,6 +115,12 @@ function saysMore({ description: { more, next } }: FilledDescription, page: Answ
       return flag === null ? `${shown} is neither true nor false` : flag === more.is;
     }
   }
+}
+
+function shortEnd({ description: { next } }: FilledDescription, page: AnsweredPage): NextPosition {
+  const by = 'short-page';
+  const shownBy = next.kind === 'count' && page.records >= page.mostBefore ? byCount(next, page) : null;
+  return typeof shownBy === 'string' ? { kind: 'end', by, shownBy } : { kind: 'end', by };
 }
 
 function asFlag(value: unknown): boolean | null {

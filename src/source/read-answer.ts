@@ -18,8 +18,6 @@ export interface ReadBefore {
   readonly isNextKnown: boolean;
   /** The most records that one had. */
   readonly mostRecords: number;
-  /** The most that one had where no more were asked for. */
-  readonly mostOfFull: number;
 }
 
 export function readAnswer(
@@ -27,7 +25,7 @@ export function readAnswer(
   { url, headers, cursor, limit: asked }: AskedFor,
   { around, hasList, firstRecord, lastRecord }: QuotedEnvelope,
   records: number,
-  { isNextKnown, mostRecords, mostOfFull }: ReadBefore,
+  { isNextKnown, mostRecords }: ReadBefore,
 ): PageEnvelope | AnswerFault {
   const { size, next } = source.description;
   const limit = Math.min(asked, size?.max ?? Infinity);
@@ -59,15 +57,15 @@ export function readAnswer(
     };
   const otherFormat = isFirstRead ? timesOfOtherFormat(source, [first, last]) : null;
   if (otherFormat !== null) return { kind: 'unclear', why: otherFormat };
-  const isShort = found.kind === 'end' && found.by === 'short-page';
+  const position = found.kind === 'next' ? found.position : (found.shownBy ?? null);
   return {
     hasMore: found.kind === 'next',
-    nextCursor: found.kind === 'next' ? found.position : null,
+    nextCursor: position,
     total: totalIn(source, { envelope, headers }),
     returned: null,
     cursorLifeMs: next.kind === 'token' ? next.lifeMs : null,
-    saysNoCursor: found.kind === 'end',
-    mayBeCut: isShort && cursor === null && mostOfFull < limit,
+    saysNoCursor: position === null,
+    supposesEnd: found.kind === 'end' && position !== null,
     speaksOfError: false,
     ...countsPages(source),
     mayBeginAgain: mayBeginAgain(source, cursor),

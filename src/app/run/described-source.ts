@@ -100,15 +100,12 @@ function answerReader(source: FilledDescription): ReadAnswer {
   let isUnderstood = false;
   let isNextKnown = false;
   let mostRecords = 0;
-  let mostOfFull = 0;
   /** Of the first answer that was not understood. */
   let firstLimit: number | null = null;
   return (asked, quoted, records) => {
-    const read = readAnswer(source, asked, quoted, records, { isNextKnown, mostRecords, mostOfFull });
+    const read = readAnswer(source, asked, quoted, records, { isNextKnown, mostRecords });
     if (!('kind' in read)) {
       mostRecords = Math.max(mostRecords, records);
-      const isFull = records >= Math.min(asked.limit, source.description.size?.max ?? Infinity);
-      if (isFull) mostOfFull = Math.max(mostOfFull, records);
       isUnderstood ||= records > 0;
       isNextKnown ||= read.nextCursor !== null;
       return read;

@@ -85,7 +85,9 @@ export class AnswerJudge {
       // A chain that a time has begun is no longer whole.
       if (request.page > 1) this.isWhole = false;
     }
-    if (answer.kind !== 'page' && answer.kind !== 'endpoint-changed') {
+    // An API that fails says nothing of an end that is only supposed.
+    const isNoWord = answer.kind === 'stale-cursor' && answer.isFailure && asked.pastEnd === 'supposed';
+    if (answer.kind !== 'page' && answer.kind !== 'endpoint-changed' && !isNoWord) {
       const behindEnd = this.#behindEnd.judge(request, null, asked);
       if (behindEnd !== null) return behindEnd;
     }
@@ -183,13 +185,9 @@ export class AnswerJudge {
     traits.hasFlag ||= encoded.envelope.hasMore !== null;
     const lack = this.#checks.findLack(request, encoded, word);
     if (lack !== null) return this.#askDifferently(request, 'lost-events', lack, asked, true);
-    if (encoded.envelope.mayBeCut === true && encoded.servedCount > 1) {
-      // One less than it gave: a full page then, and what it leaves out comes on the next.
-      limit.shrinkTo(encoded.servedCount - 1);
-      return { kind: 'retry', next: asked, suspect: false };
-    }
     const { doubt, question } = this.#questions.about(request, encoded, word, this);
     const isFollowed = question === 'follow';
+    const pastEnd = encoded.envelope.supposesEnd === true ? 'supposed' : 'said';
     // Events are taken in, and what lies behind them is asked by time, or from above.
     const isUnsaid = (question === 'ask-by-time' || question === 'look') && encoded.servedCount > 0;
     if (doubt !== null && question !== 'stands' && !isFollowed && !isUnsaid)
@@ -227,7 +225,8 @@ export class AnswerJudge {
       raw,
       encoded,
       brought: { ...this.#count(request, raw, encoded, { isRepeated, isEnd }), isDoubtful, suspect },
-      next: look ?? (isAskedByTime ? { ...next, ...NO_CURSOR } : { ...next, isPastEnd: isFollowed }),
+      next:
+        look ?? (isAskedByTime ? { ...next, ...NO_CURSOR } : { ...next, pastEnd: isFollowed ? pastEnd : undefined }),
     };
   }
 

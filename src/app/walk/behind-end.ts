@@ -1,7 +1,8 @@
 /**
  * What comes behind something that looked like the end of a list.
  *
- * A page may say that nothing follows and still have a next cursor. Where a request by time cannot show more, that cursor is asked for.
+ * A page may say that nothing follows and still have a next cursor. Where a request by time cannot show more, that cursor is asked for. So
+ * is the next number of a page, where a description says that a short page is the last.
  *
  * An end that is not believed, where nothing can be asked by time, is looked at from above. The last page is asked for again by its own
  * cursor, with a smaller limit, so that its last events are left out. The cursor of that answer leads to those events. If they come again,
@@ -41,12 +42,12 @@ export class BehindEnd {
   judge(
     request: PageRequest,
     answer: { readonly raw: RawPage; readonly encoded: EncodedPage | NoPage } | null,
-    { page, look, isPastEnd }: NextPage,
+    { page, look, pastEnd }: NextPage,
   ): Step | null {
     const encoded = answer?.encoded.status === 'encoded' ? answer.encoded : null;
     if (look?.step === 'under') return this.#judgeUnder(answer === null, encoded, page);
     if (look !== undefined) return this.#judgeLook(request, answer?.raw ?? null, encoded, look);
-    if (isPastEnd !== true) return null;
+    if (pastEnd === undefined) return null;
     if (answer !== null && encoded === null && this.#faulty.mayAsk(page)) return null;
     this.#hasLedOn ||= this.#bringsNew(encoded);
     // Once one of these cursors has led on, the word that nothing follows is worth nothing here: what fails now is no end.

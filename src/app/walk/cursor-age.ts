@@ -39,8 +39,8 @@ export interface NextPage {
   readonly across?: 'below' | 'top' | undefined;
   /** See {@link PageRequest.keepsEnds}. */
   readonly keepsEnds?: boolean | undefined;
-  /** The page that gave the cursor said that nothing follows it. */
-  readonly isPastEnd?: boolean | undefined;
+  /** The page that gave the cursor said that nothing follows it, or that is supposed, because it is short. */
+  readonly pastEnd?: 'said' | 'supposed' | undefined;
   /** It is asked for to look at an end from above. */
   readonly look?: Look | undefined;
 }

@@ -12,6 +12,7 @@ interface Answered {
   readonly ids: readonly number[] | null;
   readonly next?: number | null;
   readonly more?: boolean;
+  readonly status?: number;
 }
 
 type Api = (query: URLSearchParams, request: number) => Answered;
@@ -21,7 +22,8 @@ async function ingest(t: TestContext, words: string, api: Api): Promise<Describe
   let requests = 0;
   const server = createServer((request, response) => {
     requests += 1;
-    const { ids, ...envelope } = api(new URL(request.url ?? '', 'http://api').searchParams, requests);
+    const { ids, status = 200, ...envelope } = api(new URL(request.url ?? '', 'http://api').searchParams, requests);
+    response.statusCode = status;
     response.end(ids === null ? '<html>' : JSON.stringify({ ...envelope, data: ids.map((id) => ({ id })) }));
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -83,6 +85,40 @@ for (const [name, sizes] of [
     assert.deepEqual(end.loaded, listed);
   });
 }
+
+const BY_NUMBER =
+  'size: { param: size, max: 20 }\nnext: { count: { param: page, first: 1, step: 1 } }\nmore: short-page';
+
+void test('a first page that is short, because a record of it is not shown: what follows it comes', async (t) => {
+  for (const listed of [IDS, IDS.slice(0, 3)]) {
+    const end = await ingest(t, BY_NUMBER, (query) => {
+      const [page, size] = [Number(query.get('page')), Number(query.get('size'))];
+      return { ids: listed.slice((page - 1) * size, page * size).filter((id) => id > 1) };
+    });
+    assertCode(end, 0);
+    assert.deepEqual(end.loaded, listed.slice(1));
+  }
+});
+
+void test('a list of a few records, whose API gives no pages as small as that, and refuses one behind the last', async (t) => {
+  const end = await ingest(t, BY_NUMBER, (query) => {
+    const isRefused = Number(query.get('page')) > 1 || Number(query.get('size')) < 10;
+    return isRefused ? { ids: [], status: 422 } : { ids: [1, 2, 3] };
+  });
+  assertCode(end, 0);
+  assert.deepEqual(end.loaded, [1, 2, 3]);
+});
+
+void test('a page behind a short one that fails is no end', async (t) => {
+  let failures = 4;
+  const end = await ingest(t, BY_NUMBER, (query) => {
+    const page = Number(query.get('page'));
+    if (page === 2 && (failures -= 1) > 0) return { ids: [], status: 503 };
+    return { ids: IDS.slice((page - 1) * 10, page * 10) };
+  });
+  assertCode(end, 0);
+  assert.deepEqual(end.loaded, IDS);
+});
 
 void test('an empty page, because the last record of the first one has vanished, is no end', async (t) => {
   const words =

@@ -61,7 +61,10 @@ test('the flag may say the opposite, or be a word', () => {
 test('a short page is the end only where the description says so', () => {
   assert.deepEqual(after({}, { envelope: { next: 't' }, records: 3 }), next('t'));
   const source = { more: 'short-page', next: { count: { param: 'page', first: 1, step: 1 } } };
-  assert.deepEqual(after(source, { records: 3 }), end('short-page'));
+  assert.deepEqual(after(source, { records: 3 }), { ...end('short-page'), shownBy: '2' });
+  assert.deepEqual(after(source, { records: 3, mostBefore: 3, position: '2' }), { ...end('short-page'), shownBy: '3' });
+  assert.deepEqual(after(source, { records: 3, mostBefore: 4, position: '2' }), end('short-page'));
+  assert.deepEqual(after(source, { records: 0 }), end('short-page'));
   assert.deepEqual(after(source, { records: 3, limit: 3 }), next('2'));
 });
 

@@ -25,7 +25,7 @@ for (const [cursor, mayBeginAgain] of [
   test(`a page by ${cursor ?? 'no cursor'} may ${mayBeginAgain ? '' : 'not '}begin as the one before it`, () => {
     const asked = { url: new URL('https://api.example.com'), headers: headers(), cursor, limit: 2 };
     const quoted = { around: '{"data":[]}', hasList: true, firstRecord: AT, lastRecord: AT };
-    const read = readAnswer(BY_TIME, asked, quoted, 2, { isNextKnown: false, mostRecords: 0, mostOfFull: 0 });
+    const read = readAnswer(BY_TIME, asked, quoted, 2, { isNextKnown: false, mostRecords: 0 });
     assert.ok(!('kind' in read));
     assert.equal(read.mayBeginAgain, mayBeginAgain);
   });
@@ -53,7 +53,6 @@ for (const [name, said, sought] of [
       readAnswer(source, { ...asking, headers: headers(), cursor }, FULL, records, {
         isNextKnown,
         mostRecords: 0,
-        mostOfFull: 0,
       });
     const full = read(3);
     assert.ok('kind' in full && full.kind === 'unclear');
@@ -85,7 +84,6 @@ for (const [format, written, other] of [
       readAnswer(source, { ...asking, headers: headers(), cursor: null }, quoted, 1, {
         isNextKnown: false,
         mostRecords,
-        mostOfFull: 0,
       });
     const first = read(0);
     assert.equal('kind' in first ? first.kind : null, other === null ? null : 'unclear');

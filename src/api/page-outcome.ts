@@ -44,7 +44,7 @@ export function readOutcome(
       cameBack: `${outcome.failure} (${outcome.code}): ${outcome.message}`,
     };
   }
-  if (outcome.status === NO_CONTENT) return readPage({ ...outcome, ...emptyPage() }, url, redactor);
+  if (outcome.status === NO_CONTENT) return readPage({ ...outcome, ...emptyPage() }, url, redactor, true);
   const refusal = refusalInBody(outcome);
   if (refusal === null && mayHoldPage(outcome.status)) return readPage(outcome, url, redactor);
   return readRefusal(outcome, url, redactor, refusal ?? refusalOf(outcome, wire.later));
@@ -65,7 +65,7 @@ export function faultyPage(cameBack: string, path: string | null, requestId: str
   return { ...NO_ANSWER, outcome: { kind: 'faulty' }, path, status: 200, cameBack, requestId };
 }
 
-function readPage(answer: HttpAnswer, url: URL, redactor: Redactor): PageFailure | Answered {
+function readPage(answer: HttpAnswer, url: URL, redactor: Redactor, hasNoContent = false): PageFailure | Answered {
   if (answer.overflowed) return { kind: 'too-large', maxEvents: null };
   const fault = whyNoPage(answer);
   if (fault !== null) {
@@ -91,6 +91,7 @@ function readPage(answer: HttpAnswer, url: URL, redactor: Redactor): PageFailure
     serverDateMs,
     fromCache,
     damage,
+    hasNoContent,
   };
   return { kind: 'page', page };
 }

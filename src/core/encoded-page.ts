@@ -53,6 +53,8 @@ export interface AskedFor {
   /** As it was sent: it falls with each time that the page is asked for again. */
   readonly limit: number;
   readonly headers: AnswerHeaders;
+  /** The answer was a 204: there is nothing here, and nothing follows. */
+  readonly hasNoContent?: boolean;
 }
 
 /** What stands around the records of a page whose source is described: JSON texts, read by the main thread. */

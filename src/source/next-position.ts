@@ -27,6 +27,9 @@ export interface AnsweredPage {
   readonly limit: number;
   /** The most records that a page before it had; 0: there is none. */
   readonly mostBefore: number;
+  /** A page before it has said that more follows. */
+  readonly isMoreKnown: boolean;
+  readonly hasNoContent?: boolean;
 }
 
 /** By which word of the description a list ends. */
@@ -50,16 +53,18 @@ type Way<K extends NextWord['kind']> = Extract<NextWord, { kind: K }>;
 /** A way to the next page that is not there: `null`. */
 type Found = string | null | Exclude<NextPosition, { kind: 'next' | 'end' }>;
 
+/** An empty list, of an API that says so otherwise. */
+const NOTHING: NextPosition = { kind: 'end', by: 'empty' };
+
 export function nextPosition(source: FilledDescription, page: AnsweredPage): NextPosition {
-  const failed = failureIn(source, page);
+  const failed = page.hasNoContent === true ? NOTHING : failureIn(source, page);
   if (failed !== null && failed.kind !== 'end') return failed;
   const gone = lacksNamedRecord(source.description, page);
   if (gone !== null) return { kind: 'record-gone', why: gone };
   if (failed !== null) return failed;
-  const { more } = source.description;
   const said = saysMore(source, page);
   if (typeof said === 'string') return unclear(said);
-  if (said === false) return more.kind === 'short-page' ? shortEnd(source, page) : { kind: 'end', by: 'more' };
+  if (said === false) return saidEnd(source, page);
   const found = wayOn(source, page);
   if (typeof found === 'string') return { kind: 'next', position: found };
   if (found !== null) return found;
@@ -78,7 +83,7 @@ export function failureIn(
   const value = toSendBack(errors.code === undefined ? found : valueAt(envelope, errors.code));
   const code = value.kind === 'text' ? value.text : null;
   const isOneOf = (codes: readonly string[] | undefined): boolean => code !== null && codes?.includes(code) === true;
-  if (isOneOf(errors.empty)) return { kind: 'end', by: 'empty' };
+  if (isOneOf(errors.empty)) return NOTHING;
   return { kind: isOneOf(errors.stale) ? 'stale-cursor' : isOneOf(errors.refusedKey) ? 'key-refused' : 'error', code };
 }
 
@@ -102,7 +107,7 @@ function saysMore({ description: { more, next } }: FilledDescription, page: Answ
       if (page.records >= page.limit) return true;
       if (page.records === 0) return false;
       // Before a page has had more, the API may just give fewer than were asked for: then what follows tells. Many APIs answer a
-      // number behind their last page with an error, so by page numbers it is an end, if nothing follows it: see shortEnd.
+      // number behind their last page with an error, so by page numbers it is an end, if nothing follows it: see saidEnd.
       return page.records < page.mostBefore || (next.kind === 'count' && next.step === 1) ? false : null;
     case 'link':
       return linkIn(page) !== null;
@@ -110,17 +115,31 @@ function saysMore({ description: { more, next } }: FilledDescription, page: Answ
       const value = valueAt(page.envelope, more.path);
       const shown = `[${more.path.join(', ')}]`;
       if (value === undefined || value === null) return `the answer has no ${shown}, which says whether more follows`;
-      if (typeof more.is !== 'boolean') return value === more.is;
+      // Written as a text, as a number, or as what it is: it means the same.
+      const sought = asFlag(more.is);
+      if (sought === null) return textOf(value) === String(more.is);
       const flag = asFlag(value);
-      return flag === null ? `${shown} is neither true nor false` : flag === more.is;
+      return flag === null ? `${shown} is neither true nor false` : flag === sought;
     }
   }
 }
 
-function shortEnd({ description: { next } }: FilledDescription, page: AnsweredPage): NextPosition {
-  const by = 'short-page';
-  const shownBy = next.kind === 'count' && page.records >= page.mostBefore ? byCount(next, page) : null;
+/** That nothing follows is shown by asking where a page is as long as any before it, or no flag has said yet what it says of more. */
+function saidEnd(source: FilledDescription, page: AnsweredPage): NextPosition {
+  const { more, next } = source.description;
+  const by = more.kind === 'short-page' ? more.kind : 'more';
+  const isShown =
+    page.records > 0 &&
+    (by === 'short-page'
+      ? page.records >= page.mostBefore && next.kind === 'count'
+      : !page.isMoreKnown && (next.kind === 'token' || next.kind === 'link'));
+  const shownBy = isShown ? wayOn(source, page) : null;
   return typeof shownBy === 'string' ? { kind: 'end', by, shownBy } : { kind: 'end', by };
+}
+
+function textOf(value: unknown): string | null {
+  const sent = toSendBack(value);
+  return sent.kind === 'text' ? sent.text : null;
 }
 
 function asFlag(value: unknown): boolean | null {

@@ -14,25 +14,25 @@ export type AnswerFault = Exclude<NextPosition, { kind: 'next' | 'end' }>;
 
 /** What the pages before have shown. */
 export interface ReadBefore {
-  /** One had a next one, where the description has it. */
-  readonly isNextKnown: boolean;
+  /** One has said that more follows, as the description has it. */
+  readonly isMoreKnown: boolean;
   /** The most records that one had. */
   readonly mostRecords: number;
 }
 
 export function readAnswer(
   source: FilledDescription,
-  { url, headers, cursor, limit: asked }: AskedFor,
+  { url, headers, cursor, limit: asked, hasNoContent = false }: AskedFor,
   { around, hasList, firstRecord, lastRecord }: QuotedEnvelope,
   records: number,
-  { isNextKnown, mostRecords }: ReadBefore,
+  { isMoreKnown, mostRecords }: ReadBefore,
 ): PageEnvelope | AnswerFault {
   const { size, next } = source.description;
   const limit = Math.min(asked, size?.max ?? Infinity);
   const envelope = parseExactly(around);
   const isFirstRead = mostRecords === 0;
   const [first, last] = next.kind === 'lastRecord' || isFirstRead ? [recordIn(firstRecord), recordIn(lastRecord)] : [];
-  const isKnown = hasList || failureIn(source, { envelope }) !== null;
+  const isKnown = hasNoContent || hasList || failureIn(source, { envelope }) !== null;
   const found = isKnown
     ? nextPosition(source, {
         envelope,
@@ -44,16 +44,18 @@ export function readAnswer(
         position: cursor,
         limit,
         mostBefore: mostRecords,
+        isMoreKnown,
+        hasNoContent,
       })
     : noList(source, envelope);
   if (found.kind !== 'next' && found.kind !== 'end') return found;
   const isFirstAndFull = cursor === null && limit > 1 && records >= limit;
-  const isOnly = found.kind === 'end' && isFirstAndFull && !isNextKnown;
-  const sought = isOnly ? soughtIn(source) : null;
+  const isOnly = found.kind === 'end' && isFirstAndFull && !isMoreKnown;
+  const sought = isOnly ? soughtIn(source, records > limit) : null;
   if (sought !== null)
     return {
       kind: 'unclear',
-      why: `a full first page has no ${sought}, which leads to the next one; the answer is ${shown(envelope)}`,
+      why: `a full first page has no ${sought}; the answer is ${shown(envelope)}`,
     };
   const otherFormat = isFirstRead ? timesOfOtherFormat(source, [first, last]) : null;
   if (otherFormat !== null) return { kind: 'unclear', why: otherFormat };
@@ -82,18 +84,23 @@ function recordIn(text: string | null): unknown {
   }
 }
 
+const LEADS_ON = ', which leads to the next one';
+
 /**
- * What leads to a next page, and is not there on a last one. A first page that is full without it is a list of just this length, or
- * the description looks in the wrong place: a smaller page, which is asked for then, shows which. `null`: an end is said otherwise.
+ * What says that a next page follows, and does not on a last one. A first page that is full without it is a list of just this length,
+ * or the description is wrong: a smaller page, which is asked for then, shows which. `null`: an end is said otherwise.
+ * @param isWhole it has more than was asked for: then its flag may be right
  */
-function soughtIn({ description: { more, next, size } }: FilledDescription): string | null {
+function soughtIn({ description: { more, next, size } }: FilledDescription, isWhole: boolean): string | null {
   if (size === undefined) return null;
-  const linkHeader = 'Link header with rel="next"';
+  const linkHeader = `Link header with rel="next"${LEADS_ON}`;
   if (more.kind === 'link') return linkHeader;
+  if (more.kind === 'path' && !isWhole)
+    return `${String(more.is)} at [${more.path.join(', ')}], which says that more follows`;
   if (more.kind !== 'next-absent') return null;
-  if (next.kind === 'link') return next.from === 'header' ? linkHeader : `[${next.from.join(', ')}]`;
+  if (next.kind === 'link') return next.from === 'header' ? linkHeader : `[${next.from.join(', ')}]${LEADS_ON}`;
   if (next.kind !== 'token') return null;
-  return 'header' in next.from ? `header ${next.from.header}` : `[${next.from.path.join(', ')}]`;
+  return `${'header' in next.from ? `header ${next.from.header}` : `[${next.from.path.join(', ')}]`}${LEADS_ON}`;
 }
 
 /**

@@ -88,9 +88,9 @@ export class PageEncoder {
     this.#options.onEncoded?.((result.decodeMs + result.encodeMs) / 1000);
     const { quoted, servedCount, body, bodyBytes } = result;
     const { readAnswer } = this.#options;
-    const { url, cursor = null, limit = Infinity, headers } = raw;
+    const { url, cursor = null, limit = Infinity, headers, hasNoContent = false } = raw;
     if (quoted === null || readAnswer === undefined || url === undefined || headers === undefined) return result;
-    const said = readAnswer({ url, cursor, limit, headers }, quoted, servedCount);
+    const said = readAnswer({ url, cursor, limit, headers, hasNoContent }, quoted, servedCount);
     return 'fault' in said
       ? { status: 'faulty', ...said, apiCode: null, body, bodyBytes }
       : { ...result, envelope: said };

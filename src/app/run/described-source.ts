@@ -98,16 +98,16 @@ function addressOf({ description, url, headers, query, body }: FilledDescription
 
 function answerReader(source: FilledDescription): ReadAnswer {
   let isUnderstood = false;
-  let isNextKnown = false;
+  let isMoreKnown = false;
   let mostRecords = 0;
   /** Of the first answer that was not understood. */
   let firstLimit: number | null = null;
   return (asked, quoted, records) => {
-    const read = readAnswer(source, asked, quoted, records, { isNextKnown, mostRecords });
+    const read = readAnswer(source, asked, quoted, records, { isMoreKnown, mostRecords });
     if (!('kind' in read)) {
       mostRecords = Math.max(mostRecords, records);
       isUnderstood ||= records > 0;
-      isNextKnown ||= read.nextCursor !== null;
+      isMoreKnown ||= read.hasMore === true;
       return read;
     }
     if (read.kind === 'unclear' && !isUnderstood) {

@@ -24,7 +24,7 @@ async function ingest(t: TestContext, words: string, api: Api): Promise<Describe
     requests += 1;
     const { ids, status = 200, ...envelope } = api(new URL(request.url ?? '', 'http://api').searchParams, requests);
     response.statusCode = status;
-    response.end(ids === null ? '<html>' : JSON.stringify({ ...envelope, data: ids.map((id) => ({ id })) }));
+    response.end(ids === null ? '<html>' : JSON.stringify({ ...envelope, things: ids.map((id) => ({ id })) }));
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   t.after(() => {
@@ -35,7 +35,7 @@ async function ingest(t: TestContext, words: string, api: Api): Promise<Describe
   const description = `
 name: ends
 url: ${origin}/list
-records: [data]
+records: [things]
 id: [id]
 columns: { id: { path: [id], type: bigint } }
 ${words}`;
@@ -132,4 +132,30 @@ void test('an empty page, because the last record of the first one has vanished,
   });
   assertCode(end, 0);
   assert.deepEqual(end.loaded, IDS);
+});
+
+void test('a flag that means the opposite of what is described ends no list with 0', async (t) => {
+  for (const size of ['size: { param: size, max: 20 }\n', '']) {
+    const words = `${size}next: { token: { path: [next], param: after } }\nmore: { path: [more] }`;
+    const end = await ingest(t, words, (query) => {
+      const [after, most] = [Number(query.get('after') ?? 0), Number(query.get('size') ?? 20)];
+      const isLast = after + most >= IDS.length;
+      return { ids: IDS.slice(after, after + most), more: isLast, ...(isLast ? {} : { next: after + most }) };
+    });
+    assertCode(end, size === '' ? 4 : 2);
+    if (size !== '') assert.match(end.reason, /a full first page has no true at \[more\]/);
+  }
+});
+
+void test('a 204 is an empty page, wherever the list would be', async (t) => {
+  for (const listed of [[], IDS]) {
+    const words = 'size: { param: size, max: 20 }\nnext: { count: { param: page, first: 1, step: 1 } }';
+    const end = await ingest(t, words, (query) => {
+      const page = Number(query.get('page'));
+      const ids = listed.slice((page - 1) * 20, page * 20);
+      return ids.length === 0 ? { ids, status: 204 } : { ids };
+    });
+    assertCode(end, 0);
+    assert.deepEqual(end.loaded, listed);
+  }
 });

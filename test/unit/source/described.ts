@@ -33,6 +33,7 @@ export function answered(said: Partial<AnsweredPage> = {}): AnsweredPage {
     position: null,
     limit: 100,
     mostBefore: 0,
+    isMoreKnown: true,
     ...said,
   };
 }

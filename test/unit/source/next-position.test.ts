@@ -56,6 +56,24 @@ test('the flag may say the opposite, or be a word', () => {
   const word = { more: { path: ['state'], is: 'partial' } };
   assert.deepEqual(after(word, { envelope: { state: 'partial', next: 't' } }), next('t'));
   assert.deepEqual(after(word, { envelope: { state: 'whole', next: 't' } }), end('more'));
+  for (const [is, more, whole] of [
+    ['true', true, false],
+    [1, '1', '0'],
+    [true, 1, 0],
+    ['2', 2, 1],
+  ] as const) {
+    const flag = { more: { path: ['state'], is } };
+    assert.deepEqual(after(flag, { envelope: { state: more, next: 't' } }), next('t'));
+    assert.deepEqual(after(flag, { envelope: { state: whole, next: 't' } }), end('more'));
+  }
+});
+
+test('a flag that has never said that more follows is no end beside the way on', () => {
+  const page = { envelope: { last: false, next: 't' }, isMoreKnown: false };
+  assert.deepEqual(after({ more: { path: ['last'] } }, page), { ...end('more'), shownBy: 't' });
+  assert.deepEqual(after({ more: { path: ['last'] } }, { ...page, isMoreKnown: true }), end('more'));
+  assert.deepEqual(after({ more: { path: ['last'] } }, { ...page, envelope: { last: false } }), end('more'));
+  assert.deepEqual(after({ more: { path: ['last'] } }, { ...page, records: 0 }), end('more'));
 });
 
 test('a short page is the end only where the description says so', () => {

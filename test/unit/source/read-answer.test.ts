@@ -25,17 +25,26 @@ for (const [cursor, mayBeginAgain] of [
   test(`a page by ${cursor ?? 'no cursor'} may ${mayBeginAgain ? '' : 'not '}begin as the one before it`, () => {
     const asked = { url: new URL('https://api.example.com'), headers: headers(), cursor, limit: 2 };
     const quoted = { around: '{"data":[]}', hasList: true, firstRecord: AT, lastRecord: AT };
-    const read = readAnswer(BY_TIME, asked, quoted, 2, { isNextKnown: false, mostRecords: 0 });
+    const read = readAnswer(BY_TIME, asked, quoted, 2, { isMoreKnown: false, mostRecords: 0 });
     assert.ok(!('kind' in read));
     assert.equal(read.mayBeginAgain, mayBeginAgain);
   });
 }
 
 const asking = { url: new URL('https://api.example.com'), limit: 3 };
-const FULL = { around: '{"data":[],"following":"x"}', hasList: true, firstRecord: '{"id":1}', lastRecord: '{"id":3}' };
+const FULL = {
+  around: '{"data":[],"following":"x","last":false}',
+  hasList: true,
+  firstRecord: '{"id":1}',
+  lastRecord: '{"id":3}',
+};
 
 for (const [name, said, sought] of [
-  ['a token', { next: { token: { path: ['next'], param: 'after' } } }, /no \[next\].*an object with data, following/],
+  [
+    'a token',
+    { next: { token: { path: ['next'], param: 'after' } } },
+    /no \[next\].*an object with data, following, last/,
+  ],
   ['a token in a header', { next: { token: { header: 'X-Next', param: 'after' } } }, /no header x-next/],
   ['links', { next: { link: 'header' } }, /no Link header/],
   [
@@ -43,21 +52,22 @@ for (const [name, said, sought] of [
     { next: { count: { param: 'page', first: 1, step: 1 } }, more: { link: 'next' } },
     /no Link header/,
   ],
+  ['a flag', { more: { path: ['last'] } }, /no true at \[last\], which says/],
 ] as const) {
   test(`a full first page that leads nowhere is asked again, smaller: ${name}`, () => {
     const source = described(said);
     const read = (
       records: number,
-      { cursor = null, isNextKnown = false }: { cursor?: string | null; isNextKnown?: boolean } = {},
+      { cursor = null, isMoreKnown = false }: { cursor?: string | null; isMoreKnown?: boolean } = {},
     ) =>
       readAnswer(source, { ...asking, headers: headers(), cursor }, FULL, records, {
-        isNextKnown,
+        isMoreKnown,
         mostRecords: 0,
       });
     const full = read(3);
     assert.ok('kind' in full && full.kind === 'unclear');
     assert.match(full.why, sought);
-    const ends = [read(2), read(3, { cursor: '2' }), read(3, { isNextKnown: true })];
+    const ends = [read(2), read(3, { cursor: '2' }), read(3, { isMoreKnown: true })];
     assert.deepEqual(
       ends.map((end) => 'hasMore' in end && end.hasMore),
       [false, false, false],
@@ -82,7 +92,7 @@ for (const [format, written, other] of [
     const quoted = { around: '{"data":[]}', hasList: true, firstRecord: record, lastRecord: record };
     const read = (mostRecords: number) =>
       readAnswer(source, { ...asking, headers: headers(), cursor: null }, quoted, 1, {
-        isNextKnown: false,
+        isMoreKnown: false,
         mostRecords,
       });
     const first = read(0);

@@ -100,14 +100,16 @@ function walk(source: FilledDescription, api: Api, things: readonly Thing[], lim
   const served: Thing[] = [];
   let position: string | null = null;
   let mostBefore = 0;
+  let isMoreKnown = false;
   for (let pages = 0; pages <= 3 * things.length + 3; pages += 1) {
     const { url } = requestShape(source, { position, limit, sinceMs: null, untilMs: null });
     const answer = api(url.searchParams, things, Number(url.searchParams.get('limit')));
     served.push(...answer.things);
     const records = answer.things.length;
     const ends = { firstRecord: answer.things[0], lastRecord: answer.things.at(-1) };
-    const after = nextPosition(source, { ...answer, ...ends, url, position, limit, records, mostBefore });
+    const after = nextPosition(source, { ...answer, ...ends, url, position, limit, records, mostBefore, isMoreKnown });
     mostBefore = Math.max(mostBefore, records);
+    isMoreKnown ||= after.kind === 'next';
     if (after.kind === 'end') return served;
     assert.ok(after.kind === 'next', JSON.stringify(after));
     position = after.position;

@@ -21,7 +21,7 @@ const NAMED =
   /\b((?:ssl)?password|passwd|pwd|(?:[\w-]{0,24}[_-])?api[_-]?key|(?:proxy-)?authorization)(["']?\s{0,4}[=:]\s{0,4}["']?)(?:basic |bearer )?[^\s"'&;,<>[\]]+/gi;
 
 export class Redactor {
-  /** Taken out wherever they stand: as they are, as JSON spells them (log lines are JSON), and as URLs and forms do. */
+  /** Taken out wherever they stand: as they are, and as {@link spellingsOf} has them. */
   readonly #everywhere = new Set<string>();
   /** Taken out where they stand alone: each could be a part of a word, or one of our own. Spelling → where that is. */
   readonly #alone = new Map<string, RegExp>();
@@ -35,9 +35,7 @@ export class Redactor {
   /** From now on `secret` is taken out too. Tokens that have run out stay secrets. */
   add(secret: string): void {
     if (secret === '') return;
-    const inJson = JSON.stringify(secret).slice(1, -1);
-    const inForm = new URLSearchParams([['', secret]]).toString().slice(1);
-    for (const spelling of [secret, inJson, encodeURI(secret), encodeURIComponent(secret), inForm]) {
+    for (const spelling of [secret, ...spellingsOf(secret)]) {
       if (isDistinctive(secret)) this.#everywhere.add(spelling);
       else this.#alone.set(spelling, standingAlone(spelling));
     }
@@ -60,6 +58,22 @@ export class Redactor {
     const masked = this.#ordered.reduce((rest, spelling) => rest.replaceAll(spelling, MASK), text);
     return masked.replaceAll(inAddress, `$1${MASK}@`).replaceAll(NAMED, `$1$2${MASK}`);
   }
+}
+
+/** As JSON spells it (log lines are JSON; PHP with a backslash before each slash), and as URLs and forms do, some of them in small letters. */
+function spellingsOf(secret: string): readonly string[] {
+  const inJson = JSON.stringify(secret).slice(1, -1);
+  return [inJson, inJson.replaceAll('/', '\\/'), encodeURI(secret), ...inAddress(secret)];
+}
+
+/** How a value is spelled in an address: as in a path, as in a query, and as in a form. */
+export function inAddress(value: string): readonly string[] {
+  const encoded = encodeURIComponent(value);
+  const inForm = new URLSearchParams([['', value]]).toString().slice(1);
+  return [encoded, encoded.replaceAll("'", '%27'), inForm].flatMap((spelling) => [
+    spelling,
+    spelling.replaceAll(/%[\dA-F]{2}/g, (code) => code.toLowerCase()),
+  ]);
 }
 
 /** No word of any text of ours. */

@@ -1,4 +1,5 @@
 /** The address of a next page as it is kept: without keys, whose variables stand in their place. */
+import { inAddress } from '../core/redaction.ts';
 import type { FilledDescription } from './fill-in.ts';
 
 /** What is shorter may stand anywhere in an address, and is no key. */
@@ -17,7 +18,7 @@ export function keepLink({ auth, hidden, variables }: FilledDescription, link: U
   const keys = variables.filter(({ value }) => value.length >= KEY_LENGTH);
   const kept = keys.reduce(
     (text, { name, value }) =>
-      spellingsOf(value).reduce((rest, one) => rest.replaceAll(one, () => `\${${name}}`), text),
+      [value, ...inAddress(value)].reduce((rest, one) => rest.replaceAll(one, () => `\${${name}}`), text),
     link.href.slice(link.origin.length),
   );
   return link.origin + kept;
@@ -31,10 +32,4 @@ export function sentLink({ hidden, variables }: FilledDescription, kept: string)
     if (link.searchParams.get(name) === written) link.searchParams.set(name, sent);
   }
   return link;
-}
-
-/** As a path has it, as a query does, and as a form. */
-function spellingsOf(value: string): readonly string[] {
-  const encoded = encodeURIComponent(value);
-  return [encoded, encoded.replaceAll("'", '%27'), new URLSearchParams([['', value]]).toString().slice(1)];
 }

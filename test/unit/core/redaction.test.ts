@@ -15,6 +15,12 @@ test('a secret is taken out as a form spells it', () => {
   assert.equal(new Redactor([secret]).redact(address.href), 'https://api.example.com/?key=[hidden]');
 });
 
+test('a secret is taken out as PHP writes it into JSON, and as .NET does into an address', () => {
+  const secret = 'sk/live+9f3Qx7==';
+  const clean = new Redactor([secret]).redact('{"bad":"sk\\/live+9f3Qx7=="} ?key=sk%2flive%2b9f3Qx7%3d%3d');
+  assert.equal(clean, '{"bad":"[hidden]"} ?key=[hidden]');
+});
+
 test('a secret that becomes known later is taken out from then on', () => {
   const redactor = new Redactor();
   redactor.add('token-0123456789');

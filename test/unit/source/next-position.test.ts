@@ -145,6 +145,17 @@ test('a key that was sent in a header, or is in the path, is not kept with the p
   }
 });
 
+test('a key is not kept with the position as APIs write it that do not encode it, or in small letters', () => {
+  const KEY = 'c2stbGl2ZS8x/+==';
+  const source = described({ next: { link: 'header' }, auth: { bearer: '${KEY}' } }, { KEY });
+  const small = encodeURIComponent(KEY).replaceAll(/%../g, (code) => code.toLowerCase());
+  for (const spelled of [KEY, small]) {
+    const link = `<https://api.example.com/things?access_token=${spelled}&page=2>; rel=next`;
+    const found = nextPosition(source, answered({ headers: headers({ link }) }));
+    assert.deepEqual(found, next('https://api.example.com/things?access_token=${KEY}&page=2'));
+  }
+});
+
 test('a key that the address has is not kept with the position', () => {
   const source = { next: { link: 'header' }, auth: { query: { param: 'key', value: '${KEY}' } } };
   const link = '<https://u:p@api.example.com/v1/things?key=geheim&page=2>; rel=next';

@@ -23,6 +23,7 @@ export class DeadCursors {
   /** What an old cursor led to may be what a dead one is answered with. */
   beginAnew(detail: string, asked: NextPage, byTime: ByTime): Step {
     this.#options.traits.wasBegunAnew = true;
+    this.#options.traits.servedBeforeAnew = this.#walk.chain.served ?? 0;
     return this.drop(detail, asked, byTime);
   }
 

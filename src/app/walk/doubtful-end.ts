@@ -42,7 +42,10 @@ export interface Expected {
   readonly isInhabited: boolean;
   /** It can be asked by time. */
   readonly hasAnchors: boolean;
-  /** The walk is one of everything, the run keeps a part of it, and the API counts more than it has served: no count will be held against it. */
+  /**
+   * The walk is one of everything, the run keeps a part of it, and the API counts more than it has served: no count will be held against
+   * it. Or more was served before the list was begun anew.
+   */
   readonly isShort: boolean;
   /** The page before this answer was one by time. It ended inside of an instant, and said that more follows. */
   readonly isInsideInstant: boolean;

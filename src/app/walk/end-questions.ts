@@ -44,7 +44,9 @@ export class EndQuestions {
     // What ends below the window's bound lacks nothing of the window.
     const isInhabited = at.emptyWindow.isInhabited && !position.endsBelow;
     const isInsideInstant = this.#doubts.isInsideInstant(chain.served);
-    const isShort = !at.byTime.bounds.until && position.isLimited && chain.isShortOf(page);
+    const served = (chain.served ?? Infinity) + (page?.servedCount ?? 0);
+    const isCountShort = !at.byTime.bounds.until && position.isLimited && chain.isShortOf(page);
+    const isShort = isCountShort || (at.isWhole && served < this.#traits.servedBeforeAnew);
     const expected = { ...this.#traits, ...sizes, servedToMs, isInhabited, hasAnchors, isShort, isInsideInstant };
     const doubt = doubtEnd(request, page, word, expected);
     return { doubt, question: doubt === null ? 'stands' : this.#ask(request, page, doubt, at) };

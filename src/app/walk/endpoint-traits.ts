@@ -36,6 +36,8 @@ export interface EndpointTraits {
   hasEmptyPages: boolean;
   /** Whether a list was begun from the top because an old cursor led nowhere. Once is enough: then that is what its list is like. */
   wasBegunAnew: boolean;
+  /** Events that had come before it: an end before as many have come again is none. */
+  servedBeforeAnew: number;
   /** The most events a page may have, as the API says; Infinity when it does not. */
   maxPage: number;
   /** The most that it said before it was asked for more all the same; `null`: it was not. What it says again then is so. */
@@ -78,6 +80,7 @@ export function unknownTraits(
     countsReturned: true,
     hasEmptyPages: false,
     wasBegunAnew: false,
+    servedBeforeAnew: 0,
     maxPage: Infinity,
     doubtedMaxPage: null,
     mindsLimit: null,

@@ -159,3 +159,13 @@ void test('a 204 is an empty page, wherever the list would be', async (t) => {
     assert.deepEqual(end.loaded, listed);
   }
 });
+
+void test('an offset that the API takes for the number of a page is no end behind the first one', async (t) => {
+  const words = 'size: { param: size, max: 20 }\nnext: { count: { param: page, first: 0, step: 20 } }';
+  const end = await ingest(t, words, (query) => {
+    const [page, size] = [Number(query.get('page')), Number(query.get('size'))];
+    return { ids: IDS.slice(page * size, (page + 1) * size) };
+  });
+  assertCode(end, 4);
+  assert.match(end.reason, /did not say that its list has come to an end/);
+});

@@ -66,6 +66,8 @@ export interface QuotedEnvelope {
   /** Both are `null` where there is none. They need not be JSON: a page is taken without its broken records. */
   readonly firstRecord: string | null;
   readonly lastRecord: string | null;
+  /** How many ids the records have, of a page that begins a list; absent: they were not counted. */
+  readonly ids?: number;
 }
 
 /** Times of a page's events, epoch milliseconds, microseconds as a fraction. Events without a valid time are left out. */

@@ -23,7 +23,7 @@ export interface ReadBefore {
 export function readAnswer(
   source: FilledDescription,
   { url, headers, cursor, limit: asked, hasNoContent = false }: AskedFor,
-  { around, hasList, firstRecord, lastRecord }: QuotedEnvelope,
+  { around, hasList, firstRecord, lastRecord, ids }: QuotedEnvelope,
   records: number,
   { isMoreKnown, mostRecords }: ReadBefore,
 ): PageEnvelope | AnswerFault {
@@ -59,6 +59,8 @@ export function readAnswer(
     };
   const otherFormat = isFirstRead ? timesOfOtherFormat(source, [first, last]) : null;
   if (otherFormat !== null) return { kind: 'unclear', why: otherFormat };
+  if (isFirstRead && isIdShared(source, records, ids ?? records))
+    return { kind: 'unclear', why: `the ${records} records of a first page have ${ids} different values at id` };
   const position = found.kind === 'next' ? found.position : (found.shownBy ?? null);
   return {
     hasMore: found.kind === 'next',
@@ -73,6 +75,14 @@ export function readAnswer(
     mayBeginAgain: mayBeginAgain(source, cursor),
     endsEmpty: endsEmpty(source),
   };
+}
+
+/** Fewer say nothing of all the others. */
+const MIN_RECORDS = 10;
+
+/** Whether most records have an id that others have, too: each would be a row once. */
+function isIdShared({ description: { id, version } }: FilledDescription, records: number, ids: number): boolean {
+  return id !== undefined && version === undefined && records >= MIN_RECORDS && 2 * ids < records;
 }
 
 /** `undefined` for one that is broken. */

@@ -83,17 +83,21 @@ export class PageEncoder {
    * @throws WorkerDiedError when a worker died with the page; what `onDecided` throws
    */
   async encode({ windowId, page, ...how }: PageToEncode, raw: PageBody): Promise<EncodeResult> {
-    const result = await this.#encodeDecided({ firstSourceOrder: firstSourceOrder(windowId, page), ...how }, raw);
-    if (result.status !== 'encoded') return result;
-    this.#options.onEncoded?.((result.decodeMs + result.encodeMs) / 1000);
-    const { quoted, servedCount, body, bodyBytes } = result;
     const { readAnswer } = this.#options;
     const { url, cursor = null, limit = Infinity, headers, hasNoContent = false } = raw;
+    const isKeyed = how.isKeyed === true || (readAnswer !== undefined && cursor === null);
+    const where = { firstSourceOrder: firstSourceOrder(windowId, page), ...how, isKeyed };
+    const result = await this.#encodeDecided(where, raw);
+    if (result.status !== 'encoded') return result;
+    this.#options.onEncoded?.((result.decodeMs + result.encodeMs) / 1000);
+    const { quoted, servedCount, body, bodyBytes, places, times } = result;
     if (quoted === null || readAnswer === undefined || url === undefined || headers === undefined) return result;
-    const said = readAnswer({ url, cursor, limit, headers, hasNoContent }, quoted, servedCount);
+    const counted = isKeyed ? { ...quoted, ids: new Set(places.keys).size } : quoted;
+    const said = readAnswer({ url, cursor, limit, headers, hasNoContent }, counted, servedCount);
+    const keys = how.isKeyed === true || times === null ? places.keys : [];
     return 'fault' in said
       ? { status: 'faulty', ...said, apiCode: null, body, bodyBytes }
-      : { ...result, envelope: said };
+      : { ...result, places: { ...places, keys }, envelope: said };
   }
 
   /**

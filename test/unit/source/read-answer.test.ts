@@ -101,3 +101,18 @@ for (const [format, written, other] of [
     assert.ok(!('kind' in read(1)), 'later pages are read as they are described');
   });
 }
+
+for (const [name, said, records, ids, isRefused] of [
+  ['half of them are one', { id: ['kind'] }, 20, 9, true],
+  ['some are doubled', { id: ['kind'] }, 20, 10, false],
+  ['they are few', { id: ['kind'] }, 9, 1, false],
+  ['they have versions', { id: ['kind'], version: ['at'] }, 20, 1, false],
+  ['they have no id', {}, 20, 1, false],
+] as const) {
+  test(`records of a first page whose ids are shared are ${isRefused ? 'refused' : 'believed'} where ${name}`, () => {
+    const asked = { ...asking, limit: 100, headers: headers(), cursor: null };
+    const before = { isMoreKnown: false, mostRecords: 0 };
+    const read = readAnswer(described(said), asked, { ...FULL, ids }, records, before);
+    assert.equal('kind' in read && read.kind, isRefused && 'unclear');
+  });
+}

@@ -69,7 +69,7 @@ export function readAnswer(
     returned: null,
     cursorLifeMs: next.kind === 'token' ? next.lifeMs : null,
     saysNoCursor: position === null,
-    supposesEnd: found.kind === 'end' && position !== null,
+    supposesEnd: found.kind === 'end' && found.by === 'short-page' && position !== null,
     speaksOfError: false,
     ...countsPages(source),
     mayBeginAgain: mayBeginAgain(source, cursor),

@@ -169,3 +169,15 @@ void test('an offset that the API takes for the number of a page is no end behin
   assertCode(end, 4);
   assert.match(end.reason, /did not say that its list has come to an end/);
 });
+
+void test('a token beside the word that nothing follows may lead anywhere', async (t) => {
+  const words =
+    'size: { param: size, max: 100 }\nnext: { token: { path: [next], param: after } }\nmore: { path: [more] }';
+  for (const behind of [{ ids: [], status: 500 }, { ids: [], status: 404 }, { ids: [] }, { ids: IDS, next: 1 }]) {
+    const end = await ingest(t, words, (query) =>
+      query.get('after') === null ? { ids: IDS, next: 1, more: false } : behind,
+    );
+    assertCode(end, 0);
+    assert.deepEqual(end.loaded, IDS);
+  }
+});

@@ -8,6 +8,7 @@ import type { FilledDescription } from './fill-in.ts';
 import { failureIn, nextPosition, totalIn, type NextPosition } from './next-position.ts';
 import { readKeyAndCount } from './positions.ts';
 import { timesOfOtherFormat } from './time-format.ts';
+import { isEmptyList } from './unwritten-list.ts';
 
 /** Why a page is none. */
 export type AnswerFault = Exclude<NextPosition, { kind: 'next' | 'end' }>;
@@ -32,7 +33,8 @@ export function readAnswer(
   const envelope = parseExactly(around);
   const isFirstRead = mostRecords === 0;
   const [first, last] = next.kind === 'lastRecord' || isFirstRead ? [recordIn(firstRecord), recordIn(lastRecord)] : [];
-  const isKnown = hasNoContent || hasList || failureIn(source, { envelope }) !== null;
+  const isEmpty = hasNoContent || (!hasList && isEmptyList(source, envelope));
+  const isKnown = hasList || isEmpty || failureIn(source, { envelope }) !== null;
   const found = isKnown
     ? nextPosition(source, {
         envelope,

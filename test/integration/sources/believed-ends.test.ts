@@ -13,6 +13,8 @@ interface Answered {
   readonly next?: number | null;
   readonly more?: boolean;
   readonly status?: number;
+  /** In place of a list. */
+  readonly things?: null | undefined;
 }
 
 type Api = (query: URLSearchParams, request: number) => Answered;
@@ -24,7 +26,7 @@ async function ingest(t: TestContext, words: string, api: Api): Promise<Describe
     requests += 1;
     const { ids, status = 200, ...envelope } = api(new URL(request.url ?? '', 'http://api').searchParams, requests);
     response.statusCode = status;
-    response.end(ids === null ? '<html>' : JSON.stringify({ ...envelope, things: ids.map((id) => ({ id })) }));
+    response.end(ids === null ? '<html>' : JSON.stringify({ things: ids.map((id) => ({ id })), ...envelope }));
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   t.after(() => {
@@ -179,5 +181,21 @@ void test('a token beside the word that nothing follows may lead anywhere', asyn
     );
     assertCode(end, 0);
     assert.deepEqual(end.loaded, IDS);
+  }
+});
+
+void test('an empty list may be null, or left out beside the word that nothing follows', async (t) => {
+  for (const listed of [[], IDS]) {
+    for (const more of [undefined, false]) {
+      const words = `size: { param: size, max: 20 }\nnext: { count: { param: page, first: 1, step: 1 } }${more === false ? '\nmore: { path: [more] }' : ''}`;
+      const end = await ingest(t, words, (query) => {
+        const page = Number(query.get('page'));
+        const ids = listed.slice((page - 1) * 20, page * 20);
+        const flag = more === false ? { more: ids.length > 0 } : {};
+        return ids.length > 0 ? { ids, ...flag } : { ids, ...flag, things: more === false ? undefined : null };
+      });
+      assertCode(end, 0);
+      assert.deepEqual(end.loaded, listed);
+    }
   }
 });

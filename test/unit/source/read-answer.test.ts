@@ -116,3 +116,28 @@ for (const [name, said, records, ids, isRefused] of [
     assert.equal('kind' in read && read.kind, isRefused && 'unclear');
   });
 }
+
+for (const [body, more, isEmpty] of [
+  [{ data: null }, null, true],
+  [{ data: null, code: 0, message: 'success', error: null, success: true }, null, true],
+  [{ data: null, things: [] }, null, true],
+  [{ data: null, things: [{ id: 1 }] }, null, false],
+  [{ data: null, errors: [{ text: 'no' }] }, null, false],
+  [{ data: null, error: 'internal' }, null, false],
+  [{ data: null, success: false }, null, false],
+  [{ data: null, meta: { status: 503 } }, null, false],
+  [{ data: null, message: 'Please try again' }, null, false],
+  [{ data: {} }, null, false],
+  [{}, null, false],
+  [{ more: false }, ['more'], true],
+  [{ more: false, message: 'Please try again' }, ['more'], false],
+  [{ more: null }, ['more'], false],
+] as const) {
+  test(`without a list ${JSON.stringify(body)} is ${isEmpty ? 'an empty page' : 'none'}${more === null ? '' : ', more: [more]'}`, () => {
+    const source = described(more === null ? {} : { more: { path: more } });
+    const quoted = { around: JSON.stringify(body), hasList: false, firstRecord: null, lastRecord: null };
+    const before = { isMoreKnown: false, mostRecords: 0 };
+    const read = readAnswer(source, { ...asking, headers: headers(), cursor: null }, quoted, 0, before);
+    assert.equal('hasMore' in read, isEmpty);
+  });
+}

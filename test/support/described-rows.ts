@@ -86,9 +86,10 @@ function shownOf(value: Json | undefined, type: string): string | null {
 
 /** ISO 8601, or seconds of the epoch with a fraction. */
 function microsOf(time: string): string {
-  const [, seconds = '', fraction = ''] = /^(\d+)(?:\.(\d+))?$/.exec(time) ?? [];
-  if (seconds === '') return String(BigInt(Date.parse(time)) * 1_000n);
-  return String(BigInt(seconds) * 1_000_000n + BigInt(fraction.padEnd(6, '0')));
+  const [written = '', fraction = ''] = /\.(\d+)/.exec(time) ?? [];
+  const whole = time.replace(written, '');
+  const seconds = /^\d+$/.test(whole) ? BigInt(whole) : BigInt(Date.parse(whole)) / 1_000n;
+  return String(seconds * 1_000_000n + BigInt(fraction.padEnd(6, '0')));
 }
 
 function valueAt(record: JsonObject, path: readonly string[]): Json | undefined {

@@ -98,7 +98,24 @@ class Probe {
       this.#see('size', `${few.records} records where ${FEW} were asked for`, few.records <= FEW);
     }
     await this.#probeBounds(first, limit);
+    await this.#probeFirst(first, limit);
     return this.#findings;
+  }
+
+  /** Counted from 1 where the API counts from 0, a list is loaded without its first page, and nothing shows it. */
+  async #probeFirst(first: SeenPage, limit: number): Promise<void> {
+    const { next } = this.#described.description;
+    if (next.kind !== 'count' || next.first === 0 || this.#client.requests >= MAX_REQUESTS) return;
+    const cursor = String(next.first - 1);
+    const before = await this.#ask({ limit, cursor, patience: 'none' }).catch((error: unknown) => {
+      if (error instanceof GaveUpError) return null;
+      throw error;
+    });
+    const known = new Set(first.places.keys);
+    const unknown = before?.places.keys.filter((key) => !known.has(key)).length ?? 0;
+    const seen =
+      unknown === 0 ? `nothing more at ${cursor}` : `${unknown} records at ${cursor} come before the first page`;
+    this.#see('next.count.first', seen, unknown === 0);
   }
 
   async #probeNext(first: SeenPage, limit: number): Promise<void> {
@@ -158,7 +175,7 @@ class Probe {
   }
 
   async #ask(
-    asked: Partial<Pick<PageRequest, 'cursor' | 'sinceMs' | 'untilMs'>> & { readonly limit: number },
+    asked: Partial<Pick<PageRequest, 'cursor' | 'sinceMs' | 'untilMs' | 'patience'>> & { readonly limit: number },
   ): Promise<SeenPage> {
     if (this.#client.requests >= MAX_REQUESTS) throw tooFew(this.#described);
     this.#asked += 1;

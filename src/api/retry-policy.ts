@@ -127,8 +127,13 @@ const ROWS: readonly Row[] = [
     verdict: 'new-token',
     fits: (refusal, asked) => refusesToken(refusal, asked) && asked.tokensRefused <= MAX_TOKENS_AT_ONCE,
   },
-  { verdict: 'end-for-key', fits: (refusal, asked) => refusesKey(refusal) && !asked.hasKeyWorked },
-  // A cursor may be what is refused; and access to the stream may be refused to a key that works elsewhere.
+  // A cursor may be what is refused, until a request without one is refused as well.
+  {
+    verdict: 'end-for-key',
+    fits: (refusal, asked) =>
+      refusesKey(refusal) && !asked.hasKeyWorked && (!hasCursor(asked) || asked.othersServed === false),
+  },
+  // So it may be here; and access to the stream may be refused to a key that works elsewhere.
   {
     verdict: 'end',
     fits: (refusal, asked) =>

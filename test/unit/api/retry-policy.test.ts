@@ -117,6 +117,17 @@ test('end-for-key: a key that was refused at the first contact', () => {
   for (const status of [401, 403]) assert.equal(verdicts(answer(status), firstContact).events, 'end-for-key');
 });
 
+test('end-for-key: beside a cursor, only when a request without one was refused as well', () => {
+  const resumed = { hasKeyWorked: false, hasPathWorked: false };
+  for (const status of [401, 403]) {
+    const on = (changes: Partial<Situation>) => verdicts(answer(status), { ...resumed, ...changes }).events;
+    assert.equal(on({ suspiciousFailures: 1 }), 'again');
+    assert.equal(on({ suspiciousFailures: 2 }), 'check-cursor');
+    assert.equal(on({ suspiciousFailures: 3, othersServed: false }), 'end-for-key');
+    assert.equal(on({ suspiciousFailures: 3, othersServed: true, hasKeyWorked: true }), 'new-anchor');
+  }
+});
+
 test('end: what was refused at the first contact, unless it is a state of the moment or a cursor may be the reason', () => {
   for (const status of [400, 402, 404, 405, 406, 410, 415, 418, 420, 422, 430, 431, 451]) {
     const verdict = status === 404 ? 'new-token' : 'other-endpoint';

@@ -73,19 +73,21 @@ export function hidesDisorder({ words: { time, next }, api }: Case, hasShownDiso
 }
 
 /**
- * Whether a list may never be read with code 0: the API hides its end, is not what the description says, or has forgotten everything,
- * which nobody can tell from an API that fails.
+ * Whether a list may never be read with code 0: the API hides its end, is not what the description says, has forgotten everything, which
+ * nobody can tell from an API that fails, or has equal records without an id, of which whole pages look as if they came again.
  */
 export function mayNeverEnd(drawn: Case, live: number, everHad: number): boolean {
   const {
-    words: { time, next },
+    words: { id, time, next },
     wrong,
     api,
+    data,
   } = drawn;
   const restsOnOrder = next.lastRecord?.within !== undefined;
   return (
     wrong !== null ||
     (live === 0 && everHad > 0) ||
+    (id === undefined && data.equalEvery > 0) ||
     (api.isUnordered && restsOnOrder) ||
     (time?.cap !== undefined && live >= time.cap && !canPassCap(drawn, time.cap))
   );

@@ -92,6 +92,7 @@ test('a short page that is as long as any before it may be all that the API give
   assert.deepEqual(after(source, { records: 29, mostBefore: 30, position: '60' }), end('short-page'));
   assert.deepEqual(after(source, { records: 0, mostBefore: 0 }), end('short-page'));
   assert.deepEqual(after({ more: 'short-page' }, { records: 30 }), end('next-absent'));
+  assert.deepEqual(after({ more: 'short-page' }, { records: 0, envelope: { next: 'again' } }), end('short-page'));
 });
 
 test('an address of the same host is followed, from the header or from the body, also a relative one', () => {

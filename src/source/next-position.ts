@@ -105,13 +105,11 @@ function saysMore({ description: { more, next } }: FilledDescription, page: Answ
       return null;
     case 'short-page':
       if (page.records >= page.limit) return true;
+      // No API gives nothing at once.
       if (page.records === 0) return false;
       // Before a page has had more, the API may just give fewer than were asked for: then what follows tells. Many APIs answer a
       // number behind their last page with an error, so by page numbers it is an end, if nothing follows it: see saidEnd.
-      // No API gives nothing at once.
-      return page.records === 0 || page.records < page.mostBefore || (next.kind === 'count' && next.step === 1)
-        ? false
-        : null;
+      return page.records < page.mostBefore || (next.kind === 'count' && next.step === 1) ? false : null;
     case 'link':
       return linkIn(page) !== null;
     case 'path': {

@@ -23,7 +23,7 @@ import {
 import type { TargetColumn } from './target-facts.ts';
 
 /**
- * In a transaction, when the target exists. Rows that fit the new columns are kept. When rows have ids of other types, both
+ * In a transaction, when the target exists. Rows that fit the new columns are kept. When rows have ids of other types, all
  * tables are emptied together with what is known of their pages, and the epoch goes, so that a job that knows of those
  * pages begins anew: the pages are fetched again.
  * @param target its columns
@@ -36,7 +36,8 @@ export async function makeStaging(
 ): Promise<number> {
   const columns = stagingColumns(source, target);
   const definition = `rows for ${source.target.name}: ${columns.map(({ sql }) => sql).join(', ')}`;
-  const outdated: { table: StagingTable; isThere: boolean }[] = [];
+  const made = ownRelation(source, 'staging_made');
+  const outdated: StagingTable[] = [];
   for (const table of STAGING_TABLES) {
     const names = stagingNames(source, table);
     const { found, isThere, hasLedger } = await oneRow<FoundTable>(
@@ -47,15 +48,15 @@ export async function makeStaging(
     );
     // IF NOT EXISTS alone would be a definition to an event trigger that forbids them.
     if (!hasLedger) await client.query(ledgerSql(names));
-    if (found !== definition) outdated.push({ table, isThere });
+    // At once: what follows locks and counts them all.
+    if (!isThere) await makeAnew(client, names, made, columns, definition, isThere);
+    else if (found !== definition) outdated.push(table);
   }
   if (outdated.length === 0) return 0;
-  const there = outdated.filter(({ isThere }) => isThere).map(({ table }) => table);
-  const isLost = await haveUnfitRows(client, source, there, columns);
+  const isLost = await haveUnfitRows(client, source, outdated, columns);
   const dropped = isLost ? await dropPages(client, source) : 0;
-  const made = ownRelation(source, 'staging_made');
-  for (const { table, isThere } of outdated) {
-    await makeAnew(client, stagingNames(source, table), made, columns, definition, isThere);
+  for (const table of outdated) {
+    await makeAnew(client, stagingNames(source, table), made, columns, definition, true);
   }
   return dropped;
 }

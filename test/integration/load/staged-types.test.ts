@@ -93,6 +93,20 @@ test('staged pages that are dropped under a running job make it begin anew from 
   await loader.load(next);
 });
 
+test('where staged rows do not fit, a table that is not there is no hindrance', async (t) => {
+  const before = await startLoading(t);
+  await before.loader.load(pageOf(eventsOf(['a'])));
+  await before.ownership.release();
+  await before.database.query(
+    'DROP TABLE ingestion.staging_b_1, ingestion.staging_ledger_b_1, ingestion.staging_anomaly_b_1',
+  );
+  await before.database.query('ALTER TABLE ingested_events ALTER COLUMN session_id TYPE uuid USING NULL');
+  assert.equal(await ensureTarget(before.db, DATASYNC, TEXT_IDS), 1);
+  const made = `SELECT FROM pg_attribute WHERE attrelid = 'ingestion.staging_b_1'::regclass AND attname = 'session_id'
+                   AND atttypid = 'uuid'::regtype`;
+  assert.equal((await before.database.query(made)).rowCount, 1);
+});
+
 test('staged rows that fit are kept when their table is made anew', async (t) => {
   const before = await startLoading(t);
   await before.loader.load(pageOf(eventsOf(['a', 'b'])));

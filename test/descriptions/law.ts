@@ -67,9 +67,8 @@ export function maySkip({ words: { next } }: Case): boolean {
  * can miss.
  */
 export function hidesDisorder({ words: { time, next }, api }: Case, hasShownDisorder: boolean): boolean {
-  const { param, within } = next.lastRecord ?? {};
-  const isBound = param !== undefined && [time?.since, time?.until].includes(param);
-  return api.isUnordered && within !== undefined && isBound && !hasShownDisorder;
+  const hasBounds = time?.since !== undefined || time?.until !== undefined;
+  return api.isUnordered && next.lastRecord?.within !== undefined && hasBounds && !hasShownDisorder;
 }
 
 /**

@@ -179,8 +179,8 @@ class Player {
     if (maySkip(this.#case) && api.list.movedAt >= begunAt) this.#hasSkipped = true;
     const isOwed = !this.#hasSkipped && !hidesDisorder(this.#case, api.hasShownDisorder);
     const owed = end.code === 0 && isOwed ? api.list.live.filter(({ settledAt }) => settledAt < begunAt) : [];
-    // Whoever was stopped or killed may not have been told yet.
-    const mayEnd = start.end.how === 'runs' ? [3, 4] : [3, 4, 137, 143];
+    // Whoever was stopped or killed may not have been told yet, and what is known to be in no order is not asked.
+    const mayEnd = [3, 4, ...(start.end.how === 'runs' ? [] : [137, 143]), ...(api.hasShownDisorder ? [2] : [])];
     if (start.hasWrongKey && this.#case.words.auth !== undefined && !mayEnd.includes(end.code)) {
       return { kind: `code ${end.code} with a wrong key`, text: end.reason };
     }

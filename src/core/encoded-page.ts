@@ -34,6 +34,8 @@ export interface PageEnvelope {
   readonly endsEmpty?: boolean;
   /** That nothing follows is not said: it is short. Its next cursor shows it. */
   readonly supposesEnd?: boolean;
+  /** It begins and ends its list, and no page has shown yet how a next one is asked for. Nobody knows how many events a page has. */
+  readonly isAlone?: boolean;
   /** It has words of a failure beside its events: `"success":false`, `"statusCode":500`, a code of its own. */
   readonly speaksOfError: boolean;
 }

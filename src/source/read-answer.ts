@@ -72,11 +72,17 @@ export function readAnswer(
     cursorLifeMs: next.kind === 'token' ? next.lifeMs : null,
     saysNoCursor: position === null,
     supposesEnd: found.kind === 'end' && found.by === 'short-page' && position !== null,
+    isAlone: isAlone(source) && found.kind === 'end' && found.by === 'next-absent' && cursor === null && !isMoreKnown,
     speaksOfError: false,
     ...countsPages(source),
     mayBeginAgain: mayBeginAgain(source, cursor),
     endsEmpty: endsEmpty(source),
   };
+}
+
+/** Where nothing but the absence of a next page ends a list, and no page is known to be full: the description may look in the wrong place. */
+function isAlone({ description: { size, next } }: FilledDescription): boolean {
+  return size === undefined && (next.kind === 'token' || next.kind === 'link');
 }
 
 /** Fewer say nothing of all the others. */

@@ -199,3 +199,15 @@ void test('an empty list may be null, or left out beside the word that nothing f
     }
   }
 });
+
+void test('a list without size whose next page is looked for in the wrong place is asked by time what follows', async (t) => {
+  const words =
+    'next: { token: { path: [nowhere], param: after } }\norder: oldest-first\n' +
+    'time: { path: [id], since: since, format: s, granularity: 1s }';
+  const end = await ingest(t, words, (query) => {
+    const since = Number(query.get('since') ?? 0);
+    return { ids: IDS.filter((id) => id >= since).slice(0, 10), next: since + 10 };
+  });
+  assertCode(end, 0);
+  assert.deepEqual(end.loaded, IDS);
+});

@@ -32,10 +32,11 @@ export interface PageEnvelope {
   readonly mayBeginAgain?: boolean;
   /** Its list ends with an empty page: that more follows is said of every page before it, the last one with events included. */
   readonly endsEmpty?: boolean;
-  /** That nothing follows is not said: it is short. Its next cursor shows it. */
+  /**
+   * That nothing follows is supposed: it is short, or no page has shown yet how a next one is asked for. Its next cursor shows it, or what
+   * lies behind it in time.
+   */
   readonly supposesEnd?: boolean;
-  /** It begins and ends its list, and no page has shown yet how a next one is asked for. Nobody knows how many events a page has. */
-  readonly isAlone?: boolean;
   /** It has words of a failure beside its events: `"success":false`, `"statusCode":500`, a code of its own. */
   readonly speaksOfError: boolean;
 }

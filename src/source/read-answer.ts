@@ -64,6 +64,10 @@ export function readAnswer(
   if (isFirstRead && isIdShared(source, records, ids ?? records))
     return { kind: 'unclear', why: `the ${records} records of a first page have ${ids} different values at id` };
   const position = found.kind === 'next' ? found.position : (found.shownBy ?? null);
+  const isShort = found.kind === 'end' && found.by === 'short-page' && position !== null;
+  // The description may look for the way to a next page in the wrong place.
+  const leadsByWord = next.kind === 'token' || next.kind === 'link';
+  const isLone = found.kind === 'end' && found.by === 'next-absent' && cursor === null && !isMoreKnown;
   return {
     hasMore: found.kind === 'next',
     nextCursor: position,
@@ -71,18 +75,12 @@ export function readAnswer(
     returned: null,
     cursorLifeMs: next.kind === 'token' ? next.lifeMs : null,
     saysNoCursor: position === null,
-    supposesEnd: found.kind === 'end' && found.by === 'short-page' && position !== null,
-    isAlone: isAlone(source) && found.kind === 'end' && found.by === 'next-absent' && cursor === null && !isMoreKnown,
+    supposesEnd: isShort || (isLone && leadsByWord),
     speaksOfError: false,
     ...countsPages(source),
     mayBeginAgain: mayBeginAgain(source, cursor),
     endsEmpty: endsEmpty(source),
   };
-}
-
-/** Where nothing but the absence of a next page ends a list, and no page is known to be full: the description may look in the wrong place. */
-function isAlone({ description: { size, next } }: FilledDescription): boolean {
-  return size === undefined && (next.kind === 'token' || next.kind === 'link');
 }
 
 /** Fewer say nothing of all the others. */

@@ -18,7 +18,7 @@ import { noteEventBytes, noteFailureWords, readWord } from './endpoint-traits.ts
 import type { JudgedWalk, JudgeOptions } from './judged-walk.ts';
 import { eventTooLarge } from './no-progress.ts';
 import { PageChecks } from './page-checks.ts';
-import { endOfNothing, type Brought, type Step } from './step.ts';
+import type { Brought, Step } from './step.ts';
 
 /** Body and rows of a page are both in memory until its COPY has committed. */
 export const BYTES_PER_BODY_BYTE = 2;
@@ -134,7 +134,7 @@ export class AnswerJudge {
     const { doubt, question } = this.#questions.about(request, null, 'over', this);
     if (doubt !== null && question !== 'stands') return this.#askAboutEnd(request, doubt, question, asked);
     permit.resize(0);
-    return endOfNothing(request.page, doubt?.isStrong === true);
+    return this.#behindEnd.end(request.page, doubt?.isStrong === true);
   }
 
   /** The window looks empty, and the API was asked what lies outside of it. */

@@ -51,7 +51,7 @@ export class BehindEnd {
     if (answer !== null && encoded === null && this.#faulty.mayAsk(page)) return null;
     this.#hasLedOn ||= this.#bringsNew(encoded);
     // Once one of these cursors has led on, the word that nothing follows is worth nothing here: what fails now is no end.
-    return this.#hasLedOn ? null : this.#end(page, false);
+    return this.#hasLedOn ? null : this.end(page, false);
   }
 
   #judgeLook(request: PageRequest, raw: RawPage | null, encoded: EncodedPage | null, look: Look): Step | null {
@@ -71,10 +71,10 @@ export class BehindEnd {
         if (encoded.times !== null && this.#traits.isOrderedByTime) this.#walk.position.beginAgain();
         return null;
       }
-      if (this.#isAnswer(request, encoded)) return this.#end(page, false);
+      if (this.#isAnswer(request, encoded)) return this.end(page, false);
     }
     const saysMore = encoded?.envelope.hasMore === true;
-    if (look.original === null) return this.#end(page, look.isDoubtful || saysMore);
+    if (look.original === null) return this.end(page, look.isDoubtful || saysMore);
     return { kind: 'retry', next: look.original, suspect: false };
   }
 
@@ -84,11 +84,11 @@ export class BehindEnd {
     const { position } = this.#walk;
     const { servedToMs } = position;
     const lies = (timeMs: number): boolean => servedToMs !== null && timeMs < servedToMs && position.contains(timeMs);
-    return this.#end(page, encoded?.places.timesMs.some(lies) === true);
+    return this.end(page, encoded?.places.timesMs.some(lies) === true);
   }
 
   /** The walk ends without another event, and where the API ends each list, too. */
-  #end(page: number, isDoubtful: boolean): Step {
+  end(page: number, isDoubtful: boolean): Step {
     const isCapped = this.#walk.chain.isCutAt(this.#traits.cap, 0, { hasAnchors: false });
     this.#traits.hasMetCap ||= isCapped;
     return endOfNothing(page, isDoubtful || isCapped);

@@ -40,7 +40,8 @@ export interface Expected {
   readonly servedToMs: number | null;
   /** Something lies in the window. */
   readonly isInhabited: boolean;
-  /** It can be asked by time. */
+  /** It can be asked by time. `hasAnchors`: and something of it was served, or lies around it. */
+  readonly canAskByTime: boolean;
   readonly hasAnchors: boolean;
   /**
    * The walk is one of everything, the run keeps a part of it, and the API counts more than it has served: no count will be held against
@@ -91,7 +92,10 @@ export function doubtEnd(
     if (cursor === null) return { words: 'the first page is empty', isStrong: false };
   }
   const leadsOn = leadsOnDoubt(page, cursor, isShort);
-  if (leadsOn !== null || !isEmpty || cursor === null) return leadsOn;
+  if (leadsOn !== null) return leadsOn;
+  if (!isEmpty && page.envelope.supposesEnd === true && expected.canAskByTime)
+    return { words: 'nothing has shown how a next page is asked for', isStrong: false };
+  if (!isEmpty || cursor === null) return null;
   return { words: 'a cursor leads to an empty page', isStrong: isShort || expected.isInsideInstant };
 }
 

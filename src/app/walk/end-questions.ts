@@ -15,8 +15,6 @@ interface AskedAbout {
   readonly emptyWindow: Pick<EmptyWindow, 'isInhabited' | 'hasAnswer'>;
 }
 
-const ALONE: EndDoubt = { words: 'nothing has shown how a next page is asked for', isStrong: false };
-
 interface Asked {
   readonly doubt: EndDoubt | null;
   readonly question: Question;
@@ -49,9 +47,9 @@ export class EndQuestions {
     const served = (chain.served ?? Infinity) + (page?.servedCount ?? 0);
     const isCountShort = !at.byTime.bounds.until && position.isLimited && chain.isShortOf(page);
     const isShort = isCountShort || (at.isWhole && served < this.#traits.servedBeforeAnew);
-    const expected = { ...this.#traits, ...sizes, servedToMs, isInhabited, hasAnchors, isShort, isInsideInstant };
-    const isAlone = page !== null && page.servedCount > 0 && page.envelope.isAlone === true && at.byTime.hasAnchors;
-    const doubt = doubtEnd(request, page, word, expected) ?? (isAlone ? ALONE : null);
+    const asks = { hasAnchors, canAskByTime: at.byTime.hasAnchors };
+    const expected = { ...this.#traits, ...sizes, ...asks, servedToMs, isInhabited, isShort, isInsideInstant };
+    const doubt = doubtEnd(request, page, word, expected);
     return { doubt, question: doubt === null ? 'stands' : this.#ask(request, page, doubt, at) };
   }
 

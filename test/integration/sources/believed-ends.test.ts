@@ -1,9 +1,8 @@
 /** Ends that an API seems to say, with records behind them: after code 0 each record is a row. */
 import assert from 'node:assert/strict';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { test, type TestContext } from 'node:test';
 import { DescribedScene, assertCode, type DescribedEnd } from '../../support/described-scene.ts';
+import { openSmallApi } from '../../support/small-api.ts';
 
 const IDS = Array.from({ length: 60 }, (_, at) => at + 1);
 
@@ -22,18 +21,12 @@ type Api = (query: URLSearchParams, request: number) => Answered;
 /** @returns the ids in the table */
 async function ingest(t: TestContext, words: string, api: Api): Promise<DescribedEnd & { readonly loaded: number[] }> {
   let requests = 0;
-  const server = createServer((request, response) => {
+  const origin = await openSmallApi(t, (url, response) => {
     requests += 1;
-    const { ids, status = 200, ...envelope } = api(new URL(request.url ?? '', 'http://api').searchParams, requests);
+    const { ids, status = 200, ...envelope } = api(url.searchParams, requests);
     response.statusCode = status;
     response.end(ids === null ? '<html>' : JSON.stringify({ things: ids.map((id) => ({ id })), ...envelope }));
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  t.after(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   const description = `
 name: ends
 url: ${origin}/list
@@ -200,14 +193,19 @@ void test('an empty list may be null, or left out beside the word that nothing f
   }
 });
 
-void test('a list without size whose next page is looked for in the wrong place is asked by time what follows', async (t) => {
-  const words =
-    'next: { token: { path: [nowhere], param: after } }\norder: oldest-first\n' +
-    'time: { path: [id], since: since, format: s, granularity: 1s }';
-  const end = await ingest(t, words, (query) => {
-    const since = Number(query.get('since') ?? 0);
-    return { ids: IDS.filter((id) => id >= since).slice(0, 10), next: since + 10 };
+for (const [name, size] of [
+  ['without size', ''],
+  ['with a size.max above what the API gives', 'size: { param: size, max: 100 }\n'],
+] as const) {
+  void test(`a list ${name}, whose next page is looked for in the wrong place, is asked by time what follows`, async (t) => {
+    const words =
+      `${size}next: { token: { path: [nowhere], param: after } }\norder: oldest-first\n` +
+      'time: { path: [id], since: since, format: s, granularity: 1s }';
+    const end = await ingest(t, words, (query) => {
+      const since = Number(query.get('since') ?? 0);
+      return { ids: IDS.filter((id) => id >= since).slice(0, 10), next: since + 10 };
+    });
+    assertCode(end, 0);
+    assert.deepEqual(end.loaded, IDS);
   });
-  assertCode(end, 0);
-  assert.deepEqual(end.loaded, IDS);
-});
+}

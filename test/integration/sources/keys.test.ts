@@ -1,9 +1,8 @@
 /** What variables of a description hold is in no line of the log, in no message, and nowhere in the database. */
 import assert from 'node:assert/strict';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { test, type TestContext } from 'node:test';
 import { DescribedScene, assertCode } from '../../support/described-scene.ts';
+import { openSmallApi } from '../../support/small-api.ts';
 
 const PAGES = 4;
 const KEYS = {
@@ -27,8 +26,7 @@ id: [id]
 /** Pages whose links repeat all parameters, as many APIs have it; every other answer is an error that tells what was sent. */
 async function openTelltale(t: TestContext, failsFrom: number): Promise<string> {
   let requests = 0;
-  const server = createServer((request, response) => {
-    const url = new URL(request.url ?? '', 'http://telltale');
+  const origin = await openSmallApi(t, (url, response, request) => {
     const said = { url: url.href, query: Object.fromEntries(url.searchParams), headers: request.headers };
     requests += 1;
     if (requests % 2 === 0 || requests > failsFrom) {
@@ -46,12 +44,7 @@ async function openTelltale(t: TestContext, failsFrom: number): Promise<string> 
     const link = page < PAGES ? { link: `<${url.pathname}${url.search}>; rel="next"` } : {};
     response.writeHead(isKnown ? 200 : 401, link).end(JSON.stringify({ data: [{ id: page }] }));
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  t.after(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  return origin;
 }
 
 /** All that the database keeps of a source, as text. */

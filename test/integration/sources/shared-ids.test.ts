@@ -1,28 +1,21 @@
 /** What a description takes for the id is the same for most records: each would be one row for many. */
 import assert from 'node:assert/strict';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { test } from 'node:test';
 import { DescribedScene, assertCode } from '../../support/described-scene.ts';
+import { openSmallApi } from '../../support/small-api.ts';
 
 const COUNT = 60;
 const START_S = 1_790_000_000;
 
 for (const order of ['none', 'oldest-first']) {
   void test(`an id that most records share is refused before anything is loaded, order ${order}`, async (t) => {
-    const server = createServer((request, response) => {
-      const query = new URL(request.url ?? '', 'http://api').searchParams;
+    const origin = await openSmallApi(t, (url, response) => {
+      const query = url.searchParams;
       const from = Number(query.get('after') ?? 0);
       const end = Math.min(COUNT, from + Number(query.get('size')));
       const data = Array.from({ length: end - from }, (_, at) => ({ kind: `k${at % 7}`, at: START_S + from + at }));
       response.end(JSON.stringify({ data, next: end < COUNT ? end : null }));
     });
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-    t.after(() => {
-      server.closeAllConnections();
-      server.close();
-    });
-    const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
     const description = `
 name: shared
 url: ${origin}/list

@@ -1,9 +1,8 @@
 /** Records without a time at the end of a list in order of time: no bound finds them. */
 import assert from 'node:assert/strict';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { test, type TestContext } from 'node:test';
 import { DescribedScene, assertCode } from '../../support/described-scene.ts';
+import { openSmallApi } from '../../support/small-api.ts';
 
 const TIMELESS = 25;
 const LATEST_S = 1_790_243_999;
@@ -15,8 +14,8 @@ const STALE = JSON.stringify({ error: 'stale_cursor' });
 
 /** Its cursors are places in the list of their bounds. @param isStale whether the answer to a request says so */
 async function openApi(t: TestContext, isStale: (cursor: string) => boolean): Promise<string> {
-  const server = createServer((request, response) => {
-    const query = new URL(request.url ?? '', 'http://api').searchParams;
+  const origin = await openSmallApi(t, (url, response) => {
+    const query = url.searchParams;
     const [since, until] = ['since', 'until'].map((bound) => query.get(bound));
     const cursor = query.get('cursor');
     const isIn = (at: number | null): boolean => {
@@ -29,12 +28,7 @@ async function openApi(t: TestContext, isStale: (cursor: string) => boolean): Pr
     const page = { data: listed.slice(from, end), next: end < listed.length ? String(end) : null };
     response.end(cursor !== null && isStale(cursor) ? STALE : JSON.stringify(page));
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  t.after(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  return origin;
 }
 
 void test('a cursor dies among records without a time: all of them come', async (t) => {

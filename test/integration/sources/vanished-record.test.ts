@@ -1,9 +1,8 @@
 /** Pages that must begin with the record that they are asked for from, when the API has that no more. */
 import assert from 'node:assert/strict';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { test, type TestContext } from 'node:test';
 import { DescribedScene, assertCode, type DescribedEnd } from '../../support/described-scene.ts';
+import { openSmallApi } from '../../support/small-api.ts';
 
 const COUNT = 12;
 const SIZE = 4;
@@ -27,8 +26,8 @@ async function open(
 ): Promise<Api> {
   const ids = Array.from({ length: COUNT }, (_, at) => at + 1);
   let isFirst = true;
-  const server = createServer((request, response) => {
-    const from = new URL(request.url ?? '', 'http://api').searchParams.get('from');
+  const origin = await openSmallApi(t, (url, response) => {
+    const from = url.searchParams.get('from');
     const at = from === null ? 0 : ids.indexOf(Number(from));
     const begin = at === -1 ? (unknown === 'nothing' ? ids.length : 0) : at + (from !== null && !isInclusive ? 1 : 0);
     const page = ids.slice(begin, begin + SIZE);
@@ -36,12 +35,7 @@ async function open(
     isFirst = false;
     response.end(JSON.stringify({ data: page.map((id) => ({ id })) }));
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  t.after(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  return { origin: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, ids };
+  return { origin, ids };
 }
 
 async function ingest(t: TestContext, api: Api): Promise<DescribedEnd & { readonly loaded: number[] }> {

@@ -165,7 +165,8 @@ function nextFindings({ next, size, id, time, order, more }: Description): Findi
   if (more.kind === 'short-page' && size === undefined) {
     found.push(problem(['more'], 'short-page needs size: without it nobody knows which page is short'));
   }
-  if (size === undefined && more.kind === 'next-absent' && (next.kind === 'token' || next.kind === 'link')) {
+  const leadsByWord = next.kind === 'token' || next.kind === 'link';
+  if (size === undefined && more.kind === 'next-absent' && leadsByWord && !canBeginByTime({ order, time })) {
     const message =
       'without size nobody knows which page is full: where this is wrong, the first page is the whole list';
     found.push(warning(['next', next.kind], message));

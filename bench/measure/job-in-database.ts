@@ -17,6 +17,8 @@ export interface JobSetup {
   readonly onLine?: (line: string) => void;
   /** The address at which the job finds the database, when something stands between. */
   readonly through?: (databaseUrl: string) => string;
+  /** Works in the same database until the job is over. */
+  readonly beside?: (databaseUrl: string, over: AbortSignal) => Promise<void>;
 }
 
 /** @throws Error when the number of rows is not that of the events */
@@ -27,7 +29,12 @@ export async function runJobOnce(context: BenchContext, setup: JobSetup): Promis
   try {
     return await setup.server.withDatabase(async (url) => {
       const databaseUrl = setup.through?.(url) ?? url;
-      const run = await runJob({ databaseUrl, source, folder }, setup.flags, setup.onLine);
+      const over = new AbortController();
+      const beside = setup.beside?.(url, over.signal);
+      const run = await runJob({ databaseUrl, source, folder }, setup.flags, setup.onLine).finally(() => {
+        over.abort();
+      });
+      await beside;
       const rows = await countRows(url);
       if (rows !== setup.events) throw new Error(`the job left ${rows} rows of ${setup.events}`);
       return run;

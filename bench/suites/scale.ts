@@ -1,5 +1,6 @@
-/** Whether time for each event and peak memory stay the same as the data set grows. */
+/** Whether time for each event and peak memory stay the same as the data set grows, and how long a reader of the table waits. */
 import { runJobOnce } from '../measure/job-in-database.ts';
+import { WaitingReader } from '../measure/longest-wait.ts';
 import { BenchServer } from '../measure/server.ts';
 import { round } from '../results/statistics.ts';
 import type { Suite } from '../suite.ts';
@@ -10,6 +11,7 @@ const SIZES = [1, 3, 8, 20];
 const FIRST_LARGE = 3;
 const PROMISED_SHARE_OF_RATE = 0.95;
 const PROMISED_MEMORY_MB = 350;
+const PROMISED_WAIT_SECONDS = 15;
 
 interface Result {
   readonly events: number;
@@ -18,6 +20,7 @@ interface Result {
   readonly peakMemoryMb: number;
   readonly delayP99Ms: number;
   readonly merges: number;
+  readonly readerWaitSeconds: number;
 }
 
 export const suite: Suite = {
@@ -31,7 +34,14 @@ export const suite: Suite = {
     try {
       for (const size of SIZES) {
         const events = Math.round(size * context.options.events);
-        const run = await runJobOnce(context, { server, events, source: { eventsLimit: 0 }, flags: [] });
+        const reader = new WaitingReader();
+        const run = await runJobOnce(context, {
+          server,
+          events,
+          source: { eventsLimit: 0 },
+          flags: [],
+          beside: (url, over) => reader.read(url, over),
+        });
         const result = {
           events,
           seconds: run.seconds,
@@ -39,6 +49,7 @@ export const suite: Suite = {
           peakMemoryMb: run.peakMemoryMb,
           delayP99Ms: run.eventLoopDelayMs?.p99 ?? 0,
           merges: run.merges,
+          readerWaitSeconds: reader.longestMs / 1000,
         };
         results.push(result);
         context.say(`${events}: ${run.seconds.toFixed(2)} s, ${run.peakMemoryMb.toFixed(0)} MB`);
@@ -53,12 +64,13 @@ export const suite: Suite = {
 function present(results: readonly Result[], million: number) {
   const large = results.filter(({ events }) => events >= FIRST_LARGE * million);
   const share = (large[0]?.secondsAMillion ?? NaN) / (large.at(-1)?.secondsAMillion ?? NaN);
+  const wait = Math.max(...results.map(({ readerWaitSeconds }) => readerWaitSeconds));
   const peak = Math.max(...results.map(({ peakMemoryMb }) => peakMemoryMb));
   return {
     tables: [
       {
         title: 'One run each',
-        columns: ['events', 'seconds', 'seconds a million', 'peak MB', 'delay p99 ms', 'merges'],
+        columns: ['events', 'seconds', 'seconds a million', 'peak MB', 'delay p99 ms', 'merges', 'a reader waits s'],
         rows: results.map((result) => [
           result.events,
           round(result.seconds),
@@ -66,6 +78,7 @@ function present(results: readonly Result[], million: number) {
           Math.round(result.peakMemoryMb),
           round(result.delayP99Ms),
           result.merges,
+          round(result.readerWaitSeconds),
         ]),
         note: 'Without process start-up. The fixed cost of a run (the first page decides types, the look for newer events, ANALYZE) weighs most on the smallest.',
       },
@@ -100,6 +113,12 @@ function present(results: readonly Result[], million: number) {
         target: `≤ ${PROMISED_MEMORY_MB} MB`,
         measured: `${Math.round(peak)} MB`,
         holds: peak <= PROMISED_MEMORY_MB,
+      },
+      {
+        what: 'longest wait of a reader of the table, at every size',
+        target: `≤ ${PROMISED_WAIT_SECONDS} s`,
+        measured: `${round(wait)} s`,
+        holds: wait <= PROMISED_WAIT_SECONDS,
       },
     ],
     raw: results,

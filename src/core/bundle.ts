@@ -1,9 +1,10 @@
 /**
  * A program as one JavaScript module. Loading that takes half of the time of 150 TypeScript modules and their packages. It is
- * kept in node_modules, under a hash of all that it is made of, so it is never older than its source.
+ * kept in node_modules, under a hash of its source and of what npm has installed. Files of packages are not read for that: who
+ * changes one by hand removes node_modules/.cache, too.
  */
 import { createHash, randomUUID } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { buildSync } from 'esbuild';
 import { PROJECT_FOLDER } from './project.ts';
@@ -18,33 +19,44 @@ const APART = ['esbuild', 'piscina'];
 /** Is not installed: `pg` does without. */
 const ABSENT = 'pg-native';
 const OLD_MS = 7 * 86_400_000;
+/** Ends each file. What a power cut leaves of one may have nothing in it, and an empty program does nothing, with code 0. */
+const END = Buffer.from('//# whole\n');
 
 /** The module's file, made where it is missing; `null` where nothing can be kept. */
 export function keptBundle(name: keyof typeof PROGRAMS): URL | null {
   try {
     const folder = new URL(`${hashOfInput()}/`, CACHE);
-    if (!existsSync(folder)) makeBundles(folder);
-    return new URL(`${name}.mjs`, folder);
+    const file = new URL(`${name}.mjs`, folder);
+    if (!isWhole(file)) makeBundles(folder);
+    return file;
   } catch {
     // A folder that belongs to somebody else, a full disk: the program works without, and begins a little later.
     return null;
   }
 }
 
-/** All of them. The folder appears whole: others may make the same one at the same time. */
+/** False too where it cannot be read: another user with a strict umask has made it. */
+function isWhole(file: URL): boolean {
+  try {
+    return readFileSync(file).subarray(-END.length).equals(END);
+  } catch {
+    return false;
+  }
+}
+
+/** All of them. Each file appears whole, in place of what is there: others may make the same ones at the same time, or load them. */
 function makeBundles(folder: URL): void {
   mkdirSync(CACHE, { recursive: true });
   removeOldBundles();
-  const unfinished = new URL(`${randomUUID()}/`, CACHE);
-  mkdirSync(unfinished);
-  try {
-    for (const [name, path] of Object.entries(PROGRAMS)) {
-      writeFileSync(new URL(`${name}.mjs`, unfinished), bundleOf(new URL(path, PROJECT_FOLDER)));
+  mkdirSync(folder, { recursive: true });
+  for (const [name, path] of Object.entries(PROGRAMS)) {
+    const unfinished = new URL(`${randomUUID()}.unfinished`, folder);
+    try {
+      writeFileSync(unfinished, `${bundleOf(new URL(path, PROJECT_FOLDER))}${END.toString()}`);
+      renameSync(unfinished, new URL(`${name}.mjs`, folder));
+    } finally {
+      rmSync(unfinished, { force: true });
     }
-    renameSync(unfinished, folder);
-  } catch (error) {
-    rmSync(unfinished, { recursive: true, force: true });
-    if (!existsSync(folder)) throw error;
   }
 }
 
@@ -70,7 +82,7 @@ export function bundleOf(entry: URL): string {
     define: { 'import.meta.url': JSON.stringify(new URL('src/core/project.ts', PROJECT_FOLDER)) },
     // Packages that are no ES modules require what belongs to Node.
     banner: {
-      js: `import { createRequire as requireFrom } from 'node:module'; const require = requireFrom('${INSTALLED.href}');`,
+      js: `import { createRequire as requireFrom } from 'node:module'; const require = requireFrom(${JSON.stringify(INSTALLED.href)});`,
     },
     alias: Object.fromEntries(APART.map((name) => [name, import.meta.resolve(name)])),
     external: ['file:*', ABSENT],

@@ -159,13 +159,14 @@ export async function startServer(cluster: Cluster, options: StartOptions = {}):
       }
       continue;
     }
+    // Before the start: those that keep it from succeeding may be gone when it has failed.
+    const backends = (await readPostmasterFile(dataDir)) === null ? 0 : await countProcesses(dataDir);
     await removeMisleadingFile(dataDir);
     const port = options.port ?? randomInt(LOWEST_PORT, HIGHEST_PORT + 1);
     const pid = await spawnServer(cluster, port, [...wishes, options.settings ?? {}]);
     if (await untilReady(dataDir, pid)) return { pid, port, started: true, without };
     if ((await runningServer(dataDir)) !== null) continue;
 
-    const backends = await countProcesses(dataDir);
     if (backends > 0 && performance.now() < backendsDeadline) {
       if (!isWaiting) options.onWaiting?.(`${backends} processes of a killed server in ${dataDir} are finishing`);
       isWaiting = true;

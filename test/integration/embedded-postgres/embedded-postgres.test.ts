@@ -2,9 +2,11 @@ import assert from 'node:assert/strict';
 import { appendFile, chmod, mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import pg from 'pg';
 import { pino } from 'pino';
 import { ConfigurationError, GaveUpError } from '../../../src/core/errors.ts';
 import { serverAccount } from '../../../src/embedded-postgres/account.ts';
+import { packagedBinaries, usableBinaries } from '../../../src/embedded-postgres/binaries.ts';
 import { stopServer, untilStopped } from '../../../src/embedded-postgres/cluster.ts';
 import { startEmbeddedPostgres } from '../../../src/embedded-postgres/embedded-postgres.ts';
 import { runningServer } from '../../../src/embedded-postgres/server-process.ts';
@@ -143,6 +145,40 @@ test('a server that was killed is started again at its address, and stopped by w
   assert.equal(await runningServer(dataDir), null);
   await server.revive();
   assert.equal(await runningServer(dataDir), null);
+});
+
+test('processes that a killed server has left are waited for, and take no settings away, also when they go while a start fails', async (t) => {
+  const dataDir = await clusterFolder(t);
+  const first = await startEmbeddedPostgres({ dataDir, logger });
+  const session = new pg.Client({ connectionString: first.url });
+  session.on('error', () => undefined);
+  await session.connect();
+  const { rows } = await session.query<{ pid: number }>('SELECT pg_backend_pid() AS pid');
+  const pid = Number(rows[0]?.pid);
+  // A process that is stopped does not see that its server is gone.
+  process.kill(pid, 'SIGSTOP');
+  const server = await runningServer(first.dataDir);
+  assert.ok(server);
+  process.kill(server.pid, 'SIGKILL');
+  await untilStopped(first.dataDir, server.pid);
+
+  // The first start fails because of that process, and ends when it has gone.
+  const { postgres } = await usableBinaries(packagedBinaries(), await serverAccount(null));
+  const programs = join(dataDir, '..', 'programs');
+  await mkdir(join(programs, 'bin'), { recursive: true });
+  const script = `#!/bin/sh
+    case $1 in --version) exec ${postgres} --version;; esac
+    kill -0 ${pid} 2>/dev/null || exec ${postgres} "$@"
+    ${postgres} "$@"
+    kill -KILL ${pid}
+    while kill -0 ${pid} 2>/dev/null; do :; done`;
+  await writeFile(join(programs, 'bin', 'postgres'), script, { mode: 0o755 });
+  const log: string[] = [];
+  const listening = pino({ level: 'warn' }, { write: (line: string) => log.push(line) });
+  const next = await startEmbeddedPostgres({ dataDir, logger: listening, binariesDir: programs });
+  assert.deepEqual(await query(next.url, 'SHOW wal_level'), [{ wal_level: 'minimal' }]);
+  assert.deepEqual(log, []);
+  await next.stop();
 });
 
 test('a folder with spaces, a quote, a hash and more bytes than a socket path may have is fine', async (t) => {

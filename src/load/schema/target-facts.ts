@@ -121,10 +121,10 @@ const HEIRS_SQL = `
   SELECT coalesce(json_agg(inhrelid::regclass::text ORDER BY inhseqno), '[]') FROM pg_inherits
    WHERE inhparent = c.oid AND c.relkind = 'r'`;
 
-/** Publications as `p`, and each table that they pass on as `r`, for all that are ours. */
+/** Publications as `p` that pass on a table of ours, or one of whose partitions it is, with all that is below. */
 const PUBLISHED = `pg_publication p JOIN pg_publication_tables t USING (pubname)
                   JOIN pg_class r ON r.relname = t.tablename AND r.relnamespace::regnamespace::text = quote_ident(t.schemaname)
-                   AND r.oid IN (SELECT relid FROM tables)`;
+                   AND r.oid IN (SELECT relid FROM tables UNION SELECT relid FROM pg_partition_ancestors(c.oid))`;
 
 const UNIDENTIFIED_SQL = `
   SELECT k.oid::regclass::text FROM pg_class k

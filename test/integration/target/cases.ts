@@ -163,6 +163,15 @@ export const LOADED_CASES: readonly LoadedCase[] = [
     keyStays: 'the publication p would pass on what is taken out again',
   },
   {
+    what: 'a publication of the table whose partition it is',
+    statements: [
+      'CREATE TABLE whole (LIKE ingested_events INCLUDING DEFAULTS) PARTITION BY RANGE (id)',
+      'ALTER TABLE whole ATTACH PARTITION ingested_events FOR VALUES FROM (MINVALUE) TO (MAXVALUE)',
+      'CREATE PUBLICATION p FOR TABLE whole WITH (publish_via_partition_root = true)',
+    ],
+    keyStays: 'the publication p would pass on what is taken out again',
+  },
+  {
     what: 'partitions by hash of the id',
     partitions: 'HASH (id)',
     statements: [0, 1, 2].map(

@@ -11,6 +11,7 @@
 import type { PoolClient } from 'pg';
 import { sqlStateOf } from '../postgres/database-errors.ts';
 import { quoteIdentifier } from '../postgres/identifiers.ts';
+import { hasNoPage } from '../schema/ingested-events.ts';
 import { ownRelation, type Target } from '../schema/source.ts';
 import type { StagingNames } from '../schema/staging.ts';
 import { truncateOwnTarget } from '../state/target-rows.ts';
@@ -46,14 +47,17 @@ export class EmptyTargetMerge {
   readonly #scope: EmptyTargetMergeScope;
   readonly #target: Target;
   readonly #addKey: string;
+  /** Nobody has had a row there: a transaction that began before one was deleted still sees it. */
+  readonly #isUnused: boolean;
   readonly #tables: StagingNames[] = [];
   readonly #edges: string[] = [];
   readonly #made: string[] = [];
   #inserted = 0;
   #atEdges = 0;
 
-  private constructor(client: PoolClient, scope: EmptyTargetMergeScope, keyName: string) {
+  private constructor(client: PoolClient, scope: EmptyTargetMergeScope, keyName: string, isUnused: boolean) {
     this.#client = client;
+    this.#isUnused = isUnused;
     this.#scope = scope;
     this.#target = scope.source.target;
     this.#addKey = `ALTER TABLE ${this.#target.sql} ADD CONSTRAINT ${quoteIdentifier(keyName)} PRIMARY KEY (id)`;
@@ -75,7 +79,7 @@ export class EmptyTargetMerge {
       `SELECT set_config('default_tablespace', '', true),
               set_config(name, greatest(setting::int, ${KEY_BUILD_MEMORY})::text, true) FROM pg_settings WHERE name = 'maintenance_work_mem'`,
     );
-    return new EmptyTargetMerge(client, scope, key.name);
+    return new EmptyTargetMerge(client, scope, key.name, await hasNoPage(client, target));
   }
 
   /**
@@ -182,7 +186,7 @@ export class EmptyTargetMerge {
     const target = this.#target.sql;
     const name = ownRelation(this.#scope.source, DOUBLED);
     const doubled = await this.#findDoubled(name);
-    if (doubled > this.#inserted * MANY_DOUBLES) {
+    if (this.#isUnused && doubled > this.#inserted * MANY_DOUBLES) {
       // A rollback to before the second table was added would give up the lock on that table.
       await truncateOwnTarget(client, this.#scope.source);
       return this.#insertDistinct(`${this.#rows} s`);

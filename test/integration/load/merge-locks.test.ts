@@ -35,3 +35,20 @@ test('a dump that reads everything for hours keeps out neither a start nor its m
   const { inserted, duplicates } = await next.merger().merge('a', 1);
   assert.deepEqual([inserted, duplicates], [5, 0]);
 });
+
+test('a transaction that is older than the deletion of all rows still sees them after a merge with many double ids', async (t) => {
+  const { database, loader, merger } = await startLoading(t);
+  await database.query(`INSERT INTO ingested_events (id) VALUES ('mine'), ('yours')`);
+  const person = await openClient(t, database.url);
+  await person.query('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1');
+  await database.query('DELETE FROM ingested_events');
+  await loader.load(pageOf(eventsOf([...ids('e', 10), ...ids('e', 5)])));
+  const { inserted, duplicates, isInitialMerge } = await merger().merge('a', 1);
+  assert.deepEqual([inserted, duplicates, isInitialMerge], [10, 5, true]);
+  const { rows } = await person.query('SELECT id FROM ingested_events ORDER BY id');
+  assert.deepEqual(rows, [{ id: 'mine' }, { id: 'yours' }]);
+  assert.deepEqual(
+    (await targetRows(database)).map(({ id }) => id),
+    ids('e', 10),
+  );
+});

@@ -64,7 +64,11 @@ function makeBundles(folder: URL): void {
 function removeOldBundles(): void {
   for (const name of readdirSync(CACHE)) {
     const folder = new URL(`${name}/`, CACHE);
-    if (Date.now() - statSync(folder).mtimeMs > OLD_MS) rmSync(folder, { recursive: true, force: true });
+    try {
+      if (Date.now() - statSync(folder).mtimeMs > OLD_MS) rmSync(folder, { recursive: true, force: true });
+    } catch {
+      // No folder, gone already, or somebody else's: it stays.
+    }
   }
 }
 

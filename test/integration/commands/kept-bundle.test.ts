@@ -28,16 +28,20 @@ async function askForHelp(t: TestContext, project: string): Promise<void> {
   assert.deepEqual([code, /Usage: npm start/.test(program.stdout)], [0, true], program.stderr);
 }
 
+const cacheOf = (project: string): string => join(project, 'node_modules/.cache/datasync-ingestion');
+
 /** The folder of what it keeps. */
 async function keptIn(project: string): Promise<string> {
-  const cache = join(project, 'node_modules/.cache/datasync-ingestion');
-  const kept = await readdir(cache);
-  assert.equal(kept.length, 1);
-  return join(cache, kept[0] ?? '');
+  const [kept = '', ...more] = (await readdir(cacheOf(project))).filter((name) => !name.startsWith('.'));
+  assert.deepEqual([kept.length, more], [16, []]);
+  return join(cacheOf(project), kept);
 }
 
 test('a start keeps its program in a folder of any name, and makes it anew when it is not whole', async (t) => {
   const project = await projectIn(t, `o'brien "1" #2 100%`);
+  // As a file manager leaves it.
+  await mkdir(cacheOf(project), { recursive: true });
+  await writeFile(join(cacheOf(project), '.DS_Store'), '');
   await askForHelp(t, project);
   const kept = await keptIn(project);
   const program = join(kept, 'program.mjs');

@@ -63,7 +63,7 @@ export async function countRows(db: Database, source: Source): Promise<TargetRow
 /**
  * Whether the rows that a first load has put into the table can be taken for being there, without being counted: all of the
  * table's rows are its own, it is the same logged file, the server has not crashed, no trigger could take rows out, and the
- * statistics know of no deletion. Far cheaper than counting, because the first reader of fresh rows writes most of the table
+ * statistics know of no deletion, and were not reset since it began. Far cheaper than counting, because the first reader of fresh rows writes most of the table
  * again. What others delete in the last seconds of the run is seen by the next start, `verify` and `export-ids`, like what they
  * delete in the seconds after it.
  * @param inserted by the run
@@ -77,6 +77,8 @@ export async function isTargetUntouched(
   const { rows } = await db.query<{ untouched: boolean | null }>(
     `SELECT r.rows = $1 AND r.file = ${fileOf(target)} AND r.deletions = ${deletionsOf(target)} AND c.relpersistence = 'p'
             AND current_setting('track_counts')::bool
+            AND coalesce(pg_stat_get_db_stat_reset_time((SELECT oid FROM pg_database WHERE datname = current_database()))
+                         < (SELECT max(started_at) FROM ingestion.run WHERE source_id = r.source_id), true)
             AND EXISTS (SELECT FROM ingestion.staging_epoch e WHERE e.source_id = r.source_id AND e.epoch = $2)
             AND NOT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = c.oid AND NOT tgisinternal) AS untouched
        FROM ingestion.target_rows r, pg_class c WHERE r.source_id = $3 AND c.oid = ${target.oid}`,

@@ -13,6 +13,7 @@ import { endOrphans } from '../postgres/orphans.ts';
 import type { Source } from '../schema/source.ts';
 import { STAGING_TABLES, emptyStaging, lockStaging, relationsOf, stagedPages } from '../schema/staging.ts';
 import { OwnerLock, readOwnerRow } from './advisory-lock.ts';
+import { forgetDeletions } from './target-rows.ts';
 
 /** How long a start waits for a COPY or a merge that is just committing, before it ends the backend that stands in its way. */
 const RAISE_LOCK_TIMEOUT_MS = 1_000;
@@ -206,6 +207,7 @@ class ClaimedTarget implements Ownership {
       if (isEmptied) for (const table of STAGING_TABLES) await lockStaging(client, source, table);
       await checkGeneration(client, this);
       if (isEmptied) for (const table of STAGING_TABLES) await emptyStaging(client, source, table);
+      if (rowCount === 0) await forgetDeletions(client, source);
       const pages = await stagedPages(client, source);
       await client.query(
         `INSERT INTO ingestion.staging_epoch (source_id, epoch) VALUES ($1, $2)

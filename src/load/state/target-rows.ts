@@ -67,7 +67,7 @@ export async function countRows(db: Database, source: Source): Promise<TargetRow
  * again. What others delete in the last seconds of the run is seen by the next start, `verify` and `export-ids`, like what they
  * delete in the seconds after it.
  * @param inserted by the run
- * @param epoch of its staging, which a crash of the server takes away
+ * @param epoch of its staging, which a crash of the server takes away: see {@link forgetDeletions} for what a new one means
  */
 export async function isTargetUntouched(
   db: Queryable,
@@ -116,6 +116,11 @@ export async function rememberTargetRows(
      ON CONFLICT (source_id) DO UPDATE SET rows = excluded.rows, deletions = excluded.deletions, file = excluded.file`,
     [sourceId, rows, deletions],
   );
+}
+
+/** When the server has crashed: that takes its statistics away, so that no later number of deletions says that there was none before. */
+export async function forgetDeletions(client: Queryable, { sourceId }: Source): Promise<void> {
+  await client.query('UPDATE ingestion.target_rows SET deletions = NULL WHERE source_id = $1', [sourceId]);
 }
 
 /** In a transaction where TRUNCATE takes nothing of others from the target: its new file is then not taken for that of somebody else. */

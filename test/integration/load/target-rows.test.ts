@@ -8,6 +8,7 @@ import type { Database } from '../../../src/load/postgres/database.ts';
 import { findSource } from '../../../src/load/schema/source.ts';
 import { takeBackVersion3 } from '../../support/stored-run.ts';
 import { eventsOf, ids, pageOf, startLoading } from './setup.ts';
+import { databaseIn, testCluster } from '../../support/database.ts';
 import { DATASYNC } from '../../support/datasync.ts';
 
 async function counted(db: Database): Promise<{ rows: number; remembered: number | null }> {
@@ -87,3 +88,17 @@ for (const [what, sql, later = ''] of [
     assert.equal(await isUntouched(30), false);
   });
 }
+
+test('rows that were deleted before a crash of the server are missed after it', async (t) => {
+  const cluster = await testCluster(t);
+  const { db, loader, merger, store, ownership } = await startLoading(t, { database: await databaseIn(t, cluster) });
+  const isUntouched = (): Promise<boolean> => isTargetUntouched(db, DATASYNC, { inserted: 10, epoch: ownership.epoch });
+  await store.rememberRows(await readTargetRows(db, DATASYNC));
+  await loader.load(pageOf(eventsOf(ids('a', 10))));
+  await merger().merge('a', 1);
+  assert.equal(await isUntouched(), true);
+  await db.query("DELETE FROM ingested_events WHERE id = 'a000003'");
+  await cluster.restart('immediate');
+  await db.persistently('a new epoch', () => ownership.renew());
+  assert.equal(await isUntouched(), false);
+});

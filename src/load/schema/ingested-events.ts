@@ -108,6 +108,8 @@ export async function planWhileEmpty(
 
 /** How long others wait behind a wish to have the table alone, ms at a time. */
 const ALONE_PATIENCE_MS = 3_000;
+/** Then a process that was stopped, or cut off, loses the table that it has alone. No merge pauses for longer than four seconds. */
+const IDLE_ALONE_MS = 10_000;
 
 /**
  * In a transaction without a lock on the target.
@@ -119,6 +121,7 @@ export async function lockTargetAlone(client: PoolClient, target: Target, isPati
     await (isPatient
       ? lockAlone(client, target)
       : client.query(`LOCK TABLE ${target.sql} IN ACCESS EXCLUSIVE MODE NOWAIT`));
+    await client.query(`SET LOCAL idle_in_transaction_session_timeout = ${IDLE_ALONE_MS}`);
     return true;
   } catch (error) {
     if (sqlStateOf(error) === LOCK_NOT_AVAILABLE) return false;

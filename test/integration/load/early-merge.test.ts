@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import type { LatePages } from '../../../src/load/merge/merge.ts';
 import { STAGING_TABLES } from '../../../src/load/schema/staging.ts';
+import { openClient } from '../../support/database.ts';
 import { eventsOf, eventually, ids, pageOf, startLoading, targetRows } from './setup.ts';
 import type { Loading } from './setup.ts';
 
@@ -180,6 +181,20 @@ for (const refused of ['first', 'late'] as const) {
     await assertStagingIsEmpty(loading);
   });
 }
+
+test('who counts the rows waits no longer for a job that is stopped in its early merge, which then begins again', async (t) => {
+  // A stopped process watches nothing, and sends nothing; this one sends nothing until the reader is done.
+  const { loader, merger, database } = await startLoading(t, { open: { watchMs: 2 ** 30 } });
+  await loader.load(pageOf(eventsOf(ids('a', 100))));
+  const reader = await openClient(t, database.url);
+  await reader.query(`SET statement_timeout = '30s'`);
+  let reading: Promise<unknown> | null = null;
+  const { inserted } = await merger().merge('a', 1, async () => {
+    await (reading ??= reader.query('SELECT count(*) FROM ingested_events'));
+    return null;
+  });
+  assert.equal(inserted, 100);
+});
 
 test('a merge whose connection is lost while it waits for late pages begins again, and includes them', async (t) => {
   const loading = await startLoading(t);

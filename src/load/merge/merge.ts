@@ -185,7 +185,7 @@ export class Merger {
     if (staging.sums.loaded === 0) return nothing;
     // A deferred constraint would fail only at COMMIT, when no row can be set aside any more, and would keep the key from
     // being built.
-    await client.query('SET CONSTRAINTS ALL IMMEDIATE');
+    await client.query('SET CONSTRAINTS ALL IMMEDIATE; SAVEPOINT shared');
     const seen = await planWhileEmpty(client, ownership.source.target, onConflict);
     if (seen !== null && (hasQuickWay(seen) || seen.sparesWal)) {
       const quickly = await this.#tryInPart(client, () => this.#moveIntoEmpty(client, seen, staging, latePages));
@@ -194,7 +194,10 @@ export class Merger {
     const scope = await this.#scopeOf(client, staging);
     const isPlain = scope.plan.watchedTriggers.length === 0 && !scope.plan.hasHeirs;
     const inOrder = isPlain ? await this.#tryInPart(client, () => mergeInOrder(client, scope)) : null;
-    return { ...nothing, ...(inOrder ?? (await mergeAllButRefused(client, scope, logger))) };
+    if (inOrder !== null) return { ...nothing, ...inOrder };
+    // That may take minutes. Whoever reads the target waits no longer, should this merge have had it alone.
+    await client.query('ROLLBACK TO SAVEPOINT shared');
+    return { ...nothing, ...(await mergeAllButRefused(client, await this.#scopeOf(client, staging), logger)) };
   }
 
   /** Locks the target, if only against changes of its definition. */
@@ -238,8 +241,8 @@ export class Merger {
     const scope = await this.#scopeOf(client, staging);
     if (!(await isTargetEmpty(client, source.target))) return null;
     if (scope.plan.sparesWal && (await hasNoPage(client, source.target))) {
-      // The file is new then: the rows that this transaction writes to it are on the disk before COMMIT, and not logged. Whatever way
-      // comes next goes on from here.
+      // The file is new then: the rows that this transaction writes to it are on the disk before COMMIT, and not logged. A merge in the
+      // order of ids goes on from here, too.
       await truncateOwnTarget(client, source);
       await client.query('SAVEPOINT move');
     }

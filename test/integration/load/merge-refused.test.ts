@@ -206,3 +206,21 @@ test('a column that somebody added, with a default and without null, gets its de
   const { rows } = await loading.database.query('SELECT tenant, ingested_at IS NOT NULL AS dated FROM ingested_events');
   assert.deepEqual(rows, [{ tenant: 'ours', dated: true }]);
 });
+
+test('what was moved already is not counted again for each part in which a row is refused', async (t) => {
+  const loading = await startLoading(t);
+  const { database, loader, merger } = loading;
+  await database.query(`
+    ALTER TABLE ingested_events ADD CONSTRAINT polite CHECK (name <> 'rude');
+    CREATE TABLE public.seen (rows_read bigint);
+    CREATE FUNCTION public.see() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN
+      INSERT INTO public.seen SELECT pg_stat_get_xact_tuples_returned(to_regclass('ingestion.merge_moved_1')); END $$;
+    CREATE EVENT TRIGGER see ON ddl_command_start WHEN TAG IN ('DROP TABLE') EXECUTE FUNCTION public.see()`);
+  const count = 6_000;
+  const events = eventsOf(ids('e', count)).map((event, n) => (n % 50 === 7 ? { ...event, name: 'rude' } : event));
+  await loader.load(pageOf(events));
+  const { inserted, rejected } = await merger().merge('a', 1);
+  assert.deepEqual([inserted, rejected], [count - count / 50, count / 50]);
+  const rowsRead = await database.number('SELECT max(rows_read) FROM public.seen');
+  assert.ok(rowsRead < 3 * count, `${rowsRead} rows were read`);
+});

@@ -1,6 +1,6 @@
 /** Whether time for each event and peak memory stay the same as the data set grows, and how long a reader of the table waits. */
 import { runJobOnce } from '../measure/job-in-database.ts';
-import { WaitingReader } from '../measure/longest-wait.ts';
+import { WaitingReader } from '../measure/waiting-reader.ts';
 import { BenchServer } from '../measure/server.ts';
 import { round } from '../results/statistics.ts';
 import type { Suite } from '../suite.ts';

@@ -40,8 +40,8 @@ export interface Expected {
   readonly servedToMs: number | null;
   /** Something lies in the window. */
   readonly isInhabited: boolean;
-  /** It can be asked by time. `hasAnchors`: and something of it was served, or lies around it. */
   readonly canAskByTime: boolean;
+  /** It can be asked by time, and something of it was served or lies around it. */
   readonly hasAnchors: boolean;
   /**
    * The walk is one of everything, the run keeps a part of it, and the API counts more than it has served: no count will be held against

@@ -63,9 +63,9 @@ export async function countRows(db: Database, source: Source): Promise<TargetRow
 /**
  * Whether the rows that a first load has put into the table can be taken for being there, without being counted: all of the
  * table's rows are its own, it is the same logged file, the server has not crashed, no trigger could take rows out, and the
- * statistics know of no deletion, and were not reset since it began. Far cheaper than counting, because the first reader of fresh rows writes most of the table
- * again. What others delete in the last seconds of the run is seen by the next start, `verify` and `export-ids`, like what they
- * delete in the seconds after it.
+ * statistics know of no deletion, and were not reset since the run began. That is far cheaper than counting, because the first reader of
+ * fresh rows writes most of the table again. What others delete in the last seconds of the run is seen by the next start, `verify` and
+ * `export-ids`, like what they delete in the seconds after it.
  * @param inserted by the run
  * @param epoch of its staging, which a crash of the server takes away: see {@link forgetDeletions} for what a new one means
  */

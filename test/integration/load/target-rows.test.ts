@@ -56,6 +56,11 @@ test('the runs of a database that only an older version has used can be read', a
 for (const [what, sql, later = ''] of [
   ['a deletion', "DELETE FROM ingested_events WHERE id LIKE '1-%'"],
   ['a deletion that is counted no more', "DELETE FROM ingested_events WHERE id LIKE '1-%'", 'SELECT pg_stat_reset()'],
+  [
+    'a deletion of which the table has lost count',
+    "DELETE FROM ingested_events WHERE id LIKE '1-%'",
+    "SELECT pg_stat_reset_single_table_counters('ingested_events'::regclass)",
+  ],
   ['TRUNCATE, with other rows later', 'TRUNCATE ingested_events'],
   [
     'the table made anew',

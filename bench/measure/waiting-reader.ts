@@ -1,4 +1,4 @@
-/** How long somebody who reads the target waits at most while a job loads it. */
+/** Somebody who reads the target while a job loads it, and how long they wait. */
 import { setTimeout } from 'node:timers/promises';
 import pg from 'pg';
 

@@ -6,17 +6,18 @@
  * meanwhile. So the merge begins early: it has moved what was there when the late pages are in, takes them too, and builds
  * the key.
  */
-import type { LatePages, StagedPages } from './merge.ts';
+import type { StagedPages } from './locked-staging.ts';
+import type { LatePages } from './merge.ts';
 
 /**
  * Rows that one backend moves beside the loading. 430,000 to 550,000 were measured on two cores with PostgreSQL at its
- * defaults; a little more, because a merge that waits for late pages holds the target locked.
+ * defaults; a little more, because a merge that waits for late pages may hold the target locked.
  */
 const MOVED_ROWS_PER_SECOND = 600_000;
 /** Fewer are merged so fast that an early start wins nothing. */
 const MIN_STAGED_EVENTS = 50_000;
 /**
- * How long an early merge waits for late pages, their COPY included. It holds the target locked meanwhile, and a connection
+ * How long an early merge waits for late pages, their COPY included. It may hold the target locked meanwhile, and a connection
  * that is idle is given up after five to ten seconds.
  */
 const MAX_LATE_MS = 4_000;

@@ -1,8 +1,8 @@
 /**
- * Moves rows into an empty target without going through its index: drops the key, moves the rows in any order, removes
- * double ids, and builds the key again, in parallel. Nobody sees the table without its key, because all of it is one
- * transaction that locks the table exclusively. Two to three times as fast as through the index; the figures are in
- * bench/README.md. The late pages may still arrive while the first pages are moved.
+ * Moves rows into an empty table without going through its index: drops the key, moves the rows in any order, removes
+ * double ids, and builds the key again, in parallel. The table is one that nobody sees yet (table-beside.ts), or the target:
+ * nobody sees that without its key, because all of it is one transaction that locks it exclusively. Two to three times as fast
+ * as through the index; the figures are in bench/README.md. The late pages may still arrive while the first pages are moved.
  *
  * Double ids: windows overlap at their edges, by the pages that were under way when a window was split. Rows with times at
  * an edge are set apart, and only the best of each id is moved. Any other double id makes building the key fail; only then

@@ -9,7 +9,8 @@
  */
 import type { StagingTable } from '../schema/staging.ts';
 import { EarlyMerge } from './early-merge.ts';
-import type { LatePages, MergeResult, StagedPages } from './merge.ts';
+import type { StagedPages } from './locked-staging.ts';
+import type { LatePages, MergeResult } from './merge.ts';
 
 /** Intervals until the initial merge. It goes without an index, so it is put off. */
 const INITIAL_MERGE_INTERVALS = 4;

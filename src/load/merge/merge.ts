@@ -3,7 +3,7 @@
  * becomes durable, together with the rows it speaks of. Locks are taken in the order that staging.ts gives.
  */
 import type { PoolClient } from 'pg';
-import { StagingLostError, describeError } from '../../core/errors.ts';
+import { describeError } from '../../core/errors.ts';
 import type { Logger } from '../../core/logging.ts';
 import type { RunCounts } from '../../core/state.ts';
 import { moveAnomalies } from '../copy/anomalies.ts';
@@ -18,23 +18,18 @@ import {
   emptyStaging,
   lockStagingForMerge,
   stagingNames,
-  type StagingNames,
   type StagingTable,
 } from '../schema/staging.ts';
 import { checkEpoch, checkGeneration, type Ownership } from '../state/owner.ts';
 import { haveComeAgain, keepServedKeys } from '../state/found-events.ts';
 import { addTargetRows, truncateOwnTarget } from '../state/target-rows.ts';
-import { EmptyTargetMerge, type EmptyTargetMerged } from './empty-target-merge.ts';
+import { EmptyTargetMerge } from './empty-target-merge.ts';
 import { mergeInOrder } from './later-merge.ts';
-import { addToCounts, foldLedger, sumLedger, type LedgerSums } from './ledger-fold.ts';
+import { addToCounts, foldLedger, type LedgerSums } from './ledger-fold.ts';
+import { checkRows, readLocked, type LockedStaging, type StagedPages } from './locked-staging.ts';
 import type { MergeScope, MovedRows } from './merge-sql.ts';
 import { mergeAllButRefused } from './refused-in-merge.ts';
-
-export interface StagedPages {
-  readonly table: StagingTable;
-  /** Acknowledged since the table was last empty. */
-  readonly pages: number;
-}
+import { makeTableBeside, takePlace } from './table-beside.ts';
 
 /**
  * Waits for the late pages of an early merge: those that came while the first ones were being merged. `null` when they are
@@ -59,15 +54,7 @@ export interface MergerOptions {
   readonly logger: Logger;
 }
 
-/** A locked staging table, and the sums of its ledger. */
-interface LockedStaging {
-  readonly table: StagingTable;
-  readonly canTruncate: boolean;
-  readonly names: StagingNames;
-  readonly sums: LedgerSums;
-}
-
-interface Moved extends EmptyTargetMerged, MovedRows {
+interface Moved extends MovedRows {
   readonly merged: readonly LockedStaging[];
   readonly refused: number;
   readonly isInitialMerge: boolean;
@@ -121,19 +108,19 @@ export class Merger {
     pages: number | null,
     latePages: LatePages | undefined,
   ): Promise<Omit<MergeResult, 'seconds'>> {
-    const { ownership } = this.#options;
+    const { ownership, logger } = this.#options;
     const { source } = ownership;
     const canTruncate = await lockStagingForMerge(client, source, table);
     await checkGeneration(client, ownership);
     await checkEpoch(client, ownership);
-    const locked = await this.#readSums(client, table, pages, canTruncate);
+    const locked = await readLocked(client, source, { table, canTruncate, acknowledged: pages }, logger);
     const runOf = ({ runId }: LedgerSums): number => runId ?? this.#options.runId;
     const cameAgain = await haveComeAgain(client, source, { rows: locked.names.rows, runId: runOf(locked.sums) });
     const moved = await this.#move(client, locked, latePages);
     const { merged, inserted, updated, refused, isInitialMerge } = moved;
     const sumOf = (figure: 'pages' | 'served' | 'loaded' | 'rejected' | 'repaired'): number =>
       merged.reduce((sum, { sums }) => sum + sums[figure], 0);
-    await checkRows(client, moved, sumOf('loaded'));
+    if (!isInitialMerge) await checkRows(client, merged, inserted);
     const loaded = sumOf('loaded') - refused;
     const duplicates = loaded - inserted - updated;
     for (const staging of merged) {
@@ -160,18 +147,6 @@ export class Merger {
     };
   }
 
-  async #readSums(
-    client: PoolClient,
-    table: StagingTable,
-    pages: number | null,
-    canTruncate: boolean,
-  ): Promise<LockedStaging> {
-    const names = stagingNames(this.#options.ownership.source, table);
-    const sums = await sumLedger(client, names);
-    if (pages !== null) checkPages(sums, pages, table, this.#options.logger);
-    return { table, canTruncate, names, sums };
-  }
-
   async #move(client: PoolClient, staging: LockedStaging, latePages: LatePages | undefined): Promise<Moved> {
     const { ownership, onConflict, logger } = this.#options;
     const nothing: Moved = {
@@ -180,13 +155,16 @@ export class Merger {
       updated: 0,
       refused: 0,
       isInitialMerge: false,
-      passedOver: null,
     };
     if (staging.sums.loaded === 0) return nothing;
     // A deferred constraint would fail only at COMMIT, when no row can be set aside any more, and would keep the key from
     // being built.
     await client.query('SET CONSTRAINTS ALL IMMEDIATE; SAVEPOINT shared');
     const seen = await planWhileEmpty(client, ownership.source.target, onConflict);
+    if (seen !== null && hasQuickWay(seen)) {
+      const beside = await this.#tryInPart(client, () => this.#moveBeside(client, seen, staging, latePages));
+      if (beside !== null) return { ...nothing, ...beside };
+    }
     if (seen !== null && (hasQuickWay(seen) || seen.sparesWal)) {
       const quickly = await this.#tryInPart(client, () => this.#moveIntoEmpty(client, seen, staging, latePages));
       if (quickly !== null) return { ...nothing, ...quickly };
@@ -246,43 +224,47 @@ export class Merger {
       await truncateOwnTarget(client, source);
       await client.query('SAVEPOINT move');
     }
-    const initial = hasQuickWay(scope.plan) ? await EmptyTargetMerge.begin(client, scope) : null;
+    return hasQuickWay(scope.plan) ? this.#fill(client, scope, staging, latePages) : null;
+  }
+
+  /** @returns `null` when the table beside could not take the target's place: another way is open then, or not */
+  async #moveBeside(
+    client: PoolClient,
+    { types }: TargetPlan,
+    staging: LockedStaging,
+    latePages: LatePages | undefined,
+  ): Promise<Omit<Moved, 'refused'> | null> {
+    const { ownership, runId, onConflict } = this.#options;
+    const { source } = ownership;
+    const target = await makeTableBeside(client, source, types);
+    if (target === null) return null;
+    const scope = { source: { ...source, target }, onConflict, runId: staging.sums.runId ?? runId };
+    const filled = await this.#fill(client, scope, staging, latePages);
+    return filled !== null && (await takePlace(client, source, target)) ? filled : null;
+  }
+
+  /** @param scope with a table that has no row, and that the transaction has for itself */
+  async #fill(
+    client: PoolClient,
+    scope: Pick<MergeScope, 'source' | 'onConflict' | 'runId'>,
+    staging: LockedStaging,
+    latePages: LatePages | undefined,
+  ): Promise<Omit<Moved, 'refused'> | null> {
+    const initial = await EmptyTargetMerge.begin(client, scope);
     if (initial === null) return null;
     const merged = [staging];
     await initial.add(staging.names, latePages === undefined);
     const late = (await latePages?.()) ?? null;
     if (late !== null) {
-      const canTruncate = await lockStagingForMerge(client, source, late.table);
-      const last = await this.#readSums(client, late.table, late.pages, canTruncate);
+      const canTruncate = await lockStagingForMerge(client, scope.source, late.table);
+      const { table, pages: acknowledged } = late;
+      const last = await readLocked(client, scope.source, { table, canTruncate, acknowledged }, this.#options.logger);
       await initial.add(last.names, true);
       merged.push(last);
     }
-    return { updated: 0, ...(await initial.complete()), merged, isInitialMerge: true };
-  }
-}
-
-function checkPages(sums: LedgerSums, acknowledged: number, table: StagingTable, logger: Logger): void {
-  if (sums.pages < acknowledged) {
-    throw new Error(
-      `staging table ${table} has the ledger of ${sums.pages} pages, and ${acknowledged} were acknowledged: ` +
-        'not merged, so that nothing is counted as safe that is not there',
-    );
-  }
-  if (sums.pages === acknowledged) return;
-  // A page whose COPY was given up without knowing that it had committed: its rows are there, and so is its ledger row.
-  logger.debug({ table, ledger: sums.pages, acknowledged }, 'staging has more pages than acknowledged');
-}
-
-/** `duplicates` is what remains, so rows that staging lost would look like duplicates. Counts the rows when it matters. */
-async function checkRows(client: PoolClient, moved: Moved, loaded: number): Promise<void> {
-  if (moved.inserted + (moved.passedOver ?? 0) === loaded) return;
-  for (const { names, sums } of moved.merged) {
-    const sql = `SELECT count(*)::int AS staged FROM ${names.rows}`;
-    const { staged } = await oneRow<{ staged: number }>(client, sql);
-    if (staged !== sums.loaded) {
-      throw new StagingLostError(
-        `${names.rows} has ${staged} rows, and its ledger says ${sums.loaded}: somebody has changed it; going on from what was merged`,
-      );
-    }
+    const { inserted, passedOver } = await initial.complete();
+    // Here, while nobody has to wait for it.
+    await checkRows(client, merged, inserted + (passedOver ?? 0));
+    return { inserted, updated: 0, merged, isInitialMerge: true };
   }
 }

@@ -31,7 +31,7 @@ export async function ensureTarget(
     return await db.transaction('making tables', async (client) => {
       let facts = await readFittingTarget(client, target, onConflict);
       if (facts === null) {
-        await client.query(createTargetSql(target, types));
+        await client.query(`CREATE TABLE IF NOT EXISTS ${definitionOf(target, types)}`);
         facts = await readFittingTarget(client, target, onConflict);
       }
       return makeStaging(client, source, facts?.columns ?? []);
@@ -252,12 +252,13 @@ export async function isTargetEmpty(db: Queryable, target: Target): Promise<bool
   return empty;
 }
 
-function createTargetSql({ sql, plan }: Target, types: IdColumnTypes): string {
+/** What follows CREATE TABLE. */
+export function definitionOf({ sql, plan }: Target, types: IdColumnTypes): string {
   const columns = eventColumns(plan).map((column) => {
     const key = column.name === 'id' ? ' PRIMARY KEY' : '';
     return `${quoteIdentifier(column.name)} ${sqlType(column, types)}${key}`;
   });
-  return `CREATE TABLE IF NOT EXISTS ${sql} (${columns.join(', ')}, ingested_at timestamptz NOT NULL DEFAULT now())`;
+  return `${sql} (${columns.join(', ')}, ingested_at timestamptz NOT NULL DEFAULT now())`;
 }
 
 /** A table that somebody else made must have our columns: COPY writes binary values by type. */

@@ -136,6 +136,23 @@ export async function truncateOwnTarget(client: PoolClient, { sourceId, target }
 }
 
 /**
+ * In a transaction where another table takes the place of the empty target. Nobody has touched it since the job left it, so that the new
+ * one is not taken for somebody else's; where rows were there once, it is.
+ */
+export async function replaceEmptyTarget(
+  client: PoolClient,
+  { sourceId, target }: Source,
+  replace: () => Promise<void>,
+): Promise<void> {
+  const { file } = await oneRow<{ file: number }>(client, `SELECT ${fileOf(target)} AS file`);
+  await replace();
+  await client.query(
+    `UPDATE ingestion.target_rows SET file = ${fileOf(target)}, deletions = 0 WHERE source_id = $1 AND rows = 0 AND file = $2`,
+    [sourceId, file],
+  );
+}
+
+/**
  * In the merge that inserted them: they are added to what was remembered. Another file than before means that somebody has
  * emptied the table, or made it anew; this is not forgotten by what is merged behind it.
  * @param wasEmpty the merge found the table empty, under its lock: where nothing was ever counted, these are all rows

@@ -29,6 +29,13 @@ function changedEvents(): ScriptedEvent[] {
 async function loadsAndMerges(t: TestContext, cluster: TestCluster): Promise<void> {
   const scene = await open(t, cluster);
   await scene.ingestAll();
+  // Younger than the staging tables, which are made after the empty target: the filled table has taken its place.
+  assert.equal(
+    await scene.count(
+      `SELECT count(*) WHERE 'ingested_events'::regclass::oid > 'ingestion.staging_b_1'::regclass::oid`,
+    ),
+    1,
+  );
   const newer = newerEvents(100);
   scene.api.options.events = changedEvents();
   await scene.expect(await scene.ingest(['--full', '--on-conflict', 'ignore']), 0, [

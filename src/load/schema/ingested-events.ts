@@ -118,10 +118,7 @@ const IDLE_ALONE_MS = 10_000;
  */
 export async function lockTargetAlone(client: PoolClient, target: Target, isPatient: boolean): Promise<boolean> {
   try {
-    await (isPatient
-      ? lockAlone(client, target)
-      : client.query(`LOCK TABLE ${target.sql} IN ACCESS EXCLUSIVE MODE NOWAIT`));
-    await client.query(`SET LOCAL idle_in_transaction_session_timeout = ${IDLE_ALONE_MS}`);
+    await lockAlone(client, target, isPatient);
     return true;
   } catch (error) {
     if (sqlStateOf(error) === LOCK_NOT_AVAILABLE) return false;
@@ -129,9 +126,10 @@ export async function lockTargetAlone(client: PoolClient, target: Target, isPati
   }
 }
 
-async function lockAlone(client: PoolClient, { sql }: Target): Promise<void> {
-  await client.query(`SET LOCAL lock_timeout = ${ALONE_PATIENCE_MS}; LOCK TABLE ${sql} IN ACCESS EXCLUSIVE MODE`);
-  await client.query('SET LOCAL lock_timeout = 0');
+async function lockAlone(client: PoolClient, { sql }: Target, isPatient = true): Promise<void> {
+  const lock = `LOCK TABLE ${sql} IN ACCESS EXCLUSIVE MODE`;
+  await client.query(isPatient ? `SET LOCAL lock_timeout = ${ALONE_PATIENCE_MS}; ${lock}` : `${lock} NOWAIT`);
+  await client.query(`SET LOCAL lock_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = ${IDLE_ALONE_MS}`);
 }
 
 /** The types of the id columns and whether there are rows; `null` when there is no table yet. Waits out an outage. */
@@ -220,8 +218,8 @@ export async function emptyTarget(client: PoolClient, target: Target): Promise<v
         'Nothing was changed: let a role empty it that sees them all.',
     );
   }
-  await client.query(`SET LOCAL lock_timeout = ${ALONE_PATIENCE_MS}`);
   try {
+    await lockAlone(client, target);
     await client.query(`TRUNCATE ${target.sql}`);
   } catch (error) {
     if (!isAboutRows(error)) throw error;
@@ -230,7 +228,6 @@ export async function emptyTarget(client: PoolClient, target: Target): Promise<v
       { cause: error },
     );
   }
-  await client.query('SET LOCAL lock_timeout = 0');
 }
 
 /** Of the target and all its partitions. */

@@ -184,7 +184,7 @@ for (const refused of ['first', 'late'] as const) {
 
 test('who counts the rows waits no longer for a job that is stopped in its early merge, which then begins again', async (t) => {
   // A stopped process watches nothing, and sends nothing; this one sends nothing until the reader is done.
-  const { loader, merger, database } = await startLoading(t, { open: { watchMs: 2 ** 30 } });
+  const { loader, merger, database } = await startLoading(t, { isTouched: true, open: { watchMs: 2 ** 30 } });
   await loader.load(pageOf(eventsOf(ids('a', 100))));
   const reader = await openClient(t, database.url);
   await reader.query(`SET statement_timeout = '30s'`);

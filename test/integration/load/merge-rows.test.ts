@@ -42,18 +42,16 @@ test('a merge into an empty target leaves every id once, the key with its old na
   assert.equal((await store.currentRun())?.counts.inserted, 800);
 });
 
-for (const share of ['few', 'many']) {
-  test(`a merge into an empty target with ${share} ids served twice in one chain keeps the first in serving order`, async (t) => {
-    const { loader, merger, database } = await startLoading(t);
+for (const way of ['few beside', 'few in', 'many beside', 'many in']) {
+  test(`of ids served twice in one chain, ${way} an empty target, the first in serving order is kept`, async (t) => {
+    const { loader, merger, database } = await startLoading(t, { isTouched: way.endsWith('in') });
     const all = ids('a', 1000);
-    const again = all.slice(0, share === 'few' ? 3 : 600);
+    const again = all.slice(0, way.startsWith('few') ? 3 : 600);
     // The later page is copied first: it is the order of serving that counts, not that of arrival.
     await loader.load(pageOf(eventsOf(again, { name: 'second' }), { page: 2 }));
     await loader.load(pageOf(eventsOf(all, { name: 'first' }), { page: 1 }));
-    const result = await merger().merge('a', 2);
-    assert.equal(result.inserted, 1000);
-    assert.equal(result.duplicates, again.length);
-    assert.equal(result.isInitialMerge, true);
+    const { inserted, duplicates, isInitialMerge } = await merger().merge('a', 2);
+    assert.deepEqual([inserted, duplicates, isInitialMerge], [1000, again.length, true]);
     assert.ok((await targetRows(database)).every((row) => row.name === 'first'));
     const left = await database.query(`SELECT relname FROM pg_class WHERE relname LIKE 'merge!_%' ESCAPE '!'`);
     assert.deepEqual(left.rows, []);

@@ -142,6 +142,8 @@ export interface LoadingOptions {
   /** Its name; `datasync` unless given. */
   readonly source?: string;
   readonly types?: IdColumnTypes;
+  /** Something of somebody's hangs on the target, so that no other table takes its place. */
+  readonly isTouched?: boolean;
   readonly windows?: NewRun['windows'];
   readonly watchdogMs?: number;
   readonly database?: TestDatabase;
@@ -157,6 +159,7 @@ export async function startLoading(t: TestContext, options: LoadingOptions = {})
   await migrate(db, SILENT);
   const source = await registerSource(db, { name: options.source ?? DATASYNC.name });
   await ensureTarget(db, source, options.types ?? TEXT_IDS);
+  if (options.isTouched === true) await database.query(`COMMENT ON TABLE ${source.target.sql} IS 'of somebody'`);
   const ownership = await claim(t, db, source);
   const store = new StateStore(db, ownership);
   const windows: NewRun['windows'] = options.windows ?? [{ sinceMs: null, untilMs: null }];

@@ -8,7 +8,7 @@ import type { Target } from './source.ts';
 
 /** What differs between any two tables, or is a figure of their rows. */
 const OWN = `ARRAY['oid', 'relname', 'reltype', 'relfilenode', 'reltoastrelid', 'relpages', 'reltuples', 'relallvisible', 'relallfrozen',
-  'relfrozenxid', 'relminmxid', 'attrelid', 'indexrelid', 'indrelid', 'indcheckxmin']`;
+  'relfrozenxid', 'relminmxid', 'attrelid', 'indexrelid', 'indrelid', 'indcheckxmin', 'typname', 'typrelid', 'typelem', 'typarray']`;
 
 /** Of a table that is there. */
 const traitsSql = ({ oid }: Target): string => `(
@@ -24,6 +24,7 @@ const traitsSql = ({ oid }: Target): string => `(
   SELECT jsonb_build_object(
     'relations', (SELECT jsonb_agg(traits ORDER BY traits) FROM (
        SELECT to_jsonb(c) - ${OWN} AS traits FROM pg_class c JOIN parts ON class = 'pg_class'::regclass AND object = c.oid) AS r),
+    'types', (SELECT jsonb_agg(to_jsonb(y) - ${OWN} ORDER BY part) FROM pg_type y JOIN parts ON class = 'pg_type'::regclass AND object = y.oid),
     'columns', (SELECT jsonb_agg(to_jsonb(a) - ${OWN} - 'attmissingval' ORDER BY attnum) FROM pg_attribute a WHERE attrelid = ${oid} AND attnum > 0),
     'defaults', (SELECT jsonb_object_agg(adnum, pg_get_expr(adbin, adrelid)) FROM pg_attrdef WHERE adrelid = ${oid}),
     'indexes', (SELECT jsonb_agg(traits ORDER BY traits) FROM (

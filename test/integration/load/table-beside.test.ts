@@ -112,6 +112,10 @@ const TOUCHES: Readonly<Record<string, readonly [statements: string, shown: stri
     `COMMENT ON TYPE ingested_events IS 'ours'`,
     `obj_description('ingested_events'::regtype, 'pg_type') = 'ours'`,
   ],
+  'a right to its row type that is taken away': [
+    'REVOKE USAGE ON TYPE ingested_events FROM PUBLIC',
+    `NOT has_type_privilege('${ROLE}', 'ingested_events', 'USAGE')`,
+  ],
   'an option': [
     'ALTER TABLE ingested_events SET (autovacuum_enabled = false)',
     `EXISTS (SELECT FROM pg_class WHERE relname = 'ingested_events' AND reloptions IS NOT NULL)`,

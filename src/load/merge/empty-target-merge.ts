@@ -20,6 +20,11 @@ import { readEdges } from './window-edges.ts';
 
 /** Above this share of rows with a double id, sorting all rows once is cheaper than moving the double ones twice. */
 const MANY_DOUBLES = 0.05;
+/**
+ * How long whoever is changing the target, without its lock, is waited for while nobody else gets at it: an option of its key, or a grant,
+ * that is not committed. Shorter than a session waits before it looks for a deadlock, and ends.
+ */
+const CHANGES_PATIENCE_MS = 500;
 /** At least, kB. */
 const KEY_BUILD_MEMORY = 256 * 1024;
 
@@ -60,7 +65,9 @@ export class EmptyTargetMerge {
     this.#isUnused = isUnused;
     this.#scope = scope;
     this.#target = scope.source.target;
-    this.#addKey = `ALTER TABLE ${this.#target.sql} ADD CONSTRAINT ${quoteIdentifier(keyName)} PRIMARY KEY (id)`;
+    this.#addKey = shortly(
+      `ALTER TABLE ${this.#target.sql} ADD CONSTRAINT ${quoteIdentifier(keyName)} PRIMARY KEY (id)`,
+    );
   }
 
   /**
@@ -73,7 +80,7 @@ export class EmptyTargetMerge {
     const { rows } = await client.query<{ name: string }>(plainKeySql(target));
     const [key] = rows;
     if (key === undefined) return null;
-    await client.query(`ALTER TABLE ${target.sql} DROP CONSTRAINT ${quoteIdentifier(key.name)}`);
+    await client.query(shortly(`ALTER TABLE ${target.sql} DROP CONSTRAINT ${quoteIdentifier(key.name)}`));
     // The key comes back to where it was, the database's own tablespace, whatever the role's default is.
     await client.query(
       `SELECT set_config('default_tablespace', '', true),
@@ -206,6 +213,9 @@ export class EmptyTargetMerge {
     );
   }
 }
+
+const shortly = (sql: string): string =>
+  `SET LOCAL lock_timeout = ${CHANGES_PATIENCE_MS}; ${sql}; SET LOCAL lock_timeout = 0`;
 
 /** A primary key on (id) without any property that building it again would lose. */
 const plainKeySql = ({ oid }: Target): string => `

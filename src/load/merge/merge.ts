@@ -7,7 +7,7 @@ import { describeError } from '../../core/errors.ts';
 import type { Logger } from '../../core/logging.ts';
 import type { RunCounts } from '../../core/state.ts';
 import { moveAnomalies } from '../copy/anomalies.ts';
-import { isAboutRows } from '../postgres/database-errors.ts';
+import { LOCK_NOT_AVAILABLE, isAboutRows, sqlStateOf } from '../postgres/database-errors.ts';
 import type { Database } from '../postgres/database.ts';
 import { oneRow } from '../postgres/one-row.ts';
 import { exactlyOnce } from '../postgres/transaction-outcome.ts';
@@ -186,14 +186,14 @@ export class Merger {
     return { source, names, onConflict, plan, runId: sums.runId ?? runId };
   }
 
-  /** @returns `null`, with nothing changed, when `work` does, or PostgreSQL refuses something that another way may get past */
+  /** @returns `null`, with nothing changed, when `work` does, or PostgreSQL refuses something, or a lock, that another way may get past */
   async #tryInPart<T>(client: PoolClient, work: () => Promise<T | null>): Promise<T | null> {
     await client.query('SAVEPOINT move');
     try {
       const done = await work();
       if (done !== null) return done;
     } catch (error) {
-      if (!isAboutRows(error)) throw error;
+      if (!isAboutRows(error) && sqlStateOf(error) !== LOCK_NOT_AVAILABLE) throw error;
       this.#options.logger.debug(
         { reason: describeError(error) },
         'PostgreSQL refused a merge as a whole; trying another way',

@@ -6,6 +6,7 @@
 import { setTimeout } from 'node:timers/promises';
 import type { PoolClient } from 'pg';
 import type { IdColumnTypes } from '../../core/encoded-page.ts';
+import { LOCK_NOT_AVAILABLE, sqlStateOf } from '../postgres/database-errors.ts';
 import { quoteIdentifier, quoteLiteral } from '../postgres/identifiers.ts';
 import { oneRow } from '../postgres/one-row.ts';
 import { definitionOf, hasNoPage, lockTargetAlone } from '../schema/ingested-events.ts';
@@ -16,6 +17,11 @@ import { replaceEmptyTarget } from '../state/target-rows.ts';
 /** How often the job asks for the target alone, each time for seconds, and how long others have it in between, ms. */
 const TRIES = 5;
 const BETWEEN_TRIES_MS = 1_000;
+/**
+ * Nobody is waited for by whoever has the target alone, ms: not a grant that is not committed, nor who changes the key or the row type,
+ * which do not lock the table. What they have done meanwhile would go with it, unseen.
+ */
+const REPLACING_PATIENCE_MS = 1;
 
 /**
  * Makes the table. No other session sees its name: when the caller's transaction ends, it is gone, or has the target's.
@@ -41,29 +47,44 @@ export async function makeTableBeside(
  * @returns false when somebody has changed or filled the target meanwhile, or does not let go of it: roll back to before the table was made
  */
 export async function takePlace(client: PoolClient, source: Source, beside: Target): Promise<boolean> {
-  const { target } = source;
   for (let tries = 1; ; tries += 1) {
     await client.query('SAVEPOINT place');
-    if (await lockTargetAlone(client, target, true)) break;
+    const taken = await tryToTakePlace(client, source, beside);
+    if (taken !== null) return taken;
     await client.query('ROLLBACK TO SAVEPOINT place');
     if (tries === TRIES) return false;
     await setTimeout(BETWEEN_TRIES_MS);
   }
-  if (!(await mayTakePlace(client, target, beside))) return false;
+}
+
+/** @returns `null` when somebody uses the target, or is changing something of it */
+async function tryToTakePlace(client: PoolClient, source: Source, beside: Target): Promise<boolean | null> {
+  const { target } = source;
+  if (!(await lockTargetAlone(client, target, true))) return null;
   const { rows: names } = await client.query<{ now: string; then: string }>(
     `SELECT filled.conname AS now, old.conname AS then
        FROM pg_constraint old JOIN pg_constraint filled USING (contype, conkey)
       WHERE old.conrelid = ${target.oid} AND filled.conrelid = ${beside.oid}`,
   );
-  await replaceEmptyTarget(client, source, async () => {
-    await client.query(`DROP TABLE ${target.sql}; ALTER TABLE ${beside.sql} RENAME TO ${quoteIdentifier(target.name)}`);
-  });
-  for (const { now, then } of names) {
-    await client.query(
-      `ALTER TABLE ${target.sql} RENAME CONSTRAINT ${quoteIdentifier(now)} TO ${quoteIdentifier(then)}`,
-    );
+  if (!(await mayTakePlace(client, target, beside))) return false;
+  try {
+    await client.query(`SET LOCAL lock_timeout = ${REPLACING_PATIENCE_MS}`);
+    await replaceEmptyTarget(client, source, async () => {
+      await client.query(
+        `DROP TABLE ${target.sql}; ALTER TABLE ${beside.sql} RENAME TO ${quoteIdentifier(target.name)}`,
+      );
+    });
+    for (const { now, then } of names) {
+      await client.query(
+        `ALTER TABLE ${target.sql} RENAME CONSTRAINT ${quoteIdentifier(now)} TO ${quoteIdentifier(then)}`,
+      );
+    }
+    await client.query('SET LOCAL lock_timeout = 0');
+    return true;
+  } catch (error) {
+    if (sqlStateOf(error) === LOCK_NOT_AVAILABLE) return null;
+    throw error;
   }
-  return true;
 }
 
 /**

@@ -1,0 +1,44 @@
+/** What others do in the moment in which the filled table takes the place of the target: nobody waits long, or loses anything. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { openClient } from '../../support/database.ts';
+import { eventsOf, ids, pageOf, startLoading, targetRows, type Loading } from './setup.ts';
+
+const COUNT = 10;
+
+/** @param meanwhile what somebody begins while the rows are moved, once */
+async function merge({ loader, merger }: Loading, meanwhile: () => Promise<unknown>) {
+  await loader.load(pageOf(eventsOf(ids('e', COUNT))));
+  let begun: Promise<unknown> | undefined;
+  return merger().merge('a', 1, async () => {
+    await (begun ??= meanwhile());
+    return null;
+  });
+}
+
+/** What somebody may be changing without a lock on the table itself. */
+const APART: Readonly<Record<string, readonly [statements: string, shown: string]>> = {
+  'an option of its key': [
+    'ALTER INDEX ingested_events_pkey SET (fillfactor = 50)',
+    `EXISTS (SELECT FROM pg_class WHERE relname = 'ingested_events_pkey' AND reloptions IS NOT NULL)`,
+  ],
+  'a comment on its row type': [
+    `COMMENT ON TYPE ingested_events IS 'ours'`,
+    `obj_description('ingested_events'::regtype, 'pg_type') = 'ours'`,
+  ],
+};
+
+for (const [what, [statements, shown]] of Object.entries(APART)) {
+  test(`${what} that is not committed is not waited for, and stays`, async (t) => {
+    const loading = await startLoading(t);
+    const { database } = loading;
+    const person = await openClient(t, database.url);
+    const oid = await database.number(`'ingested_events'::regclass::oid::bigint`);
+    const { inserted } = await merge(loading, () => person.query(`BEGIN; ${statements}`));
+    await person.query('COMMIT');
+    assert.equal(inserted, COUNT);
+    assert.equal(await database.number(`'ingested_events'::regclass::oid::bigint`), oid);
+    assert.deepEqual((await database.query(`SELECT ${shown} AS shown`)).rows, [{ shown: true }]);
+    assert.equal((await targetRows(database)).length, COUNT);
+  });
+}

@@ -34,6 +34,8 @@ export const PROTOCOL_VIOLATION = '08P01';
 export const INTERNAL_ERROR = 'XX000';
 /** The SQLSTATE of a lock that was not had within `lock_timeout`, or at once where NOWAIT asks for that. */
 export const LOCK_NOT_AVAILABLE = '55P03';
+/** The SQLSTATE of the one of several sessions waiting for each other that PostgreSQL has ended. */
+export const DEADLOCK_DETECTED = '40P01';
 /** The SQLSTATE of a statement that somebody, or a timeout, has canceled. */
 export const QUERY_CANCELED = '57014';
 
@@ -51,7 +53,7 @@ const TRANSIENT_SQLSTATES: ReadonlySet<string> = new Set([
   '53300', // too_many_connections
   '40001', // serialization_failure
   '40003', // statement_completion_unknown
-  '40P01', // deadlock_detected
+  DEADLOCK_DETECTED,
   LOCK_NOT_AVAILABLE,
 ]);
 

@@ -1,5 +1,6 @@
 /** Who, or what, keeps sessions of the job waiting: asked of the server, and put into words. */
 import type { ClientBase } from 'pg';
+import { oneRow, type Queryable } from './one-row.ts';
 
 /** Somebody's session, a transaction that was prepared and left, or a synchronous standby that does not confirm. */
 type HolderKind = 'session' | 'prepared' | 'standby';
@@ -80,3 +81,18 @@ const HOLDERS_SQL = `
     FROM waiting w LEFT JOIN pg_stat_activity a ON a.pid = w.pid
    WHERE pg_blocking_pids(w.pid) = '{}' AND (w.pid <> ALL ($2::int[]) OR a.wait_event = 'SyncRep')
    ORDER BY w.waiter, a.xact_start`;
+
+/**
+ * Whether somebody has the relation who waits for the caller's transaction, as a dump does that locks one table after the other: to wait for
+ * that session ends it, or the caller. One that begins to wait later is not the one that PostgreSQL ends.
+ * @param oid an expression
+ */
+export async function isHeldByWaiter(db: Queryable, oid: string): Promise<boolean> {
+  const { isHeld } = await oneRow<{ isHeld: boolean }>(
+    db,
+    `SELECT EXISTS (SELECT FROM pg_locks held JOIN pg_locks wanted USING (pid)
+                     WHERE held.granted AND held.relation = ${oid} AND NOT wanted.granted
+                       AND pg_backend_pid() = ANY (pg_blocking_pids(pid))) AS "isHeld"`,
+  );
+  return isHeld;
+}

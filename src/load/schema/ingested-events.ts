@@ -4,8 +4,9 @@ import type { PoolClient } from 'pg';
 import type { IdColumnTypes } from '../../core/encoded-page.ts';
 import { ConfigurationError, describeError } from '../../core/errors.ts';
 import { eventColumns, sqlType, undecidedColumns, type EventColumn } from '../../encode/rows/event-columns.ts';
-import { LOCK_NOT_AVAILABLE, isAboutRows, sqlStateOf } from '../postgres/database-errors.ts';
+import { DEADLOCK_DETECTED, LOCK_NOT_AVAILABLE, isAboutRows, sqlStateOf } from '../postgres/database-errors.ts';
 import type { Database } from '../postgres/database.ts';
+import { isHeldByWaiter } from '../postgres/lock-holders.ts';
 import { quoteIdentifier } from '../postgres/identifiers.ts';
 import { oneRow, type Queryable } from '../postgres/one-row.ts';
 import { makeStaging } from './make-staging.ts';
@@ -114,14 +115,16 @@ const IDLE_ALONE_MS = 10_000;
 /**
  * In a transaction without a lock on the target.
  * @param isPatient waits for others; else nobody has to wait behind this
- * @returns false when somebody uses it: roll back to a savepoint then
+ * @returns false when somebody uses it, and does not let go of it: roll back to a savepoint then
  */
 export async function lockTargetAlone(client: PoolClient, target: Target, isPatient: boolean): Promise<boolean> {
+  if (await isHeldByWaiter(client, target.oid)) return false;
   try {
     await lockAlone(client, target, isPatient);
     return true;
   } catch (error) {
-    if (sqlStateOf(error) === LOCK_NOT_AVAILABLE) return false;
+    const sqlState = sqlStateOf(error);
+    if (sqlState === LOCK_NOT_AVAILABLE || sqlState === DEADLOCK_DETECTED) return false;
     throw error;
   }
 }

@@ -14,8 +14,8 @@
  *
  * There is one exception: a merge into an empty target locks a second staging table, that of the late pages, when it
  * already holds the target. By then no page is in its COPY there, and the COPY of an orphan waits for nothing that
- * the merge holds, because both share `owner`. A dump that locks every table can deadlock with the merge: PostgreSQL then
- * ends one of the two, and the merge is tried again.
+ * the merge holds, because both share `owner`. A dump that locks every table may have the target and wait for staging: the
+ * merge then does without having the target alone.
  */
 import type { PoolClient } from 'pg';
 import { copyColumns } from '../../encode/rows/event-columns.ts';

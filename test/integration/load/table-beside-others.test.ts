@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { openClient } from '../../support/database.ts';
-import { eventsOf, ids, pageOf, startLoading, targetRows, type Loading } from './setup.ts';
+import { eventsOf, eventually, ids, pageOf, startLoading, targetRows, type Loading } from './setup.ts';
 
 const COUNT = 10;
 
@@ -42,3 +42,18 @@ for (const [what, [statements, shown]] of Object.entries(APART)) {
     assert.equal((await targetRows(database)).length, COUNT);
   });
 }
+
+test('a dump that has the table, and waits for staging, is not ended', async (t) => {
+  const loading = await startLoading(t);
+  const { database } = loading;
+  const dump = await openClient(t, database.url);
+  let dumping: Promise<unknown> | undefined;
+  const { inserted } = await merge(loading, async () => {
+    await dump.query('BEGIN; LOCK TABLE ingested_events IN ACCESS SHARE MODE');
+    dumping = dump.query('LOCK TABLE ingestion.staging_a_1 IN ACCESS SHARE MODE');
+    await eventually(database, 'SELECT FROM pg_locks WHERE NOT granted');
+  });
+  await dumping;
+  assert.equal(inserted, COUNT);
+  assert.equal((await targetRows(database)).length, COUNT);
+});

@@ -14,12 +14,12 @@ import { isSameTable } from '../schema/same-table.ts';
 import type { Source, Target } from '../schema/source.ts';
 import { replaceEmptyTarget } from '../state/target-rows.ts';
 
-/** How often the job asks for the target alone, each time for seconds, and how long others have it in between, ms. */
+/** How often the job asks for the target alone, and how long others have it in between, ms. */
 const TRIES = 5;
 const BETWEEN_TRIES_MS = 1_000;
 /**
- * Nobody is waited for by whoever has the target alone, ms: not a grant that is not committed, nor who changes the key or the row type,
- * which do not lock the table. What they have done meanwhile would go with it, unseen.
+ * Who has the target alone waits for nobody, ms. A grant, or a change of the key or of the row type, locks no table: while it is not
+ * committed it would keep everybody waiting, and then it would go with the table, unseen.
  */
 const REPLACING_PATIENCE_MS = 1;
 
@@ -49,40 +49,41 @@ export async function makeTableBeside(
 export async function takePlace(client: PoolClient, source: Source, beside: Target): Promise<boolean> {
   for (let tries = 1; ; tries += 1) {
     await client.query('SAVEPOINT place');
-    const taken = await tryToTakePlace(client, source, beside);
-    if (taken !== null) return taken;
+    const outcome = await tryToTakePlace(client, source, beside);
+    if (outcome === 'taken') return true;
     await client.query('ROLLBACK TO SAVEPOINT place');
-    if (tries === TRIES) return false;
+    if (outcome === 'touched' || tries === TRIES) return false;
     await setTimeout(BETWEEN_TRIES_MS);
   }
 }
 
-/** @returns `null` when somebody uses the target, or is changing something of it */
-async function tryToTakePlace(client: PoolClient, source: Source, beside: Target): Promise<boolean | null> {
+async function tryToTakePlace(
+  client: PoolClient,
+  source: Source,
+  beside: Target,
+): Promise<'taken' | 'touched' | 'busy'> {
   const { target } = source;
-  if (!(await lockTargetAlone(client, target, true))) return null;
+  if (!(await lockTargetAlone(client, target, true))) return 'busy';
+  if (!(await mayTakePlace(client, target, beside))) return 'touched';
   const { rows: names } = await client.query<{ now: string; then: string }>(
     `SELECT filled.conname AS now, old.conname AS then
        FROM pg_constraint old JOIN pg_constraint filled USING (contype, conkey)
       WHERE old.conrelid = ${target.oid} AND filled.conrelid = ${beside.oid}`,
   );
-  if (!(await mayTakePlace(client, target, beside))) return false;
+  const { sql, name } = target;
+  const replace = `DROP TABLE ${sql}; ALTER TABLE ${beside.sql} RENAME TO ${quoteIdentifier(name)}`;
+  const renames = names.map(
+    ({ now, then }) => `; ALTER TABLE ${sql} RENAME CONSTRAINT ${quoteIdentifier(now)} TO ${quoteIdentifier(then)}`,
+  );
   try {
     await client.query(`SET LOCAL lock_timeout = ${REPLACING_PATIENCE_MS}`);
     await replaceEmptyTarget(client, source, async () => {
-      await client.query(
-        `DROP TABLE ${target.sql}; ALTER TABLE ${beside.sql} RENAME TO ${quoteIdentifier(target.name)}`,
-      );
+      await client.query(`${replace}${renames.join('')}`);
     });
-    for (const { now, then } of names) {
-      await client.query(
-        `ALTER TABLE ${target.sql} RENAME CONSTRAINT ${quoteIdentifier(now)} TO ${quoteIdentifier(then)}`,
-      );
-    }
     await client.query('SET LOCAL lock_timeout = 0');
-    return true;
+    return 'taken';
   } catch (error) {
-    if (sqlStateOf(error) === LOCK_NOT_AVAILABLE) return null;
+    if (sqlStateOf(error) === LOCK_NOT_AVAILABLE) return 'busy';
     throw error;
   }
 }

@@ -83,8 +83,8 @@ const HOLDERS_SQL = `
    ORDER BY w.waiter, a.xact_start`;
 
 /**
- * Whether somebody has the relation who waits for the caller's transaction, as a dump does that locks one table after the other: to wait for
- * that session ends it, or the caller. One that begins to wait later is not the one that PostgreSQL ends.
+ * Whether somebody has the relation who waits for the caller's transaction, as a dump does that locks one table after the other: if the caller
+ * waited for that session, PostgreSQL would end one of the two.
  * @param oid an expression
  */
 export async function isHeldByWaiter(db: Queryable, oid: string): Promise<boolean> {

@@ -107,8 +107,11 @@ export async function planWhileEmpty(
   return plan;
 }
 
-/** How long others wait behind a wish to have the table alone, ms at a time. */
-const ALONE_PATIENCE_MS = 3_000;
+/**
+ * How long others wait behind a wish to have the table alone, ms at a time. Less than a session waits before it looks for a deadlock (1 s):
+ * nobody who begins to wait for the job meanwhile is ended.
+ */
+const ALONE_PATIENCE_MS = 900;
 /** Then a process that was stopped, or cut off, loses the table that it has alone. No merge pauses for longer than four seconds. */
 const IDLE_ALONE_MS = 10_000;
 

@@ -228,4 +228,5 @@ const plainKeySql = ({ oid }: Target): string => `
      AND pg_get_constraintdef(c.oid) = 'PRIMARY KEY (id)'
      AND r.relkind = 'r' AND r.relreplident <> 'i' AND NOT i.indisclustered
      AND x.reltablespace = 0 AND x.reloptions IS NULL
+     AND NOT EXISTS (SELECT FROM pg_depend WHERE (classid, objid, deptype) = ('pg_class'::regclass, x.oid, 'x'))
      AND obj_description(c.oid, 'pg_constraint') IS NULL AND obj_description(x.oid, 'pg_class') IS NULL`;

@@ -57,3 +57,13 @@ test('a dump that has the table, and waits for staging, is not ended', async (t)
   assert.equal(inserted, COUNT);
   assert.equal((await targetRows(database)).length, COUNT);
 });
+
+test('a key that goes with an extension stays as it is, and rows go through it', async (t) => {
+  const loading = await startLoading(t);
+  const { database } = loading;
+  await database.query('ALTER INDEX ingested_events_pkey DEPENDS ON EXTENSION plpgsql');
+  const { inserted } = await merge(loading, () => Promise.resolve());
+  assert.equal(inserted, COUNT);
+  const dependsOn = `SELECT count(*) FROM pg_depend WHERE objid = 'ingested_events_pkey'::regclass AND deptype = 'x'`;
+  assert.equal(await database.number(dependsOn), 1);
+});

@@ -7,7 +7,10 @@ import { test, type TestContext } from 'node:test';
 import { CrashScene, countLogs, lastLines } from '../crash/crash-scene.ts';
 import { crashDatabase } from '../crash/database-crash.ts';
 import { HeldMoment, type Moment } from '../crash/held-moment.ts';
-import { testCluster, type TestCluster } from '../support/database.ts';
+import { makeTableBeside, takePlace } from '../../src/load/merge/table-beside.ts';
+import { LOCK_NOT_AVAILABLE, sqlStateOf } from '../../src/load/postgres/database-errors.ts';
+import { TEXT_IDS, startLoading } from '../integration/load/setup.ts';
+import { databaseIn, openClient, testCluster, type TestCluster } from '../support/database.ts';
 import { eventsUpTo, newerEvents, type ScriptedEvent } from '../support/scripted-events.ts';
 import { ScriptedScene, tailOf } from '../support/scripted-scene.ts';
 import { LOADED_CASES, SET_ASIDE_CASES, type TargetCase } from '../integration/target/cases.ts';
@@ -75,9 +78,34 @@ async function survivesKill(t: TestContext, cluster: TestCluster, moment: Moment
   assert.equal(countLogs(ingester, /emptied the staging tables/), 1, lastLines(ingester));
 }
 
+/** Before PostgreSQL 18 a GRANT takes no lock of its table. */
+async function letsNoGrantComeBetween(t: TestContext, cluster: TestCluster): Promise<void> {
+  const { database, db, ownership } = await startLoading(t, { database: await databaseIn(t, cluster) });
+  const person = await openClient(t, database.url);
+  await person.query('SET lock_timeout = 100');
+  let refusal: string | null = null;
+  const isTaken = await db.transaction('test', async (client) => {
+    const beside = await makeTableBeside(client, ownership.source, TEXT_IDS);
+    const query = client.query.bind(client);
+    Object.assign(client, {
+      query: async (text: string, values?: unknown[]) => {
+        const result = await query(text, values);
+        // The last look at the table.
+        if (text.includes('pg_depend')) {
+          refusal = await person.query('GRANT SELECT ON ingested_events TO PUBLIC').then(() => null, sqlStateOf);
+        }
+        return result;
+      },
+    });
+    return beside !== null && takePlace(client, ownership.source, beside);
+  });
+  assert.deepEqual([isTaken, refusal], [true, LOCK_NOT_AVAILABLE]);
+}
+
 const SCENARIOS: Readonly<Record<string, (t: TestContext, cluster: TestCluster) => Promise<void>>> = {
   'a first load, and later merges that ignore and update': loadsAndMerges,
   'status, verify and export-ids': answersCommands,
+  'no grant comes between the last look at the empty table and its end': letsNoGrantComeBetween,
   'the server is killed while a page is staged': (t, cluster) => survivesKill(t, cluster, 'copied'),
   'the server is killed in a merge': (t, cluster) => survivesKill(t, cluster, 'merging'),
 };

@@ -32,9 +32,7 @@ export async function makeTableBeside(
   { sourceId, target }: Source,
   types: IdColumnTypes,
 ): Promise<Target | null> {
-  const name = `ingestion_beside_${sourceId}`;
-  const sql = `public.${quoteIdentifier(name)}`;
-  const beside: Target = { ...target, name, sql, oid: `to_regclass(${quoteLiteral(sql)})` };
+  const beside = named(target, `ingestion_beside_${sourceId}`);
   await client.query(`CREATE TABLE ${definitionOf(beside, types)}`);
   await client.query('SAVEPOINT look');
   const may = (await lockTargetAlone(client, target, true)) && (await mayTakePlace(client, target, beside));
@@ -64,28 +62,39 @@ async function tryToTakePlace(
 ): Promise<'taken' | 'touched' | 'busy'> {
   const { target } = source;
   if (!(await lockTargetAlone(client, target, true))) return 'busy';
-  if (!(await mayTakePlace(client, target, beside))) return 'touched';
-  const { rows: names } = await client.query<{ now: string; then: string }>(
-    `SELECT filled.conname AS now, old.conname AS then
-       FROM pg_constraint old JOIN pg_constraint filled USING (contype, conkey)
-      WHERE old.conrelid = ${target.oid} AND filled.conrelid = ${beside.oid}`,
-  );
-  const { sql, name } = target;
-  const replace = `DROP TABLE ${sql}; ALTER TABLE ${beside.sql} RENAME TO ${quoteIdentifier(name)}`;
-  const renames = names.map(
-    ({ now, then }) => `; ALTER TABLE ${sql} RENAME CONSTRAINT ${quoteIdentifier(now)} TO ${quoteIdentifier(then)}`,
-  );
+  // The row that the catalog has of it is this transaction's then: no grant comes between the look at it and its end.
+  const aside = named(target, `ingestion_aside_${source.sourceId}`);
   try {
     await client.query(`SET LOCAL lock_timeout = ${REPLACING_PATIENCE_MS}`);
-    await replaceEmptyTarget(client, source, async () => {
-      await client.query(`${replace}${renames.join('')}`);
+    const isTaken = await replaceEmptyTarget(client, source, async () => {
+      await client.query(`ALTER TABLE ${target.sql} RENAME TO ${quoteIdentifier(aside.name)}`);
+      if (!(await mayTakePlace(client, aside, beside))) return false;
+      const { rows: constraints } = await client.query<{ is: string; was: string }>(
+        `SELECT filled.conname AS is, old.conname AS was
+           FROM pg_constraint old JOIN pg_constraint filled USING (contype, conkey)
+          WHERE old.conrelid = ${aside.oid} AND filled.conrelid = ${beside.oid}`,
+      );
+      const renames = constraints.map(
+        ({ is, was }) =>
+          `; ALTER TABLE ${target.sql} RENAME CONSTRAINT ${quoteIdentifier(is)} TO ${quoteIdentifier(was)}`,
+      );
+      await client.query(
+        `DROP TABLE ${aside.sql}; ALTER TABLE ${beside.sql} RENAME TO ${quoteIdentifier(target.name)}${renames.join('')}`,
+      );
+      return true;
     });
     await client.query('SET LOCAL lock_timeout = 0');
-    return 'taken';
+    return isTaken ? 'taken' : 'touched';
   } catch (error) {
     if (sqlStateOf(error) === LOCK_NOT_AVAILABLE) return 'busy';
     throw error;
   }
+}
+
+/** The same under another name. */
+function named(target: Target, name: string): Target {
+  const sql = `public.${quoteIdentifier(name)}`;
+  return { ...target, name, sql, oid: `to_regclass(${quoteLiteral(sql)})` };
 }
 
 /**

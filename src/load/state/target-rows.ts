@@ -138,18 +138,20 @@ export async function truncateOwnTarget(client: PoolClient, { sourceId, target }
 /**
  * In a transaction where another table takes the place of the empty target. Nobody has touched it since the job left it, so that the new
  * one is not taken for somebody else's; where rows were there once, it is.
+ * @param replace false when it did not
  */
 export async function replaceEmptyTarget(
   client: PoolClient,
   { sourceId, target }: Source,
-  replace: () => Promise<void>,
-): Promise<void> {
+  replace: () => Promise<boolean>,
+): Promise<boolean> {
   const { file } = await oneRow<{ file: number }>(client, `SELECT ${fileOf(target)} AS file`);
-  await replace();
+  if (!(await replace())) return false;
   await client.query(
     `UPDATE ingestion.target_rows SET file = ${fileOf(target)}, deletions = 0 WHERE source_id = $1 AND rows = 0 AND file = $2`,
     [sourceId, file],
   );
+  return true;
 }
 
 /**

@@ -67,3 +67,11 @@ test('a key that goes with an extension stays as it is, and rows go through it',
   const dependsOn = `SELECT count(*) FROM pg_depend WHERE objid = 'ingested_events_pkey'::regclass AND deptype = 'x'`;
   assert.equal(await database.number(dependsOn), 1);
 });
+
+test('a table of somebody that has the name of the table beside is left alone', async (t) => {
+  const loading = await startLoading(t);
+  const { database } = loading;
+  await database.query(`CREATE TABLE ingestion_beside_1 AS SELECT 'mine' AS id`);
+  assert.equal((await merge(loading, () => Promise.resolve())).isInitialMerge, true);
+  assert.deepEqual((await database.query('SELECT id FROM ingestion_beside_1')).rows, [{ id: 'mine' }]);
+});

@@ -1,6 +1,7 @@
 /** Merges beside people who use the same tables: nobody's transaction dies of the job's locks, and readers hold up no merge. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { emptyTarget } from '../../../src/load/schema/ingested-events.ts';
 import { openClient } from '../../support/database.ts';
 import { eventsOf, eventually, ids, pageOf, startLoading, targetRows } from './setup.ts';
 
@@ -51,4 +52,13 @@ test('a transaction that is older than the deletion of all rows still sees them 
     (await targetRows(database)).map(({ id }) => id),
     ids('e', 10),
   );
+});
+
+test('a reset that is stopped while it has the table alone loses it, as a merge does', async (t) => {
+  const { db, ownership } = await startLoading(t);
+  await db.transaction('test', async (client) => {
+    await emptyTarget(client, ownership.source.target);
+    const { rows } = await client.query('SHOW idle_in_transaction_session_timeout');
+    assert.deepEqual(rows, [{ idle_in_transaction_session_timeout: '10s' }]);
+  });
 });

@@ -107,11 +107,13 @@ export async function planWhileEmpty(
   return plan;
 }
 
+/** How long others wait behind a wish to have the table alone, ms at a time: long enough for what they are reading just now. */
+const ALONE_PATIENCE_MS = 3_000;
 /**
- * How long others wait behind a wish to have the table alone, ms at a time. Less than a session waits before it looks for a deadlock (1 s):
- * nobody who begins to wait for the job meanwhile is ended.
+ * The same for a merge, of an empty table, which nobody reads for long. Less than a session waits before it looks for a deadlock (1 s): a
+ * dump that begins to wait for the merge meanwhile is not ended.
  */
-const ALONE_PATIENCE_MS = 900;
+const MERGE_PATIENCE_MS = 900;
 /** Then a process that was stopped, or cut off, loses the table that it has alone. No merge pauses for longer than four seconds. */
 const IDLE_ALONE_MS = 10_000;
 
@@ -123,7 +125,7 @@ const IDLE_ALONE_MS = 10_000;
 export async function lockTargetAlone(client: PoolClient, target: Target, isPatient: boolean): Promise<boolean> {
   if (await isHeldByWaiter(client, target.oid)) return false;
   try {
-    await lockAlone(client, target, isPatient);
+    await lockAlone(client, target, isPatient ? MERGE_PATIENCE_MS : null);
     return true;
   } catch (error) {
     const sqlState = sqlStateOf(error);
@@ -132,9 +134,14 @@ export async function lockTargetAlone(client: PoolClient, target: Target, isPati
   }
 }
 
-async function lockAlone(client: PoolClient, { sql }: Target, isPatient = true): Promise<void> {
+/** @param patienceMs `null`: not at all */
+async function lockAlone(
+  client: PoolClient,
+  { sql }: Target,
+  patienceMs: number | null = ALONE_PATIENCE_MS,
+): Promise<void> {
   const lock = `LOCK TABLE ${sql} IN ACCESS EXCLUSIVE MODE`;
-  await client.query(isPatient ? `SET LOCAL lock_timeout = ${ALONE_PATIENCE_MS}; ${lock}` : `${lock} NOWAIT`);
+  await client.query(patienceMs === null ? `${lock} NOWAIT` : `SET LOCAL lock_timeout = ${patienceMs}; ${lock}`);
   await client.query(`SET LOCAL lock_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = ${IDLE_ALONE_MS}`);
 }
 

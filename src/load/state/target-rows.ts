@@ -125,33 +125,35 @@ export async function forgetDeletions(client: Queryable, { sourceId }: Source): 
 
 /** In a transaction where TRUNCATE takes nothing of others from the target: its new file is then not taken for that of somebody else. */
 export async function truncateOwnTarget(client: PoolClient, { sourceId, target }: Source): Promise<void> {
-  const { isSame } = await oneRow<{ isSame: boolean }>(
-    client,
-    `SELECT EXISTS (SELECT FROM ingestion.target_rows WHERE source_id = $1 AND file = ${fileOf(target)}) AS "isSame"`,
-    [sourceId],
-  );
+  const file = await readFile(client, target);
   await client.query(`TRUNCATE ${target.sql}`);
-  if (!isSame) return;
-  await client.query(`UPDATE ingestion.target_rows SET file = ${fileOf(target)} WHERE source_id = $1`, [sourceId]);
+  await client.query(`UPDATE ingestion.target_rows SET file = ${fileOf(target)} WHERE source_id = $1 AND file = $2`, [
+    sourceId,
+    file,
+  ]);
 }
 
 /**
- * In a transaction where another table takes the place of the empty target. Nobody has touched it since the job left it, so that the new
- * one is not taken for somebody else's; where rows were there once, it is.
- * @param replace false when it did not
+ * In a transaction where another table takes the place of the empty target. Where the job has left no row in it, the new one is not taken for
+ * that of somebody else. Where it has, somebody has emptied it, and that is not forgotten.
+ * @param replace gives false when it has changed nothing
  */
 export async function replaceEmptyTarget(
   client: PoolClient,
   { sourceId, target }: Source,
   replace: () => Promise<boolean>,
 ): Promise<boolean> {
-  const { file } = await oneRow<{ file: number }>(client, `SELECT ${fileOf(target)} AS file`);
+  const file = await readFile(client, target);
   if (!(await replace())) return false;
   await client.query(
-    `UPDATE ingestion.target_rows SET file = ${fileOf(target)}, deletions = 0 WHERE source_id = $1 AND rows = 0 AND file = $2`,
+    `UPDATE ingestion.target_rows SET file = ${fileOf(target)}, deletions = 0 WHERE source_id = $1 AND file = $2 AND rows = 0`,
     [sourceId, file],
   );
   return true;
+}
+
+async function readFile(client: PoolClient, target: Target): Promise<number | null> {
+  return (await oneRow<{ file: number | null }>(client, `SELECT ${fileOf(target)} AS file`)).file;
 }
 
 /**

@@ -62,3 +62,13 @@ test('a reset that is stopped while it has the table alone loses it, as a merge 
     assert.deepEqual(rows, [{ idle_in_transaction_session_timeout: '10s' }]);
   });
 });
+
+test('a reset waits for somebody who reads the table for more than a second', async (t) => {
+  const { database, db, ownership } = await startLoading(t);
+  const person = await openClient(t, database.url);
+  await person.query('BEGIN; SELECT count(*) FROM ingested_events');
+  const emptying = db.transaction('test', (client) => emptyTarget(client, ownership.source.target));
+  await eventually(database, `${WAITING} AND clock_timestamp() - waitstart > '1.2 s'`);
+  await person.query('COMMIT');
+  await emptying;
+});

@@ -1,7 +1,9 @@
 /** What others do in the moment in which the filled table takes the place of the target: nobody waits long, or loses anything. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { countRows, isTargetUntouched } from '../../../src/load/state/target-rows.ts';
 import { openClient } from '../../support/database.ts';
+import { DATASYNC } from '../../support/datasync.ts';
 import { eventsOf, eventually, ids, pageOf, startLoading, targetRows, type Loading } from './setup.ts';
 
 const COUNT = 10;
@@ -74,4 +76,20 @@ test('a table of somebody that has the name of the table beside is left alone', 
   await database.query(`CREATE TABLE ingestion_beside_1 AS SELECT 'mine' AS id`);
   assert.equal((await merge(loading, () => Promise.resolve())).isInitialMerge, true);
   assert.deepEqual((await database.query('SELECT id FROM ingestion_beside_1')).rows, [{ id: 'mine' }]);
+});
+
+test('rows that somebody has deleted are not forgotten with the table that had them', async (t) => {
+  const loading = await startLoading(t);
+  const { database, db, loader, merger, ownership, store } = loading;
+  await store.rememberRows(await countRows(db, DATASYNC));
+  await merge(loading, () => Promise.resolve());
+  await database.query('DELETE FROM ingested_events');
+  await database.query('VACUUM ingested_events');
+  assert.equal(await database.number(`pg_relation_size('ingested_events')`), 0);
+  await loader.load(pageOf(eventsOf(ids('f', 5)), { page: 2 }));
+  assert.equal((await merger().merge('a', 1)).isInitialMerge, true);
+  const own = { inserted: COUNT + 5, epoch: ownership.epoch };
+  assert.equal(await isTargetUntouched(db, DATASYNC, own), false);
+  const { rows, remembered } = await countRows(db, DATASYNC);
+  assert.deepEqual([rows, remembered], [5, COUNT + 5]);
 });
